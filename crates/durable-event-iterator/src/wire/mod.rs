@@ -1,0 +1,1 @@
+//! The oRPC wire, without I/O.
