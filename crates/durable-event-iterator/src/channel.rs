@@ -1,0 +1,370 @@
+//! The channel: publishing, and who is connected.
+
+use crate::{
+    audience::AudienceRule,
+    error::{Error, Result},
+    log::{EventId, Log, PublishError, Record},
+    options::Options,
+    runtime::{self, Hub, RawSocket, Sql},
+    socket::{Socket, Untyped},
+    subscription,
+    wire::{EventMeta, Serialized, event_tail, serialize},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    cell::{Cell, RefCell},
+    marker::PhantomData,
+    rc::Rc,
+};
+
+/// Microseconds in a millisecond: event ids count the former, the platform's clock the latter.
+pub(crate) const MICROS_PER_MILLI: u64 = 1_000;
+
+/// The events of one object, with their type `E`, the type `T` of the attachment of its clients' tokens, and the type
+/// `S` of what the application keeps with a socket.
+///
+/// ```
+/// use durable_event_iterator::{Channel, EventId, Result};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Tick {
+///     price: f64,
+/// }
+///
+/// fn tick(channel: &Channel<Tick>, price: f64) -> Result<EventId> {
+///     channel.publish(&Tick { price })
+/// }
+/// ```
+pub struct Channel<E, T = Untyped, S = Untyped> {
+    core: Rc<ChannelCore>,
+    types: PhantomData<fn() -> (E, T, S)>,
+}
+
+impl<E, T, S> Clone for Channel<E, T, S> {
+    fn clone(&self) -> Self {
+        Self { core: Rc::clone(&self.core), types: PhantomData }
+    }
+}
+
+impl<E, T, S> std::fmt::Debug for Channel<E, T, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Channel(..)")
+    }
+}
+
+impl<E: Serialize, T, S> Channel<E, T, S> {
+    /// Publishes to everyone: all who are connected, and all who come back within retention.
+    ///
+    /// Synchronous: when it returns, the event is stored and sent. Nobody outside sees it before it is durable.
+    ///
+    /// # Errors
+    /// [`Error::is_event_too_large`], [`Error::is_event_not_an_object`], [`Error::is_not_serializable`], and
+    /// [`Error::is_storage_failure`]. After each of them nothing has changed.
+    pub fn publish(&self, event: &E) -> Result<EventId> {
+        self.draft(event).publish()
+    }
+
+    /// Publishes to some only, see [`Audience`]. Who is not among them never gets the event, on replay neither.
+    ///
+    /// # Errors
+    /// As [`Channel::publish`].
+    pub fn publish_to(&self, audience: Audience, event: &E) -> Result<EventId> {
+        self.draft(event).to(audience).publish()
+    }
+
+    /// An event with more than its content: an audience, a retry delay, comments.
+    pub fn draft<'a>(&'a self, event: &'a E) -> Draft<'a, E> {
+        Draft { core: &self.core, event, audience: Audience::everyone(), meta: EventMeta::default() }
+    }
+
+    /// Sends an event to these sockets alone, now. It is not stored, has no id and is never replayed: for what only
+    /// matters to who is there, such as "is typing".
+    ///
+    /// # Errors
+    /// As [`Channel::publish`], except for the storage. A socket that has closed is no error.
+    pub fn send_live<'s>(&self, sockets: impl IntoIterator<Item = &'s Socket<T, S>>, event: &E) -> Result<()>
+    where
+        T: 's,
+        S: 's,
+    {
+        let body = event_body(event)?;
+        for socket in sockets {
+            subscription::send_live(&self.core, socket.raw(), &body);
+        }
+        Ok(())
+    }
+}
+
+impl<E, T, S> Channel<E, T, S> {
+    pub(crate) fn from_core(core: Rc<ChannelCore>) -> Self {
+        Self { core, types: PhantomData }
+    }
+
+    /// The sockets that are open, subscribed or not.
+    ///
+    /// # Errors
+    /// When the platform refuses to list them.
+    pub fn sockets(&self) -> Result<Vec<Socket<T, S>>> {
+        let sockets = self.core.hub.sockets()?;
+        Ok(sockets.into_iter().map(|raw| Socket::new(Rc::clone(&self.core.hub), raw)).collect())
+    }
+
+    /// Removes from disk what is past retention. Such events are never served, removed or not; this is for a channel
+    /// that has gone silent, from the object's alarm. Answers with when there is something to remove next, in
+    /// milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// [`Error::is_storage_failure`].
+    pub fn prune(&self) -> Result<Option<u64>> {
+        self.core.prune()
+    }
+}
+
+/// An event about to be published, see [`Channel::draft`].
+#[must_use = "a draft is nothing until it is published"]
+pub struct Draft<'a, E> {
+    core: &'a ChannelCore,
+    event: &'a E,
+    audience: Audience,
+    meta: EventMeta,
+}
+
+impl<E: Serialize> Draft<'_, E> {
+    /// Who gets it. Default: everyone.
+    pub fn to(mut self, audience: Audience) -> Self {
+        self.audience = audience;
+        self
+    }
+
+    /// The meta that travels with it: after how many milliseconds a client that loses the connection retries, and
+    /// comments. Its id is not used: ids are the channel's.
+    pub fn meta(mut self, meta: EventMeta) -> Self {
+        self.meta = meta;
+        self
+    }
+
+    /// Publishes it.
+    ///
+    /// # Errors
+    /// As [`Channel::publish`].
+    pub fn publish(self) -> Result<EventId> {
+        let body = event_body(self.event)?;
+        self.core.publish(&body, &self.meta, &self.audience)
+    }
+}
+
+/// Who an event is for. Kinds are combined by "and", several of one kind by "or"; an exception wins over everything.
+///
+/// It is stored with the event, in terms that outlive a socket, and honoured on replay: an event that is not for
+/// somebody does not reach them by reconnecting either.
+///
+/// ```
+/// use durable_event_iterator::Audience;
+///
+/// // The clients that connected as "anna" or "bert", unless their token is tagged "muted".
+/// let audience = Audience::everyone().to("anna").to("bert");
+/// # let _ = audience;
+/// ```
+#[derive(Clone, Default)]
+pub struct Audience {
+    pub(crate) rule: AudienceRule,
+    /// Left out live, whatever their ids: a client without an id has nothing that outlives its socket.
+    except: Vec<RawSocket>,
+}
+
+impl std::fmt::Debug for Audience {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.rule.fmt(f)
+    }
+}
+
+impl Audience {
+    /// Everyone who is connected, or comes back within retention.
+    #[must_use]
+    pub fn everyone() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn from_rule(rule: AudienceRule) -> Self {
+        Self { rule, except: Vec::new() }
+    }
+
+    /// Only the client with this connection id, or one of several.
+    #[must_use]
+    pub fn to(mut self, connection_id: impl Into<String>) -> Self {
+        self.rule = self.rule.to(connection_id);
+        self
+    }
+
+    /// Only clients whose token has this tag, or one of several.
+    #[must_use]
+    pub fn tagged(mut self, tag: impl Into<String>) -> Self {
+        self.rule = self.rule.tagged(tag);
+        self
+    }
+
+    /// Not the client behind this socket. A client that sent no connection id cannot be known again: for it the
+    /// exception holds while this socket is open.
+    #[must_use]
+    pub fn except<T, S>(mut self, socket: &Socket<T, S>) -> Self {
+        if let Ok(Some(connection)) = socket.connection_id() {
+            self.rule = self.rule.except(connection);
+        }
+        self.except.push(socket.raw().clone());
+        self
+    }
+
+    /// Not the client with this connection id.
+    #[must_use]
+    pub fn except_connection(mut self, connection_id: impl Into<String>) -> Self {
+        self.rule = self.rule.except(connection_id);
+        self
+    }
+}
+
+/// An event in serialized form: an object or array without blobs.
+pub(crate) fn event_body<E: Serialize + ?Sized>(event: &E) -> Result<Serialized, Error> {
+    let body = serialize(event).map_err(|error| PublishError::NotSerializable(error.to_string()))?;
+    if body.blobs.is_empty() {
+        Ok(body)
+    } else {
+        Err(PublishError::NotSerializable("an event cannot hold a file or blob".into()).into())
+    }
+}
+
+/// What the channel's handles share.
+pub(crate) struct ChannelCore {
+    pub(crate) hub: Rc<Hub>,
+    pub(crate) sql: Sql,
+    pub(crate) options: Options,
+    log: RefCell<Option<Log>>,
+    alarm: runtime::Alarm,
+    /// Whether this instance knows that an alarm is set.
+    alarm_is_set: Cell<bool>,
+}
+
+impl ChannelCore {
+    pub(crate) fn new(hub: Hub, sql: Sql, alarm: runtime::Alarm, options: Options) -> Self {
+        Self {
+            hub: Rc::new(hub),
+            sql,
+            options,
+            log: RefCell::new(None),
+            alarm,
+            alarm_is_set: Cell::new(false),
+        }
+    }
+
+    /// Works on the log, which is read from the database on first use after waking.
+    pub(crate) fn with_log<R, F>(&self, work: impl FnOnce(&mut Log, &Sql) -> Result<R, F>) -> Result<R>
+    where
+        Error: From<F>,
+    {
+        let mut slot = self.log.try_borrow_mut()?;
+        let log = match &mut *slot {
+            Some(log) => log,
+            empty => empty.insert(Log::open(&self.sql, self.options.table_prefix, self.options.retention)?),
+        };
+        Ok(work(log, &self.sql)?)
+    }
+
+    pub(crate) fn publish(&self, body: &Serialized, meta: &EventMeta, audience: &Audience) -> Result<EventId> {
+        let json = body.json.as_deref().ok_or(PublishError::NotAnObject)?;
+        let extra = meta.to_extra();
+        let now_ms = runtime::now_ms();
+        let now_us = now_ms.saturating_mul(MICROS_PER_MILLI);
+        let rule = audience.rule.to_text();
+        let record = Record { json, meta: body.meta.as_deref(), extra: extra.as_deref(), audience: rule.as_deref() };
+        let id = self.with_log(|log, sql| log.append(sql, now_us, &record))?;
+
+        // The event is stored: from here on nothing makes the publish fail.
+        let tail = event_tail(json, record.meta, record.extra, id.get());
+        let expired = if rule.is_none() && audience.except.is_empty() {
+            self.hub.fan_out(&tail, now_ms)
+        } else {
+            let admits = |connection: Option<&str>, tags: &[String]| audience.rule.admits(connection, tags);
+            self.hub.fan_out_to(&tail, now_ms, &admits, &audience.except)
+        };
+        match expired {
+            Ok(sockets) => sockets.iter().for_each(|ws| subscription::expire(self, ws)),
+            Err(error) => runtime::log_error(&format!("fan-out of {id} failed: {error}")),
+        }
+        if let Err(error) = self.with_log(|log, sql| log.tidy(sql, now_us)) {
+            runtime::log_error(&format!("removing old events failed, the next publish tries again: {error}"));
+        }
+        self.ensure_alarm();
+        Ok(id)
+    }
+
+    pub(crate) fn prune(&self) -> Result<Option<u64>> {
+        let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
+        self.with_log(|log, sql| {
+            log.prune(sql, now_us)?;
+            Ok::<_, Error>(log.next_expiry().map(|us| us.div_ceil(MICROS_PER_MILLI)))
+        })
+    }
+
+    /// The library's alarm has gone off.
+    pub(crate) fn prune_and_rearm(&self) -> Result<()> {
+        self.alarm_is_set.set(false);
+        self.prune()?;
+        self.ensure_alarm();
+        Ok(())
+    }
+
+    /// Setting an alarm is billed as a row, so it is set when there is none, not moved with every event.
+    fn ensure_alarm(&self) {
+        if !self.options.prune_by_alarm || self.alarm_is_set.get() {
+            return;
+        }
+        let next = self.with_log(|log, _| Ok::<_, Error>(log.next_expiry()));
+        if let Ok(Some(next)) = next {
+            self.alarm_is_set.set(true);
+            self.alarm.ensure(next.div_ceil(MICROS_PER_MILLI));
+        }
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<E, T, S> Sealed for super::Channel<E, T, S> {}
+}
+
+/// Any [`Channel`], so that an object states its types once.
+pub trait IsChannel: sealed::Sealed + 'static {
+    /// The channel's events.
+    type Event: Serialize + DeserializeOwned + 'static;
+    /// The channel's sockets.
+    type Socket;
+
+    #[doc(hidden)]
+    fn from_core(core: __Core) -> Self;
+    #[doc(hidden)]
+    fn socket(core: &__Core, raw: __Raw) -> Self::Socket;
+}
+
+/// Opaque: what a channel is made of.
+#[doc(hidden)]
+pub struct __Core(pub(crate) Rc<ChannelCore>);
+/// Opaque: what a socket is made of.
+#[doc(hidden)]
+pub struct __Raw(pub(crate) RawSocket);
+
+impl<E, T, S> IsChannel for Channel<E, T, S>
+where
+    E: Serialize + DeserializeOwned + 'static,
+    T: 'static,
+    S: 'static,
+{
+    type Event = E;
+    type Socket = Socket<T, S>;
+
+    fn from_core(core: __Core) -> Self {
+        Self::from_core(core.0)
+    }
+
+    fn socket(core: &__Core, raw: __Raw) -> Socket<T, S> {
+        Socket::new(Rc::clone(&core.0.hub), raw.0)
+    }
+}

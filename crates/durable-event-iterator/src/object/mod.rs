@@ -1,0 +1,102 @@
+//! The object: what an application implements, and the class around it.
+
+mod calls;
+mod class;
+
+#[doc(hidden)]
+pub use class::Host;
+
+use crate::{
+    channel::IsChannel,
+    error::Result,
+    options::Options,
+    procedure::Procedures,
+};
+use std::{collections::BTreeMap, future::Future};
+use worker::Env;
+
+/// A Durable Object whose events clients iterate over.
+///
+/// The minimum is a struct with a channel, and `new`:
+///
+/// ```
+/// use durable_event_iterator::{Channel, DurableEventIteratorObject};
+/// use serde::{Deserialize, Serialize};
+/// use worker::Env;
+///
+/// #[derive(Serialize, Deserialize)]
+/// pub struct Tick {
+///     price: f64,
+/// }
+///
+/// pub struct Ticks {
+///     channel: Channel<Tick>,
+/// }
+///
+/// impl DurableEventIteratorObject for Ticks {
+///     type Channel = Channel<Tick>;
+///
+///     fn new(channel: Self::Channel, _env: Env) -> Self {
+///         Self { channel }
+///     }
+/// }
+///
+/// durable_event_iterator::durable_object!(pub Ticker: Ticks);
+/// ```
+pub trait DurableEventIteratorObject: Sized + 'static {
+    /// The object's channel, with the types of its events and attachments.
+    type Channel: IsChannel;
+
+    /// Makes the object: when it is first reached, and whenever it wakes. What must last belongs into storage.
+    fn new(channel: Self::Channel, env: Env) -> Self;
+
+    /// How it behaves.
+    fn options(_env: &Env) -> Options {
+        Options::default()
+    }
+
+    /// What clients may call over their socket, where their token lists it.
+    fn procedures() -> Procedures<Self, Call<Self>> {
+        Procedures::new()
+    }
+
+    /// What Workers that hold a stub may call, besides `publish`: `stub.rename("Lobby")`. The arguments are the
+    /// input, as a tuple. No token is involved.
+    fn methods() -> Procedures<Self, StubCall> {
+        Procedures::new()
+    }
+
+    /// The object's alarm has gone off. Not called where [`Options::prune_by_alarm`] gave it to the library.
+    ///
+    /// # Errors
+    /// After an error the platform tries again, with increasing delays.
+    fn alarm(&self) -> impl Future<Output = Result<()>> {
+        async { Ok(()) }
+    }
+}
+
+/// The socket type of an object.
+pub type SocketOf<O> = <<O as DurableEventIteratorObject>::Channel as IsChannel>::Socket;
+
+/// The context of a call over the socket.
+#[non_exhaustive]
+pub struct Call<O: DurableEventIteratorObject> {
+    /// Who calls.
+    pub socket: SocketOf<O>,
+    /// What the client sent as `last-event-id`, when it resumes a stream of its own.
+    pub last_event_id: Option<String>,
+    /// The call's headers, with names in lower case.
+    pub headers: BTreeMap<String, Vec<String>>,
+}
+
+impl<O: DurableEventIteratorObject> std::fmt::Debug for Call<O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").field("last_event_id", &self.last_event_id).finish_non_exhaustive()
+    }
+}
+
+/// The context of a call by a Worker that holds a stub.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct StubCall {}
+

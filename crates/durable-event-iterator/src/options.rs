@@ -1,0 +1,122 @@
+//! How an object of a class behaves.
+
+use crate::{log::Retention, token::SigningKeys};
+use std::time::Duration;
+
+/// Events are kept for five minutes: long enough for a train in a tunnel, short enough to cost next to nothing.
+const EVENT_RETENTION: Duration = Duration::from_secs(300);
+/// At about 300 bytes each, as many as the bytes below allow.
+const RETAINED_EVENTS: u64 = 100_000;
+/// A quarter of what an isolate may hold in memory, so that even a full replay to a slow reader leaves room.
+const RETAINED_BYTES: u64 = 32 * 1024 * 1024;
+/// Room for a call with a small file; what is larger is better uploaded over HTTP.
+const MAX_FRAME: usize = 1024 * 1024;
+/// As many calls as one client has a reason to run at once.
+const MAX_CALLS: usize = 64;
+
+/// How an object of a class behaves, see
+/// [`DurableEventIteratorObject::options`](crate::DurableEventIteratorObject::options).
+///
+/// ```
+/// use durable_event_iterator::Options;
+/// use std::time::Duration;
+///
+/// let options = Options::default().event_retention(Duration::from_secs(3_600)).retained_events(10_000);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub(crate) retention: Retention,
+    pub(crate) max_frame: usize,
+    pub(crate) max_calls: usize,
+    pub(crate) enforce_expiry: bool,
+    pub(crate) prune_by_alarm: bool,
+    pub(crate) table_prefix: &'static str,
+    pub(crate) signing_keys: Option<SigningKeys>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            retention: Retention { for_: EVENT_RETENTION, events: RETAINED_EVENTS, bytes: RETAINED_BYTES },
+            max_frame: MAX_FRAME,
+            max_calls: MAX_CALLS,
+            enforce_expiry: true,
+            prune_by_alarm: false,
+            table_prefix: "dei_",
+            signing_keys: None,
+        }
+    }
+}
+
+impl Options {
+    /// For how long an event is served to clients that come back. Default: 300 s. With zero nothing is replayed.
+    #[must_use]
+    pub fn event_retention(mut self, retention: Duration) -> Self {
+        self.retention.for_ = retention;
+        self
+    }
+
+    /// How many events are kept at most. Default: 100,000. Beyond it the oldest go, about a quarter at a time, and who
+    /// resumes from before them is told of a gap.
+    #[must_use]
+    pub fn retained_events(mut self, events: u64) -> Self {
+        self.retention.events = events;
+        self
+    }
+
+    /// How many bytes of events are kept at most. Default: 32 MiB. Beyond it the oldest go, as with
+    /// [`Options::retained_events`].
+    #[must_use]
+    pub fn retained_bytes(mut self, bytes: u64) -> Self {
+        self.retention.bytes = bytes;
+        self
+    }
+
+    /// The largest frame a client may send, in bytes. Default: 1 MiB. The socket of a larger one is closed (1009).
+    #[must_use]
+    pub fn max_frame(mut self, bytes: usize) -> Self {
+        self.max_frame = bytes;
+        self
+    }
+
+    /// How many calls of one socket may run at once. Default: 64. One more is refused with TOO_MANY_REQUESTS.
+    #[must_use]
+    pub fn max_calls(mut self, calls: usize) -> Self {
+        self.max_calls = calls;
+        self
+    }
+
+    /// Lets a socket go on when its token has expired. By default a token's rights end with it, on open sockets too.
+    ///
+    /// Only for applications that revoke access in another way: a leaked token then works for as long as its socket
+    /// is kept open.
+    #[must_use]
+    pub fn keep_expired_sockets(mut self) -> Self {
+        self.enforce_expiry = false;
+        self
+    }
+
+    /// Hands the object's one alarm to the library, which uses it to remove the events of a channel that has gone
+    /// silent. Without this, the alarm is the application's, and events past retention (never served) stay on disk
+    /// until the next publish or [`Channel::prune`](crate::Channel::prune).
+    #[must_use]
+    pub fn prune_by_alarm(mut self) -> Self {
+        self.prune_by_alarm = true;
+        self
+    }
+
+    /// What the names of the library's tables start with. Default: `dei_`. Lower-case letters, digits and `_`, at
+    /// most 32; anything else keeps the default.
+    #[must_use]
+    pub fn table_prefix(mut self, prefix: &'static str) -> Self {
+        self.table_prefix = prefix;
+        self
+    }
+
+    /// The keys that verify tokens. Default: the secret `SIGNING_KEY`, and `PREVIOUS_SIGNING_KEY` where there is one.
+    #[must_use]
+    pub fn signing_keys(mut self, keys: SigningKeys) -> Self {
+        self.signing_keys = Some(keys);
+        self
+    }
+}

@@ -1,0 +1,159 @@
+// The loops that would cost too much from WASM, one call each. Nothing here decides anything that Rust could decide;
+// nothing here throws for one socket's sake.
+
+const decoder = new TextDecoder()
+
+/** What a socket's attachment says of its subscription (session.rs writes it). */
+const NOT_LIVE = Object.freeze({ head: '', expires: 0, connection: undefined, tags: undefined })
+
+/** Close code "service restart": the client comes back and resumes. */
+const RESTART = 1012
+
+/**
+ * The open sockets of one object. What is kept per socket is only a cache of the attachment: after hibernation the
+ * sockets are new JavaScript objects, so nothing needs to be invalidated.
+ */
+export class Hub {
+  #ctx
+  #live = new WeakMap()
+  #replaying = new WeakSet()
+  #keys = new WeakMap()
+  #next = 1
+
+  constructor(ctx) {
+    this.#ctx = ctx
+  }
+
+  /** A number that names this socket for as long as this instance of the object lives. */
+  key(ws) {
+    let key = this.#keys.get(ws)
+    if (key === undefined) this.#keys.set(ws, (key = this.#next++))
+    return key
+  }
+
+  /** All sockets that are open. */
+  sockets() {
+    return this.#ctx.getWebSockets().filter((ws) => ws.readyState === WebSocket.READY_STATE_OPEN)
+  }
+
+  /** Accepts a socket for hibernation, with its attachment in place before the first frame can arrive. */
+  accept(ws, tags, attachment) {
+    this.#ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'))
+    this.#ctx.acceptWebSocket(ws, tags)
+    ws.serializeAttachment(attachment)
+  }
+
+  attachment(ws) {
+    return ws.deserializeAttachment() ?? undefined
+  }
+
+  setAttachment(ws, bytes) {
+    ws.serializeAttachment(bytes)
+    this.#live.delete(ws)
+  }
+
+  /** Marks a socket as being in the middle of a replay that this instance runs. */
+  startReplay(ws) {
+    this.#replaying.add(ws)
+  }
+
+  endReplay(ws) {
+    this.#replaying.delete(ws)
+  }
+
+  isReplaying(ws) {
+    return this.#replaying.has(ws)
+  }
+
+  #read(ws) {
+    let state = NOT_LIVE
+    try {
+      const bytes = ws.deserializeAttachment()
+      const session = bytes instanceof Uint8Array ? JSON.parse(decoder.decode(bytes)) : undefined
+      if (session?.subscription?.live) {
+        state = {
+          head: '{"i":' + JSON.stringify(session.subscription.id),
+          expires: session.enforced ? session.claims.exp * 1000 : Infinity,
+          connection: session.connection,
+          tags: session.claims.tags,
+        }
+      } else if (session?.subscription && !this.#replaying.has(ws)) {
+        // Found half-way through a replay that no longer runs: the client has to come back and resume.
+        ws.close(RESTART, 'Subscription interrupted')
+      }
+    } catch {}
+    this.#live.set(ws, state)
+    return state
+  }
+
+  /**
+   * Sends one event to every live subscription; answers with the sockets whose token has expired, if any.
+   * `admits(connection, tags)` is there for an event that is not for everybody, `except` are sockets left out.
+   */
+  fanOut(tail, now, admits, except) {
+    const sockets = this.#ctx.getWebSockets()
+    let expired
+    for (let n = 0; n < sockets.length; n++) {
+      const ws = sockets[n]
+      const { head, expires, connection, tags } = this.#live.get(ws) ?? this.#read(ws)
+      if (head === '') continue
+      if (expires <= now) {
+        ;(expired ??= []).push(ws)
+        continue
+      }
+      if (except !== undefined && except.includes(ws)) continue
+      if (admits !== undefined && !admits(connection, tags)) continue
+      try {
+        ws.send(head + tail)
+      } catch {} // closed or closing: it resumes when it comes back
+    }
+    return expired
+  }
+
+  /**
+   * Sends the rows of one replay step. A row is [id, tail, audience]. The cursor is read to its end even when the
+   * socket has gone, since an unfinished cursor keeps its table locked. Answers with the last row's id.
+   */
+  replay(cursor, ws, head, admits) {
+    let last = ''
+    let open = true
+    for (const [id, tail, audience] of cursor.raw()) {
+      last = id
+      if (!open || (audience !== null && !admits(audience))) continue
+      try {
+        ws.send(head + tail)
+      } catch {
+        open = false
+      }
+    }
+    return open ? last : undefined
+  }
+}
+
+/** All rows of a statement, each an array of its columns. */
+export function run(sql, text, params) {
+  return [...sql.exec(text, ...params).raw()]
+}
+
+/** A statement whose rows the caller drains. */
+export function open(sql, text, params) {
+  return sql.exec(text, ...params)
+}
+
+/** Characters of a text frame, bytes of a binary one: known before anything is copied into WASM memory. */
+export function frameSize(frame) {
+  return typeof frame === 'string' ? frame.length : frame.byteLength
+}
+
+/** A turn of the event loop in which others get their say. */
+export function nextTurn() {
+  return new Promise((resolve) => setTimeout(resolve, 0))
+}
+
+/** Sets the object's alarm unless there is one. Its failure fails nobody: the next publish or alarm tries again. */
+export function ensureAlarm(storage, at) {
+  storage
+    .getAlarm()
+    .then((set) => (set === null ? storage.setAlarm(at) : undefined))
+    .catch((error) => console.error('durable-event-iterator: setting the alarm failed:', error.message))
+}

@@ -1,0 +1,187 @@
+//! The open sockets of one object: fan-out and replay are one call into JavaScript each.
+
+use super::JsError;
+use js_sys::{Array, Uint8Array};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(module = "/src/runtime/hot.js")]
+extern "C" {
+    /// See `hot.js`.
+    pub(crate) type Hub;
+
+    #[wasm_bindgen(constructor)]
+    fn construct(ctx: &JsValue) -> Hub;
+
+    #[wasm_bindgen(method, catch, js_name = key)]
+    fn key_js(this: &Hub, ws: &RawSocket) -> Result<u32, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = sockets)]
+    fn sockets_js(this: &Hub) -> Result<Array, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = accept)]
+    fn accept_js(this: &Hub, ws: &RawSocket, tags: &Array, attachment: &Uint8Array) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = attachment)]
+    fn attachment_js(this: &Hub, ws: &RawSocket) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = setAttachment)]
+    fn set_attachment_js(this: &Hub, ws: &RawSocket, bytes: &Uint8Array) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = startReplay)]
+    fn start_replay_js(this: &Hub, ws: &RawSocket) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = endReplay)]
+    fn end_replay_js(this: &Hub, ws: &RawSocket) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = isReplaying)]
+    fn is_replaying_js(this: &Hub, ws: &RawSocket) -> Result<bool, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = fanOut)]
+    fn fan_out_js(this: &Hub, tail: &str, now: f64) -> Result<Option<Array>, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = fanOut)]
+    fn fan_out_to_js(
+        this: &Hub,
+        tail: &str,
+        now: f64,
+        admits: &dyn Fn(Option<String>, JsValue) -> bool,
+        except: &Array,
+    ) -> Result<Option<Array>, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = replay)]
+    fn replay_js(
+        this: &Hub,
+        cursor: &JsValue,
+        ws: &RawSocket,
+        head: &str,
+        admits: &dyn Fn(String) -> bool,
+    ) -> Result<Option<String>, JsValue>;
+
+    /// One end of a WebSocket, as the platform hands it out.
+    #[derive(Clone)]
+    pub(crate) type RawSocket;
+
+    #[wasm_bindgen(method, catch, js_name = send)]
+    fn send_text_js(this: &RawSocket, text: &str) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = send)]
+    fn send_bytes_js(this: &RawSocket, bytes: &Uint8Array) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = close)]
+    fn close_js(this: &RawSocket, code: u16, reason: &str) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, getter, js_name = readyState)]
+    fn ready_state_js(this: &RawSocket) -> Result<u16, JsValue>;
+}
+
+impl Hub {
+    /// The sockets of the object whose `ctx` this is.
+    pub(crate) fn new(ctx: &JsValue) -> Self {
+        Self::construct(ctx)
+    }
+
+    /// A number that names this socket for as long as this instance of the object lives.
+    pub(crate) fn key(&self, ws: &RawSocket) -> Result<u32, JsError> {
+        Ok(self.key_js(ws)?)
+    }
+
+    /// All open sockets, subscribed or not.
+    pub(crate) fn sockets(&self) -> Result<Vec<RawSocket>, JsError> {
+        Ok(sockets_of(&self.sockets_js()?))
+    }
+
+    /// Hands a socket over to the platform, which may hibernate the object while the socket stays.
+    pub(crate) fn accept(&self, ws: &RawSocket, tags: &[String], attachment: &[u8]) -> Result<(), JsError> {
+        let tags: Array = tags.iter().map(|tag| JsValue::from_str(tag)).collect();
+        Ok(self.accept_js(ws, &tags, &Uint8Array::from(attachment))?)
+    }
+
+    /// The bytes kept with a socket; none when they are not ours.
+    pub(crate) fn attachment(&self, ws: &RawSocket) -> Result<Option<Vec<u8>>, JsError> {
+        Ok(self.attachment_js(ws)?.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec))
+    }
+
+    /// Keeps bytes with a socket, through hibernation.
+    pub(crate) fn set_attachment(&self, ws: &RawSocket, bytes: &[u8]) -> Result<(), JsError> {
+        Ok(self.set_attachment_js(ws, &Uint8Array::from(bytes))?)
+    }
+
+    /// Says that this instance replays to the socket: without that, a half-way subscription is an interrupted one.
+    pub(crate) fn start_replay(&self, ws: &RawSocket) -> Result<(), JsError> {
+        Ok(self.start_replay_js(ws)?)
+    }
+
+    /// The counterpart of [`Hub::start_replay`].
+    pub(crate) fn end_replay(&self, ws: &RawSocket) -> Result<(), JsError> {
+        Ok(self.end_replay_js(ws)?)
+    }
+
+    /// Whether this instance replays to the socket.
+    pub(crate) fn is_replaying(&self, ws: &RawSocket) -> Result<bool, JsError> {
+        Ok(self.is_replaying_js(ws)?)
+    }
+
+    /// Sends to every live subscription; answers with the sockets whose token has expired.
+    pub(crate) fn fan_out(&self, tail: &str, now_ms: u64) -> Result<Vec<RawSocket>, JsError> {
+        Ok(self.fan_out_js(tail, now_ms as f64)?.as_ref().map(sockets_of).unwrap_or_default())
+    }
+
+    /// The same for an event that is for some only. `admits` gets a subscription's connection id and tags.
+    pub(crate) fn fan_out_to(
+        &self,
+        tail: &str,
+        now_ms: u64,
+        admits: &dyn Fn(Option<&str>, &[String]) -> bool,
+        except: &[RawSocket],
+    ) -> Result<Vec<RawSocket>, JsError> {
+        let admits = |connection: Option<String>, tags: JsValue| {
+            let tags: Vec<String> =
+                tags.dyn_ref::<Array>().map(|tags| tags.iter().filter_map(|tag| tag.as_string()).collect()).unwrap_or_default();
+            admits(connection.as_deref(), &tags)
+        };
+        let except: Array = except.iter().map(JsValue::from).collect();
+        let expired = self.fan_out_to_js(tail, now_ms as f64, &admits, &except)?;
+        Ok(expired.as_ref().map(sockets_of).unwrap_or_default())
+    }
+
+    /// Sends the rows of a replay step; answers with the last row's id ("" without rows), or with nothing when the
+    /// socket has gone. `admits` gets the stored audience of a row that has one.
+    pub(crate) fn replay(
+        &self,
+        cursor: &JsValue,
+        ws: &RawSocket,
+        head: &str,
+        admits: &dyn Fn(&str) -> bool,
+    ) -> Result<Option<String>, JsError> {
+        Ok(self.replay_js(cursor, ws, head, &|audience: String| admits(&audience))?)
+    }
+}
+
+fn sockets_of(array: &Array) -> Vec<RawSocket> {
+    array.iter().map(JsValue::unchecked_into).collect()
+}
+
+impl RawSocket {
+    /// Sends a text message. An error is a socket that is closed or closing.
+    pub(crate) fn send_text(&self, text: &str) -> Result<(), JsError> {
+        Ok(self.send_text_js(text)?)
+    }
+
+    /// Sends a binary message. An error is a socket that is closed or closing.
+    pub(crate) fn send_bytes(&self, bytes: &[u8]) -> Result<(), JsError> {
+        Ok(self.send_bytes_js(&Uint8Array::from(bytes))?)
+    }
+
+    /// Closes the socket. `reason` has at most 123 bytes.
+    pub(crate) fn close(&self, code: u16, reason: &str) -> Result<(), JsError> {
+        Ok(self.close_js(code, reason)?)
+    }
+
+    /// Whether frames can still be sent.
+    pub(crate) fn is_open(&self) -> bool {
+        self.ready_state_js().is_ok_and(|state| state == READY_STATE_OPEN)
+    }
+}
+
+/// `WebSocket.OPEN` of the WebSockets standard.
+const READY_STATE_OPEN: u16 = 1;

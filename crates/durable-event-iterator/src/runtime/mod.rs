@@ -1,0 +1,69 @@
+//! The one door to the platform: every binding that the crate has to JavaScript, each with `catch`, since an exception
+//! that passes through an import without it leaves the caller hanging and takes the WASM instance down.
+
+mod alarm;
+mod class;
+mod hub;
+mod namespace;
+mod sql;
+mod value;
+
+pub(crate) use alarm::Alarm;
+pub(crate) use class::{exception, extend};
+pub(crate) use hub::{Hub, RawSocket};
+pub(crate) use namespace::{Stub, stub};
+pub(crate) use sql::Sql;
+pub(crate) use value::{JsWire, from_wire, to_wire};
+
+use std::fmt;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(module = "/src/runtime/hot.js")]
+extern "C" {
+    #[wasm_bindgen(catch, js_name = nextTurn)]
+    async fn next_turn_js() -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = frameSize)]
+    fn frame_size_js(frame: &JsValue) -> Result<f64, JsValue>;
+}
+
+/// A JavaScript exception, as text for the log. It never reaches a client.
+#[derive(Debug)]
+pub(crate) struct JsError(String);
+
+impl From<JsValue> for JsError {
+    fn from(thrown: JsValue) -> Self {
+        let text = thrown.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
+        Self(text.or_else(|| thrown.as_string()).unwrap_or_else(|| "an exception that is no Error".into()))
+    }
+}
+
+impl fmt::Display for JsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for JsError {}
+
+/// Milliseconds since the epoch. In production the clock stands still while code runs.
+pub(crate) fn now_ms() -> u64 {
+    // A JavaScript time fits 53 bits; `as` saturates, so that a negative clock is 0.
+    js_sys::Date::now() as u64
+}
+
+/// Lets other events have their say before going on.
+pub(crate) async fn next_turn() -> Result<(), JsError> {
+    next_turn_js().await.map(drop).map_err(JsError::from)
+}
+
+/// Characters of a text frame, bytes of a binary one, without copying it into WASM memory, which never shrinks.
+pub(crate) fn frame_size(frame: &JsValue) -> usize {
+    // What is neither text nor bytes is no frame: too large for any limit.
+    frame_size_js(frame).map_or(usize::MAX, |size| size as usize)
+}
+
+/// A line in the Worker's log. Never give it a token, a key or an attachment.
+pub(crate) fn log_error(line: &str) {
+    worker::console_error!("durable-event-iterator: {line}");
+}

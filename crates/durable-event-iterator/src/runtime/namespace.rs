@@ -1,0 +1,48 @@
+//! Namespaces and stubs: how a Worker reaches an object.
+
+use super::JsError;
+use js_sys::Array;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(module = "/src/runtime/namespace.js")]
+extern "C" {
+    #[wasm_bindgen(catch, js_name = stubOf)]
+    fn stub_of_js(
+        namespace: &JsValue,
+        name: &str,
+        location_hint: Option<&str>,
+        jurisdiction: Option<&str>,
+    ) -> Result<Stub, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = forward)]
+    async fn forward_js(stub: &Stub, request: &JsValue) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = call)]
+    async fn call_js(stub: &Stub, method: &str, args: &Array) -> Result<JsValue, JsValue>;
+
+    /// A stub of an object.
+    #[derive(Clone, Debug)]
+    pub(crate) type Stub;
+}
+
+/// The stub of the object of that name.
+pub(crate) fn stub(
+    namespace: &JsValue,
+    name: &str,
+    location_hint: Option<&str>,
+    jurisdiction: Option<&str>,
+) -> Result<Stub, JsError> {
+    Ok(stub_of_js(namespace, name, location_hint, jurisdiction)?)
+}
+
+impl Stub {
+    /// Sends the object the upgrade request, with its query as it came.
+    pub(crate) async fn forward(&self, request: &JsValue) -> Result<JsValue, JsError> {
+        Ok(forward_js(self, request).await?)
+    }
+
+    /// Calls a method of the object. The exception is handed on, since its message and code are for the caller.
+    pub(crate) async fn call(&self, method: &str, args: &Array) -> Result<JsValue, JsValue> {
+        call_js(self, method, args).await
+    }
+}

@@ -1,0 +1,32 @@
+//! JavaScript values of a stub's caller, to and from oRPC's serialized form.
+
+use super::JsError;
+use crate::wire::Serialized;
+use js_sys::Array;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(module = "/src/runtime/value.js")]
+extern "C" {
+    #[wasm_bindgen(catch, js_name = toWire)]
+    fn to_wire_js(value: &JsValue) -> Result<Array, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = fromWire)]
+    fn from_wire_js(json: Option<&str>, meta: Option<&str>) -> Result<JsValue, JsValue>;
+}
+
+/// A JavaScript value in serialized form. No `json` is `undefined`.
+pub(crate) struct JsWire {
+    pub(crate) json: Option<String>,
+    pub(crate) meta: Option<String>,
+}
+
+/// Serializes a JavaScript value; an error says what in it has no serialized form.
+pub(crate) fn to_wire(value: &JsValue) -> Result<JsWire, JsError> {
+    let halves = to_wire_js(value)?;
+    Ok(JsWire { json: halves.get(0).as_string(), meta: halves.get(1).as_string() })
+}
+
+/// The JavaScript value that was serialized. Blobs have no place in a stub's answer: they are left out.
+pub(crate) fn from_wire(value: &Serialized) -> Result<JsValue, JsError> {
+    Ok(from_wire_js(value.json.as_deref(), value.meta.as_deref())?)
+}

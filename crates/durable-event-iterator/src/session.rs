@@ -1,0 +1,99 @@
+//! What the object keeps with a socket: it outlives hibernation, unlike everything else about the socket.
+
+use crate::token::Claims;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::fmt;
+
+/// The platform takes 16,384 bytes of its own encoding, which adds a few bytes to those of one byte array.
+const MAX_BYTES: usize = 16_300;
+
+/// A socket's token, connection id, subscription and the application's own part.
+///
+/// Stored as JSON in UTF-8: `runtime/hot.js` reads `subscription`, `claims.exp`, `claims.tags`, `connection` and
+/// `enforced` from it, once per socket and waking.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Session {
+    pub(crate) claims: SessionClaims,
+    /// The id that the client sent, the same on each of its reconnects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) connection: Option<String>,
+    /// Whether the token's end ends its rights on the open socket.
+    pub(crate) enforced: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) subscription: Option<Subscription>,
+    /// The application's own part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) application: Option<Box<RawValue>>,
+}
+
+/// The claims that matter after the upgrade.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SessionClaims {
+    /// The procedures that the client may call.
+    #[serde(default)]
+    pub(crate) rpc: Vec<String>,
+    /// The token's attachment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) att: Option<Box<RawValue>>,
+    #[serde(default)]
+    pub(crate) tags: Vec<String>,
+    /// Seconds since the epoch.
+    pub(crate) iat: f64,
+    /// Seconds since the epoch.
+    pub(crate) exp: f64,
+}
+
+/// A `/subscribe` call that stays open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Subscription {
+    /// The `i` that the client chose for the call.
+    pub(crate) id: String,
+    /// False until everything that was missed has been sent; until then nothing is sent live.
+    pub(crate) live: bool,
+}
+
+impl Session {
+    /// The session of a socket that was just accepted.
+    pub(crate) fn new(claims: Claims, connection: Option<String>, enforced: bool) -> Self {
+        let claims = SessionClaims {
+            rpc: claims.procedures,
+            att: claims.attachment,
+            tags: Vec::new(),
+            iat: claims.issued_at,
+            exp: claims.expires_at,
+        };
+        Self { claims, connection, enforced, subscription: None, application: None }
+    }
+
+    /// Whether the token's rights have ended.
+    pub(crate) fn is_expired(&self, now_ms: u64) -> bool {
+        self.enforced && self.claims.exp * 1_000.0 <= now_ms as f64
+    }
+
+    /// The bytes to keep.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, AttachmentTooLarge> {
+        // Nothing in a session can fail to serialize; should it ever, it must not be kept.
+        let bytes = serde_json::to_vec(self).map_err(|_| AttachmentTooLarge { bytes: usize::MAX })?;
+        if bytes.len() > MAX_BYTES { Err(AttachmentTooLarge { bytes: bytes.len() }) } else { Ok(bytes) }
+    }
+
+    /// The session kept in these bytes; nothing when they are not ours.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+}
+
+/// The token's attachment, the application's part and the rest do not fit the platform's limit together.
+#[derive(Debug)]
+pub(crate) struct AttachmentTooLarge {
+    bytes: usize,
+}
+
+impl fmt::Display for AttachmentTooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "token attachment and socket attachment need {} bytes together, {MAX_BYTES} are possible", self.bytes)
+    }
+}
+
+impl std::error::Error for AttachmentTooLarge {}

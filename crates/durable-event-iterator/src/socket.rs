@@ -1,0 +1,130 @@
+//! One client's socket, as the application sees it.
+
+use crate::{
+    error::{Code, Error, Result},
+    runtime::{Hub, RawSocket},
+    session::Session,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use std::{fmt, marker::PhantomData, rc::Rc};
+
+/// An attachment of no stated type: any JSON.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Untyped(pub serde_json::Value);
+
+/// One client's socket: who it is (`T`, the attachment of its token) and what the application keeps with it (`S`).
+///
+/// Both survive hibernation. The socket itself is not reachable: what is sent through it goes through the channel, so
+/// that order and resuming hold.
+pub struct Socket<T = Untyped, S = Untyped> {
+    hub: Rc<Hub>,
+    raw: RawSocket,
+    types: PhantomData<fn() -> (T, S)>,
+}
+
+impl<T, S> Clone for Socket<T, S> {
+    fn clone(&self) -> Self {
+        Self { hub: Rc::clone(&self.hub), raw: self.raw.clone(), types: PhantomData }
+    }
+}
+
+impl<T, S> PartialEq for Socket<T, S> {
+    fn eq(&self, other: &Self) -> bool {
+        AsRef::<wasm_bindgen::JsValue>::as_ref(&self.raw) == other.raw.as_ref()
+    }
+}
+
+impl<T, S> fmt::Debug for Socket<T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Socket(..)") // its attachments are nobody's business in a log
+    }
+}
+
+impl<T, S> Socket<T, S> {
+    pub(crate) fn new(hub: Rc<Hub>, raw: RawSocket) -> Self {
+        Self { hub, raw, types: PhantomData }
+    }
+
+    pub(crate) fn raw(&self) -> &RawSocket {
+        &self.raw
+    }
+
+    pub(crate) fn session(&self) -> Result<Session> {
+        read_session(&self.hub, &self.raw)
+    }
+
+    /// The id that the client sent when it connected, the same on each of its reconnects. Clients of generation 1
+    /// other than ours send none.
+    ///
+    /// # Errors
+    /// When the socket has closed: its attachment is gone.
+    pub fn connection_id(&self) -> Result<Option<String>> {
+        Ok(self.session()?.connection)
+    }
+
+    /// The procedures that the client's token allows.
+    ///
+    /// # Errors
+    /// When the socket has closed: its attachment is gone.
+    pub fn allowed_procedures(&self) -> Result<Vec<String>> {
+        Ok(self.session()?.claims.rpc)
+    }
+
+    /// Closes the socket; its client reconnects and resumes, if its token still allows it. `reason` is cut at 123
+    /// bytes.
+    pub fn close(&self, code: u16, reason: &str) {
+        let end = reason.floor_char_boundary(MAX_CLOSE_REASON);
+        // An error is a code that the standard forbids, or a socket that is closed already.
+        let _ = self.raw.close(code, reason.get(..end).unwrap_or_default());
+    }
+}
+
+/// A control frame holds 125 bytes (RFC 6455, section 5.5), two of them the code.
+const MAX_CLOSE_REASON: usize = 123;
+
+impl<T: DeserializeOwned, S> Socket<T, S> {
+    /// The attachment of the client's token: what the server that issued it says of the client. The client can read
+    /// it, but not change it. A token without attachment is JSON's `null`.
+    ///
+    /// # Errors
+    /// When it is no `T`, or when the socket has closed.
+    pub fn token_attachment(&self) -> Result<T> {
+        let session = self.session()?;
+        Ok(serde_json::from_str(session.claims.att.as_deref().map_or("null", RawValue::get))?)
+    }
+}
+
+impl<T, S: Serialize + DeserializeOwned> Socket<T, S> {
+    /// What the application keeps with the socket; nothing before the first [`Socket::set_attachment`].
+    ///
+    /// # Errors
+    /// When it is no `S` (the type has changed in a deployment), or when the socket has closed.
+    pub fn attachment(&self) -> Result<Option<S>> {
+        let session = self.session()?;
+        Ok(session.application.as_deref().map(|json| serde_json::from_str(json.get())).transpose()?)
+    }
+
+    /// Keeps something with the socket, through hibernation, until it closes. Together with the token's attachment
+    /// there are about 16,300 bytes of room.
+    ///
+    /// # Errors
+    /// When it does not fit (the old one stays), or when the socket has closed.
+    pub fn set_attachment(&self, attachment: &S) -> Result<()> {
+        let mut session = self.session()?;
+        session.application = Some(serde_json::value::to_raw_value(attachment)?);
+        write_session(&self.hub, &self.raw, &session)
+    }
+}
+
+pub(crate) fn read_session(hub: &Hub, raw: &RawSocket) -> Result<Session> {
+    hub.attachment(raw)?
+        .as_deref()
+        .and_then(Session::decode)
+        .ok_or_else(|| Error::new(Code::InternalServerError))
+}
+
+pub(crate) fn write_session(hub: &Hub, raw: &RawSocket, session: &Session) -> Result<()> {
+    Ok(hub.set_attachment(raw, &session.encode()?)?)
+}

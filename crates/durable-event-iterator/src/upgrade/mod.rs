@@ -1,0 +1,163 @@
+//! The upgrade: from a client's HTTP request with a token to a socket of the object that the token names.
+
+mod decision;
+
+pub use decision::ConnectionId;
+pub(crate) use decision::{Accepted, Refusal, RequestHead, decide};
+
+use crate::{
+    error::{Error, Result},
+    runtime,
+    token::{Claims, SigningKeys},
+};
+use std::fmt;
+use wasm_bindgen::{JsCast, JsValue};
+use worker::{Env, ObjectNamespace, Request, Response};
+
+/// Sees a verified token's claims, and may refuse them.
+type Inspect<'a> = Box<dyn Fn(&Claims, &Request) -> Result<()> + 'a>;
+
+/// Hands a client's upgrade request over to the object that its token names.
+///
+/// ```
+/// use durable_event_iterator::Upgrade;
+/// use worker::{Context, Env, Request, Response};
+///
+/// async fn fetch(request: Request, env: Env, _: Context) -> worker::Result<Response> {
+///     match request.path().as_str() {
+///         "/chat-room" => Upgrade::new(&env, "CHAT_ROOM").handle(request).await,
+///         _ => Response::error("Not Found", 404),
+///     }
+/// }
+/// ```
+///
+/// What is refused is answered here: 426 without `Upgrade: websocket`, 401 without a token or with one that is not
+/// valid, 400 for a connection id that is none. The object verifies the token again, so that a Worker that forwards a
+/// request by other means opens nothing.
+pub struct Upgrade<'a> {
+    env: &'a Env,
+    binding: &'a str,
+    keys: Option<SigningKeys>,
+    location_hint: Option<&'a str>,
+    jurisdiction: Option<&'a str>,
+    inspect: Option<Inspect<'a>>,
+}
+
+impl fmt::Debug for Upgrade<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade").field("binding", &self.binding).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Upgrade<'a> {
+    /// To the objects of the namespace that is bound as `binding`.
+    #[must_use]
+    pub fn new(env: &'a Env, binding: &'a str) -> Self {
+        Self { env, binding, keys: None, location_hint: None, jurisdiction: None, inspect: None }
+    }
+
+    /// The keys that verify tokens, the same as the object's. Default: the secret `SIGNING_KEY`, and
+    /// `PREVIOUS_SIGNING_KEY` where there is one.
+    #[must_use]
+    pub fn signing_keys(mut self, keys: SigningKeys) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// Where an object that does not exist yet should be made, such as `"weur"`. See the platform's documentation of
+    /// location hints.
+    #[must_use]
+    pub fn location_hint(mut self, hint: &'a str) -> Self {
+        self.location_hint = Some(hint);
+        self
+    }
+
+    /// The jurisdiction that the objects are confined to, such as `"eu"`. An object of a jurisdiction is another one
+    /// than that of the same name without: whoever publishes must name it too.
+    #[must_use]
+    pub fn jurisdiction(mut self, jurisdiction: &'a str) -> Self {
+        self.jurisdiction = Some(jurisdiction);
+        self
+    }
+
+    /// Sees the claims of every verified token before the object does: to log, to count, or to refuse with an error,
+    /// whose status and message the client gets.
+    #[must_use]
+    pub fn inspect(mut self, inspect: impl Fn(&Claims, &Request) -> Result<()> + 'a) -> Self {
+        self.inspect = Some(Box::new(inspect));
+        self
+    }
+
+    /// Answers the request: with the object's socket, or with a refusal.
+    ///
+    /// # Errors
+    /// When the binding does not exist or the object cannot be reached.
+    pub async fn handle(self, request: Request) -> worker::Result<Response> {
+        let keys = match self.keys {
+            Some(keys) => keys,
+            None => match signing_keys(self.env) {
+                Some(keys) => keys,
+                None => return Response::error("Internal Server Error", 500),
+            },
+        };
+        let claims = match read(&request, &keys) {
+            Ok(accepted) => accepted.claims,
+            Err(refusal) => return answer(&refusal),
+        };
+        if let Some(inspect) = &self.inspect
+            && let Err(error) = inspect(&claims, &request)
+        {
+            return Response::error(error.public_message(), error.status());
+        }
+        let namespace: ObjectNamespace = self.env.durable_object(self.binding)?;
+        let response = async {
+            let namespace: &JsValue = namespace.as_ref();
+            let stub = runtime::stub(namespace, claims.channel.as_str(), self.location_hint, self.jurisdiction)?;
+            stub.forward(request.inner()).await
+        };
+        let response = response.await.map_err(|error| worker::Error::RustError(error.to_string()))?;
+        Ok(response.unchecked_into::<worker::web_sys::Response>().into())
+    }
+}
+
+/// What the request asks for, if it may.
+pub(crate) fn read(request: &Request, keys: &SigningKeys) -> Result<Accepted, Refusal> {
+    let upgrade = request.headers().get("upgrade").ok().flatten();
+    let url = request.inner().url();
+    // Not `Request::url()`: parsing it brings 79 KB of Unicode tables along.
+    let query = url.split_once('?').map(|(_, query)| query.split_once('#').map_or(query, |(query, _)| query));
+    decide(&RequestHead { upgrade: upgrade.as_deref(), query }, keys, runtime::now_ms())
+}
+
+/// What a client is told of a refusal; the reason stays here.
+pub(crate) fn answer(refusal: &Refusal) -> worker::Result<Response> {
+    Ok(Response::from_bytes(refusal.text().as_bytes().to_vec())?.with_status(refusal.status()).with_headers(
+        [("content-type", "text/plain;charset=UTF-8")].into_iter().collect(),
+    ))
+}
+
+/// The keys of the Worker's secrets. Without them the log says what to run.
+pub(crate) fn signing_keys(env: &Env) -> Option<SigningKeys> {
+    let secret = |name: &str| env.secret(name).ok().map(|secret| secret.to_string());
+    let keys = secret("SIGNING_KEY")
+        .ok_or_else(|| "there is no signing key".to_owned())
+        .and_then(|key| {
+            SigningKeys::parse(&key, secret("PREVIOUS_SIGNING_KEY").as_deref()).map_err(|error| error.to_string())
+        });
+    match keys {
+        Ok(keys) => Some(keys),
+        Err(reason) => {
+            runtime::log_error(&format!(
+                "{reason}: set the key that your tokens are signed with by `npx wrangler secret put SIGNING_KEY` \
+                 (locally: a line SIGNING_KEY=… in .dev.vars)"
+            ));
+            None
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Error::custom("UPGRADE_REFUSED", refusal.status()).message(refusal.text())
+    }
+}
