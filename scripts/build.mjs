@@ -1,0 +1,78 @@
+// Builds Workers: `node scripts/build.mjs [folder …]`, folders as seen from the repository's root. Without a folder:
+// every Worker of the workspace. The result is in the folder's `build/`, ready for wrangler.
+
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+import { setup } from './setup.mjs'
+import { elapsedSince, pinnedTools, root, run, toolEnvironment, wasmTarget, workspace } from './toolchain.mjs'
+
+/** The Workers of the workspace: packages that are a cdylib. */
+export async function workers() {
+  const { packages, targetFolder } = await workspace()
+  return packages
+    .filter(({ wasmModule }) => wasmModule !== undefined)
+    .map(({ name, folder, wasmModule }) => ({
+      name,
+      folder,
+      title: relative(root, folder) || '.',
+      wasm: join(targetFolder, wasmTarget, 'release', wasmModule),
+    }))
+}
+
+/** @throws {Error} when it does not compile; the compiler's words are on the screen then */
+export async function buildWorker({ name, folder, title, wasm }) {
+  const startedAt = Date.now()
+  // As worker-build calls cargo, so that its own call finds everything done.
+  const environment = { ...toolEnvironment(), WASM_BINDGEN_USE_JS_SYS: '1' }
+  await requireSuccess(
+    'cargo',
+    ['build', '--package', name, '--lib', '--release', '--target', wasmTarget],
+    { env: environment },
+    title,
+  )
+  const stamp = join(folder, 'build', '.built-from')
+  const source = fingerprint(wasm)
+  const current = existsSync(stamp) && readFileSync(stamp, 'utf8') === source
+  if (!current) {
+    await requireSuccess('worker-build', ['--release'], { cwd: folder, env: environment }, title)
+    writeFileSync(stamp, source)
+  }
+  console.log(`Worker ${title}: ${current ? 'unchanged' : 'built'} (${elapsedSince(startedAt)})`)
+}
+
+/** What the files in `build/` are made from: the compiled module and the tools that wrap and shrink it. */
+function fingerprint(wasm) {
+  const hash = createHash('sha256').update(readFileSync(wasm)).update(JSON.stringify(pinnedTools()))
+  hash.update(readFileSync(join(root, 'package-lock.json')))
+  return hash.digest('hex')
+}
+
+async function requireSuccess(command, args, options, title) {
+  const { status } = await run(command, args, options)
+  if (status !== 0) throw new Error(`Worker ${title} was not built: ${command} ${args.join(' ')} failed`)
+}
+
+async function main(folders) {
+  await setup()
+  const known = await workers()
+  const wanted = folders.map((folder) => {
+    const worker = known.find((candidate) => candidate.folder === resolve(root, folder))
+    if (worker === undefined) {
+      throw new Error(`${folder} is no Worker here. There are: ${known.map(({ title }) => title).join(', ')}`)
+    }
+    return worker
+  })
+  for (const worker of wanted.length > 0 ? wanted : known) await buildWorker(worker)
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  try {
+    await main(process.argv.slice(2))
+  } catch (error) {
+    console.error(error.message)
+    process.exitCode = 1
+  }
+}

@@ -1,0 +1,178 @@
+// Workers on the real runtime: one or several, in one process, reached over HTTP and WebSocket.
+
+import { readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+import { Log, LogLevel, Miniflare } from 'miniflare'
+import type { DurableObjectEvictionOptions, DurableObjectStorageHandle, MiniflareOptions, WorkerdStructuredLog } from 'miniflare'
+
+/** How long a request may take, in milliseconds: a Worker that traps leaves its caller waiting for ever. */
+const REQUEST_TIMEOUT = 10_000
+
+/** As in the Workers' wrangler.toml. */
+const COMPATIBILITY_DATE = '2026-06-01'
+
+const repository = fileURLToPath(new URL('../..', import.meta.url))
+
+/** Where a Worker's code comes from. */
+export type WorkerCode =
+  /** The folder of a crate, as seen from the repository's root, that `scripts/build.mjs` has built. */
+  | { crate: string }
+  /** The source of an ES module. */
+  | { source: string }
+
+export type WorkerDefinition = WorkerCode & {
+  name: string
+  /** Variables and secrets; what is not text arrives as parsed JSON. */
+  variables?: Record<string, Json>
+  /** Bindings to classes of Durable Objects, all of which keep their data in SQLite. */
+  durableObjects?: Record<string, DurableObjectBinding>
+  /** Bindings to the default entrypoints of other Workers, by their names. */
+  services?: Record<string, string>
+}
+
+export interface DurableObjectBinding {
+  className: string
+  /** The Worker that defines the class, when it is another one. */
+  scriptName?: string
+}
+
+export interface RunningWorkers {
+  /** Of the first Worker. */
+  url: URL
+  /** Of any Worker, by its name. */
+  urlOf(worker: string): Promise<URL>
+  /** Like the global `fetch`, with a path of the first Worker or a whole URL; rejects after ten seconds. */
+  fetch(target: string | URL, init?: RequestInit): Promise<Response>
+  /**
+   * Unloads an object as the runtime does with an idle one: what it had in memory is gone. Its WebSockets are kept
+   * (`hibernate`) or closed.
+   */
+  evict(object: DurableObjectAddress, webSockets?: 'hibernate' | 'close'): Promise<void>
+  /**
+   * Runs SQL inside an object, which is loaded for that when it is not. Needs `inspectStorage`, and a class that extends
+   * DurableObject.
+   */
+  sql<Row extends Record<string, SqlValue>>(
+    object: DurableObjectAddress,
+    query: string,
+    ...parameters: SqlValue[]
+  ): Promise<Row[]>
+  miniflare: Miniflare
+  dispose(): Promise<void>
+}
+
+/** A Durable Object, by the Worker and class that define it and its name. */
+export interface DurableObjectAddress {
+  worker: string
+  className: string
+  name: string
+}
+
+export type Json = string | number | boolean | null | Json[] | { [key: string]: Json }
+export type SqlValue = Awaited<ReturnType<DurableObjectStorageHandle['exec']>>[number][string]
+
+export interface StartOptions {
+  /** The first one answers at `url`. */
+  workers: [WorkerDefinition, ...WorkerDefinition[]]
+  /** A folder that keeps the objects' data from one start to the next. Without it the data lives as long as the Workers. */
+  persistence?: string
+  /** Allows `sql`. Off unless asked for: the runtime then wraps each class in one of its own, and tests are about ours. */
+  inspectStorage?: boolean
+  /** What the Workers write to the console. Without it nothing is shown. */
+  onLog?: (line: string) => void
+}
+
+export async function startWorkers(options: StartOptions): Promise<RunningWorkers> {
+  const { workers, persistence, inspectStorage = false, onLog } = options
+  const classes = definedClasses(workers)
+  const miniflare = new Miniflare({
+    host: '127.0.0.1',
+    // Any free one: test files run side by side.
+    port: 0,
+    log: new Log(LogLevel.ERROR),
+    logRequests: false,
+    // Neither looked up on the network nor advertised to other runtimes on this machine.
+    cf: false,
+    enableDevRegistry: false,
+    unsafeInspectDurableObjects: inspectStorage,
+    handleStructuredLogs: ({ message }: WorkerdStructuredLog) => onLog?.(message),
+    ...(persistence === undefined ? {} : { resourcePersistencePath: persistence }),
+    workers: workers.map((worker) => workerOptions(worker, classes.get(worker.name) ?? new Set())) as MiniflareOptions['workers'],
+  })
+  const url = await miniflare.ready
+
+  return {
+    url,
+    miniflare,
+    urlOf: (worker) => miniflare.unsafeGetDirectURL(worker),
+    fetch: (target, init) => fetch(new URL(target, url), { signal: AbortSignal.timeout(REQUEST_TIMEOUT), ...init }),
+    evict: ({ worker, className, name }, webSockets = 'hibernate') =>
+      miniflare.unsafeEvictDurableObject(worker, className, { name, webSockets } satisfies DurableObjectEvictionOptions),
+    sql: async <Row extends Record<string, SqlValue>>(
+      { worker, className, name }: DurableObjectAddress,
+      query: string,
+      ...parameters: SqlValue[]
+    ) => {
+      const storage = await miniflare.unsafeGetDurableObjectStorage(worker, className, { name })
+      return storage.exec<Row>(query, ...parameters)
+    },
+    dispose: () => miniflare.dispose(),
+  }
+}
+
+type WorkerOptions = MiniflareOptions['workers'][number]
+type Bindings = NonNullable<WorkerOptions['config']['env']>
+
+function workerOptions(worker: WorkerDefinition, classes: Set<string>): WorkerOptions {
+  const bindings: Bindings = {}
+  for (const [name, value] of Object.entries(worker.variables ?? {})) {
+    bindings[name] = typeof value === 'string' ? { type: 'text', value } : { type: 'json', value }
+  }
+  for (const [name, { className, scriptName = worker.name }] of Object.entries(worker.durableObjects ?? {})) {
+    bindings[name] = { type: 'durable-object', worker: scriptName, exportName: className }
+  }
+  for (const [name, service] of Object.entries(worker.services ?? {})) {
+    bindings[name] = { type: 'worker', worker: service }
+  }
+  return {
+    config: {
+      name: worker.name,
+      compatibilityDate: COMPATIBILITY_DATE,
+      manifest: manifest(worker),
+      env: bindings,
+      exports: Object.fromEntries([...classes].map((name) => [name, { type: 'durable-object', storage: 'sqlite' }])),
+    },
+    // An address of its own for each, see `urlOf`.
+    dev: { unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }] },
+  }
+}
+
+/** Which Worker defines which classes: every class that a binding anywhere names, of its own or another script. */
+function definedClasses(workers: WorkerDefinition[]): Map<string, Set<string>> {
+  const classes = new Map(workers.map(({ name }) => [name, new Set<string>()]))
+  for (const { name, durableObjects = {} } of workers) {
+    for (const { className, scriptName = name } of Object.values(durableObjects)) {
+      const defined = classes.get(scriptName)
+      if (defined === undefined) throw new Error(`${name} binds a class of ${scriptName}, which is not among the Workers`)
+      defined.add(className)
+    }
+  }
+  return classes
+}
+
+type Manifest = NonNullable<WorkerOptions['config']['manifest']>
+
+function manifest(code: WorkerCode): Manifest {
+  if ('source' in code) {
+    return { mainModule: 'index.js', modules: { 'index.js': { type: 'esm', contents: code.source } } }
+  }
+  const folder = join(repository, code.crate, 'build')
+  const modules: Manifest['modules'] = {}
+  for (const file of readdirSync(folder)) {
+    if (file.endsWith('.wasm')) modules[file] = { type: 'wasm', contents: new Uint8Array(readFileSync(join(folder, file))) }
+    if (file.endsWith('.js')) modules[file] = { type: 'esm', contents: readFileSync(join(folder, file), 'utf8') }
+  }
+  return { mainModule: 'index.js', modulesRoot: folder, modules }
+}
