@@ -1,1 +1,34 @@
-//! Tokens.
+//! Tokens: what a server hands to a client so that it may connect to one channel.
+//!
+//! A token is signed, not encrypted. It names the channel, lists the procedures the client may call, may carry an
+//! attachment of the application, and ends at a fixed time.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `signing` | the keys: one signs, several verify |
+//! | `claims` | what a token says, and the payload JSON it is written in |
+//! | `jws` | the form of generation 1 around that payload; another generation's form goes beside it |
+//! | `issue` | the builder for servers |
+//! | `verify` | every check between a string from the network and [`Claims`] |
+//! | `publish_key` | the secret of publishing over HTTP, which is no token |
+
+mod channel_name;
+mod claims;
+mod error;
+mod issue;
+mod jws;
+mod publish_key;
+mod signing;
+mod verify;
+
+pub use channel_name::{ChannelName, InvalidChannelName};
+pub use claims::Claims;
+pub use error::TokenError;
+pub use issue::{Token, TokenBuilder};
+pub use publish_key::PublishKey;
+pub use signing::{InvalidKey, SigningKey, SigningKeys};
+pub(crate) use verify::verify;
+
+/// The longest token in bytes that is issued or looked at. Tokens travel in a URL, and common servers and proxies
+/// refuse request lines beyond 8 KiB.
+const MAX_TOKEN_BYTES: usize = 8 * 1024;

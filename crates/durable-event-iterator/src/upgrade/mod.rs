@@ -1,8 +1,9 @@
 //! The upgrade: from a client's HTTP request with a token to a socket of the object that the token names.
 
+mod connection_id;
 mod decision;
 
-pub use decision::ConnectionId;
+pub use connection_id::{ConnectionId, InvalidConnectionId};
 pub(crate) use decision::{Accepted, Refusal, RequestHead, decide};
 
 use crate::{

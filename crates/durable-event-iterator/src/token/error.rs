@@ -1,0 +1,94 @@
+//! Why a token was not issued or not accepted.
+
+use super::InvalidChannelName;
+
+/// Why a token was not issued, not accepted, or its attachment not read.
+///
+/// Clients are told only `Invalid Token`; the variants are for logs and tests. None of them holds the token or a key,
+/// so an error can be logged as it is.
+///
+/// ```
+/// use durable_event_iterator::{SigningKeys, TokenError};
+///
+/// let keys = SigningKeys::parse("a secret", None)?;
+/// assert!(matches!(keys.verify("garbage", 0), Err(TokenError::Malformed)));
+/// # Ok::<(), durable_event_iterator::InvalidKey>(())
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// The token is longer than the limit of 8 KiB. When issuing: make the attachment smaller.
+    TooLong {
+        /// The token's length in bytes.
+        bytes: usize,
+        /// The longest length in bytes that is accepted.
+        limit: usize,
+    },
+    /// The text is no token: not three parts in canonical base64url, or a part that is not a JSON object.
+    Malformed,
+    /// The token's header names an algorithm other than HS256.
+    UnsupportedAlgorithm,
+    /// The token's header has `crit`, which asks for an extension; none is supported.
+    UnsupportedExtension,
+    /// None of the keys made this signature. After a change of keys: is the old one still among those that verify?
+    WrongSignature,
+    /// The token is authentic but lacks this claim.
+    MissingClaim(&'static str),
+    /// The token is authentic but this claim has the wrong type or a value out of range.
+    InvalidClaim(&'static str),
+    /// The token's `exp` has come.
+    Expired,
+    /// The token's `nbf` has not come yet.
+    NotYetValid,
+    /// The channel's name cannot be one. Only when issuing.
+    Channel(InvalidChannelName),
+    /// A procedure is not in the list of those that exist; holds its name. Only when issuing.
+    UnknownProcedure(String),
+    /// The lifetime is zero, or the token would end too far in the future to be a time. Only when issuing.
+    InvalidLifetime,
+    /// The attachment cannot be written as JSON, or cannot be read as the type that was asked for.
+    Attachment(serde_json::Error),
+    /// The attachment is nested more than 127 levels deep.
+    AttachmentTooDeep,
+}
+
+impl std::fmt::Display for TokenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooLong { bytes, limit } => {
+                write!(f, "the token has {bytes} bytes, more than the limit of {limit}")
+            }
+            Self::Malformed => f.write_str("the text is not a well-formed token"),
+            Self::UnsupportedAlgorithm => f.write_str("the token's algorithm is not HS256"),
+            Self::UnsupportedExtension => f.write_str("the token asks for an unsupported extension (`crit`)"),
+            Self::WrongSignature => f.write_str("the token's signature is by none of the keys"),
+            Self::MissingClaim(claim) => write!(f, "the token lacks the claim `{claim}`"),
+            Self::InvalidClaim(claim) => {
+                write!(f, "the token's claim `{claim}` has a wrong type or value")
+            }
+            Self::Expired => f.write_str("the token has expired"),
+            Self::NotYetValid => f.write_str("the token is not valid yet"),
+            Self::Channel(error) => error.fmt(f),
+            Self::UnknownProcedure(name) => write!(f, "there is no procedure `{name}` to allow"),
+            Self::InvalidLifetime => f.write_str("the token's lifetime is zero or too long"),
+            Self::Attachment(error) => write!(f, "the token's attachment does not fit: {error}"),
+            Self::AttachmentTooDeep => f.write_str("the token's attachment is nested too deep"),
+        }
+    }
+}
+
+impl std::error::Error for TokenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Channel(error) => Some(error),
+            Self::Attachment(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<InvalidChannelName> for TokenError {
+    fn from(error: InvalidChannelName) -> Self {
+        Self::Channel(error)
+    }
+}

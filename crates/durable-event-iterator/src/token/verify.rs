@@ -1,0 +1,25 @@
+//! Every check between a string from the network and [`Claims`].
+
+use super::{Claims, MAX_TOKEN_BYTES, SigningKeys, TokenError, jws};
+
+/// What `token` claims, if one of `keys` signed it and it is valid at `now_ms`, in milliseconds since 1970.
+pub(crate) fn verify(token: &str, keys: &SigningKeys, now_ms: u64) -> Result<Claims, TokenError> {
+    check_length(token)?;
+    let payload = jws::open(token, keys)?;
+    let claims = Claims::from_payload(&payload)?;
+    if claims.is_expired_at(now_ms) {
+        return Err(TokenError::Expired);
+    }
+    if !claims.has_begun_at(now_ms) {
+        return Err(TokenError::NotYetValid);
+    }
+    Ok(claims)
+}
+
+/// Refuses what is too long before anything is decoded; the issuer uses it too, so as to issue nothing unusable.
+pub(super) fn check_length(token: &str) -> Result<(), TokenError> {
+    match token.len() {
+        bytes if bytes > MAX_TOKEN_BYTES => Err(TokenError::TooLong { bytes, limit: MAX_TOKEN_BYTES }),
+        _ => Ok(()),
+    }
+}
