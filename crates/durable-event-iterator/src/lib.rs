@@ -6,3 +6,5 @@ mod log;
 mod token;
 mod upgrade;
 mod wire;
+
+pub use log::{EventId, InvalidEventId};
