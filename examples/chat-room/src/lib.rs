@@ -1,30 +1,80 @@
-//! A chat room.
+//! A chat room: the object, and the Worker in front of it.
 
-#![expect(missing_docs, reason = "the macro of the class writes public functions without documentation")]
+use durable_event_iterator::{
+    Audience, Call, Channel, ChannelStub, Code, DurableEventIteratorObject, Error, Options, Procedures, Result, StubCall,
+    Token, Upgrade, durable_object, http,
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use worker::{Context, Env, Method, Request, Response, event};
 
-use std::cell::Cell;
-
-use worker::{Context, DurableObject, Env, Request, Response, Result, State, durable_object, event};
-
-/// The class of the rooms. It answers with how many requests it has had since it was last loaded.
-#[durable_object]
-pub struct ChatRoom {
-    requests: Cell<u32>,
+/// What the room's clients iterate over.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Message {
+    message: String,
 }
 
-impl DurableObject for ChatRoom {
-    fn new(_state: State, _env: Env) -> Self {
-        Self { requests: Cell::new(0) }
+/// What the server that issues the tokens says of a client.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct User {
+    #[serde(rename = "userId")]
+    user_id: String,
+}
+
+/// What the room keeps with a client's socket.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Typing {
+    something: String,
+}
+
+#[derive(Deserialize)]
+struct Echo {
+    text: String,
+}
+
+/// The room.
+pub struct Chat {
+    channel: Channel<Message, User, Typing>,
+}
+
+impl DurableEventIteratorObject for Chat {
+    type Channel = Channel<Message, User, Typing>;
+
+    fn new(channel: Self::Channel, _env: Env) -> Self {
+        Self { channel }
     }
 
-    async fn fetch(&self, _request: Request) -> Result<Response> {
-        self.requests.set(self.requests.get().saturating_add(1));
-        Response::ok(self.requests.get().to_string())
+    fn options(_env: &Env) -> Options {
+        Options::default().event_retention(Duration::from_secs(300))
+    }
+
+    fn procedures() -> Procedures<Self, Call<Self>> {
+        Procedures::new().procedure("publishMessage", Self::publish_message).nest(
+            "router",
+            Procedures::new()
+                .procedure("ping", async |_: &Self, _, ()| Ok("pong"))
+                .procedure("echo", async |_: &Self, _, Echo { text }| Ok(format!("Echo: {text}"))),
+        )
+    }
+
+    fn methods() -> Procedures<Self, StubCall> {
+        Procedures::new().procedure("publishMessage", async |room: &Self, _, (message,): (String,)| {
+            room.channel.publish(&Message { message })?;
+            Ok(())
+        })
     }
 }
 
-#[event(fetch)]
-async fn fetch(_request: Request, env: Env, _context: Context) -> Result<Response> {
-    let room = env.durable_object("CHAT_ROOM")?.id_from_name("smoke")?.get_stub()?;
-    room.fetch_with_str("https://room/").await
+impl Chat {
+    async fn publish_message(&self, call: Call<Self>, input: Message) -> Result<()> {
+        let user = call.socket.token_attachment()?;
+        if user.user_id.is_empty() {
+            return Err(Error::new(Code::Forbidden).message("Who are you?"));
+        }
+        call.socket.set_attachment(&Typing { something: "new value".into() })?;
+        self.channel.publish_to(Audience::everyone().except(&call.socket), &input)?;
+        Ok(())
+    }
 }
+
+durable_object!(pub ChatRoom: Chat);
