@@ -214,7 +214,7 @@ mod tests {
     /// Three tables of one event each; returns their ids.
     fn three_tables(db: &TestDatabase) -> [u64; 3] {
         let mut log = open(db, USUAL);
-        [0, 1, 2].map(|n| append(&mut log, db, NOW + n * 150 * SECOND))
+        [NOW, NOW + 150 * SECOND, NOW + 300 * SECOND].map(|now| append(&mut log, db, now))
     }
 
     #[test]

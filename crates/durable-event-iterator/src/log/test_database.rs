@@ -1,4 +1,5 @@
 //! Real SQLite for the tests, bound as the platform binds: every number goes in as REAL.
+#![allow(clippy::arithmetic_side_effects)] // test code, though not all of it is in test functions
 
 use std::cell::{Cell as Shared, RefCell};
 use std::time::Duration;
