@@ -8,12 +8,12 @@ use crate::{
     log::EventId,
     options::Options,
     procedure::Procedures,
-    runtime::{self, Alarm, Hub, JsError, RawSocket, Sql},
+    runtime::{self, JsError, RawSocket},
     session::{AttachmentTooLarge, Session},
     socket::read_session,
     subscription,
     token::SigningKeys,
-    upgrade::{self, Accepted},
+    upgrade::{self, Accepted, Refusal},
     wire::{
         ClientFrame, EventMeta, FrameErrorKind, Outgoing, Request as Frame, Serialized, Value, decode_binary, decode_text,
         error_response, from_value, parse, response, text_response,
@@ -56,9 +56,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let options = O::options(&env);
         let keys = options.signing_keys.clone().or_else(|| upgrade::signing_keys(&env));
         let parts = runtime::parts_of(&ctx);
-        let core =
-            ChannelCore::new(Hub::new(ctx.as_ref()), Sql::new(parts.sql), Alarm::new(parts.storage), options);
-        let core = Rc::new(core);
+        let name = parts.name.clone();
+        let core = Rc::new(ChannelCore::new(ctx, parts, options));
         let object = O::new(O::Channel::from_core(__Core(Rc::clone(&core))), env);
         Self {
             object,
@@ -66,7 +65,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             methods: O::methods(),
             core,
             keys,
-            name: parts.name,
+            name,
             calls: RefCell::default(),
         }
     }
@@ -89,7 +88,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         // The Worker has verified the token too, but whoever binds the namespace can send any request.
         let accepted = match upgrade::read(request, keys) {
             Ok(accepted) if self.name.as_deref() == Some(accepted.claims.channel().as_str()) => accepted,
-            Ok(_) => return upgrade::answer(&upgrade::Refusal::InvalidToken(crate::token::TokenError::WrongChannel)),
+            Ok(_) => return upgrade::answer(&Refusal::OtherChannel),
             Err(refusal) => return upgrade::answer(&refusal),
         };
         let Accepted { claims, connection_id, .. } = accepted;

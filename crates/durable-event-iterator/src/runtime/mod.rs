@@ -13,7 +13,7 @@ pub(crate) use alarm::Alarm;
 pub(crate) use class::{exception, extend};
 pub(crate) use hub::{Hub, RawSocket};
 pub(crate) use namespace::{Stub, stub};
-pub(crate) use parts::parts_of;
+pub(crate) use parts::{Parts, parts_of};
 pub(crate) use sql::Sql;
 pub(crate) use value::{JsWire, from_wire, to_wire};
 

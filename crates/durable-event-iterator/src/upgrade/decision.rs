@@ -34,6 +34,8 @@ pub(crate) enum Refusal {
     TokenMissing,
     /// There is a token, but not a valid one. The reason is for logs, not for the client.
     InvalidToken(TokenError),
+    /// There is a valid token, but for another channel than that of the object that was asked.
+    OtherChannel,
     /// There is a connection id, but not one that can be stored and compared.
     InvalidConnectionId(InvalidConnectionId),
 }
@@ -43,7 +45,7 @@ impl Refusal {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::NotAWebSocket => 426,
-            Self::TokenMissing | Self::InvalidToken(_) => 401,
+            Self::TokenMissing | Self::InvalidToken(_) | Self::OtherChannel => 401,
             Self::InvalidConnectionId(_) => 400,
         }
     }
@@ -53,7 +55,7 @@ impl Refusal {
         match self {
             Self::NotAWebSocket => "Expected WebSocket upgrade",
             Self::TokenMissing => "Token is required",
-            Self::InvalidToken(_) => "Invalid Token",
+            Self::InvalidToken(_) | Self::OtherChannel => "Invalid Token",
             Self::InvalidConnectionId(_) => "Invalid ID",
         }
     }

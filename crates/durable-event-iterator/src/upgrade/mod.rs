@@ -113,7 +113,7 @@ impl<'a> Upgrade<'a> {
         let namespace: ObjectNamespace = self.env.durable_object(self.binding)?;
         let response = async {
             let namespace: &JsValue = namespace.as_ref();
-            let stub = runtime::stub(namespace, claims.channel.as_str(), self.location_hint, self.jurisdiction)?;
+            let stub = runtime::stub(namespace, claims.channel().as_str(), self.location_hint, self.jurisdiction)?;
             stub.forward(request.inner()).await
         };
         let response = response.await.map_err(|error| worker::Error::RustError(error.to_string()))?;
