@@ -12,6 +12,8 @@
 //! | `verify` | every check between a string from the network and [`Claims`] |
 //! | `publish_key` | the secret of publishing over HTTP, which is no token |
 
+#[cfg(test)]
+mod attacks;
 mod channel_name;
 mod claims;
 mod error;
