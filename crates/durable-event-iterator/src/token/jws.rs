@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{SigningKeys, TokenError};
+use super::{SigningKeys, TokenError, is_object};
 
 /// Signs a payload into a token.
 pub(super) fn seal(payload: &str, keys: &SigningKeys) -> String {
@@ -72,11 +72,6 @@ impl<'de> Deserialize<'de> for Presence {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         IgnoredAny::deserialize(deserializer).map(|_| Self::Present)
     }
-}
-
-/// serde's derived structs would take an array for an object too.
-pub(super) fn is_object(json: &str) -> bool {
-    json.trim_ascii_start().starts_with('{')
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
