@@ -35,7 +35,7 @@ async fn publish(mut request: Request, env: &Env) -> Result<EventId> {
         return Err(Error::new(Code::InternalServerError));
     };
     let authorization = request.headers().get("authorization")?;
-    if !key.authorizes(authorization.as_deref()) {
+    if !key.admits(authorization.as_deref()) {
         return Err(Error::new(Code::Unauthorized));
     }
     let channel = channel_of(&request.path()).ok_or_else(|| Error::new(Code::NotFound))?;
