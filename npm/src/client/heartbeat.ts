@@ -36,7 +36,7 @@ export class Heartbeat {
     this.#timer = setTimeout(() => {
       if (this.#lastHeard < askedAt) this.#options.onSilence()
       else this.#listen()
-    }, ANSWER_TIMEOUT_MS)
+    }, Math.min(this.#options.interval, MAX_ANSWER_TIMEOUT_MS))
   }
 
   #listen(): void {
@@ -64,4 +64,4 @@ const PING = 'ping'
 export const PONG = 'pong'
 
 /** Ten round trips of a bad mobile connection. */
-const ANSWER_TIMEOUT_MS = 10_000
+const MAX_ANSWER_TIMEOUT_MS = 10_000

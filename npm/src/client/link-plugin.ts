@@ -83,8 +83,9 @@ export interface DurableEventIteratorLinkPluginOptions
   callTimeout?: number | undefined
 
   /**
-   * After how many milliseconds without a message the object is asked for a sign of life. Without one in ten seconds the
-   * connection is given up and a new one made. 0 turns it off.
+   * After how many milliseconds without a message the object is asked for a sign of life. Without one in
+   * ten seconds (or as many milliseconds again, if that is less) the connection is given up and a new one made. 0 turns it
+   * off.
    *
    * @default 30000
    */
