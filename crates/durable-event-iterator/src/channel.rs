@@ -357,7 +357,7 @@ pub trait IsChannel: sealed::Sealed + 'static {
     /// The channel's events.
     type Event: Serialize + DeserializeOwned + 'static;
     /// The channel's sockets.
-    type Socket;
+    type Socket: Clone;
 
     #[doc(hidden)]
     fn from_core(core: __Core) -> Self;
