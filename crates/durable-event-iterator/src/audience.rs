@@ -1,1 +1,226 @@
 //! Who an event is for.
+//!
+//! Stored with the event in terms that outlive a socket, so that a replay honours it: an event meant for A never reaches B
+//! because B reconnects.
+#![allow(dead_code)] // its caller, the channel, is not there yet
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Who an event is for: everyone, unless restricted by connection ids or tags.
+///
+/// Kinds add up: a subscriber must be named by [`to`](Self::to), if anyone is, *and* carry one of the tags, if there are
+/// any. [`except`](Self::except) wins over both.
+///
+/// A subscriber without a connection id is never among those named, and `except` cannot mean it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)] // a restriction that this version does not know must not be overlooked
+pub(crate) struct AudienceRule {
+    /// Connection ids. Some and empty: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<Vec<String>>,
+    /// Some and empty: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tagged: Option<Vec<String>>,
+    /// Connection ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    except: Vec<String>,
+}
+
+impl AudienceRule {
+    /// Every subscriber.
+    pub(crate) fn everyone() -> Self {
+        Self::default()
+    }
+
+    /// No subscriber.
+    pub(crate) fn nobody() -> Self {
+        Self::everyone().only_to::<String>([])
+    }
+
+    /// Only this connection, and others that are named so.
+    pub(crate) fn to(self, connection: impl Into<String>) -> Self {
+        self.only_to([connection])
+    }
+
+    /// Only these connections, and others that are named so. With no connection at all: nobody, not everyone.
+    pub(crate) fn only_to<C: Into<String>>(mut self, connections: impl IntoIterator<Item = C>) -> Self {
+        add(self.to.get_or_insert_default(), connections);
+        self
+    }
+
+    /// Only those who carry this tag, or another one that is named so.
+    pub(crate) fn tagged(self, tag: impl Into<String>) -> Self {
+        self.only_tagged([tag])
+    }
+
+    /// Only those who carry one of these tags, or another one that is named so. With no tag at all: nobody.
+    pub(crate) fn only_tagged<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        add(self.tagged.get_or_insert_default(), tags);
+        self
+    }
+
+    /// Not this connection, whatever else is said.
+    pub(crate) fn except(mut self, connection: impl Into<String>) -> Self {
+        add(&mut self.except, [connection]);
+        self
+    }
+
+    /// Whether a subscriber with this connection id and these tags gets the event.
+    pub(crate) fn admits(&self, connection: Option<&str>, tags: &[impl AsRef<str>]) -> bool {
+        let named = |list: &[String]| connection.is_some_and(|id| list.iter().any(|named| named == id));
+        let carries = |list: &[String]| tags.iter().any(|tag| list.iter().any(|named| named == tag.as_ref()));
+        !named(&self.except)
+            && self.to.as_deref().is_none_or(named)
+            && self.tagged.as_deref().is_none_or(carries)
+    }
+
+    /// The text that is stored: compact JSON; none for everyone.
+    pub(crate) fn to_text(&self) -> Result<Option<String>, InvalidAudience> {
+        if *self == Self::default() {
+            return Ok(None);
+        }
+        serde_json::to_string(self).map(Some).map_err(|_| InvalidAudience(()))
+    }
+
+    /// Reads what [`to_text`](Self::to_text) wrote.
+    pub(crate) fn from_text(text: Option<&str>) -> Result<Self, InvalidAudience> {
+        text.map_or_else(
+            || Ok(Self::everyone()),
+            |text| serde_json::from_str(text).map_err(|_| InvalidAudience(())),
+        )
+    }
+
+    /// Reads a stored rule; one that cannot be read is for nobody, since a wrong guess would give an event away.
+    pub(crate) fn stored(text: Option<&str>) -> Self {
+        Self::from_text(text).unwrap_or_else(|_| Self::nobody())
+    }
+}
+
+/// A text that is no audience.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InvalidAudience(());
+
+impl fmt::Display for InvalidAudience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an audience")
+    }
+}
+
+impl std::error::Error for InvalidAudience {}
+
+fn add<T: Into<String>>(list: &mut Vec<String>, more: impl IntoIterator<Item = T>) {
+    for text in more {
+        let text = text.into();
+        if !list.contains(&text) {
+            list.push(text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NO_TAGS: [&str; 0] = [];
+
+    #[test]
+    fn everyone_is_stored_as_nothing_and_admits_whoever_comes() {
+        let rule = AudienceRule::everyone();
+        assert_eq!(rule.to_text(), Ok(None));
+        assert!(rule.admits(None, &NO_TAGS));
+        assert!(rule.admits(Some("a"), &["x"]));
+    }
+
+    #[test]
+    fn an_event_for_one_reaches_nobody_else() {
+        let rule = AudienceRule::everyone().to("a");
+        assert!(rule.admits(Some("a"), &NO_TAGS));
+        assert!(!rule.admits(Some("b"), &NO_TAGS));
+        assert!(!rule.admits(Some("A"), &NO_TAGS));
+        assert!(!rule.admits(None, &NO_TAGS));
+    }
+
+    #[test]
+    fn within_a_kind_one_is_enough_and_between_kinds_all_are_needed() {
+        let rule = AudienceRule::everyone().to("a").to("b").tagged("x").tagged("y");
+        assert!(rule.admits(Some("a"), &["x"]));
+        assert!(rule.admits(Some("b"), &["z", "y"]));
+        assert!(!rule.admits(Some("a"), &["z"]));
+        assert!(!rule.admits(Some("c"), &["x"]));
+    }
+
+    #[test]
+    fn an_exclusion_wins() {
+        let rule = AudienceRule::everyone().to("a").tagged("x").except("a");
+        assert!(!rule.admits(Some("a"), &["x"]));
+    }
+
+    #[test]
+    fn an_exclusion_cannot_mean_a_subscriber_without_an_id() {
+        let rule = AudienceRule::everyone().except("a");
+        assert!(rule.admits(None, &NO_TAGS));
+        assert!(!rule.admits(Some("a"), &NO_TAGS));
+    }
+
+    #[test]
+    fn tags_admit_a_subscriber_without_an_id() {
+        assert!(AudienceRule::everyone().tagged("x").admits(None, &["x"]));
+    }
+
+    #[test]
+    fn an_empty_list_is_nobody_and_not_everyone() {
+        for rule in [
+            AudienceRule::nobody(),
+            AudienceRule::everyone().only_to::<String>([]),
+            AudienceRule::everyone().only_tagged::<String>([]),
+        ] {
+            let stored = AudienceRule::stored(rule.to_text().unwrap().as_deref());
+            assert_eq!(stored, rule);
+            assert!(!stored.admits(None, &NO_TAGS));
+            assert!(!stored.admits(Some("a"), &["x"]));
+        }
+    }
+
+    #[test]
+    fn the_stored_text_is_compact() {
+        let rule = AudienceRule::everyone().to("a").to("a").tagged("x").except("b");
+        assert_eq!(rule.to_text().unwrap().unwrap(), r#"{"to":["a"],"tagged":["x"],"except":["b"]}"#);
+    }
+
+    #[test]
+    fn a_stored_text_that_cannot_be_read_is_for_nobody() {
+        for text in
+            ["", "x", "[]7", "null", "{", r#"{"to":"a"}"#, r#"{"to":["a"],"region":["eu"]}"#, r#"{"to":[1]}"#]
+        {
+            assert!(AudienceRule::from_text(Some(text)).is_err(), "{text}");
+            assert!(!AudienceRule::stored(Some(text)).admits(Some("a"), &["x"]), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_rule_is_read_as_it_was_written_and_admits_by_definition(
+            to in proptest::option::of(proptest::collection::vec("[abc\"\\\\é]", 0..3)),
+            tagged in proptest::option::of(proptest::collection::vec("[xyz]", 0..3)),
+            except in proptest::collection::vec("[abc\"]", 0..3),
+            connection in proptest::option::of("[abc\"\\\\é]"),
+            tags in proptest::collection::vec("[xyz]", 0..3),
+        ) {
+            let mut rule = AudienceRule::everyone();
+            if let Some(to) = &to { rule = rule.only_to(to.clone()); }
+            if let Some(tagged) = &tagged { rule = rule.only_tagged(tagged.clone()); }
+            for id in &except { rule = rule.except(id.clone()); }
+
+            let expected = connection.as_ref().is_none_or(|id| !except.contains(id))
+                && to.as_ref().is_none_or(|to| connection.as_ref().is_some_and(|id| to.contains(id)))
+                && tagged.as_ref().is_none_or(|tagged| tags.iter().any(|tag| tagged.contains(tag)));
+            let stored = AudienceRule::stored(rule.to_text().unwrap().as_deref());
+            prop_assert_eq!(&stored, &rule);
+            prop_assert_eq!(stored.admits(connection.as_deref(), &tags), expected);
+        }
+    }
+}

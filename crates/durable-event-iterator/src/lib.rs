@@ -9,6 +9,7 @@ mod token;
 mod upgrade;
 mod wire;
 
+pub use log::{EventId, InvalidEventId};
 pub use token::{ChannelName, Claims, InvalidChannelName, InvalidKey, PublishKey};
 pub use token::{SigningKey, SigningKeys, Token, TokenBuilder, TokenError};
 pub use upgrade::{ConnectionId, InvalidConnectionId};

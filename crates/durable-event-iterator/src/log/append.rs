@@ -1,0 +1,194 @@
+//! Storing an event.
+
+use super::Log;
+use super::database::{Database, DatabaseError, Param};
+use super::id::EventId;
+use super::publish_error::PublishError;
+use super::segment::{Content, Segment, SegmentKind, SegmentName};
+
+/// The bytes of json, meta, extra and audience that an event may have together.
+///
+/// A row of the platform holds 2,000,000 bytes (the local runtime does not enforce it); 1,024 of them are left for the
+/// numbers and the row's own header.
+pub(crate) const MAX_EVENT_BYTES: usize = 2_000_000 - 1_024;
+
+/// An event as it is stored: neutral to the protocol's generations, which differ in the frame around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record<'a> {
+    /// The serialized event: JSON text whose root is an object or an array.
+    pub(crate) json: &'a str,
+    /// The serializer's meta: the JSON text of an array.
+    pub(crate) meta: Option<&'a str>,
+    /// Members of the event's own meta without braces, such as `"retry":4321,"comments":["a"]`.
+    pub(crate) extra: Option<&'a str>,
+    /// The text of an [`AudienceRule`](crate::audience::AudienceRule); none means everyone.
+    pub(crate) audience: Option<&'a str>,
+}
+
+impl Log {
+    /// Stores an event and returns its id: the clock, or one more than the last id where the clock has not got there.
+    ///
+    /// One statement and one row written; where a table is full, one more statement before. After an error nothing is
+    /// stored and nothing has changed: the next event gets the id that this one would have got. Nothing is ever removed
+    /// here.
+    ///
+    /// When the tables are gone (the application wiped its storage), the log begins anew, with ids that go on.
+    pub(crate) fn append(
+        &mut self,
+        db: &impl Database,
+        now_us: u64,
+        record: &Record<'_>,
+    ) -> Result<EventId, PublishError> {
+        let record = checked(record)?;
+        self.insert(db, now_us, &record).or_else(|error| {
+            if self.is_as_stored(db) {
+                return Err(error);
+            }
+            self.begin_anew(db)?;
+            self.insert(db, now_us, &record)
+        })
+    }
+
+    fn insert(
+        &mut self,
+        db: &impl Database,
+        now_us: u64,
+        record: &Record<'_>,
+    ) -> Result<EventId, PublishError> {
+        let id = self.next_id(now_us)?;
+        self.make_room(db, id)?;
+        let Some(segment) = self.segments.last_mut() else {
+            return Err(DatabaseError::new("the log has no table").into());
+        };
+        let bytes = u64::try_from(record.bytes()).unwrap_or(u64::MAX);
+        let micros = id.as_micros();
+        let content = match segment.content {
+            None => Content { first: micros, last: micros, count: 1, bytes },
+            Some(before) => Content {
+                first: before.first,
+                last: micros,
+                count: before.count.saturating_add(1),
+                bytes: before.bytes.saturating_add(bytes),
+            },
+        };
+        db.execute(
+            &format!(
+                "INSERT INTO \"{}\" (id, count, bytes, json, meta, extra, audience) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                segment.table
+            ),
+            &[
+                Param::Number(micros as f64),
+                Param::Number(content.count as f64),
+                Param::Number(content.bytes as f64),
+                Param::Text(record.json),
+                Param::optional(record.meta),
+                Param::optional(record.extra),
+                Param::optional(record.audience),
+            ],
+        )?;
+        segment.content = Some(content);
+        Ok(id)
+    }
+
+    /// `max(last + 1, now)`, so that ids grow although the clock stands still while code runs and may step back.
+    fn next_id(&self, now_us: u64) -> Result<EventId, DatabaseError> {
+        let last = self.last_id().map_or(0, EventId::as_micros);
+        if last >= EventId::MAX.as_micros() {
+            return Err(DatabaseError::new("the log has used up its ids: the clock was far in the future"));
+        }
+        Ok(EventId::saturating(now_us.max(last.saturating_add(1))))
+    }
+
+    /// Creates the table for the event with this id, if it needs a new one.
+    ///
+    /// Where there is a table already, failing to create the next one fails nothing: the event goes into the old one.
+    fn make_room(&mut self, db: &impl Database, id: EventId) -> Result<(), DatabaseError> {
+        if let Some(newest) = self.segments.last() {
+            if !self.is_full(newest, id) {
+                return Ok(());
+            }
+            if !self.is_as_stored(db) {
+                self.begin_anew(db)?;
+            }
+        }
+        let segment = Segment::new(&self.prefix, self.next_name(id));
+        match segment.create(db) {
+            Ok(()) => self.segments.push(segment),
+            Err(error) if self.segments.is_empty() => return Err(error),
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The name of the segment that begins with the event with this id.
+    fn next_name(&self, id: EventId) -> SegmentName {
+        let before = EventId::saturating(id.as_micros().saturating_sub(1));
+        match (self.segments.last(), self.unreadable) {
+            (Some(newest), _) => {
+                SegmentName { lower: EventId::saturating(newest.last()), kind: SegmentKind::Next }
+            }
+            (None, Some(_)) => SegmentName { lower: before, kind: SegmentKind::Next },
+            (None, None) => SegmentName { lower: before, kind: SegmentKind::First },
+        }
+    }
+
+    fn is_full(&self, segment: &Segment, id: EventId) -> bool {
+        segment.content.is_some_and(|content| {
+            id.as_micros().saturating_sub(content.first) >= self.retention.segment_micros()
+                || content.count >= self.retention.segment_events()
+                || content.bytes >= self.retention.segment_bytes()
+        })
+    }
+
+    /// Whether the newest table is there. When that cannot be found out, it is.
+    fn is_as_stored(&self, db: &impl Database) -> bool {
+        let Some(newest) = self.segments.last() else {
+            return true;
+        };
+        let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
+        db.execute(sql, &[Param::Text(&newest.table)]).map_or(true, |rows| !rows.is_empty())
+    }
+
+    /// Reads the log again after its tables were removed behind its back.
+    fn begin_anew(&mut self, db: &impl Database) -> Result<(), DatabaseError> {
+        let forgotten = self.last_id();
+        *self = Log { floor_of_ids: forgotten, ..Log::read(db, self.prefix.clone(), self.retention)? };
+        Ok(())
+    }
+}
+
+impl Record<'_> {
+    /// What counts against [`MAX_EVENT_BYTES`] and the log's bound.
+    fn bytes(&self) -> usize {
+        [Some(self.json), self.meta, self.extra, self.audience]
+            .into_iter()
+            .flatten()
+            .fold(0, |sum, text| sum.saturating_add(text.len()))
+    }
+}
+
+/// The record as it is stored, if it can be.
+fn checked<'a>(record: &Record<'a>) -> Result<Record<'a>, PublishError> {
+    if !record.json.trim_start_matches([' ', '\t', '\r', '\n']).starts_with(['{', '[']) {
+        return Err(PublishError::NotAnObject);
+    }
+    if record.meta.is_some_and(names_the_root) {
+        return Err(PublishError::NotAnObject);
+    }
+    let bytes = record.bytes();
+    if bytes > MAX_EVENT_BYTES {
+        return Err(PublishError::TooLarge { bytes, limit: MAX_EVENT_BYTES });
+    }
+    // An empty text would break the frame around it. An empty audience stays: it is unreadable, hence for nobody.
+    let some = |text: &&str| !text.is_empty();
+    Ok(Record { meta: record.meta.filter(some), extra: record.extra.filter(some), ..*record })
+}
+
+/// Whether the last entry of a serializer's meta is `[type]` without a path, so that the root is no plain object or array
+/// but, say, a Map. The root's entry is always the last one, and no string can end in `[7]]`: its quote would follow.
+fn names_the_root(meta: &str) -> bool {
+    meta.strip_suffix("]]").is_some_and(|entries| {
+        let before_type = entries.trim_end_matches(|c: char| c.is_ascii_digit());
+        before_type.len() < entries.len() && before_type.ends_with('[')
+    })
+}

@@ -1,0 +1,79 @@
+//! How much of the past is kept.
+
+use std::time::Duration;
+
+/// How much of the past is kept: what exceeds any of the three goes, oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Retention {
+    /// How long an event is served after it was stored. Zero: nothing is ever replayed.
+    pub(crate) for_: Duration,
+    /// How many events are kept at most. The newest table always stays, so at least one event does.
+    pub(crate) events: u64,
+    /// How many bytes of events (json, meta, extra and audience) are kept at most, with the same exception.
+    pub(crate) bytes: u64,
+}
+
+impl Retention {
+    /// The highest id that is past retention at `now_us`; 0, which is no event's id, when none can be.
+    pub(crate) fn horizon(&self, now_us: u64) -> u64 {
+        if self.micros() == 0 {
+            return u64::MAX; // also hides ids that run ahead of a clock that stepped back
+        }
+        now_us.saturating_sub(self.micros())
+    }
+
+    /// When the event with this id is past retention, in microseconds since the epoch.
+    pub(crate) fn expiry(&self, id: u64) -> u64 {
+        id.saturating_add(self.micros())
+    }
+
+    fn micros(&self) -> u64 {
+        u64::try_from(self.for_.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The time that one segment spans, in microseconds: half the retention, so that at most 1.5 times of what is served
+    /// is stored.
+    pub(crate) fn segment_micros(&self) -> u64 {
+        /// 1 s: with a shorter span every event of a busy channel would pay for a table of its own (2 rows written).
+        const SHORTEST: u64 = 1_000_000;
+        (self.micros() / 2).max(SHORTEST)
+    }
+
+    /// The events that one segment holds at most: a quarter of the bound, so that at least three quarters of it are kept.
+    pub(crate) fn segment_events(&self) -> u64 {
+        (self.events / 4).max(1)
+    }
+
+    /// The bytes after which a segment is full, for the same reason a quarter of the bound.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        (self.bytes / 4).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_past_retention_from_its_expiry_on() {
+        let retention = Retention { for_: Duration::from_micros(100), events: 1, bytes: 1 };
+        assert_eq!(retention.expiry(5), 105);
+        assert_eq!(retention.horizon(104), 4);
+        assert_eq!(retention.horizon(105), 5);
+        assert_eq!(retention.horizon(3), 0);
+    }
+
+    #[test]
+    fn zero_retention_puts_every_id_past_it_whatever_the_clock_says() {
+        let retention = Retention { for_: Duration::ZERO, events: 1, bytes: 1 };
+        assert_eq!(retention.horizon(0), u64::MAX);
+    }
+
+    #[test]
+    fn the_longest_retention_saturates() {
+        let retention = Retention { for_: Duration::MAX, events: u64::MAX, bytes: 0 };
+        assert_eq!(retention.horizon(u64::MAX), 0);
+        assert_eq!(retention.expiry(u64::MAX), u64::MAX);
+        assert_eq!(retention.segment_bytes(), 1);
+    }
+}
