@@ -9,7 +9,13 @@ mod token;
 mod upgrade;
 mod wire;
 
+pub use error::{Code, Error, Result};
 pub use log::{EventId, InvalidEventId};
 pub use token::{ChannelName, Claims, InvalidChannelName, InvalidKey, PublishKey};
 pub use token::{SigningKey, SigningKeys, Token, TokenBuilder, TokenError};
 pub use upgrade::{ConnectionId, InvalidConnectionId};
+pub use wire::{
+    BigInt, Blob, Custom, Date, EventMeta, InvalidBigInt, InvalidDate, InvalidInput, InvalidRegExp,
+    InvalidUrl, Issue, Map, Number, Object, PathSegment, RegExp, SerializeError, Set, Undefined, Url, Value,
+    from_value, to_value,
+};
