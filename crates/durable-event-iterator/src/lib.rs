@@ -18,6 +18,7 @@ mod token;
 mod upgrade;
 mod wire;
 
+
 pub use channel::{Audience, Channel, Draft, IsChannel};
 pub use error::{Code, Error, Result};
 pub use log::{EventId, InvalidEventId};
