@@ -289,13 +289,19 @@ impl ChannelCore {
         result
     }
 
-    pub(crate) fn publish(&self, body: &Serialized, meta: &EventMeta, audience: &Audience) -> Result<EventId> {
+    pub(crate) fn publish(
+        &self,
+        body: &Serialized,
+        meta: &EventMeta,
+        audience: &Audience,
+    ) -> Result<EventId> {
         let json = body.json.as_deref().ok_or(PublishError::NotAnObject)?;
         let extra = meta.to_extra();
         let now_ms = runtime::now_ms();
         let now_us = now_ms.saturating_mul(MICROS_PER_MILLI);
         let rule = audience.rule.to_text()?;
-        let record = Record { json, meta: body.meta.as_deref(), extra: extra.as_deref(), audience: rule.as_deref() };
+        let record =
+            Record { json, meta: body.meta.as_deref(), extra: extra.as_deref(), audience: rule.as_deref() };
         let id = self.with_log(|log, sql| log.append(sql, now_us, &record))?;
 
         // The event is stored: from here on nothing makes the publish fail.

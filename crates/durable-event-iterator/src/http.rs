@@ -4,8 +4,7 @@ use crate::error::Error;
 use worker::{Headers, Response};
 
 /// The message of the error for a body that cannot be read.
-pub const MALFORMED_REQUEST: &str =
-    "Malformed request. Ensure the request body is properly formatted and the 'Content-Type' header is set correctly.";
+pub const MALFORMED_REQUEST: &str = "Malformed request. Ensure the request body is properly formatted and the 'Content-Type' header is set correctly.";
 
 /// A segment of a path, percent-decoded; nothing if it is no UTF-8 then.
 ///

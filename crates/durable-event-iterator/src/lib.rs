@@ -18,7 +18,6 @@ mod token;
 mod upgrade;
 mod wire;
 
-
 pub use channel::{Audience, Channel, Draft, IsChannel};
 pub use error::{Code, Error, Result};
 pub use log::{EventId, InvalidEventId};
@@ -31,8 +30,9 @@ pub use token::{ChannelName, Claims, InvalidChannelName, InvalidKey, PublishKey}
 pub use token::{SigningKey, SigningKeys, Token, TokenBuilder, TokenError};
 pub use upgrade::{ConnectionId, InvalidConnectionId, Upgrade};
 pub use wire::{
-    BigInt, Blob, Custom, Date, EventMeta, InvalidBigInt, InvalidDate, InvalidInput, InvalidRegExp, InvalidUrl, Issue, Map,
-    Number, Object, PathSegment, RegExp, SerializeError, Set, Undefined, Url, Value, from_value, to_value,
+    BigInt, Blob, Custom, Date, EventMeta, InvalidBigInt, InvalidDate, InvalidInput, InvalidRegExp,
+    InvalidUrl, Issue, Map, Number, Object, PathSegment, RegExp, SerializeError, Set, Undefined, Url, Value,
+    from_value, to_value,
 };
 
 /// For `durable_object!` alone.

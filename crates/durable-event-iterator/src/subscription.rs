@@ -24,7 +24,12 @@ pub(crate) const RESTART: u16 = 1012;
 ///
 /// Until it has caught up, the subscription gets nothing live: it reads that from the log. The last step and going
 /// live are one synchronous section, so that no event falls between them or comes twice.
-pub(crate) async fn subscribe(core: &ChannelCore, ws: &RawSocket, id: &str, last_event_id: Option<&str>) -> Result<()> {
+pub(crate) async fn subscribe(
+    core: &ChannelCore,
+    ws: &RawSocket,
+    id: &str,
+    last_event_id: Option<&str>,
+) -> Result<()> {
     let mut session = read_session(&core.hub, ws)?;
     if let Some(previous) = session.subscription.take() {
         if previous.id == id {
@@ -112,7 +117,9 @@ pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
 /// Sends an event that is not stored. It has no id, so that it does not move the position to resume from.
 pub(crate) fn send_live(core: &ChannelCore, ws: &RawSocket, body: &Serialized) {
     let Ok(session) = read_session(&core.hub, ws) else { return };
-    let Some(subscription) = session.subscription.as_ref().filter(|subscription| subscription.live) else { return };
+    let Some(subscription) = session.subscription.as_ref().filter(|subscription| subscription.live) else {
+        return;
+    };
     if session.is_expired(runtime::now_ms()) {
         expire(core, ws);
     } else {

@@ -1,8 +1,8 @@
 //! A chat room: the object, and the Worker in front of it.
 
 use durable_event_iterator::{
-    Audience, Call, Channel, ChannelStub, Code, DurableEventIteratorObject, Error, Options, Procedures, Result, SigningKeys,
-    StubCall, Token, Upgrade, durable_object, http,
+    Audience, Call, Channel, ChannelStub, Code, DurableEventIteratorObject, Error, Options, Procedures,
+    Result, SigningKeys, StubCall, Token, Upgrade, durable_object, http,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -91,11 +91,15 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> worker::Res
     match (request.method(), request.path().as_str()) {
         (_, "/chat-room") => Upgrade::new(&env, "CHAT_ROOM").handle(request).await,
         (Method::Post, "/token") => {
-            let Ok(entrance) = request.json::<Entrance>().await else { return Response::error("Bad Request", 400) };
+            let Ok(entrance) = request.json::<Entrance>().await else {
+                return Response::error("Bad Request", 400);
+            };
             answer(issue(&env, entrance))
         }
         (Method::Post, "/announce") => {
-            let Ok(entrance) = request.json::<Entrance>().await else { return Response::error("Bad Request", 400) };
+            let Ok(entrance) = request.json::<Entrance>().await else {
+                return Response::error("Bad Request", 400);
+            };
             let message = Message { message: format!("{} says hello from another Worker.", entrance.name) };
             answer(announce(&env, &entrance.room, &message).await)
         }

@@ -6,11 +6,11 @@ use super::{
 };
 use crate::{
     audience::AudienceRule,
-    channel::{Audience, ChannelCore, IsChannel, __Core, __Raw, event_body},
+    channel::{__Core, __Raw, Audience, ChannelCore, IsChannel, event_body},
     error::{Code, Error, Result},
+    http,
     log::EventId,
     options::Options,
-    http,
     procedure::{Answer, Input, Item, Next, Procedures, Reply, Upload},
     runtime::{self, JsError, RawSocket},
     session::{AttachmentTooLarge, Session},
@@ -19,9 +19,9 @@ use crate::{
     token::SigningKeys,
     upgrade::{self, Accepted, Refusal},
     wire::{
-        Body, ClientFrame, EventMeta, FrameErrorKind, Headers, Outgoing, Request as Frame, Serialized, StreamEvent,
-        StreamEventKind, Value, decode_binary, decode_text, error_response, from_value, parse, response, stop_upload,
-        stream_event, stream_response, text_response,
+        Body, ClientFrame, EventMeta, FrameErrorKind, Headers, Outgoing, Request as Frame, Serialized,
+        StreamEvent, StreamEventKind, Value, decode_binary, decode_text, error_response, from_value, parse,
+        response, stop_upload, stream_event, stream_response, text_response,
     },
 };
 use futures_util::{StreamExt, future::Abortable, stream::LocalBoxStream};
@@ -135,9 +135,14 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 return match (error.kind, error.id) {
                     (FrameErrorKind::IdTooLong, _) => close(&ws, close_code::POLICY, "Invalid call id"),
                     (FrameErrorKind::Malformed, Some(id)) => {
-                        send(&ws, error_response(&id, &Error::new(Code::BadRequest).message("Malformed frame.")));
+                        send(
+                            &ws,
+                            error_response(&id, &Error::new(Code::BadRequest).message("Malformed frame.")),
+                        );
                     }
-                    (FrameErrorKind::Malformed, None) => close(&ws, close_code::INVALID_DATA, "Malformed frame"),
+                    (FrameErrorKind::Malformed, None) => {
+                        close(&ws, close_code::INVALID_DATA, "Malformed frame")
+                    }
                 };
             }
         };
@@ -179,7 +184,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
         match event.kind {
             StreamEventKind::Message => return Ok(upload.send(event.to_value().map_err(Error::from))),
             // What the client's iterator threw is the client's own affair.
-            StreamEventKind::Error => upload.send(Err(Error::new(Code::BadRequest).message("The stream has failed."))),
+            StreamEventKind::Error => {
+                upload.send(Err(Error::new(Code::BadRequest).message("The stream has failed.")))
+            }
             StreamEventKind::Done => {}
         }
         upload.end();
@@ -228,7 +235,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     ) -> Result<()> {
         let Frame { headers, body, .. } = request;
         let (upload, input) = if matches!(body, Body::Stream) {
-            let (sender, upload) = Upload::channel();
+            let (sender, upload) = Upload::<Value>::channel();
             (Some(sender), Ok(Input::Stream(upload)))
         } else {
             (None, body.into_value().map(Input::Value).map_err(Error::from))
@@ -274,7 +281,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let (path, input) = match (direct, input?) {
             (Some(path), input) => (path, input),
             (None, Input::Value(body)) => read_call(body)?,
-            (None, Input::Stream(_)) => return Err(Error::new(Code::BadRequest).message("Input validation failed")),
+            (None, Input::Stream(_)) => {
+                return Err(Error::new(Code::BadRequest).message("Input validation failed"));
+            }
         };
         let first = path.first().map(String::as_str).unwrap_or_default();
         if !session.claims.rpc.iter().any(|allowed| allowed == first) {
@@ -319,8 +328,11 @@ impl<O: DurableEventIteratorObject> Host<O> {
 
     /// The object's alarm has gone off; or a stub calls its name, which does no harm.
     pub async fn alarm(&self) -> Result<JsValue, JsValue> {
-        let result =
-            if self.options().prune_by_alarm { self.core.prune_and_rearm() } else { self.object.alarm().await };
+        let result = if self.options().prune_by_alarm {
+            self.core.prune_and_rearm()
+        } else {
+            self.object.alarm().await
+        };
         result.map(|()| JsValue::UNDEFINED).map_err(|error| {
             runtime::log_error(&format!("the alarm failed, the platform tries again: {error}"));
             runtime::exception(&error)
@@ -336,7 +348,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
 
     fn try_publish(&self, event: &JsValue, options: &JsValue) -> Result<EventId> {
         let options: PublishOptions = from_value(read_js(options)?)?;
-        let event = if options.serialized { SerializedEvent::read(read_js(event)?)? } else { read_js(event)? };
+        let event =
+            if options.serialized { SerializedEvent::read(read_js(event)?)? } else { read_js(event)? };
         let body = if is_untyped::<O>() {
             event_body(&event)?
         } else {
@@ -358,7 +371,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let handler = self.methods.find(&[name.to_owned()]).ok_or_else(|| Error::new(Code::NotFound))?;
         match handler(&self.object, StubCall::default(), Input::Value(arguments)).await?.0 {
             Answer::Value(output) => Ok(runtime::from_wire(&output)?),
-            Answer::Stream(_) => Err(Error::new(Code::NotImplemented).message("A stub cannot be answered with a stream.")),
+            Answer::Stream(_) => {
+                Err(Error::new(Code::NotImplemented).message("A stub cannot be answered with a stream."))
+            }
         }
     }
 }

@@ -84,7 +84,11 @@ pub trait DurableEventIteratorObject: Sized + 'static {
     ///
     /// # Errors
     /// What the client is to get instead of an answer.
-    fn intercept(&self, _invocation: Invocation<Self>, next: Next<'_>) -> impl Future<Output = Result<Reply>> {
+    fn intercept(
+        &self,
+        _invocation: Invocation<Self>,
+        next: Next<'_>,
+    ) -> impl Future<Output = Result<Reply>> {
         next.run()
     }
 
@@ -138,4 +142,3 @@ impl<O: DurableEventIteratorObject> std::fmt::Debug for Call<O> {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct StubCall {}
-

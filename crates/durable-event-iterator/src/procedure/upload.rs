@@ -31,11 +31,11 @@ impl<T> fmt::Debug for Upload<T> {
     }
 }
 
-impl<T> Upload<T> {
+impl Upload<Value> {
     /// The two ends of a client's stream.
-    pub(crate) fn channel() -> (UploadSender, Upload<Value>) {
+    pub(crate) fn channel() -> (UploadSender, Self) {
         let queue = Rc::new(RefCell::new(Queue::default()));
-        (UploadSender(Rc::clone(&queue)), Upload { queue, items: PhantomData })
+        (UploadSender(Rc::clone(&queue)), Self { queue, items: PhantomData })
     }
 
     pub(crate) fn typed<U>(self) -> Upload<U> {

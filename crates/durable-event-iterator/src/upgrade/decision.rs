@@ -2,7 +2,6 @@
 //!
 //! Pure: what the decision needs comes in as values, and whoever asks carries it out.
 
-
 use super::connection_id::{ConnectionId, InvalidConnectionId};
 
 use crate::token::{Claims, SigningKeys, TokenError, verify};
@@ -18,8 +17,6 @@ pub(crate) struct RequestHead<'a> {
 
 /// A request that may open a WebSocket to the object that `claims` names.
 pub(crate) struct Accepted {
-    /// The token as it was sent (decoded once from the query), which the object verifies again.
-    pub(crate) token: String,
     pub(crate) claims: Claims,
     /// `None` for stock clients of generation 1, which send none.
     pub(crate) connection_id: Option<ConnectionId>,
@@ -71,7 +68,7 @@ pub(crate) fn decide(head: &RequestHead<'_>, keys: &SigningKeys, now_ms: u64) ->
     let token = token.ok_or(Refusal::TokenMissing)?;
     let claims = verify(&token, keys, now_ms).map_err(Refusal::InvalidToken)?;
     let connection_id = id.map(ConnectionId::try_from).transpose().map_err(Refusal::InvalidConnectionId)?;
-    Ok(Accepted { token, claims, connection_id })
+    Ok(Accepted { claims, connection_id })
 }
 
 /// Tokens do not belong in logs.

@@ -113,7 +113,8 @@ impl<'a> Upgrade<'a> {
         let namespace: ObjectNamespace = self.env.durable_object(self.binding)?;
         let response = async {
             let namespace: &JsValue = namespace.as_ref();
-            let stub = runtime::stub(namespace, claims.channel().as_str(), self.location_hint, self.jurisdiction)?;
+            let stub =
+                runtime::stub(namespace, claims.channel().as_str(), self.location_hint, self.jurisdiction)?;
             stub.forward(request.inner()).await
         };
         let response = response.await.map_err(|error| worker::Error::RustError(error.to_string()))?;
@@ -132,9 +133,12 @@ pub(crate) fn read(request: &Request, keys: &SigningKeys) -> Result<Accepted, Re
 
 /// What a client is told of a refusal; the reason stays here.
 pub(crate) fn answer(refusal: &Refusal) -> worker::Result<Response> {
-    Ok(Response::from_bytes(refusal.text().as_bytes().to_vec())?.with_status(refusal.status()).with_headers(
-        [("content-type", "text/plain;charset=UTF-8")].into_iter().collect(),
-    ))
+    if let Refusal::InvalidToken(reason) = refusal {
+        worker::console_warn!("durable-event-iterator: an upgrade was refused: {reason}");
+    }
+    Ok(Response::from_bytes(refusal.text().as_bytes().to_vec())?
+        .with_status(refusal.status())
+        .with_headers([("content-type", "text/plain;charset=UTF-8")].into_iter().collect()))
 }
 
 /// The keys of the Worker's secrets. Without them the log says what to run.

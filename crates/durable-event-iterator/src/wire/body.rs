@@ -2,6 +2,7 @@
 
 use super::{
     Serialized, Value,
+    frame::push_body,
     parse::{parse, parse_body},
     ser::serialize,
 };
@@ -37,14 +38,8 @@ impl Value {
 impl Serialized {
     /// The text `{"json":…,"meta":…}`; of undefined `{}`.
     pub(crate) fn to_body(&self) -> String {
-        let mut body = String::from("{");
-        for (key, half) in [("\"json\":", &self.json), (",\"meta\":", &self.meta)] {
-            if let Some(half) = half {
-                body.push_str(key);
-                body.push_str(half);
-            }
-        }
-        body.push('}');
+        let mut body = String::new();
+        push_body(&mut body, self);
         body
     }
 }

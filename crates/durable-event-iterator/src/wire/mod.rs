@@ -6,6 +6,7 @@
 
 #![allow(dead_code, unused_imports)] // Until the object uses all of it.
 
+mod body;
 mod de;
 mod event_meta;
 mod frame;
@@ -36,11 +37,11 @@ pub use self::{
 };
 pub(crate) use self::{
     frame::{
-        Body, ClientFrame, FrameError, FrameErrorKind, Headers, Outgoing, Request, StreamEvent,
-        StreamEventKind, decode_binary, decode_text, error_response, event_tail, head, response,
-        stream_event, stream_response, text_response,
+        Body, ClientFrame, FrameErrorKind, Headers, Outgoing, Request, StreamEvent, StreamEventKind,
+        decode_binary, decode_text, error_response, event_tail, head, response, stop_upload, stream_event,
+        stream_response, text_response,
     },
-    parse::{DeserializeError, parse, parse_body},
+    parse::{DeserializeError, parse},
     ser::{Serialized, serialize, serialize_output},
 };
 

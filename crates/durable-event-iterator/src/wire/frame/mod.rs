@@ -10,8 +10,8 @@ pub(crate) use self::{
         decode_text,
     },
     server::{
-        Outgoing, StreamEventKind, error_response, event_tail, head, response, stream_event, stream_response,
-        text_response,
+        Outgoing, StreamEventKind, error_response, event_tail, head, push_body, response, stop_upload,
+        stream_event, stream_response, text_response,
     },
 };
 

@@ -136,6 +136,13 @@ pub(crate) fn stream_event(
     frame
 }
 
+/// Asks the client to stop the stream that is the input of its call.
+pub(crate) fn stop_upload(id: &str) -> String {
+    let mut frame = head(id);
+    frame.push_str(",\"t\":4}");
+    frame
+}
+
 /// A response up to its body.
 fn start<'a>(id: &str, status: u16, headers: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut frame = head(id);
@@ -167,7 +174,7 @@ fn push_key(out: &mut String, key: &str) {
 }
 
 /// `{"json":…,"meta":…}`, of which undefined has nothing.
-fn push_body(out: &mut String, body: &Serialized) {
+pub(crate) fn push_body(out: &mut String, body: &Serialized) {
     out.push('{');
     for (key, half) in [("json", &body.json), ("meta", &body.meta)] {
         if let Some(half) = half {
