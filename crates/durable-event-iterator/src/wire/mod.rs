@@ -6,6 +6,8 @@
 
 #![allow(dead_code, unused_imports)] // Until the object uses all of it.
 
+#[cfg(test)]
+mod arbitrary;
 mod de;
 mod event_meta;
 mod frame;
@@ -15,6 +17,8 @@ mod json;
 mod number;
 mod object;
 mod parse;
+#[cfg(test)]
+mod recorded;
 mod ser;
 mod tag;
 mod text;
