@@ -328,8 +328,7 @@ mod tests {
             let theirs = serde_json::from_str::<Value>(&text);
             let ours = read_json(&text);
             // Theirs is stricter with surrogates and with numbers beyond f64.
-            if let Ok(theirs) = theirs {
-                prop_assert_eq!(format!("{theirs:?}").len() > 0, true);
+            if theirs.is_ok() {
                 prop_assert!(ours.is_ok(), "{}", text);
             } else if ours.is_ok() {
                 prop_assert!(text.contains("\\u") || text.contains(['e', 'E']), "{}", text);

@@ -4,8 +4,8 @@
 //! [`from_value`] makes a typed value of that. [`decode_text`] and [`decode_binary`] read a client's frames,
 //! borrowing from them; the functions of `frame::server` write ours.
 
-#![allow(dead_code, unused_imports)] // Until the object uses all of it.
-
+#[cfg(test)]
+mod arbitrary;
 mod body;
 mod de;
 mod event_meta;
@@ -16,6 +16,8 @@ mod json;
 mod number;
 mod object;
 mod parse;
+#[cfg(test)]
+mod recorded;
 mod ser;
 mod tag;
 mod text;

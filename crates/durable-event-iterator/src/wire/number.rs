@@ -33,7 +33,6 @@ impl Number {
     /// assert_eq!(durable_event_iterator::Number::from(-1).as_f64(), -1.0);
     /// ```
     #[must_use]
-    #[allow(clippy::cast_precision_loss)] // as documented
     pub const fn as_f64(self) -> f64 {
         match self.0 {
             Repr::Unsigned(number) => number as f64,
@@ -92,7 +91,6 @@ impl From<f64> for Number {
         // 2^63: what is less in both directions fits, and larger integers need not be exact.
         const LIMIT: f64 = 9_223_372_036_854_775_808.0;
         if number.trunc() == number && number.abs() < LIMIT {
-            #[allow(clippy::cast_possible_truncation)] // checked in the line above
             return Self::from(number as i64);
         }
         Self(Repr::Float(number))

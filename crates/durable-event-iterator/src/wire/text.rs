@@ -53,7 +53,6 @@ pub(crate) fn push_f64(out: &mut String, number: f64) {
     // Most floats are integers: as JavaScript has no others, its clients' integers arrive so.
     const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
     if number.abs() < EXACT && number.trunc() == number {
-        #[allow(clippy::cast_possible_truncation)] // checked in the line above
         return push_integer(out, number as i64);
     }
     push_shortest(out, |writer| CompactFormatter.write_f64(writer, number));
@@ -87,7 +86,7 @@ fn push_shortest(out: &mut String, write: impl FnOnce(&mut &mut [u8]) -> io::Res
     let digits = significant.trim_end_matches('0');
 
     out.push_str(sign);
-    if point > MAX_POINT || point < MIN_POINT {
+    if !(MIN_POINT..=MAX_POINT).contains(&point) {
         let (first, others) = digits.split_at_checked(1).unwrap_or((digits, ""));
         out.push_str(first);
         if !others.is_empty() {

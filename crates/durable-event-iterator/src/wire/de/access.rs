@@ -198,7 +198,7 @@ impl<'de> VariantAccess<'de> for Content {
     type Error = Misfit;
 
     fn unit_variant(self) -> Result<(), Misfit> {
-        self.read(|content| serde::Deserialize::deserialize(content))
+        self.read(serde::Deserialize::deserialize)
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Misfit> {
