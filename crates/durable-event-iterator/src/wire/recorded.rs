@@ -6,7 +6,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{frame::DELIMITER, *};
+use super::{
+    parse,frame::DELIMITER, *};
 use crate::error::Error;
 
 #[derive(Deserialize)]
@@ -128,7 +129,7 @@ fn every_frame_of_the_server_is_written_the_same() {
     for (name, frame) in &frames {
         let Ok(text) = frame else { continue };
         let Frame { i, t, p } = serde_json::from_str(text).unwrap();
-        let body = p.b.or(p.d).map(|body| parse_body(body.get().as_bytes()).unwrap());
+        let body = p.b.or(p.d).map(|body| parse::parse_body(body.get().as_bytes()).unwrap());
         let again = body.as_ref().map(|value| serialize(value).unwrap());
         let written = match (t, p.h, p.s) {
             (Some(3), ..) => {
@@ -206,7 +207,7 @@ fn every_body_over_http_is_read() {
                 [exchange.request, exchange.response].into_iter().flatten().filter_map(|http| http.body)
             {
                 if body.starts_with("{\"") || body == "{}" {
-                    parse_body(body.as_bytes()).unwrap();
+                    parse::parse_body(body.as_bytes()).unwrap();
                 }
             }
         }
