@@ -52,7 +52,9 @@ fn number(env: &Env, name: &str) -> Option<u64> {
     let text = env.var(name).ok()?.to_string();
     let number = text.trim().parse().ok();
     if number.is_none() {
-        worker::console_error!("durable-event-iterator: the variable {name} is no whole number, its default holds");
+        worker::console_error!(
+            "durable-event-iterator: the variable {name} is no whole number, its default holds"
+        );
     }
     number
 }

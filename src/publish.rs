@@ -41,11 +41,12 @@ async fn publish(mut request: Request, env: &Env) -> Result<EventId> {
     let channel = channel_of(&request.path()).ok_or_else(|| Error::new(Code::NotFound))?;
     let content_type = request.headers().get("content-type")?.unwrap_or_default();
     let body = request.bytes().await?;
-    let event = if content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(SERIALIZED)) {
-        Value::from_serialized(&body)
-    } else {
-        Value::from_json(&body)
-    };
+    let event =
+        if content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(SERIALIZED)) {
+            Value::from_serialized(&body)
+        } else {
+            Value::from_json(&body)
+        };
     let event = event.map_err(|_| Error::new(Code::BadRequest).message(http::MALFORMED_REQUEST))?;
     ChannelStub::new(env, NAMESPACE, &channel)?.publish(&event).await
 }

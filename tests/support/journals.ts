@@ -2,7 +2,7 @@
 // in Rust that does.
 
 import { startWorkers } from './workerd.ts'
-import type { RunningWorkers, StartOptions } from './workerd.ts'
+import type { RunningWorkers, StartOptions, WorkerDefinition } from './workerd.ts'
 import { Client, SIGNING_KEY, token } from './client.ts'
 import type { Claims, ConnectOptions } from './client.ts'
 
@@ -61,7 +61,14 @@ export interface Journals extends RunningWorkers {
   hibernate(binding: Binding, channel: string): Promise<void>
 }
 
-export async function startJournals(options: Partial<StartOptions> = {}): Promise<Journals> {
+export interface JournalOptions extends Omit<StartOptions, 'workers'> {
+  /** Workers besides. */
+  workers?: WorkerDefinition[]
+  /** See `WorkerCode`: stands before the Worker of the objects. */
+  front?: string
+}
+
+export async function startJournals({ workers: more = [], front, ...options }: JournalOptions = {}): Promise<Journals> {
   const objects = Object.fromEntries(Object.entries(CLASSES).map(([binding, className]) => [binding, { className }]))
   const foreign = Object.fromEntries(
     Object.entries(CLASSES).map(([binding, className]) => [binding, { className, scriptName: 'objects' }]),
@@ -69,10 +76,16 @@ export async function startJournals(options: Partial<StartOptions> = {}): Promis
   const workers = await startWorkers({
     ...options,
     workers: [
-      { name: 'objects', crate: 'tests/worker', variables: { SIGNING_KEY }, durableObjects: objects },
+      {
+        name: 'objects',
+        crate: 'tests/worker',
+        ...(front === undefined ? {} : { front }),
+        variables: { SIGNING_KEY },
+        durableObjects: objects,
+      },
       { name: 'caller', source: CALLER, durableObjects: foreign },
       { name: 'relay', crate: 'tests/worker', durableObjects: foreign },
-      ...(options.workers?.slice() ?? []),
+      ...more,
     ],
   })
   const caller = await workers.urlOf('caller')

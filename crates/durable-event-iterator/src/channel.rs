@@ -24,6 +24,9 @@ pub(crate) const MICROS_PER_MILLI: u64 = 1_000;
 /// The soonest that the library's alarm goes off: removing is retried after a failure, but not in a loop.
 const SOONEST_ALARM_MS: u64 = 1_000;
 
+/// Types that a handle is of, without holding any.
+type Types<E, T, S> = fn() -> (E, T, S);
+
 /// The events of one object, with their type `E`, the type `T` of the attachment of its clients' tokens, and the type
 /// `S` of what the application keeps with a socket.
 ///
@@ -42,7 +45,7 @@ const SOONEST_ALARM_MS: u64 = 1_000;
 /// ```
 pub struct Channel<E, T = Untyped, S = Untyped> {
     core: Rc<ChannelCore>,
-    types: PhantomData<fn() -> (E, T, S)>,
+    types: PhantomData<Types<E, T, S>>,
 }
 
 impl<E, T, S> Clone for Channel<E, T, S> {
@@ -289,13 +292,19 @@ impl ChannelCore {
         result
     }
 
-    pub(crate) fn publish(&self, body: &Serialized, meta: &EventMeta, audience: &Audience) -> Result<EventId> {
+    pub(crate) fn publish(
+        &self,
+        body: &Serialized,
+        meta: &EventMeta,
+        audience: &Audience,
+    ) -> Result<EventId> {
         let json = body.json.as_deref().ok_or(PublishError::NotAnObject)?;
         let extra = meta.to_extra();
         let now_ms = runtime::now_ms();
         let now_us = now_ms.saturating_mul(MICROS_PER_MILLI);
         let rule = audience.rule.to_text()?;
-        let record = Record { json, meta: body.meta.as_deref(), extra: extra.as_deref(), audience: rule.as_deref() };
+        let record =
+            Record { json, meta: body.meta.as_deref(), extra: extra.as_deref(), audience: rule.as_deref() };
         let id = self.with_log(|log, sql| log.append(sql, now_us, &record))?;
 
         // The event is stored: from here on nothing makes the publish fail.
@@ -357,7 +366,7 @@ pub trait IsChannel: sealed::Sealed + 'static {
     /// The channel's events.
     type Event: Serialize + DeserializeOwned + 'static;
     /// The channel's sockets.
-    type Socket;
+    type Socket: Clone;
 
     #[doc(hidden)]
     fn from_core(core: __Core) -> Self;

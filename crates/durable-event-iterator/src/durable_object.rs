@@ -22,7 +22,7 @@ macro_rules! durable_object {
     ($(#[$attribute:meta])* $visibility:vis $class:ident: $object:ty) => {
         const _: () = {
             use $crate::__private as private;
-            use private::wasm_bindgen::prelude::*;
+            use private::wasm_bindgen::{self, prelude::*};
 
             $(#[$attribute])*
             #[allow(missing_docs, unreachable_pub)]

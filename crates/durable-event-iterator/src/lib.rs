@@ -4,6 +4,7 @@ mod audience;
 mod channel;
 mod durable_object;
 mod error;
+pub mod http;
 mod log;
 mod object;
 mod options;
@@ -18,15 +19,21 @@ mod upgrade;
 mod wire;
 
 pub use channel::{Audience, Channel, Draft, IsChannel};
+pub use error::{Code, Error, Result};
 pub use log::{EventId, InvalidEventId};
-pub use object::{Call, DurableEventIteratorObject, SocketOf, StubCall};
+pub use object::{Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall};
 pub use options::Options;
-pub use procedure::Procedures;
+pub use procedure::{Next, Procedures, Reply, StreamItem, Upload};
 pub use socket::{Socket, Untyped};
 pub use stub::{ChannelStub, PublishOptions};
 pub use token::{ChannelName, Claims, InvalidChannelName, InvalidKey, PublishKey};
 pub use token::{SigningKey, SigningKeys, Token, TokenBuilder, TokenError};
 pub use upgrade::{ConnectionId, InvalidConnectionId, Upgrade};
+pub use wire::{
+    BigInt, Blob, Custom, Date, EventMeta, InvalidBigInt, InvalidDate, InvalidInput, InvalidRegExp,
+    InvalidUrl, Issue, Map, Number, Object, PathSegment, RegExp, SerializeError, Set, Undefined, Url, Value,
+    from_value, to_value,
+};
 
 /// For `durable_object!` alone.
 #[doc(hidden)]

@@ -98,7 +98,11 @@ pub(crate) struct AttachmentTooLarge {
 
 impl fmt::Display for AttachmentTooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "token attachment and socket attachment need {} bytes together, {MAX_BYTES} are possible", self.bytes)
+        write!(
+            f,
+            "token attachment and socket attachment need {} bytes together, {MAX_BYTES} are possible",
+            self.bytes
+        )
     }
 }
 

@@ -176,7 +176,8 @@ impl ChannelStub {
 
 /// What the object threw, with its code and message; anything else is no business of a client of ours.
 fn error_of(thrown: JsValue) -> Error {
-    let text = |key: &str| js_sys::Reflect::get(&thrown, &key.into()).ok().and_then(|value| value.as_string());
+    let text =
+        |key: &str| js_sys::Reflect::get(&thrown, &key.into()).ok().and_then(|value| value.as_string());
     match (text("name").as_deref(), text("code"), text("message")) {
         (Some("ORPCError"), Some(code), Some(message)) => {
             let status = Code::from_name(&code).map_or(Code::InternalServerError.status(), Code::status);

@@ -4,7 +4,7 @@ use crate::{
     audience::AudienceRule,
     channel::{ChannelCore, MICROS_PER_MILLI},
     error::{Code, Error, Result},
-    log::{EventId, Param, ResumeFrom},
+    log::{EventId, Param, ResumeFrom, STEP_BYTES},
     runtime::{self, RawSocket},
     session::{Session, Subscription},
     socket::{read_session, write_session},
@@ -24,7 +24,12 @@ pub(crate) const RESTART: u16 = 1012;
 ///
 /// Until it has caught up, the subscription gets nothing live: it reads that from the log. The last step and going
 /// live are one synchronous section, so that no event falls between them or comes twice.
-pub(crate) async fn subscribe(core: &ChannelCore, ws: &RawSocket, id: &str, last_event_id: Option<&str>) -> Result<()> {
+pub(crate) async fn subscribe(
+    core: &ChannelCore,
+    ws: &RawSocket,
+    id: &str,
+    last_event_id: Option<&str>,
+) -> Result<()> {
     let mut session = read_session(&core.hub, ws)?;
     if let Some(previous) = session.subscription.take() {
         if previous.id == id {
@@ -42,6 +47,7 @@ pub(crate) async fn subscribe(core: &ChannelCore, ws: &RawSocket, id: &str, last
 
     let head = head(id);
     let mut after = resume.after;
+    let mut sent = 0_u64;
     loop {
         let Some(step) = core.with_log(|log, _| Ok::<_, Error>(log.step(after, now_us)))? else {
             session.subscription = Some(Subscription { id: id.to_owned(), live: true });
@@ -57,13 +63,15 @@ pub(crate) async fn subscribe(core: &ChannelCore, ws: &RawSocket, id: &str, last
         let admits = |audience: &str| {
             AudienceRule::stored(Some(audience)).admits(session.connection.as_deref(), &session.claims.tags)
         };
-        let Some(last) = core.hub.replay(&cursor, ws, &head, &admits)? else {
+        let Some(replayed) = core.hub.replay(&cursor, ws, &head, &admits)? else {
             return Ok(core.hub.end_replay(ws)?); // the socket has gone
         };
-        after = last.parse::<EventId>().map_or(step.end, EventId::as_micros);
-        if core.with_log(|log, _| Ok::<_, Error>(log.step(after, now_us)))?.is_none() {
-            continue; // caught up: live in this same turn
+        after = replayed.last.parse::<EventId>().map_or(step.end, EventId::as_micros);
+        sent = sent.saturating_add(replayed.sent);
+        if sent < STEP_BYTES {
+            continue; // this turn has room for more, or for going live
         }
+        sent = 0;
 
         runtime::next_turn().await?;
         // Others had their say: the client may have left or aborted, the application may have changed its part.
@@ -112,7 +120,9 @@ pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
 /// Sends an event that is not stored. It has no id, so that it does not move the position to resume from.
 pub(crate) fn send_live(core: &ChannelCore, ws: &RawSocket, body: &Serialized) {
     let Ok(session) = read_session(&core.hub, ws) else { return };
-    let Some(subscription) = session.subscription.as_ref().filter(|subscription| subscription.live) else { return };
+    let Some(subscription) = session.subscription.as_ref().filter(|subscription| subscription.live) else {
+        return;
+    };
     if session.is_expired(runtime::now_ms()) {
         expire(core, ws);
     } else {

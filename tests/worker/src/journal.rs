@@ -1,8 +1,8 @@
 //! Objects with events of any JSON.
 
 use durable_event_iterator::{
-    Audience, Call, Channel, Code, DurableEventIteratorObject, Error, Options, Procedures, Result, StubCall, Undefined,
-    Value, durable_object,
+    Audience, Call, Channel, Code, DurableEventIteratorObject, Error, Object, Options, Procedures, Result,
+    StubCall, Undefined, Value, durable_object,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -55,7 +55,7 @@ impl Kind for Roomy {
 
 /// What the object keeps with a socket.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+pub struct Kept {
     value: Value,
 }
 
@@ -81,7 +81,9 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
             .procedure("publish", async |journal: &Self, call: Call<Self>, event: Value| {
                 journal.channel.publish_to(Audience::everyone().except(&call.socket), &event)
             })
-            .procedure("keep", async |_: &Self, call: Call<Self>, value: Value| call.socket.set_attachment(&Kept { value }))
+            .procedure("keep", async |_: &Self, call: Call<Self>, value: Value| {
+                call.socket.set_attachment(&Kept { value })
+            })
             .procedure("kept", async |_: &Self, call: Call<Self>, ()| {
                 Ok(call.socket.attachment()?.map_or(Value::Undefined, |kept| kept.value))
             })
@@ -93,7 +95,8 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
             .procedure("publishMany", async |journal: &Self, _, (count, size): (u32, usize)| {
                 let padding = "x".repeat(size);
                 for n in 1..=count {
-                    journal.channel.publish(&Value::object([("n", n.into()), ("padding", padding.as_str().into())]))?;
+                    let event = [("n", Value::from(n)), ("padding", Value::from(padding.as_str()))];
+                    journal.channel.publish(&Object::from_iter(event).into())?;
                 }
                 Ok(())
             })
@@ -103,7 +106,10 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
             })
             .procedure("kept", async |journal: &Self, _, ()| {
                 let sockets = journal.channel.sockets()?;
-                sockets.iter().map(|socket| Ok(socket.attachment()?.map(|kept| kept.value))).collect::<Result<Vec<_>>>()
+                sockets
+                    .iter()
+                    .map(|socket| Ok(socket.attachment()?.map(|kept| kept.value)))
+                    .collect::<Result<Vec<_>>>()
             })
             .procedure("closeAll", async |journal: &Self, _, (code,): (u16,)| {
                 for socket in journal.channel.sockets()? {
@@ -114,6 +120,21 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
             .procedure("wipe", async |journal: &Self, _, ()| {
                 journal.channel.storage().delete_all().await?;
                 Ok(())
+            })
+            .procedure("tables", async |journal: &Self, _, ()| {
+                #[derive(Deserialize)]
+                struct Table {
+                    name: String,
+                    rows: u32,
+                }
+                let sql = journal.channel.storage().sql();
+                let tables = "SELECT name, 0 AS rows FROM sqlite_master WHERE name GLOB 'dei_events_*'";
+                let mut rows = Vec::new();
+                for Table { name, .. } in sql.exec(tables, None)?.to_array::<Table>()? {
+                    let count = format!("SELECT '{name}' AS name, count(*) AS rows FROM {name}");
+                    rows.extend(sql.exec(&count, None)?.to_array::<Table>()?);
+                }
+                Ok(rows.into_iter().map(|Table { name, rows }| (name, rows)).collect::<Vec<_>>())
             })
             .procedure("prune", async |journal: &Self, _, ()| journal.channel.prune())
             .procedure("refuse", async |_: &Self, _, ()| {

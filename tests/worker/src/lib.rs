@@ -1,8 +1,8 @@
 //! The objects that the end-to-end tests talk to, one class for each set of options and types.
 
-mod journal;
-mod relay;
-mod types;
+pub mod journal;
+pub mod relay;
+pub mod types;
 
 use durable_event_iterator::{Code, Error, Upgrade};
 use worker::{Context, Env, Request, Response, event};

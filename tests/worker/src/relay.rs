@@ -4,7 +4,12 @@ use durable_event_iterator::{ChannelStub, Error, Value};
 use worker::{Env, Request, Response};
 
 /// Publishes the body.
-pub async fn publish(mut request: Request, env: &Env, binding: &str, channel: &str) -> worker::Result<Response> {
+pub async fn publish(
+    mut request: Request,
+    env: &Env,
+    binding: &str,
+    channel: &str,
+) -> worker::Result<Response> {
     let body = request.bytes().await?;
     let result = async {
         let event = Value::from_serialized(&body)?;

@@ -1,7 +1,8 @@
 //! An object whose events hold every type of the wire.
 
 use durable_event_iterator::{
-    BigInt, Channel, Custom, Date, DurableEventIteratorObject, Map, RegExp, Set, Undefined, Url, durable_object,
+    BigInt, Channel, Custom, Date, DurableEventIteratorObject, Map, RegExp, Set, Undefined, Url,
+    durable_object,
 };
 use serde::{Deserialize, Serialize};
 use worker::Env;

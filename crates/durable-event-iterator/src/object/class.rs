@@ -1,13 +1,17 @@
 //! The class around an application's object: what the platform and stubs call.
 
-use super::{Call, DurableEventIteratorObject, StubCall, calls::{Calls, Rejected}};
+use super::{
+    Call, DurableEventIteratorObject, Invocation, StubCall,
+    calls::{Calls, Rejected},
+};
 use crate::{
     audience::AudienceRule,
-    channel::{Audience, ChannelCore, IsChannel, __Core, __Raw, event_body},
+    channel::{__Core, __Raw, Audience, ChannelCore, IsChannel, event_body},
     error::{Code, Error, Result},
+    http,
     log::EventId,
     options::Options,
-    procedure::Procedures,
+    procedure::{Answer, Input, Item, Next, Procedures, Reply, Upload},
     runtime::{self, JsError, RawSocket},
     session::{AttachmentTooLarge, Session},
     socket::read_session,
@@ -15,11 +19,12 @@ use crate::{
     token::SigningKeys,
     upgrade::{self, Accepted, Refusal},
     wire::{
-        ClientFrame, EventMeta, FrameErrorKind, Outgoing, Request as Frame, Serialized, Value, decode_binary, decode_text,
-        error_response, from_value, parse, response, text_response,
+        Body, ClientFrame, EventMeta, FrameErrorKind, Headers, Outgoing, Request as Frame, Serialized,
+        StreamEvent, StreamEventKind, Value, decode_binary, decode_text, error_response, from_value, parse,
+        response, stop_upload, stream_event, stream_response, text_response,
     },
 };
-use futures_util::future::Abortable;
+use futures_util::{StreamExt, future::Abortable, stream::LocalBoxStream};
 use js_sys::Uint8Array;
 use serde::Deserialize;
 use std::{any::TypeId, cell::RefCell, rc::Rc};
@@ -130,9 +135,14 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 return match (error.kind, error.id) {
                     (FrameErrorKind::IdTooLong, _) => close(&ws, close_code::POLICY, "Invalid call id"),
                     (FrameErrorKind::Malformed, Some(id)) => {
-                        send(&ws, error_response(&id, &Error::new(Code::BadRequest).message("Malformed frame.")));
+                        send(
+                            &ws,
+                            error_response(&id, &Error::new(Code::BadRequest).message("Malformed frame.")),
+                        );
                     }
-                    (FrameErrorKind::Malformed, None) => close(&ws, close_code::INVALID_DATA, "Malformed frame"),
+                    (FrameErrorKind::Malformed, None) => {
+                        close(&ws, close_code::INVALID_DATA, "Malformed frame")
+                    }
                 };
             }
         };
@@ -162,8 +172,29 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 }
                 Ok(())
             }
-            ClientFrame::Event { .. } => Ok(()), // of no stream that is open
+            ClientFrame::Event { id, event } => self.upload(ws, &id, event),
         }
+    }
+
+    /// An item of a stream that is a call's input; of no call that is running, it is ignored.
+    fn upload(&self, ws: &RawSocket, id: &str, event: StreamEvent<'_>) -> Result<()> {
+        let socket = self.core.hub.key(ws)?;
+        let mut calls = self.calls.try_borrow_mut()?;
+        let Some(upload) = calls.upload(socket, id) else { return Ok(()) };
+        match event.kind {
+            StreamEventKind::Message => {
+                upload.send(event.to_value().map_err(Error::from));
+                return Ok(());
+            }
+            // What the client's iterator threw is the client's own affair.
+            StreamEventKind::Error => {
+                upload.send(Err(Error::new(Code::BadRequest).message("The stream has failed.")))
+            }
+            StreamEventKind::Done => {}
+        }
+        upload.end();
+        calls.end_upload(socket, id);
+        Ok(())
     }
 
     async fn request(&self, ws: &RawSocket, session: Session, request: Frame<'_>) -> Result<()> {
@@ -184,44 +215,82 @@ impl<O: DurableEventIteratorObject> Host<O> {
                     result => result,
                 }
             }
-            "/call" => self.call(ws, session, &id, request).await,
-            _ => {
-                send(ws, text_response(&id, Code::NotFound.status(), "No procedure matched"));
-                Ok(())
+            path => {
+                let direct = path.strip_prefix('/').map(decode_path).filter(|_| path != "/call");
+                if direct.as_ref().is_some_and(|path| self.procedures.find(path).is_none()) {
+                    send(ws, text_response(&id, Code::NotFound.status(), "No procedure matched"));
+                    return Ok(());
+                }
+                self.call(ws, session, &id, direct, request).await
             }
         }
     }
 
     /// Runs one call, unless too many are running; nothing is sent for it any more once its client has aborted it.
-    async fn call(&self, ws: &RawSocket, session: Session, id: &str, request: Frame<'_>) -> Result<()> {
+    /// `direct` is the procedure's path where the request's own path says it, and not the input of `/call`.
+    async fn call(
+        &self,
+        ws: &RawSocket,
+        session: Session,
+        id: &str,
+        direct: Option<Vec<String>>,
+        request: Frame<'_>,
+    ) -> Result<()> {
+        let Frame { headers, body, .. } = request;
+        let (upload, input) = if matches!(body, Body::Stream) {
+            let (sender, upload) = Upload::<Value>::channel();
+            (Some(sender), Ok(Input::Stream(upload)))
+        } else {
+            (None, body.into_value().map(Input::Value).map_err(Error::from))
+        };
+        let is_upload = upload.is_some();
         let socket = self.core.hub.key(ws)?;
-        let started = self.calls.try_borrow_mut()?.start(socket, id, self.options().max_calls);
+        let started = self.calls.try_borrow_mut()?.start(socket, id, upload, self.options().max_calls);
         let registration = match started {
             Ok(registration) => registration,
             Err(Rejected::TooMany) => {
                 send(ws, error_response(id, &Error::new(Code::TooManyRequests)));
                 return Ok(());
             }
-            Err(Rejected::DuplicateId) => return Ok(close(ws, close_code::POLICY, "Call id in use")),
-        };
-        let result = Abortable::new(self.run(ws, session, request), registration).await;
-        self.calls.try_borrow_mut()?.finish(socket, id);
-        match result {
-            Ok(Ok(output)) => send(ws, response(id, OK, &[], output)),
-            Ok(Err(error)) => {
-                if error.status() >= Code::InternalServerError.status() {
-                    runtime::log_error(&format!("a call failed: {error}"));
-                }
-                send(ws, error_response(id, &error));
+            Err(Rejected::DuplicateId) => {
+                close(ws, close_code::POLICY, "Call id in use");
+                return Ok(());
             }
-            Err(_aborted) => {}
+        };
+        let work = async {
+            match self.run(ws, &session, direct, headers, input).await {
+                Ok(Reply(Answer::Value(output))) => send(ws, response(id, OK, &[], output)),
+                Ok(Reply(Answer::Stream(items))) => stream(ws, id, items).await,
+                Err(error) => {
+                    log_internal("a call", &error);
+                    send(ws, error_response(id, &error));
+                }
+            }
+        };
+        let ended = Abortable::new(work, registration).await;
+        let mut calls = self.calls.try_borrow_mut()?;
+        if is_upload && ended.is_ok() && calls.upload(socket, id).is_some() {
+            send(ws, Outgoing::Text(stop_upload(id))); // the procedure wants no more of it
         }
+        calls.finish(socket, id);
         Ok(())
     }
 
-    async fn run(&self, ws: &RawSocket, session: Session, request: Frame<'_>) -> Result<Serialized> {
-        let Frame { headers, body, .. } = request;
-        let Invocation { path, input } = Invocation::read(body.into_value()?)?;
+    async fn run(
+        &self,
+        ws: &RawSocket,
+        session: &Session,
+        direct: Option<Vec<String>>,
+        headers: Headers<'_>,
+        input: Result<Input>,
+    ) -> Result<Reply> {
+        let (path, input) = match (direct, input?) {
+            (Some(path), input) => (path, input),
+            (None, Input::Value(body)) => read_call(body)?,
+            (None, Input::Stream(_)) => {
+                return Err(Error::new(Code::BadRequest).message("Input validation failed"));
+            }
+        };
         let first = path.first().map(String::as_str).unwrap_or_default();
         if !session.claims.rpc.iter().any(|allowed| allowed == first) {
             return Err(Error::new(Code::Forbidden).message(format!("Method \"{first}\" is not allowed.")));
@@ -232,7 +301,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
             last_event_id: headers.get("last-event-id").map(str::to_owned),
             headers: headers.into_map(),
         };
-        handler(&self.object, call, input).await
+        let invocation = Invocation { path, call: call.clone() };
+        self.object.intercept(invocation, Next::new(handler(&self.object, call, input))).await
     }
 
     /// A client has closed its socket, or lost it.
@@ -264,8 +334,11 @@ impl<O: DurableEventIteratorObject> Host<O> {
 
     /// The object's alarm has gone off; or a stub calls its name, which does no harm.
     pub async fn alarm(&self) -> Result<JsValue, JsValue> {
-        let result =
-            if self.options().prune_by_alarm { self.core.prune_and_rearm() } else { self.object.alarm().await };
+        let result = if self.options().prune_by_alarm {
+            self.core.prune_and_rearm()
+        } else {
+            self.object.alarm().await
+        };
         result.map(|()| JsValue::UNDEFINED).map_err(|error| {
             runtime::log_error(&format!("the alarm failed, the platform tries again: {error}"));
             runtime::exception(&error)
@@ -280,8 +353,12 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     fn try_publish(&self, event: &JsValue, options: &JsValue) -> Result<EventId> {
-        let options: PublishOptions = from_value(read_js(options)?)?;
-        let event = if options.serialized { SerializedEvent::read(read_js(event)?)? } else { read_js(event)? };
+        let options: PublishOptions = match read_js(options)? {
+            Value::Undefined => PublishOptions::default(),
+            options => from_value(options)?,
+        };
+        let event =
+            if options.serialized { SerializedEvent::read(read_js(event)?)? } else { read_js(event)? };
         let body = if is_untyped::<O>() {
             event_body(&event)?
         } else {
@@ -301,28 +378,67 @@ impl<O: DurableEventIteratorObject> Host<O> {
             arguments => arguments,
         };
         let handler = self.methods.find(&[name.to_owned()]).ok_or_else(|| Error::new(Code::NotFound))?;
-        let output = handler(&self.object, StubCall::default(), arguments).await?;
-        Ok(runtime::from_wire(&output)?)
+        match handler(&self.object, StubCall::default(), Input::Value(arguments)).await?.0 {
+            Answer::Value(output) => Ok(runtime::from_wire(&output)?),
+            Answer::Stream(_) => {
+                Err(Error::new(Code::NotImplemented).message("A stub cannot be answered with a stream."))
+            }
+        }
     }
 }
 
 /// HTTP's "OK".
 const OK: u16 = 200;
 
-/// The input of `/call`.
-struct Invocation {
-    path: Vec<String>,
-    input: Value,
+/// Items that are ready at once are sent in turns of so many, so that an endless stream does not hold up the object.
+const ITEMS_PER_TURN: usize = 64;
+
+/// Sends a stream's items until it ends, fails, or is aborted.
+async fn stream(ws: &RawSocket, id: &str, mut items: LocalBoxStream<'static, Result<Item>>) {
+    let send_event = |kind, data: Option<&Serialized>, meta: Option<&EventMeta>| {
+        ws.send_text(&stream_event(id, kind, data, meta)).is_ok()
+    };
+    if ws.send_text(&stream_response(id, &[])).is_err() {
+        return;
+    }
+    let mut turn = 0_usize;
+    while let Some(item) = items.next().await {
+        match item {
+            Ok(Item { data, meta, is_last: false }) => {
+                if !send_event(StreamEventKind::Message, Some(&data), Some(&meta)) {
+                    return; // nobody is there any more
+                }
+            }
+            Ok(Item { data, meta, is_last: true }) => {
+                send_event(StreamEventKind::Done, Some(&data), Some(&meta));
+                return;
+            }
+            Err(error) => {
+                log_internal("a stream", &error);
+                send_event(StreamEventKind::Error, Some(&error.to_wire()), None);
+                return;
+            }
+        }
+        turn = turn.saturating_add(1);
+        if turn.is_multiple_of(ITEMS_PER_TURN) && runtime::next_turn().await.is_err() {
+            return;
+        }
+    }
+    send_event(StreamEventKind::Done, None, None);
 }
 
-impl Invocation {
-    fn read(body: Value) -> Result<Self> {
-        let Value::Object(mut body) = body else {
-            return Err(Error::new(Code::BadRequest).message("Input validation failed"));
-        };
-        let path = from_value(body.remove("path").unwrap_or_default())?;
-        Ok(Self { path, input: body.remove("input").unwrap_or_default() })
-    }
+/// The path and the input in the body of `/call`.
+fn read_call(body: Value) -> Result<(Vec<String>, Input)> {
+    let Value::Object(mut body) = body else {
+        return Err(Error::new(Code::BadRequest).message("Input validation failed"));
+    };
+    let path = from_value(body.remove("path").unwrap_or_default())?;
+    Ok((path, Input::Value(body.remove("input").unwrap_or_default())))
+}
+
+/// The segments of a request's path, decoded. One that is no UTF-8 names no procedure.
+fn decode_path(path: &str) -> Vec<String> {
+    path.split('/').map(|segment| http::decode_segment(segment).unwrap_or_default()).collect()
 }
 
 /// What a stub's `publish` takes besides the event.
@@ -344,10 +460,7 @@ struct PublishOptions {
 
 impl PublishOptions {
     fn meta(&self) -> EventMeta {
-        let mut meta = EventMeta::default();
-        meta.retry = self.retry;
-        meta.comments.clone_from(&self.comments);
-        meta
+        EventMeta { retry: self.retry, comments: self.comments.clone(), id: None }
     }
 
     fn audience(&self) -> Audience {
@@ -387,10 +500,15 @@ fn read_js(value: &JsValue) -> Result<Value> {
 }
 
 fn exception(method: &str, error: &Error) -> JsValue {
-    if error.status() >= Code::InternalServerError.status() {
-        runtime::log_error(&format!("{method} failed: {error}"));
-    }
+    log_internal(method, error);
     runtime::exception(error)
+}
+
+/// What a client is not told is in the log.
+fn log_internal(what: &str, error: &Error) {
+    if error.status() >= Code::InternalServerError.status() {
+        runtime::log_error(&format!("{what} failed: {error}"));
+    }
 }
 
 /// An error is a socket that has gone: its client comes back.

@@ -15,7 +15,7 @@ pub(crate) use hub::{Hub, RawSocket};
 pub(crate) use namespace::{Stub, stub};
 pub(crate) use parts::{Parts, parts_of};
 pub(crate) use sql::Sql;
-pub(crate) use value::{JsWire, from_wire, to_wire};
+pub(crate) use value::{from_wire, to_wire};
 
 use std::fmt;
 use wasm_bindgen::prelude::*;

@@ -1,1 +1,52 @@
-//! The oRPC wire, without I/O.
+//! The oRPC wire, without I/O: values and their serialized form, and the frames around them.
+//!
+//! [`serialize`] writes any `Serialize` as JSON and meta in one pass; [`parse`] reads them into a [`Value`], and
+//! [`from_value`] makes a typed value of that. [`decode_text`] and [`decode_binary`] read a client's frames,
+//! borrowing from them; the functions of `frame::server` write ours.
+
+#[cfg(test)]
+mod arbitrary;
+mod body;
+mod de;
+mod event_meta;
+mod frame;
+mod handover;
+mod invalid_input;
+mod json;
+mod number;
+mod object;
+mod parse;
+#[cfg(test)]
+mod recorded;
+mod ser;
+mod tag;
+mod text;
+mod types;
+mod value;
+
+pub use self::{
+    de::from_value,
+    event_meta::EventMeta,
+    invalid_input::{InvalidInput, Issue, PathSegment},
+    number::Number,
+    object::Object,
+    ser::{SerializeError, to_value},
+    types::{
+        BigInt, Blob, Custom, Date, InvalidBigInt, InvalidDate, InvalidRegExp, InvalidUrl, Map, RegExp, Set,
+        Undefined, Url,
+    },
+    value::Value,
+};
+pub(crate) use self::{
+    frame::{
+        Body, ClientFrame, FrameErrorKind, Headers, Outgoing, Request, StreamEvent, StreamEventKind,
+        decode_binary, decode_text, error_response, event_tail, head, response, stop_upload, stream_event,
+        stream_response, text_response,
+    },
+    parse::{DeserializeError, parse},
+    ser::{Serialized, serialize, serialize_output},
+};
+
+/// How deep a value may be nested, in both directions. It is what serde_json's own limit allows, and keeps recursion
+/// far from the end of a WASM stack (1 MiB).
+pub(crate) const MAX_DEPTH: usize = 127;

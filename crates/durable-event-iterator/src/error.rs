@@ -1,1 +1,0 @@
-//! The error that callers see.

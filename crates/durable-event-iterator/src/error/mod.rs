@@ -1,0 +1,405 @@
+//! The error that callers see, and that a client gets.
+
+mod code;
+
+use std::{any::Any, borrow::Cow, fmt};
+
+use serde::{Serialize, ser::SerializeStruct};
+
+pub use self::code::Code;
+use crate::{
+    log::{DatabaseError, PublishError},
+    wire::{DeserializeError, InvalidInput, Serialized, Value, serialize, to_value},
+};
+
+/// What is left of an error that is none of oRPC's: nothing inside leaks out. The text is oRPC's own.
+const INTERNAL_MESSAGE: &str = "Internal server error";
+const INVALID_INPUT_MESSAGE: &str = "Input validation failed";
+const MALFORMED_MESSAGE: &str = "Malformed request. Ensure the request body is properly formatted and the 'Content-Type' header is set correctly.";
+/// What oRPC's clients take for an error.
+const ERROR_STATUS: std::ops::RangeInclusive<u16> = 400..=599;
+
+/// What can go wrong in a handler: everything that `?` meets, or an oRPC error made on purpose.
+///
+/// An error made with [`Error::new`] or [`Error::custom`] reaches the client as it is. Any other error becomes
+/// `INTERNAL_SERVER_ERROR` without its text, which is for the log alone. So that `?` takes every error, this type is no
+/// [`std::error::Error`] itself.
+///
+/// ```
+/// use durable_event_iterator::{Code, Error, Result};
+///
+/// fn withdraw(balance: u32, amount: &str) -> Result<u32> {
+///     let amount: u32 = amount.parse()?; // INTERNAL_SERVER_ERROR, if it is no number
+///     balance.checked_sub(amount).ok_or_else(|| Error::new(Code::Conflict).message("Not enough money"))
+/// }
+///
+/// let error = withdraw(1, "2").unwrap_err();
+/// assert_eq!((error.code(), error.status(), error.public_message()), ("CONFLICT", 409, "Not enough money"));
+/// assert_eq!(withdraw(1, "x").unwrap_err().public_message(), "Internal server error");
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    code: Cow<'static, str>,
+    status: u16,
+    message: Option<Cow<'static, str>>,
+    data: Option<Value>,
+    defined: bool,
+    source: Option<Box<dyn std::error::Error>>,
+}
+
+/// What this crate's functions and an application's handlers return.
+///
+/// ```
+/// async fn ping() -> durable_event_iterator::Result<&'static str> {
+///     Ok("pong")
+/// }
+/// # drop(ping());
+/// ```
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error with one of oRPC's common codes, its status and its message.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Code, Error};
+    /// assert_eq!(Error::new(Code::NotFound).public_message(), "Not Found");
+    /// ```
+    #[must_use]
+    pub fn new(code: Code) -> Self {
+        Self::of(Cow::Borrowed(code.as_str()), code.status())
+    }
+
+    /// An error with a code of the application's own. Its message is the code until [`message`](Self::message) says
+    /// more. A status outside 400 to 599 would be no error to clients, and becomes 500.
+    ///
+    /// ```
+    /// use durable_event_iterator::Error;
+    /// let error = Error::custom("RATE_LIMITED", 429).message("slow down").data(serde_json::json!({ "retryAfter": 60 }));
+    /// assert_eq!(error.status(), 429);
+    /// ```
+    #[must_use]
+    pub fn custom(code: impl Into<Cow<'static, str>>, status: u16) -> Self {
+        let status = if ERROR_STATUS.contains(&status) { status } else { Code::InternalServerError.status() };
+        Self::of(code.into(), status)
+    }
+
+    /// Sets the text that the client gets.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Code, Error};
+    /// assert_eq!(Error::new(Code::Forbidden).message("Not yours").public_message(), "Not yours");
+    /// ```
+    #[must_use]
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        self.0.message = Some(Cow::Owned(message.into()));
+        self
+    }
+
+    /// Sets the data that the client gets, all types of the wire included. Data that cannot be serialized is left out.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Code, Date, Error};
+    /// let error = Error::new(Code::Conflict).data(Date::from_millis(0));
+    /// # drop(error);
+    /// ```
+    #[must_use]
+    pub fn data(mut self, data: impl Serialize) -> Self {
+        self.0.data = to_value(&data).ok();
+        self
+    }
+
+    /// Marks the error as one that the procedure's contract declares: `isDefinedError` of oRPC's clients is true.
+    ///
+    /// ```
+    /// use durable_event_iterator::Error;
+    /// let error = Error::custom("OUT_OF_STOCK", 409).defined();
+    /// # drop(error);
+    /// ```
+    #[must_use]
+    pub fn defined(mut self) -> Self {
+        self.0.defined = true;
+        self
+    }
+
+    /// The code, such as `BAD_REQUEST`.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Code, Error};
+    /// assert_eq!(Error::new(Code::BadRequest).code(), "BAD_REQUEST");
+    /// ```
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.0.code
+    }
+
+    /// The HTTP status, 400 to 599.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Code, Error};
+    /// assert_eq!(Error::new(Code::BadRequest).status(), 400);
+    /// ```
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.0.status
+    }
+
+    /// The text that the client gets.
+    ///
+    /// ```
+    /// use durable_event_iterator::Error;
+    /// let error = Error::from(std::io::Error::other("password in clear text"));
+    /// assert_eq!(error.public_message(), "Internal server error");
+    /// ```
+    #[must_use]
+    pub fn public_message(&self) -> &str {
+        match &self.0.message {
+            Some(message) => message,
+            None => Code::from_name(&self.0.code).map_or(self.0.code.as_ref(), |code| code.message()),
+        }
+    }
+
+    /// Whether an event was refused because a row cannot hold it. Send less, or a reference to what is large.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Code, Error};
+    /// assert!(!Error::new(Code::PayloadTooLarge).is_event_too_large());
+    /// ```
+    #[must_use]
+    pub fn is_event_too_large(&self) -> bool {
+        matches!(self.publish_error(), Some(PublishError::TooLarge { .. }))
+    }
+
+    /// Whether an event was refused because its root is neither an object nor an array.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Code, Error};
+    /// assert!(!Error::new(Code::BadRequest).is_event_not_an_object());
+    /// ```
+    #[must_use]
+    pub fn is_event_not_an_object(&self) -> bool {
+        matches!(self.publish_error(), Some(PublishError::NotAnObject))
+    }
+
+    /// Whether an event was refused because it cannot be serialized.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Code, Error};
+    /// assert!(!Error::new(Code::BadRequest).is_not_serializable());
+    /// ```
+    #[must_use]
+    pub fn is_not_serializable(&self) -> bool {
+        matches!(self.publish_error(), Some(PublishError::NotSerializable(_)))
+    }
+
+    /// Whether the storage failed. Nothing was stored; trying again later may succeed.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Code, Error};
+    /// assert!(!Error::new(Code::InternalServerError).is_storage_failure());
+    /// ```
+    #[must_use]
+    pub fn is_storage_failure(&self) -> bool {
+        matches!(self.publish_error(), Some(PublishError::Storage(_)))
+            || self.0.source.as_deref().is_some_and(|source| source.is::<DatabaseError>())
+    }
+
+    /// The serialized form that oRPC's clients take for an error.
+    pub(crate) fn to_wire(&self) -> Serialized {
+        // Without data nothing can fail, and data went through the serializer before.
+        serialize(self).or_else(|_| serialize(&ErrorJson { error: self, data: None })).unwrap_or_default()
+    }
+
+    fn of(code: Cow<'static, str>, status: u16) -> Self {
+        Self(Box::new(Inner { code, status, message: None, data: None, defined: false, source: None }))
+    }
+
+    fn publish_error(&self) -> Option<&PublishError> {
+        self.0.source.as_deref()?.downcast_ref()
+    }
+}
+
+impl<E: std::error::Error + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        let mut public = public_part(&error);
+        public.0.source = Some(Box::new(error));
+        public
+    }
+}
+
+/// What of an error in the source code's sense is the client's business.
+fn public_part(error: &dyn Any) -> Error {
+    if let Some(error) = error.downcast_ref::<PublishError>() {
+        match error {
+            PublishError::TooLarge { .. } => Error::new(Code::PayloadTooLarge).message(error.to_string()),
+            PublishError::NotAnObject | PublishError::NotSerializable(_) => {
+                Error::new(Code::BadRequest).message(error.to_string())
+            }
+            PublishError::Storage(_) => internal(),
+        }
+    } else if let Some(error) = error.downcast_ref::<InvalidInput>() {
+        Error::new(Code::BadRequest).message(INVALID_INPUT_MESSAGE).data(error)
+    } else if error.is::<DeserializeError>() {
+        Error::new(Code::BadRequest).message(MALFORMED_MESSAGE)
+    } else {
+        internal()
+    }
+}
+
+fn internal() -> Error {
+    let mut error = Error::new(Code::InternalServerError);
+    error.0.message = Some(Cow::Borrowed(INTERNAL_MESSAGE));
+    error
+}
+
+/// The fields and their order are those of oRPC's `ORPCError.toJSON()`.
+struct ErrorJson<'a> {
+    error: &'a Error,
+    data: Option<&'a Value>,
+}
+
+impl Serialize for ErrorJson<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let inner = &*self.error.0;
+        let mut json = serializer.serialize_struct("ORPCError", 5)?;
+        json.serialize_field("defined", &inner.defined)?;
+        json.serialize_field("code", &inner.code)?;
+        json.serialize_field("status", &inner.status)?;
+        json.serialize_field("message", self.error.public_message())?;
+        match self.data {
+            Some(data) => json.serialize_field("data", data)?,
+            None => json.skip_field("data")?,
+        }
+        json.end()
+    }
+}
+
+/// As a client gets it: `{"defined","code","status","message","data"}`.
+impl Serialize for Error {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ErrorJson { error: self, data: self.0.data.as_ref() }.serialize(serializer)
+    }
+}
+
+/// For logs: the code, the message, and what caused it, which the client never sees.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.public_message())?;
+        let mut source = self.0.source.as_deref().map(|source| source as &dyn std::error::Error);
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// As [`Display`](fmt::Display): `unwrap` in a test tells what happened.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{BigInt, Date, from_value, parse};
+
+    fn json(error: &Error) -> String {
+        error.to_wire().json.unwrap()
+    }
+
+    #[test]
+    fn an_error_has_its_codes_status_and_default_message() {
+        for code in Code::ALL {
+            let error = Error::new(code);
+            assert_eq!(error.code(), code.as_str());
+            assert_eq!(error.status(), code.status());
+            assert_eq!(error.public_message(), code.message());
+        }
+    }
+
+    #[test]
+    fn an_error_is_written_as_recorded() {
+        assert_eq!(
+            json(&Error::new(Code::Forbidden).message("Method \"publishMessage\" is not allowed.")),
+            r#"{"defined":false,"code":"FORBIDDEN","status":403,"message":"Method \"publishMessage\" is not allowed."}"#
+        );
+    }
+
+    #[test]
+    fn the_types_in_data_are_kept() {
+        #[derive(Serialize)]
+        struct Data {
+            a: u8,
+            when: Date,
+            n: BigInt,
+        }
+        let data = Data { a: 1, when: Date::from_millis(1_577_836_800_000), n: BigInt::from(1_u8) };
+        let wire = Error::new(Code::Conflict).message("already there").data(data).to_wire();
+        assert_eq!(
+            wire.json.unwrap(),
+            r#"{"defined":false,"code":"CONFLICT","status":409,"message":"already there","data":{"a":1,"when":"2020-01-01T00:00:00.000Z","n":"1"}}"#
+        );
+        assert_eq!(wire.meta.unwrap(), r#"[[1,"data","when"],[0,"data","n"]]"#);
+    }
+
+    #[test]
+    fn undefined_data_adds_no_key() {
+        assert!(!json(&Error::new(Code::Conflict).data(Value::Undefined)).contains("data"));
+    }
+
+    #[test]
+    fn a_custom_code_is_its_own_message() {
+        let error = Error::custom("MY_CODE", 418).defined();
+        assert_eq!(json(&error), r#"{"defined":true,"code":"MY_CODE","status":418,"message":"MY_CODE"}"#);
+    }
+
+    #[test]
+    fn a_status_that_is_no_error_becomes_500() {
+        for status in [0, 200, 304, 399, 600, u16::MAX] {
+            assert_eq!(Error::custom("X", status).status(), 500);
+        }
+    }
+
+    #[test]
+    fn nothing_inside_an_unknown_error_leaks_out() {
+        let error = Error::from(std::io::Error::other("secret"));
+        assert_eq!(
+            json(&error),
+            r#"{"defined":false,"code":"INTERNAL_SERVER_ERROR","status":500,"message":"Internal server error"}"#
+        );
+        assert!(error.to_string().contains("secret"), "the log has it");
+    }
+
+    #[test]
+    fn a_publish_error_keeps_its_kind() {
+        let large = Error::from(PublishError::TooLarge { bytes: 3_000_000, limit: 2_000_000 });
+        assert!(large.is_event_too_large() && large.status() == 413);
+        assert!(large.public_message().contains("3000000") && large.public_message().contains("2000000"));
+        let root = Error::from(PublishError::NotAnObject);
+        assert!(root.is_event_not_an_object() && root.status() == 400);
+        let unserializable = Error::from(PublishError::NotSerializable("too deep".into()));
+        assert!(unserializable.is_not_serializable() && unserializable.public_message().contains("too deep"));
+        let storage = Error::from(PublishError::Storage(DatabaseError::new("disk full")));
+        assert!(storage.is_storage_failure() && storage.status() == 500);
+        assert_eq!(storage.public_message(), "Internal server error");
+        assert!(storage.to_string().contains("disk full"), "{storage}");
+    }
+
+    #[test]
+    fn invalid_input_tells_the_issues() {
+        let error = Error::from(from_value::<Vec<u8>>(parse(Some("[1,\"x\"]"), None).unwrap()).unwrap_err());
+        assert_eq!((error.code(), error.public_message()), ("BAD_REQUEST", "Input validation failed"));
+        assert!(json(&error).contains(r#""data":{"issues":[{"message":"#), "{}", json(&error));
+        assert!(json(&error).contains(r#""path":[1]"#), "{}", json(&error));
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_read_is_malformed() {
+        let error = Error::from(parse(Some("{"), None).unwrap_err());
+        assert!(error.public_message().starts_with("Malformed request."));
+        assert_eq!(error.status(), 400);
+    }
+}

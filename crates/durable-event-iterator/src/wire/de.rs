@@ -1,0 +1,348 @@
+//! A value to any `Deserialize`.
+
+mod access;
+mod key;
+
+use std::fmt;
+
+use serde::{
+    Deserializer, Serialize,
+    de::{self, DeserializeOwned, Visitor},
+};
+
+use self::access::{Entries, Fields, Items, Marker, Pairs, Variant};
+use super::{
+    InvalidInput, PathSegment, SerializeError, Value, handover,
+    number::Repr,
+    ser::serialize,
+    tag::{BIGINT_TYPE, DATE_TYPE, MAP_TYPE, REGEXP_TYPE, SET_TYPE, Tag, URL_TYPE, tag_of},
+};
+
+/// The name by which serde_json's `RawValue` makes itself known, and asks for a map whose one key it is.
+const RAW_VALUE: &str = "$serde_json::private::RawValue";
+
+/// Makes a typed value of a value.
+///
+/// Types are not mixed up: a string is no [`Date`](crate::Date), a [`Set`](crate::Set) no `Vec`. An `Option` takes undefined,
+/// null and a missing property, `()` takes undefined and null.
+///
+/// # Errors
+/// The value does not fit: what, and where.
+///
+/// ```
+/// use durable_event_iterator::{Date, Value, from_value, to_value};
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Message { text: String, at: Date }
+///
+/// let value = to_value(&Message { text: "hello".into(), at: Date::from_millis(0) })?;
+/// let message: Message = from_value(value)?;
+/// assert_eq!(message.at.millis(), Some(0));
+/// assert!(from_value::<Message>(Value::Null).is_err());
+/// # Ok::<(), durable_event_iterator::Error>(())
+/// ```
+pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, InvalidInput> {
+    T::deserialize(ValueDeserializer(value)).map_err(|error| InvalidInput::new(error.message, error.path))
+}
+
+/// What does not fit, and where: the path grows from its end, as containers learn of it.
+#[derive(Debug)]
+struct Misfit {
+    message: String,
+    path: Vec<PathSegment>,
+}
+
+impl Misfit {
+    fn expected(expected: &dyn de::Expected, found: &'static str) -> Self {
+        Self { message: format!("expected {expected}, found {found}"), path: Vec::new() }
+    }
+
+    fn at(mut self, segment: PathSegment) -> Self {
+        self.path.push(segment);
+        self
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Misfit {}
+
+impl de::Error for Misfit {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self { message: message.to_string(), path: Vec::new() }
+    }
+
+    // The input itself stays out of these texts: it may be large, or secret.
+
+    fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::expected(expected, kind_of(found))
+    }
+
+    fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::expected(
+            expected,
+            match kind_of(found) {
+                "a number" => "a number out of range",
+                kind => kind,
+            },
+        )
+    }
+
+    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
+        Self::custom(format_args!("expected one of {}", expected.join(", ")))
+    }
+
+    fn unknown_field(_: &str, expected: &'static [&'static str]) -> Self {
+        Self::custom(format_args!("unknown property, expected one of {}", expected.join(", ")))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::custom("missing").at(PathSegment::Key(field.to_owned()))
+    }
+}
+
+const fn kind_of(found: de::Unexpected<'_>) -> &'static str {
+    match found {
+        de::Unexpected::Bool(_) => "a boolean",
+        de::Unexpected::Unsigned(_) | de::Unexpected::Signed(_) | de::Unexpected::Float(_) => "a number",
+        de::Unexpected::Char(_) | de::Unexpected::Str(_) => "a string",
+        de::Unexpected::Unit | de::Unexpected::Option => "null",
+        de::Unexpected::Seq => "an array",
+        de::Unexpected::Map => "an object",
+        _ => "something else",
+    }
+}
+
+struct ValueDeserializer(Value);
+
+impl ValueDeserializer {
+    fn refuse<'de, V: Visitor<'de>>(self, visitor: &V) -> Result<V::Value, Misfit> {
+        Err(Misfit::expected(visitor, self.0.kind()))
+    }
+
+    fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.0 {
+            Value::Number(number) => match number.repr() {
+                Repr::Unsigned(number) => visitor.visit_u64(number),
+                Repr::Negative(number) => visitor.visit_i64(number),
+                Repr::Float(number) => visitor.visit_f64(number),
+            },
+            _ => self.refuse(&visitor),
+        }
+    }
+
+    fn text<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.0 {
+            Value::String(text) => visitor.visit_string(text),
+            _ => self.refuse(&visitor),
+        }
+    }
+
+    fn items<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.0 {
+            Value::Array(items) => Items::visit(items, visitor),
+            _ => self.refuse(&visitor),
+        }
+    }
+
+    fn entries<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.0 {
+            Value::Object(object) => Entries::visit(object, visitor),
+            _ => self.refuse(&visitor),
+        }
+    }
+
+    /// A newtype struct of ours: the visitor gets the type in a form that no other format would give it.
+    fn tagged<'de, V: Visitor<'de>>(self, tag: Tag, visitor: V) -> Result<V::Value, Misfit> {
+        match (tag, self.0) {
+            (Tag::Value, value) => {
+                handover::put_value(value);
+                visitor.visit_enum(Marker)
+            }
+            (Tag::Blob, value @ Value::Blob(_)) => {
+                handover::put_value(value);
+                visitor.visit_enum(Marker)
+            }
+            (Tag::BuiltIn(BIGINT_TYPE), Value::BigInt(number)) => visitor.visit_str(number.as_str()),
+            (Tag::BuiltIn(DATE_TYPE), Value::Date(date)) => {
+                visitor.visit_i128(date.millis().map_or(i128::MAX, i128::from))
+            }
+            (Tag::BuiltIn(URL_TYPE), Value::Url(url)) => visitor.visit_str(url.as_str()),
+            (Tag::BuiltIn(REGEXP_TYPE), Value::RegExp(expression)) => visitor.visit_str(expression.as_str()),
+            (Tag::BuiltIn(SET_TYPE), Value::Set(items)) => {
+                visitor.visit_newtype_struct(Self(Value::Array(items)))
+            }
+            (Tag::BuiltIn(MAP_TYPE), Value::Map(pairs)) => visitor.visit_newtype_struct(Pairs(pairs)),
+            (Tag::Custom, Value::Custom(number, content)) => {
+                visitor.visit_enum(Variant::custom(number, *content))
+            }
+            (tag, value) => {
+                let expected = match tag {
+                    Tag::BuiltIn(SET_TYPE) => "a Set",
+                    Tag::BuiltIn(MAP_TYPE) => "a Map",
+                    _ => return Self(value).refuse(&visitor),
+                };
+                Err(Misfit::expected(&expected, value.kind()))
+            }
+        }
+    }
+
+    /// The JSON form, for who takes anything.
+    fn json_form<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.0 {
+            Value::Undefined | Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(value),
+            Value::Number(_) => self.number(visitor),
+            Value::String(text) => visitor.visit_string(text),
+            Value::Array(items) | Value::Set(items) => Items::visit(items, visitor),
+            Value::Object(object) => Entries::visit(object, visitor),
+            Value::BigInt(number) => visitor.visit_str(number.as_str()),
+            Value::Date(date) if date.millis().is_none() => visitor.visit_unit(),
+            Value::Date(date) => visitor.visit_string(date.to_string()),
+            Value::Url(url) => visitor.visit_str(url.as_str()),
+            Value::RegExp(expression) => visitor.visit_str(expression.as_str()),
+            Value::Map(pairs) => Pairs(pairs).visit(visitor),
+            Value::Blob(blob) => Fields::visit(blob, visitor),
+            Value::Custom(_, content) => Self(*content).json_form(visitor),
+        }
+    }
+}
+
+/// The JSON text of a value that has no types beyond JSON's.
+fn json_text(value: &impl Serialize) -> Result<String, Misfit> {
+    let misfit = |error: SerializeError| de::Error::custom(error);
+    let serialized = serialize(value).map_err(misfit)?;
+    match (serialized.json, serialized.meta, serialized.blobs.is_empty()) {
+        (Some(json), None, true) => Ok(json),
+        _ => Err(de::Error::custom("expected plain JSON")),
+    }
+}
+
+/// Methods that all do the same.
+macro_rules! alike {
+    ($inner:ident: $($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+            self.$inner(visitor)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for ValueDeserializer {
+    type Error = Misfit;
+
+    alike! { json_form: deserialize_any }
+    alike! {
+        number: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+            deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+            deserialize_f32 deserialize_f64
+    }
+    alike! { text: deserialize_char deserialize_str deserialize_string deserialize_identifier }
+    alike! { items: deserialize_seq }
+    alike! { entries: deserialize_map }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.0 {
+            Value::Bool(value) => visitor.visit_bool(value),
+            _ => self.refuse(&visitor),
+        }
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.0 {
+            Value::Blob(blob) => visitor.visit_byte_buf(blob.into_bytes()),
+            _ => self.items(visitor),
+        }
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        self.deserialize_bytes(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.0 {
+            Value::Undefined | Value::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.0 {
+            Value::Undefined | Value::Null => visitor.visit_unit(),
+            _ => self.refuse(&visitor),
+        }
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        self.deserialize_unit(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        if name == RAW_VALUE {
+            return visitor.visit_map(Fields::raw(json_text(&self.0)?));
+        }
+        match tag_of(name) {
+            Some(tag) => self.tagged(tag, visitor),
+            None => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misfit> {
+        self.items(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        self.items(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        self.entries(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        match self.0 {
+            Value::String(name) => visitor.visit_enum(Variant::named(name, None)),
+            Value::Object(object) => {
+                let mut entries = object.into_iter();
+                match (entries.next(), entries.next()) {
+                    (Some((name, content)), None) => visitor.visit_enum(Variant::named(name, Some(content))),
+                    _ => Err(de::Error::custom("expected an object with one property, the variant's name")),
+                }
+            }
+            _ => self.refuse(&visitor),
+        }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        visitor.visit_unit()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! What we send.
+//!
+//! Every frame is a head, `{"i":"…"`, and a tail: an event's tail is the same for every subscriber.
+
+use super::{DELIMITER, multipart};
+use crate::{
+    error::Error,
+    wire::{
+        EventMeta, Serialized,
+        text::{push_integer, push_string},
+    },
+};
+
+/// What a client takes for the status of a response that has none.
+const OK: u16 = 200;
+const EVENT_STREAM: (&str, &str) = ("content-type", "text/event-stream");
+
+/// A frame to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outgoing {
+    Text(String),
+    /// A frame with blobs.
+    Binary(Vec<u8>),
+}
+
+/// What happens in a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamEventKind {
+    Message,
+    Error,
+    Done,
+}
+
+/// A frame's beginning, for the call of this id.
+pub(crate) fn head(id: &str) -> String {
+    let mut head = String::from("{\"i\":");
+    push_string(&mut head, id);
+    head
+}
+
+/// The rest of an event's frame. `json` and `meta` are JSON texts, `extra` is members without braces.
+pub(crate) fn event_tail(json: &str, meta: Option<&str>, extra: Option<&str>, id: u64) -> String {
+    const START: &str = r#","t":3,"p":{"e":"message","d":{"json":"#;
+    const META: &str = r#","meta":"#;
+    const MEMBERS: &str = r#"},"m":{"#;
+    const ID: &str = r#""id":""#;
+    const END: &str = r#""}}}"#;
+    /// As many digits as a u64 has.
+    const DIGITS: usize = 20;
+
+    let parts =
+        [START, json, META, meta.unwrap_or_default(), MEMBERS, extra.unwrap_or_default(), ",", ID, END];
+    let length = parts.iter().fold(DIGITS, |sum, part| sum.saturating_add(part.len()));
+    let mut tail = String::with_capacity(length);
+    tail.push_str(START);
+    tail.push_str(json);
+    if let Some(meta) = meta {
+        tail.push_str(META);
+        tail.push_str(meta);
+    }
+    tail.push_str(MEMBERS);
+    if let Some(extra) = extra {
+        tail.push_str(extra);
+        tail.push(',');
+    }
+    tail.push_str(ID);
+    push_integer(&mut tail, id);
+    tail.push_str(END);
+    tail
+}
+
+/// The answer to a call.
+pub(crate) fn response(id: &str, status: u16, headers: &[(&str, &str)], body: Serialized) -> Outgoing {
+    if body.blobs.is_empty() {
+        let mut frame = start(id, status, headers.iter().copied());
+        push_key(&mut frame, "b");
+        push_body(&mut frame, &body);
+        frame.push_str("}}");
+        return Outgoing::Text(frame);
+    }
+    let form = multipart::write(&body);
+    let content_type = ("content-type", form.content_type.as_str());
+    let mut frame = start(id, status, headers.iter().copied().chain([content_type]));
+    frame.push_str("}}");
+    let mut bytes = frame.into_bytes();
+    bytes.reserve_exact(form.bytes.len().saturating_add(1));
+    bytes.push(DELIMITER);
+    bytes.extend_from_slice(&form.bytes);
+    Outgoing::Binary(bytes)
+}
+
+/// An answer that no procedure gave, in plain words.
+pub(crate) fn text_response(id: &str, status: u16, text: &str) -> Outgoing {
+    let mut frame = start(id, status, std::iter::empty());
+    push_key(&mut frame, "b");
+    push_string(&mut frame, text);
+    frame.push_str("}}");
+    Outgoing::Text(frame)
+}
+
+/// The answer to a call that failed.
+pub(crate) fn error_response(id: &str, error: &Error) -> Outgoing {
+    response(id, error.status(), &[], error.to_wire())
+}
+
+/// The answer to a call whose output is a stream: events follow.
+pub(crate) fn stream_response(id: &str, headers: &[(&str, &str)]) -> String {
+    let mut frame = start(id, OK, [EVENT_STREAM].into_iter().chain(headers.iter().copied()));
+    frame.push_str("}}");
+    frame
+}
+
+/// An event of a stream. An error without data is an unexpected one. Blobs are left out: clients cannot read them here.
+pub(crate) fn stream_event(
+    id: &str,
+    kind: StreamEventKind,
+    data: Option<&Serialized>,
+    meta: Option<&EventMeta>,
+) -> String {
+    let mut frame = head(id);
+    frame.push_str(r#","t":3,"p":{"e":"#);
+    frame.push_str(match kind {
+        StreamEventKind::Message => "\"message\"",
+        StreamEventKind::Error => "\"error\"",
+        StreamEventKind::Done => "\"done\"",
+    });
+    if let Some(data) = data {
+        frame.push_str(",\"d\":");
+        push_body(&mut frame, data);
+    }
+    if let Some(meta) = meta.and_then(EventMeta::to_json) {
+        frame.push_str(",\"m\":");
+        frame.push_str(&meta);
+    }
+    frame.push_str("}}");
+    frame
+}
+
+/// Asks the client to stop the stream that is the input of its call.
+pub(crate) fn stop_upload(id: &str) -> String {
+    let mut frame = head(id);
+    frame.push_str(",\"t\":4}");
+    frame
+}
+
+/// A response up to its body.
+fn start<'a>(id: &str, status: u16, headers: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut frame = head(id);
+    frame.push_str(",\"p\":{");
+    if status != OK {
+        push_key(&mut frame, "s");
+        push_integer(&mut frame, status);
+    }
+    let mut headers = headers.peekable();
+    if headers.peek().is_some() {
+        push_key(&mut frame, "h");
+        frame.push('{');
+        for (name, value) in headers {
+            push_key(&mut frame, name);
+            push_string(&mut frame, value);
+        }
+        frame.push('}');
+    }
+    frame
+}
+
+/// A key in an object, with the comma before it.
+fn push_key(out: &mut String, key: &str) {
+    if !out.ends_with('{') {
+        out.push(',');
+    }
+    push_string(out, key);
+    out.push(':');
+}
+
+/// `{"json":…,"meta":…}`, of which undefined has nothing.
+pub(crate) fn push_body(out: &mut String, body: &Serialized) {
+    out.push('{');
+    for (key, half) in [("json", &body.json), ("meta", &body.meta)] {
+        if let Some(half) = half {
+            push_key(out, key);
+            out.push_str(half);
+        }
+    }
+    out.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        error::{Code, Error},
+        wire::{Blob, Value, serialize},
+    };
+
+    fn text(frame: Outgoing) -> String {
+        match frame {
+            Outgoing::Text(text) => text,
+            Outgoing::Binary(_) => panic!("a text frame was expected"),
+        }
+    }
+
+    #[test]
+    fn an_undefined_result_has_an_empty_body() {
+        assert_eq!(text(response("1", 200, &[], Serialized::default())), r#"{"i":"1","p":{"b":{}}}"#);
+    }
+
+    #[test]
+    fn a_status_stands_there_unless_it_is_200() {
+        let frame = text(error_response("0", &Error::new(Code::Conflict)));
+        assert_eq!(
+            frame,
+            r#"{"i":"0","p":{"s":409,"b":{"json":{"defined":false,"code":"CONFLICT","status":409,"message":"Conflict"}}}}"#
+        );
+    }
+
+    #[test]
+    fn an_id_and_a_header_are_escaped() {
+        let frame = text(response("\"}", 200, &[("x-a\"", "b\n")], serialize(&1).unwrap()));
+        assert_eq!(frame, r#"{"i":"\"}","p":{"h":{"x-a\"":"b\n"},"b":{"json":1}}}"#);
+    }
+
+    #[test]
+    fn a_stream_begins_as_recorded() {
+        assert_eq!(stream_response("0", &[]), r#"{"i":"0","p":{"h":{"content-type":"text/event-stream"}}}"#);
+        let gap = stream_response("0", &[("x-durable-event-gap", "7")]);
+        assert_eq!(
+            gap,
+            r#"{"i":"0","p":{"h":{"content-type":"text/event-stream","x-durable-event-gap":"7"}}}"#
+        );
+    }
+
+    #[test]
+    fn an_event_is_head_and_tail() {
+        let tail = event_tail(r#"{"m":1}"#, Some(r#"[[1,"a"]]"#), Some(r#""retry":1"#), 7);
+        assert_eq!(
+            head("a") + &tail,
+            r#"{"i":"a","t":3,"p":{"e":"message","d":{"json":{"m":1},"meta":[[1,"a"]]},"m":{"retry":1,"id":"7"}}}"#
+        );
+        let plain = event_tail("[]", None, None, u64::MAX);
+        assert_eq!(plain, r#","t":3,"p":{"e":"message","d":{"json":[]},"m":{"id":"18446744073709551615"}}}"#);
+    }
+
+    #[test]
+    fn an_event_of_a_procedure_is_written_as_recorded() {
+        let meta = EventMeta { id: Some("end-id".into()), ..EventMeta::default() };
+        let data = serialize(&serde_json::json!({ "end": true })).unwrap();
+        assert_eq!(
+            stream_event("1", StreamEventKind::Done, Some(&data), Some(&meta)),
+            r#"{"i":"1","t":3,"p":{"e":"done","d":{"json":{"end":true}},"m":{"id":"end-id"}}}"#
+        );
+        assert_eq!(
+            stream_event("1", StreamEventKind::Done, None, None),
+            r#"{"i":"1","t":3,"p":{"e":"done"}}"#
+        );
+        let undefined = Serialized::default();
+        assert_eq!(
+            stream_event("1", StreamEventKind::Message, Some(&undefined), Some(&EventMeta::default())),
+            r#"{"i":"1","t":3,"p":{"e":"message","d":{}}}"#
+        );
+        assert!(stream_event("1", StreamEventKind::Error, None, None).contains(r#""e":"error""#));
+    }
+
+    #[test]
+    fn plain_words_are_a_plain_body() {
+        assert_eq!(
+            text(text_response("1", 404, "No procedure matched")),
+            r#"{"i":"1","p":{"s":404,"b":"No procedure matched"}}"#
+        );
+    }
+
+    #[test]
+    fn a_blob_travels_behind_the_json() {
+        let body = serialize(&Blob::new(vec![0, 0xFF]).name("a").content_type("x/y")).unwrap();
+        let Outgoing::Binary(bytes) = response("1", 200, &[], body) else {
+            panic!("a binary frame was expected")
+        };
+        let at = bytes.iter().position(|byte| *byte == DELIMITER).unwrap();
+        let json: Value = serde_json::from_slice(&bytes[..at]).unwrap();
+        assert!(format!("{json:?}").contains("multipart/form-data; boundary="));
+    }
+
+    proptest! {
+        #[test]
+        fn a_tail_is_allocated_once(json in "[a-z]{0,50}", meta in proptest::option::of("[a-z]{0,50}"), extra in proptest::option::of("[a-z]{0,50}"), id: u64) {
+            let tail = event_tail(&json, meta.as_deref(), extra.as_deref(), id);
+            // One that had grown would have about twice the room.
+            prop_assert!(tail.capacity().abs_diff(tail.len()) <= 40);
+            let frame = head("x") + &tail;
+            prop_assert_eq!(frame.matches("\"m\":").count(), 1);
+        }
+    }
+}

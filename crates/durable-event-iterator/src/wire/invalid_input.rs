@@ -1,0 +1,120 @@
+//! What does not fit, and where.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// A value does not fit the type that a handler asks for. Through `?` it becomes BAD_REQUEST, "Input validation failed",
+/// whose data tells the client the issues.
+///
+/// ```
+/// use durable_event_iterator::{Value, from_value};
+/// let error = from_value::<Vec<u8>>(Value::Array(vec![Value::from("x")])).unwrap_err();
+/// assert_eq!(error.issues()[0].message(), "expected u8, found a string");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InvalidInput {
+    issues: Vec<Issue>,
+}
+
+impl InvalidInput {
+    pub(crate) fn new(message: String, mut reversed_path: Vec<PathSegment>) -> Self {
+        reversed_path.reverse();
+        Self { issues: vec![Issue { message, path: reversed_path }] }
+    }
+
+    /// What does not fit; at least one.
+    ///
+    /// ```
+    /// # use durable_event_iterator::{Value, from_value};
+    /// assert_eq!(from_value::<bool>(Value::Null).unwrap_err().issues().len(), 1);
+    /// ```
+    #[must_use]
+    pub fn issues(&self) -> &[Issue] {
+        &self.issues
+    }
+}
+
+impl fmt::Display for InvalidInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("invalid input")?;
+        for issue in &self.issues {
+            write!(f, ": {} at /", issue.message)?;
+            for (at, segment) in issue.path.iter().enumerate() {
+                write!(f, "{}{segment}", if at == 0 { "" } else { "/" })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for InvalidInput {}
+
+/// One thing that does not fit. To clients it is `{"message","path"}`, as in the Standard Schema specification.
+///
+/// ```
+/// # use durable_event_iterator::{PathSegment, Value, from_value};
+/// let error = from_value::<Vec<u8>>(Value::Array(vec![Value::from("x")])).unwrap_err();
+/// assert_eq!(error.issues()[0].path(), [PathSegment::Index(0)]);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Issue {
+    message: String,
+    path: Vec<PathSegment>,
+}
+
+impl Issue {
+    /// What is wrong. It never repeats the input.
+    ///
+    /// ```
+    /// # use durable_event_iterator::{Value, from_value};
+    /// assert_eq!(from_value::<bool>(Value::Null).unwrap_err().issues()[0].message(), "expected a boolean, found null");
+    /// ```
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Where it is wrong, from the root on.
+    ///
+    /// ```
+    /// # use durable_event_iterator::{Value, from_value};
+    /// assert!(from_value::<bool>(Value::Null).unwrap_err().issues()[0].path().is_empty());
+    /// ```
+    #[must_use]
+    pub fn path(&self) -> &[PathSegment] {
+        &self.path
+    }
+}
+
+/// A step of a path: an object's key, or the place in an array, set or map.
+///
+/// ```
+/// use durable_event_iterator::PathSegment;
+/// assert_eq!(PathSegment::Key("a".into()).to_string(), "a");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathSegment {
+    /// A key.
+    Key(String),
+    /// A place, from 0 on.
+    Index(usize),
+}
+
+impl fmt::Display for PathSegment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => f.write_str(key),
+            Self::Index(index) => fmt::Display::fmt(index, f),
+        }
+    }
+}
+
+impl Serialize for PathSegment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Key(key) => serializer.serialize_str(key),
+            Self::Index(index) => index.serialize(serializer),
+        }
+    }
+}

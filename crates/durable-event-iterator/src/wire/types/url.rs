@@ -1,0 +1,196 @@
+//! URLs.
+
+use std::{fmt, str::FromStr};
+
+use super::checked_string;
+use crate::wire::tag;
+
+/// The schemes for which a URL must have a host (WHATWG URL, "special scheme"; `file` may do without).
+const SCHEMES_WITH_HOST: [&str; 5] = ["http", "https", "ws", "wss", "ftp"];
+
+/// JavaScript's `URL`, as its text: absolute, in ASCII, percent-encoded.
+///
+/// The text is checked as far as a client's `new URL(text)` must not throw; it is not normalized. What is more than
+/// syntax (international names, for one) is left to the client.
+///
+/// ```
+/// use durable_event_iterator::Url;
+/// let url: Url = "https://example.com/a?b=c#d".parse()?;
+/// assert_eq!(url.as_str(), "https://example.com/a?b=c#d");
+/// assert!("/a?b=c".parse::<Url>().is_err());
+/// # Ok::<(), durable_event_iterator::InvalidUrl>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Url(Box<str>);
+
+impl Url {
+    /// The text.
+    ///
+    /// ```
+    /// # let url: durable_event_iterator::Url = "https://example.com/".parse().unwrap();
+    /// assert_eq!(url.as_str(), "https://example.com/");
+    /// ```
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Url {
+    type Err = InvalidUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUrl> {
+        if is_url(text) { Ok(Self(text.into())) } else { Err(InvalidUrl(())) }
+    }
+}
+
+/// A text is no absolute, percent-encoded URL.
+///
+/// ```
+/// assert!("https://".parse::<durable_event_iterator::Url>().is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidUrl(());
+
+impl fmt::Display for InvalidUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an absolute URL")
+    }
+}
+
+impl std::error::Error for InvalidUrl {}
+
+fn is_url(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+    // Spaces stand in texts such as `data:text/plain,a b`, but WHATWG URL cuts them off at the end.
+    let is_plain = text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) && !text.ends_with(' ');
+    let authority =
+        rest.strip_prefix("//").map(|rest| rest.split(['/', '?', '#', '\\']).next().unwrap_or(rest));
+    is_scheme
+        && is_plain
+        && match authority {
+            _ if SCHEMES_WITH_HOST.iter().any(|special| scheme.eq_ignore_ascii_case(special)) => {
+                !rest.contains(' ')
+                    && authority.is_some_and(|authority| is_authority(authority, Host::Domain))
+            }
+            Some("") | None => true,
+            Some(authority) => is_authority(authority, Host::Opaque),
+        }
+}
+
+/// How a host is read.
+#[derive(Clone, Copy, PartialEq)]
+enum Host {
+    /// A domain or an IP address, never empty.
+    Domain,
+    /// Of other schemes: any text of these characters.
+    Opaque,
+}
+
+fn is_authority(authority: &str, kind: Host) -> bool {
+    let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, host_and_port)| host_and_port);
+    if let Some(literal) = host_and_port.strip_prefix('[') {
+        return literal.split_once(']').is_some_and(|(address, port)| {
+            address.parse::<std::net::Ipv6Addr>().is_ok()
+                && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+        });
+    }
+    let (host, port) = host_and_port.split_once(':').unwrap_or((host_and_port, ""));
+    let forbidden = |byte: u8| {
+        matches!(byte, b' ' | b'"' | b'<' | b'>' | b'[' | b']' | b'^' | b'|' | b':' | b'`' | b'{' | b'}')
+    };
+    if !is_port(port) || host.bytes().any(forbidden) {
+        return false;
+    }
+    kind == Host::Opaque || (!host.is_empty() && !host.contains('%') && is_domain_or_ipv4(host))
+}
+
+fn is_port(port: &str) -> bool {
+    port.is_empty() || (port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
+}
+
+/// A host whose last label is a number must be an IPv4 address (WHATWG URL, "ends in a number").
+fn is_domain_or_ipv4(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let is_hexadecimal = last
+        .strip_prefix("0x")
+        .or_else(|| last.strip_prefix("0X"))
+        .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let is_number = is_hexadecimal || (!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()));
+    !is_number || name.parse::<std::net::Ipv4Addr>().is_ok()
+}
+
+checked_string!(Url, tag::URL, "a URL");
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_javascript_writes_for_urls_is_read() {
+        for text in [
+            "https://example.com/",
+            "https://example.com/a?b=c#d",
+            "http://user:pa%20ss@example.com:8080/%C3%A9",
+            "http://[::1]:80/",
+            "http://127.0.0.1/",
+            "data:text/plain,a b\"c",
+            "mailto:a@b.c",
+            "blob:https://example.com/1",
+            "file:///etc/hosts",
+            "urn:isbn:1",
+            "about:blank",
+            "foo://bar/",
+            "foo:///",
+            "wss://xn--e1afmkfd.example/",
+            "http://a_b/",
+            "https://a/?q={x}|y",
+        ] {
+            assert!(text.parse::<Url>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_would_throw_at_is_refused() {
+        for text in [
+            "",
+            "a",
+            "/a",
+            "//a/b",
+            "http:",
+            "http://",
+            "http:///a",
+            "https://?a",
+            "http://a b/",
+            "http://é/",
+            "http://a:99999/",
+            "http://a:b/",
+            "http://[::1/",
+            "http://[x]/",
+            "http://1.2.3.256/",
+            "http://1.2/",
+            "1http://a/",
+            "http://a/\n",
+            "http://a%41/",
+            "http://<a>/",
+            "data:x ",
+            "http://user@/",
+            "http://0xzz.0x1/",
+        ] {
+            assert!(text.parse::<Url>().is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_any_text_never_panics(text in ".*", close in "(http|foo):/{0,3}[a-z0-9:@\\[\\].%#?/é-]*") {
+            let _ = text.parse::<Url>();
+            let _ = close.parse::<Url>();
+        }
+    }
+}
