@@ -39,6 +39,7 @@ type ObjectClient = {
 }
 
 type TransmitOptions = StandardLinkClientInterceptorOptions<Context>
+type Transmit = (request: TransmitOptions) => Promise<TransmitResponse>
 type TransmitResponse = Awaited<ReturnType<NonNullable<StandardLinkOptions<Context>['clientInterceptors']>[number]>>
 
 /**
@@ -233,11 +234,18 @@ export class Session implements IteratorSource {
     })
   }
 
+  async #transmit(request: TransmitOptions, next: Transmit): Promise<TransmitResponse> {
+    if (request.path[0] === 'subscribe') return this.#send(request, next)
+    const token = this.#token.current
+    const response = await this.#send(request, next)
+    if (response.status !== 401 || !saysTokenExpired(await response.body())) return response
+    // The object knows better when that is, and has done nothing yet.
+    if (this.#token.current === token) await this.#renew()
+    return this.#send(request, next)
+  }
+
   /** Sends one request when there is a connection, and tells a lost connection from an answer. */
-  async #transmit(
-    request: TransmitOptions,
-    next: (request: TransmitOptions) => Promise<TransmitResponse>,
-  ): Promise<TransmitResponse> {
+  async #send(request: TransmitOptions, next: Transmit): Promise<TransmitResponse> {
     const isCall = request.path[0] === 'call'
     // Asked again at the last moment: a request that goes out between two connections would wait for ever.
     do await (isCall ? this.#readyForCall(request.signal) : this.#connection.opened())
@@ -342,7 +350,7 @@ export class Session implements IteratorSource {
   /** Replaces a connection before its token expires, so that nothing sent live only falls into the moment between. */
   #scheduleRenewal(): void {
     clearTimeout(this.#renewalTimer)
-    const wait = Math.min(Math.max(this.#token.current.dueAt - Date.now(), 0), MAX_TIMER_MS)
+    const wait = Math.min(Math.max(this.#token.current.dueAt - Date.now(), MIN_RENEWAL_INTERVAL_MS), MAX_TIMER_MS)
     this.#renewalTimer = setTimeout(() => {
       if (!this.#token.isDue) this.#scheduleRenewal()
       // While it is being opened, the next URL sees to it.
@@ -401,12 +409,21 @@ const REPLACEMENT_PATIENCE_MS = 5_000
 /** Between two attempts at a call that the object could not answer. */
 const CALL_RETRY_DELAY_MS = 2_000
 
+/** Tokens that live no longer than this are renewed when they are needed, not before. */
+const MIN_RENEWAL_INTERVAL_MS = 1_000
+
 /** Timers count in 32 bits. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** A subscription never ends by itself: `done` says that its token has expired. */
 function endSubscription(): never {
   throw new SubscriptionEndedError()
+}
+
+/** Whether the body is the error with which an object refuses every call of an expired token. */
+function saysTokenExpired(body: unknown): boolean {
+  const { json } = (body ?? {}) as { json?: { code?: unknown; message?: unknown } }
+  return json?.code === 'UNAUTHORIZED' && json.message === 'Token expired'
 }
 
 function header({ headers }: TransmitResponse, name: string): string | undefined {

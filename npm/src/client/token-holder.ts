@@ -73,8 +73,10 @@ function hold(token: unknown): HeldToken {
   if (typeof token !== 'string' || payload === undefined) {
     throw new NotATokenError()
   }
-  // Its lifetime counts from now on, on a clock that may be wrong: issuing it was the last thing that its server did.
-  const lifetime = Math.max(payload.exp - payload.iat, 0) * 1_000
+  // Its lifetime counts from now on, on a clock that may be wrong: issuing it was the last thing that its server did. That
+  // its times are in whole seconds may have cost it up to one.
+  const nominal = Math.max(payload.exp - payload.iat, 0) * 1_000
+  const lifetime = Math.max(nominal - 1_000, nominal / 2)
   const margin = Math.min(RENEWAL_MARGIN_MS, lifetime * RENEWAL_MARGIN_PART)
   const expiresAt = Date.now() + lifetime
   return { text: token, payload, expiresAt, dueAt: expiresAt - margin }
