@@ -18,10 +18,10 @@ export default defineConfig({
       { extends: true, test: { name: 'all', include: ['tests/**/*.test.ts'], exclude: [everyVersion] } },
       ...orpcVersions.map((version) => ({
         extends: true as const,
-        test: { name: `oRPC ${version}`, include: [everyVersion] },
+        test: { name: `oRPC ${version}`, include: [everyVersion], env: { ORPC_VERSION: version } },
         resolve: {
           // As if it were the one that is installed, for the package's sources and the tests alike.
-          alias: [{ find: /^@orpc\/(client|server|contract)/, replacement: `orpc-$1-${version}` }],
+          alias: [{ find: /^@orpc\/(client|server)/, replacement: `orpc-$1-${version}` }],
         },
       })),
     ],

@@ -55,7 +55,7 @@ const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => 
 
 /** A token that its client takes for a fresh one of a long life, and that ends in so many seconds. */
 const endingIn = (seconds: number) => (chn: string) =>
-  carry({ chn, rpc: ['whoAmI'], iat: now() - 3_600, exp: now() + seconds })
+  carry({ chn, rpc: ['whoAmI'], iat: now() - 3_600, exp: Date.now() / 1_000 + seconds })
 const now = (): number => Math.floor(Date.now() / 1_000)
 const carry = async (claims: Parameters<typeof token>[0]): Promise<unknown> => ({
   [Symbol.for('durable-event-iterator/token')]: await token(claims),
@@ -234,6 +234,38 @@ describe('after a lost connection', () => {
     expect(states.seen).toEqual(['connecting', 'open'])
   })
 
+  test('the browser says that it is online again: the next try does not wait', async () => {
+    const network = new EventTarget()
+    Object.assign(globalThis, { addEventListener: network.addEventListener.bind(network) })
+    try {
+      const states = new States()
+      await open(newChannel(), { onStateChange: states.onStateChange, minReconnectionDelay: 60_000, maxReconnectionDelay: 60_000 })
+      proxy.cut()
+      await states.reach('recovering')
+      network.dispatchEvent(new Event('online'))
+      await states.reach('open', 2)
+    } finally {
+      Reflect.deleteProperty(globalThis, 'addEventListener')
+    }
+  })
+
+  test('the browser says that it is offline: the connection is asked, and kept if it answers', async () => {
+    const network = new EventTarget()
+    Object.assign(globalThis, { addEventListener: network.addEventListener.bind(network) })
+    try {
+      const states = new States()
+      await open(newChannel(), { onStateChange: states.onStateChange, heartbeatInterval: 300 })
+      network.dispatchEvent(new Event('offline'))
+      await pause(400)
+      expect(states.seen).toEqual(['connecting', 'open'])
+      proxy.silence()
+      network.dispatchEvent(new Event('offline'))
+      await states.reach('open', 2)
+    } finally {
+      Reflect.deleteProperty(globalThis, 'addEventListener')
+    }
+  })
+
   test('tries grow apart, and a token that opens nothing is replaced', async () => {
     const states = new States()
     await open(newChannel(), { onStateChange: states.onStateChange, minReconnectionDelay: 50, maxReconnectionDelay: 10_000 })
@@ -334,6 +366,26 @@ describe('the end', () => {
     await proxy.closed()
   })
 
+  test('so does what ends an iterator otherwise', async () => {
+    const disposed = await open(newChannel())
+    await disposed[Symbol.asyncDispose]()
+    expect(await disposed.next()).toEqual({ done: true, value: undefined })
+    const thrown = await open(newChannel())
+    const waiting = thrown.next()
+    await expect(thrown.throw(new Error('Enough.'))).rejects.toThrow('Enough.')
+    expect(await waiting).toEqual({ done: true, value: undefined })
+    await proxy.closed()
+  })
+
+  test('several who wait are served in turn', async () => {
+    const channel = newChannel()
+    const iterator = await open(channel)
+    const both = Promise.all([iterator.next(), iterator.next()])
+    await publish(channel, 1)
+    await publish(channel, 2)
+    expect((await both).map(({ value }) => value)).toEqual([{ n: 1 }, { n: 2 }])
+  })
+
   test('an aborted signal ends the iteration with its reason and closes the socket', async () => {
     const abort = new AbortController()
     const states = new States()
@@ -425,6 +477,28 @@ describe('a token', () => {
     expect(numbers(await reader.count(3))).toEqual([1, 2, 3])
     expect(states.seen).toEqual(['connecting', 'open', 'recovering', 'open'])
     expect(app.issued).toHaveLength(2)
+  })
+
+  test('that replaces one before any event says since when events are due', async () => {
+    const frames: string[] = []
+    class Recorded extends WebSocket {
+      override send(data: Parameters<WebSocket['send']>[0]): void {
+        frames.push(String(data))
+        super.send(data)
+      }
+    }
+    const channel = newChannel()
+    app.policy.issue = endingIn(1)
+    const since = now() - 3_600
+    const reader = new Reader(await open(channel, { WebSocket: Recorded }))
+    await pause(1_300)
+    app.policy.issue = undefined
+    await publish(channel, 1)
+    expect(numbers(await reader.count(1))).toEqual([1])
+    const headers = frames.map((frame) => JSON.parse(frame).p.h)
+    expect(headers).toHaveLength(2)
+    expect(headers[0]).toBeUndefined()
+    expect(Number(headers[1]['x-durable-event-since']) - since).toBeLessThanOrEqual(1)
   })
 
   test('that its server refuses to renew ends the iteration with the refusal', async () => {
@@ -553,6 +627,24 @@ describe('a call', () => {
     while (Date.now() < until) expect(await iterator.whoAmI()).toBe('me')
     expect(app.issued.length).toBeGreaterThan(2)
   })
+})
+
+test('a hook that throws harms nobody, and shows up as uncaught', async () => {
+  const uncaught: unknown[] = []
+  const listeners = process.listeners('uncaughtException')
+  process.removeAllListeners('uncaughtException').on('uncaughtException', (error) => uncaught.push(error))
+  try {
+    const fail = (): never => {
+      throw new Error('A bug.')
+    }
+    const iterator = await open(newChannel(), { onStateChange: fail })
+    expect(await iterator.whoAmI()).toBe('me')
+    await iterator.return()
+    expect(uncaught).toEqual([1, 2, 3].map(() => new Error('A bug.')))
+  } finally {
+    process.removeAllListeners('uncaughtException')
+    for (const listener of listeners) process.on('uncaughtException', listener)
+  }
 })
 
 test('the hooks of a call are called beside those of the plugin', async () => {
