@@ -225,6 +225,37 @@ export default {
   expect(await compile(project, { lib: ['es2022'], types: ['@cloudflare/workers-types'], skipLibCheck: true })).toEqual([])
 })
 
+/** What the snippets of the README take for granted. */
+const SURROUNDINGS = `
+import { os } from '@orpc/server'
+import type { RouterClient } from '@orpc/server'
+import { RPCHandler } from '@orpc/server/fetch'
+const base = os.$context<{ env: { SIGNING_KEY: string }; user: { id: string } }>()
+declare const showState: (state: string) => void
+declare const reloadHistory: () => void
+declare const isBanned: (attachment: unknown) => boolean
+interface Env {
+  SIGNING_KEY: string
+  CHAT_ROOM: DurableObjectNamespace
+}
+`
+
+test('every snippet of the README compiles', async () => {
+  const project = join(folder, 'readme')
+  await mkdir(project)
+  await symlink(join(folder, 'with-1.16.1', 'node_modules'), join(project, 'node_modules'))
+  await writeFile(join(project, 'package.json'), '{ "type": "module" }')
+  const readme = await readFile(join(root, 'npm/README.md'), 'utf8')
+  const snippets = [...readme.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code]) => code!)
+  expect(snippets.length).toBeGreaterThan(3)
+  for (const [index, snippet] of snippets.entries()) {
+    const needsRouter = snippet.includes('typeof router') ? "import type { router } from './snippet-0.js'\n" : ''
+    await writeFile(join(project, `snippet-${index}.ts`), `${SURROUNDINGS}${needsRouter}${snippet}`)
+  }
+  const options = { lib: ['es2022', 'esnext.disposable'], types: ['@cloudflare/workers-types'], skipLibCheck: true }
+  expect(await compile(project, options)).toEqual([])
+})
+
 test('npm installs it into an empty project, where the example runs', async ({ skip }) => {
   const project = join(folder, 'empty')
   await mkdir(project)

@@ -1,7 +1,7 @@
 // What the types allow and what they do not. Only compiled: here with the sources, and by `package.test.ts` with the packed
 // package and each oRPC version.
 
-import { createORPCClient } from '@orpc/client'
+import { createORPCClient, onError } from '@orpc/client'
 import type { Client } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
 import { oc, type } from '@orpc/contract'
@@ -202,6 +202,8 @@ export const upgraded: Promise<Response> = upgradeDurableEventIteratorRequest(ne
       yes<Equal<typeof request, Request>>()
       return next()
     },
+    ({ payload, next }) => (payload.att === 'banned' ? new Response('Banned', { status: 403 }) : next()),
+    onError((error) => console.error(error)),
   ],
 })
 upgradeDurableEventIteratorRequest(new Request('https://example.com'), { signingKey: ['new', 'old'], namespace })

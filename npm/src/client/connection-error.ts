@@ -2,7 +2,7 @@
  * Why a call did not get its answer:
  * - `lost`: the connection broke after the call was sent. The object may or may not have done what was asked.
  * - `unavailable`: there was no connection in time. The call was never sent.
- * - `closed`: the iterator has ended. The call was never sent, or its answer will not come any more.
+ * - `closed`: the iterator has ended, by the error's `cause`. The call was never sent, or its answer will not come any more.
  */
 export type DurableEventIteratorConnectionErrorReason = 'lost' | 'unavailable' | 'closed'
 

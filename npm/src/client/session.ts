@@ -178,8 +178,8 @@ export class Session implements IteratorSource {
       this.#setbacks += 1
       if (needsToken) await this.#renew()
       else if (this.#setbacks === 1) await this.#backOff(this.#setbacks)
-    } catch (refusal) {
-      this.#fail(refusal)
+    } catch {
+      // A refusal, which has ended the session.
     }
     return !this.#isEnded
   }
@@ -236,11 +236,11 @@ export class Session implements IteratorSource {
 
   async #transmit(request: TransmitOptions, next: Transmit): Promise<TransmitResponse> {
     if (request.path[0] === 'subscribe') return this.#send(request, next)
-    const token = this.#token.current
+    const { current } = this.#token
     const response = await this.#send(request, next)
     if (response.status !== 401 || !saysTokenExpired(await response.body())) return response
     // The object knows better when that is, and has done nothing yet.
-    if (this.#token.current === token) await this.#renew()
+    this.#token.expire(current)
     return this.#send(request, next)
   }
 
@@ -254,7 +254,7 @@ export class Session implements IteratorSource {
     const { losses } = this.#connection
     const explain = (error: unknown): unknown => {
       if (request.signal?.aborted === true || this.#connection.losses === losses) return error
-      return new DurableEventIteratorConnectionError(this.#isEnded ? 'closed' : 'lost', { cause: error })
+      return this.#isEnded ? this.#closedError() : new DurableEventIteratorConnectionError('lost', { cause: error })
     }
     if (isCall) this.#callsInFlight += 1
     try {
@@ -279,10 +279,10 @@ export class Session implements IteratorSource {
   async #readyForCall(signal: AbortSignal | undefined): Promise<void> {
     const ready = async (): Promise<void> => {
       while (this.#replacement !== undefined || this.#token.isExpired || !this.#connection.isOpen) {
-        if (this.#isEnded) throw new DurableEventIteratorConnectionError('closed')
+        if (this.#isEnded) throw this.#closedError()
         if (this.#replacement !== undefined) await this.#replacement
-        else if (this.#connection.isOpen) await this.#renew()
-        else await this.#connection.opened()
+        // What either rejects with has ended the session.
+        else await (this.#connection.isOpen ? this.#renew() : this.#connection.opened()).catch(() => {})
       }
     }
     const { callTimeout = 10_000 } = this.#options
@@ -310,7 +310,7 @@ export class Session implements IteratorSource {
   /**
    * Gets a new token, however long it takes, and a connection that is opened with it.
    *
-   * @throws When the server refuses.
+   * @throws When the server refuses, which ends the session.
    */
   #renew(): Promise<void> {
     this.#renewal ??= this.#renewAndReplace().finally(() => {
@@ -325,16 +325,18 @@ export class Session implements IteratorSource {
         await this.#token.renew()
         break
       } catch (error) {
-        if (this.#isEnded || isRefusal(error)) throw error
+        if (isRefusal(error)) this.#fail(error)
+        if (this.#isEnded) throw error
         await this.#backOff(tries)
       }
     }
-    // It may have been opened with the new one meanwhile, after a loss.
-    if (this.#isEnded || this.#tokenInUse === this.#token.current) return
+    // After a loss it may have been opened with the new one meanwhile.
+    const isOld = (): boolean => !this.#isEnded && this.#tokenInUse !== this.#token.current
+    if (!isOld()) return
     this.#replacement = this.#untilIdle()
     await this.#replacement
     this.#replacement = undefined
-    this.#connection.reconnect()
+    if (isOld()) this.#connection.reconnect()
   }
 
   /** Calls in flight get their answers over the connection that they were sent over, if they come soon. */
@@ -354,7 +356,7 @@ export class Session implements IteratorSource {
     this.#renewalTimer = setTimeout(() => {
       if (!this.#token.isDue) this.#scheduleRenewal()
       // While it is being opened, the next URL sees to it.
-      else if (this.#connection.isOpen) this.#renew().catch((error: unknown) => this.#fail(error))
+      else if (this.#connection.isOpen) this.#renew().catch(() => {})
     }, wait)
   }
 
@@ -372,11 +374,15 @@ export class Session implements IteratorSource {
 
   #close(details: { error?: unknown } = {}): void {
     if (this.#isEnded) return
-    this.#ended.abort('error' in details ? details.error : new DurableEventIteratorConnectionError('closed'))
+    this.#ended.abort(details.error)
     clearTimeout(this.#renewalTimer)
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     this.#connection.close()
     this.#enter('closed', details)
+  }
+
+  #closedError(): DurableEventIteratorConnectionError {
+    return new DurableEventIteratorConnectionError('closed', { cause: this.#ended.signal.reason })
   }
 
   #interrupt(error: unknown): void {

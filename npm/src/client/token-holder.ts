@@ -39,6 +39,11 @@ export class TokenHolder {
     return Date.now() >= this.#current.expiresAt
   }
 
+  /** Takes a token for expired, whatever the clock says. */
+  expire(token: HeldToken): void {
+    if (this.#current === token) this.#current = { ...token, dueAt: 0, expiresAt: 0 }
+  }
+
   /** Gets a new token; who asks while one is on its way gets that one. Rejects with what the call rejects with. */
   renew(): Promise<HeldToken> {
     this.#renewal ??= this.#renew().finally(() => {
@@ -65,6 +70,9 @@ const FETCH_TIMEOUT_MS = 30_000
 /** A token is replaced this long before it expires: longer than a call and a handshake usually take. */
 const RENEWAL_MARGIN_MS = 10_000
 
+/** No token is taken for shorter-lived than this, or one that never lives would be replaced without end. */
+const MIN_LIFETIME_MS = 1_000
+
 /** Of short-lived tokens, this part of their lifetime. */
 const RENEWAL_MARGIN_PART = 0.1
 
@@ -76,7 +84,7 @@ function hold(token: unknown): HeldToken {
   // Its lifetime counts from now on, on a clock that may be wrong: issuing it was the last thing that its server did. That
   // its times are in whole seconds may have cost it up to one.
   const nominal = Math.max(payload.exp - payload.iat, 0) * 1_000
-  const lifetime = Math.max(nominal - 1_000, nominal / 2)
+  const lifetime = Math.max(nominal - 1_000, nominal / 2, MIN_LIFETIME_MS)
   const margin = Math.min(RENEWAL_MARGIN_MS, lifetime * RENEWAL_MARGIN_PART)
   const expiresAt = Date.now() + lifetime
   return { text: token, payload, expiresAt, dueAt: expiresAt - margin }

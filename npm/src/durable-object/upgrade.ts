@@ -21,7 +21,7 @@ export interface UpgradeDurableEventIteratorRequestInterceptorOptions {
 /** Stands between a verified token and the object: to log, to count, or to refuse with an answer of its own. */
 export type UpgradeDurableEventIteratorRequestInterceptor = (
   options: UpgradeDurableEventIteratorRequestInterceptorOptions,
-) => Promise<Response>
+) => Response | Promise<Response>
 
 /** How {@link upgradeDurableEventIteratorRequest} verifies, and where it goes. */
 export interface UpgradeDurableEventIteratorRequestOptions {
@@ -79,7 +79,7 @@ export async function upgradeDurableEventIteratorRequest(
   const connectionId = parameters.getAll(CONNECTION_ID_PARAMETER).at(-1)
   if (connectionId && !CONNECTION_ID.test(connectionId)) return refusal(400, 'Invalid ID')
 
-  const from = (index: number): Promise<Response> => {
+  const from = async (index: number): Promise<Response> => {
     const interceptor = interceptors[index]
     if (interceptor !== undefined) return interceptor({ request, payload, next: () => from(index + 1) })
     const id = namespace.idFromName(payload.chn)
