@@ -16,6 +16,7 @@ import { TokenHolder } from './token-holder.js'
 import type { HeldToken } from './token-holder.js'
 import { newConnectionId, upgradeUrl } from './upgrade-url.js'
 import { delay, within } from './waiting.js'
+import { watchStream } from './watched-stream.js'
 
 export interface SessionOptions extends Omit<DurableEventIteratorLinkPluginOptions, keyof DurableEventIteratorHooks> {
   hooks: CombinedHooks
@@ -234,6 +235,7 @@ export class Session implements IteratorSource {
     })
   }
 
+  /** Sends one request, and a call that came too late for its token once more. */
   async #transmit(request: TransmitOptions, next: Transmit): Promise<TransmitResponse> {
     if (request.path[0] === 'subscribe') return this.#send(request, next)
     const { current } = this.#token
@@ -260,7 +262,7 @@ export class Session implements IteratorSource {
     try {
       const response = await next(isCall ? request : this.#withSince(request))
       if (!isCall && response.status < 400) this.#onSubscribed(request.lastEventId, header(response, GAP_HEADER))
-      return { ...response, body: async () => watchStream(await response.body(), isCall ? undefined : endSubscription, explain) }
+      return { ...response, body: async () => watchStream(await response.body(), explain, isCall ? undefined : endSubscription) }
     } catch (error) {
       throw explain(error)
     } finally {
@@ -434,31 +436,4 @@ function saysTokenExpired(body: unknown): boolean {
 
 function header({ headers }: TransmitResponse, name: string): string | undefined {
   return [headers[name]].flat().at(-1)
-}
-
-/** The same stream; `onDone` sees its end, and `explain` may put another error in place of its own. */
-function watchStream(body: unknown, onDone: (() => void) | undefined, explain: (error: unknown) => unknown): unknown {
-  if (!isAsyncIterator(body)) return body
-  const watched: AsyncIterableIterator<unknown> = {
-    async next() {
-      let item: IteratorResult<unknown>
-      try {
-        item = await body.next()
-      } catch (error) {
-        throw explain(error)
-      }
-      if (item.done === true) onDone?.()
-      return item
-    },
-    async return(value?: unknown) {
-      await body.return?.(value)
-      return { done: true, value }
-    },
-    [Symbol.asyncIterator]: () => watched,
-  }
-  return watched
-}
-
-function isAsyncIterator(value: unknown): value is AsyncIterator<unknown> {
-  return typeof value === 'object' && value !== null && 'next' in value && Symbol.asyncIterator in value
 }
