@@ -55,10 +55,11 @@ async function installTool({ crate, version }) {
   const stamp = join(toolsFolder, `${crate}.version`)
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version) return
   mkdirSync(toolsFolder, { recursive: true })
-  // cargo itself sees when this version is already there. `--locked`: the dependencies that its authors tested.
+  // cargo itself sees when this version is already there. Without `--locked`: a dependency that its authors locked can
+  // have been withdrawn since, and then nothing would build.
   await requireSuccess(
     'cargo',
-    ['install', '--locked', '--root', toolsFolder, `${crate}@${version}`],
+    ['install', '--root', toolsFolder, `${crate}@${version}`],
     `Building ${crate} ${version} (once, a few minutes)`,
   )
   writeFileSync(stamp, version)

@@ -1,30 +1,70 @@
-//! The deployable Worker.
+//! The deployable Worker: channels of any JSON events, for teams that write no Rust.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /` with `Upgrade: websocket`, `?token=…` | the socket of the channel that the token names |
+//! | `POST /channels/<channel>/events` | stores and sends an event, see `publish.rs` |
 
-#![expect(missing_docs, reason = "the macro of the class writes public functions without documentation")]
+mod publish;
 
-use std::cell::Cell;
+use durable_event_iterator::{Channel, DurableEventIteratorObject as Object, Options, Upgrade, Value};
+use std::time::Duration;
+use worker::{Context, Env, Method, Request, Response, event};
 
-use worker::{Context, DurableObject, Env, Request, Response, Result, State, durable_object, event};
+/// The binding of the channels' namespace.
+const NAMESPACE: &str = "CHANNEL";
 
-/// The class of the channels. It answers with how many requests it has had since it was last loaded.
-#[durable_object]
-pub struct DurableEventIteratorObject {
-    requests: Cell<u32>,
+/// A channel of any JSON events.
+struct AnyChannel {
+    // Publishing goes through the class's own `publish`; this object adds nothing to it.
+    _channel: Channel<Value>,
 }
 
-impl DurableObject for DurableEventIteratorObject {
-    fn new(_state: State, _env: Env) -> Self {
-        Self { requests: Cell::new(0) }
+impl Object for AnyChannel {
+    type Channel = Channel<Value>;
+
+    fn new(channel: Self::Channel, _env: Env) -> Self {
+        Self { _channel: channel }
     }
 
-    async fn fetch(&self, _request: Request) -> Result<Response> {
-        self.requests.set(self.requests.get().saturating_add(1));
-        Response::ok(self.requests.get().to_string())
+    fn options(env: &Env) -> Options {
+        let mut options = Options::default().prune_by_alarm();
+        if let Some(seconds) = number(env, "EVENT_RETENTION_SECONDS") {
+            options = options.event_retention(Duration::from_secs(seconds));
+        }
+        if let Some(events) = number(env, "MAX_RETAINED_EVENTS") {
+            options = options.retained_events(events);
+        }
+        if let Some(bytes) = number(env, "MAX_RETAINED_BYTES") {
+            options = options.retained_bytes(bytes);
+        }
+        if let Some(bytes) = number(env, "MAX_FRAME_BYTES") {
+            options = options.max_frame(usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
+        options
     }
+}
+
+durable_event_iterator::durable_object!(pub DurableEventIteratorObject: AnyChannel);
+
+/// A variable that is a whole number. One that is none is as good as none, and the log says so.
+fn number(env: &Env, name: &str) -> Option<u64> {
+    let text = env.var(name).ok()?.to_string();
+    let number = text.trim().parse().ok();
+    if number.is_none() {
+        worker::console_error!(
+            "durable-event-iterator: the variable {name} is no whole number, its default holds"
+        );
+    }
+    number
 }
 
 #[event(fetch)]
-async fn fetch(_request: Request, env: Env, _context: Context) -> Result<Response> {
-    let channel = env.durable_object("CHANNEL")?.id_from_name("smoke")?.get_stub()?;
-    channel.fetch_with_str("https://channel/").await
+async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+    let path = request.path();
+    match (request.method(), path.as_str()) {
+        (_, "/") => Upgrade::new(&env, NAMESPACE).handle(request).await,
+        (Method::Post, path) if publish::channel_of(path).is_some() => publish::handle(request, &env).await,
+        _ => Response::error("Not Found", 404),
+    }
 }

@@ -18,7 +18,11 @@ const repository = fileURLToPath(new URL('../..', import.meta.url))
 /** Where a Worker's code comes from. */
 export type WorkerCode =
   /** The folder of a crate, as seen from the repository's root, that `scripts/build.mjs` has built. */
-  | { crate: string }
+  | {
+      crate: string
+      /** The source of an ES module that stands before the built one, which it imports as `./index.js`. */
+      front?: string
+    }
   /** The source of an ES module. */
   | { source: string }
 
@@ -174,5 +178,7 @@ function manifest(code: WorkerCode): Manifest {
     if (file.endsWith('.wasm')) modules[file] = { type: 'wasm', contents: new Uint8Array(readFileSync(join(folder, file))) }
     if (file.endsWith('.js')) modules[file] = { type: 'esm', contents: readFileSync(join(folder, file), 'utf8') }
   }
-  return { mainModule: 'index.js', modulesRoot: folder, modules }
+  if (code.front === undefined) return { mainModule: 'index.js', modulesRoot: folder, modules }
+  modules['front.js'] = { type: 'esm', contents: code.front }
+  return { mainModule: 'front.js', modulesRoot: folder, modules }
 }

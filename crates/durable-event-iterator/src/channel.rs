@@ -16,9 +16,13 @@ use std::{
     marker::PhantomData,
     rc::Rc,
 };
+use worker::worker_sys::DurableObjectState;
 
 /// Microseconds in a millisecond: event ids count the former, the platform's clock the latter.
 pub(crate) const MICROS_PER_MILLI: u64 = 1_000;
+
+/// The soonest that the library's alarm goes off: removing is retried after a failure, but not in a loop.
+const SOONEST_ALARM_MS: u64 = 1_000;
 
 /// The events of one object, with their type `E`, the type `T` of the attachment of its clients' tokens, and the type
 /// `S` of what the application keeps with a socket.
@@ -108,6 +112,14 @@ impl<E, T, S> Channel<E, T, S> {
     pub fn sockets(&self) -> Result<Vec<Socket<T, S>>> {
         let sockets = self.core.hub.sockets()?;
         Ok(sockets.into_iter().map(|raw| Socket::new(Rc::clone(&self.core.hub), raw)).collect())
+    }
+
+    /// The object's storage, for the application's own data. The library's tables start with
+    /// [`Options::table_prefix`](crate::Options::table_prefix); `delete_all` removes them too, after which clients that
+    /// resume are told of a gap.
+    #[must_use]
+    pub fn storage(&self) -> worker::Storage {
+        self.core.state.storage()
     }
 
     /// Removes from disk what is past retention. Such events are never served, removed or not; this is for a channel
@@ -238,6 +250,7 @@ pub(crate) struct ChannelCore {
     pub(crate) hub: Rc<Hub>,
     pub(crate) sql: Sql,
     pub(crate) options: Options,
+    pub(crate) state: worker::State,
     log: RefCell<Option<Log>>,
     alarm: runtime::Alarm,
     /// Whether this instance knows that an alarm is set.
@@ -245,13 +258,15 @@ pub(crate) struct ChannelCore {
 }
 
 impl ChannelCore {
-    pub(crate) fn new(hub: Hub, sql: Sql, alarm: runtime::Alarm, options: Options) -> Self {
+    /// What works on the object whose `ctx` this is.
+    pub(crate) fn new(ctx: DurableObjectState, parts: runtime::Parts, options: Options) -> Self {
         Self {
-            hub: Rc::new(hub),
-            sql,
+            hub: Rc::new(Hub::new(ctx.as_ref())),
+            sql: Sql::new(parts.sql),
+            state: ctx.into(),
             options,
             log: RefCell::new(None),
-            alarm,
+            alarm: runtime::Alarm::new(parts.storage),
             alarm_is_set: Cell::new(false),
         }
     }
@@ -266,20 +281,31 @@ impl ChannelCore {
             Some(log) => log,
             empty => empty.insert(Log::open(&self.sql, self.options.table_prefix, self.options.retention)?),
         };
-        Ok(work(log, &self.sql)?)
+        let result = work(log, &self.sql).map_err(Error::from);
+        if result.as_ref().is_err_and(Error::is_storage_failure) {
+            // The tables may not be what the log believes: the application can have wiped its storage.
+            *slot = None;
+        }
+        result
     }
 
-    pub(crate) fn publish(&self, body: &Serialized, meta: &EventMeta, audience: &Audience) -> Result<EventId> {
+    pub(crate) fn publish(
+        &self,
+        body: &Serialized,
+        meta: &EventMeta,
+        audience: &Audience,
+    ) -> Result<EventId> {
         let json = body.json.as_deref().ok_or(PublishError::NotAnObject)?;
         let extra = meta.to_extra();
         let now_ms = runtime::now_ms();
         let now_us = now_ms.saturating_mul(MICROS_PER_MILLI);
-        let rule = audience.rule.to_text();
-        let record = Record { json, meta: body.meta.as_deref(), extra: extra.as_deref(), audience: rule.as_deref() };
+        let rule = audience.rule.to_text()?;
+        let record =
+            Record { json, meta: body.meta.as_deref(), extra: extra.as_deref(), audience: rule.as_deref() };
         let id = self.with_log(|log, sql| log.append(sql, now_us, &record))?;
 
         // The event is stored: from here on nothing makes the publish fail.
-        let tail = event_tail(json, record.meta, record.extra, id.get());
+        let tail = event_tail(json, record.meta, record.extra, id.as_micros());
         let expired = if rule.is_none() && audience.except.is_empty() {
             self.hub.fan_out(&tail, now_ms)
         } else {
@@ -321,7 +347,8 @@ impl ChannelCore {
         let next = self.with_log(|log, _| Ok::<_, Error>(log.next_expiry()));
         if let Ok(Some(next)) = next {
             self.alarm_is_set.set(true);
-            self.alarm.ensure(next.div_ceil(MICROS_PER_MILLI));
+            let soonest = runtime::now_ms().saturating_add(SOONEST_ALARM_MS);
+            self.alarm.ensure(next.div_ceil(MICROS_PER_MILLI).max(soonest));
         }
     }
 }
@@ -336,7 +363,7 @@ pub trait IsChannel: sealed::Sealed + 'static {
     /// The channel's events.
     type Event: Serialize + DeserializeOwned + 'static;
     /// The channel's sockets.
-    type Socket;
+    type Socket: Clone;
 
     #[doc(hidden)]
     fn from_core(core: __Core) -> Self;

@@ -8,6 +8,9 @@ use std::fmt;
 /// The platform takes 16,384 bytes of its own encoding, which adds a few bytes to those of one byte array.
 const MAX_BYTES: usize = 16_300;
 
+/// Room for a subscription, so that one can always be added: an id of 64 bytes, each escaped as `\u0000`, and the keys.
+const SUBSCRIPTION_BYTES: usize = 64 * 6 + 64;
+
 /// A socket's token, connection id, subscription and the application's own part.
 ///
 /// Stored as JSON in UTF-8: `runtime/hot.js` reads `subscription`, `claims.exp`, `claims.tags`, `connection` and
@@ -55,13 +58,14 @@ pub(crate) struct Subscription {
 
 impl Session {
     /// The session of a socket that was just accepted.
-    pub(crate) fn new(claims: Claims, connection: Option<String>, enforced: bool) -> Self {
+    pub(crate) fn new(claims: &Claims, connection: Option<String>, enforced: bool) -> Self {
         let claims = SessionClaims {
-            rpc: claims.procedures,
-            att: claims.attachment,
+            rpc: claims.procedures().to_vec(),
+            // It was read as JSON, and goes back into JSON as it is.
+            att: claims.attachment_json().and_then(|json| RawValue::from_string(json.to_owned()).ok()),
             tags: Vec::new(),
-            iat: claims.issued_at,
-            exp: claims.expires_at,
+            iat: claims.issued_at(),
+            exp: claims.expires_at(),
         };
         Self { claims, connection, enforced, subscription: None, application: None }
     }
@@ -75,7 +79,9 @@ impl Session {
     pub(crate) fn encode(&self) -> Result<Vec<u8>, AttachmentTooLarge> {
         // Nothing in a session can fail to serialize; should it ever, it must not be kept.
         let bytes = serde_json::to_vec(self).map_err(|_| AttachmentTooLarge { bytes: usize::MAX })?;
-        if bytes.len() > MAX_BYTES { Err(AttachmentTooLarge { bytes: bytes.len() }) } else { Ok(bytes) }
+        let reserved = if self.subscription.is_none() { SUBSCRIPTION_BYTES } else { 0 };
+        let needed = bytes.len().saturating_add(reserved);
+        if needed > MAX_BYTES { Err(AttachmentTooLarge { bytes: needed }) } else { Ok(bytes) }
     }
 
     /// The session kept in these bytes; nothing when they are not ours.
@@ -92,7 +98,11 @@ pub(crate) struct AttachmentTooLarge {
 
 impl fmt::Display for AttachmentTooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "token attachment and socket attachment need {} bytes together, {MAX_BYTES} are possible", self.bytes)
+        write!(
+            f,
+            "token attachment and socket attachment need {} bytes together, {MAX_BYTES} are possible",
+            self.bytes
+        )
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::{fmt, marker::PhantomData, rc::Rc};
+use wasm_bindgen::JsValue;
 
 /// An attachment of no stated type: any JSON.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -32,7 +33,8 @@ impl<T, S> Clone for Socket<T, S> {
 
 impl<T, S> PartialEq for Socket<T, S> {
     fn eq(&self, other: &Self) -> bool {
-        AsRef::<wasm_bindgen::JsValue>::as_ref(&self.raw) == other.raw.as_ref()
+        // The platform hands out the same JavaScript object for a socket each time.
+        AsRef::<JsValue>::as_ref(&self.raw) == AsRef::<JsValue>::as_ref(&other.raw)
     }
 }
 

@@ -4,11 +4,11 @@ use crate::{
     audience::AudienceRule,
     channel::{ChannelCore, MICROS_PER_MILLI},
     error::{Code, Error, Result},
-    log::{EventId, ResumeFrom},
+    log::{EventId, Param, ResumeFrom},
     runtime::{self, RawSocket},
     session::{Session, Subscription},
     socket::{read_session, write_session},
-    wire::{Serialized, StreamEventKind, error_response, event_tail_live, head, stream_event, stream_response},
+    wire::{Serialized, StreamEventKind, head, stream_event, stream_response},
 };
 
 /// Tells a client in the answer to its `/subscribe` that something it missed is no longer there, and from which event
@@ -24,7 +24,12 @@ pub(crate) const RESTART: u16 = 1012;
 ///
 /// Until it has caught up, the subscription gets nothing live: it reads that from the log. The last step and going
 /// live are one synchronous section, so that no event falls between them or comes twice.
-pub(crate) async fn subscribe(core: &ChannelCore, ws: &RawSocket, id: &str, last_event_id: Option<&str>) -> Result<()> {
+pub(crate) async fn subscribe(
+    core: &ChannelCore,
+    ws: &RawSocket,
+    id: &str,
+    last_event_id: Option<&str>,
+) -> Result<()> {
     let mut session = read_session(&core.hub, ws)?;
     if let Some(previous) = session.subscription.take() {
         if previous.id == id {
@@ -33,7 +38,9 @@ pub(crate) async fn subscribe(core: &ChannelCore, ws: &RawSocket, id: &str, last
         end(ws, &previous.id);
     }
     let from = last_event_id.map_or(ResumeFrom::IssuedAt(session.claims.iat), ResumeFrom::LastEventId);
-    let resume = core.with_log(|log, sql| log.resume(sql, now_us(), from))?;
+    // One time for the whole replay: the answer promises what is retained now.
+    let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
+    let resume = core.with_log(|log, sql| log.resume(sql, now_us, from))?;
     let gap = resume.gap.map(|gap| gap.to_string());
     let headers: Vec<(&str, &str)> = gap.iter().map(|gap| (GAP_HEADER, gap.as_str())).collect();
     ws.send_text(&stream_response(id, &headers))?;
@@ -41,7 +48,7 @@ pub(crate) async fn subscribe(core: &ChannelCore, ws: &RawSocket, id: &str, last
     let head = head(id);
     let mut after = resume.after;
     loop {
-        let Some(step) = core.with_log(|log, _| Ok::<_, Error>(log.step(after, now_us())))? else {
+        let Some(step) = core.with_log(|log, _| Ok::<_, Error>(log.step(after, now_us)))? else {
             session.subscription = Some(Subscription { id: id.to_owned(), live: true });
             write_session(&core.hub, ws, &session)?;
             return Ok(core.hub.end_replay(ws)?);
@@ -51,16 +58,15 @@ pub(crate) async fn subscribe(core: &ChannelCore, ws: &RawSocket, id: &str, last
             write_session(&core.hub, ws, &session)?;
             core.hub.start_replay(ws)?;
         }
-        let cursor = core.sql.open(&step.sql, &step.params())?;
+        let cursor = core.sql.open(&step.sql, &step.params.map(Param::Number))?;
         let admits = |audience: &str| {
-            AudienceRule::from_text(audience)
-                .is_some_and(|rule| rule.admits(session.connection.as_deref(), &session.claims.tags))
+            AudienceRule::stored(Some(audience)).admits(session.connection.as_deref(), &session.claims.tags)
         };
         let Some(last) = core.hub.replay(&cursor, ws, &head, &admits)? else {
             return Ok(core.hub.end_replay(ws)?); // the socket has gone
         };
-        after = last.parse::<EventId>().map_or(step.upper, EventId::get);
-        if core.with_log(|log, _| Ok::<_, Error>(log.step(after, now_us())))?.is_none() {
+        after = last.parse::<EventId>().map_or(step.end, EventId::as_micros);
+        if core.with_log(|log, _| Ok::<_, Error>(log.step(after, now_us)))?.is_none() {
             continue; // caught up: live in this same turn
         }
 
@@ -77,6 +83,11 @@ pub(crate) async fn subscribe(core: &ChannelCore, ws: &RawSocket, id: &str, last
             core.hub.end_replay(ws)?;
             expire(core, ws);
             return Ok(());
+        }
+        if core.with_log(|log, _| Ok::<_, Error>(log.has_dropped_after(after)))? {
+            // What was promised has gone over its bounds meanwhile: the client comes back and is told of the gap.
+            core.hub.end_replay(ws)?;
+            return Ok(ws.close(RESTART, "Replay outrun")?);
         }
     }
 }
@@ -106,7 +117,9 @@ pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
 /// Sends an event that is not stored. It has no id, so that it does not move the position to resume from.
 pub(crate) fn send_live(core: &ChannelCore, ws: &RawSocket, body: &Serialized) {
     let Ok(session) = read_session(&core.hub, ws) else { return };
-    let Some(subscription) = session.subscription.as_ref().filter(|subscription| subscription.live) else { return };
+    let Some(subscription) = session.subscription.as_ref().filter(|subscription| subscription.live) else {
+        return;
+    };
     if session.is_expired(runtime::now_ms()) {
         expire(core, ws);
     } else {
@@ -118,8 +131,4 @@ pub(crate) fn send_live(core: &ChannelCore, ws: &RawSocket, body: &Serialized) {
 fn end(ws: &RawSocket, id: &str) {
     // An error is a socket that has gone.
     let _ = ws.send_text(&stream_event(id, StreamEventKind::Done, None, None));
-}
-
-fn now_us() -> u64 {
-    runtime::now_ms().saturating_mul(MICROS_PER_MILLI)
 }

@@ -8,7 +8,7 @@ use serde::{Serialize, ser::SerializeStruct};
 
 pub use self::code::Code;
 use crate::{
-    log::PublishError,
+    log::{DatabaseError, PublishError},
     wire::{DeserializeError, InvalidInput, Serialized, Value, serialize, to_value},
 };
 
@@ -201,6 +201,7 @@ impl Error {
     #[must_use]
     pub fn is_storage_failure(&self) -> bool {
         matches!(self.publish_error(), Some(PublishError::Storage(_)))
+            || self.0.source.as_deref().is_some_and(|source| source.is::<DatabaseError>())
     }
 
     /// The serialized form that oRPC's clients take for an error.
@@ -303,10 +304,7 @@ impl fmt::Debug for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        log::DatabaseError,
-        wire::{BigInt, Date, from_value, parse},
-    };
+    use crate::wire::{BigInt, Date, from_value, parse};
 
     fn json(error: &Error) -> String {
         error.to_wire().json.unwrap()

@@ -192,3 +192,211 @@ fn names_the_root(meta: &str) -> bool {
         before_type.len() < entries.len() && before_type.ends_with('[')
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::test_database::{
+        NOW, SECOND, TestDatabase, USUAL, append, event, open, replay, resumed,
+    };
+    use super::super::{ResumeFrom, Retention};
+    use super::*;
+
+    #[test]
+    fn an_event_costs_one_insert_and_no_select() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        db.done();
+        append(&mut log, &db, NOW);
+        assert_eq!(db.done(), ["CREATE", "INSERT"]);
+        let before = db.connection.total_changes();
+        append(&mut log, &db, NOW + 1);
+        assert_eq!(db.done(), ["INSERT"]);
+        assert_eq!(db.connection.total_changes() - before, 1);
+    }
+
+    #[test]
+    fn appending_to_one_table_is_one_text_of_sql() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        append(&mut log, &db, NOW);
+        db.statements();
+        for n in 1..50 {
+            append(&mut log, &db, NOW + n);
+        }
+        let mut texts = db.statements();
+        texts.dedup();
+        assert_eq!(texts.len(), 1);
+    }
+
+    #[test]
+    fn an_id_is_the_time_and_grows_when_the_clock_does_not() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        assert_eq!(log.last_id(), None);
+        assert_eq!(append(&mut log, &db, NOW), NOW);
+        assert_eq!(append(&mut log, &db, NOW), NOW + 1);
+        assert_eq!(append(&mut log, &db, NOW - 500 * SECOND), NOW + 2);
+        assert_eq!(append(&mut log, &db, NOW + 2), NOW + 3);
+        assert_eq!(append(&mut log, &db, NOW + 9), NOW + 9);
+        assert_eq!(log.last_id().map(EventId::as_micros), Some(NOW + 9));
+    }
+
+    #[test]
+    fn the_clock_at_its_extremes_breaks_nothing() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        assert_eq!(append(&mut log, &db, 0), 1);
+        assert_eq!(append(&mut log, &db, u64::MAX), EventId::MAX.as_micros());
+        let used_up = log.append(&db, NOW, &event("{}"));
+        assert!(matches!(used_up, Err(PublishError::Storage(_))));
+        assert_eq!(open(&db, USUAL).segments, log.segments);
+        assert_eq!(replay(&log, &db, 0, NOW).0.len(), 2 - 1, "the first is past retention");
+    }
+
+    #[test]
+    fn a_failed_insert_changes_nothing() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        append(&mut log, &db, NOW);
+        let before = log.segments.clone();
+        db.refuse("INSERT");
+        for _ in 0..3 {
+            assert!(matches!(log.append(&db, NOW + 5, &event("{}")), Err(PublishError::Storage(_))));
+        }
+        assert_eq!(log.segments, before);
+        assert!(!db.done().contains(&"DROP".to_owned()));
+        db.accept();
+        assert_eq!(append(&mut log, &db, NOW + 5), NOW + 5);
+        assert_eq!(open(&db, USUAL).segments, log.segments);
+    }
+
+    #[test]
+    fn a_failed_insert_after_a_new_table_changes_nothing_that_can_be_seen() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        append(&mut log, &db, NOW);
+        let later = NOW + 200 * SECOND;
+        db.refuse("INSERT");
+        assert!(log.append(&db, later, &event("{}")).is_err());
+        assert!(log.append(&db, later, &event("{}")).is_err());
+        assert_eq!(log.last_id().map(EventId::as_micros), Some(NOW));
+        assert_eq!(resumed(&log, &db, later, ResumeFrom::LastEventId("1")).0, [NOW]);
+        assert_eq!(resumed(&log, &db, later, ResumeFrom::LastEventId(&NOW.to_string())), (vec![], None));
+        assert_eq!(db.tables().len(), 2);
+        db.accept();
+        assert_eq!(append(&mut log, &db, later), later);
+        assert_eq!(db.tables().len(), 2);
+        assert_eq!(open(&db, USUAL).segments, log.segments);
+    }
+
+    #[test]
+    fn an_event_goes_into_the_old_table_when_the_next_cannot_be_created() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        append(&mut log, &db, NOW);
+        db.refuse("CREATE");
+        let id = append(&mut log, &db, NOW + 200 * SECOND);
+        assert_eq!(db.tables().len(), 1);
+        assert_eq!(resumed(&log, &db, id, ResumeFrom::LastEventId(&NOW.to_string())), (vec![id], None));
+        db.accept();
+        append(&mut log, &db, id + 1);
+        assert_eq!(db.tables().len(), 2);
+        assert_eq!(open(&db, USUAL).segments, log.segments);
+    }
+
+    #[test]
+    fn without_a_first_table_nothing_is_stored() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        db.refuse("CREATE");
+        assert!(matches!(log.append(&db, NOW, &event("{}")), Err(PublishError::Storage(_))));
+        assert_eq!(log.last_id(), None);
+        assert!(db.tables().is_empty());
+    }
+
+    #[test]
+    fn a_table_is_full_at_half_the_retention_or_a_quarter_of_a_bound() {
+        let tables = |retention: Retention, spacing: u64, events: u64| {
+            let db = TestDatabase::new();
+            let mut log = open(&db, retention);
+            for n in 0..events {
+                append(&mut log, &db, NOW + n * spacing);
+            }
+            db.tables().len()
+        };
+        assert_eq!(tables(USUAL, 50 * SECOND, 6), 2, "150 s");
+        assert_eq!(tables(Retention { events: 40, ..USUAL }, 1, 20), 2, "10 events");
+        assert_eq!(tables(Retention { bytes: 80, ..USUAL }, 1, 20), 2, "20 bytes in 10 events");
+        assert_eq!(tables(Retention { events: 1, ..USUAL }, 1, 5), 5);
+        assert_eq!(tables(Retention { events: 0, bytes: 0, ..USUAL }, 1, 5), 5);
+        assert_eq!(tables(Retention { for_: Duration::ZERO, ..USUAL }, 1, 5), 1, "no table per event");
+    }
+
+    #[test]
+    fn an_event_of_the_largest_size_is_stored_and_a_larger_one_is_not() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        let json = format!("[\"{}\"]", "x".repeat(MAX_EVENT_BYTES - 4 - 6));
+        let record = Record { meta: Some("[]"), extra: Some("12"), audience: Some("34"), ..event(&json) };
+        log.append(&db, NOW, &record).unwrap();
+        let before = log.segments.clone();
+        db.done();
+        let larger = log.append(&db, NOW, &Record { audience: Some("345"), ..record });
+        assert!(
+            matches!(larger, Err(PublishError::TooLarge { bytes, limit: MAX_EVENT_BYTES }) if bytes == MAX_EVENT_BYTES + 1)
+        );
+        assert!(db.done().is_empty());
+        assert_eq!(log.segments, before);
+    }
+
+    #[test]
+    fn the_root_must_be_an_object_or_an_array() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        for json in ["", " ", "1", "\"{}\"", "null", "true", "\u{a0}{}"] {
+            let refused = log.append(&db, NOW, &event(json));
+            assert!(matches!(refused, Err(PublishError::NotAnObject)), "{json:?}");
+        }
+        for meta in ["[[7]]", "[[6]]", "[[1,0],[7]]", "[[20]]"] {
+            let refused = log.append(&db, NOW, &Record { meta: Some(meta), ..event("[]") });
+            assert!(matches!(refused, Err(PublishError::NotAnObject)), "{meta}");
+        }
+        assert!(db.tables().is_empty());
+        for json in ["{}", "[]", " \n{}"] {
+            log.append(&db, NOW, &event(json)).unwrap();
+        }
+        for meta in ["", "[]", "[[1,\"a\"]]", "[[1,7]]", "[[1,\"[7\"]]", "[[1,\"a[\",7]]", "[[1,\"[7]]\"]]"] {
+            log.append(&db, NOW, &Record { meta: Some(meta), ..event("{}") }).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_log_whose_tables_were_removed_begins_anew_with_ids_that_go_on() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        let lost = append(&mut log, &db, NOW);
+        for table in db.tables() {
+            db.run(&format!("DROP TABLE \"{table}\""));
+        }
+        let id = append(&mut log, &db, NOW - SECOND);
+        assert_eq!(id, lost + 1);
+        assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId("5")), (vec![id], Some(id)));
+        assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId(&id.to_string())), (vec![], None));
+        assert_eq!(open(&db, USUAL).segments, log.segments);
+    }
+
+    #[test]
+    fn tables_that_were_removed_are_noticed_before_the_next_one_is_made() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        append(&mut log, &db, NOW);
+        for table in db.tables() {
+            db.run(&format!("DROP TABLE \"{table}\""));
+        }
+        let id = append(&mut log, &db, NOW + 200 * SECOND);
+        assert_eq!(open(&db, USUAL).segments, log.segments);
+        assert_eq!(resumed(&log, &db, id, ResumeFrom::LastEventId(&NOW.to_string())), (vec![id], Some(id)));
+    }
+}

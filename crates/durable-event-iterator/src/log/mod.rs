@@ -124,3 +124,162 @@ impl Log {
         Ok(log)
     }
 }
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod test_database;
+
+#[cfg(test)]
+mod tests {
+    use super::test_database::{NOW, SECOND, TestDatabase, USUAL, append, open, resumed};
+    use super::*;
+
+    #[test]
+    fn opening_writes_nothing_and_reads_one_statement_per_table() {
+        let db = TestDatabase::new();
+        open(&db, USUAL);
+        assert!(db.tables().is_empty());
+        assert_eq!(db.done(), ["SELECT"]);
+        let mut log = open(&db, USUAL);
+        for n in 0..100 {
+            append(&mut log, &db, NOW + n * 5 * SECOND);
+        }
+        assert_eq!(db.tables().len(), 4);
+        db.done();
+        let opened = open(&db, USUAL);
+        assert_eq!(db.done(), ["SELECT"; 5]);
+        assert!(db.effort.get() < 60, "{}", db.effort.get());
+        assert_eq!(opened.segments, log.segments);
+        assert_eq!(opened.last_id(), log.last_id());
+    }
+
+    #[test]
+    fn a_prefix_that_is_no_name_is_refused() {
+        let db = TestDatabase::new();
+        for prefix in ["", "a\"; DROP TABLE x; --", "sqlite_", "Ä"] {
+            assert!(Log::open(&db, prefix, USUAL).is_err());
+        }
+        assert!(db.done().is_empty());
+    }
+
+    #[test]
+    fn two_logs_with_prefixes_that_contain_each_other_are_apart() {
+        let db = TestDatabase::new();
+        let mut logs: Vec<_> = ["a", "a_", "aevents_", "a_events_", "_", "0"]
+            .iter()
+            .map(|prefix| Log::open(&db, prefix, USUAL).unwrap())
+            .collect();
+        for (n, log) in logs.iter_mut().enumerate() {
+            append(log, &db, NOW + n as u64);
+        }
+        for log in &logs {
+            let opened = Log::read(&db, log.prefix.clone(), USUAL).unwrap();
+            assert_eq!(opened.segments, log.segments);
+            assert_eq!(opened.segments.len(), 1);
+        }
+    }
+
+    #[test]
+    fn tables_views_and_indexes_that_look_similar_are_ignored_and_left_alone() {
+        let db = TestDatabase::new();
+        let foreign = [
+            "dei_events_",
+            "dei_events_12x",
+            "dei_events_1_first_x",
+            "deiXevents_5",
+            "dei_eventsX5",
+            "dei_events_05",
+            "dei_events_-5",
+            "dei_events_9999999999999999999",
+            "mydei_events_5",
+            "DEI_EVENTS_6",
+            "dei_events_5 ",
+        ];
+        for table in foreign {
+            db.run(&format!("CREATE TABLE \"{table}\" (x)"));
+        }
+        db.run("CREATE TABLE other (x); CREATE INDEX dei_events_7 ON other (x); CREATE VIEW dei_events_8 AS SELECT 1");
+        let before = db.tables();
+        let mut log = open(&db, USUAL);
+        assert_eq!((log.segments.len(), log.unreadable), (0, None));
+        append(&mut log, &db, NOW);
+        assert!(db.tables().contains(&format!("dei_events_{}_first", NOW - 1)));
+        log.prune(&db, NOW + 400 * SECOND).unwrap();
+        for table in before {
+            assert!(db.tables().contains(&table), "{table}");
+        }
+    }
+
+    /// Three tables of one event each; returns their ids.
+    fn three_tables(db: &TestDatabase) -> [u64; 3] {
+        let mut log = open(db, USUAL);
+        [NOW, NOW + 150 * SECOND, NOW + 300 * SECOND].map(|now| append(&mut log, db, now))
+    }
+
+    #[test]
+    fn a_damaged_table_between_others_is_a_gap_and_the_rest_is_served() {
+        let db = TestDatabase::new();
+        let [a, b, c] = three_tables(&db);
+        let damaged = format!("dei_events_{a}");
+        db.run(&format!("ALTER TABLE {damaged} DROP COLUMN meta"));
+        let mut log = open(&db, USUAL);
+        let now = c;
+        assert_eq!(resumed(&log, &db, now, ResumeFrom::LastEventId(&a.to_string())), (vec![c], Some(b + 1)));
+        assert_eq!(resumed(&log, &db, now, ResumeFrom::LastEventId(&b.to_string())), (vec![c], None));
+        assert_eq!(log.next_expiry(), Some(0), "what is before the damage can go");
+        log.prune(&db, now + 9000 * SECOND).unwrap();
+        assert_eq!(
+            db.tables(),
+            [damaged, format!("dei_events_{c}")],
+            "the damaged table is not ours to drop"
+        );
+        assert_eq!(open(&db, USUAL).segments, log.segments);
+    }
+
+    #[test]
+    fn a_damaged_newest_table_is_a_gap_until_the_next_event_begins_a_new_one() {
+        let db = TestDatabase::new();
+        let [_, b, c] = three_tables(&db);
+        db.run(&format!("ALTER TABLE dei_events_{b} DROP COLUMN json"));
+        let mut log = open(&db, USUAL);
+        for id in [b, c] {
+            let (served, gap) = resumed(&log, &db, c, ResumeFrom::LastEventId(&id.to_string()));
+            assert_eq!((served, gap), (vec![], Some(c)));
+        }
+        assert_eq!(resumed(&log, &db, c, ResumeFrom::IssuedAt(0.0)).1, Some(c));
+        let d = append(&mut log, &db, c + SECOND);
+        assert_eq!(resumed(&log, &db, d, ResumeFrom::LastEventId(&c.to_string())), (vec![d], Some(d)));
+        assert_eq!(resumed(&log, &db, d, ResumeFrom::LastEventId(&d.to_string())), (vec![], None));
+        log.tidy(&db, d).unwrap();
+        assert_eq!(db.tables(), [format!("dei_events_{b}"), format!("dei_events_{}", d - 1)]);
+        assert_eq!(open(&db, USUAL).segments, log.segments);
+    }
+
+    #[test]
+    fn a_damaged_table_from_the_future_still_lets_events_be_stored() {
+        let db = TestDatabase::new();
+        let future = NOW + 9000 * SECOND;
+        db.run(&format!("CREATE TABLE dei_events_{future} (x)"));
+        let mut log = open(&db, USUAL);
+        let id = append(&mut log, &db, NOW);
+        assert!(id > future);
+        assert_eq!(append(&mut open(&db, USUAL), &db, NOW), id + 1);
+    }
+
+    #[test]
+    fn rows_that_no_append_wrote_do_not_keep_the_log_from_opening() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        let (a, b) = (append(&mut log, &db, NOW), append(&mut log, &db, NOW));
+        let table = db.tables().remove(0);
+        for id in ["-5", "0", "5", "9007199254740992", "9223372036854775807"] {
+            db.run(&format!("INSERT INTO {table} (id, count, bytes, json) VALUES ({id}, 1, 1, '{{}}')"));
+        }
+        db.run(&format!("UPDATE {table} SET count = 'x', bytes = -1 WHERE id = {b}"));
+        let mut log = open(&db, USUAL);
+        assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId("7")), (vec![a, b], Some(a)));
+        assert_eq!(append(&mut log, &db, NOW), b + 1);
+        assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId(&a.to_string())), (vec![b, b + 1], None));
+    }
+}

@@ -121,3 +121,196 @@ struct Retained {
 fn micros(seconds: f64) -> u64 {
     EventId::saturating((seconds * 1e6) as u64).as_micros()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::Retention;
+    use super::super::test_database::{NOW, SECOND, TestDatabase, USUAL, append, open, resumed};
+    use super::*;
+
+    fn from(id: u64) -> String {
+        id.to_string()
+    }
+
+    #[test]
+    fn a_log_that_was_never_written_has_a_gap_for_whoever_saw_an_event_and_none_for_others() {
+        let db = TestDatabase::new();
+        let log = open(&db, USUAL);
+        assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId("5")), (vec![], Some(NOW)));
+        assert_eq!(resumed(&log, &db, NOW, ResumeFrom::IssuedAt(0.0)), (vec![], None));
+        assert!(db.tables().is_empty());
+    }
+
+    #[test]
+    fn a_resume_within_the_log_is_whole() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        let (a, b, c) =
+            (append(&mut log, &db, NOW), append(&mut log, &db, NOW), append(&mut log, &db, NOW + 9));
+        assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId(&from(a))), (vec![b, c], None));
+        assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId(&from(c))), (vec![], None));
+        assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId(&from(b + 3))), (vec![c], None));
+    }
+
+    #[test]
+    fn an_id_that_this_log_never_gave_is_a_gap_and_everything_follows() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        let (a, b) = (append(&mut log, &db, NOW), append(&mut log, &db, NOW));
+        let far = from(b + 1);
+        for text in
+            ["", "abc", "-1", "1.5", "+1", " 1", "0", "99999999999999999999", far.as_str(), &from(a - 2)]
+        {
+            assert_eq!(
+                resumed(&log, &db, NOW, ResumeFrom::LastEventId(text)),
+                (vec![a, b], Some(a)),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_last_expired_id_is_whole_and_the_one_before_is_a_gap() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        let (a, b, c) =
+            (append(&mut log, &db, NOW), append(&mut log, &db, NOW + 10), append(&mut log, &db, NOW + 20));
+        let now = b + 300 * SECOND;
+        assert_eq!(resumed(&log, &db, now - 1, ResumeFrom::LastEventId(&from(a))), (vec![b, c], None));
+        assert_eq!(resumed(&log, &db, now, ResumeFrom::LastEventId(&from(b))), (vec![c], None));
+        assert_eq!(resumed(&log, &db, now, ResumeFrom::LastEventId(&from(b - 1))), (vec![c], Some(b + 1)));
+        assert_eq!(resumed(&log, &db, now, ResumeFrom::LastEventId(&from(a))), (vec![c], Some(b + 1)));
+        assert_eq!(resumed(&log, &db, c + 300 * SECOND, ResumeFrom::LastEventId(&from(c))), (vec![], None));
+    }
+
+    #[test]
+    fn the_last_dropped_id_is_whole_and_the_one_before_is_a_gap() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, Retention { events: 1, ..USUAL });
+        let (_, b, c) =
+            (append(&mut log, &db, NOW), append(&mut log, &db, NOW + 10), append(&mut log, &db, NOW + 20));
+        log.tidy(&db, NOW).unwrap();
+        assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId(&from(b))), (vec![c], None));
+        assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId(&from(b - 1))), (vec![c], Some(b + 1)));
+    }
+
+    #[test]
+    fn a_quiet_channel_is_never_a_false_gap() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        let id = append(&mut log, &db, NOW);
+        let day = NOW + 86_400 * SECOND;
+        assert_eq!(resumed(&log, &db, day, ResumeFrom::LastEventId(&from(id))), (vec![], None));
+        let next = append(&mut log, &db, day);
+        log.tidy(&db, day).unwrap();
+        assert_eq!(db.tables().len(), 1);
+        assert_eq!(resumed(&log, &db, day, ResumeFrom::LastEventId(&from(id))), (vec![next], None));
+    }
+
+    #[test]
+    fn a_first_connect_before_the_birth_of_the_log_is_whole() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        let a = append(&mut log, &db, NOW);
+        for seconds in [0.0, -5.0, f64::NAN, f64::NEG_INFINITY, (NOW / SECOND) as f64 - 1000.0] {
+            assert_eq!(resumed(&log, &db, NOW, ResumeFrom::IssuedAt(seconds)), (vec![a], None), "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_first_connect_gets_what_was_stored_since_its_token_and_two_seconds_more() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        let ids: Vec<u64> = (0..6).map(|n| append(&mut log, &db, NOW + n * SECOND)).collect();
+        let issued = ResumeFrom::IssuedAt((NOW / SECOND + 4) as f64);
+        assert_eq!(resumed(&log, &db, NOW, issued), (ids[2..].to_vec(), None));
+    }
+
+    #[test]
+    fn a_first_connect_is_a_gap_only_if_something_since_its_token_has_gone() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        let gone = append(&mut log, &db, NOW);
+        let now = NOW + 300 * SECOND;
+        let there = append(&mut log, &db, now);
+        for _ in 0..2 {
+            let at = |micros: u64| ResumeFrom::IssuedAt(micros as f64 / 1e6);
+            assert_eq!(resumed(&log, &db, now, at(NOW)), (vec![there], Some(gone + 1)));
+            assert_eq!(resumed(&log, &db, now, at(NOW + SECOND)), (vec![there], None), "within the slack");
+            log.tidy(&db, now).unwrap();
+            log = open(&db, USUAL);
+        }
+        assert_eq!(db.tables().len(), 1);
+    }
+
+    #[test]
+    fn a_token_from_the_future_does_not_hide_the_next_event() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        let last = append(&mut log, &db, NOW);
+        for seconds in [f64::INFINITY, 1e300, (NOW / SECOND) as f64 + 60.0] {
+            let resume = log.resume(&db, NOW, ResumeFrom::IssuedAt(seconds)).unwrap();
+            assert_eq!(resume, Resume { after: last, gap: None });
+        }
+    }
+
+    #[test]
+    fn retention_zero_replays_nothing_and_is_no_gap_for_whoever_has_seen_all() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, Retention { for_: Duration::ZERO, ..USUAL });
+        append(&mut log, &db, NOW);
+        let last = append(&mut log, &db, NOW);
+        for now in [0, NOW - SECOND, NOW, NOW + SECOND] {
+            assert_eq!(resumed(&log, &db, now, ResumeFrom::LastEventId(&from(last))), (vec![], None));
+            assert_eq!(
+                resumed(&log, &db, now, ResumeFrom::LastEventId(&from(last - 1))),
+                (vec![], Some(last + 1))
+            );
+            assert_eq!(resumed(&log, &db, now, ResumeFrom::IssuedAt(0.0)), (vec![], Some(last + 1)));
+            assert_eq!(
+                resumed(&log, &db, now, ResumeFrom::IssuedAt(last as f64 / 1e6 + 1.0)),
+                (vec![], None)
+            );
+        }
+    }
+
+    #[test]
+    fn a_resume_asks_the_database_only_when_a_table_has_events_on_both_sides_of_its_age() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        append(&mut log, &db, NOW);
+        append(&mut log, &db, NOW + 100 * SECOND);
+        db.done();
+        for now in [NOW, NOW + 299 * SECOND, NOW + 400 * SECOND] {
+            log.resume(&db, now, ResumeFrom::LastEventId(&from(NOW))).unwrap();
+        }
+        assert!(db.done().is_empty());
+        log.resume(&db, NOW + 350 * SECOND, ResumeFrom::LastEventId(&from(NOW))).unwrap();
+        assert_eq!(db.done(), ["SELECT"]);
+    }
+
+    #[test]
+    fn a_replay_learns_that_what_it_was_about_to_read_was_dropped() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, Retention { events: 1, ..USUAL });
+        let (a, b) = (append(&mut log, &db, NOW), append(&mut log, &db, NOW));
+        assert!(!log.has_dropped_after(0), "nothing was before the first table");
+        log.tidy(&db, NOW).unwrap();
+        assert!(!log.has_dropped_after(a));
+        assert!(!log.has_dropped_after(b));
+        assert!(log.has_dropped_after(a - 1));
+    }
+
+    #[test]
+    fn a_database_that_fails_is_an_error_and_not_a_gap() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        append(&mut log, &db, NOW);
+        append(&mut log, &db, NOW + 100 * SECOND);
+        db.refuse("SELECT");
+        assert!(log.resume(&db, NOW + 350 * SECOND, ResumeFrom::LastEventId("1")).is_err());
+        assert!(Log::open(&db, "dei_", USUAL).is_err());
+    }
+}

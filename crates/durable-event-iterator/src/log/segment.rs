@@ -1,6 +1,6 @@
 //! One table of events, and what its name says.
 
-use super::database::{Cell, Database, DatabaseError};
+use super::database::{Cell, Database, DatabaseError, Param};
 use super::id::EventId;
 
 /// What the names of a log's tables begin with: 1 to 32 of `a` to `z`, `0` to `9` and `_`.
@@ -119,14 +119,18 @@ impl Segment {
     }
 
     /// Reads how full the table is: two rows, however many there are, since each row holds the sums up to it.
+    ///
+    /// Ids outside the segment's range and sums of another type can only be there by hand; they must not keep the log from
+    /// opening, so the former are passed over, and the latter count as what SQLite makes of them.
     pub(crate) fn read_content(&mut self, db: &impl Database) -> Result<(), DatabaseError> {
         let table = &self.table;
         let rows = db.execute(
             &format!(
-                "SELECT (SELECT CAST(min(id) AS TEXT) FROM \"{table}\"), CAST(id AS TEXT), count, bytes \
-                 FROM \"{table}\" ORDER BY id DESC LIMIT 1"
+                "SELECT (SELECT CAST(min(id) AS TEXT) FROM \"{table}\" WHERE id > ?1), CAST(id AS TEXT), \
+                 CAST(count AS INTEGER), CAST(bytes AS INTEGER) \
+                 FROM \"{table}\" WHERE id > ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1"
             ),
-            &[],
+            &[Param::Number(self.lower() as f64), Param::Number(EventId::MAX.as_micros() as f64)],
         )?;
         self.content = match rows.first().map(Vec::as_slice) {
             None => None,

@@ -1,11 +1,18 @@
 //! The calls that are running, per socket.
 
+use crate::procedure::UploadSender;
 use futures_util::future::{AbortHandle, AbortRegistration};
 use std::collections::BTreeMap;
 
 /// The calls that are running. Dropping a handle's future is what cancels a call.
 #[derive(Default)]
-pub(super) struct Calls(BTreeMap<u32, BTreeMap<String, AbortHandle>>);
+pub(super) struct Calls(BTreeMap<u32, BTreeMap<String, Running>>);
+
+struct Running {
+    handle: AbortHandle,
+    /// Where the items of the client's stream go, when its input is one.
+    upload: Option<UploadSender>,
+}
 
 /// Why a call cannot start.
 pub(super) enum Rejected {
@@ -17,7 +24,13 @@ pub(super) enum Rejected {
 
 impl Calls {
     /// Notes a call of the socket with this key.
-    pub(super) fn start(&mut self, socket: u32, id: &str, limit: usize) -> Result<AbortRegistration, Rejected> {
+    pub(super) fn start(
+        &mut self,
+        socket: u32,
+        id: &str,
+        upload: Option<UploadSender>,
+        limit: usize,
+    ) -> Result<AbortRegistration, Rejected> {
         let calls = self.0.entry(socket).or_default();
         if calls.contains_key(id) {
             return Err(Rejected::DuplicateId);
@@ -26,11 +39,11 @@ impl Calls {
             return Err(Rejected::TooMany);
         }
         let (handle, registration) = AbortHandle::new_pair();
-        calls.insert(id.to_owned(), handle);
+        calls.insert(id.to_owned(), Running { handle, upload });
         Ok(registration)
     }
 
-    /// A call has ended by itself.
+    /// A call has ended.
     pub(super) fn finish(&mut self, socket: u32, id: &str) {
         if let Some(calls) = self.0.get_mut(&socket) {
             calls.remove(id);
@@ -40,16 +53,29 @@ impl Calls {
         }
     }
 
-    /// The client has aborted a call. Answers whether there was one.
-    pub(super) fn abort(&mut self, socket: u32, id: &str) -> bool {
-        let handle = self.0.get(&socket).and_then(|calls| calls.get(id));
-        handle.map(AbortHandle::abort).is_some()
+    /// Where the items of the client's stream for this call go, until the stream has ended.
+    pub(super) fn upload(&self, socket: u32, id: &str) -> Option<&UploadSender> {
+        self.0.get(&socket)?.get(id)?.upload.as_ref()
+    }
+
+    /// The client's stream for this call has ended.
+    pub(super) fn end_upload(&mut self, socket: u32, id: &str) {
+        if let Some(call) = self.0.get_mut(&socket).and_then(|calls| calls.get_mut(id)) {
+            call.upload = None;
+        }
+    }
+
+    /// The client has aborted a call, if there is one.
+    pub(super) fn abort(&mut self, socket: u32, id: &str) {
+        if let Some(call) = self.0.get(&socket).and_then(|calls| calls.get(id)) {
+            call.handle.abort();
+        }
     }
 
     /// The socket has closed.
     pub(super) fn abort_all(&mut self, socket: u32) {
-        for handle in self.0.remove(&socket).into_iter().flat_map(BTreeMap::into_values) {
-            handle.abort();
+        for call in self.0.remove(&socket).into_iter().flat_map(BTreeMap::into_values) {
+            call.handle.abort();
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     channel::IsChannel,
     error::Result,
     options::Options,
-    procedure::Procedures,
+    procedure::{Next, Procedures, Reply},
 };
 use std::{collections::BTreeMap, future::Future};
 use worker::Env;
@@ -66,6 +66,32 @@ pub trait DurableEventIteratorObject: Sized + 'static {
         Procedures::new()
     }
 
+    /// Stands around every call of a client whose token allows it: to log, to measure, to authorise.
+    ///
+    /// ```
+    /// # use durable_event_iterator::{Channel, DurableEventIteratorObject, Invocation, Next, Reply, Result, Value};
+    /// # struct Room;
+    /// # impl DurableEventIteratorObject for Room {
+    /// #     type Channel = Channel<Value>;
+    /// #     fn new(_: Self::Channel, _: worker::Env) -> Self { Self }
+    /// async fn intercept(&self, invocation: Invocation<Self>, next: Next<'_>) -> Result<Reply> {
+    ///     let reply = next.run().await;
+    ///     worker::console_log!("{} {}", invocation.path.join("."), if reply.is_ok() { "ok" } else { "failed" });
+    ///     reply
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What the client is to get instead of an answer.
+    fn intercept(
+        &self,
+        _invocation: Invocation<Self>,
+        next: Next<'_>,
+    ) -> impl Future<Output = Result<Reply>> {
+        next.run()
+    }
+
     /// The object's alarm has gone off. Not called where [`Options::prune_by_alarm`] gave it to the library.
     ///
     /// # Errors
@@ -78,6 +104,16 @@ pub trait DurableEventIteratorObject: Sized + 'static {
 /// The socket type of an object.
 pub type SocketOf<O> = <<O as DurableEventIteratorObject>::Channel as IsChannel>::Socket;
 
+/// A call, as [`DurableEventIteratorObject::intercept`] sees it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Invocation<O: DurableEventIteratorObject> {
+    /// The procedure's path, such as `["router", "ping"]`.
+    pub path: Vec<String>,
+    /// Its context.
+    pub call: Call<O>,
+}
+
 /// The context of a call over the socket.
 #[non_exhaustive]
 pub struct Call<O: DurableEventIteratorObject> {
@@ -87,6 +123,13 @@ pub struct Call<O: DurableEventIteratorObject> {
     pub last_event_id: Option<String>,
     /// The call's headers, with names in lower case.
     pub headers: BTreeMap<String, Vec<String>>,
+}
+
+impl<O: DurableEventIteratorObject> Clone for Call<O> {
+    fn clone(&self) -> Self {
+        let Self { socket, last_event_id, headers } = self;
+        Self { socket: socket.clone(), last_event_id: last_event_id.clone(), headers: headers.clone() }
+    }
 }
 
 impl<O: DurableEventIteratorObject> std::fmt::Debug for Call<O> {
@@ -99,4 +142,3 @@ impl<O: DurableEventIteratorObject> std::fmt::Debug for Call<O> {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct StubCall {}
-

@@ -1,14 +1,48 @@
 //! Procedures: what clients may call over the socket, and other Workers through a stub.
 
-use crate::{
-    error::Result,
-    wire::{Serialized, Value, from_value, serialize_output},
+mod next;
+mod reply;
+mod upload;
+
+pub use next::Next;
+pub use reply::{Reply, StreamItem};
+pub use upload::Upload;
+pub(crate) use {
+    reply::{Answer, Item},
+    upload::UploadSender,
 };
-use futures_util::future::LocalBoxFuture;
+
+use crate::{
+    error::{Code, Error, Result},
+    wire::{Value, from_value, serialize_output},
+};
+use futures_util::{Stream, future::LocalBoxFuture};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, rc::Rc};
 
-type Handler<O, C> = Rc<dyn for<'a> Fn(&'a O, C, Value) -> LocalBoxFuture<'a, Result<Serialized>>>;
+/// What a call brings: a value, or a stream of values.
+pub(crate) enum Input {
+    Value(Value),
+    Stream(Upload<Value>),
+}
+
+impl Input {
+    fn into_value(self) -> Result<Value> {
+        match self {
+            Self::Value(value) => Ok(value),
+            Self::Stream(_) => Err(Error::new(Code::BadRequest).message("This procedure takes no stream.")),
+        }
+    }
+
+    fn into_stream(self) -> Result<Upload<Value>> {
+        match self {
+            Self::Stream(stream) => Ok(stream),
+            Self::Value(_) => Err(Error::new(Code::BadRequest).message("This procedure takes a stream.")),
+        }
+    }
+}
+
+type Handler<O, C> = Rc<dyn for<'a> Fn(&'a O, C, Input) -> LocalBoxFuture<'a, Result<Reply>>>;
 
 enum Node<O, C> {
     Procedure(Handler<O, C>),
@@ -61,22 +95,84 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
 
     /// Adds a procedure. One of the same name is replaced.
     #[must_use]
-    pub fn procedure<I, R, F>(mut self, name: &'static str, handler: F) -> Self
+    pub fn procedure<I, R, F>(self, name: &'static str, handler: F) -> Self
     where
         I: DeserializeOwned + 'static,
         R: Serialize + 'static,
         F: AsyncFn(&O, C, I) -> Result<R> + 'static,
     {
         let handler = Rc::new(handler);
-        let node = Node::Procedure(Rc::new(move |object, context, input| {
-            let handler = Rc::clone(&handler);
-            Box::pin(async move {
-                let input: I = from_value(input)?;
-                let output = handler(object, context, input).await?;
-                Ok(serialize_output(&output)?)
-            })
-        }));
-        self.0.insert(name, node);
+        self.add(
+            name,
+            Rc::new(move |object, context, input| {
+                let handler = Rc::clone(&handler);
+                Box::pin(async move {
+                    let input: I = from_value(input.into_value()?)?;
+                    let output = handler(object, context, input).await?;
+                    Ok(Reply::value(serialize_output(&output)?))
+                })
+            }),
+        )
+    }
+
+    /// Adds a procedure that answers with a stream: the client iterates over its items with `for await`. An item is any
+    /// value that serializes, or a [`StreamItem`]. The stream is dropped when the client aborts or its socket closes.
+    ///
+    /// ```
+    /// use durable_event_iterator::Procedures;
+    /// use futures_util::stream;
+    ///
+    /// # fn procedures<C: 'static>() -> Procedures<(), C> {
+    /// Procedures::new()
+    ///     .stream("count", async |_: &(), _, up_to: u32| Ok(stream::iter((1..=up_to).map(Ok))))
+    /// # }
+    /// # procedures::<()>();
+    /// ```
+    #[must_use]
+    pub fn stream<I, T, S, F>(self, name: &'static str, handler: F) -> Self
+    where
+        I: DeserializeOwned + 'static,
+        T: Into<StreamItem> + 'static,
+        S: Stream<Item = Result<T>> + 'static,
+        F: AsyncFn(&O, C, I) -> Result<S> + 'static,
+    {
+        let handler = Rc::new(handler);
+        self.add(
+            name,
+            Rc::new(move |object, context, input| {
+                let handler = Rc::clone(&handler);
+                Box::pin(async move {
+                    let input: I = from_value(input.into_value()?)?;
+                    Ok(Reply::stream(handler(object, context, input).await?))
+                })
+            }),
+        )
+    }
+
+    /// Adds a procedure whose input is a stream, see [`Upload`].
+    #[must_use]
+    pub fn upload<I, R, F>(self, name: &'static str, handler: F) -> Self
+    where
+        I: DeserializeOwned + 'static,
+        R: Serialize + 'static,
+        F: AsyncFn(&O, C, Upload<I>) -> Result<R> + 'static,
+    {
+        let handler = Rc::new(handler);
+        self.add(
+            name,
+            Rc::new(move |object, context, input| {
+                let handler = Rc::clone(&handler);
+                Box::pin(async move {
+                    let input = input.into_stream()?.typed();
+                    let output = handler(object, context, input).await?;
+                    Ok(Reply::value(serialize_output(&output)?))
+                })
+            }),
+        )
+    }
+
+    fn add(mut self, name: &'static str, handler: Handler<O, C>) -> Self {
+        self.0.insert(name, Node::Procedure(handler));
         self
     }
 

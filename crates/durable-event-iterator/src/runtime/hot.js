@@ -157,3 +157,14 @@ export function ensureAlarm(storage, at) {
     .then((set) => (set === null ? storage.setAlarm(at) : undefined))
     .catch((error) => console.error('durable-event-iterator: setting the alarm failed:', error.message))
 }
+
+/** The parts of an object's `ctx` that Rust uses. A class without SQLite storage throws at `sql`. */
+export function partsOf({ id, storage }) {
+  let sql
+  try {
+    sql = storage.sql
+  } catch (error) {
+    console.error('durable-event-iterator: list the class under `new_sqlite_classes`:', error.message)
+  }
+  return [storage, sql, id.name]
+}

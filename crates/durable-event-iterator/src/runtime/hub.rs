@@ -70,8 +70,6 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = close)]
     fn close_js(this: &RawSocket, code: u16, reason: &str) -> Result<(), JsValue>;
 
-    #[wasm_bindgen(method, catch, getter, js_name = readyState)]
-    fn ready_state_js(this: &RawSocket) -> Result<u16, JsValue>;
 }
 
 impl Hub {
@@ -135,8 +133,10 @@ impl Hub {
         except: &[RawSocket],
     ) -> Result<Vec<RawSocket>, JsError> {
         let admits = |connection: Option<String>, tags: JsValue| {
-            let tags: Vec<String> =
-                tags.dyn_ref::<Array>().map(|tags| tags.iter().filter_map(|tag| tag.as_string()).collect()).unwrap_or_default();
+            let tags: Vec<String> = tags
+                .dyn_ref::<Array>()
+                .map(|tags| tags.iter().filter_map(|tag| tag.as_string()).collect())
+                .unwrap_or_default();
             admits(connection.as_deref(), &tags)
         };
         let except: Array = except.iter().map(JsValue::from).collect();
@@ -176,12 +176,4 @@ impl RawSocket {
     pub(crate) fn close(&self, code: u16, reason: &str) -> Result<(), JsError> {
         Ok(self.close_js(code, reason)?)
     }
-
-    /// Whether frames can still be sent.
-    pub(crate) fn is_open(&self) -> bool {
-        self.ready_state_js().is_ok_and(|state| state == READY_STATE_OPEN)
-    }
 }
-
-/// `WebSocket.OPEN` of the WebSockets standard.
-const READY_STATE_OPEN: u16 = 1;

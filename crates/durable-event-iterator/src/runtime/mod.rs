@@ -5,6 +5,7 @@ mod alarm;
 mod class;
 mod hub;
 mod namespace;
+mod parts;
 mod sql;
 mod value;
 
@@ -12,8 +13,9 @@ pub(crate) use alarm::Alarm;
 pub(crate) use class::{exception, extend};
 pub(crate) use hub::{Hub, RawSocket};
 pub(crate) use namespace::{Stub, stub};
+pub(crate) use parts::{Parts, parts_of};
 pub(crate) use sql::Sql;
-pub(crate) use value::{JsWire, from_wire, to_wire};
+pub(crate) use value::{from_wire, to_wire};
 
 use std::fmt;
 use wasm_bindgen::prelude::*;

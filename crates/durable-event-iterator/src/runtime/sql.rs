@@ -31,7 +31,10 @@ impl Sql {
 impl Database for Sql {
     fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, DatabaseError> {
         let rows = run_js(&self.0, sql, &bindings(params)).map_err(failure)?;
-        Ok(rows.iter().map(|row| row.unchecked_into::<Array>().iter().map(|cell| cell_of(&cell)).collect()).collect())
+        Ok(rows
+            .iter()
+            .map(|row| row.unchecked_into::<Array>().iter().map(|cell| cell_of(&cell)).collect())
+            .collect())
     }
 }
 

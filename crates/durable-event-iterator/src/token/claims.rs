@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{ChannelName, TokenError};
+use super::{ChannelName, TokenError, is_object};
 
 /// What a verified token says.
 ///
@@ -137,7 +137,7 @@ impl Claims {
     /// A claim that stands there twice is refused, because two readers could disagree about which one counts. Claims
     /// of other names are ignored.
     pub(crate) fn from_payload(json: &str) -> Result<Self, TokenError> {
-        if !super::jws::is_object(json.as_bytes()) {
+        if !is_object(json) {
             return Err(TokenError::Malformed);
         }
         let payload: Payload<'_> = serde_json::from_str(json).map_err(|_| TokenError::Malformed)?;

@@ -10,6 +10,14 @@ use super::verify::check_length;
 use super::{ChannelName, Claims, InvalidChannelName, SigningKeys, TokenError, jws};
 
 /// Where issuing a token starts: [`Token::builder`].
+///
+/// ```
+/// use durable_event_iterator::{ChannelName, SigningKeys, Token};
+///
+/// let channel: ChannelName = "some-room".parse()?;
+/// let token: String = Token::builder(channel).sign(&SigningKeys::parse("a secret", None)?, 0)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Token;

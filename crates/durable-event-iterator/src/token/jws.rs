@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{SigningKeys, TokenError};
+use super::{SigningKeys, TokenError, is_object};
 
 /// Signs a payload into a token.
 pub(super) fn seal(payload: &str, keys: &SigningKeys) -> String {
@@ -24,11 +24,11 @@ pub(super) fn seal(payload: &str, keys: &SigningKeys) -> String {
 pub(super) fn open(token: &str, keys: &SigningKeys) -> Result<String, TokenError> {
     let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
     let (header, payload) = signed.split_once('.').ok_or(TokenError::Malformed)?;
-    check_header(&decode(header)?)?;
+    check_header(&decode_text(header)?)?;
     if !keys.made(&decode(signature)?, signed.as_bytes()) {
         return Err(TokenError::WrongSignature);
     }
-    String::from_utf8(decode(payload)?).map_err(|_| TokenError::Malformed)
+    decode_text(payload)
 }
 
 /// What the oRPC packages write.
@@ -36,14 +36,14 @@ const HEADER: &str = r#"{"alg":"HS256"}"#;
 
 /// The algorithm is ours to choose, not the token's: anything but HS256 is refused before a key is touched. Other
 /// parameters (`typ`, `kid`) change nothing, except `crit`, whose meaning is "refuse me if you do not know this".
-fn check_header(json: &[u8]) -> Result<(), TokenError> {
-    if json == HEADER.as_bytes() {
+fn check_header(json: &str) -> Result<(), TokenError> {
+    if json == HEADER {
         return Ok(());
     }
     if !is_object(json) {
         return Err(TokenError::Malformed);
     }
-    let header: Header = serde_json::from_slice(json).map_err(|_| TokenError::Malformed)?;
+    let header: Header = serde_json::from_str(json).map_err(|_| TokenError::Malformed)?;
     if header.alg != "HS256" {
         return Err(TokenError::UnsupportedAlgorithm);
     }
@@ -74,11 +74,10 @@ impl<'de> Deserialize<'de> for Presence {
     }
 }
 
-/// serde's derived structs would take an array for an object too.
-pub(super) fn is_object(json: &[u8]) -> bool {
-    json.trim_ascii_start().starts_with(b"{")
-}
-
 fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
     BASE64.decode(part).map_err(|_| TokenError::Malformed)
+}
+
+fn decode_text(part: &str) -> Result<String, TokenError> {
+    String::from_utf8(decode(part)?).map_err(|_| TokenError::Malformed)
 }

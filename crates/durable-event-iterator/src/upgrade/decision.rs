@@ -2,7 +2,6 @@
 //!
 //! Pure: what the decision needs comes in as values, and whoever asks carries it out.
 
-
 use super::connection_id::{ConnectionId, InvalidConnectionId};
 
 use crate::token::{Claims, SigningKeys, TokenError, verify};
@@ -18,8 +17,6 @@ pub(crate) struct RequestHead<'a> {
 
 /// A request that may open a WebSocket to the object that `claims` names.
 pub(crate) struct Accepted {
-    /// The token as it was sent (decoded once from the query), which the object verifies again.
-    pub(crate) token: String,
     pub(crate) claims: Claims,
     /// `None` for stock clients of generation 1, which send none.
     pub(crate) connection_id: Option<ConnectionId>,
@@ -34,6 +31,8 @@ pub(crate) enum Refusal {
     TokenMissing,
     /// There is a token, but not a valid one. The reason is for logs, not for the client.
     InvalidToken(TokenError),
+    /// There is a valid token, but for another channel than that of the object that was asked.
+    OtherChannel,
     /// There is a connection id, but not one that can be stored and compared.
     InvalidConnectionId(InvalidConnectionId),
 }
@@ -43,7 +42,7 @@ impl Refusal {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::NotAWebSocket => 426,
-            Self::TokenMissing | Self::InvalidToken(_) => 401,
+            Self::TokenMissing | Self::InvalidToken(_) | Self::OtherChannel => 401,
             Self::InvalidConnectionId(_) => 400,
         }
     }
@@ -53,7 +52,7 @@ impl Refusal {
         match self {
             Self::NotAWebSocket => "Expected WebSocket upgrade",
             Self::TokenMissing => "Token is required",
-            Self::InvalidToken(_) => "Invalid Token",
+            Self::InvalidToken(_) | Self::OtherChannel => "Invalid Token",
             Self::InvalidConnectionId(_) => "Invalid ID",
         }
     }
@@ -69,7 +68,7 @@ pub(crate) fn decide(head: &RequestHead<'_>, keys: &SigningKeys, now_ms: u64) ->
     let token = token.ok_or(Refusal::TokenMissing)?;
     let claims = verify(&token, keys, now_ms).map_err(Refusal::InvalidToken)?;
     let connection_id = id.map(ConnectionId::try_from).transpose().map_err(Refusal::InvalidConnectionId)?;
-    Ok(Accepted { token, claims, connection_id })
+    Ok(Accepted { claims, connection_id })
 }
 
 /// Tokens do not belong in logs.
@@ -103,5 +102,149 @@ impl Parameters {
             *parameter = Some(value.into_owned()).filter(|value| !value.is_empty());
         }
         parameters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::token::Token;
+
+    const NOW_MS: u64 = 1_800_000_000_000;
+
+    fn keys() -> SigningKeys {
+        SigningKeys::parse("a key", None).unwrap()
+    }
+
+    fn token() -> String {
+        Token::builder("some-room").sign(&keys(), NOW_MS).unwrap()
+    }
+
+    fn ask(query: &str) -> Result<Accepted, Refusal> {
+        decide(&RequestHead { upgrade: Some("websocket"), query: Some(query) }, &keys(), NOW_MS)
+    }
+
+    #[track_caller]
+    fn assert_refused(result: Result<Accepted, Refusal>, status: u16, text: &str) {
+        let refusal = result.unwrap_err();
+        assert_eq!((refusal.status(), refusal.text()), (status, text));
+    }
+
+    #[test]
+    fn a_good_token_opens_the_channel_it_names() {
+        let token = token();
+        let accepted = ask(&format!("token={token}")).unwrap();
+        assert_eq!(accepted.claims.channel().as_str(), "some-room");
+        assert_eq!(accepted.token, token);
+        assert_eq!(accepted.connection_id, None);
+    }
+
+    #[test]
+    fn the_upgrade_header_comes_in_any_case_and_first() {
+        let query = format!("token={}", token());
+        for upgrade in ["websocket", "WebSocket", "WEBSOCKET"] {
+            let head = RequestHead { upgrade: Some(upgrade), query: Some(&query) };
+            assert!(decide(&head, &keys(), NOW_MS).is_ok(), "{upgrade}");
+        }
+        for upgrade in [None, Some(""), Some("h2c"), Some("websockets")] {
+            for query in [None, Some(query.as_str()), Some("token=garbage")] {
+                let refused = decide(&RequestHead { upgrade, query }, &keys(), NOW_MS);
+                assert_refused(refused, 426, "Expected WebSocket upgrade");
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_token_it_is_required() {
+        let no_query = RequestHead { upgrade: Some("websocket"), query: None };
+        assert_refused(decide(&no_query, &keys(), NOW_MS), 401, "Token is required");
+        for query in
+            ["", "&", "=", "token", "token=", "id=1", "Token=x", "tokens=x", "?token=x", "token%00=x"]
+        {
+            assert_refused(ask(query), 401, "Token is required");
+        }
+    }
+
+    #[test]
+    fn every_bad_token_reads_alike() {
+        let good = token();
+        let (message, _) = good.rsplit_once('.').unwrap();
+        for bad in ["garbage", message, &format!("{message}."), &format!("+{good}"), &format!("{good}%20")] {
+            assert_refused(ask(&format!("token={bad}")), 401, "Invalid Token");
+        }
+        let day_ms = 86_400_000;
+        let head = format!("token={good}");
+        let head = RequestHead { upgrade: Some("websocket"), query: Some(&head) };
+        assert_refused(decide(&head, &keys(), NOW_MS + day_ms), 401, "Invalid Token");
+    }
+
+    #[test]
+    fn of_several_tokens_the_last_counts() {
+        let good = token();
+        assert!(ask(&format!("token=garbage&token={good}")).is_ok());
+        assert!(ask(&format!("token=&x=1&%74oken={good}")).is_ok());
+        assert_refused(ask(&format!("token={good}&token=garbage")), 401, "Invalid Token");
+        assert_refused(ask(&format!("token={good}&token=")), 401, "Token is required");
+    }
+
+    #[test]
+    fn the_query_is_percent_decoded_once() {
+        let good = token();
+        let escaped: String = good.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        assert_eq!(ask(&format!("token={escaped}")).unwrap().token, good);
+        let twice = escaped.replace('%', "%25");
+        assert_refused(ask(&format!("token={twice}")), 401, "Invalid Token");
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_open_nothing() {
+        let good = token();
+        for bytes in ["%FF", "%C3%28", "%ED%A0%80", "%", "%4", "%zz", "%00"] {
+            assert_refused(ask(&format!("token={good}{bytes}")), 401, "Invalid Token");
+            assert_refused(ask(&format!("token={bytes}{good}")), 401, "Invalid Token");
+        }
+        assert_refused(ask(&format!("token={good}&id=%FF")), 400, "Invalid ID");
+    }
+
+    #[test]
+    fn a_connection_id_is_visible_ascii() {
+        let good = token();
+        let longest = "x".repeat(128);
+        for id in ["1", "a-b_c.d~", "%7E%21", longest.as_str()] {
+            assert!(ask(&format!("token={good}&id={id}")).unwrap().connection_id.is_some(), "{id}");
+        }
+        let too_long = "x".repeat(129);
+        for id in ["a+b", "%20", "%00", "%7F", "%C3%A4", "a%0Ab", too_long.as_str()] {
+            assert_refused(ask(&format!("token={good}&id={id}")), 400, "Invalid ID");
+        }
+        assert_eq!(ask(&format!("token={good}&id=")).unwrap().connection_id, None);
+        let last = ask(&format!("token={good}&id=%20&id=second")).unwrap().connection_id.unwrap();
+        assert_eq!(last.as_str(), "second");
+    }
+
+    #[test]
+    fn a_bad_token_is_told_before_a_bad_id() {
+        assert_refused(ask("token=garbage&id=%20"), 401, "Invalid Token");
+    }
+
+    #[test]
+    fn debug_shows_no_token() {
+        let good = token();
+        let shown = format!("{:?}", ask(&format!("token={good}&id=1")).unwrap());
+        assert!(!shown.contains("eyJ"), "{shown}");
+        let refused = format!("{:?}", ask(&format!("token={good}A")).unwrap_err());
+        assert!(!refused.contains("eyJ"), "{refused}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_makes_it_panic(query in ".{0,200}", upgrade in prop::option::of(".{0,12}")) {
+            let _ = ask(&query);
+            let _ = ask(&format!("token={query}&id={query}"));
+            let head = RequestHead { upgrade: upgrade.as_deref(), query: Some(&query) };
+            prop_assert!(decide(&head, &keys(), NOW_MS).is_err());
+        }
     }
 }

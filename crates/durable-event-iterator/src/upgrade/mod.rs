@@ -9,7 +9,7 @@ pub(crate) use decision::{Accepted, Refusal, RequestHead, decide};
 use crate::{
     error::{Error, Result},
     runtime,
-    token::{Claims, SigningKeys},
+    token::{Claims, InvalidKey, SigningKeys},
 };
 use std::fmt;
 use wasm_bindgen::{JsCast, JsValue};
@@ -113,7 +113,8 @@ impl<'a> Upgrade<'a> {
         let namespace: ObjectNamespace = self.env.durable_object(self.binding)?;
         let response = async {
             let namespace: &JsValue = namespace.as_ref();
-            let stub = runtime::stub(namespace, claims.channel.as_str(), self.location_hint, self.jurisdiction)?;
+            let stub =
+                runtime::stub(namespace, claims.channel().as_str(), self.location_hint, self.jurisdiction)?;
             stub.forward(request.inner()).await
         };
         let response = response.await.map_err(|error| worker::Error::RustError(error.to_string()))?;
@@ -132,30 +133,49 @@ pub(crate) fn read(request: &Request, keys: &SigningKeys) -> Result<Accepted, Re
 
 /// What a client is told of a refusal; the reason stays here.
 pub(crate) fn answer(refusal: &Refusal) -> worker::Result<Response> {
-    Ok(Response::from_bytes(refusal.text().as_bytes().to_vec())?.with_status(refusal.status()).with_headers(
-        [("content-type", "text/plain;charset=UTF-8")].into_iter().collect(),
-    ))
+    if let Refusal::InvalidToken(reason) = refusal {
+        worker::console_warn!("durable-event-iterator: an upgrade was refused: {reason}");
+    }
+    Ok(Response::from_bytes(refusal.text().as_bytes().to_vec())?
+        .with_status(refusal.status())
+        .with_headers([("content-type", "text/plain;charset=UTF-8")].into_iter().collect()))
 }
 
 /// The keys of the Worker's secrets. Without them the log says what to run.
 pub(crate) fn signing_keys(env: &Env) -> Option<SigningKeys> {
-    let secret = |name: &str| env.secret(name).ok().map(|secret| secret.to_string());
-    let keys = secret("SIGNING_KEY")
-        .ok_or_else(|| "there is no signing key".to_owned())
-        .and_then(|key| {
-            SigningKeys::parse(&key, secret("PREVIOUS_SIGNING_KEY").as_deref()).map_err(|error| error.to_string())
-        });
-    match keys {
-        Ok(keys) => Some(keys),
-        Err(reason) => {
-            runtime::log_error(&format!(
-                "{reason}: set the key that your tokens are signed with by `npx wrangler secret put SIGNING_KEY` \
-                 (locally: a line SIGNING_KEY=… in .dev.vars)"
-            ));
-            None
-        }
+    SigningKeys::from_env(env).inspect_err(|error| runtime::log_error(&error.to_string())).ok()
+}
+
+impl SigningKeys {
+    /// The Worker's secret `SIGNING_KEY`, and `PREVIOUS_SIGNING_KEY` where there is one: keys that only verify, one a
+    /// line.
+    ///
+    /// # Errors
+    /// INTERNAL_SERVER_ERROR when there is no such secret or it is empty. What to run then is in the error's text for
+    /// the log, which no client sees.
+    pub fn from_env(env: &Env) -> Result<Self> {
+        let secret = |name: &str| env.secret(name).ok().map(|secret| secret.to_string());
+        let key = secret("SIGNING_KEY").unwrap_or_default();
+        Ok(Self::parse(&key, secret("PREVIOUS_SIGNING_KEY").as_deref()).map_err(MissingKeys)?)
     }
 }
+
+/// What somebody who deploys has to do.
+#[derive(Debug)]
+struct MissingKeys(InvalidKey);
+
+impl fmt::Display for MissingKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "no usable signing key ({}): set the key that your tokens are signed with by `npx wrangler secret put \
+             SIGNING_KEY` (locally: a line SIGNING_KEY=… in .dev.vars)",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for MissingKeys {}
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {

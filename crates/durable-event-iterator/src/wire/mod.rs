@@ -4,13 +4,16 @@
 //! [`from_value`] makes a typed value of that. [`decode_text`] and [`decode_binary`] read a client's frames,
 //! borrowing from them; the functions of `frame::server` write ours.
 
-#![allow(dead_code, unused_imports)] // Until the object uses all of it.
+#![allow(dead_code)] // Until the object uses all of it.
 
 #[cfg(test)]
 mod arbitrary;
+mod body;
 mod de;
 mod event_meta;
 mod frame;
+#[cfg(feature = "golden")]
+pub mod golden;
 mod handover;
 mod invalid_input;
 mod json;
@@ -40,11 +43,11 @@ pub use self::{
 };
 pub(crate) use self::{
     frame::{
-        Body, ClientFrame, FrameError, FrameErrorKind, Headers, Outgoing, Request, StreamEvent,
-        StreamEventKind, decode_binary, decode_text, error_response, event_tail, head, response,
-        stream_event, stream_response, text_response,
+        Body, ClientFrame, FrameErrorKind, Headers, Outgoing, Request, StreamEvent, StreamEventKind,
+        decode_binary, decode_text, error_response, event_tail, head, response, stop_upload, stream_event,
+        stream_response, text_response,
     },
-    parse::{DeserializeError, parse, parse_body},
+    parse::{DeserializeError, parse},
     ser::{Serialized, serialize, serialize_output},
 };
 

@@ -1,0 +1,121 @@
+//! `durable_object!`.
+
+/// Exports an object as a Durable Object class.
+///
+/// `durable_object!(pub ChatRoom: Chat)` makes the class `ChatRoom` from a `Chat` that implements
+/// [`DurableEventIteratorObject`](crate::DurableEventIteratorObject). The name is the one in `wrangler.toml`:
+///
+/// ```toml
+/// [[durable_objects.bindings]]
+/// name = "CHAT_ROOM"
+/// class_name = "ChatRoom"
+///
+/// [[migrations]]
+/// tag = "v1"
+/// new_sqlite_classes = ["ChatRoom"]
+/// ```
+///
+/// The class can be reached through stubs: `publish(event, options?)`, and what the object lists in
+/// [`methods`](crate::DurableEventIteratorObject::methods).
+#[macro_export]
+macro_rules! durable_object {
+    ($(#[$attribute:meta])* $visibility:vis $class:ident: $object:ty) => {
+        const _: () = {
+            use $crate::__private as private;
+            use private::wasm_bindgen::{self, prelude::*};
+
+            $(#[$attribute])*
+            #[allow(missing_docs, unreachable_pub)]
+            #[wasm_bindgen(wasm_bindgen = $crate::__private::wasm_bindgen)]
+            pub struct $class {
+                // None only in the instance that shows the class to `extend`.
+                host: ::core::option::Option<private::Host<$object>>,
+            }
+
+            #[allow(missing_docs, unreachable_pub)]
+            #[wasm_bindgen(
+                wasm_bindgen = $crate::__private::wasm_bindgen,
+                wasm_bindgen_futures = $crate::__private::wasm_bindgen_futures,
+                js_sys = $crate::__private::js_sys
+            )]
+            impl $class {
+                #[wasm_bindgen(constructor)]
+                pub fn new(ctx: private::DurableObjectState, env: private::Env) -> $class {
+                    $class { host: ::core::option::Option::Some(private::Host::new(ctx, env)) }
+                }
+
+                #[wasm_bindgen(js_name = fetch)]
+                pub async fn fetch(&self, request: private::Request) -> ::core::result::Result<JsValue, JsValue> {
+                    match &self.host {
+                        ::core::option::Option::Some(host) => host.fetch(request).await,
+                        ::core::option::Option::None => ::core::result::Result::Err(JsValue::UNDEFINED),
+                    }
+                }
+
+                #[wasm_bindgen(js_name = alarm)]
+                pub async fn alarm(&self) -> ::core::result::Result<JsValue, JsValue> {
+                    match &self.host {
+                        ::core::option::Option::Some(host) => host.alarm().await,
+                        ::core::option::Option::None => ::core::result::Result::Err(JsValue::UNDEFINED),
+                    }
+                }
+
+                #[wasm_bindgen(js_name = webSocketMessage)]
+                pub async fn web_socket_message(&self, ws: JsValue, message: JsValue) {
+                    if let ::core::option::Option::Some(host) = &self.host {
+                        host.message(ws, message).await;
+                    }
+                }
+
+                #[wasm_bindgen(js_name = webSocketClose)]
+                pub async fn web_socket_close(&self, ws: JsValue, code: JsValue) {
+                    if let ::core::option::Option::Some(host) = &self.host {
+                        host.close(ws, code).await;
+                    }
+                }
+
+                #[wasm_bindgen(js_name = webSocketError)]
+                pub async fn web_socket_error(&self, ws: JsValue) {
+                    if let ::core::option::Option::Some(host) = &self.host {
+                        host.error(ws).await;
+                    }
+                }
+
+                #[wasm_bindgen(js_name = publish)]
+                pub fn publish(
+                    &self,
+                    event: JsValue,
+                    options: JsValue,
+                ) -> ::core::result::Result<JsValue, JsValue> {
+                    match &self.host {
+                        ::core::option::Option::Some(host) => host.publish(event, options),
+                        ::core::option::Option::None => ::core::result::Result::Err(JsValue::UNDEFINED),
+                    }
+                }
+
+                /// Taken off the class by `extend`.
+                #[wasm_bindgen(js_name = __dispatch)]
+                pub async fn __dispatch(
+                    &self,
+                    name: ::std::string::String,
+                    arguments: JsValue,
+                ) -> ::core::result::Result<JsValue, JsValue> {
+                    match &self.host {
+                        ::core::option::Option::Some(host) => host.dispatch(name, arguments).await,
+                        ::core::option::Option::None => ::core::result::Result::Err(JsValue::UNDEFINED),
+                    }
+                }
+            }
+
+            // Named after the class: two start functions of one name would collide.
+            #[allow(non_snake_case)]
+            #[wasm_bindgen(start, private, wasm_bindgen = $crate::__private::wasm_bindgen)]
+            fn $class() {
+                private::extend::<$object>(
+                    ::core::stringify!($class),
+                    JsValue::from($class { host: ::core::option::Option::None }),
+                );
+            }
+        };
+    };
+}

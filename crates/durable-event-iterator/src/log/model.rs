@@ -1,0 +1,277 @@
+//! The log against a model that remembers everything and counts on its fingers.
+//!
+//! What a resume must get follows from two lists: the ids of all events ever, and those of the rows that are in the tables.
+//! The gap rule is checked as it is meant, an event that should have come is not there, and not as it is computed.
+#![allow(clippy::arithmetic_side_effects)] // test code, though not all of it is in test functions
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::test_database::{NOW, SECOND, TestDatabase, event, open, resumed};
+use super::{EventId, Log, ResumeFrom, Retention};
+
+#[derive(Clone, Debug)]
+enum Action {
+    /// The clock moves by so many microseconds, then an event with so many bytes is published.
+    Append(i64, usize),
+    /// The same, but the database refuses statements that begin so.
+    FailedAppend(i64, usize, &'static str),
+    /// The clock moves, then the log is tidied or pruned.
+    Tidy(i64),
+    Prune(i64),
+    /// The same, but no table can be dropped.
+    FailedPrune(i64),
+    /// The object is evicted.
+    Reopen,
+}
+
+/// Steps of the clock: within a microsecond, around the second that a table spans at least, around retention, and back.
+fn clock() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        4 => 0..3_i64,
+        3 => 0..2_000_000_i64,
+        2 => 0..6_000_000_i64,
+        1 => -4_000_000..0_i64,
+        1 => 20_000_000..40_000_000_i64,
+    ]
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let refused = prop_oneof![Just("INSERT"), Just("CREATE")];
+    prop_oneof![
+        12 => (clock(), 0..40_usize).prop_map(|(step, size)| Action::Append(step, size)),
+        2 => (clock(), 0..40_usize, refused).prop_map(|(step, size, sql)| Action::FailedAppend(step, size, sql)),
+        4 => clock().prop_map(Action::Tidy),
+        2 => clock().prop_map(Action::Prune),
+        1 => clock().prop_map(Action::FailedPrune),
+        2 => Just(Action::Reopen),
+    ]
+}
+
+fn retention() -> impl Strategy<Value = Retention> {
+    let time = prop_oneof![Just(0), Just(1), 1..100_u64, Just(2 * SECOND), 1..8 * SECOND, Just(u64::MAX)];
+    let events = prop_oneof![0..3_u64, 3..20_u64, Just(u64::MAX)];
+    let bytes = prop_oneof![0..3_u64, 3..400_u64, Just(u64::MAX)];
+    (time, events, bytes).prop_map(|(time, events, bytes)| Retention {
+        for_: Duration::from_micros(time),
+        events,
+        bytes,
+    })
+}
+
+/// An event that was published.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Published {
+    id: u64,
+    bytes: u64,
+}
+
+struct Model {
+    retention: Retention,
+    now: u64,
+    /// Before the first event's id.
+    born: Option<u64>,
+    ever: Vec<Published>,
+}
+
+impl Model {
+    fn move_clock(&mut self, by: i64) {
+        self.now = self.now.saturating_add_signed(by);
+    }
+
+    fn is_expired(&self, id: u64) -> bool {
+        let age = i128::from(self.now) - i128::from(id);
+        self.retention.for_.is_zero() || age >= self.retention.for_.as_micros() as i128
+    }
+
+    /// The ids that must be served to whoever asks for all.
+    fn there(&self, stored: &[u64]) -> Vec<u64> {
+        stored.iter().copied().filter(|id| !self.is_expired(*id)).collect()
+    }
+
+    /// The highest id that is not served any more.
+    fn lost(&self, there: &[u64]) -> Option<u64> {
+        self.ever.iter().map(|event| event.id).rfind(|id| !there.contains(id))
+    }
+}
+
+/// The ids in each table, in the order of tables.
+fn stored(db: &TestDatabase) -> Vec<Vec<u64>> {
+    let lower = |table: &String| table.split('_').nth(2).unwrap().parse::<u64>().unwrap();
+    let mut tables = db.tables();
+    tables.sort_by_key(lower);
+    let ids = |table: &String| {
+        let mut select = db.connection.prepare(&format!("SELECT id FROM {table} ORDER BY id")).unwrap();
+        select.query_map([], |row| row.get::<_, i64>(0)).unwrap().map(|id| id.unwrap() as u64).collect()
+    };
+    tables.iter().map(ids).collect()
+}
+
+fn check_resume_by_id(model: &Model, log: &Log, db: &TestDatabase, there: &[u64], seen: u64) {
+    let last = model.ever.last().map(|event| event.id);
+    let lost = model.lost(there);
+    let before_all = lost.or(model.born).unwrap_or(0);
+    let in_this_life = model.born.is_some_and(|born| seen >= born) && last.or(model.born) >= Some(seen);
+    let misses = lost.is_some_and(|lost| lost > seen);
+    let (served, gap) = resumed(log, db, model.now, ResumeFrom::LastEventId(&seen.to_string()));
+    if in_this_life && !misses {
+        assert_eq!(gap, None, "whole from {seen}");
+        assert_eq!(served, there.iter().copied().filter(|id| *id > seen).collect::<Vec<_>>(), "from {seen}");
+    } else {
+        let expected = if model.born.is_some() { before_all + 1 } else { model.now.max(1) };
+        assert_eq!(gap, Some(expected), "gap from {seen}");
+        assert_eq!(served, there, "all after the gap from {seen}");
+    }
+}
+
+fn check_first_connect(model: &Model, log: &Log, db: &TestDatabase, there: &[u64], issued: u64) {
+    // Whole milliseconds are exact enough in seconds; what rounding there is, the model does too.
+    let seconds = issued as f64 / 1e6;
+    let issued = (seconds * 1e6) as u64;
+    let lost = model.lost(there);
+    let expected_gap = lost.filter(|lost| *lost >= issued).map(|lost| lost + 1);
+    let (served, gap) = resumed(log, db, model.now, ResumeFrom::IssuedAt(seconds));
+    assert_eq!(gap, expected_gap, "issued at {issued}");
+    let wanted = issued.saturating_sub(2 * SECOND);
+    assert_eq!(
+        served,
+        there.iter().copied().filter(|id| *id >= wanted).collect::<Vec<_>>(),
+        "issued at {issued}"
+    );
+}
+
+fn check(model: &Model, log: &Log, db: &TestDatabase) {
+    let stored = stored(db).concat();
+    let there = model.there(&stored);
+
+    let reopened = open(db, model.retention);
+    assert_eq!(reopened.segments, log.segments, "what is in memory is what is stored");
+    assert_eq!(log.last_id().map(EventId::as_micros), model.ever.last().map(|event| event.id).or(model.born));
+
+    let mut points: Vec<u64> = vec![0, 1, model.now, EventId::MAX.as_micros()];
+    points.extend(model.born);
+    points.extend(model.ever.iter().rev().take(6).map(|event| event.id));
+    points.extend(model.lost(&there));
+    points.extend(there.first());
+    let mut around: Vec<u64> =
+        points.iter().flat_map(|point| [point.saturating_sub(1), *point, point.saturating_add(1)]).collect();
+    around.sort_unstable();
+    around.dedup();
+    for point in around.into_iter().filter(|point| *point <= EventId::MAX.as_micros()) {
+        check_resume_by_id(model, log, db, &there, point);
+        check_first_connect(model, log, db, &there, point);
+        check_first_connect(
+            model,
+            log,
+            db,
+            &there,
+            point.saturating_add(2 * SECOND).min(EventId::MAX.as_micros()),
+        );
+    }
+    let unreadable = resumed(log, db, model.now, ResumeFrom::LastEventId("x"));
+    assert_eq!(unreadable.0, there);
+    assert!(unreadable.1.is_some());
+}
+
+/// What was removed had to go, what had to go was removed.
+fn check_removal(model: &Model, before: &[Vec<u64>], after: &[Vec<u64>]) {
+    let size = |tables: &[Vec<u64>]| {
+        let ids = tables.concat();
+        let bytes: u64 =
+            model.ever.iter().filter(|event| ids.contains(&event.id)).map(|event| event.bytes).sum();
+        (ids.len() as u64, bytes)
+    };
+    let exceeds =
+        |(events, bytes): (u64, u64)| events > model.retention.events || bytes > model.retention.bytes;
+    let expired = |table: &[u64]| table.iter().all(|id| model.is_expired(*id));
+
+    let kept = after.concat();
+    let removed: Vec<_> =
+        before.iter().enumerate().filter(|(_, table)| !table.iter().all(|id| kept.contains(id))).collect();
+    for (place, table) in removed {
+        assert!(expired(table) || exceeds(size(&before[place..])), "{table:?} had to go");
+    }
+    assert!(after.len() <= 1 || !exceeds(size(after)), "within the bounds");
+    if let [oldest, _, ..] = after {
+        assert!(!expired(oldest), "the oldest of several tables has an event to serve");
+    }
+}
+
+fn run(retention: Retention, start: u64, actions: Vec<Action>) {
+    let db = TestDatabase::new();
+    let mut log = open(&db, retention);
+    let mut model = Model { retention, now: start, born: None, ever: Vec::new() };
+    check(&model, &log, &db);
+    for action in actions {
+        let before = stored(&db);
+        match action {
+            Action::Append(step, size) | Action::FailedAppend(step, size, _) => {
+                model.move_clock(step);
+                if let Action::FailedAppend(_, _, sql) = action {
+                    db.refuse(sql);
+                }
+                let json = format!("[{}]", "1".repeat(size));
+                let expected = log.last_id().map_or(0, |id| id.as_micros()).saturating_add(1).max(model.now);
+                let appended = log.append(&db, model.now, &event(&json));
+                db.accept();
+                let is_born = !db.tables().is_empty();
+                if model.born.is_none() && is_born {
+                    model.born = Some(expected - 1);
+                }
+                let refused_all = match action {
+                    Action::FailedAppend(_, _, "INSERT") => true,
+                    Action::FailedAppend(..) => !is_born,
+                    _ => false,
+                };
+                assert_eq!(appended.is_err(), refused_all);
+                if let Ok(id) = appended {
+                    assert_eq!(id.as_micros(), expected);
+                    model.ever.push(Published { id: expected, bytes: json.len() as u64 });
+                }
+                assert_eq!(stored(&db).concat().len(), before.concat().len() + usize::from(!refused_all));
+            }
+            Action::Tidy(step) => {
+                model.move_clock(step);
+                log.tidy(&db, model.now).unwrap();
+                check_removal(&model, &before, &stored(&db));
+            }
+            Action::Prune(step) => {
+                model.move_clock(step);
+                let due = log.next_expiry();
+                log.prune(&db, model.now).unwrap();
+                let after = stored(&db);
+                check_removal(&model, &before, &after);
+                let all_expired = before.concat().iter().all(|id| model.is_expired(*id));
+                assert!(!all_expired || after.concat().is_empty(), "nothing outlives its time");
+                if due.is_some_and(|due| due <= model.now) {
+                    assert_ne!(before, after, "there was something to do");
+                }
+                if after.concat().is_empty() {
+                    assert_eq!(log.next_expiry(), None);
+                }
+            }
+            Action::FailedPrune(step) => {
+                model.move_clock(step);
+                db.refuse("DROP");
+                let _ = log.prune(&db, model.now);
+                db.accept();
+                assert_eq!(stored(&db).concat(), before.concat());
+            }
+            Action::Reopen => log = open(&db, retention),
+        }
+        check(&model, &log, &db);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn a_log_serves_exactly_what_is_there_and_reports_exactly_what_is_not(
+        retention in retention(),
+        start in prop_oneof![4 => Just(NOW), 1 => 0..10_u64],
+        actions in proptest::collection::vec(action(), 1..30),
+    ) {
+        run(retention, start, actions);
+    }
+}

@@ -1,0 +1,167 @@
+//! Real SQLite for the tests, bound as the platform binds: every number goes in as REAL.
+#![allow(clippy::arithmetic_side_effects)] // test code, though not all of it is in test functions
+
+use std::cell::{Cell as Shared, RefCell};
+use std::time::Duration;
+
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, StatementStatus, params_from_iter};
+
+use super::database::{Cell, Database, DatabaseError, Param};
+use super::{Log, Record, ResumeFrom, Retention};
+
+pub(super) const PREFIX: &str = "dei_";
+
+/// A point in time at which most tests begin: 2026, in microseconds.
+pub(super) const NOW: u64 = 1_767_225_600_000_000;
+
+pub(super) const SECOND: u64 = 1_000_000;
+
+/// 300 s, 100,000 events, 32 MiB: what an object has when nothing else is said.
+pub(super) const USUAL: Retention =
+    Retention { for_: Duration::from_secs(300), events: 100_000, bytes: 32 * 1024 * 1024 };
+
+pub(super) struct TestDatabase {
+    pub(super) connection: Connection,
+    statements: RefCell<Vec<String>>,
+    refused: RefCell<Vec<&'static str>>,
+    /// The steps of SQLite's machine that the last statement took.
+    pub(super) effort: Shared<i32>,
+}
+
+impl TestDatabase {
+    pub(super) fn new() -> Self {
+        Self {
+            connection: Connection::open_in_memory().unwrap(),
+            statements: RefCell::default(),
+            refused: RefCell::default(),
+            effort: Shared::new(0),
+        }
+    }
+
+    /// From now on statements that begin so fail.
+    pub(super) fn refuse(&self, beginning: &'static str) {
+        self.refused.borrow_mut().push(beginning);
+    }
+
+    /// From now on no statement fails on purpose.
+    pub(super) fn accept(&self) {
+        self.refused.borrow_mut().clear();
+    }
+
+    /// The first word of each statement since the last call.
+    pub(super) fn done(&self) -> Vec<String> {
+        let statements = self.statements.take();
+        statements.iter().map(|sql| sql.split(' ').next().unwrap().to_owned()).collect()
+    }
+
+    /// The statements since the last call.
+    pub(super) fn statements(&self) -> Vec<String> {
+        self.statements.take()
+    }
+
+    /// The names of all tables.
+    pub(super) fn tables(&self) -> Vec<String> {
+        let mut select = self.connection.prepare("SELECT name FROM sqlite_master ORDER BY name").unwrap();
+        select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    pub(super) fn run(&self, sql: &str) {
+        self.connection.execute_batch(sql).unwrap();
+    }
+}
+
+impl Database for TestDatabase {
+    fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, DatabaseError> {
+        self.statements.borrow_mut().push(sql.to_owned());
+        if self.refused.borrow().iter().any(|beginning| sql.starts_with(beginning)) {
+            return Err(DatabaseError::new("refused"));
+        }
+        self.query(sql, params).map_err(|error| DatabaseError::new(error.to_string()))
+    }
+}
+
+impl TestDatabase {
+    fn query(&self, sql: &str, params: &[Param<'_>]) -> rusqlite::Result<Vec<Vec<Cell>>> {
+        let mut statement = self.connection.prepare(sql)?;
+        let columns = statement.column_count();
+        let values = params.iter().map(|param| match param {
+            Param::Null => ToSqlOutput::Owned(Value::Null),
+            Param::Number(number) => ToSqlOutput::Owned(Value::Real(*number)),
+            Param::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+        });
+        let rows = statement
+            .query_map(params_from_iter(values), |row| {
+                (0..columns)
+                    .map(|column| {
+                        Ok(match row.get_ref(column)? {
+                            ValueRef::Null => Cell::Null,
+                            ValueRef::Integer(number) => Cell::Number(number as f64),
+                            ValueRef::Real(number) => Cell::Number(number),
+                            ValueRef::Text(text) => Cell::Text(String::from_utf8(text.to_vec()).unwrap()),
+                            ValueRef::Blob(_) => panic!("the log stores no blobs"),
+                        })
+                    })
+                    .collect()
+            })?
+            .collect();
+        self.effort.set(statement.get_status(StatementStatus::VmStep));
+        rows
+    }
+}
+
+/// A replayed event.
+#[derive(Debug, PartialEq)]
+pub(super) struct Replayed {
+    pub(super) id: u64,
+    pub(super) tail: String,
+    pub(super) audience: Option<String>,
+}
+
+/// Everything that a replay yields, and how many steps it took.
+pub(super) fn replay(log: &Log, db: &TestDatabase, mut after: u64, now_us: u64) -> (Vec<Replayed>, usize) {
+    let mut events = Vec::new();
+    let mut steps = 0;
+    while let Some(step) = log.step(after, now_us) {
+        steps += 1;
+        let params: Vec<_> = step.params.iter().copied().map(Param::Number).collect();
+        after = step.end;
+        for row in db.execute(&step.sql, &params).unwrap() {
+            let [Cell::Text(id), Cell::Text(tail), audience, Cell::Number(_)] = row.as_slice() else {
+                panic!("{row:?}");
+            };
+            let audience = match audience {
+                Cell::Text(text) => Some(text.clone()),
+                _ => None,
+            };
+            after = id.parse().unwrap();
+            events.push(Replayed { id: after, tail: tail.clone(), audience });
+        }
+    }
+    (events, steps)
+}
+
+/// The ids that someone who resumes from there gets, and the id of the gap.
+pub(super) fn resumed(
+    log: &Log,
+    db: &TestDatabase,
+    now_us: u64,
+    from: ResumeFrom<'_>,
+) -> (Vec<u64>, Option<u64>) {
+    let resume = log.resume(db, now_us, from).unwrap();
+    let ids = replay(log, db, resume.after, now_us).0.iter().map(|event| event.id).collect();
+    (ids, resume.gap.map(super::EventId::as_micros))
+}
+
+pub(super) fn open(db: &TestDatabase, retention: Retention) -> Log {
+    Log::open(db, PREFIX, retention).unwrap()
+}
+
+pub(super) fn event(json: &str) -> Record<'_> {
+    Record { json, meta: None, extra: None, audience: None }
+}
+
+/// Appends an event and returns its id.
+pub(super) fn append(log: &mut Log, db: &TestDatabase, now_us: u64) -> u64 {
+    log.append(db, now_us, &event("{}")).unwrap().as_micros()
+}

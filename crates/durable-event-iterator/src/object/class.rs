@@ -1,0 +1,519 @@
+//! The class around an application's object: what the platform and stubs call.
+
+use super::{
+    Call, DurableEventIteratorObject, Invocation, StubCall,
+    calls::{Calls, Rejected},
+};
+use crate::{
+    audience::AudienceRule,
+    channel::{__Core, __Raw, Audience, ChannelCore, IsChannel, event_body},
+    error::{Code, Error, Result},
+    http,
+    log::EventId,
+    options::Options,
+    procedure::{Answer, Input, Item, Next, Procedures, Reply, Upload},
+    runtime::{self, JsError, RawSocket},
+    session::{AttachmentTooLarge, Session},
+    socket::read_session,
+    subscription,
+    token::SigningKeys,
+    upgrade::{self, Accepted, Refusal},
+    wire::{
+        Body, ClientFrame, EventMeta, FrameErrorKind, Headers, Outgoing, Request as Frame, Serialized,
+        StreamEvent, StreamEventKind, Value, decode_binary, decode_text, error_response, from_value, parse,
+        response, stop_upload, stream_event, stream_response, text_response,
+    },
+};
+use futures_util::{StreamExt, future::Abortable, stream::LocalBoxStream};
+use js_sys::Uint8Array;
+use serde::Deserialize;
+use std::{any::TypeId, cell::RefCell, rc::Rc};
+use wasm_bindgen::{JsCast, JsValue};
+use worker::{Env, Request, Response, WebSocketPair, worker_sys::DurableObjectState};
+
+/// Close codes of RFC 6455, section 7.4.1.
+mod close_code {
+    pub(super) const NORMAL: u16 = 1000;
+    /// Never sent: "no code was given".
+    pub(super) const NO_STATUS: u16 = 1005;
+    /// Never sent: "the connection was lost".
+    pub(super) const ABNORMAL: u16 = 1006;
+    pub(super) const INVALID_DATA: u16 = 1007;
+    pub(super) const POLICY: u16 = 1008;
+    pub(super) const TOO_BIG: u16 = 1009;
+}
+
+/// What one instance of a class holds. Nothing in it cannot be rebuilt: it goes whenever the object sleeps.
+pub struct Host<O: DurableEventIteratorObject> {
+    object: O,
+    procedures: Procedures<O, Call<O>>,
+    methods: Procedures<O, StubCall>,
+    core: Rc<ChannelCore>,
+    keys: Option<SigningKeys>,
+    /// The name by which the object was reached; without one it serves no client.
+    name: Option<String>,
+    calls: RefCell<Calls>,
+}
+
+impl<O: DurableEventIteratorObject> Host<O> {
+    /// The object whose `ctx` and `env` these are.
+    pub fn new(ctx: DurableObjectState, env: Env) -> Self {
+        let options = O::options(&env);
+        let keys = options.signing_keys.clone().or_else(|| upgrade::signing_keys(&env));
+        let parts = runtime::parts_of(&ctx);
+        let name = parts.name.clone();
+        let core = Rc::new(ChannelCore::new(ctx, parts, options));
+        let object = O::new(O::Channel::from_core(__Core(Rc::clone(&core))), env);
+        Self {
+            object,
+            procedures: O::procedures(),
+            methods: O::methods(),
+            core,
+            keys,
+            name,
+            calls: RefCell::default(),
+        }
+    }
+
+    fn options(&self) -> &Options {
+        &self.core.options
+    }
+
+    /// An upgrade request, which a Worker has handed over.
+    pub async fn fetch(&self, request: worker::web_sys::Request) -> Result<JsValue, JsValue> {
+        let response = self.answer_upgrade(&request.into());
+        let response = response.map_err(|error| JsValue::from_str(&error.to_string()))?;
+        Ok(worker::web_sys::Response::from(response).into())
+    }
+
+    fn answer_upgrade(&self, request: &Request) -> worker::Result<Response> {
+        let Some(keys) = &self.keys else {
+            return Response::error("Internal Server Error", 500); // the log has said what to do
+        };
+        // The Worker has verified the token too, but whoever binds the namespace can send any request.
+        let accepted = match upgrade::read(request, keys) {
+            Ok(accepted) if self.name.as_deref() == Some(accepted.claims.channel().as_str()) => accepted,
+            Ok(_) => return upgrade::answer(&Refusal::OtherChannel),
+            Err(refusal) => return upgrade::answer(&refusal),
+        };
+        let Accepted { claims, connection_id, .. } = accepted;
+        let connection = connection_id.map(|id| id.as_str().to_owned());
+        let session = Session::new(&claims, connection, self.options().enforce_expiry);
+        let attachment = match session.encode() {
+            Ok(attachment) => attachment,
+            Err(AttachmentTooLarge { .. }) => return Response::error("Token attachment is too large", 413),
+        };
+        let pair = WebSocketPair::new()?;
+        let server: &RawSocket = pair.server.as_ref().unchecked_ref();
+        self.core
+            .hub
+            .accept(server, &session.claims.tags, &attachment)
+            .map_err(|error| worker::Error::RustError(error.to_string()))?;
+        Response::from_websocket(pair.client)
+    }
+
+    /// A frame of a client.
+    pub async fn message(&self, ws: JsValue, frame: JsValue) {
+        let ws: RawSocket = ws.unchecked_into();
+        if runtime::frame_size(&frame) > self.options().max_frame {
+            return close(&ws, close_code::TOO_BIG, "Frame too large");
+        }
+        let (text, bytes);
+        let decoded = if let Some(frame) = frame.as_string() {
+            text = frame;
+            if text.len() > self.options().max_frame {
+                return close(&ws, close_code::TOO_BIG, "Frame too large");
+            }
+            decode_text(&text)
+        } else {
+            bytes = Uint8Array::new(&frame).to_vec();
+            decode_binary(&bytes)
+        };
+        let frame = match decoded {
+            Ok(frame) => frame,
+            Err(error) => {
+                return match (error.kind, error.id) {
+                    (FrameErrorKind::IdTooLong, _) => close(&ws, close_code::POLICY, "Invalid call id"),
+                    (FrameErrorKind::Malformed, Some(id)) => {
+                        send(
+                            &ws,
+                            error_response(&id, &Error::new(Code::BadRequest).message("Malformed frame.")),
+                        );
+                    }
+                    (FrameErrorKind::Malformed, None) => {
+                        close(&ws, close_code::INVALID_DATA, "Malformed frame")
+                    }
+                };
+            }
+        };
+        if let Err(error) = self.handle(&ws, frame).await {
+            // Nothing that a client can do: its socket or the storage is gone. It comes back and resumes.
+            runtime::log_error(&format!("a frame could not be handled: {error}"));
+            close(&ws, subscription::INTERNAL_ERROR, "Internal error");
+        }
+    }
+
+    async fn handle(&self, ws: &RawSocket, frame: ClientFrame<'_>) -> Result<()> {
+        let Ok(mut session) = read_session(&self.core.hub, ws) else {
+            return Ok(()); // the socket has closed in the meantime
+        };
+        if session.subscription.as_ref().is_some_and(|subscription| !subscription.live)
+            && !self.core.hub.is_replaying(ws)?
+        {
+            close(ws, subscription::RESTART, "Subscription interrupted");
+            return Ok(());
+        }
+        match frame {
+            ClientFrame::Request(request) => self.request(ws, session, request).await,
+            ClientFrame::Abort { id } => {
+                if !subscription::abort(&self.core, ws, &mut session, &id)? {
+                    let socket = self.core.hub.key(ws)?;
+                    self.calls.try_borrow_mut()?.abort(socket, &id);
+                }
+                Ok(())
+            }
+            ClientFrame::Event { id, event } => self.upload(ws, &id, event),
+        }
+    }
+
+    /// An item of a stream that is a call's input; of no call that is running, it is ignored.
+    fn upload(&self, ws: &RawSocket, id: &str, event: StreamEvent<'_>) -> Result<()> {
+        let socket = self.core.hub.key(ws)?;
+        let mut calls = self.calls.try_borrow_mut()?;
+        let Some(upload) = calls.upload(socket, id) else { return Ok(()) };
+        match event.kind {
+            StreamEventKind::Message => return Ok(upload.send(event.to_value().map_err(Error::from))),
+            // What the client's iterator threw is the client's own affair.
+            StreamEventKind::Error => {
+                upload.send(Err(Error::new(Code::BadRequest).message("The stream has failed.")))
+            }
+            StreamEventKind::Done => {}
+        }
+        upload.end();
+        calls.end_upload(socket, id);
+        Ok(())
+    }
+
+    async fn request(&self, ws: &RawSocket, session: Session, request: Frame<'_>) -> Result<()> {
+        let id = request.id.clone().into_owned();
+        if session.is_expired(runtime::now_ms()) {
+            subscription::expire(&self.core, ws);
+            send(ws, error_response(&id, &Error::new(Code::Unauthorized).message("Token expired")));
+            return Ok(());
+        }
+        match &*request.path {
+            "/subscribe" => {
+                let last_event_id = request.headers.get("last-event-id");
+                match subscription::subscribe(&self.core, ws, &id, last_event_id).await {
+                    Err(error) if error.status() < Code::InternalServerError.status() => {
+                        send(ws, error_response(&id, &error));
+                        Ok(())
+                    }
+                    result => result,
+                }
+            }
+            path => {
+                let direct = path.strip_prefix('/').map(decode_path).filter(|_| path != "/call");
+                if direct.as_ref().is_some_and(|path| self.procedures.find(path).is_none()) {
+                    send(ws, text_response(&id, Code::NotFound.status(), "No procedure matched"));
+                    return Ok(());
+                }
+                self.call(ws, session, &id, direct, request).await
+            }
+        }
+    }
+
+    /// Runs one call, unless too many are running; nothing is sent for it any more once its client has aborted it.
+    /// `direct` is the procedure's path where the request's own path says it, and not the input of `/call`.
+    async fn call(
+        &self,
+        ws: &RawSocket,
+        session: Session,
+        id: &str,
+        direct: Option<Vec<String>>,
+        request: Frame<'_>,
+    ) -> Result<()> {
+        let Frame { headers, body, .. } = request;
+        let (upload, input) = if matches!(body, Body::Stream) {
+            let (sender, upload) = Upload::<Value>::channel();
+            (Some(sender), Ok(Input::Stream(upload)))
+        } else {
+            (None, body.into_value().map(Input::Value).map_err(Error::from))
+        };
+        let is_upload = upload.is_some();
+        let socket = self.core.hub.key(ws)?;
+        let started = self.calls.try_borrow_mut()?.start(socket, id, upload, self.options().max_calls);
+        let registration = match started {
+            Ok(registration) => registration,
+            Err(Rejected::TooMany) => {
+                send(ws, error_response(id, &Error::new(Code::TooManyRequests)));
+                return Ok(());
+            }
+            Err(Rejected::DuplicateId) => return Ok(close(ws, close_code::POLICY, "Call id in use")),
+        };
+        let work = async {
+            match self.run(ws, &session, direct, headers, input).await {
+                Ok(Reply(Answer::Value(output))) => send(ws, response(id, OK, &[], output)),
+                Ok(Reply(Answer::Stream(items))) => stream(ws, id, items).await,
+                Err(error) => {
+                    log_internal("a call", &error);
+                    send(ws, error_response(id, &error));
+                }
+            }
+        };
+        let ended = Abortable::new(work, registration).await;
+        let mut calls = self.calls.try_borrow_mut()?;
+        if is_upload && ended.is_ok() && calls.upload(socket, id).is_some() {
+            send(ws, Outgoing::Text(stop_upload(id))); // the procedure wants no more of it
+        }
+        calls.finish(socket, id);
+        Ok(())
+    }
+
+    async fn run(
+        &self,
+        ws: &RawSocket,
+        session: &Session,
+        direct: Option<Vec<String>>,
+        headers: Headers<'_>,
+        input: Result<Input>,
+    ) -> Result<Reply> {
+        let (path, input) = match (direct, input?) {
+            (Some(path), input) => (path, input),
+            (None, Input::Value(body)) => read_call(body)?,
+            (None, Input::Stream(_)) => {
+                return Err(Error::new(Code::BadRequest).message("Input validation failed"));
+            }
+        };
+        let first = path.first().map(String::as_str).unwrap_or_default();
+        if !session.claims.rpc.iter().any(|allowed| allowed == first) {
+            return Err(Error::new(Code::Forbidden).message(format!("Method \"{first}\" is not allowed.")));
+        }
+        let handler = self.procedures.find(&path).ok_or_else(|| Error::new(Code::NotFound))?;
+        let call = Call {
+            socket: O::Channel::socket(&__Core(Rc::clone(&self.core)), __Raw(ws.clone())),
+            last_event_id: headers.get("last-event-id").map(str::to_owned),
+            headers: headers.into_map(),
+        };
+        let invocation = Invocation { path, call: call.clone() };
+        self.object.intercept(invocation, Next::new(handler(&self.object, call, input))).await
+    }
+
+    /// A client has closed its socket, or lost it.
+    pub async fn close(&self, ws: JsValue, code: JsValue) {
+        let ws: RawSocket = ws.unchecked_into();
+        self.drop_calls(&ws);
+        // Without an answer the client sees no close frame.
+        let code = code.as_f64().map_or(close_code::NORMAL, |code| code as u16);
+        match code {
+            close_code::NO_STATUS | close_code::ABNORMAL => close(&ws, close_code::NORMAL, ""),
+            code => close(&ws, code, ""),
+        }
+    }
+
+    /// A socket has failed.
+    pub async fn error(&self, ws: JsValue) {
+        let ws: RawSocket = ws.unchecked_into();
+        self.drop_calls(&ws);
+        close(&ws, subscription::INTERNAL_ERROR, "Socket error");
+    }
+
+    fn drop_calls(&self, ws: &RawSocket) {
+        if let Ok(socket) = self.core.hub.key(ws)
+            && let Ok(mut calls) = self.calls.try_borrow_mut()
+        {
+            calls.abort_all(socket);
+        }
+    }
+
+    /// The object's alarm has gone off; or a stub calls its name, which does no harm.
+    pub async fn alarm(&self) -> Result<JsValue, JsValue> {
+        let result = if self.options().prune_by_alarm {
+            self.core.prune_and_rearm()
+        } else {
+            self.object.alarm().await
+        };
+        result.map(|()| JsValue::UNDEFINED).map_err(|error| {
+            runtime::log_error(&format!("the alarm failed, the platform tries again: {error}"));
+            runtime::exception(&error)
+        })
+    }
+
+    /// `stub.publish(event, options?)` of any Worker.
+    pub fn publish(&self, event: JsValue, options: JsValue) -> Result<JsValue, JsValue> {
+        self.try_publish(&event, &options)
+            .map(|id| JsValue::from_str(&id.to_string()))
+            .map_err(|error| exception("publish", &error))
+    }
+
+    fn try_publish(&self, event: &JsValue, options: &JsValue) -> Result<EventId> {
+        let options: PublishOptions = from_value(read_js(options)?)?;
+        let event =
+            if options.serialized { SerializedEvent::read(read_js(event)?)? } else { read_js(event)? };
+        let body = if is_untyped::<O>() {
+            event_body(&event)?
+        } else {
+            event_body(&from_value::<<O::Channel as IsChannel>::Event>(event)?)?
+        };
+        self.core.publish(&body, &options.meta(), &options.audience())
+    }
+
+    /// A method of the application, called by a Worker that holds a stub.
+    pub async fn dispatch(&self, name: String, arguments: JsValue) -> Result<JsValue, JsValue> {
+        self.try_dispatch(&name, &arguments).await.map_err(|error| exception(&name, &error))
+    }
+
+    async fn try_dispatch(&self, name: &str, arguments: &JsValue) -> Result<JsValue> {
+        let arguments = match read_js(arguments)? {
+            Value::Array(arguments) if arguments.is_empty() => Value::Undefined,
+            arguments => arguments,
+        };
+        let handler = self.methods.find(&[name.to_owned()]).ok_or_else(|| Error::new(Code::NotFound))?;
+        match handler(&self.object, StubCall::default(), Input::Value(arguments)).await?.0 {
+            Answer::Value(output) => Ok(runtime::from_wire(&output)?),
+            Answer::Stream(_) => {
+                Err(Error::new(Code::NotImplemented).message("A stub cannot be answered with a stream."))
+            }
+        }
+    }
+}
+
+/// HTTP's "OK".
+const OK: u16 = 200;
+
+/// Items that are ready at once are sent in turns of so many, so that an endless stream does not hold up the object.
+const ITEMS_PER_TURN: usize = 64;
+
+/// Sends a stream's items until it ends, fails, or is aborted.
+async fn stream(ws: &RawSocket, id: &str, mut items: LocalBoxStream<'static, Result<Item>>) {
+    let send_event = |kind, data: Option<&Serialized>, meta: Option<&EventMeta>| {
+        ws.send_text(&stream_event(id, kind, data, meta)).is_ok()
+    };
+    if ws.send_text(&stream_response(id, &[])).is_err() {
+        return;
+    }
+    let mut turn = 0_usize;
+    while let Some(item) = items.next().await {
+        match item {
+            Ok(Item { data, meta, is_last: false }) => {
+                if !send_event(StreamEventKind::Message, Some(&data), Some(&meta)) {
+                    return; // nobody is there any more
+                }
+            }
+            Ok(Item { data, meta, is_last: true }) => {
+                send_event(StreamEventKind::Done, Some(&data), Some(&meta));
+                return;
+            }
+            Err(error) => {
+                log_internal("a stream", &error);
+                send_event(StreamEventKind::Error, Some(&error.to_wire()), None);
+                return;
+            }
+        }
+        turn = turn.saturating_add(1);
+        if turn.is_multiple_of(ITEMS_PER_TURN) && runtime::next_turn().await.is_err() {
+            return;
+        }
+    }
+    send_event(StreamEventKind::Done, None, None);
+}
+
+/// The path and the input in the body of `/call`.
+fn read_call(body: Value) -> Result<(Vec<String>, Input)> {
+    let Value::Object(mut body) = body else {
+        return Err(Error::new(Code::BadRequest).message("Input validation failed"));
+    };
+    let path = from_value(body.remove("path").unwrap_or_default())?;
+    Ok((path, Input::Value(body.remove("input").unwrap_or_default())))
+}
+
+/// The segments of a request's path, decoded. One that is no UTF-8 names no procedure.
+fn decode_path(path: &str) -> Vec<String> {
+    path.split('/').map(|segment| http::decode_segment(segment).unwrap_or_default()).collect()
+}
+
+/// What a stub's `publish` takes besides the event.
+#[derive(Debug, Default, Deserialize)]
+// A misspelt audience must not become "everyone".
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct PublishOptions {
+    /// Connection ids.
+    to: Option<Vec<String>>,
+    tags: Option<Vec<String>>,
+    /// Connection ids.
+    except: Vec<String>,
+    /// Milliseconds.
+    retry: Option<u32>,
+    comments: Vec<String>,
+    /// The event is `{ json, meta }`, in oRPC's serialized form.
+    serialized: bool,
+}
+
+impl PublishOptions {
+    fn meta(&self) -> EventMeta {
+        let mut meta = EventMeta::default();
+        meta.retry = self.retry;
+        meta.comments.clone_from(&self.comments);
+        meta
+    }
+
+    fn audience(&self) -> Audience {
+        let mut rule = AudienceRule::everyone();
+        if let Some(to) = &self.to {
+            rule = rule.only_to(to);
+        }
+        if let Some(tags) = &self.tags {
+            rule = rule.only_tagged(tags);
+        }
+        Audience::from_rule(self.except.iter().fold(rule, AudienceRule::except))
+    }
+}
+
+/// An event that its publisher has serialized.
+#[derive(Deserialize)]
+struct SerializedEvent {
+    json: String,
+    meta: Option<String>,
+}
+
+impl SerializedEvent {
+    fn read(value: Value) -> Result<Value> {
+        let Self { json, meta } = from_value(value)?;
+        Ok(parse(Some(&json), meta.as_deref())?)
+    }
+}
+
+fn is_untyped<O: DurableEventIteratorObject>() -> bool {
+    TypeId::of::<<O::Channel as IsChannel>::Event>() == TypeId::of::<Value>()
+}
+
+fn read_js(value: &JsValue) -> Result<Value> {
+    let wire = runtime::to_wire(value)
+        .map_err(|error: JsError| Error::new(Code::BadRequest).message(error.to_string()))?;
+    Ok(parse(wire.json.as_deref(), wire.meta.as_deref())?)
+}
+
+fn exception(method: &str, error: &Error) -> JsValue {
+    log_internal(method, error);
+    runtime::exception(error)
+}
+
+/// What a client is not told is in the log.
+fn log_internal(what: &str, error: &Error) {
+    if error.status() >= Code::InternalServerError.status() {
+        runtime::log_error(&format!("{what} failed: {error}"));
+    }
+}
+
+/// An error is a socket that has gone: its client comes back.
+fn send(ws: &RawSocket, frame: Outgoing) {
+    let _ = match frame {
+        Outgoing::Text(text) => ws.send_text(&text),
+        Outgoing::Binary(bytes) => ws.send_bytes(&bytes),
+    };
+}
+
+/// An error is a socket that is closed already, or a code that cannot be sent.
+fn close(ws: &RawSocket, code: u16, reason: &str) {
+    let _ = ws.close(code, reason);
+}

@@ -1,0 +1,84 @@
+//! What a procedure answers: one value, or a stream of items.
+
+use crate::{
+    error::{Error, Result},
+    wire::{EventMeta, SerializeError, Serialized, serialize},
+};
+use futures_util::{Stream, StreamExt, stream::LocalBoxStream};
+use serde::Serialize;
+use std::fmt;
+
+/// What a procedure has answered, see [`Next::run`](super::Next::run).
+pub struct Reply(pub(crate) Answer);
+
+pub(crate) enum Answer {
+    Value(Serialized),
+    Stream(LocalBoxStream<'static, Result<Item>>),
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Answer::Value(_) => "Reply(value)",
+            Answer::Stream(_) => "Reply(stream)",
+        })
+    }
+}
+
+impl Reply {
+    pub(crate) fn value(value: Serialized) -> Self {
+        Self(Answer::Value(value))
+    }
+
+    pub(crate) fn stream<I: Into<StreamItem>>(items: impl Stream<Item = Result<I>> + 'static) -> Self {
+        let items = items.map(|item| item.and_then(|item| item.into().serialized()));
+        Self(Answer::Stream(items.boxed_local()))
+    }
+}
+
+/// An item of a stream that a procedure answers with. Any value that serializes is one; this says more about it.
+///
+/// ```
+/// use durable_event_iterator::{EventMeta, StreamItem};
+///
+/// let item = StreamItem::from("half done").meta(EventMeta { id: Some("50".into()), ..EventMeta::default() });
+/// let result = StreamItem::result(&42);
+/// # let _ = (item, result);
+/// ```
+#[derive(Debug)]
+pub struct StreamItem {
+    data: Result<Serialized, SerializeError>,
+    meta: EventMeta,
+    is_last: bool,
+}
+
+pub(crate) struct Item {
+    pub(crate) data: Serialized,
+    pub(crate) meta: EventMeta,
+    pub(crate) is_last: bool,
+}
+
+impl<T: Serialize> From<T> for StreamItem {
+    fn from(value: T) -> Self {
+        Self { data: serialize(&value), meta: EventMeta::default(), is_last: false }
+    }
+}
+
+impl StreamItem {
+    /// What the stream returns in the end, as a JavaScript generator does; nothing after it is sent.
+    pub fn result<T: Serialize + ?Sized>(value: &T) -> Self {
+        Self { data: serialize(value), meta: EventMeta::default(), is_last: true }
+    }
+
+    /// The meta that accompanies the item: an id to resume from, a retry delay, comments.
+    #[must_use]
+    pub fn meta(mut self, meta: EventMeta) -> Self {
+        self.meta = meta;
+        self
+    }
+
+    fn serialized(self) -> Result<Item> {
+        let data = self.data.map_err(Error::from)?;
+        Ok(Item { data, meta: self.meta, is_last: self.is_last })
+    }
+}

@@ -1,0 +1,188 @@
+//! Publishing from another Worker in Rust.
+
+use crate::{
+    channel::event_body,
+    error::{Code, Error, Result},
+    log::EventId,
+    runtime::{self, Stub},
+    wire::{Serialized, from_value, parse, serialize, to_value},
+};
+use js_sys::Array;
+use serde::{Serialize, de::DeserializeOwned};
+use std::fmt;
+use wasm_bindgen::{JsCast, JsValue};
+use worker::Env;
+
+/// A channel's object, as another Worker reaches it: by the binding of its namespace and the channel's name.
+///
+/// ```
+/// use durable_event_iterator::{ChannelStub, EventId, Result};
+/// use serde::Serialize;
+/// use worker::Env;
+///
+/// #[derive(Serialize)]
+/// struct Message<'a> {
+///     message: &'a str,
+/// }
+///
+/// async fn announce(env: &Env) -> Result<EventId> {
+///     let room = ChannelStub::new(env, "CHAT_ROOM", "some-room")?;
+///     room.publish(&Message { message: "We close at nine." }).await
+/// }
+/// ```
+#[derive(Clone)]
+pub struct ChannelStub(Stub);
+
+impl fmt::Debug for ChannelStub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChannelStub(..)")
+    }
+}
+
+/// What a publish says besides the event; all of it is optional.
+///
+/// ```
+/// use durable_event_iterator::PublishOptions;
+///
+/// let options = PublishOptions::default().tagged("staff").except("a-connection-id");
+/// # let _ = options;
+/// ```
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishOptions {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    except: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    comments: Vec<String>,
+    serialized: bool,
+}
+
+impl PublishOptions {
+    /// Only the client with this connection id, or one of several.
+    #[must_use]
+    pub fn to(mut self, connection_id: impl Into<String>) -> Self {
+        self.to.get_or_insert_default().push(connection_id.into());
+        self
+    }
+
+    /// Only clients whose token has this tag, or one of several.
+    #[must_use]
+    pub fn tagged(mut self, tag: impl Into<String>) -> Self {
+        self.tags.get_or_insert_default().push(tag.into());
+        self
+    }
+
+    /// Not the client with this connection id.
+    #[must_use]
+    pub fn except(mut self, connection_id: impl Into<String>) -> Self {
+        self.except.push(connection_id.into());
+        self
+    }
+
+    /// After how many milliseconds a client that loses the connection retries.
+    #[must_use]
+    pub fn retry(mut self, milliseconds: u32) -> Self {
+        self.retry = Some(milliseconds);
+        self
+    }
+
+    /// A comment that travels with the event.
+    #[must_use]
+    pub fn comment(mut self, comment: impl Into<String>) -> Self {
+        self.comments.push(comment.into());
+        self
+    }
+}
+
+impl ChannelStub {
+    /// The channel of that name in the namespace that is bound as `binding`.
+    ///
+    /// # Errors
+    /// When there is no such binding.
+    pub fn new(env: &Env, binding: &str, channel: &str) -> Result<Self> {
+        Self::placed(env, binding, channel, None, None)
+    }
+
+    /// The same with a location hint for an object that does not exist yet, and a jurisdiction: see
+    /// [`Upgrade::location_hint`](crate::Upgrade::location_hint) and
+    /// [`Upgrade::jurisdiction`](crate::Upgrade::jurisdiction).
+    ///
+    /// # Errors
+    /// When there is no such binding, or the platform knows no such jurisdiction.
+    pub fn placed(
+        env: &Env,
+        binding: &str,
+        channel: &str,
+        location_hint: Option<&str>,
+        jurisdiction: Option<&str>,
+    ) -> Result<Self> {
+        let namespace = env.durable_object(binding)?;
+        let namespace: &JsValue = namespace.as_ref();
+        Ok(Self(runtime::stub(namespace, channel, location_hint, jurisdiction)?))
+    }
+
+    /// Publishes to everyone.
+    ///
+    /// # Errors
+    /// What the object refused the event with, by its code and message; or that it could not be reached. In the
+    /// latter case the event may have been stored all the same.
+    pub async fn publish<E: Serialize + ?Sized>(&self, event: &E) -> Result<EventId> {
+        self.publish_with(event, PublishOptions::default()).await
+    }
+
+    /// Publishes with options: to some only, with meta.
+    ///
+    /// # Errors
+    /// As [`ChannelStub::publish`].
+    pub async fn publish_with<E: Serialize + ?Sized>(
+        &self,
+        event: &E,
+        mut options: PublishOptions,
+    ) -> Result<EventId> {
+        // In serialized form all types of the wire arrive as they are, an application's own ones too.
+        options.serialized = true;
+        let Serialized { json, meta, .. } = event_body(event)?;
+        let body = js_sys::Object::new();
+        for (key, half) in [("json", json), ("meta", meta)] {
+            if let Some(text) = half {
+                js_sys::Reflect::set(&body, &key.into(), &text.into()).map_err(runtime::JsError::from)?;
+            }
+        }
+        let options = runtime::from_wire(&serialize(&options)?)?;
+        let id = self.0.call("publish", &Array::of2(&body, &options)).await.map_err(error_of)?;
+        Ok(id.as_string().unwrap_or_default().parse::<EventId>()?)
+    }
+
+    /// Calls one of the object's [`methods`](crate::DurableEventIteratorObject::methods). The arguments are a tuple:
+    /// `("Lobby",)` for one, `()` for none.
+    ///
+    /// # Errors
+    /// The method's own error, by its code and message; or that the object could not be reached, or that the answer is
+    /// no `R`.
+    pub async fn call<A: Serialize, R: DeserializeOwned>(&self, method: &str, arguments: A) -> Result<R> {
+        let arguments = runtime::from_wire(&serialize(&to_value(&arguments)?)?)?;
+        let arguments = arguments.dyn_into::<Array>().unwrap_or_default();
+        let output = self.0.call(method, &arguments).await.map_err(error_of)?;
+        let output = runtime::to_wire(&output)?;
+        Ok(from_value(parse(output.json.as_deref(), output.meta.as_deref())?)?)
+    }
+}
+
+/// What the object threw, with its code and message; anything else is no business of a client of ours.
+fn error_of(thrown: JsValue) -> Error {
+    let text =
+        |key: &str| js_sys::Reflect::get(&thrown, &key.into()).ok().and_then(|value| value.as_string());
+    match (text("name").as_deref(), text("code"), text("message")) {
+        (Some("ORPCError"), Some(code), Some(message)) => {
+            let status = Code::from_name(&code).map_or(Code::InternalServerError.status(), Code::status);
+            Error::custom(code, status).message(message)
+        }
+        _ => runtime::JsError::from(thrown).into(),
+    }
+}

@@ -1,0 +1,140 @@
+// The chat room on this machine: `npm start`, with another port than 8787 as `npm start -- --port 9000`.
+
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { appendFileSync, existsSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+
+import { buildWorker, workers } from './build.mjs'
+import { setup } from './setup.mjs'
+import { root, toolEnvironment } from './toolchain.mjs'
+
+/** wrangler's own default. */
+const DEFAULT_PORT = 8787
+
+/** The secrets that the chat room reads. Each gets a random value on the first start and keeps it. */
+const SECRETS = ['SIGNING_KEY']
+
+/** How many random bytes a secret has: as many as HMAC-SHA256 puts out, beyond which a key gets no stronger. */
+const SECRET_BYTES = 32
+
+/** How long the runtime may take to stop before it is ended, in milliseconds: open WebSockets would hold it up. */
+const STOP_TIMEOUT = 3_000
+
+/** How often to look whether the chat room answers yet, in milliseconds. */
+const READY_INTERVAL = 200
+
+/** How long one such look may take, in milliseconds. */
+const READY_TIMEOUT = 5_000
+
+const chatRoom = join(root, 'examples', 'chat-room')
+
+async function main() {
+  const { values } = parseArgs({ options: { port: { type: 'string' } } })
+  await setup()
+  const worker = (await workers()).find(({ folder }) => folder === chatRoom)
+  await buildWorker(worker)
+  createSecrets(join(chatRoom, '.dev.vars'))
+  await serve(values.port === undefined ? await freePort() : await requirePort(Number(values.port)))
+}
+
+/** Adds the secrets that the file lacks; those that are there stay. */
+function createSecrets(file) {
+  const present = existsSync(file) ? readFileSync(file, 'utf8') : ''
+  const missing = SECRETS.filter((name) => !new RegExp(`^\\s*${name}\\s*=`, 'm').test(present))
+  if (missing.length === 0) return
+  const lines = missing.map((name) => `${name}="${randomBytes(SECRET_BYTES).toString('base64url')}"\n`)
+  const separator = present === '' || present.endsWith('\n') ? '' : '\n'
+  // Secrets are nobody else's to read.
+  appendFileSync(file, separator + lines.join(''), { mode: 0o600 })
+}
+
+async function freePort() {
+  if (await canListen(DEFAULT_PORT)) return DEFAULT_PORT
+  // Port 0: the system picks one.
+  const port = await canListen(0)
+  console.log(`Port ${DEFAULT_PORT} is taken, so this uses ${port}.`)
+  return port
+}
+
+async function requirePort(port) {
+  if (!(await canListen(port))) throw new Error(`Port ${port} is taken.`)
+  return port
+}
+
+/** @returns {Promise<number | undefined>} the port, unless something else has it */
+function canListen(port) {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.on('error', () => resolve(undefined))
+    server.listen(port, '127.0.0.1', () => {
+      const { port: actual } = server.address()
+      server.close(() => resolve(actual))
+    })
+  })
+}
+
+async function serve(port) {
+  const wrangler = spawn(
+    'wrangler',
+    ['dev', '--ip', '127.0.0.1', '--port', String(port), '--show-interactive-dev-session=false'],
+    // A process group of its own, so that stopping reaches the runtime that wrangler has started too.
+    { cwd: chatRoom, env: toolEnvironment(), stdio: ['ignore', 'inherit', 'inherit'], detached: true },
+  )
+  const ended = new Promise((resolve) => {
+    wrangler.on('error', (error) => {
+      console.error(error.message)
+      resolve(1)
+    })
+    wrangler.on('exit', (status) => resolve(status ?? 1))
+  })
+
+  let running = true
+  ended.then(() => (running = false))
+
+  let stopping = false
+  const stop = () => {
+    // A second Ctrl-C does not wait.
+    signalGroup(wrangler, stopping ? 'SIGKILL' : 'SIGINT')
+    stopping = true
+    setTimeout(() => signalGroup(wrangler, 'SIGKILL'), STOP_TIMEOUT).unref()
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop)
+
+  const url = `http://localhost:${port}`
+  if (await answers(url, () => running && !stopping)) {
+    console.log(`\nThe chat room is at ${url} (Ctrl-C stops it)\n`)
+  }
+  const status = await ended
+  // What wrangler leaves behind when it is ended while starting or stopping.
+  signalGroup(wrangler, 'SIGKILL')
+  process.exitCode = stopping ? 0 : status
+}
+
+/** Waits until the address answers, with whatever status, or until that is not wanted any more. */
+async function answers(url, isWanted) {
+  while (isWanted()) {
+    const response = await fetch(url, { signal: AbortSignal.timeout(READY_TIMEOUT) }).catch(() => undefined)
+    if (response !== undefined) return true
+    await new Promise((resolve) => setTimeout(resolve, READY_INTERVAL))
+  }
+  return false
+}
+
+function signalGroup({ pid }, signal) {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, signal)
+  } catch {
+    // It has ended.
+  }
+}
+
+try {
+  await main()
+} catch (error) {
+  console.error(error.message)
+  process.exitCode = 1
+}

@@ -1,0 +1,148 @@
+// Everything that must hold, in one run: `npm test`. With `--check`, only what needs no built Worker.
+// The last line is always `N passed, N failed`: every test, and every other step as one.
+
+import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { buildWorker, workers } from './build.mjs'
+import { setup } from './setup.mjs'
+import { elapsedSince, root, run, toolEnvironment, wasmTarget, workspace } from './toolchain.mjs'
+
+/**
+ * A step answers with how many tests passed and failed in it; a step that only succeeds or fails counts as one.
+ *
+ * @typedef {{ passed: number, failed: number }} Count
+ * @typedef {{ title: string, needs?: string, run: () => Promise<Count> }} Step
+ */
+
+/** Where vitest leaves its counts. */
+const vitestReport = join(root, 'node_modules', '.vitest-report.json')
+
+/** The title of the step that leaves what the later ones run. */
+const buildTitle = 'Worker builds'
+
+/** @returns {Promise<Step[]>} */
+async function steps() {
+  const { packages } = await workspace()
+  // A Worker's own crate compiles to nothing but WebAssembly.
+  const nativePackages = packages.flatMap(({ name, wasmModule }) => (wasmModule === undefined ? ['--package', name] : []))
+  const all = await workers()
+
+  const checks = [
+    { title: 'Format', run: () => succeeds('cargo', ['fmt', '--all', '--check']) },
+    {
+      title: 'Lints, native',
+      run: () => succeeds('cargo', ['clippy', '--locked', ...nativePackages, '--all-targets', '--', '-D', 'warnings']),
+    },
+    {
+      title: 'Lints, WebAssembly',
+      run: () => succeeds('cargo', ['clippy', '--locked', '--workspace', '--target', wasmTarget, '--', '-D', 'warnings']),
+    },
+    {
+      title: 'Documentation',
+      run: () =>
+        succeeds('cargo', ['doc', '--locked', '--workspace', '--no-deps', '--target', wasmTarget], {
+          RUSTDOCFLAGS: '-D warnings',
+        }),
+    },
+    { title: 'Types', run: () => succeeds('tsc', ['--noEmit']) },
+  ]
+  if (process.argv.includes('--check')) return checks
+
+  return [
+    ...checks,
+    { title: 'Rust tests', run: () => cargoTest(nativePackages) },
+    {
+      title: buildTitle,
+      run: async () => {
+        for (const worker of all) await buildWorker(worker)
+        return { passed: 1, failed: 0 }
+      },
+    },
+    { title: 'Tests on the runtime', needs: buildTitle, run: vitest },
+    ...all
+      .filter(({ folder }) => existsSync(join(folder, 'wrangler.toml')))
+      .map(({ folder, title }) => ({
+        title: `Deployment of ${title}, dry run`,
+        needs: buildTitle,
+        run: () => succeeds('wrangler', ['deploy', '--dry-run', '--config', join(folder, 'wrangler.toml')]),
+      })),
+  ]
+}
+
+/** @returns {Promise<Count>} */
+async function succeeds(command, args, environment = {}) {
+  const { status } = await run(command, args, { env: { ...toolEnvironment(), ...environment } })
+  return status === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }
+}
+
+/** @returns {Promise<Count>} */
+async function cargoTest(packages) {
+  const { status, stdout } = await run('cargo', ['test', '--locked', ...packages, '--no-fail-fast'])
+  const count = { passed: 0, failed: 0 }
+  for (const [, passed, failed] of stdout.matchAll(/(\d+) passed; (\d+) failed;/g)) {
+    count.passed += Number(passed)
+    count.failed += Number(failed)
+  }
+  return withStatus(count, status)
+}
+
+/** @returns {Promise<Count>} */
+async function vitest() {
+  rmSync(vitestReport, { force: true })
+  const { status } = await run('vitest', [
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${vitestReport}`,
+  ])
+  const count = { passed: 0, failed: 0 }
+  if (existsSync(vitestReport)) {
+    const report = JSON.parse(readFileSync(vitestReport, 'utf8'))
+    count.passed = report.numPassedTests
+    count.failed = report.numFailedTests
+  }
+  return withStatus(count, status)
+}
+
+/** A run can fail without a failed test: code that does not compile, an error outside of any test. */
+function withStatus(count, status) {
+  return status !== 0 && count.failed === 0 ? { ...count, failed: 1 } : count
+}
+
+/** @returns {Promise<Count>} */
+async function runSteps(list) {
+  const total = { passed: 0, failed: 0 }
+  const failures = []
+  for (const [index, { title, needs, run: runStep }] of list.entries()) {
+    console.log(`\n── ${index + 1}/${list.length} ${title}`)
+    const startedAt = Date.now()
+    let count
+    if (needs !== undefined && failures.includes(needs)) {
+      console.log(`Not run: "${needs}" failed.`)
+      count = { passed: 0, failed: 1 }
+    } else {
+      count = await runStep().catch((error) => {
+        console.error(error.message)
+        return { passed: 0, failed: 1 }
+      })
+    }
+    if (count.failed > 0) failures.push(title)
+    console.log(`${count.failed > 0 ? '✗' : '✓'} ${title}: ${elapsedSince(startedAt)}`)
+    total.passed += count.passed
+    total.failed += count.failed
+  }
+  if (failures.length > 0) console.log(`\nFailed: ${failures.join(', ')}`)
+  return total
+}
+
+let total
+try {
+  await setup()
+  total = await runSteps(await steps())
+} catch (error) {
+  console.error(error.message)
+  total = { passed: 0, failed: 1 }
+}
+process.exitCode = total.failed > 0 ? 1 : 0
+console.log(`\n${total.passed} passed, ${total.failed} failed`)

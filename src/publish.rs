@@ -1,0 +1,52 @@
+//! Publishing over HTTP, for what is no Worker.
+//!
+//! `POST /channels/<channel, URI-encoded>/events` with `Authorization: Bearer <publish key>`. The body is the event's
+//! JSON; or, with the content type `application/vnd.orpc+json`, oRPC's serialized form `{"json":…,"meta":…}`. The
+//! answer is 201 and `{"id":"…"}`. The publish key is a secret of its own: a subscriber's token never publishes.
+
+use crate::NAMESPACE;
+use durable_event_iterator::{ChannelStub, Code, Error, EventId, PublishKey, Result, Value, http};
+use worker::{Env, Request, Response};
+
+/// The content type of oRPC's serialized form.
+const SERIALIZED: &str = "application/vnd.orpc+json";
+
+/// The channel that a path publishes to, decoded.
+pub(crate) fn channel_of(path: &str) -> Option<String> {
+    let channel = path.strip_prefix("/channels/")?.strip_suffix("/events")?;
+    if channel.is_empty() || channel.contains('/') { None } else { http::decode_segment(channel) }
+}
+
+/// Answers a publish.
+pub(crate) async fn handle(request: Request, env: &Env) -> worker::Result<Response> {
+    match publish(request, env).await {
+        Ok(id) => Ok(Response::from_json(&serde_json::json!({ "id": id }))?.with_status(201)),
+        Err(error) => http::error_response(&error),
+    }
+}
+
+async fn publish(mut request: Request, env: &Env) -> Result<EventId> {
+    let key = env.secret("PUBLISH_KEY").ok().and_then(|secret| PublishKey::new(secret.to_string()).ok());
+    let Some(key) = key else {
+        worker::console_error!(
+            "durable-event-iterator: there is no publish key: set one by `npx wrangler secret put PUBLISH_KEY` \
+             (locally: a line PUBLISH_KEY=… in .dev.vars)"
+        );
+        return Err(Error::new(Code::InternalServerError));
+    };
+    let authorization = request.headers().get("authorization")?;
+    if !key.admits(authorization.as_deref()) {
+        return Err(Error::new(Code::Unauthorized));
+    }
+    let channel = channel_of(&request.path()).ok_or_else(|| Error::new(Code::NotFound))?;
+    let content_type = request.headers().get("content-type")?.unwrap_or_default();
+    let body = request.bytes().await?;
+    let event =
+        if content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(SERIALIZED)) {
+            Value::from_serialized(&body)
+        } else {
+            Value::from_json(&body)
+        };
+    let event = event.map_err(|_| Error::new(Code::BadRequest).message(http::MALFORMED_REQUEST))?;
+    ChannelStub::new(env, NAMESPACE, &channel)?.publish(&event).await
+}

@@ -1,0 +1,148 @@
+// What the platform bills, as the runtime itself counts it.
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+import { startJournals } from './support/journals.ts'
+import type { Binding, Journals } from './support/journals.ts'
+import { BareSocket } from './support/socket.ts'
+
+/** Every class as it is, but with its statements noted; an object tells them as the answer to GET. */
+const FRONT = `
+import * as worker from './index.js'
+export { default } from './index.js'
+const note = (target) => new Proxy(target, {
+  construct(target, [ctx, env], newTarget) {
+    const { sql } = ctx.storage
+    const statements = []
+    const storage = new Proxy(ctx.storage, {
+      get(storage, key) {
+        if (key !== 'sql') {
+          const value = storage[key]
+          return typeof value === 'function' ? value.bind(storage) : value
+        }
+        return {
+          exec(text, ...params) {
+            const cursor = sql.exec(text, ...params)
+            statements.push({ text, cursor })
+            return cursor
+          },
+        }
+      },
+    })
+    const noting = new Proxy(ctx, {
+      get(ctx, key) {
+        if (key === 'storage') return storage
+        const value = ctx[key]
+        return typeof value === 'function' ? value.bind(ctx) : value
+      },
+    })
+    const object = Reflect.construct(target, [noting, env], newTarget)
+    return new Proxy(object, {
+      get(object, key) {
+        const value = Reflect.get(object, key)
+        if (key !== 'fetch') return typeof value === 'function' ? value.bind(object) : value
+        return (request) => {
+          if (!request.url.endsWith('/statements')) return object.fetch(request)
+          return Response.json(statements.splice(0).map(({ text, cursor: { rowsRead: read, rowsWritten: written } }) =>
+            ({ text, read, written })))
+        }
+      },
+    })
+  },
+})
+export const UsualJournal = note(worker.UsualJournal)
+export const FewJournal = note(worker.FewJournal)
+export const { ShortJournal, SweptJournal, RoomyJournal, TypesObject } = worker
+`
+
+/** Asks an object for the statements it has run since it was last asked. */
+const ASK = `export default {
+  fetch(request, env) {
+    const { searchParams } = new URL(request.url)
+    return env[searchParams.get('binding')].getByName(searchParams.get('name')).fetch('https://object/statements')
+  }
+}`
+
+interface Statement {
+  text: string
+  read: number
+  written: number
+}
+
+let journals: Journals
+beforeAll(async () => {
+  const objects = {
+    USUAL: { className: 'UsualJournal', scriptName: 'objects' },
+    FEW: { className: 'FewJournal', scriptName: 'objects' },
+  }
+  const workers = [
+    { name: 'ask', source: ASK, durableObjects: objects },
+  ]
+  journals = await startJournals({ front: FRONT, workers })
+})
+afterAll(() => journals.dispose())
+
+async function statements(name: string, binding: Binding = 'USUAL'): Promise<Statement[]> {
+  const url = new URL(await journals.urlOf('ask'))
+  url.searchParams.set('binding', binding)
+  url.searchParams.set('name', name)
+  return (await (await journals.fetch(url)).json()) as Statement[]
+}
+
+const sum = (list: Statement[], key: 'read' | 'written'): number => list.reduce((total, statement) => total + statement[key], 0)
+
+test('a connection and a subscription write nothing', async () => {
+  const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn: 'idle' }))
+  socket.send({ i: '0', p: { u: '/subscribe', b: {} } })
+  await socket.frames(1)
+  socket.vanish()
+  const all = await statements('idle')
+  expect(sum(all, 'written')).toBe(0)
+})
+
+test('a publish writes one row and reads at most one, once the first table is there', async () => {
+  await journals.stub('USUAL', 'publisher', 'publish', { n: 0 })
+  const [first] = [await statements('publisher')]
+  expect(sum(first, 'written')).toBeLessThanOrEqual(3) // two for the table
+  for (let n = 1; n <= 10; n++) await journals.stub('USUAL', 'publisher', 'publish', { n })
+  const all = await statements('publisher')
+  expect(all).toHaveLength(10)
+  for (const { text, read, written } of all) {
+    expect(text).toMatch(/^INSERT/)
+    expect(written).toBe(1)
+    expect(read).toBeLessThanOrEqual(1)
+  }
+})
+
+test('dropping a segment writes and reads nothing', async () => {
+  for (let n = 1; n <= 20; n++) await journals.stub('FEW', 'dropper', 'publish', { n })
+  const all = await statements('dropper', 'FEW')
+  const dropped = all.filter(({ text }) => text.startsWith('DROP'))
+  expect(dropped.length).toBeGreaterThanOrEqual(5)
+  expect(sum(dropped, 'written')).toBe(0)
+  const created = all.filter(({ text }) => text.startsWith('CREATE'))
+  // A segment of this small class holds two events.
+  expect(sum(all, 'written')).toBe(20 + 2 * created.length)
+})
+
+test('waking costs no scan of the events', async () => {
+  await journals.stub('USUAL', 'waker', 'publishMany', 200, 10)
+  await statements('waker')
+  await journals.hibernate('USUAL', 'waker')
+  await journals.stub('USUAL', 'waker', 'publish', { n: 201 })
+  const waking = await statements('waker')
+  expect(sum(waking, 'read')).toBeLessThanOrEqual(8)
+  expect(sum(waking, 'written')).toBe(1)
+})
+
+test('a resume reads each event twice at most', async () => {
+  await journals.stub('USUAL', 'reader', 'publishMany', 500, 10)
+  await statements('reader')
+  const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn: 'reader' }))
+  socket.send({ i: '0', p: { u: '/subscribe', b: {} } })
+  await socket.frames(501)
+  const all = await statements('reader')
+  expect(sum(all, 'read')).toBeLessThanOrEqual(2 * 500 + 10)
+  expect(sum(all, 'written')).toBe(0)
+  socket.vanish()
+})

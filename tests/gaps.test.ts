@@ -1,0 +1,149 @@
+// What a client is told when something it missed is no longer there: `/subscribe` is answered with a header then.
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+import { startJournals } from './support/journals.ts'
+import type { Binding, Journals } from './support/journals.ts'
+import { BareSocket } from './support/socket.ts'
+
+let journals: Journals
+beforeAll(async () => {
+  journals = await startJournals()
+})
+afterAll(() => journals.dispose())
+
+interface Answer {
+  /** From which id on events are there; none: nothing was missed. */
+  gap: string | undefined
+  ids: string[]
+}
+
+/** Subscribes as a client would that has seen events up to `lastEventId`; answers when all that is replayed has come. */
+async function resume(binding: Binding, chn: string, lastEventId?: string, iat?: number): Promise<Answer> {
+  const claims = iat === undefined ? { chn, rpc: ['kept'] } : { chn, rpc: ['kept'], iat }
+  const socket = await BareSocket.open(await journals.upgrade(binding, claims))
+  const h = lastEventId === undefined ? {} : { h: { 'last-event-id': lastEventId } }
+  socket.send({ i: 'a', p: { u: '/subscribe', b: {}, ...h } })
+  socket.send({ i: 'b', p: { u: '/call', b: { json: { path: ['kept'] } } } })
+  // A small replay is one turn, so the second answer ends it.
+  let frames = await socket.frames(2)
+  while (frames.at(-1).i !== 'b') frames = await socket.frames(frames.length + 1)
+  socket.vanish()
+  const [answer, ...events] = frames.filter(({ i }) => i === 'a')
+  expect(answer.p.h['content-type']).toBe('text/event-stream')
+  return { gap: answer.p.h['x-durable-event-gap'], ids: events.map(({ p }) => p.m.id) }
+}
+
+async function publish(binding: Binding, chn: string, count: number): Promise<string[]> {
+  const ids: string[] = []
+  for (let n = 1; n <= count; n++) ids.push(await journals.stub(binding, chn, 'publish', { n }))
+  return ids
+}
+
+/** The clock is what retention is about. */
+const secondsPass = (seconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, seconds * 1000))
+
+test('a quiet channel is never a gap', async () => {
+  const chn = 'quiet'
+  expect(await resume('USUAL', chn)).toEqual({ gap: undefined, ids: [] })
+  const ids = await publish('USUAL', chn, 1)
+  await journals.hibernate('USUAL', chn)
+  expect(await resume('USUAL', chn, ids[0])).toEqual({ gap: undefined, ids: [] })
+  // The token is older than the log itself.
+  expect(await resume('USUAL', chn, undefined, Date.now() / 1000 - 3600)).toEqual({ gap: undefined, ids })
+})
+
+test('a quiet channel whose events are past retention is no gap for who had them all', async () => {
+  const chn = 'quiet-short'
+  const ids = await publish('SHORT', chn, 3)
+  await secondsPass(1.1)
+  expect(await resume('SHORT', chn, ids[2])).toEqual({ gap: undefined, ids: [] })
+  await journals.stub('SHORT', chn, 'prune')
+  await journals.hibernate('SHORT', chn)
+  expect(await resume('SHORT', chn, ids[2])).toEqual({ gap: undefined, ids: [] })
+  // A token issued after it all has missed nothing either.
+  expect(await resume('SHORT', chn)).toEqual({ gap: undefined, ids: [] })
+})
+
+test('an event past retention is never served, even if nobody has published since, and is a gap', async () => {
+  const chn = 'expired'
+  const iat = Date.now() / 1000 - 2
+  const ids = await publish('SHORT', chn, 3)
+  await secondsPass(1.1)
+  const gap = String(Number(ids[2]) + 1)
+  expect(await resume('SHORT', chn, ids[0])).toEqual({ gap, ids: [] })
+  expect(await resume('SHORT', chn, undefined, iat)).toEqual({ gap, ids: [] })
+})
+
+test('what went over the bounds is a gap, and all that is retained follows in order', async () => {
+  const chn = 'bounds'
+  const ids = await publish('FEW', chn, 30)
+  const { gap, ids: served } = await resume('FEW', chn, ids[0])
+  expect(served.length).toBeGreaterThanOrEqual(6)
+  expect(served.length).toBeLessThanOrEqual(8)
+  expect(served).toEqual(ids.slice(-served.length))
+  expect(Number(gap)).toBeGreaterThan(Number(ids.at(-served.length - 1)))
+  expect(Number(gap)).toBeLessThanOrEqual(Number(served[0]))
+  // Who has the last one that went has missed nothing.
+  expect(await resume('FEW', chn, ids.at(-served.length - 1))).toEqual({ gap: undefined, ids: served })
+})
+
+test('a wiped object is a gap, and its ids go on rising', async () => {
+  const chn = 'wiped'
+  const [first] = await publish('USUAL', chn, 2)
+  await journals.stub('USUAL', chn, 'wipe')
+  await journals.hibernate('USUAL', chn)
+  const empty = await resume('USUAL', chn, first)
+  expect(empty).toMatchObject({ gap: expect.stringMatching(/^\d+$/), ids: [] })
+  const ids = await publish('USUAL', chn, 2)
+  expect(Number(ids[0])).toBeGreaterThan(Number(first))
+  const { gap, ids: served } = await resume('USUAL', chn, first)
+  expect(Number(gap)).toBeLessThanOrEqual(Number(ids[0]))
+  expect(served).toEqual(ids)
+})
+
+test('an object that is wiped while it is awake stores and serves what comes after', async () => {
+  const chn = 'wiped-awake'
+  const [first] = await publish('USUAL', chn, 2)
+  await journals.stub('USUAL', chn, 'wipe')
+  const ids = await publish('USUAL', chn, 2)
+  const { gap, ids: served } = await resume('USUAL', chn, first)
+  expect(gap).toBeDefined()
+  expect(served).toEqual(ids)
+})
+
+test.each(['', 'abc', '-1', '1e3', '1.5', '007', '99999999999999999999', '9007199254740991', "1' OR '1'='1", '\u0000'])(
+  'an id from elsewhere (%j) is a gap, and everything retained follows',
+  async (lastEventId) => {
+    const chn = 'elsewhere'
+    const known = await resume('USUAL', chn, undefined, Date.now() / 1000)
+    const ids = known.ids.length > 0 ? known.ids : await publish('USUAL', chn, 3)
+    const { gap, ids: served } = await resume('USUAL', chn, lastEventId)
+    expect(Number(gap)).toBeLessThanOrEqual(Number(ids[0]))
+    expect(served).toEqual(ids)
+  },
+)
+
+test('a resume from a retained event is whole, and exactly what came after it follows', async () => {
+  const chn = 'whole'
+  const ids = await publish('USUAL', chn, 12)
+  for (const n of [0, 5, 10, 11]) {
+    expect(await resume('USUAL', chn, ids[n])).toEqual({ gap: undefined, ids: ids.slice(n + 1) })
+  }
+})
+
+test("a silent channel's events are removed by the alarm where the library has it", async () => {
+  const chn = 'swept'
+  const swept = await startJournals({ inspectStorage: true })
+  const object = { worker: 'objects', className: 'SweptJournal', name: chn }
+  const tables = (): Promise<{ name: string }[]> =>
+    swept.sql(object, "SELECT name FROM sqlite_master WHERE name GLOB 'dei_events_*'")
+  try {
+    const id = await swept.stub('SWEPT', chn, 'publish', { n: 1 })
+    expect(await tables()).toHaveLength(1)
+    for (let table = ''; table !== `dei_events_${id}`; table = (await tables())[0]?.name ?? '') await secondsPass(0.2)
+    expect(await swept.sql(object, `SELECT * FROM dei_events_${id}`)).toEqual([])
+  } finally {
+    await swept.dispose()
+  }
+})

@@ -1,0 +1,66 @@
+// What Workers that hold a stub can and cannot do.
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+import { startJournals } from './support/journals.ts'
+import type { Journals } from './support/journals.ts'
+
+let journals: Journals
+const log: string[] = []
+beforeAll(async () => {
+  journals = await startJournals({ onLog: (line) => log.push(line) })
+})
+afterAll(() => journals.dispose())
+
+const call = (method: string, ...args: unknown[]): Promise<any> => journals.stub('USUAL', 'stubs', method, ...args)
+
+test('publish answers with the id of the event', async () => {
+  const before = Date.now() * 1000
+  const id = Number(await call('publish', { n: 1 }))
+  expect(id).toBeGreaterThanOrEqual(before)
+  expect(id).toBeLessThan(Date.now() * 1000 + 1_000_000)
+  expect(Number(await call('publish', { n: 2 }))).toBeGreaterThan(id)
+})
+
+test("an object's own method takes its arguments, and its error reaches the caller with code and message", async () => {
+  await expect(call('publishMany', 2, 10)).resolves.toBeUndefined()
+  await expect(call('refuse')).rejects.toMatchObject({ name: 'ORPCError', code: 'CONFLICT', message: 'Already there.' })
+  await expect(call('publishMany', 'two', 10)).rejects.toMatchObject({ code: 'BAD_REQUEST' })
+})
+
+test('an unexpected error tells the caller nothing, and the log everything', async () => {
+  await expect(call('fail')).rejects.toMatchObject({ code: 'INTERNAL_SERVER_ERROR', message: 'Internal server error' })
+  expect(log.join('\n')).toContain('invalid digit')
+})
+
+test('a Rust Worker calls a method with arguments, and is told its error', async () => {
+  const relay = await journals.urlOf('relay')
+  const relayed = (method: string, args: unknown[]): Promise<Response> =>
+    journals.fetch(new URL(`/relay/USUAL/stubs/${method}`, relay), { method: 'POST', body: JSON.stringify(args) })
+  expect(await (await relayed('kept', [])).text()).toBe('[]')
+  const refused = await relayed('refuse', [])
+  expect([refused.status, await refused.text()]).toEqual([409, 'CONFLICT Already there.'])
+})
+
+test.each([
+  'free', '__destroy_into_raw', '__dispatch', 'constructor', '__wbg_ptr', 'toString', 'hasOwnProperty', 'nothing',
+])('%s is not reachable', async (method) => {
+  await expect(call(method)).rejects.toThrow()
+})
+
+test.each(['alarm', 'webSocketMessage', 'webSocketClose', 'webSocketError'])('calling %s does no harm', async (method) => {
+  const client = await journals.client('USUAL', { chn: 'stubs' })
+  const subscription = await client.subscribe()
+  const before = subscription.received.length
+  await call(method, {}, {}).catch(() => {})
+  await call(method).catch(() => {})
+  const id = await call('publish', { after: method })
+  await subscription.until(({ received }) => received.some((received) => received.id === id))
+  expect(subscription.received.length).toBeGreaterThan(before)
+  client.close()
+})
+
+test('a method that bears a name of the platform leaves the platform its own', async () => {
+  expect(await journals.client('USUAL', { chn: 'stubs' }).then((client) => client.open().then(() => client.close()))).toBeUndefined()
+  expect(log.join('\n')).toContain('no method can be named `fetch`')
+})

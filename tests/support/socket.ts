@@ -1,0 +1,82 @@
+// A bare WebSocket, for what no real client sends, and for looking at frames.
+
+import WebSocket from 'ws'
+
+/** A bare WebSocket whose messages and end can be awaited. */
+export class BareSocket {
+  readonly socket: WebSocket
+  readonly messages: string[] = []
+  closed: { code: number; reason: string } | undefined
+  #waiting: (() => void)[] = []
+
+  private constructor(socket: WebSocket) {
+    this.socket = socket
+    socket.on('message', (data, isBinary) => {
+      this.messages.push(isBinary ? (data as Buffer).toString('latin1') : data.toString())
+      this.#wake()
+    })
+    socket.on('close', (code, reason) => {
+      this.closed = { code, reason: reason.toString() }
+      this.#wake()
+    })
+    socket.on('error', () => this.#wake())
+  }
+
+  static async open(url: string | URL): Promise<BareSocket> {
+    const socket = new WebSocket(url)
+    const bare = new BareSocket(socket)
+    await new Promise<void>((resolve, reject) => {
+      socket.once('open', () => resolve())
+      socket.once('error', reject)
+    })
+    return bare
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake()
+  }
+
+  send(frame: string | Uint8Array | object): void {
+    this.socket.send(typeof frame === 'string' || frame instanceof Uint8Array ? frame : JSON.stringify(frame))
+  }
+
+  /** Resolves when so many messages have come, with all of them, parsed. */
+  async frames(count: number): Promise<any[]> {
+    while (this.messages.length < count) {
+      if (this.closed) throw new Error(`Closed after ${this.messages.length} messages: ${JSON.stringify(this.closed)}`)
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    }
+    return this.messages.map((message) => JSON.parse(message))
+  }
+
+  /** Resolves when the socket has closed. */
+  async end(): Promise<{ code: number; reason: string }> {
+    while (!this.closed) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    return this.closed
+  }
+
+  /** Vanishes without a close frame. */
+  vanish(): void {
+    this.socket.terminate()
+  }
+}
+
+/** The answer to an upgrade request that may be refused. */
+export function upgradeAnswer(url: string | URL): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(url)
+    socket.once('open', () => {
+      socket.terminate()
+      resolve({ status: 101, text: '' })
+    })
+    socket.once('unexpected-response', (request, response) => {
+      let text = ''
+      response.on('data', (chunk) => (text += chunk))
+      response.on('end', () => {
+        request.destroy()
+        resolve({ status: response.statusCode ?? 0, text })
+      })
+    })
+    socket.once('error', reject)
+  })
+}

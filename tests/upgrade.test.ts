@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { SIGNING_KEY, token } from './support/client.ts'
+import { startJournals } from './support/journals.ts'
+import type { Journals } from './support/journals.ts'
+import { BareSocket, upgradeAnswer } from './support/socket.ts'
+
+let journals: Journals
+const log: string[] = []
+beforeAll(async () => {
+  journals = await startJournals({ onLog: (line) => log.push(line) })
+})
+afterAll(() => journals.dispose())
+
+const url = (query: string, path = '/upgrade/USUAL'): URL => new URL(path + query, journals.url.href.replace('http', 'ws'))
+const now = (): number => Date.now() / 1000
+const base64url = (text: string): string => Buffer.from(text).toString('base64url')
+
+test('a request that asks for no WebSocket is told so', async () => {
+  const response = await journals.fetch(`/upgrade/USUAL?token=${await token({ chn: 'a' })}`)
+  expect([response.status, await response.text()]).toEqual([426, 'Expected WebSocket upgrade'])
+})
+
+describe('an upgrade is refused', () => {
+  const required = { status: 401, text: 'Token is required' }
+  const invalid = { status: 401, text: 'Invalid Token' }
+  test.each<[string, () => Promise<string> | string, { status: number; text: string }]>([
+    ['without a token', () => '', required],
+    ['with an empty token', () => '?token=', required],
+    ['with garbage', () => '?token=garbage', invalid],
+    ['with a token signed by another key', async () => `?token=${await token({ chn: 'a' }, 'another key')}`, invalid],
+    ['with an expired token', async () => `?token=${await token({ chn: 'a', iat: now() - 100, exp: Math.floor(now()) - 1 })}`, invalid],
+    ['with a changed token', async () => `?token=${(await token({ chn: 'a' })).replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))}`, invalid],
+    [
+      'with a token that says it needs no signature',
+      async () => `?token=${base64url('{"alg":"none"}')}.${(await token({ chn: 'a' })).split('.')[1]}.`,
+      invalid,
+    ],
+    ['with claims of the wrong shape', async () => `?token=${await token({ chn: 7 as unknown as string })}`, invalid],
+    ['when the last of several tokens is bad', async () => `?token=${await token({ chn: 'a' })}&token=garbage`, invalid],
+    ['with a connection id that is none', async () => `?token=${await token({ chn: 'a' })}&id=${'x'.repeat(129)}`, { status: 400, text: 'Invalid ID' }],
+    [
+      'with an attachment that cannot be kept',
+      async () => `?token=${await token({ chn: 'a', att: 'x'.repeat(5_900) })}`,
+      invalid, // the token is longer than 8 KiB
+    ],
+  ])('%s', async (_, query, answer) => {
+    expect(await upgradeAnswer(url(await query()))).toEqual(answer)
+  })
+})
+
+test.each([
+  ['a good token', async () => `?token=${await token({ chn: 'a' })}`],
+  ['several tokens, the last of which is good', async () => `?token=garbage&token=${await token({ chn: 'a' })}`],
+  ['a token and a connection id', async () => `?token=${await token({ chn: 'a' })}&id=some-id`],
+])('an upgrade with %s opens a socket', async (_, query) => {
+  expect(await upgradeAnswer(url(await query()))).toEqual({ status: 101, text: '' })
+})
+
+test('the header counts in any case', async () => {
+  const { request } = await import('node:http')
+  const status = await new Promise((resolve, reject) => {
+    const headers = {
+      Connection: 'Upgrade',
+      Upgrade: 'WebSocket',
+      'Sec-WebSocket-Version': '13',
+      'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    }
+    token({ chn: 'a' }).then((good) => {
+      const upgrade = request(new URL(`/upgrade/USUAL?token=${good}`, journals.url), { headers })
+      upgrade.on('upgrade', (response, socket) => {
+        socket.destroy()
+        resolve(response.statusCode)
+      })
+      upgrade.on('response', (response) => resolve(response.statusCode))
+      upgrade.on('error', reject)
+      upgrade.end()
+    }, reject)
+  })
+  expect(status).toBe(101)
+})
+
+test('a channel is any name', async () => {
+  for (const chn of ['ünï/cödé?&=#', ' ', '__proto__', 'x'.repeat(500)]) {
+    expect(await upgradeAnswer(url(`?token=${await token({ chn })}`))).toEqual({ status: 101, text: '' })
+  }
+})
+
+test('an inspection sees the claims and may refuse them', async () => {
+  const upgrade = async (att: unknown): Promise<unknown> => upgradeAnswer(url(`?token=${await token({ chn: 'a', att })}`, '/guarded/USUAL'))
+  expect(await upgrade('sesame')).toEqual({ status: 101, text: '' })
+  expect(await upgrade('please')).toEqual({ status: 403, text: 'Say the word.' })
+})
+
+test('the object itself refuses a request that a Worker forwards without looking', async () => {
+  const forwarder = `export default {
+    fetch(request, env) { return env.USUAL.getByName('not-that-one').fetch(request) }
+  }`
+  const workers = await startJournals({
+    workers: [{ name: 'forwarder', source: forwarder, durableObjects: { USUAL: { className: 'UsualJournal', scriptName: 'objects' } } }],
+  })
+  try {
+    const at = new URL(await workers.urlOf('forwarder'))
+    at.protocol = 'ws:'
+    at.search = `token=${await token({ chn: 'this-one' })}`
+    expect(await upgradeAnswer(at)).toEqual({ status: 401, text: 'Invalid Token' })
+    at.search = `token=${await token({ chn: 'not-that-one' }, 'another key')}`
+    expect(await upgradeAnswer(at)).toEqual({ status: 401, text: 'Invalid Token' })
+    at.search = `token=${await token({ chn: 'not-that-one' })}`
+    expect(await upgradeAnswer(at)).toEqual({ status: 101, text: '' })
+  } finally {
+    await workers.dispose()
+  }
+})
+
+test('neither a token nor the key is in the log', async () => {
+  const good = await token({ chn: 'secret' })
+  await upgradeAnswer(url(`?token=${good}`))
+  await upgradeAnswer(url(`?token=${good}x`))
+  const socket = await BareSocket.open(url(`?token=${good}`))
+  socket.send('{"i":"1","p":{"u":"/call","b":{"json":{"path":["nope"]}}}}')
+  await socket.frames(1)
+  socket.vanish()
+  expect(log.filter((line) => line.includes(SIGNING_KEY) || line.includes(good.slice(-20)))).toEqual([])
+})

@@ -1,0 +1,141 @@
+//! Objects with events of any JSON.
+
+use durable_event_iterator::{
+    Audience, Call, Channel, Code, DurableEventIteratorObject, Error, Object, Options, Procedures, Result,
+    StubCall, Undefined, Value, durable_object,
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use worker::Env;
+
+/// The defaults.
+pub struct Usual;
+/// Events are gone after a second.
+pub struct Short;
+/// Events are gone after a second, from the disk too.
+pub struct Swept;
+/// Eight events at most.
+pub struct Few;
+/// Large enough for a replay of many steps.
+pub struct Roomy;
+
+/// What tells the classes apart.
+pub trait Kind: 'static {
+    /// The options of the class.
+    fn options() -> Options {
+        Options::default()
+    }
+}
+
+impl Kind for Usual {}
+
+impl Kind for Short {
+    fn options() -> Options {
+        Options::default().event_retention(Duration::from_secs(1))
+    }
+}
+
+impl Kind for Swept {
+    fn options() -> Options {
+        Options::default().event_retention(Duration::from_secs(1)).prune_by_alarm()
+    }
+}
+
+impl Kind for Few {
+    fn options() -> Options {
+        Options::default().retained_events(8)
+    }
+}
+
+impl Kind for Roomy {
+    fn options() -> Options {
+        Options::default().event_retention(Duration::from_secs(3_600))
+    }
+}
+
+/// What the object keeps with a socket.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Kept {
+    value: Value,
+}
+
+/// An object with events of any JSON.
+pub struct Journal<K> {
+    channel: Channel<Value, Value, Kept>,
+    kind: std::marker::PhantomData<K>,
+}
+
+impl<K: Kind> DurableEventIteratorObject for Journal<K> {
+    type Channel = Channel<Value, Value, Kept>;
+
+    fn new(channel: Self::Channel, _env: Env) -> Self {
+        Self { channel, kind: std::marker::PhantomData }
+    }
+
+    fn options(_env: &Env) -> Options {
+        K::options()
+    }
+
+    fn procedures() -> Procedures<Self, Call<Self>> {
+        Procedures::new()
+            .procedure("publish", async |journal: &Self, call: Call<Self>, event: Value| {
+                journal.channel.publish_to(Audience::everyone().except(&call.socket), &event)
+            })
+            .procedure("keep", async |_: &Self, call: Call<Self>, value: Value| {
+                call.socket.set_attachment(&Kept { value })
+            })
+            .procedure("kept", async |_: &Self, call: Call<Self>, ()| {
+                Ok(call.socket.attachment()?.map_or(Value::Undefined, |kept| kept.value))
+            })
+            .procedure("whoAmI", async |_: &Self, call: Call<Self>, ()| call.socket.token_attachment())
+    }
+
+    fn methods() -> Procedures<Self, StubCall> {
+        Procedures::new()
+            .procedure("publishMany", async |journal: &Self, _, (count, size): (u32, usize)| {
+                let padding = "x".repeat(size);
+                for n in 1..=count {
+                    let event = [("n", Value::from(n)), ("padding", Value::from(padding.as_str()))];
+                    journal.channel.publish(&Object::from_iter(event).into())?;
+                }
+                Ok(())
+            })
+            .procedure("sendLive", async |journal: &Self, _, (event,): (Value,)| {
+                let sockets = journal.channel.sockets()?;
+                journal.channel.send_live(&sockets, &event)
+            })
+            .procedure("kept", async |journal: &Self, _, ()| {
+                let sockets = journal.channel.sockets()?;
+                sockets
+                    .iter()
+                    .map(|socket| Ok(socket.attachment()?.map(|kept| kept.value)))
+                    .collect::<Result<Vec<_>>>()
+            })
+            .procedure("closeAll", async |journal: &Self, _, (code,): (u16,)| {
+                for socket in journal.channel.sockets()? {
+                    socket.close(code, "closed by the test");
+                }
+                Ok(())
+            })
+            .procedure("wipe", async |journal: &Self, _, ()| {
+                journal.channel.storage().delete_all().await?;
+                Ok(())
+            })
+            .procedure("prune", async |journal: &Self, _, ()| journal.channel.prune())
+            .procedure("refuse", async |_: &Self, _, ()| {
+                Err::<Undefined, _>(Error::new(Code::Conflict).message("Already there."))
+            })
+            .procedure("fail", async |_: &Self, _, ()| {
+                let number: u8 = "not a number, and nobody's business".parse()?;
+                Ok(number)
+            })
+            // A name that is the platform's: stubs must go on finding what the platform means by it.
+            .procedure("fetch", async |_: &Self, _, ()| Ok("not this"))
+    }
+}
+
+durable_object!(pub UsualJournal: Journal<Usual>);
+durable_object!(pub ShortJournal: Journal<Short>);
+durable_object!(pub SweptJournal: Journal<Swept>);
+durable_object!(pub FewJournal: Journal<Few>);
+durable_object!(pub RoomyJournal: Journal<Roomy>);

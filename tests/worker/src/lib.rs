@@ -1,0 +1,31 @@
+//! The objects that the end-to-end tests talk to, one class for each set of options and types.
+
+pub mod journal;
+pub mod relay;
+pub mod types;
+
+use durable_event_iterator::{Code, Error, Upgrade};
+use worker::{Context, Env, Request, Response, event};
+
+/// `/upgrade/<binding>` is the upgrade to an object of that namespace; `/guarded/<binding>` the same behind an
+/// inspection that lets only attachments pass that say so; `/relay/…` publishes as another Worker.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+    let path = request.path();
+    match path.split('/').skip(1).collect::<Vec<_>>().as_slice() {
+        ["upgrade", binding] => Upgrade::new(&env, binding).handle(request).await,
+        ["guarded", binding] => {
+            Upgrade::new(&env, binding)
+                .location_hint("weur")
+                .inspect(|claims, _| match claims.attachment::<Option<String>>() {
+                    Ok(Some(word)) if word == "sesame" => Ok(()),
+                    _ => Err(Error::new(Code::Forbidden).message("Say the word.")),
+                })
+                .handle(request)
+                .await
+        }
+        ["relay", binding, channel] => relay::publish(request, &env, binding, channel).await,
+        ["relay", binding, channel, method] => relay::call(request, &env, binding, channel, method).await,
+        _ => Response::error("Not Found", 404),
+    }
+}

@@ -1,0 +1,46 @@
+//! A Worker in Rust that publishes to objects of another one.
+
+use durable_event_iterator::{ChannelStub, Error, Value};
+use worker::{Env, Request, Response};
+
+/// Publishes the body.
+pub async fn publish(
+    mut request: Request,
+    env: &Env,
+    binding: &str,
+    channel: &str,
+) -> worker::Result<Response> {
+    let body = request.bytes().await?;
+    let result = async {
+        let event = Value::from_serialized(&body)?;
+        ChannelStub::new(env, binding, channel)?.publish(&event).await
+    };
+    match result.await {
+        Ok(id) => Response::ok(id.to_string()),
+        Err(error) => refused(&error),
+    }
+}
+
+/// Calls a method with the body, an array, as its arguments; answers with the output's JSON.
+pub async fn call(
+    mut request: Request,
+    env: &Env,
+    binding: &str,
+    channel: &str,
+    method: &str,
+) -> worker::Result<Response> {
+    let body = request.bytes().await?;
+    let result = async {
+        let arguments = Value::from_json(&body)?;
+        let output: Value = ChannelStub::new(env, binding, channel)?.call(method, arguments).await?;
+        output.to_json()
+    };
+    match result.await {
+        Ok(json) => Response::ok(json),
+        Err(error) => refused(&error),
+    }
+}
+
+fn refused(error: &Error) -> worker::Result<Response> {
+    Response::error(format!("{} {}", error.code(), error.public_message()), error.status())
+}

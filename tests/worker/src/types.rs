@@ -1,0 +1,48 @@
+//! An object whose events hold every type of the wire.
+
+use durable_event_iterator::{
+    BigInt, Channel, Custom, Date, DurableEventIteratorObject, Map, RegExp, Set, Undefined, Url,
+    durable_object,
+};
+use serde::{Deserialize, Serialize};
+use worker::Env;
+
+/// An application's own type; its number is 21.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct User {
+    name: String,
+    age: u8,
+}
+
+/// An event with a field of every type.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Everything {
+    date: Date,
+    #[serde(rename = "badDate")]
+    bad_date: Date,
+    big: BigInt,
+    nan: f64,
+    nothing: Option<String>,
+    #[serde(default)]
+    undef: Undefined,
+    url: Url,
+    re: RegExp,
+    set: Set<String>,
+    map: Map<i64, Date>,
+    user: Custom<User, 21>,
+}
+
+/// The object.
+pub struct Types {
+    _channel: Channel<Everything>,
+}
+
+impl DurableEventIteratorObject for Types {
+    type Channel = Channel<Everything>;
+
+    fn new(channel: Self::Channel, _env: Env) -> Self {
+        Self { _channel: channel }
+    }
+}
+
+durable_object!(pub TypesObject: Types);
