@@ -96,9 +96,11 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version) => {
   test('aborting ends the subscription on the server, and the socket stays usable', async () => {
     const chn = channel('abort')
     const client = await journals.client('USUAL', { chn, rpc: ['kept'] }, { version })
-    const subscription = await client.subscribe()
+    const controller = new AbortController()
+    const subscription = await client.subscribe({ signal: controller.signal })
     const frames: string[] = []
-    await subscription.iterator.return?.()
+    controller.abort()
+    await subscription.end()
     // The answer to a later frame comes after the abort has been handled.
     await client.call(['kept'])
     client.socket.addEventListener('message', ({ data }) => frames.push(String(data)))

@@ -40,9 +40,9 @@ describe('an upgrade is refused', () => {
     ['when the last of several tokens is bad', async () => `?token=${await token({ chn: 'a' })}&token=garbage`, invalid],
     ['with a connection id that is none', async () => `?token=${await token({ chn: 'a' })}&id=${'x'.repeat(129)}`, { status: 400, text: 'Invalid ID' }],
     [
-      'with an attachment that cannot be kept',
-      async () => `?token=${await token({ chn: 'a', att: 'x'.repeat(5_900) })}`,
-      invalid, // the token is longer than 8 KiB
+      'with a token of more than 8 KiB',
+      async () => `?token=${await token({ chn: 'a', att: 'x'.repeat(6_100) })}`,
+      invalid,
     ],
   ])('%s', async (_, query, answer) => {
     expect(await upgradeAnswer(url(await query()))).toEqual(answer)

@@ -1,6 +1,8 @@
 // Unmodified oRPC clients of each tested version, over a WebSocket that reconnects by itself (the one that the original
 // uses).
 
+import { existsSync } from 'node:fs'
+
 import { WebSocket as ReconnectingWebSocket } from 'partysocket'
 import { SignJWT } from 'jose'
 
@@ -40,16 +42,25 @@ interface Library {
   ClientRetryPlugin: new (options?: object) => object
 }
 
+/** The very module that the client keeps an event's meta with: each version has its own. */
+function standardServer(version: ClientVersion): string {
+  const modules = new URL('../../node_modules/', import.meta.url)
+  const path = '@orpc/standard-server/dist/index.mjs'
+  const own = new URL(`orpc-client-${version}/node_modules/${path}`, modules)
+  return (existsSync(own) ? own : new URL(path, modules)).href
+}
+
 async function library(version: ClientVersion): Promise<Library> {
-  const [websocket, core, plugins] = await Promise.all([
+  const [websocket, core, plugins, server] = await Promise.all([
     import(`orpc-client-${version}/websocket`),
     import(`orpc-client-${version}`),
     import(`orpc-client-${version}/plugins`),
+    import(standardServer(version)),
   ])
   return {
     RPCLink: websocket.RPCLink ?? websocket.experimental_RPCLink,
     createORPCClient: core.createORPCClient,
-    getEventMeta: core.getEventMeta,
+    getEventMeta: server.getEventMeta,
     ClientRetryPlugin: plugins.ClientRetryPlugin,
   }
 }

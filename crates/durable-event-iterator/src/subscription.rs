@@ -4,7 +4,7 @@ use crate::{
     audience::AudienceRule,
     channel::{ChannelCore, MICROS_PER_MILLI},
     error::{Code, Error, Result},
-    log::{EventId, Param, ResumeFrom},
+    log::{EventId, Param, ResumeFrom, STEP_BYTES},
     runtime::{self, RawSocket},
     session::{Session, Subscription},
     socket::{read_session, write_session},
@@ -47,6 +47,7 @@ pub(crate) async fn subscribe(
 
     let head = head(id);
     let mut after = resume.after;
+    let mut sent = 0_u64;
     loop {
         let Some(step) = core.with_log(|log, _| Ok::<_, Error>(log.step(after, now_us)))? else {
             session.subscription = Some(Subscription { id: id.to_owned(), live: true });
@@ -62,13 +63,15 @@ pub(crate) async fn subscribe(
         let admits = |audience: &str| {
             AudienceRule::stored(Some(audience)).admits(session.connection.as_deref(), &session.claims.tags)
         };
-        let Some(last) = core.hub.replay(&cursor, ws, &head, &admits)? else {
+        let Some(replayed) = core.hub.replay(&cursor, ws, &head, &admits)? else {
             return Ok(core.hub.end_replay(ws)?); // the socket has gone
         };
-        after = last.parse::<EventId>().map_or(step.end, EventId::as_micros);
-        if core.with_log(|log, _| Ok::<_, Error>(log.step(after, now_us)))?.is_none() {
-            continue; // caught up: live in this same turn
+        after = replayed.last.parse::<EventId>().map_or(step.end, EventId::as_micros);
+        sent = sent.saturating_add(replayed.sent);
+        if sent < STEP_BYTES {
+            continue; // this turn has room for more, or for going live
         }
+        sent = 0;
 
         runtime::next_turn().await?;
         // Others had their say: the client may have left or aborted, the application may have changed its part.

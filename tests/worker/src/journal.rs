@@ -121,6 +121,21 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 journal.channel.storage().delete_all().await?;
                 Ok(())
             })
+            .procedure("tables", async |journal: &Self, _, ()| {
+                #[derive(Deserialize)]
+                struct Table {
+                    name: String,
+                    rows: u32,
+                }
+                let sql = journal.channel.storage().sql();
+                let tables = "SELECT name, 0 AS rows FROM sqlite_master WHERE name GLOB 'dei_events_*'";
+                let mut rows = Vec::new();
+                for Table { name, .. } in sql.exec(tables, None)?.to_array::<Table>()? {
+                    let count = format!("SELECT '{name}' AS name, count(*) AS rows FROM {name}");
+                    rows.extend(sql.exec(&count, None)?.to_array::<Table>()?);
+                }
+                Ok(rows.into_iter().map(|Table { name, rows }| (name, rows)).collect::<Vec<_>>())
+            })
             .procedure("prune", async |journal: &Self, _, ()| journal.channel.prune())
             .procedure("refuse", async |_: &Self, _, ()| {
                 Err::<Undefined, _>(Error::new(Code::Conflict).message("Already there."))

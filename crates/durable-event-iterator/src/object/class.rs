@@ -347,7 +347,10 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     fn try_publish(&self, event: &JsValue, options: &JsValue) -> Result<EventId> {
-        let options: PublishOptions = from_value(read_js(options)?)?;
+        let options: PublishOptions = match read_js(options)? {
+            Value::Undefined => PublishOptions::default(),
+            options => from_value(options)?,
+        };
         let event =
             if options.serialized { SerializedEvent::read(read_js(event)?)? } else { read_js(event)? };
         let body = if is_untyped::<O>() {

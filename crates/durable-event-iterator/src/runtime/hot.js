@@ -112,21 +112,24 @@ export class Hub {
 
   /**
    * Sends the rows of one replay step. A row is [id, tail, audience]. The cursor is read to its end even when the
-   * socket has gone, since an unfinished cursor keeps its table locked. Answers with the last row's id.
+   * socket has gone, since an unfinished cursor keeps its table locked. Answers with the last row's id ('' without rows)
+   and how many characters were sent; with nothing when the socket has gone.
    */
   replay(cursor, ws, head, admits) {
     let last = ''
     let open = true
+    let sent = 0
     for (const [id, tail, audience] of cursor.raw()) {
       last = id
       if (!open || (audience !== null && !admits(audience))) continue
       try {
         ws.send(head + tail)
+        sent += tail.length
       } catch {
         open = false
       }
     }
-    return open ? last : undefined
+    return open ? [last, sent] : undefined
   }
 }
 

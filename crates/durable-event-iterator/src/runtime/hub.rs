@@ -55,7 +55,7 @@ extern "C" {
         ws: &RawSocket,
         head: &str,
         admits: &dyn Fn(String) -> bool,
-    ) -> Result<Option<String>, JsValue>;
+    ) -> Result<Option<Array>, JsValue>;
 
     /// One end of a WebSocket, as the platform hands it out.
     #[derive(Clone)]
@@ -70,6 +70,14 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = close)]
     fn close_js(this: &RawSocket, code: u16, reason: &str) -> Result<(), JsValue>;
 
+}
+
+/// What a replay step has done.
+pub(crate) struct Replayed {
+    /// The id of the last row; empty without rows.
+    pub(crate) last: String,
+    /// Characters sent.
+    pub(crate) sent: u64,
 }
 
 impl Hub {
@@ -144,16 +152,19 @@ impl Hub {
         Ok(expired.as_ref().map(sockets_of).unwrap_or_default())
     }
 
-    /// Sends the rows of a replay step; answers with the last row's id ("" without rows), or with nothing when the
-    /// socket has gone. `admits` gets the stored audience of a row that has one.
+    /// Sends the rows of a replay step; answers with nothing when the socket has gone. `admits` gets the stored audience of a row that has one.
     pub(crate) fn replay(
         &self,
         cursor: &JsValue,
         ws: &RawSocket,
         head: &str,
         admits: &dyn Fn(&str) -> bool,
-    ) -> Result<Option<String>, JsError> {
-        Ok(self.replay_js(cursor, ws, head, &|audience: String| admits(&audience))?)
+    ) -> Result<Option<Replayed>, JsError> {
+        let replayed = self.replay_js(cursor, ws, head, &|audience: String| admits(&audience))?;
+        Ok(replayed.map(|replayed| Replayed {
+            last: replayed.get(0).as_string().unwrap_or_default(),
+            sent: replayed.get(1).as_f64().map_or(0, |sent| sent as u64),
+        }))
     }
 }
 

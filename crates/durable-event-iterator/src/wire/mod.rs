@@ -4,8 +4,6 @@
 //! [`from_value`] makes a typed value of that. [`decode_text`] and [`decode_binary`] read a client's frames,
 //! borrowing from them; the functions of `frame::server` write ours.
 
-#![allow(dead_code)] // Until the object uses all of it.
-
 #[cfg(test)]
 mod arbitrary;
 mod body;
