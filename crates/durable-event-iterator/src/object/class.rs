@@ -182,7 +182,10 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let mut calls = self.calls.try_borrow_mut()?;
         let Some(upload) = calls.upload(socket, id) else { return Ok(()) };
         match event.kind {
-            StreamEventKind::Message => return Ok(upload.send(event.to_value().map_err(Error::from))),
+            StreamEventKind::Message => {
+                upload.send(event.to_value().map_err(Error::from));
+                return Ok(());
+            }
             // What the client's iterator threw is the client's own affair.
             StreamEventKind::Error => {
                 upload.send(Err(Error::new(Code::BadRequest).message("The stream has failed.")))
@@ -249,7 +252,10 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 send(ws, error_response(id, &Error::new(Code::TooManyRequests)));
                 return Ok(());
             }
-            Err(Rejected::DuplicateId) => return Ok(close(ws, close_code::POLICY, "Call id in use")),
+            Err(Rejected::DuplicateId) => {
+                close(ws, close_code::POLICY, "Call id in use");
+                return Ok(());
+            }
         };
         let work = async {
             match self.run(ws, &session, direct, headers, input).await {
@@ -454,10 +460,7 @@ struct PublishOptions {
 
 impl PublishOptions {
     fn meta(&self) -> EventMeta {
-        let mut meta = EventMeta::default();
-        meta.retry = self.retry;
-        meta.comments.clone_from(&self.comments);
-        meta
+        EventMeta { retry: self.retry, comments: self.comments.clone(), id: None }
     }
 
     fn audience(&self) -> Audience {
