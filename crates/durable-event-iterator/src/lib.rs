@@ -43,7 +43,7 @@ pub use wire::golden;
 /// For `durable_object!` alone.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::object::Host;
+    pub use crate::object::{AnyHost, host};
     pub use js_sys;
     pub use wasm_bindgen;
     pub use wasm_bindgen_futures;
