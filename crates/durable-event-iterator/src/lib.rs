@@ -104,7 +104,7 @@ pub use options::Options;
 pub use procedure::{Next, Procedures, Reply, StreamItem, Upload};
 pub use socket::{Socket, Untyped};
 pub use stub::{ChannelStub, PublishOptions};
-pub use token::{ChannelName, Claims, InvalidChannelName, InvalidKey, PublishKey};
+pub use token::{ChannelName, Claims, Generation, InvalidChannelName, InvalidKey, PublishKey};
 pub use token::{SigningKey, SigningKeys, Token, TokenBuilder, TokenError};
 pub use upgrade::{ConnectionId, InvalidConnectionId, Upgrade};
 pub use wire::{

@@ -13,8 +13,8 @@ use crate::{
     options::Options,
     procedure::{Answer, Input, Item, Next, Procedures, Reply, Upload},
     runtime::{self, JsError, RawSocket},
-    session::{AttachmentTooLarge, Session},
-    socket::read_session,
+    session::{AttachmentTooLarge, Session, SessionClaims},
+    socket::{read_session, write_session},
     subscription,
     token::SigningKeys,
     upgrade::{self, Accepted, Refusal},
@@ -210,6 +210,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let id = request.id.clone().into_owned();
         if session.is_expired(runtime::now_ms()) {
             subscription::expire(&self.core, ws);
+            // For generation 2 the socket has been closed, and this goes nowhere.
             send(ws, error_response(&id, &Error::new(Code::Unauthorized).message("Token expired")));
             return Ok(());
         }
@@ -224,6 +225,14 @@ impl<O: DurableEventIteratorObject> Host<O> {
                     result => result,
                 }
             }
+            "/updateToken" => {
+                let answer = match self.update_token(ws, session, request) {
+                    Ok(()) => response(&id, OK, &[], Serialized::default()),
+                    Err(error) => error_response(&id, &error),
+                };
+                send(ws, answer);
+                Ok(())
+            }
             path => {
                 let direct = path.strip_prefix('/').map(decode_path).filter(|_| path != "/call");
                 if direct.as_ref().is_some_and(|path| self.procedures.find(path).is_none()) {
@@ -233,6 +242,23 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 self.call(ws, session, &id, direct, request).await
             }
         }
+    }
+
+    /// A client of generation 2 renews its token on the open socket.
+    fn update_token(&self, ws: &RawSocket, mut session: Session, request: Frame<'_>) -> Result<()> {
+        let TokenUpdate { token } = from_value(request.body.into_value()?)?;
+        let refused = |message: &str| Error::new(Code::Unauthorized).message(message);
+        let keys = self.keys.as_ref().ok_or_else(|| Error::new(Code::InternalServerError))?;
+        let claims = keys.verify(&token, runtime::now_ms()).map_err(|_| refused("Invalid Token"))?;
+        if self.name.as_deref() != Some(claims.channel().as_str()) {
+            return Err(refused("The new token is for another channel."));
+        }
+        // The platform takes a socket's tags when it accepts it, and never again.
+        if claims.tags() != session.claims.tags {
+            return Err(refused("The new token has other tags."));
+        }
+        session.claims = SessionClaims::from(&claims);
+        write_session(&self.core.hub, ws, &session)
     }
 
     /// Runs one call, unless too many are running; nothing is sent for it any more once its client has aborted it.
@@ -483,6 +509,12 @@ async fn stream(ws: &RawSocket, id: &str, mut items: LocalBoxStream<'static, Res
         }
     }
     send_event(StreamEventKind::Done, None, None);
+}
+
+/// The input of `/updateToken`.
+#[derive(Deserialize)]
+struct TokenUpdate {
+    token: String,
 }
 
 /// The path and the input in the body of `/call`.
