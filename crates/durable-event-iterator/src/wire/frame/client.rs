@@ -96,6 +96,11 @@ impl StreamEvent<'_> {
         parse(self.json.map(RawValue::get), self.meta.map(RawValue::get))
     }
 
+    /// How many bytes its data has as text.
+    pub(crate) fn size(&self) -> usize {
+        [self.json, self.meta].into_iter().flatten().fold(0, |sum, part| sum.saturating_add(part.get().len()))
+    }
+
     /// What accompanies it.
     pub(crate) fn to_meta(&self) -> Option<EventMeta> {
         serde_json::from_str(self.event_meta?.get()).ok()
