@@ -2,7 +2,7 @@
 // every Worker of the workspace. The result is in the folder's `build/`, ready for wrangler.
 
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
@@ -40,7 +40,17 @@ export async function buildWorker({ name, folder, title, wasm }) {
     await requireSuccess('worker-build', ['--release'], { cwd: folder, env: environment }, title)
     writeFileSync(stamp, source)
   }
+  if (existsSync(join(folder, 'web'))) await buildPage(folder, title)
   console.log(`Worker ${title}: ${current ? 'unchanged' : 'built'} (${elapsedSince(startedAt)})`)
+}
+
+/** The page of a Worker that has one, from its `web/` into `dist/`, which wrangler serves. */
+async function buildPage(folder, title) {
+  const [web, dist] = [join(folder, 'web'), join(folder, 'dist')]
+  rmSync(dist, { recursive: true, force: true })
+  const bundle = ['--bundle', '--minify', '--format=esm', '--target=es2022', '--log-level=warning', `--outdir=${dist}`]
+  await requireSuccess('esbuild', [join(web, 'main.ts'), ...bundle], { env: toolEnvironment() }, title)
+  copyFileSync(join(web, 'index.html'), join(dist, 'index.html'))
 }
 
 /** What the files in `build/` are made from: the compiled module and the tools that wrap and shrink it. */

@@ -2,7 +2,6 @@
 //!
 //! Stored with the event in terms that outlive a socket, so that a replay honours it: an event meant for A never reaches B
 //! because B reconnects.
-#![allow(dead_code)] // its caller, the channel, is not there yet
 
 use std::fmt;
 

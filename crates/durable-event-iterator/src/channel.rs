@@ -24,6 +24,9 @@ pub(crate) const MICROS_PER_MILLI: u64 = 1_000;
 /// The soonest that the library's alarm goes off: removing is retried after a failure, but not in a loop.
 const SOONEST_ALARM_MS: u64 = 1_000;
 
+/// Types that a handle is of, without holding any.
+type Types<E, T, S> = fn() -> (E, T, S);
+
 /// The events of one object, with their type `E`, the type `T` of the attachment of its clients' tokens, and the type
 /// `S` of what the application keeps with a socket.
 ///
@@ -42,7 +45,7 @@ const SOONEST_ALARM_MS: u64 = 1_000;
 /// ```
 pub struct Channel<E, T = Untyped, S = Untyped> {
     core: Rc<ChannelCore>,
-    types: PhantomData<fn() -> (E, T, S)>,
+    types: PhantomData<Types<E, T, S>>,
 }
 
 impl<E, T, S> Clone for Channel<E, T, S> {
@@ -359,6 +362,11 @@ mod sealed {
 }
 
 /// Any [`Channel`], so that an object states its types once.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no channel",
+    label = "not a `Channel<Event>` whose event can be serialized and deserialized",
+    note = "write `Channel<Event>`, and derive `Serialize` and `Deserialize` for `Event`"
+)]
 pub trait IsChannel: sealed::Sealed + 'static {
     /// The channel's events.
     type Event: Serialize + DeserializeOwned + 'static;

@@ -35,10 +35,15 @@ pub use wire::{
     from_value, to_value,
 };
 
+/// For the example `wire_golden` alone.
+#[cfg(feature = "golden")]
+#[doc(hidden)]
+pub use wire::golden;
+
 /// For `durable_object!` alone.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::object::Host;
+    pub use crate::object::{AnyHost, host};
     pub use js_sys;
     pub use wasm_bindgen;
     pub use wasm_bindgen_futures;

@@ -422,6 +422,8 @@ fn describe(file: &Blob) -> Result<BTreeMap<&'static str, String>> {
     Ok(BTreeMap::from([("d", description), ("text", String::from_utf8_lossy(file.bytes()).into_owned())]))
 }
 
+type Labelled<T> = BTreeMap<&'static str, T>;
+
 /// What the recording of `extra.types` holds.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -438,7 +440,7 @@ struct Types {
     set: Set<Value>,
     map: Map<Value, Value>,
     arr: (u8, Undefined, Option<u8>, f64, [BigInt; 1]),
-    nested: BTreeMap<&'static str, BTreeMap<&'static str, [BTreeMap<&'static str, Date>; 1]>>,
+    nested: Labelled<Labelled<[Labelled<Date>; 1]>>,
     user: Custom<User, 21>,
     str: &'static str,
     num: [f64; 6],

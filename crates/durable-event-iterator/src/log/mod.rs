@@ -21,7 +21,6 @@
 //! frame. Nothing else depends on it: the server parses no stored event, ids and sums are columns of their own, and the
 //! rows after it follow. Checking each row again on replay would cost every replay for what only a hand can cause. An
 //! unreadable audience is different, since it could give an event to the wrong reader: it admits nobody.
-#![allow(dead_code)] // not all of it has its caller yet
 
 mod append;
 mod database;

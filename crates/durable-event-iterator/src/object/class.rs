@@ -27,7 +27,7 @@ use crate::{
 };
 use futures_util::{
     StreamExt,
-    future::{AbortHandle, Abortable},
+    future::{AbortHandle, Abortable, LocalBoxFuture},
     stream::LocalBoxStream,
 };
 use js_sys::Uint8Array;
@@ -49,7 +49,7 @@ mod close_code {
 }
 
 /// What one instance of a class holds. Nothing in it cannot be rebuilt: it goes whenever the object sleeps.
-pub struct Host<O: DurableEventIteratorObject> {
+struct Host<O: DurableEventIteratorObject> {
     object: O,
     procedures: Procedures<O, Call<O>>,
     methods: Procedures<O, StubCall>,
@@ -60,9 +60,14 @@ pub struct Host<O: DurableEventIteratorObject> {
     calls: RefCell<Calls>,
 }
 
+/// The host of an object whose `ctx` and `env` these are.
+pub fn host<O: DurableEventIteratorObject>(ctx: DurableObjectState, env: Env) -> Box<dyn AnyHost> {
+    Box::new(Host::<O>::new(ctx, env))
+}
+
 impl<O: DurableEventIteratorObject> Host<O> {
     /// The object whose `ctx` and `env` these are.
-    pub fn new(ctx: DurableObjectState, env: Env) -> Self {
+    fn new(ctx: DurableObjectState, env: Env) -> Self {
         let options = O::options(&env);
         let keys = options.signing_keys.clone().or_else(|| upgrade::signing_keys(&env));
         let parts = runtime::parts_of(&ctx);
@@ -85,7 +90,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     /// An upgrade request, which a Worker has handed over.
-    pub async fn fetch(&self, request: worker::web_sys::Request) -> Result<JsValue, JsValue> {
+    async fn fetch(&self, request: worker::web_sys::Request) -> Result<JsValue, JsValue> {
         let response = self.answer_upgrade(&request.into());
         let response = response.map_err(|error| JsValue::from_str(&error.to_string()))?;
         Ok(worker::web_sys::Response::from(response).into())
@@ -118,7 +123,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     /// A frame of a client.
-    pub async fn message(&self, ws: JsValue, frame: JsValue) {
+    async fn message(&self, ws: JsValue, frame: JsValue) {
         let ws: RawSocket = ws.unchecked_into();
         if runtime::frame_size(&frame) > self.options().max_frame {
             return close(&ws, close_code::TOO_BIG, "Frame too large");
@@ -213,7 +218,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let id = request.id.clone().into_owned();
         if self.is_open(ws, &session, &id)? {
             // An answer would be taken for that of the other call.
-            return Ok(close(ws, close_code::POLICY, "Call id in use"));
+            close(ws, close_code::POLICY, "Call id in use");
+            return Ok(());
         }
         if session.is_expired(runtime::now_ms()) {
             subscription::expire(&self.core, ws);
@@ -324,7 +330,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     /// A client has closed its socket, or lost it.
-    pub async fn close(&self, ws: JsValue, code: JsValue) {
+    fn close(&self, ws: JsValue, code: JsValue) {
         let ws: RawSocket = ws.unchecked_into();
         self.drop_calls(&ws);
         // Without an answer the client sees no close frame.
@@ -336,7 +342,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     /// A socket has failed.
-    pub async fn error(&self, ws: JsValue) {
+    fn error(&self, ws: JsValue) {
         let ws: RawSocket = ws.unchecked_into();
         self.drop_calls(&ws);
         close(&ws, subscription::INTERNAL_ERROR, "Socket error");
@@ -351,7 +357,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     /// The object's alarm has gone off; or a stub calls its name, which does no harm.
-    pub async fn alarm(&self) -> Result<JsValue, JsValue> {
+    async fn alarm(&self) -> Result<JsValue, JsValue> {
         let result = if self.options().prune_by_alarm {
             self.core.prune_and_rearm()
         } else {
@@ -364,7 +370,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     /// `stub.publish(event, options?)` of any Worker.
-    pub fn publish(&self, event: JsValue, options: JsValue) -> Result<JsValue, JsValue> {
+    fn publish(&self, event: JsValue, options: JsValue) -> Result<JsValue, JsValue> {
         self.try_publish(&event, &options)
             .map(|id| JsValue::from_str(&id.to_string()))
             .map_err(|error| exception("publish", &error))
@@ -386,7 +392,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     /// A method of the application, called by a Worker that holds a stub.
-    pub async fn dispatch(&self, name: String, arguments: JsValue) -> Result<JsValue, JsValue> {
+    async fn dispatch(&self, name: String, arguments: JsValue) -> Result<JsValue, JsValue> {
         self.try_dispatch(&name, &arguments).await.map_err(|error| exception(&name, &error))
     }
 
@@ -402,6 +408,55 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 Err(Error::new(Code::NotImplemented).message("A stub cannot be answered with a stream."))
             }
         }
+    }
+}
+
+/// A host of whatever object: what a class is made of. It keeps a class's own code small, and what is wrong with its
+/// object one message of the compiler's.
+pub trait AnyHost {
+    /// See [`Host::fetch`]; likewise the others.
+    fn fetch(&self, request: worker::web_sys::Request) -> LocalBoxFuture<'_, Result<JsValue, JsValue>>;
+    #[allow(missing_docs)]
+    fn message(&self, ws: JsValue, frame: JsValue) -> LocalBoxFuture<'_, ()>;
+    #[allow(missing_docs)]
+    fn close(&self, ws: JsValue, code: JsValue);
+    #[allow(missing_docs)]
+    fn error(&self, ws: JsValue);
+    #[allow(missing_docs)]
+    fn alarm(&self) -> LocalBoxFuture<'_, Result<JsValue, JsValue>>;
+    #[allow(missing_docs)]
+    fn publish(&self, event: JsValue, options: JsValue) -> Result<JsValue, JsValue>;
+    #[allow(missing_docs)]
+    fn dispatch(&self, name: String, arguments: JsValue) -> LocalBoxFuture<'_, Result<JsValue, JsValue>>;
+}
+
+impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
+    fn fetch(&self, request: worker::web_sys::Request) -> LocalBoxFuture<'_, Result<JsValue, JsValue>> {
+        Box::pin(self.fetch(request))
+    }
+
+    fn message(&self, ws: JsValue, frame: JsValue) -> LocalBoxFuture<'_, ()> {
+        Box::pin(self.message(ws, frame))
+    }
+
+    fn close(&self, ws: JsValue, code: JsValue) {
+        self.close(ws, code);
+    }
+
+    fn error(&self, ws: JsValue) {
+        self.error(ws);
+    }
+
+    fn alarm(&self) -> LocalBoxFuture<'_, Result<JsValue, JsValue>> {
+        Box::pin(self.alarm())
+    }
+
+    fn publish(&self, event: JsValue, options: JsValue) -> Result<JsValue, JsValue> {
+        self.publish(event, options)
+    }
+
+    fn dispatch(&self, name: String, arguments: JsValue) -> LocalBoxFuture<'_, Result<JsValue, JsValue>> {
+        Box::pin(self.dispatch(name, arguments))
     }
 }
 
@@ -494,10 +549,7 @@ struct PublishOptions {
 
 impl PublishOptions {
     fn meta(&self) -> EventMeta {
-        let mut meta = EventMeta::default();
-        meta.retry = self.retry;
-        meta.comments.clone_from(&self.comments);
-        meta
+        EventMeta { retry: self.retry, comments: self.comments.clone(), id: None }
     }
 
     fn audience(&self) -> Audience {

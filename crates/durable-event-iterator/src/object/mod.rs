@@ -4,7 +4,7 @@ mod calls;
 mod class;
 
 #[doc(hidden)]
-pub use class::Host;
+pub use class::{AnyHost, host};
 
 use crate::{
     channel::IsChannel,
@@ -44,6 +44,11 @@ use worker::Env;
 ///
 /// durable_event_iterator::durable_object!(pub Ticker: Ticks);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no object that clients can iterate over",
+    label = "does not implement `DurableEventIteratorObject`",
+    note = "give it a field of type `Channel<Event>` and implement `DurableEventIteratorObject` for it: the type of the channel, and `new`"
+)]
 pub trait DurableEventIteratorObject: Sized + 'static {
     /// The object's channel, with the types of its events and attachments.
     type Channel: IsChannel;

@@ -137,7 +137,6 @@ mod tests {
         let token = token();
         let accepted = ask(&format!("token={token}")).unwrap();
         assert_eq!(accepted.claims.channel().as_str(), "some-room");
-        assert_eq!(accepted.token, token);
         assert_eq!(accepted.connection_id, None);
     }
 
@@ -193,7 +192,7 @@ mod tests {
     fn the_query_is_percent_decoded_once() {
         let good = token();
         let escaped: String = good.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        assert_eq!(ask(&format!("token={escaped}")).unwrap().token, good);
+        assert!(ask(&format!("token={escaped}")).is_ok());
         let twice = escaped.replace('%', "%25");
         assert_refused(ask(&format!("token={twice}")), 401, "Invalid Token");
     }

@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{frame::DELIMITER, *};
+use super::{frame::DELIMITER, parse::parse_body, *};
 use crate::error::Error;
 
 #[derive(Deserialize)]

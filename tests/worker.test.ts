@@ -1,0 +1,130 @@
+// The deployable Worker, as it is.
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+import { Client, SIGNING_KEY, token } from './support/client.ts'
+import { startWorkers } from './support/workerd.ts'
+import type { RunningWorkers } from './support/workerd.ts'
+
+const PUBLISH_KEY = 'the publish key of the tests'
+const durableObjects = { CHANNEL: { className: 'DurableEventIteratorObject' } }
+
+let worker: RunningWorkers
+beforeAll(async () => {
+  worker = await startWorkers({
+    workers: [{ name: 'worker', crate: '.', variables: { SIGNING_KEY, PUBLISH_KEY }, durableObjects }],
+  })
+})
+afterAll(() => worker.dispose())
+
+async function connect(running: RunningWorkers, chn: string, iat?: number): Promise<Client> {
+  const url = new URL(running.url)
+  url.protocol = 'ws:'
+  url.searchParams.set('token', await token(iat === undefined ? { chn } : { chn, iat }))
+  return Client.connect(url.href)
+}
+
+const publish = (
+  channel: string,
+  body: string | Uint8Array<ArrayBuffer>,
+  headers: Record<string, string> = { authorization: `Bearer ${PUBLISH_KEY}` },
+): Promise<Response> => worker.fetch(`/channels/${encodeURIComponent(channel)}/events`, { method: 'POST', body, headers })
+
+test('an event published over HTTP arrives, with the id that the publisher was told', async () => {
+  const chn = 'rööm/1 #?'
+  const client = await connect(worker, chn)
+  const subscription = await client.subscribe()
+  const response = await publish(chn, '{"message":"Hello, world!","n":1.5}')
+  expect(response.status).toBe(201)
+  expect(response.headers.get('content-type')).toContain('application/json')
+  const { id } = (await response.json()) as { id: string }
+  await subscription.count(1)
+  expect(subscription.received[0]).toMatchObject({ event: { message: 'Hello, world!', n: 1.5 }, id })
+  client.close()
+})
+
+test("an event in oRPC's serialized form arrives with its types", async () => {
+  const client = await connect(worker, 'serialized')
+  const subscription = await client.subscribe()
+  const headers = { authorization: `bearer ${PUBLISH_KEY}`, 'content-type': 'application/vnd.orpc+json; charset=utf-8' }
+  const response = await publish('serialized', '{"json":{"at":"2020-01-02T03:04:05.678Z","n":"7"},"meta":[[1,"at"],[0,"n"]]}', headers)
+  expect(response.status).toBe(201)
+  expect(await subscription.count(1)).toEqual([{ at: new Date('2020-01-02T03:04:05.678Z'), n: 7n }])
+  client.close()
+})
+
+test.each<[string, () => Promise<Response>, number, string]>([
+  ['without a key', () => publish('a', '{}', {}), 401, 'UNAUTHORIZED'],
+  ['with another key', () => publish('a', '{}', { authorization: 'Bearer nope' }), 401, 'UNAUTHORIZED'],
+  ['with the signing key', () => publish('a', '{}', { authorization: `Bearer ${SIGNING_KEY}` }), 401, 'UNAUTHORIZED'],
+  [
+    "with a subscriber's token",
+    async () => publish('a', '{}', { authorization: `Bearer ${await token({ chn: 'a' })}` }),
+    401,
+    'UNAUTHORIZED',
+  ],
+  ['with no JSON', () => publish('a', '{'), 400, 'BAD_REQUEST'],
+  ['with no UTF-8', () => publish('a', new Uint8Array([0x7b, 0xff, 0x7d])), 400, 'BAD_REQUEST'],
+  ['with an event that is no object', () => publish('a', '"text"'), 400, 'BAD_REQUEST'],
+  ['with an event that is too large', () => publish('a', JSON.stringify({ x: 'x'.repeat(2_000_000) })), 413, 'PAYLOAD_TOO_LARGE'],
+])('publishing %s is refused', async (_, request, status, code) => {
+  const response = await request()
+  expect([response.status, ((await response.json()) as any).json]).toEqual([
+    status,
+    { defined: false, code, status, message: expect.any(String) },
+  ])
+})
+
+test('what is no request of ours is not found', async () => {
+  for (const [path, method] of [['/nope', 'GET'], ['/channels/a/events', 'GET'], ['/channels//events', 'POST'], ['/channels/a/b/events', 'POST']]) {
+    expect((await worker.fetch(path!, { method: method! })).status).toBe(404)
+  }
+})
+
+test('without its keys the Worker says in the log what to run, and tells nothing outside', async () => {
+  const log: string[] = []
+  const bare = await startWorkers({
+    workers: [{ name: 'worker', crate: '.', durableObjects }],
+    onLog: (line) => log.push(line),
+  })
+  try {
+    const upgrade = await bare.fetch(`/?token=${await token({ chn: 'a' })}`)
+    const published = await bare.fetch('/channels/a/events', { method: 'POST', body: '{}', headers: { authorization: 'Bearer x' } })
+    expect([upgrade.status, published.status]).toEqual([500, 500])
+    expect(await upgrade.text()).toBe('Internal Server Error')
+    expect(log.join('\n')).toContain('npx wrangler secret put SIGNING_KEY')
+    expect(log.join('\n')).toContain('npx wrangler secret put PUBLISH_KEY')
+  } finally {
+    await bare.dispose()
+  }
+})
+
+test('the key before the current one still verifies, and variables set retention and limits', async () => {
+  const variables = {
+    SIGNING_KEY: 'a new key',
+    PREVIOUS_SIGNING_KEY: SIGNING_KEY,
+    PUBLISH_KEY,
+    MAX_RETAINED_EVENTS: '4',
+    EVENT_RETENTION_SECONDS: 'many',
+  }
+  const log: string[] = []
+  const rotated = await startWorkers({
+    workers: [{ name: 'worker', crate: '.', variables, durableObjects }],
+    onLog: (line) => log.push(line),
+  })
+  try {
+    const iat = Date.now() / 1000 - 1
+    const headers = { authorization: `Bearer ${PUBLISH_KEY}` }
+    for (let n = 1; n <= 10; n++) {
+      await rotated.fetch('/channels/few/events', { method: 'POST', body: JSON.stringify({ n }), headers })
+    }
+    const client = await connect(rotated, 'few', iat)
+    const subscription = await client.subscribe()
+    const last = await subscription.until(({ events }) => events.some(({ n }) => n === 10)).then(() => subscription.events)
+    expect(last.length).toBeLessThanOrEqual(4)
+    expect(log.join('\n')).toContain('EVENT_RETENTION_SECONDS is no whole number')
+    client.close()
+  } finally {
+    await rotated.dispose()
+  }
+})
