@@ -3,7 +3,7 @@
 use crate::{
     audience::AudienceRule,
     channel::{ChannelCore, MICROS_PER_MILLI},
-    error::{Code, Error, Result},
+    error::{Error, Result},
     log::{EventId, Param, ResumeFrom, STEP_BYTES},
     runtime::{self, RawSocket},
     session::{Session, Subscription},
@@ -34,9 +34,6 @@ pub(crate) async fn subscribe(
 ) -> Result<()> {
     let mut session = read_session(&core.hub, ws)?;
     if let Some(previous) = session.subscription.take() {
-        if previous.id == id {
-            return Err(Error::new(Code::BadRequest).message("A call with this id is already open."));
-        }
         end(ws, &previous.id);
     }
     let since = if session.claims.is_second && core.options.second_starts_live {
