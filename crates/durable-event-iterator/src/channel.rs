@@ -362,6 +362,11 @@ mod sealed {
 }
 
 /// Any [`Channel`], so that an object states its types once.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no channel",
+    label = "not a `Channel<Event>` whose event can be serialized and deserialized",
+    note = "write `Channel<Event>`, and derive `Serialize` and `Deserialize` for `Event`"
+)]
 pub trait IsChannel: sealed::Sealed + 'static {
     /// The channel's events.
     type Event: Serialize + DeserializeOwned + 'static;

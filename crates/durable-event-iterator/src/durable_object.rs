@@ -29,7 +29,7 @@ macro_rules! durable_object {
             #[wasm_bindgen(wasm_bindgen = $crate::__private::wasm_bindgen)]
             pub struct $class {
                 // None only in the instance that shows the class to `extend`.
-                host: ::core::option::Option<private::Host<$object>>,
+                host: ::core::option::Option<::std::boxed::Box<dyn private::AnyHost>>,
             }
 
             #[allow(missing_docs, unreachable_pub)]
@@ -41,7 +41,7 @@ macro_rules! durable_object {
             impl $class {
                 #[wasm_bindgen(constructor)]
                 pub fn new(ctx: private::DurableObjectState, env: private::Env) -> $class {
-                    $class { host: ::core::option::Option::Some(private::Host::new(ctx, env)) }
+                    $class { host: ::core::option::Option::Some(private::host::<$object>(ctx, env)) }
                 }
 
                 #[wasm_bindgen(js_name = fetch)]
@@ -68,16 +68,16 @@ macro_rules! durable_object {
                 }
 
                 #[wasm_bindgen(js_name = webSocketClose)]
-                pub async fn web_socket_close(&self, ws: JsValue, code: JsValue) {
+                pub fn web_socket_close(&self, ws: JsValue, code: JsValue) {
                     if let ::core::option::Option::Some(host) = &self.host {
-                        host.close(ws, code).await;
+                        host.close(ws, code);
                     }
                 }
 
                 #[wasm_bindgen(js_name = webSocketError)]
-                pub async fn web_socket_error(&self, ws: JsValue) {
+                pub fn web_socket_error(&self, ws: JsValue) {
                     if let ::core::option::Option::Some(host) = &self.host {
-                        host.error(ws).await;
+                        host.error(ws);
                     }
                 }
 

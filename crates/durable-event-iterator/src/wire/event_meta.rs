@@ -1,7 +1,5 @@
 //! What accompanies an event of a stream.
 
-use serde::Deserialize;
-
 use super::text::{push_integer, push_string};
 
 /// What accompanies an event of a stream beside its data, as in server-sent events.
@@ -11,8 +9,8 @@ use super::text::{push_integer, push_string};
 /// let meta = EventMeta { retry: Some(4_321), comments: vec!["a".into()], id: None };
 /// # drop(meta);
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(test, derive(serde::Deserialize), serde(default))]
 pub struct EventMeta {
     /// Milliseconds after which a client comes back when its connection is lost.
     pub retry: Option<u32>,
@@ -30,11 +28,6 @@ impl EventMeta {
         let mut extra = String::new();
         self.push_members(&mut extra);
         (!extra.is_empty()).then_some(extra)
-    }
-
-    /// The reverse of [`to_extra`](Self::to_extra).
-    pub(crate) fn from_extra(extra: &str) -> Option<Self> {
-        serde_json::from_str(&format!("{{{extra}}}")).ok()
     }
 
     /// The whole of it as a JSON object. None if there is nothing in it.
@@ -87,16 +80,6 @@ mod tests {
         assert_eq!(meta(Some(10), &[], None).to_extra().unwrap(), r#""retry":10"#);
         assert_eq!(meta(None, &["a\"", "b"], None).to_extra().unwrap(), r#""comments":["a\"","b"]"#);
         assert_eq!(meta(Some(1), &["a"], None).to_extra().unwrap(), r#""retry":1,"comments":["a"]"#);
-    }
-
-    #[test]
-    fn extra_is_read_back() {
-        for meta in
-            [meta(Some(1), &["a", "\u{0}é"], None), meta(None, &["x"], None), meta(Some(0), &[], None)]
-        {
-            assert_eq!(EventMeta::from_extra(&meta.to_extra().unwrap()).unwrap(), meta);
-        }
-        assert_eq!(EventMeta::from_extra("\"retry\":-1"), None);
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod body;
 mod de;
 mod event_meta;
 mod frame;
+#[cfg(feature = "golden")]
+pub mod golden;
 mod handover;
 mod invalid_input;
 mod json;

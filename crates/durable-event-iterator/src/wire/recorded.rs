@@ -6,8 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{
-    parse,frame::DELIMITER, *};
+use super::{frame::DELIMITER, parse::parse_body, *};
 use crate::error::Error;
 
 #[derive(Deserialize)]
@@ -129,7 +128,7 @@ fn every_frame_of_the_server_is_written_the_same() {
     for (name, frame) in &frames {
         let Ok(text) = frame else { continue };
         let Frame { i, t, p } = serde_json::from_str(text).unwrap();
-        let body = p.b.or(p.d).map(|body| parse::parse_body(body.get().as_bytes()).unwrap());
+        let body = p.b.or(p.d).map(|body| parse_body(body.get().as_bytes()).unwrap());
         let again = body.as_ref().map(|value| serialize(value).unwrap());
         let written = match (t, p.h, p.s) {
             (Some(3), ..) => {
@@ -207,7 +206,7 @@ fn every_body_over_http_is_read() {
                 [exchange.request, exchange.response].into_iter().flatten().filter_map(|http| http.body)
             {
                 if body.starts_with("{\"") || body == "{}" {
-                    parse::parse_body(body.as_bytes()).unwrap();
+                    parse_body(body.as_bytes()).unwrap();
                 }
             }
         }

@@ -14,7 +14,7 @@ use super::{
     multipart::{self, Field, FieldContent},
 };
 use crate::wire::{
-    Blob, DeserializeError, EventMeta, StreamEventKind, Value, parse,
+    DeserializeError, StreamEventKind, Value, parse,
     parse::{Envelope, parse_with_blobs},
 };
 
@@ -22,8 +22,6 @@ use crate::wire::{
 const MAX_ID: usize = 64;
 /// The field of a form that holds the JSON.
 const DATA_FIELD: &str = "data";
-/// The name that oRPC gives a file without one.
-const DEFAULT_FILE: &str = "blob";
 
 /// A frame of a client.
 #[derive(Debug)]
@@ -44,11 +42,8 @@ pub(crate) enum ClientFrame<'a> {
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) id: Cow<'a, str>,
-    /// `/subscribe`: without query, still URI-encoded.
+    /// `/subscribe`: without a query, still URI-encoded.
     pub(crate) path: Cow<'a, str>,
-    /// What stands behind `?`.
-    pub(crate) query: Option<Cow<'a, str>>,
-    pub(crate) method: Cow<'a, str>,
     pub(crate) headers: Headers<'a>,
     pub(crate) body: Body<'a>,
 }
@@ -62,7 +57,8 @@ pub(crate) enum Body<'a> {
         meta: Option<&'a RawValue>,
     },
     Form(Vec<Field>),
-    Blob(Blob),
+    /// A file that is in no form: oRPC's serializer makes none, so that no procedure takes it.
+    File,
     /// Events follow, of the same id.
     Stream,
 }
@@ -74,7 +70,7 @@ impl Body<'_> {
             Self::None => Ok(Value::Undefined),
             Self::Json { json, meta } => parse(json.map(RawValue::get), meta.map(RawValue::get)),
             Self::Form(fields) => form_value(fields),
-            Self::Blob(_) => Err(DeserializeError::Unreadable("a file that is not in a form")),
+            Self::File => Err(DeserializeError::Unreadable("a file that is not in a form")),
             Self::Stream => Err(DeserializeError::Unreadable("a stream as input")),
         }
     }
@@ -86,8 +82,6 @@ pub(crate) struct StreamEvent<'a> {
     pub(crate) kind: StreamEventKind,
     pub(crate) json: Option<&'a RawValue>,
     pub(crate) meta: Option<&'a RawValue>,
-    /// The `m` of the frame, JSON.
-    pub(crate) event_meta: Option<&'a RawValue>,
 }
 
 impl StreamEvent<'_> {
@@ -96,9 +90,9 @@ impl StreamEvent<'_> {
         parse(self.json.map(RawValue::get), self.meta.map(RawValue::get))
     }
 
-    /// What accompanies it.
-    pub(crate) fn to_meta(&self) -> Option<EventMeta> {
-        serde_json::from_str(self.event_meta?.get()).ok()
+    /// How many bytes its data has as text.
+    pub(crate) fn size(&self) -> usize {
+        [self.json, self.meta].into_iter().flatten().fold(0, |sum, part| sum.saturating_add(part.get().len()))
     }
 }
 
@@ -168,19 +162,13 @@ fn decode<'a>(text: &'a str, attached: Option<&[u8]>) -> Result<ClientFrame<'a>,
         },
         REQUEST => {
             let request = payload.and_then(|payload| {
-                let (path, query) = split_url(payload.url?)?;
+                let path = path_of(payload.url?)?;
                 let headers = payload.headers.unwrap_or_default();
-                let method = match payload.m {
-                    Some(method) => raw::text(method)?,
-                    None => Cow::Borrowed("POST"),
-                };
                 let body = read_body(&headers, payload.body.unwrap_or_default(), attached)?;
-                Some((path, query, method, headers, body))
+                Some((path, headers, body))
             });
             match request {
-                Some((path, query, method, headers, body)) => {
-                    Ok(ClientFrame::Request(Request { id, path, query, method, headers, body }))
-                }
+                Some((path, headers, body)) => Ok(ClientFrame::Request(Request { id, path, headers, body })),
                 None => Err(malformed(Some(id.into_owned()))),
             }
         }
@@ -192,41 +180,32 @@ fn is_id(id: &str) -> bool {
     (1..=MAX_ID).contains(&id.len())
 }
 
-/// Path and query of a URL. Clients shorten theirs to the path on; others than oRPC's own origin come whole.
-fn split_url(url: Cow<'_, str>) -> Option<(Cow<'_, str>, Option<Cow<'_, str>>)> {
+/// The path of a URL. Clients shorten theirs to what stands behind oRPC's own origin; others come whole.
+fn path_of(url: Cow<'_, str>) -> Option<Cow<'_, str>> {
     match url {
-        Cow::Borrowed(url) => {
-            let (path, query) = split_url_text(url)?;
-            Some((Cow::Borrowed(path), query.map(Cow::Borrowed)))
-        }
-        Cow::Owned(url) => {
-            let (path, query) = split_url_text(&url)?;
-            Some((Cow::Owned(path.to_owned()), query.map(|query| Cow::Owned(query.to_owned()))))
-        }
+        Cow::Borrowed(url) => path_of_text(url).map(Cow::Borrowed),
+        Cow::Owned(url) => path_of_text(&url).map(|path| Cow::Owned(path.to_owned())),
     }
 }
 
-fn split_url_text(url: &str) -> Option<(&str, Option<&str>)> {
-    let url = url.split('#').next().unwrap_or(url);
-    let (url, query) = url.split_once('?').map_or((url, None), |(url, query)| (url, Some(query)));
+fn path_of_text(url: &str) -> Option<&str> {
+    let url = url.split(['?', '#']).next().unwrap_or(url);
     if url.starts_with('/') {
-        return Some((url, query));
+        return Some(url);
     }
     let (_, rest) = url.split_once(':')?;
     let path = match rest.strip_prefix("//") {
         Some(rest) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
         None => rest,
     };
-    path.starts_with('/').then_some((path, query))
+    path.starts_with('/').then_some(path)
 }
 
 /// What the body is, by its headers: in the order in which oRPC's own servers look.
 fn read_body<'a>(headers: &Headers<'_>, body: RawBody<'a>, attached: Option<&[u8]>) -> Option<Body<'a>> {
     let content_type = headers.get("content-type").unwrap_or_default();
-    if let Some(disposition) = headers.get("content-disposition") {
-        let name = headers::filename(disposition).unwrap_or_else(|| DEFAULT_FILE.to_owned());
-        let bytes = attached.unwrap_or_default().to_vec();
-        return Some(Body::Blob(Blob::new(bytes).content_type(content_type).name(name)));
+    if headers.get("content-disposition").is_some() {
+        return Some(Body::File);
     }
     if content_type.starts_with("multipart/form-data") {
         let boundary = multipart::boundary_of(content_type)?;
@@ -236,10 +215,7 @@ fn read_body<'a>(headers: &Headers<'_>, body: RawBody<'a>, attached: Option<&[u8
         return Some(Body::Stream);
     }
     match body {
-        // The oldest clients send files without a disposition.
-        RawBody::None => Some(attached.map_or(Body::None, |bytes| {
-            Body::Blob(Blob::new(bytes.to_vec()).content_type(content_type).name(DEFAULT_FILE))
-        })),
+        RawBody::None => Some(if attached.is_some() { Body::File } else { Body::None }),
         RawBody::Object(Envelope { json, meta, .. }) => Some(Body::Json { json, meta }),
         RawBody::Other => None,
     }

@@ -5,10 +5,7 @@ mod multipart;
 mod server;
 
 pub(crate) use self::{
-    client::{
-        Body, ClientFrame, FrameError, FrameErrorKind, Headers, Request, StreamEvent, decode_binary,
-        decode_text,
-    },
+    client::{Body, ClientFrame, FrameErrorKind, Headers, Request, StreamEvent, decode_binary, decode_text},
     server::{
         Outgoing, StreamEventKind, error_response, event_tail, head, push_body, response, stop_upload,
         stream_event, stream_response, text_response,

@@ -110,7 +110,7 @@ pub(crate) fn stream_response(id: &str, headers: &[(&str, &str)]) -> String {
     frame
 }
 
-/// An event of a stream. An error without data is an unexpected one. Blobs are left out: clients cannot read them here.
+/// An event of a stream. No data is undefined; an error without data is an unexpected one. Blobs are left out: clients cannot read them here.
 pub(crate) fn stream_event(
     id: &str,
     kind: StreamEventKind,
@@ -124,9 +124,11 @@ pub(crate) fn stream_event(
         StreamEventKind::Error => "\"error\"",
         StreamEventKind::Done => "\"done\"",
     });
-    if let Some(data) = data {
-        frame.push_str(",\"d\":");
-        push_body(&mut frame, data);
+    // The oldest clients (1.6) throw where `d` is missing, even at `done`.
+    frame.push_str(",\"d\":");
+    match data {
+        Some(data) => push_body(&mut frame, data),
+        None => frame.push_str("{}"),
     }
     if let Some(meta) = meta.and_then(EventMeta::to_json) {
         frame.push_str(",\"m\":");
@@ -253,7 +255,7 @@ mod tests {
         );
         assert_eq!(
             stream_event("1", StreamEventKind::Done, None, None),
-            r#"{"i":"1","t":3,"p":{"e":"done"}}"#
+            r#"{"i":"1","t":3,"p":{"e":"done","d":{}}}"#
         );
         let undefined = Serialized::default();
         assert_eq!(

@@ -125,7 +125,7 @@ fn own_types_cannot_pile_up() {
 
 #[test]
 fn blobs_go_where_maps_says() {
-    let mut blobs = vec![Some(Blob::new(vec![1])), Some(Blob::new(vec![2]))];
+    let mut blobs = [Some(Blob::new(vec![1])), Some(Blob::new(vec![2]))];
     let mut read = |maps: &str| {
         parse_with_blobs(Some(r#"{"a":{},"b":[{}]}"#), None, Some(maps), |number| {
             blobs.get_mut(number)?.take()

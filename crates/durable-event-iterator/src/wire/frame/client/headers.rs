@@ -92,48 +92,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Values<'a> {
     }
 }
 
-/// The file name in a content disposition, as oRPC's servers find it: `filename*` before `filename`.
-pub(super) fn filename(disposition: &str) -> Option<String> {
-    let parameters = disposition.split_once(';').map_or("", |(_, parameters)| parameters);
-    if let Some((_, extended)) = parameters.split_once("filename*=") {
-        let extended = extended.split(';').next().unwrap_or(extended).trim();
-        let encoded = match extended.get(..EXTENDED_PREFIX.len()) {
-            Some(prefix) if prefix.eq_ignore_ascii_case(EXTENDED_PREFIX) => extended.get(prefix.len()..)?,
-            _ => extended,
-        };
-        return Some(percent_decode(encoded).unwrap_or_else(|| encoded.to_owned()));
-    }
-    let (_, quoted) = parameters.split_once("filename=\"")?;
-    let mut name = String::new();
-    let mut characters = quoted.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '"' => return Some(name),
-            '\\' if characters.peek() == Some(&'"') => name.extend(characters.next()),
-            character => name.push(character),
-        }
-    }
-    None
-}
-
-/// RFC 8187.
-const EXTENDED_PREFIX: &str = "utf-8''";
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let high = char::from(rest.next()?).to_digit(16)?;
-        let low = char::from(rest.next()?).to_digit(16)?;
-        bytes.push(u8::try_from((high << 4) | low).ok()?);
-    }
-    String::from_utf8(bytes).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,18 +106,5 @@ mod tests {
         let map = headers.into_map();
         assert_eq!(map["last-event-id"], ["1"]);
         assert_eq!(map["x"], ["a", "b"]);
-    }
-
-    #[test]
-    fn a_file_name_is_found() {
-        for (disposition, name) in [
-            (r#"inline; filename="a.txt"; filename*=utf-8''%C3%A9%20%22.txt"#, Some("é \".txt")),
-            (r#"inline; filename="a\"b.txt""#, Some("a\"b.txt")),
-            ("inline; filename*=UTF-8''%ZZ", Some("%ZZ")),
-            (r#"inline; filename="open"#, None),
-            ("inline", None),
-        ] {
-            assert_eq!(filename(disposition).as_deref(), name, "{disposition}");
-        }
     }
 }

@@ -19,13 +19,12 @@ pub(super) struct RawFrame<'a> {
     pub(super) payload: Option<RawPayload<'a>>,
 }
 
-/// What a request and an event have: the two share `m`.
+/// What a request and an event have.
 #[derive(Default)]
 pub(super) struct RawPayload<'a> {
     pub(super) url: Option<Cow<'a, str>>,
     pub(super) body: Option<RawBody<'a>>,
     pub(super) headers: Option<Headers<'a>>,
-    pub(super) m: Option<&'a RawValue>,
     event: Option<Cow<'a, str>>,
     data: Option<RawBody<'a>>,
 }
@@ -52,7 +51,7 @@ impl<'a> RawPayload<'a> {
             RawBody::None => Envelope::default(),
             RawBody::Other => return None,
         };
-        Some(StreamEvent { kind, json, meta, event_meta: self.m })
+        Some(StreamEvent { kind, json, meta })
     }
 }
 
@@ -75,7 +74,7 @@ pub(super) fn id_of(frame: &str) -> Option<String> {
                     let mut id = None;
                     while let Some(Text(key)) = entries.next_key()? {
                         if key == "i" {
-                            id = self::text(entries.next_value()?).map(Cow::into_owned);
+                            id = text(entries.next_value()?).map(Cow::into_owned);
                         } else {
                             entries.next_value::<IgnoredAny>()?;
                         }
@@ -92,7 +91,7 @@ pub(super) fn id_of(frame: &str) -> Option<String> {
 }
 
 /// The text of a JSON string.
-pub(super) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str(raw.get()).map(|Text(text)| text).ok()
 }
 
@@ -170,7 +169,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawPayload<'a> {
                         "u" => payload.url = Some(entries.next_value::<Text<'de>>()?.0),
                         "b" => payload.body = Some(entries.next_value()?),
                         "h" => payload.headers = entries.next_value()?,
-                        "m" => payload.m = Some(entries.next_value()?),
                         "e" => payload.event = Some(entries.next_value::<Text<'de>>()?.0),
                         "d" => payload.data = Some(entries.next_value()?),
                         _ => drop(entries.next_value::<IgnoredAny>()?),

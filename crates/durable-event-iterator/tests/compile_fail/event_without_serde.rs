@@ -1,0 +1,18 @@
+//! An event that cannot be serialized.
+
+use durable_event_iterator::{Channel, DurableEventIteratorObject};
+use worker::Env;
+
+pub struct Message;
+
+pub struct Chat;
+
+impl DurableEventIteratorObject for Chat {
+    type Channel = Channel<Message>;
+
+    fn new(_: Self::Channel, _: Env) -> Self {
+        Self
+    }
+}
+
+fn main() {}
