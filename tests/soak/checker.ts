@@ -332,23 +332,24 @@ export function excerpt(history: History, violation: Violation): string[] {
   const client = history.clients.find((candidate) => candidate.name === name)
   const who = client === undefined ? '' : ` ${client.name} (${client.kind}${client.connection ? `, id ${client.connection}` : ''})`
   const lines = [`${kind}: channel ${channel},${who} ${violation.text}`]
-  const near = history.publishes
-    .filter((publish) => publish.channel === channel && publish.id !== undefined)
-    .sort((a, b) => (a.id as number) - (b.id as number))
-  const place = near.findIndex((publish) => (publish.id as number) >= id)
-  for (const publish of near.slice(Math.max(0, place - 2), place + 3)) {
-    const mark = publish.id === id ? '>' : ' '
-    lines.push(`${mark} publish ${publish.n} by ${publish.by}: ${publish.outcome} as ${publish.id}, ${time(publish.sentAt)} to ${time(publish.answeredAt)}, for ${JSON.stringify(publish.audience)}`)
+  const log = new ChannelLog(
+    history.channels.find((candidate) => candidate.name === channel) as Channel,
+    history.publishes,
+    history.clients.filter((candidate) => candidate.channel === channel),
+    () => {},
+  )
+  const place = log.upTo(id - 1)
+  for (const near of log.ids.slice(Math.max(0, place - 2), place + 3)) {
+    const publish = log.publishOf.get(near) as Publish
+    const mark = near === id ? '>' : ' '
+    lines.push(`${mark} publish ${publish.n} by ${publish.by}: ${publish.outcome} as ${near}, ${time(publish.sentAt)} to ${time(publish.answeredAt)}, for ${JSON.stringify(publish.audience)}`)
   }
   if (client === undefined) return lines
-  const touching = client.attempts
-    .map((attempt, n) => ({ attempt, n }))
-    .filter(({ attempt: { frames, from }, n }) => {
-      const start = 'issuedAt' in from ? from.issuedAt * MICROS_PER_SECOND : from.lastEventId
-      return index === undefined ? start <= id && (frames.at(-1)?.id ?? start) >= id : Math.abs(n - index) <= 1
-    })
-  const shown = touching.length > 0 ? touching : client.attempts.map((attempt, n) => ({ attempt, n })).slice(-3)
-  for (const { attempt, n } of shown.slice(0, 6)) {
+  const numbered = client.attempts.map((attempt, n) => ({ attempt, n }))
+  // The one that it is about, or those at the time of the event.
+  const middle = index ?? numbered.findLastIndex(({ attempt }) => attempt.sentAt * MICROS_PER_MILLI <= id)
+  const shown = numbered.filter(({ attempt, n }) => Math.abs(n - middle) <= (index === undefined ? 3 : 1) && attempt.answeredAt !== undefined)
+  for (const { attempt, n } of shown) {
     const { from, sentAt, answeredAt, gap, frames, expires } = attempt
     lines.push(`${n === index ? '>' : ' '} subscribe ${n} ${JSON.stringify(from)} at ${time(sentAt)}, answered ${time(answeredAt)}, gap ${gap ?? 'none'}, token to ${time(expires * 1000)}, ${frames.length} frames`)
     const at = frames.findIndex((frame) => frame.id >= id)
