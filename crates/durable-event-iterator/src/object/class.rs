@@ -230,7 +230,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
         match &*request.path {
             "/subscribe" => {
                 let last_event_id = request.headers.get("last-event-id");
-                match subscription::subscribe(&self.core, ws, &id, last_event_id).await {
+                let since =
+                    request.headers.get(subscription::SINCE_HEADER).and_then(|since| since.parse().ok());
+                match subscription::subscribe(&self.core, ws, &id, last_event_id, since).await {
                     Err(error) if error.status() < Code::InternalServerError.status() => {
                         send(ws, error_response(&id, &error));
                         Ok(())
