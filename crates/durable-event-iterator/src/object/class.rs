@@ -12,9 +12,9 @@ use crate::{
     log::EventId,
     options::Options,
     procedure::{Answer, Input, Item, Next, Overrun, Procedures, Reply, Upload},
-    runtime::{self, JsError, RawSocket},
-    session::{AttachmentTooLarge, Session},
-    socket::read_session,
+    runtime::{self, Hub, JsError, RawSocket},
+    session::{AttachmentTooLarge, Session, SessionClaims},
+    socket::{read_session, write_session},
     subscription,
     token::SigningKeys,
     upgrade::{self, Accepted, Refusal},
@@ -223,6 +223,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         }
         if session.is_expired(runtime::now_ms()) {
             subscription::expire(&self.core, ws);
+            // For generation 2 the socket has been closed, and this goes nowhere.
             send(ws, error_response(&id, &token_expired()));
             return Ok(());
         }
@@ -237,6 +238,14 @@ impl<O: DurableEventIteratorObject> Host<O> {
                     result => result,
                 }
             }
+            "/updateToken" => {
+                let answer = match self.update_token(ws, session, request) {
+                    Ok(()) => response(&id, OK, &[], Serialized::default()),
+                    Err(error) => error_response(&id, &error),
+                };
+                send(ws, answer);
+                Ok(())
+            }
             path => {
                 let direct = path.strip_prefix('/').map(decode_path).filter(|_| path != "/call");
                 if direct.as_ref().is_some_and(|path| self.procedures.find(path).is_none()) {
@@ -246,6 +255,23 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 self.call(ws, session, &id, direct, request).await
             }
         }
+    }
+
+    /// A client of generation 2 renews its token on the open socket.
+    fn update_token(&self, ws: &RawSocket, mut session: Session, request: Frame<'_>) -> Result<()> {
+        let TokenUpdate { token } = from_value(request.body.into_value()?)?;
+        let refused = |message: &str| Error::new(Code::Unauthorized).message(message);
+        let keys = self.keys.as_ref().ok_or_else(|| Error::new(Code::InternalServerError))?;
+        let claims = keys.verify(&token, runtime::now_ms()).map_err(|_| refused("Invalid Token"))?;
+        if self.name.as_deref() != Some(claims.channel().as_str()) {
+            return Err(refused("The new token is for another channel."));
+        }
+        // The platform takes a socket's tags when it accepts it, and never again.
+        if claims.tags() != session.claims.tags {
+            return Err(refused("The new token has other tags."));
+        }
+        session.claims = SessionClaims::from(&claims);
+        write_session(&self.core.hub, ws, &session)
     }
 
     /// Whether a call of this id is running, or is the subscription.
@@ -285,7 +311,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let work = async {
             match self.run(ws, &session, direct, headers, input, handle).await {
                 Ok(Reply(Answer::Value(output))) => send(ws, response(id, OK, &[], output)),
-                Ok(Reply(Answer::Stream(items))) => stream(ws, &session, id, items).await,
+                Ok(Reply(Answer::Stream(items))) => stream(&self.core.hub, ws, id, items).await,
                 Err(error) => {
                     log_internal("a call", &error);
                     send(ws, error_response(id, &error));
@@ -467,21 +493,18 @@ const OK: u16 = 200;
 const ITEMS_PER_TURN: usize = 64;
 
 /// Sends a stream's items until it ends, fails, or is aborted.
-async fn stream(
-    ws: &RawSocket,
-    session: &Session,
-    id: &str,
-    mut items: LocalBoxStream<'static, Result<Item>>,
-) {
+async fn stream(hub: &Hub, ws: &RawSocket, id: &str, mut items: LocalBoxStream<'static, Result<Item>>) {
     let send_event = |kind, data: Option<&Serialized>, meta: Option<&EventMeta>| {
         ws.send_text(&stream_event(id, kind, data, meta)).is_ok()
     };
+    // Asked anew each time: the token can have been renewed. A socket without a session has gone.
+    let is_over = || read_session(hub, ws).is_ok_and(|session| session.is_expired(runtime::now_ms()));
     if ws.send_text(&stream_response(id, &[])).is_err() {
         return;
     }
     let mut turn = 0_usize;
     while let Some(item) = items.next().await {
-        let item = if session.is_expired(runtime::now_ms()) { Err(token_expired()) } else { item };
+        let item = if is_over() { Err(token_expired()) } else { item };
         match item {
             Ok(Item { data, meta, is_last: false }) => {
                 if !send_event(StreamEventKind::Message, Some(&data), Some(&meta)) {
@@ -504,6 +527,12 @@ async fn stream(
         }
     }
     send_event(StreamEventKind::Done, None, None);
+}
+
+/// The input of `/updateToken`.
+#[derive(Deserialize)]
+struct TokenUpdate {
+    token: String,
 }
 
 /// The path and the input in the body of `/call`.
