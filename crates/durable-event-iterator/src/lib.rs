@@ -134,3 +134,10 @@ pub mod __private {
         crate::runtime::extend(class, &dummy, "__dispatch", &methods);
     }
 }
+
+/// The chapters whose examples are compiled with the tests.
+#[cfg(doctest)]
+mod chapters {
+    #[doc = include_str!("../../../docs/procedures.md")]
+    struct Procedures;
+}

@@ -95,7 +95,7 @@ impl de::Error for Misfit {
     }
 
     fn invalid_length(length: usize, expected: &dyn de::Expected) -> Self {
-        Self::custom(format_args!("expected {}, found {length} items", public_name(expected)))
+        Self::custom(format_args!("expected {}, found {length}", public_name(expected)))
     }
 
     fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
