@@ -14,6 +14,7 @@ const CLASSES = {
   FEW: 'FewJournal',
   ROOMY: 'RoomyJournal',
   TYPES: 'TypesObject',
+  CALLS: 'CallsObject',
 } as const
 export type Binding = keyof typeof CLASSES
 

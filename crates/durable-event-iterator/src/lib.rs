@@ -1,4 +1,82 @@
-//! Durable, resumable event channels over WebSockets for Cloudflare Durable Objects, spoken by oRPC clients.
+//! A channel of events on Cloudflare Durable Objects, which browsers iterate over with `for await`.
+//!
+//! A client opens a WebSocket to the object that its signed token names, with an unmodified oRPC client, and iterates
+//! over the channel's events. The socket hibernates while it is idle; events are kept in the object's SQLite for a
+//! while, so that a client that comes back gets exactly what it missed, in order, or is told that something is gone.
+//! Over the same socket it calls the object's procedures, those that its token allows.
+//!
+//! # An object
+//!
+//! An object is a struct with a [`Channel`], and `new`. [`durable_object!`] exports it as a class:
+//!
+//! ```
+//! use durable_event_iterator::{Call, Channel, DurableEventIteratorObject, Procedures, Result, StubCall, durable_object};
+//! use serde::{Deserialize, Serialize};
+//! use worker::Env;
+//!
+//! #[derive(Serialize, Deserialize)]
+//! pub struct Message {
+//!     message: String,
+//! }
+//!
+//! pub struct Chat {
+//!     channel: Channel<Message>,
+//! }
+//!
+//! impl DurableEventIteratorObject for Chat {
+//!     type Channel = Channel<Message>;
+//!
+//!     fn new(channel: Self::Channel, _env: Env) -> Self {
+//!         Self { channel }
+//!     }
+//!
+//!     // What clients may call over the socket, where their token lists it.
+//!     fn procedures() -> Procedures<Self, Call<Self>> {
+//!         Procedures::new().procedure("say", async |chat: &Self, _, message: Message| chat.channel.publish(&message))
+//!     }
+//!
+//!     // What other Workers may call: `env.CHAT_ROOM.getByName("lobby").announce("We close at nine.")`.
+//!     fn methods() -> Procedures<Self, StubCall> {
+//!         Procedures::new().procedure("announce", async |chat: &Self, _, (message,): (String,)| {
+//!             chat.channel.publish(&Message { message })
+//!         })
+//!     }
+//! }
+//!
+//! durable_object!(pub ChatRoom: Chat);
+//! ```
+//!
+//! # The Worker in front of it
+//!
+//! A Worker hands the clients' upgrade requests over ([`Upgrade`]), and a server issues their tokens ([`Token`]):
+//!
+//! ```
+//! use durable_event_iterator::{Result, SigningKeys, Token, Upgrade};
+//! use worker::{Context, Env, Request, Response};
+//!
+//! async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+//!     Upgrade::new(&env, "CHAT_ROOM").handle(request).await
+//! }
+//!
+//! fn token(env: &Env, now_ms: u64) -> Result<String> {
+//!     let token = Token::builder("lobby").attachment(&"anna").procedures(["say"]);
+//!     Ok(token.sign(&SigningKeys::from_env(env)?, now_ms)?)
+//! }
+//! ```
+//!
+//! Any other Worker publishes through the object's stub: in JavaScript `stub.publish(event)`, in Rust
+//! [`ChannelStub::publish`].
+//!
+//! # Types
+//!
+//! Events, inputs and outputs are anything that serde serializes. [`Date`], [`BigInt`], [`Set`], [`Map`], [`Url`],
+//! [`RegExp`], [`Blob`] and an application's own types ([`Custom`]) arrive in JavaScript as what they are there; [`Value`]
+//! holds anything.
+//!
+//! # Errors
+//!
+//! One [`Error`] is both what a publish fails with and what a procedure answers. Any other error becomes
+//! INTERNAL_SERVER_ERROR through `?`: it goes into the log, and nothing of it to a client.
 
 mod audience;
 mod channel;
@@ -26,7 +104,7 @@ pub use options::Options;
 pub use procedure::{Next, Procedures, Reply, StreamItem, Upload};
 pub use socket::{Socket, Untyped};
 pub use stub::{ChannelStub, PublishOptions};
-pub use token::{ChannelName, Claims, InvalidChannelName, InvalidKey, PublishKey};
+pub use token::{ChannelName, Claims, Generation, InvalidChannelName, InvalidKey, PublishKey};
 pub use token::{SigningKey, SigningKeys, Token, TokenBuilder, TokenError};
 pub use upgrade::{ConnectionId, InvalidConnectionId, Upgrade};
 pub use wire::{

@@ -29,6 +29,7 @@ pub struct Options {
     pub(crate) max_frame: usize,
     pub(crate) max_calls: usize,
     pub(crate) enforce_expiry: bool,
+    pub(crate) second_starts_live: bool,
     pub(crate) prune_by_alarm: bool,
     pub(crate) table_prefix: &'static str,
     pub(crate) signing_keys: Option<SigningKeys>,
@@ -41,6 +42,7 @@ impl Default for Options {
             max_frame: MAX_FRAME,
             max_calls: MAX_CALLS,
             enforce_expiry: true,
+            second_starts_live: false,
             prune_by_alarm: false,
             table_prefix: "dei_",
             signing_keys: None,
@@ -93,6 +95,15 @@ impl Options {
     #[must_use]
     pub fn keep_expired_sockets(mut self) -> Self {
         self.enforce_expiry = false;
+        self
+    }
+
+    /// Starts clients of generation 2 with what is published from their first connect on, as oRPC's own object does. By
+    /// default they get, like those of generation 1, what was published since their token was issued, so that nothing
+    /// falls between the two.
+    #[must_use]
+    pub fn start_generation_2_live(mut self) -> Self {
+        self.second_starts_live = true;
         self
     }
 

@@ -1,6 +1,6 @@
 //! What the object keeps with a socket: it outlives hibernation, unlike everything else about the socket.
 
-use crate::token::Claims;
+use crate::token::{Claims, Generation};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::fmt;
@@ -41,10 +41,35 @@ pub(crate) struct SessionClaims {
     pub(crate) att: Option<Box<RawValue>>,
     #[serde(default)]
     pub(crate) tags: Vec<String>,
+    /// Whether the token is one of generation 2.
+    #[serde(default)]
+    pub(crate) is_second: bool,
     /// Seconds since the epoch.
     pub(crate) iat: f64,
     /// Seconds since the epoch.
     pub(crate) exp: f64,
+}
+
+impl From<&Claims> for SessionClaims {
+    fn from(claims: &Claims) -> Self {
+        Self {
+            rpc: claims.procedures().to_vec(),
+            // It was read as JSON, and goes back into JSON as it is.
+            att: claims.attachment_json().and_then(|json| RawValue::from_string(json.to_owned()).ok()),
+            tags: claims.tags().to_vec(),
+            is_second: claims.generation() == Generation::Two,
+            iat: claims.issued_at(),
+            exp: claims.expires_at(),
+        }
+    }
+}
+
+impl SessionClaims {
+    /// The first millisecond at which the token has no rights any more: those of generation 2 include their last one.
+    fn ends_at_ms(&self) -> f64 {
+        let end = self.exp * 1_000.0;
+        if self.is_second { end + 1.0 } else { end }
+    }
 }
 
 /// A `/subscribe` call that stays open.
@@ -59,20 +84,12 @@ pub(crate) struct Subscription {
 impl Session {
     /// The session of a socket that was just accepted.
     pub(crate) fn new(claims: &Claims, connection: Option<String>, enforced: bool) -> Self {
-        let claims = SessionClaims {
-            rpc: claims.procedures().to_vec(),
-            // It was read as JSON, and goes back into JSON as it is.
-            att: claims.attachment_json().and_then(|json| RawValue::from_string(json.to_owned()).ok()),
-            tags: Vec::new(),
-            iat: claims.issued_at(),
-            exp: claims.expires_at(),
-        };
-        Self { claims, connection, enforced, subscription: None, application: None }
+        Self { claims: claims.into(), connection, enforced, subscription: None, application: None }
     }
 
     /// Whether the token's rights have ended.
     pub(crate) fn is_expired(&self, now_ms: u64) -> bool {
-        self.enforced && self.claims.exp * 1_000.0 <= now_ms as f64
+        self.enforced && self.claims.ends_at_ms() <= now_ms as f64
     }
 
     /// The bytes to keep.

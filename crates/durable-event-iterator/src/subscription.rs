@@ -3,7 +3,7 @@
 use crate::{
     audience::AudienceRule,
     channel::{ChannelCore, MICROS_PER_MILLI},
-    error::{Code, Error, Result},
+    error::{Error, Result},
     log::{EventId, Param, ResumeFrom, STEP_BYTES},
     runtime::{self, RawSocket},
     session::{Session, Subscription},
@@ -15,6 +15,8 @@ use crate::{
 /// id on everything is.
 const GAP_HEADER: &str = "x-durable-event-gap";
 
+/// Close code "policy violation" (RFC 6455, section 7.4.1).
+const POLICY: u16 = 1008;
 /// Close code "internal error" (RFC 6455, section 7.4.1): the client comes back and resumes.
 pub(crate) const INTERNAL_ERROR: u16 = 1011;
 /// Close code "service restart" (IANA's registry): as above.
@@ -32,12 +34,14 @@ pub(crate) async fn subscribe(
 ) -> Result<()> {
     let mut session = read_session(&core.hub, ws)?;
     if let Some(previous) = session.subscription.take() {
-        if previous.id == id {
-            return Err(Error::new(Code::BadRequest).message("A call with this id is already open."));
-        }
         end(ws, &previous.id);
     }
-    let from = last_event_id.map_or(ResumeFrom::IssuedAt(session.claims.iat), ResumeFrom::LastEventId);
+    let since = if session.claims.is_second && core.options.second_starts_live {
+        f64::INFINITY // nothing that is there now
+    } else {
+        session.claims.iat
+    };
+    let from = last_event_id.map_or(ResumeFrom::IssuedAt(since), ResumeFrom::LastEventId);
     // One time for the whole replay: the answer promises what is retained now.
     let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
     let resume = core.with_log(|log, sql| log.resume(sql, now_us, from))?;
@@ -105,10 +109,15 @@ pub(crate) fn abort(core: &ChannelCore, ws: &RawSocket, session: &mut Session, i
     Ok(true)
 }
 
-/// The token behind a subscription has expired: the client's iteration ends cleanly. The socket stays open, since a
-/// stock client would come back with the same dead token for ever.
+/// The token behind a socket has expired. A client of generation 2 comes back with the next one when its socket is
+/// closed. A stock client of generation 1 would come back with the same dead token for ever: its iteration ends cleanly,
+/// and its socket stays.
 pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
     let Ok(mut session) = read_session(&core.hub, ws) else { return };
+    if session.claims.is_second {
+        let _ = ws.close(POLICY, "Token expired"); // an error is a socket that is closing already
+        return;
+    }
     if let Some(subscription) = session.subscription.take() {
         end(ws, &subscription.id);
         if let Err(error) = write_session(&core.hub, ws, &session) {

@@ -12,7 +12,7 @@ interface Message {
 }
 
 /** What the object answers to. */
-interface ChatRoom {
+type ChatRoom = {
   subscribe: Client<ClientRetryPluginContext, void, AsyncIterableIterator<Message>, Error>
   call: Client<ClientRetryPluginContext, { path: string[]; input?: unknown }, unknown, Error>
 }
@@ -69,7 +69,8 @@ function enter(): { socket: ReconnectingWebSocket; client: ChatRoom; leave: () =
     })
   }
   const client: ChatRoom = createORPCClient(
-    new RPCLink<ClientRetryPluginContext>({ websocket: socket, plugins: [new ClientRetryPlugin()] }),
+    // partysocket types its `readyState` as any number.
+    new RPCLink<ClientRetryPluginContext>({ websocket: socket as unknown as WebSocket, plugins: [new ClientRetryPlugin()] }),
   )
   const controller = new AbortController()
   const iterate = async (): Promise<void> => {

@@ -1,5 +1,6 @@
 //! The objects that the end-to-end tests talk to, one class for each set of options and types.
 
+pub mod calls;
 mod http;
 pub mod journal;
 pub mod relay;

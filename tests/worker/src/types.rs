@@ -14,6 +14,20 @@ pub struct User {
     age: u8,
 }
 
+impl User {
+    /// A user of this name and age.
+    #[must_use]
+    pub fn new(name: &str, age: u8) -> Self {
+        Self { name: name.to_owned(), age }
+    }
+
+    /// The same a year later.
+    #[must_use]
+    pub fn older(self) -> Self {
+        Self { age: self.age.saturating_add(1), ..self }
+    }
+}
+
 /// An event with a field of every type.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Everything {

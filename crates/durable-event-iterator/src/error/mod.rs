@@ -8,6 +8,7 @@ use serde::{Serialize, ser::SerializeStruct};
 
 pub use self::code::Code;
 use crate::{
+    http::MALFORMED_REQUEST,
     log::{DatabaseError, PublishError},
     wire::{DeserializeError, InvalidInput, Serialized, Value, serialize, to_value},
 };
@@ -15,7 +16,6 @@ use crate::{
 /// What is left of an error that is none of oRPC's: nothing inside leaks out. The text is oRPC's own.
 const INTERNAL_MESSAGE: &str = "Internal server error";
 const INVALID_INPUT_MESSAGE: &str = "Input validation failed";
-const MALFORMED_MESSAGE: &str = "Malformed request. Ensure the request body is properly formatted and the 'Content-Type' header is set correctly.";
 /// What oRPC's clients take for an error.
 const ERROR_STATUS: std::ops::RangeInclusive<u16> = 400..=599;
 
@@ -240,7 +240,7 @@ fn public_part(error: &dyn Any) -> Error {
     } else if let Some(error) = error.downcast_ref::<InvalidInput>() {
         Error::new(Code::BadRequest).message(INVALID_INPUT_MESSAGE).data(error)
     } else if error.is::<DeserializeError>() {
-        Error::new(Code::BadRequest).message(MALFORMED_MESSAGE)
+        Error::new(Code::BadRequest).message(MALFORMED_REQUEST)
     } else {
         internal()
     }

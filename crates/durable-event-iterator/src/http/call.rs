@@ -3,14 +3,16 @@
 use crate::{
     error::{Code, Error, Result},
     runtime,
-    token::{SigningKeys, TokenBuilder, TokenError},
-    wire::Serialized,
+    token::{Generation, SigningKeys, TokenBuilder, TokenError},
+    wire::{Serialized, serialize},
 };
 use std::{cell::RefCell, collections::BTreeMap, fmt, rc::Rc};
 use worker::{Env, Headers};
 
-/// Tells a client's link plugin that the answer is a token, to open a WebSocket with.
+/// Tells a client's link plugin of generation 1 that the answer is a token, to open a WebSocket with.
 pub(super) const ITERATOR_HEADER: &str = "x-orpc-dei";
+/// The same for generation 2.
+pub(super) const SECOND_ITERATOR_HEADER: &str = "x-orpc-durable-iterator";
 
 /// The context of a call over HTTP.
 #[derive(Clone)]
@@ -25,7 +27,14 @@ pub struct HttpCall {
     /// The answer's headers, also of one that is an error. The content type is the handler's.
     pub response_headers: Headers,
     keys: Option<SigningKeys>,
-    token: Rc<RefCell<Option<String>>>,
+    announced: Rc<RefCell<Option<Announced>>>,
+}
+
+/// A token that the handler has to announce when it is the output.
+struct Announced {
+    /// As JSON.
+    token: Option<String>,
+    header: &'static str,
 }
 
 impl fmt::Debug for HttpCall {
@@ -42,7 +51,7 @@ impl HttpCall {
             headers,
             response_headers: Headers::new(),
             keys,
-            token: Rc::default(),
+            announced: Rc::default(),
         }
     }
 
@@ -67,18 +76,24 @@ impl HttpCall {
             Some(keys) => keys,
             None => &SigningKeys::from_env(&self.env)?,
         };
+        let header = match token.for_generation() {
+            Generation::One => ITERATOR_HEADER,
+            Generation::Two => SECOND_ITERATOR_HEADER,
+        };
         let token = token.sign(keys, runtime::now_ms()).map_err(|error| match error {
             TokenError::Channel(reason) => Error::new(Code::BadRequest).message(reason.to_string()),
             error => error.into(),
         })?;
-        *self.token.try_borrow_mut()? = Some(token.clone());
+        *self.announced.try_borrow_mut()? = Some(Announced { token: serialize(&token)?.json, header });
         Ok(token)
     }
 
-    /// Whether this output is an iterator's token.
-    pub(super) fn is_iterator(&self, output: &Serialized) -> bool {
-        let Ok(token) = self.token.try_borrow() else { return false };
-        let json = output.json.as_deref().and_then(|json| json.strip_prefix('"')?.strip_suffix('"'));
-        token.is_some() && *token.as_deref().unwrap_or_default() == *json.unwrap_or_default()
+    /// The header that announces this output, if it is an iterator's token.
+    pub(super) fn header_of(&self, output: &Serialized) -> Option<&'static str> {
+        let announced = self.announced.try_borrow().ok()?;
+        announced
+            .as_ref()
+            .filter(|announced| announced.token == output.json)
+            .map(|announced| announced.header)
     }
 }

@@ -1,6 +1,6 @@
 //! Which pages of other origins may read the answers.
 
-use super::call::ITERATOR_HEADER;
+use super::call::{ITERATOR_HEADER, SECOND_ITERATOR_HEADER};
 use std::time::Duration;
 
 /// What oRPC's clients send with. HEAD is not served.
@@ -8,7 +8,7 @@ const METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
 
 /// Lets pages of other origins call the procedures (the Fetch standard's CORS protocol).
 ///
-/// Browsers hide most headers of an answer from such pages; that which announces an iterator is always exposed.
+/// Browsers hide most headers of an answer from such pages; those that announce an iterator are always exposed.
 ///
 /// ```
 /// use durable_event_iterator::http::Cors;
@@ -31,7 +31,12 @@ pub struct Cors {
 impl Cors {
     /// Pages of any origin. They cannot send cookies: for that, an origin must be named.
     pub fn any() -> Self {
-        Self { origins: None, credentials: None, exposed: ITERATOR_HEADER.into(), max_age: None }
+        Self {
+            origins: None,
+            credentials: None,
+            exposed: [ITERATOR_HEADER, SECOND_ITERATOR_HEADER].join(", "),
+            max_age: None,
+        }
     }
 
     /// Pages of these origins, each as the browser writes it: `https://app.example`, without a slash at the end.
@@ -97,7 +102,10 @@ mod tests {
     fn any_origin_is_a_star_without_cookies() {
         let headers = Cors::any().credentials().answer(Some("https://evil.example"));
         assert_eq!(header(&headers, "access-control-allow-origin"), Some("*"));
-        assert_eq!(header(&headers, "access-control-expose-headers"), Some("x-orpc-dei"));
+        assert_eq!(
+            header(&headers, "access-control-expose-headers"),
+            Some("x-orpc-dei, x-orpc-durable-iterator")
+        );
         assert_eq!(header(&headers, "access-control-allow-credentials"), None);
     }
 
@@ -106,7 +114,10 @@ mod tests {
         let cors = Cors::origins(["https://a.example", "https://b.example"]).credentials().expose("x-more");
         let headers = cors.answer(Some("https://b.example"));
         assert_eq!(header(&headers, "access-control-allow-origin"), Some("https://b.example"));
-        assert_eq!(header(&headers, "access-control-expose-headers"), Some("x-orpc-dei, x-more"));
+        assert_eq!(
+            header(&headers, "access-control-expose-headers"),
+            Some("x-orpc-dei, x-orpc-durable-iterator, x-more")
+        );
         assert_eq!(header(&headers, "access-control-allow-credentials"), Some("true"));
         assert_eq!(header(&headers, "vary"), Some("origin"));
     }

@@ -1,6 +1,6 @@
 //! Answers requests by calling procedures.
 
-use super::{Cors, HttpCall, call::ITERATOR_HEADER, events, path, respond};
+use super::{Cors, HttpCall, events, path, respond};
 use crate::{
     error::{Code, Error, Result},
     procedure::{Answer, Input, Procedures, Reply},
@@ -137,8 +137,8 @@ impl<A: 'static> Handler<A> {
         let headers = call.response_headers.clone();
         match reply.await {
             Ok(Reply(Answer::Value(output))) => {
-                if call.is_iterator(&output) {
-                    headers.set(ITERATOR_HEADER, "1")?;
+                if let Some(header) = call.header_of(&output) {
+                    headers.set(header, "1")?;
                 }
                 respond(OK, output.into_http(), headers)
             }

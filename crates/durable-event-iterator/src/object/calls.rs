@@ -14,15 +14,15 @@ struct Running {
     upload: Option<UploadSender>,
 }
 
-/// Why a call cannot start.
-pub(super) enum Rejected {
-    /// As many calls as one socket may have are running.
-    TooMany,
-    /// A call of this id is running.
-    DuplicateId,
-}
+/// As many calls as one socket may have are running.
+pub(super) struct TooMany;
 
 impl Calls {
+    /// Whether a call of this id is running.
+    pub(super) fn is_running(&self, socket: u32, id: &str) -> bool {
+        self.0.get(&socket).is_some_and(|calls| calls.contains_key(id))
+    }
+
     /// Notes a call of the socket with this key.
     pub(super) fn start(
         &mut self,
@@ -30,13 +30,10 @@ impl Calls {
         id: &str,
         upload: Option<UploadSender>,
         limit: usize,
-    ) -> Result<AbortRegistration, Rejected> {
+    ) -> Result<AbortRegistration, TooMany> {
         let calls = self.0.entry(socket).or_default();
-        if calls.contains_key(id) {
-            return Err(Rejected::DuplicateId);
-        }
         if calls.len() >= limit {
-            return Err(Rejected::TooMany);
+            return Err(TooMany);
         }
         let (handle, registration) = AbortHandle::new_pair();
         calls.insert(id.to_owned(), Running { handle, upload });

@@ -2,7 +2,7 @@
 
 use super::{
     Call, DurableEventIteratorObject, Invocation, StubCall,
-    calls::{Calls, Rejected},
+    calls::{Calls, TooMany},
 };
 use crate::{
     audience::AudienceRule,
@@ -11,22 +11,23 @@ use crate::{
     http,
     log::EventId,
     options::Options,
-    procedure::{Answer, Input, Item, Next, Procedures, Reply, Upload},
-    runtime::{self, JsError, RawSocket},
-    session::{AttachmentTooLarge, Session},
-    socket::read_session,
+    procedure::{Answer, Input, Item, Next, Overrun, Procedures, Reply, Upload},
+    runtime::{self, Hub, JsError, RawSocket},
+    session::{AttachmentTooLarge, Session, SessionClaims},
+    socket::{read_session, write_session},
     subscription,
     token::SigningKeys,
     upgrade::{self, Accepted, Refusal},
     wire::{
-        Body, ClientFrame, EventMeta, FrameErrorKind, Headers, Outgoing, Request as Frame, Serialized,
-        StreamEvent, StreamEventKind, Value, decode_binary, decode_text, error_response, from_value, parse,
-        response, stop_upload, stream_event, stream_response, text_response,
+        Body, ClientFrame, EventMeta, FrameErrorKind, Headers, InvalidInput, Issue, Outgoing,
+        Request as Frame, Serialized, StreamEvent, StreamEventKind, Value, decode_binary, decode_text,
+        error_response, from_value, parse, response, stop_upload, stream_event, stream_response,
+        text_response,
     },
 };
 use futures_util::{
     StreamExt,
-    future::{Abortable, LocalBoxFuture},
+    future::{AbortHandle, Abortable, LocalBoxFuture},
     stream::LocalBoxStream,
 };
 use js_sys::Uint8Array;
@@ -181,36 +182,49 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 }
                 Ok(())
             }
-            ClientFrame::Event { id, event } => self.upload(ws, &id, event),
+            ClientFrame::Event { id, event } => self.upload(ws, &session, &id, &event),
         }
     }
 
     /// An item of a stream that is a call's input; of no call that is running, it is ignored.
-    fn upload(&self, ws: &RawSocket, id: &str, event: StreamEvent<'_>) -> Result<()> {
+    fn upload(&self, ws: &RawSocket, session: &Session, id: &str, event: &StreamEvent<'_>) -> Result<()> {
         let socket = self.core.hub.key(ws)?;
         let mut calls = self.calls.try_borrow_mut()?;
         let Some(upload) = calls.upload(socket, id) else { return Ok(()) };
-        match event.kind {
-            StreamEventKind::Message => {
-                upload.send(event.to_value().map_err(Error::from));
-                return Ok(());
+        match (event.kind, event.to_value()) {
+            _ if session.is_expired(runtime::now_ms()) => {
+                upload.fail(token_expired());
+                send(ws, Outgoing::Text(stop_upload(id)));
+            }
+            (StreamEventKind::Message, Ok(item)) => match upload.send(item, event.size()) {
+                Ok(()) => return Ok(()),
+                Err(Overrun) => send(ws, Outgoing::Text(stop_upload(id))),
+            },
+            (StreamEventKind::Message, Err(error)) => {
+                upload.fail(error.into());
+                send(ws, Outgoing::Text(stop_upload(id)));
             }
             // What the client's iterator threw is the client's own affair.
-            StreamEventKind::Error => {
-                upload.send(Err(Error::new(Code::BadRequest).message("The stream has failed.")))
+            (StreamEventKind::Error, _) => {
+                upload.fail(Error::new(Code::BadRequest).message("The stream has failed."));
             }
-            StreamEventKind::Done => {}
+            (StreamEventKind::Done, _) => upload.end(),
         }
-        upload.end();
         calls.end_upload(socket, id);
         Ok(())
     }
 
     async fn request(&self, ws: &RawSocket, session: Session, request: Frame<'_>) -> Result<()> {
         let id = request.id.clone().into_owned();
+        if self.is_open(ws, &session, &id)? {
+            // An answer would be taken for that of the other call.
+            close(ws, close_code::POLICY, "Call id in use");
+            return Ok(());
+        }
         if session.is_expired(runtime::now_ms()) {
             subscription::expire(&self.core, ws);
-            send(ws, error_response(&id, &Error::new(Code::Unauthorized).message("Token expired")));
+            // For generation 2 the socket has been closed, and this goes nowhere.
+            send(ws, error_response(&id, &token_expired()));
             return Ok(());
         }
         match &*request.path {
@@ -224,6 +238,14 @@ impl<O: DurableEventIteratorObject> Host<O> {
                     result => result,
                 }
             }
+            "/updateToken" => {
+                let answer = match self.update_token(ws, session, request) {
+                    Ok(()) => response(&id, OK, &[], Serialized::default()),
+                    Err(error) => error_response(&id, &error),
+                };
+                send(ws, answer);
+                Ok(())
+            }
             path => {
                 let direct = path.strip_prefix('/').map(http::decode_path).filter(|_| path != "/call");
                 if direct.as_ref().is_some_and(|path| self.procedures.find(path).is_none()) {
@@ -233,6 +255,29 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 self.call(ws, session, &id, direct, request).await
             }
         }
+    }
+
+    /// A client of generation 2 renews its token on the open socket.
+    fn update_token(&self, ws: &RawSocket, mut session: Session, request: Frame<'_>) -> Result<()> {
+        let TokenUpdate { token } = from_value(request.body.into_value()?)?;
+        let refused = |message: &str| Error::new(Code::Unauthorized).message(message);
+        let keys = self.keys.as_ref().ok_or_else(|| Error::new(Code::InternalServerError))?;
+        let claims = keys.verify(&token, runtime::now_ms()).map_err(|_| refused("Invalid Token"))?;
+        if self.name.as_deref() != Some(claims.channel().as_str()) {
+            return Err(refused("The new token is for another channel."));
+        }
+        // The platform takes a socket's tags when it accepts it, and never again.
+        if claims.tags() != session.claims.tags {
+            return Err(refused("The new token has other tags."));
+        }
+        session.claims = SessionClaims::from(&claims);
+        write_session(&self.core.hub, ws, &session)
+    }
+
+    /// Whether a call of this id is running, or is the subscription.
+    fn is_open(&self, ws: &RawSocket, session: &Session, id: &str) -> Result<bool> {
+        let is_subscription = session.subscription.as_ref().is_some_and(|subscription| subscription.id == id);
+        Ok(is_subscription || self.calls.try_borrow()?.is_running(self.core.hub.key(ws)?, id))
     }
 
     /// Runs one call, unless too many are running; nothing is sent for it any more once its client has aborted it.
@@ -247,7 +292,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     ) -> Result<()> {
         let Frame { headers, body, .. } = request;
         let (upload, input) = if matches!(body, Body::Stream) {
-            let (sender, upload) = Upload::<Value>::channel();
+            let (sender, upload) = Upload::<Value>::channel(self.options().max_frame);
             (Some(sender), Ok(Input::Stream(upload)))
         } else {
             (None, body.into_value().map(Input::Value).map_err(Error::from))
@@ -257,19 +302,16 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let started = self.calls.try_borrow_mut()?.start(socket, id, upload, self.options().max_calls);
         let registration = match started {
             Ok(registration) => registration,
-            Err(Rejected::TooMany) => {
+            Err(TooMany) => {
                 send(ws, error_response(id, &Error::new(Code::TooManyRequests)));
                 return Ok(());
             }
-            Err(Rejected::DuplicateId) => {
-                close(ws, close_code::POLICY, "Call id in use");
-                return Ok(());
-            }
         };
+        let handle = registration.handle();
         let work = async {
-            match self.run(ws, &session, direct, headers, input).await {
+            match self.run(ws, &session, direct, headers, input, handle).await {
                 Ok(Reply(Answer::Value(output))) => send(ws, response(id, OK, &[], output)),
-                Ok(Reply(Answer::Stream(items))) => stream(ws, id, items).await,
+                Ok(Reply(Answer::Stream(items))) => stream(&self.core.hub, ws, id, items).await,
                 Err(error) => {
                     runtime::log_internal("a call", &error);
                     send(ws, error_response(id, &error));
@@ -292,13 +334,11 @@ impl<O: DurableEventIteratorObject> Host<O> {
         direct: Option<Vec<String>>,
         headers: Headers<'_>,
         input: Result<Input>,
+        handle: AbortHandle,
     ) -> Result<Reply> {
         let (path, input) = match (direct, input?) {
             (Some(path), input) => (path, input),
-            (None, Input::Value(body)) => read_call(body)?,
-            (None, Input::Stream(_)) => {
-                return Err(Error::new(Code::BadRequest).message("Input validation failed"));
-            }
+            (None, input) => read_call(input)?,
         };
         let first = path.first().map(String::as_str).unwrap_or_default();
         if !session.claims.rpc.iter().any(|allowed| allowed == first) {
@@ -309,6 +349,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             socket: O::Channel::socket(&__Core(Rc::clone(&self.core)), __Raw(ws.clone())),
             last_event_id: headers.get("last-event-id").map(str::to_owned),
             headers: headers.into_map(),
+            handle,
         };
         let invocation = Invocation { path, call: call.clone() };
         self.object.intercept(invocation, Next::new(handler(&self.object, call, input))).await
@@ -452,15 +493,18 @@ const OK: u16 = 200;
 const ITEMS_PER_TURN: usize = 64;
 
 /// Sends a stream's items until it ends, fails, or is aborted.
-async fn stream(ws: &RawSocket, id: &str, mut items: LocalBoxStream<'static, Result<Item>>) {
+async fn stream(hub: &Hub, ws: &RawSocket, id: &str, mut items: LocalBoxStream<'static, Result<Item>>) {
     let send_event = |kind, data: Option<&Serialized>, meta: Option<&EventMeta>| {
         ws.send_text(&stream_event(id, kind, data, meta)).is_ok()
     };
+    // Asked anew each time: the token can have been renewed. A socket without a session has gone.
+    let is_over = || read_session(hub, ws).is_ok_and(|session| session.is_expired(runtime::now_ms()));
     if ws.send_text(&stream_response(id, &[])).is_err() {
         return;
     }
     let mut turn = 0_usize;
     while let Some(item) = items.next().await {
+        let item = if is_over() { Err(token_expired()) } else { item };
         match item {
             Ok(Item { data, meta, is_last: false }) => {
                 if !send_event(StreamEventKind::Message, Some(&data), Some(&meta)) {
@@ -485,13 +529,29 @@ async fn stream(ws: &RawSocket, id: &str, mut items: LocalBoxStream<'static, Res
     send_event(StreamEventKind::Done, None, None);
 }
 
+/// The input of `/updateToken`.
+#[derive(Deserialize)]
+struct TokenUpdate {
+    token: String,
+}
+
 /// The path and the input in the body of `/call`.
-fn read_call(body: Value) -> Result<(Vec<String>, Input)> {
-    let Value::Object(mut body) = body else {
-        return Err(Error::new(Code::BadRequest).message("Input validation failed"));
-    };
-    let path = from_value(body.remove("path").unwrap_or_default())?;
-    Ok((path, Input::Value(body.remove("input").unwrap_or_default())))
+fn read_call(input: Input) -> Result<(Vec<String>, Input)> {
+    #[derive(Deserialize)]
+    struct Body {
+        path: Vec<String>,
+        #[serde(default)]
+        input: Value,
+    }
+    let Body { path, input } = from_value(input.into_value()?)?;
+    if path.is_empty() {
+        return Err(InvalidInput::from(Issue::new("expected a procedure's name").at("path").at(0)).into());
+    }
+    Ok((path, Input::Value(input)))
+}
+
+fn token_expired() -> Error {
+    Error::new(Code::Unauthorized).message("Token expired")
 }
 
 /// What a stub's `publish` takes besides the event.

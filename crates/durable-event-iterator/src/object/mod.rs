@@ -12,6 +12,7 @@ use crate::{
     options::Options,
     procedure::{Next, Procedures, Reply},
 };
+use futures_util::future::AbortHandle;
 use std::{collections::BTreeMap, future::Future};
 use worker::Env;
 
@@ -128,12 +129,29 @@ pub struct Call<O: DurableEventIteratorObject> {
     pub last_event_id: Option<String>,
     /// The call's headers, with names in lower case.
     pub headers: BTreeMap<String, Vec<String>>,
+    pub(crate) handle: AbortHandle,
+}
+
+impl<O: DurableEventIteratorObject> Call<O> {
+    /// Whether the client has aborted the call, or closed its socket.
+    ///
+    /// A procedure need not ask: its future, or the stream that it answered with, is dropped then. This is for work
+    /// that it has left running on its own.
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        self.handle.is_aborted()
+    }
 }
 
 impl<O: DurableEventIteratorObject> Clone for Call<O> {
     fn clone(&self) -> Self {
-        let Self { socket, last_event_id, headers } = self;
-        Self { socket: socket.clone(), last_event_id: last_event_id.clone(), headers: headers.clone() }
+        let Self { socket, last_event_id, headers, handle } = self;
+        Self {
+            socket: socket.clone(),
+            last_event_id: last_event_id.clone(),
+            headers: headers.clone(),
+            handle: handle.clone(),
+        }
     }
 }
 

@@ -9,12 +9,12 @@ pub use reply::{Reply, StreamItem};
 pub use upload::Upload;
 pub(crate) use {
     reply::{Answer, Item},
-    upload::UploadSender,
+    upload::{Overrun, UploadSender},
 };
 
 use crate::{
     error::{Code, Error, Result},
-    wire::{Value, from_value, serialize_output},
+    wire::{Value, from_value},
 };
 use futures_util::{Stream, future::LocalBoxFuture};
 use serde::{Serialize, de::DeserializeOwned};
@@ -27,7 +27,7 @@ pub(crate) enum Input {
 }
 
 impl Input {
-    fn into_value(self) -> Result<Value> {
+    pub(crate) fn into_value(self) -> Result<Value> {
         match self {
             Self::Value(value) => Ok(value),
             Self::Stream(_) => Err(Error::new(Code::BadRequest).message("This procedure takes no stream.")),
@@ -109,7 +109,7 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
                 Box::pin(async move {
                     let input: I = from_value(input.into_value()?)?;
                     let output = handler(object, context, input).await?;
-                    Ok(Reply::value(serialize_output(&output)?))
+                    Reply::value(&output)
                 })
             }),
         )
@@ -149,7 +149,20 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
         )
     }
 
-    /// Adds a procedure whose input is a stream, see [`Upload`].
+    /// Adds a procedure whose input is a stream, see [`Upload`]. Clients call it by its own path, not through `call`:
+    /// `client.import(asyncIterator)`, and the token lists it as any other.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Procedures, Upload};
+    /// use futures_util::TryStreamExt;
+    ///
+    /// # fn procedures<C: 'static>() -> Procedures<(), C> {
+    /// Procedures::new().upload("sum", async |_: &(), _, numbers: Upload<f64>| {
+    ///     numbers.try_fold(0.0, async |sum, number| Ok(sum + number)).await
+    /// })
+    /// # }
+    /// # procedures::<()>();
+    /// ```
     #[must_use]
     pub fn upload<I, R, F>(self, name: &'static str, handler: F) -> Self
     where
@@ -165,7 +178,7 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
                 Box::pin(async move {
                     let input = input.into_stream()?.typed();
                     let output = handler(object, context, input).await?;
-                    Ok(Reply::value(serialize_output(&output)?))
+                    Reply::value(&output)
                 })
             }),
         )

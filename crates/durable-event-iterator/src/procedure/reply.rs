@@ -2,11 +2,14 @@
 
 use crate::{
     error::{Error, Result},
-    wire::{EventMeta, SerializeError, Serialized, serialize},
+    wire::{EventMeta, SerializeError, Serialized, serialize, serialize_output},
 };
 use futures_util::{Stream, StreamExt, stream::LocalBoxStream};
 use serde::Serialize;
 use std::fmt;
+
+/// The text is oRPC's own.
+const INVALID_OUTPUT: &str = "Output validation failed";
 
 /// What a procedure has answered, see [`Next::run`](super::Next::run).
 pub struct Reply(pub(crate) Answer);
@@ -26,8 +29,13 @@ impl fmt::Debug for Reply {
 }
 
 impl Reply {
-    pub(crate) fn value(value: Serialized) -> Self {
-        Self(Answer::Value(value))
+    /// # Errors
+    /// An output that cannot be serialized is the procedure's fault; why is for the log alone.
+    pub(crate) fn value<T: Serialize + 'static>(output: &T) -> Result<Self> {
+        match serialize_output(output) {
+            Ok(output) => Ok(Self(Answer::Value(output))),
+            Err(error) => Err(Error::from(error).message(INVALID_OUTPUT)),
+        }
     }
 
     pub(crate) fn stream<I: Into<StreamItem>>(items: impl Stream<Item = Result<I>> + 'static) -> Self {
@@ -78,7 +86,7 @@ impl StreamItem {
     }
 
     fn serialized(self) -> Result<Item> {
-        let data = self.data.map_err(Error::from)?;
+        let data = self.data.map_err(|error| Error::from(error).message(INVALID_OUTPUT))?;
         Ok(Item { data, meta: self.meta, is_last: self.is_last })
     }
 }

@@ -1,7 +1,7 @@
 //! A stream as the input of a procedure.
 
 use crate::{
-    error::{Error, Result},
+    error::{Code, Error, Result},
     wire::{Value, from_value},
 };
 use futures_util::Stream;
@@ -19,7 +19,11 @@ use std::{
 /// The items that a client sends as the input of a call, as they come.
 ///
 /// It ends when the client's iterator does. An item that is no `T`, and an error of the client's iterator, are errors
-/// of the stream.
+/// of the stream. A client cannot be asked to wait, so items that come faster than they are read are kept, as many
+/// bytes as a frame may have ([`Options::max_frame`](crate::Options::max_frame)); beyond that the stream fails with
+/// PAYLOAD_TOO_LARGE.
+///
+/// A procedure that answers before the end tells the client to stop.
 pub struct Upload<T> {
     queue: Rc<RefCell<Queue>>,
     items: PhantomData<fn() -> T>,
@@ -33,8 +37,8 @@ impl<T> fmt::Debug for Upload<T> {
 
 impl Upload<Value> {
     /// The two ends of a client's stream.
-    pub(crate) fn channel() -> (UploadSender, Self) {
-        let queue = Rc::new(RefCell::new(Queue::default()));
+    pub(crate) fn channel(max_unread: usize) -> (UploadSender, Self) {
+        let queue = Rc::new(RefCell::new(Queue { max_unread, ..Queue::default() }));
         (UploadSender(Rc::clone(&queue)), Self { queue, items: PhantomData })
     }
 
@@ -45,17 +49,54 @@ impl Upload<Value> {
 
 #[derive(Default)]
 struct Queue {
-    items: VecDeque<Result<Value>>,
+    items: VecDeque<Unread>,
+    /// Bytes of all of them.
+    unread: usize,
+    max_unread: usize,
     has_ended: bool,
     reader: Option<Waker>,
 }
+
+struct Unread {
+    item: Result<Value>,
+    bytes: usize,
+}
+
+/// What an item takes beside its text, in bytes: so that very many small ones are bounded too.
+const ITEM_BYTES: usize = 64;
+
+/// A stream has been sent faster than it was read, for too long. It has ended.
+#[derive(Debug)]
+pub(crate) struct Overrun;
 
 /// The end to which the frames of a client's stream are given.
 pub(crate) struct UploadSender(Rc<RefCell<Queue>>);
 
 impl UploadSender {
-    pub(crate) fn send(&self, item: Result<Value>) {
-        self.change(|queue| queue.items.push_back(item));
+    /// Hands over an item whose text has so many bytes.
+    pub(crate) fn send(&self, item: Value, bytes: usize) -> Result<(), Overrun> {
+        let bytes = bytes.saturating_add(ITEM_BYTES);
+        let fits = self.0.try_borrow().is_ok_and(|queue| {
+            queue.items.is_empty() || queue.unread.saturating_add(bytes) <= queue.max_unread
+        });
+        if !fits {
+            let message = "The stream is sent faster than it is read.";
+            self.fail(Error::new(Code::PayloadTooLarge).message(message));
+            return Err(Overrun);
+        }
+        self.change(|queue| {
+            queue.unread = queue.unread.saturating_add(bytes);
+            queue.items.push_back(Unread { item: Ok(item), bytes });
+        });
+        Ok(())
+    }
+
+    /// Ends the stream with an error.
+    pub(crate) fn fail(&self, error: Error) {
+        self.change(|queue| {
+            queue.items.push_back(Unread { item: Err(error), bytes: 0 });
+            queue.has_ended = true;
+        });
     }
 
     pub(crate) fn end(&self) {
@@ -82,7 +123,10 @@ impl<T: DeserializeOwned> Stream for Upload<T> {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<T>>> {
         let Ok(mut queue) = self.queue.try_borrow_mut() else { return Poll::Ready(None) };
         match queue.items.pop_front() {
-            Some(item) => Poll::Ready(Some(item.and_then(|value| from_value(value).map_err(Error::from)))),
+            Some(Unread { item, bytes }) => {
+                queue.unread = queue.unread.saturating_sub(bytes);
+                Poll::Ready(Some(item.and_then(|value| from_value(value).map_err(Error::from))))
+            }
             None if queue.has_ended => Poll::Ready(None),
             None => {
                 queue.reader = Some(context.waker().clone());

@@ -73,7 +73,8 @@ export class Hub {
       if (session?.subscription?.live) {
         state = {
           head: '{"i":' + JSON.stringify(session.subscription.id),
-          expires: session.enforced ? session.claims.exp * 1000 : Infinity,
+          // The first millisecond without rights, as `ends_at_ms` in session.rs has it.
+          expires: session.enforced ? session.claims.exp * 1000 + (session.claims.is_second ? 1 : 0) : Infinity,
           connection: session.connection,
           tags: session.claims.tags,
         }

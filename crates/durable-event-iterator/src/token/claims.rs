@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{ChannelName, TokenError, is_object};
+use super::{ChannelName, Generation, TokenError, is_object};
 
 /// What a verified token says.
 ///
@@ -31,7 +31,9 @@ use super::{ChannelName, TokenError, is_object};
 /// ```
 #[derive(Clone)]
 pub struct Claims {
+    generation: Generation,
     channel: ChannelName,
+    tags: Vec<String>,
     procedures: Vec<String>,
     attachment: Option<Box<RawValue>>,
     issued_at: f64,
@@ -40,6 +42,16 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// Which generation of clients the token is for.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// The tags, by which events can be for some clients only; none in generation 1.
+    pub fn tags(&self) -> &[String] {
+        &self.tags
+    }
+
     /// The one channel that the token opens (`chn`).
     pub fn channel(&self) -> &ChannelName {
         &self.channel
@@ -89,7 +101,11 @@ impl Claims {
     /// Whether the token's rights are over at `now_ms`, in milliseconds since 1970. They are from the instant of `exp`
     /// on.
     pub fn is_expired_at(&self, now_ms: u64) -> bool {
-        self.expires_at * MS_PER_SECOND <= now_ms as f64
+        let (end, now) = (self.expires_at * MS_PER_SECOND, now_ms as f64);
+        match self.generation {
+            Generation::One => end <= now,
+            Generation::Two => end < now,
+        }
     }
 
     /// Whether the token's rights have begun at `now_ms`. Told in whole seconds, as the oRPC packages do, so that a
@@ -101,7 +117,9 @@ impl Claims {
 
 /// For the issuer, who sets only these.
 pub(super) struct NewClaims {
+    pub(super) generation: Generation,
     pub(super) channel: ChannelName,
+    pub(super) tags: Vec<String>,
     pub(super) procedures: Vec<String>,
     pub(super) attachment: Option<Box<RawValue>>,
     pub(super) issued_at_s: u64,
@@ -120,7 +138,9 @@ impl TryFrom<NewClaims> for Claims {
             return Err(TokenError::InvalidLifetime);
         }
         Ok(Self {
+            generation: new.generation,
             channel: new.channel,
+            tags: new.tags,
             procedures: new.procedures,
             attachment: new.attachment,
             issued_at: new.issued_at_s as f64,
@@ -136,15 +156,23 @@ impl Claims {
     ///
     /// A claim that stands there twice is refused, because two readers could disagree about which one counts. Claims
     /// of other names are ignored.
-    pub(crate) fn from_payload(json: &str) -> Result<Self, TokenError> {
+    pub(crate) fn from_payload(json: &str, generation: Generation) -> Result<Self, TokenError> {
         if !is_object(json) {
             return Err(TokenError::Malformed);
         }
         let payload: Payload<'_> = serde_json::from_str(json).map_err(|_| TokenError::Malformed)?;
         let channel: String = required("chn", payload.chn)?;
         let claims = Self {
+            generation,
+            tags: match (generation, payload.tags) {
+                (Generation::Two, Some(tags)) => read("tags", tags)?,
+                _ => Vec::new(), // generation 1 has none
+            },
             channel: channel.try_into().map_err(|_| TokenError::InvalidClaim("chn"))?,
-            procedures: required("rpc", payload.rpc)?,
+            procedures: match (generation, payload.rpc) {
+                (Generation::Two, None) => Vec::new(),
+                (_, rpc) => required("rpc", rpc)?,
+            },
             attachment: payload.att.map(ToOwned::to_owned),
             issued_at: time("iat", required("iat", payload.iat)?)?,
             expires_at: time("exp", required("exp", payload.exp)?)?,
@@ -161,6 +189,7 @@ impl Claims {
         let payload = WrittenPayload {
             chn: self.channel.as_str(),
             rpc: &self.procedures,
+            tags: &self.tags,
             att: self.attachment.as_deref(),
             iat: Seconds(self.issued_at),
             exp: Seconds(self.expires_at),
@@ -174,7 +203,9 @@ impl Claims {
 impl std::fmt::Debug for Claims {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Claims")
+            .field("generation", &self.generation)
             .field("channel", &self.channel)
+            .field("tags", &self.tags)
             .field("procedures", &self.procedures)
             .field("attachment", &self.attachment.as_ref().map(|_| format_args!("..")))
             .field("issued_at", &self.issued_at)
@@ -200,6 +231,8 @@ struct Payload<'a> {
     chn: Option<&'a RawValue>,
     #[serde(default, borrow, deserialize_with = "present")]
     rpc: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    tags: Option<&'a RawValue>,
     #[serde(default, borrow, deserialize_with = "present")]
     att: Option<&'a RawValue>,
     #[serde(default, borrow, deserialize_with = "present")]
@@ -255,6 +288,8 @@ fn check_nesting(attachment: &RawValue) -> Result<(), TokenError> {
 struct WrittenPayload<'a> {
     chn: &'a str,
     rpc: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    tags: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     att: Option<&'a RawValue>,
     iat: Seconds,

@@ -7,7 +7,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::claims::NewClaims;
 use super::verify::check_length;
-use super::{ChannelName, Claims, InvalidChannelName, SigningKeys, TokenError, jws};
+use super::{ChannelName, Claims, Generation, InvalidChannelName, SigningKeys, TokenError, jws, signed_json};
 
 /// Where issuing a token starts: [`Token::builder`].
 ///
@@ -43,8 +43,10 @@ impl Token {
     {
         let channel = channel.try_into().map_err(|error| TokenError::Channel(error.into()));
         TokenBuilder {
+            generation: Generation::default(),
             channel,
             procedures: Vec::new(),
+            tags: Vec::new(),
             attachment: None,
             fault: None,
             lifetime: DEFAULT_LIFETIME,
@@ -73,8 +75,10 @@ impl Token {
 #[derive(Debug)]
 #[must_use = "nothing is issued before `sign`"]
 pub struct TokenBuilder {
+    generation: Generation,
     channel: Result<ChannelName, TokenError>,
     procedures: Vec<String>,
+    tags: Vec<String>,
     attachment: Option<Box<RawValue>>,
     fault: Option<TokenError>,
     lifetime: Duration,
@@ -138,6 +142,26 @@ impl TokenBuilder {
         self
     }
 
+    /// Which generation of clients the token is for; the first unless told otherwise.
+    pub fn generation(mut self, generation: Generation) -> Self {
+        self.generation = generation;
+        self
+    }
+
+    pub(crate) fn for_generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Adds tags, by which events can be for some clients only. They are generation 2's: a token of generation 1 with
+    /// tags is refused by [`sign`](Self::sign).
+    pub fn tags<T>(mut self, tags: impl IntoIterator<Item = T>) -> Self
+    where
+        T: Into<String>,
+    {
+        self.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
     /// How long the token is valid, in steps of a second, rounded up; 24 hours unless told otherwise.
     ///
     /// A token cannot be taken back. The shorter it lives, the sooner a right that was withdrawn is gone; clients
@@ -162,15 +186,24 @@ impl TokenBuilder {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
+        if self.generation == Generation::One && !self.tags.is_empty() {
+            return Err(TokenError::InvalidClaim("tags"));
+        }
         let issued_at_s = now_ms / 1_000;
         let claims = Claims::try_from(NewClaims {
+            generation: self.generation,
             channel,
+            tags: self.tags,
             procedures: self.procedures,
             attachment: self.attachment,
             issued_at_s,
             expires_at_s: issued_at_s.saturating_add(whole_seconds(self.lifetime)?),
         })?;
-        let token = jws::seal(&claims.to_payload()?, keys);
+        let payload = claims.to_payload()?;
+        let token = match self.generation {
+            Generation::One => jws::seal(&payload, keys),
+            Generation::Two => signed_json::seal(payload, keys),
+        };
         check_length(&token)?;
         Ok(token)
     }

@@ -74,7 +74,13 @@ impl<'de> Deserialize<'de> for Presence {
     }
 }
 
-fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
+/// Writes base64url.
+pub(super) fn encode(bytes: &[u8], out: &mut String) {
+    BASE64.encode_string(bytes, out);
+}
+
+/// Reads canonical base64url.
+pub(super) fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
     BASE64.decode(part).map_err(|_| TokenError::Malformed)
 }
 

@@ -7,7 +7,8 @@
 //! | --- | --- |
 //! | `signing` | the keys: one signs, several verify |
 //! | `claims` | what a token says, and the payload JSON it is written in |
-//! | `jws` | the form of generation 1 around that payload; another generation's form goes beside it |
+//! | `jws` | the form of generation 1 around that payload |
+//! | `signed_json` | the form of generation 2 |
 //! | `issue` | the builder for servers |
 //! | `verify` | every check between a string from the network and [`Claims`] |
 //! | `publish_key` | the secret of publishing over HTTP, which is no token |
@@ -17,15 +18,18 @@ mod attacks;
 mod channel_name;
 mod claims;
 mod error;
+mod generation;
 mod issue;
 mod jws;
 mod publish_key;
+mod signed_json;
 mod signing;
 mod verify;
 
 pub use channel_name::{ChannelName, InvalidChannelName};
 pub use claims::Claims;
 pub use error::TokenError;
+pub use generation::Generation;
 pub use issue::{Token, TokenBuilder};
 pub use publish_key::PublishKey;
 pub use signing::{InvalidKey, SigningKey, SigningKeys};

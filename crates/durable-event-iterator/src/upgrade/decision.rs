@@ -4,7 +4,7 @@
 
 use super::connection_id::{ConnectionId, InvalidConnectionId};
 
-use crate::token::{Claims, SigningKeys, TokenError, verify};
+use crate::token::{Claims, Generation, SigningKeys, TokenError, verify};
 
 /// What the decision needs to know of a request.
 #[derive(Clone, Copy)]
@@ -33,6 +33,10 @@ pub(crate) enum Refusal {
     InvalidToken(TokenError),
     /// There is a valid token, but for another channel than that of the object that was asked.
     OtherChannel,
+    /// The token is one of generation 2, whose clients must send a connection id, and there is none.
+    ConnectionIdMissing,
+    /// A tag of the token is one that the platform would refuse.
+    InvalidTags,
     /// There is a connection id, but not one that can be stored and compared.
     InvalidConnectionId(InvalidConnectionId),
 }
@@ -42,8 +46,10 @@ impl Refusal {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::NotAWebSocket => 426,
-            Self::TokenMissing | Self::InvalidToken(_) | Self::OtherChannel => 401,
-            Self::InvalidConnectionId(_) => 400,
+            Self::TokenMissing | Self::InvalidToken(_) | Self::OtherChannel | Self::ConnectionIdMissing => {
+                401
+            }
+            Self::InvalidConnectionId(_) | Self::InvalidTags => 400,
         }
     }
 
@@ -53,10 +59,17 @@ impl Refusal {
             Self::NotAWebSocket => "Expected WebSocket upgrade",
             Self::TokenMissing => "Token is required",
             Self::InvalidToken(_) | Self::OtherChannel => "Invalid Token",
+            Self::ConnectionIdMissing => "ID is required",
             Self::InvalidConnectionId(_) => "Invalid ID",
+            Self::InvalidTags => "Invalid tags",
         }
     }
 }
+
+/// The platform takes ten tags for a socket; one is kept for the library's own use.
+const MAX_TAGS: usize = 9;
+/// The platform's limit for a tag, in UTF-16 code units.
+const MAX_TAG_CHARACTERS: usize = 256;
 
 /// Decides about a request at `now_ms`, in milliseconds since 1970. The checks go in the order of the answers that
 /// clients know: no WebSocket, no token, a bad token, then a bad connection id.
@@ -68,6 +81,13 @@ pub(crate) fn decide(head: &RequestHead<'_>, keys: &SigningKeys, now_ms: u64) ->
     let token = token.ok_or(Refusal::TokenMissing)?;
     let claims = verify(&token, keys, now_ms).map_err(Refusal::InvalidToken)?;
     let connection_id = id.map(ConnectionId::try_from).transpose().map_err(Refusal::InvalidConnectionId)?;
+    if claims.generation() == Generation::Two && connection_id.is_none() {
+        return Err(Refusal::ConnectionIdMissing);
+    }
+    let fits = |tag: &String| (1..=MAX_TAG_CHARACTERS).contains(&tag.encode_utf16().count());
+    if claims.tags().len() > MAX_TAGS || !claims.tags().iter().all(fits) {
+        return Err(Refusal::InvalidTags);
+    }
     Ok(Accepted { claims, connection_id })
 }
 

@@ -54,7 +54,7 @@ struct Misfit {
 
 impl Misfit {
     fn expected(expected: &dyn de::Expected, found: &'static str) -> Self {
-        Self { message: format!("expected {expected}, found {found}"), path: Vec::new() }
+        Self { message: format!("expected {}, found {found}", public_name(expected)), path: Vec::new() }
     }
 
     fn at(mut self, segment: PathSegment) -> Self {
@@ -73,7 +73,9 @@ impl std::error::Error for Misfit {}
 
 impl de::Error for Misfit {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { message: message.to_string(), path: Vec::new() }
+        let message = message.to_string();
+        let message = if message.starts_with(UNTAGGED) { FITS_NOTHING.to_owned() } else { message };
+        Self { message, path: Vec::new() }
     }
 
     // The input itself stays out of these texts: it may be large, or secret.
@@ -92,6 +94,10 @@ impl de::Error for Misfit {
         )
     }
 
+    fn invalid_length(length: usize, expected: &dyn de::Expected) -> Self {
+        Self::custom(format_args!("expected {}, found {length} items", public_name(expected)))
+    }
+
     fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
         Self::custom(format_args!("expected one of {}", expected.join(", ")))
     }
@@ -102,6 +108,31 @@ impl de::Error for Misfit {
 
     fn missing_field(field: &'static str) -> Self {
         Self::custom("missing").at(PathSegment::Key(field.to_owned()))
+    }
+}
+
+/// How serde begins to say that no variant of an untagged enum fits; the enum's name follows.
+const UNTAGGED: &str = "data did not match any variant of untagged enum";
+const FITS_NOTHING: &str = "fits none of the alternatives";
+
+/// What is expected, without the names of Rust types, by which serde calls what is derived: they are nobody's business,
+/// and say nothing to a client.
+fn public_name(expected: &dyn de::Expected) -> String {
+    let name = expected.to_string();
+    let elements = name.rsplit_once(" with ").map(|(_, elements)| elements);
+    let is = |kinds: &[&str]| kinds.iter().any(|kind| name.starts_with(kind));
+    if is(&["tuple struct ", "tuple variant "]) {
+        elements.map_or_else(|| "an array".to_owned(), |elements| format!("an array with {elements}"))
+    } else if is(&["struct ", "struct variant ", "internally tagged enum ", "adjacently tagged enum "]) {
+        "an object".to_owned()
+    } else if is(&["enum "]) {
+        "a string or an object".to_owned()
+    } else if is(&["unit struct ", "unit variant "]) {
+        "null".to_owned()
+    } else if is(&["newtype struct ", "newtype variant "]) {
+        "a value".to_owned()
+    } else {
+        name
     }
 }
 

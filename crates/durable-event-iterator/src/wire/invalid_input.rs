@@ -12,9 +12,40 @@ use serde::{Serialize, Serializer};
 /// let error = from_value::<Vec<u8>>(Value::Array(vec![Value::from("x")])).unwrap_err();
 /// assert_eq!(error.issues()[0].message(), "expected u8, found a string");
 /// ```
+///
+/// What a type cannot say, a validator can, with all that it finds:
+///
+/// ```
+/// use durable_event_iterator::{InvalidInput, Issue, Result};
+///
+/// fn validate(name: &str, age: u32) -> Result<()> {
+///     let mut issues = Vec::new();
+///     if name.trim().is_empty() {
+///         issues.push(Issue::new("expected a name").at("name"));
+///     }
+///     if age < 18 {
+///         issues.push(Issue::new("expected 18 or more").at("age"));
+///     }
+///     if issues.is_empty() { Ok(()) } else { Err(InvalidInput::from_iter(issues).into()) }
+/// }
+/// assert_eq!(validate(" ", 12).unwrap_err().code(), "BAD_REQUEST");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InvalidInput {
     issues: Vec<Issue>,
+}
+
+/// One issue or several, as a validator finds them. None at all is still invalid.
+impl FromIterator<Issue> for InvalidInput {
+    fn from_iter<I: IntoIterator<Item = Issue>>(issues: I) -> Self {
+        Self { issues: issues.into_iter().collect() }
+    }
+}
+
+impl From<Issue> for InvalidInput {
+    fn from(issue: Issue) -> Self {
+        Self { issues: vec![issue] }
+    }
 }
 
 impl InvalidInput {
@@ -23,7 +54,7 @@ impl InvalidInput {
         Self { issues: vec![Issue { message, path: reversed_path }] }
     }
 
-    /// What does not fit; at least one.
+    /// What does not fit.
     ///
     /// ```
     /// # use durable_event_iterator::{Value, from_value};
@@ -64,6 +95,30 @@ pub struct Issue {
 }
 
 impl Issue {
+    /// An issue with the whole input. The client gets the message as it is.
+    ///
+    /// ```
+    /// use durable_event_iterator::Issue;
+    /// assert!(Issue::new("the end is before the start").path().is_empty());
+    /// ```
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), path: Vec::new() }
+    }
+
+    /// One step further into the input: a key, or a place in an array.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Issue, PathSegment};
+    /// let issue = Issue::new("expected a name").at("members").at(2);
+    /// assert_eq!(issue.path(), [PathSegment::Key("members".into()), PathSegment::Index(2)]);
+    /// ```
+    #[must_use]
+    pub fn at(mut self, segment: impl Into<PathSegment>) -> Self {
+        self.path.push(segment.into());
+        self
+    }
+
     /// What is wrong. It never repeats the input.
     ///
     /// ```
@@ -99,6 +154,24 @@ pub enum PathSegment {
     Key(String),
     /// A place, from 0 on.
     Index(usize),
+}
+
+impl From<&str> for PathSegment {
+    fn from(key: &str) -> Self {
+        Self::Key(key.to_owned())
+    }
+}
+
+impl From<String> for PathSegment {
+    fn from(key: String) -> Self {
+        Self::Key(key)
+    }
+}
+
+impl From<usize> for PathSegment {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
 }
 
 impl fmt::Display for PathSegment {

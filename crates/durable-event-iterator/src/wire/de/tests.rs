@@ -128,7 +128,7 @@ fn an_issue_tells_the_path() {
         issue::<Outer>(r#"{"items":[{"k":{"n":1,"m":2}}]}"#),
         "items.0.k.m: unknown property, expected one of n"
     );
-    assert_eq!(issue::<Outer>("null"), ": expected struct Outer, found null");
+    assert_eq!(issue::<Outer>("null"), ": expected an object, found null");
     assert_eq!(issue::<Enum>(r#"{"Newtype":"x"}"#), "Newtype: expected u8, found a string");
     let map = Value::Map(vec![(Value::from("k"), Value::from("v"))]);
     let error = from_value::<Map<String, u8>>(map).unwrap_err();

@@ -1,0 +1,45 @@
+import { DurableEventIteratorConnectionError } from './connection-error.js'
+
+/** The object has ended the subscription, because the token of its connection has expired. */
+export class SubscriptionEndedError extends Error {
+  override readonly name = 'SubscriptionEndedError'
+
+  constructor() {
+    super('The object has ended the subscription; it goes on with a new token.')
+  }
+}
+
+/** The call that should answer with a token answered with something else. */
+export class NotATokenError extends TypeError {
+  override readonly name = 'NotATokenError'
+
+  constructor() {
+    super('The procedure answered with no token where a DurableEventIterator was expected.')
+  }
+}
+
+/** Whether a server has said no, as opposed to: cannot now. Saying it again would get the same answer. */
+export function isRefusal(error: unknown): boolean {
+  if (error instanceof NotATokenError) return true
+  const status = statusOf(error)
+  return status !== undefined && status >= 400 && status < 500 && !PASSING_STATUSES.has(status)
+}
+
+export function isUnauthorized(error: unknown): boolean {
+  return statusOf(error) === 401
+}
+
+/** Whether what failed may succeed when it is tried again. */
+export function isPassing(error: unknown): boolean {
+  if (error instanceof DurableEventIteratorConnectionError) return error.reason !== 'closed'
+  return !isRefusal(error)
+}
+
+/** Request Timeout, Too Early, Too Many Requests. */
+const PASSING_STATUSES = new Set([408, 425, 429])
+
+/** Of an ORPCError, by its shape: an application may hold several copies of the class. */
+function statusOf(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !('code' in error) || !('status' in error)) return undefined
+  return typeof error.status === 'number' ? error.status : undefined
+}

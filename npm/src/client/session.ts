@@ -1,0 +1,439 @@
+import { createORPCClient } from '@orpc/client'
+import type { Client, ClientLink } from '@orpc/client'
+import { ClientRetryPlugin } from '@orpc/client/plugins'
+import type { StandardLinkClientInterceptorOptions, StandardLinkOptions } from '@orpc/client/standard'
+
+import { GAP_HEADER, SINCE_HEADER } from '../wire.js'
+import type { ClientDurableEventIteratorRpcContext, IteratorSource } from './client-durable-event-iterator.js'
+import { DurableEventIteratorConnectionError } from './connection-error.js'
+import { Connection } from './connection.js'
+import { isPassing, isRefusal, isUnauthorized, SubscriptionEndedError } from './errors.js'
+import { EventBuffer } from './event-buffer.js'
+import type { CombinedHooks, DurableEventIteratorHooks, DurableEventIteratorState } from './hooks.js'
+import type { DurableEventIteratorLinkPluginOptions } from './link-plugin.js'
+import { SocketRPCLink } from './rpc-link.js'
+import { TokenHolder } from './token-holder.js'
+import type { HeldToken } from './token-holder.js'
+import { newConnectionId, upgradeUrl } from './upgrade-url.js'
+import { delay, within } from './waiting.js'
+import { watchStream } from './watched-stream.js'
+
+export interface SessionOptions extends Omit<DurableEventIteratorLinkPluginOptions, keyof DurableEventIteratorHooks> {
+  hooks: CombinedHooks
+  /** The call that the session is for. */
+  path: readonly string[]
+  input: unknown
+  signal: AbortSignal | undefined
+  lastEventId: string | undefined
+  /** What it answered with. */
+  firstToken: unknown
+  /** Makes it again. */
+  fetchToken(signal: AbortSignal): Promise<unknown>
+}
+
+type Context = ClientDurableEventIteratorRpcContext
+
+/** The two procedures that every object answers. */
+type ObjectClient = {
+  subscribe: Client<Context, undefined, AsyncIterator<unknown>, Error>
+  call: Client<Context, { path: readonly string[]; input: unknown }, unknown, Error>
+}
+
+type TransmitOptions = StandardLinkClientInterceptorOptions<Context>
+type Transmit = (request: TransmitOptions) => Promise<TransmitResponse>
+type TransmitResponse = Awaited<ReturnType<NonNullable<StandardLinkOptions<Context>['clientInterceptors']>[number]>>
+
+/**
+ * One iterator's life: its connection, its token, and the subscription that goes on over as many of both as it takes.
+ *
+ * The subscription is one call that oRPC's retry plugin makes again whenever it breaks, since that plugin knows the id of
+ * the last event. What this class decides is whether and when (`#recover`), and what each attempt waits for (`#transmit`).
+ */
+export class Session implements IteratorSource {
+  /**
+   * Resolves when the subscription is open.
+   *
+   * @throws When the signal is aborted, the URL is none, or the object refuses.
+   */
+  static async open(options: SessionOptions): Promise<Session> {
+    options.signal?.throwIfAborted()
+    const token = new TokenHolder(options.firstToken, (signal) => options.fetchToken(signal))
+    const connectionId = newConnectionId()
+    // Later a URL that cannot be had is tried again; at first it is most likely a mistake.
+    await upgradeUrl(options.url, '', connectionId)
+    options.signal?.throwIfAborted()
+    const session = new Session(options, token, connectionId)
+    await session.#subscribe()
+    return session
+  }
+
+  readonly events = new EventBuffer<unknown>(() => this.#close())
+  readonly link: ClientLink<Context> = {
+    call: (path, input, options) => this.#client.call({ path, input }, options),
+  }
+
+  readonly #options: SessionOptions
+  readonly #token: TokenHolder
+  readonly #connectionId: string
+  readonly #connection: Connection
+  readonly #client: ObjectClient
+  /** When the first token was issued, in seconds since the epoch. */
+  readonly #since: number
+  /** Aborted when the session has ended, with what it ended by. */
+  readonly #ended = new AbortController()
+  readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason, 'cancel')
+
+  #state: DurableEventIteratorState | undefined
+  /** What the present connection, or the try at one, was opened with. */
+  #tokenInUse: HeldToken | undefined
+  /** Tries since the last open connection that came to nothing. */
+  #failedTries = 0
+  /** Attempts to subscribe that came to nothing, or not to much, since the last one that lasted. */
+  #setbacks = 0
+  /** When the subscription opened that has not broken yet. */
+  #subscribedAt: number | undefined
+  /** The last one that a subscription was opened with. */
+  #provenToken: HeldToken | undefined
+  #renewal: Promise<void> | undefined
+  #renewalTimer: ReturnType<typeof setTimeout> | undefined
+  /** While a connection is about to be replaced: resolves when the new one may be waited for. */
+  #replacement: Promise<void> | undefined
+  #callsInFlight = 0
+  #onIdle: (() => void) | undefined
+
+  private constructor(options: SessionOptions, token: TokenHolder, connectionId: string) {
+    this.#options = options
+    this.#token = token
+    this.#connectionId = connectionId
+    this.#since = token.current.payload.iat
+    const { minReconnectionDelay = 500 + Math.random() * 1_000, maxReconnectionDelay = 30_000 } = options
+    this.#enter('connecting')
+    this.#connection = new Connection({
+      url: () => this.#nextUrl(),
+      WebSocket: options.WebSocket,
+      minReconnectionDelay,
+      maxReconnectionDelay,
+      connectionTimeout: options.connectionTimeout ?? 10_000,
+      heartbeatInterval: options.heartbeatInterval ?? 30_000,
+      onOpen: () => {
+        this.#failedTries = 0
+      },
+      onLost: () => this.#interrupt(new DurableEventIteratorConnectionError('lost')),
+      onFailedTry: () => {
+        this.#failedTries += 1
+      },
+    })
+    this.#client = createORPCClient(this.#createLink())
+    options.signal?.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  get token(): string {
+    return this.#token.current.text
+  }
+
+  get procedures(): readonly string[] {
+    return this.#token.current.payload.rpc
+  }
+
+  // The subscription
+
+  async #subscribe(): Promise<void> {
+    try {
+      const stream = await this.#client.subscribe(undefined, {
+        ...(this.#options.lastEventId === undefined ? {} : { lastEventId: this.#options.lastEventId }),
+        context: {
+          retry: Number.POSITIVE_INFINITY,
+          retryDelay: 0,
+          shouldRetry: ({ error }) => this.#recover(error),
+        },
+      })
+      void this.#pump(stream)
+    } catch (error) {
+      this.#fail(error)
+      throw this.#ended.signal.reason
+    }
+  }
+
+  async #pump(stream: AsyncIterator<unknown>): Promise<void> {
+    try {
+      for (let item = await stream.next(); item.done !== true; item = await stream.next()) this.events.push(item.value)
+      this.#fail(new SubscriptionEndedError())
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  /** The subscription has broken, or could not be opened: whether to open it again, answered when it is time to. */
+  async #recover(error: unknown): Promise<boolean> {
+    if (this.#isEnded) return false
+    // What each attempt waits for is enough.
+    if (error instanceof DurableEventIteratorConnectionError) return true
+    this.#interrupt(error)
+    try {
+      const needsToken = error instanceof SubscriptionEndedError || (isUnauthorized(error) && this.#isTokenWorn)
+      if (!needsToken && isRefusal(error)) return false
+      const lasted = this.#subscribedAt !== undefined && Date.now() - this.#subscribedAt >= LASTING_MS
+      this.#subscribedAt = undefined
+      if (lasted || this.#token.isExpired) this.#setbacks = 0
+      if (this.#setbacks > 0) await this.#backOff(this.#setbacks)
+      this.#setbacks += 1
+      if (needsToken) await this.#renew()
+      else if (this.#setbacks === 1) await this.#backOff(this.#setbacks)
+    } catch {
+      // A refusal, which has ended the session.
+    }
+    return !this.#isEnded
+  }
+
+  /** Whether the token has been good once, so that being refused may be its age. */
+  get #isTokenWorn(): boolean {
+    return this.#token.isExpired || this.#provenToken === this.#token.current
+  }
+
+  #onSubscribed(lastEventId: string | undefined, nextEventId: string | undefined): void {
+    this.#subscribedAt = Date.now()
+    this.#provenToken = this.#tokenInUse
+    if (nextEventId !== undefined) {
+      const { path, input } = this.#options
+      this.events.mark(() => this.#options.hooks.onGap({ path, input, lastEventId, nextEventId }))
+    }
+    this.#enter('open')
+    this.#scheduleRenewal()
+  }
+
+  // The wire
+
+  #createLink(): ClientLink<Context> {
+    const { plugins = [], interceptors = [], clientInterceptors = [], customJsonSerializers, headers } = this.#options
+    const transmit = {
+      // The innermost interceptor: what waits here is what goes out next.
+      order: Number.MAX_SAFE_INTEGER,
+      init: (options: StandardLinkOptions<Context>) => {
+        options.clientInterceptors?.push(({ next, ...request }) => this.#transmit(request, next))
+      },
+    }
+    const retries = plugins.some((plugin) => plugin instanceof ClientRetryPlugin)
+      ? []
+      : [
+          new ClientRetryPlugin({
+            default: {
+              shouldRetry: ({ error }) => isPassing(error),
+              // A lost connection is waited for anyway.
+              retryDelay: ({ error, lastEventRetry }) =>
+                error instanceof DurableEventIteratorConnectionError ? 0 : (lastEventRetry ?? CALL_RETRY_DELAY_MS),
+            },
+          }),
+        ]
+    return new SocketRPCLink<Context>({
+      ...(customJsonSerializers === undefined ? {} : { customJsonSerializers }),
+      ...(headers === undefined ? {} : { headers }),
+      websocket: this.#connection.socket,
+      // Copies, since each link adds to them.
+      interceptors: [...interceptors],
+      clientInterceptors: [...clientInterceptors],
+      plugins: [...plugins, ...retries, transmit],
+    })
+  }
+
+  /** Sends one request, and a call that came too late for its token once more. */
+  async #transmit(request: TransmitOptions, next: Transmit): Promise<TransmitResponse> {
+    if (request.path[0] === 'subscribe') return this.#send(request, next)
+    const { current } = this.#token
+    const response = await this.#send(request, next)
+    if (response.status !== 401 || !saysTokenExpired(await response.body())) return response
+    // The object knows better when that is, and has done nothing yet.
+    this.#token.expire(current)
+    return this.#send(request, next)
+  }
+
+  /** Sends one request when there is a connection, and tells a lost connection from an answer. */
+  async #send(request: TransmitOptions, next: Transmit): Promise<TransmitResponse> {
+    const isCall = request.path[0] === 'call'
+    // Asked again at the last moment: a request that goes out between two connections would wait for ever.
+    do await (isCall ? this.#readyForCall(request.signal) : this.#connection.opened())
+    while (!this.#connection.isOpen)
+
+    const { losses } = this.#connection
+    const explain = (error: unknown): unknown => {
+      if (request.signal?.aborted === true || this.#connection.losses === losses) return error
+      return this.#isEnded ? this.#closedError() : new DurableEventIteratorConnectionError('lost', { cause: error })
+    }
+    if (isCall) this.#callsInFlight += 1
+    try {
+      const response = await next(isCall ? request : this.#withSince(request))
+      if (!isCall && response.status < 400) this.#onSubscribed(request.lastEventId, header(response, GAP_HEADER))
+      return { ...response, body: async () => watchStream(await response.body(), explain, isCall ? undefined : endSubscription) }
+    } catch (error) {
+      throw explain(error)
+    } finally {
+      if (isCall) this.#callsInFlight -= 1
+      if (this.#callsInFlight === 0) this.#onIdle?.()
+    }
+  }
+
+  #withSince(request: TransmitOptions): TransmitOptions {
+    if (request.lastEventId !== undefined || this.#token.current.payload.iat === this.#since) return request
+    const headers = { ...request.request.headers, [SINCE_HEADER]: String(this.#since) }
+    return { ...request, request: { ...request.request, headers } }
+  }
+
+  /** @throws {DurableEventIteratorConnectionError} When there is none in time. */
+  async #readyForCall(signal: AbortSignal | undefined): Promise<void> {
+    const ready = async (): Promise<void> => {
+      while (this.#replacement !== undefined || this.#token.isExpired || !this.#connection.isOpen) {
+        if (this.#isEnded) throw this.#closedError()
+        if (this.#replacement !== undefined) await this.#replacement
+        // What either rejects with has ended the session.
+        else await (this.#connection.isOpen ? this.#renew() : this.#connection.opened()).catch(() => {})
+      }
+    }
+    const { callTimeout = 10_000 } = this.#options
+    const tooLate = (): Error => new DurableEventIteratorConnectionError('unavailable')
+    await within(callTimeout, tooLate, signal, ready())
+  }
+
+  // The token
+
+  async #nextUrl(): Promise<string> {
+    if (this.#token.isDue || this.#failedTries >= TRIES_PER_TOKEN) {
+      try {
+        await this.#token.renew()
+        this.#failedTries = 0
+      } catch (error) {
+        // Anything else is a try that failed, which the connection makes again later.
+        if (isRefusal(error)) this.#fail(error)
+        throw error
+      }
+    }
+    this.#tokenInUse = this.#token.current
+    return upgradeUrl(this.#options.url, this.#tokenInUse.text, this.#connectionId)
+  }
+
+  /**
+   * Gets a new token, however long it takes, and a connection that is opened with it.
+   *
+   * @throws When the server refuses, which ends the session.
+   */
+  #renew(): Promise<void> {
+    this.#renewal ??= this.#renewAndReplace().finally(() => {
+      this.#renewal = undefined
+    })
+    return this.#renewal
+  }
+
+  async #renewAndReplace(): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await this.#token.renew()
+        break
+      } catch (error) {
+        if (isRefusal(error)) this.#fail(error)
+        if (this.#isEnded) throw error
+        await this.#backOff(tries)
+      }
+    }
+    // After a loss it may have been opened with the new one meanwhile.
+    const isOld = (): boolean => !this.#isEnded && this.#tokenInUse !== this.#token.current
+    if (!isOld()) return
+    this.#replacement = this.#untilIdle()
+    await this.#replacement
+    this.#replacement = undefined
+    if (isOld()) this.#connection.reconnect()
+  }
+
+  /** Calls in flight get their answers over the connection that they were sent over, if they come soon. */
+  async #untilIdle(): Promise<void> {
+    if (this.#callsInFlight === 0 || !this.#connection.isOpen) return
+    const idle = new Promise<void>((resolve) => {
+      this.#onIdle = resolve
+    })
+    await Promise.race([idle, delay(REPLACEMENT_PATIENCE_MS, this.#ended.signal)])
+    this.#onIdle = undefined
+  }
+
+  /** Replaces a connection before its token expires, so that nothing sent live only falls into the moment between. */
+  #scheduleRenewal(): void {
+    clearTimeout(this.#renewalTimer)
+    const wait = Math.min(Math.max(this.#token.current.dueAt - Date.now(), MIN_RENEWAL_INTERVAL_MS), MAX_TIMER_MS)
+    this.#renewalTimer = setTimeout(() => {
+      if (!this.#token.isDue) this.#scheduleRenewal()
+      // While it is being opened, the next URL sees to it.
+      else if (this.#connection.isOpen) this.#renew().catch(() => {})
+    }, wait)
+  }
+
+  // The end
+
+  get #isEnded(): boolean {
+    return this.#ended.signal.aborted
+  }
+
+  #fail(error: unknown, how: 'end' | 'cancel' = 'end'): void {
+    if (this.#isEnded) return
+    this.events[how]({ error })
+    this.#close({ error })
+  }
+
+  #close(details: { error?: unknown } = {}): void {
+    if (this.#isEnded) return
+    this.#ended.abort(details.error)
+    clearTimeout(this.#renewalTimer)
+    this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    this.#connection.close()
+    this.#enter('closed', details)
+  }
+
+  #closedError(): DurableEventIteratorConnectionError {
+    return new DurableEventIteratorConnectionError('closed', { cause: this.#ended.signal.reason })
+  }
+
+  #interrupt(error: unknown): void {
+    if (this.#state === 'open') this.#enter('recovering', { error })
+  }
+
+  #enter(state: DurableEventIteratorState, details: { error?: unknown } = {}): void {
+    if (this.#state === state || (this.#isEnded && state !== 'closed')) return
+    this.#state = state
+    const { path, input, hooks } = this.#options
+    hooks.onStateChange(state, { path, input, ...details })
+  }
+
+  #backOff(tries: number): Promise<void> {
+    const { minReconnectionDelay = 1_000, maxReconnectionDelay = 30_000 } = this.#options
+    const wait = Math.min(minReconnectionDelay * 2 ** (tries - 1), maxReconnectionDelay)
+    return delay(wait * (0.5 + Math.random() / 2), this.#ended.signal)
+  }
+}
+
+/** A subscription that lasted this long was none of a row of failures. */
+const LASTING_MS = 5_000
+
+/** So often a token is tried before the next one: a browser does not learn why an upgrade failed. */
+const TRIES_PER_TOKEN = 2
+
+/** How long calls in flight hold up a new connection. */
+const REPLACEMENT_PATIENCE_MS = 5_000
+
+/** Between two attempts at a call that the object could not answer. */
+const CALL_RETRY_DELAY_MS = 2_000
+
+/** Tokens that live no longer than this are renewed when they are needed, not before. */
+const MIN_RENEWAL_INTERVAL_MS = 1_000
+
+/** Timers count in 32 bits. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
+/** A subscription never ends by itself: `done` says that its token has expired. */
+function endSubscription(): never {
+  throw new SubscriptionEndedError()
+}
+
+/** Whether the body is the error with which an object refuses every call of an expired token. */
+function saysTokenExpired(body: unknown): boolean {
+  const { json } = (body ?? {}) as { json?: { code?: unknown; message?: unknown } }
+  return json?.code === 'UNAUTHORIZED' && json.message === 'Token expired'
+}
+
+function header({ headers }: TransmitResponse, name: string): string | undefined {
+  return [headers[name]].flat().at(-1)
+}

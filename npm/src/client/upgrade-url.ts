@@ -1,0 +1,27 @@
+import { CONNECTION_ID_PARAMETER, TOKEN_PARAMETER } from '../wire.js'
+import type { DurableEventIteratorLinkPluginOptions } from './link-plugin.js'
+
+/**
+ * The URL that a WebSocket opens with.
+ *
+ * @throws {TypeError} When the application's URL is none.
+ */
+export async function upgradeUrl(
+  url: DurableEventIteratorLinkPluginOptions['url'],
+  token: string,
+  connectionId: string,
+): Promise<string> {
+  const page = (globalThis as { location?: { href: string } }).location?.href
+  const upgrade = new URL(await (typeof url === 'function' ? url() : url), page)
+  // Browsers before 2024 know no others.
+  upgrade.protocol = upgrade.protocol.replace(/^http/, 'ws')
+  upgrade.searchParams.set(TOKEN_PARAMETER, token)
+  upgrade.searchParams.set(CONNECTION_ID_PARAMETER, connectionId)
+  return upgrade.href
+}
+
+/** An id that nobody guesses: 128 random bits. `crypto.randomUUID` is missing on pages without https. */
+export function newConnectionId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16))
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}

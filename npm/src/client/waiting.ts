@@ -1,0 +1,35 @@
+/** Resolves after so many milliseconds, or at once when the signal is aborted. */
+export function delay(milliseconds: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => {
+    const finish = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', finish)
+      resolve()
+    }
+    const timer = setTimeout(finish, milliseconds)
+    signal.addEventListener('abort', finish)
+  })
+}
+
+/** Settles as the promise does, unless time is up or the signal is aborted before. */
+export function within<T>(
+  milliseconds: number,
+  tooLate: () => unknown,
+  signal: AbortSignal | undefined,
+  promise: Promise<T>,
+): Promise<T> {
+  if (signal?.aborted === true) {
+    promise.catch(() => {})
+    return Promise.reject(signal.reason)
+  }
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal?.reason)
+    const timer = setTimeout(() => reject(tooLate()), milliseconds)
+    signal?.addEventListener('abort', abort)
+    promise.then(resolve, reject).finally(() => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+    })
+  })
+}

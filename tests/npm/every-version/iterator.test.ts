@@ -1,0 +1,677 @@
+// The iterator in an application: against the Rust object on workerd, with a network in between that can fail.
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import WebSocket from 'ws'
+
+import { DurableEventIteratorConnectionError, getClientDurableEventIteratorToken } from '../../../npm/src/client/index.ts'
+import type { DurableEventIteratorGap } from '../../../npm/src/client/index.ts'
+import { token } from '../../support/client.ts'
+import { startJournals } from '../../support/journals.ts'
+import type { Binding, Journals } from '../../support/journals.ts'
+import { forbidden, Reader, startApplication, States, unavailable } from '../support/app.ts'
+import type { Application, Iterator } from '../support/app.ts'
+import { Proxy } from '../support/proxy.ts'
+
+let journals: Journals
+let app: Application
+let proxy: Proxy
+beforeAll(async () => {
+  journals = await startJournals()
+})
+afterAll(() => journals.dispose())
+beforeEach(async () => {
+  app = await startApplication()
+  proxy = await Proxy.start(journals.url)
+})
+const opened: Iterator[] = []
+afterEach(async () => {
+  for (const iterator of opened.splice(0)) await iterator.return()
+  await proxy.dispose()
+  await app.dispose()
+})
+
+const url = (binding: Binding = 'USUAL'): URL => new URL(`/upgrade/${binding}`, proxy.url)
+type ClientOptions = Omit<Parameters<Application['client']>[0], 'url'> & { binding?: Binding }
+
+async function open(
+  channel: string,
+  { binding, ...options }: ClientOptions = {},
+  call: { signal?: AbortSignal; lastEventId?: string } = {},
+): Promise<Iterator> {
+  const iterator = await app.client({ url: url(binding), ...options }).onEvent(channel, call)
+  opened.push(iterator)
+  return iterator
+}
+
+/** A channel of its own for each test and version: objects outlive tests. */
+let channels = 0
+const newChannel = (): string => `channel-${++channels}`
+
+const publish = (channel: string, n: number, binding: Binding = 'USUAL'): Promise<string> =>
+  journals.stub(binding, channel, 'publish', { n })
+
+const numbers = (events: { n: number }[]): number[] => events.map(({ n }) => n)
+const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))
+
+/** A token that its client takes for a fresh one of a long life, and that ends in so many seconds. */
+const endingIn = (seconds: number) => (chn: string) =>
+  carry({ chn, rpc: ['whoAmI'], iat: now() - 3_600, exp: Date.now() / 1_000 + seconds })
+const now = (): number => Math.floor(Date.now() / 1_000)
+const carry = async (claims: Parameters<typeof token>[0]): Promise<unknown> => ({
+  [Symbol.for('durable-event-iterator/token')]: await token(claims),
+})
+
+describe('an iterator', () => {
+  test('yields events as themselves, in order, and calls procedures', async () => {
+    const channel = newChannel()
+    const iterator = await open(channel)
+    const reader = new Reader(iterator)
+    const other = await open(channel)
+    for (const n of [1, 2, 3]) await other.publish({ n })
+    expect(numbers(await reader.count(3))).toEqual([1, 2, 3])
+    await iterator.keep({ seat: 4 })
+    expect(await iterator.kept()).toEqual({ seat: 4 })
+    expect(await iterator.whoAmI()).toBe('me')
+  })
+
+  test('gets what was published between its token and its connection', async () => {
+    const channel = newChannel()
+    app.policy.issue = async (chn) => {
+      const carrier = await carry({ chn })
+      await publish(channel, 1)
+      return carrier
+    }
+    expect(numbers(await new Reader(await open(channel)).count(1))).toEqual([1])
+  })
+
+  test('has the procedures that the token allows, and no others', async () => {
+    const channel = newChannel()
+    app.policy.issue = (chn) => carry({ chn, rpc: ['kept', 'next', 'then'] })
+    const iterator = await open(channel)
+    expect('kept' in iterator).toBe(true)
+    expect('publish' in iterator).toBe(false)
+    expect((iterator as Partial<Iterator>).publish).toBeUndefined()
+    // Not `iterator.then`, and `next` is still the iterator's.
+    expect(await iterator).toBe(iterator)
+    await publish(channel, 1)
+    expect(await iterator.next()).toMatchObject({ done: false, value: { n: 1 } })
+  })
+
+  test('tells its token', async () => {
+    const iterator = await open(newChannel())
+    expect(getClientDurableEventIteratorToken(iterator)).toBe(proxy.upgrades[0]?.searchParams.get('token'))
+    expect(getClientDurableEventIteratorToken({})).toBeUndefined()
+  })
+
+  test("an object's error reaches the caller", async () => {
+    const iterator = await open(newChannel())
+    await expect(iterator.publish('no event' as never)).rejects.toMatchObject({ code: expect.any(String), status: expect.any(Number) })
+  })
+
+  test('other calls are left as they are', async () => {
+    expect(await app.client({ url: url() }).plain()).toBe('no token')
+    expect(proxy.attempts).toEqual([])
+  })
+
+  test.each([
+    ['a string', () => url().href],
+    ['a URL', () => url()],
+    ['of http', () => url().href.replace('ws:', 'http:')],
+    ['a promise', () => Promise.resolve(url())],
+    ['a function', () => () => url().href],
+    ['a function that answers later', () => async () => url()],
+  ])('opens at %s', async (_, make) => {
+    const iterator = await app.client({ url: make() }).onEvent(newChannel())
+    opened.push(iterator)
+    expect(await iterator.kept()).toBeUndefined()
+  })
+
+  test('a URL that is none is told at once', async () => {
+    await expect(app.client({ url: '/relative' }).onEvent(newChannel())).rejects.toThrow(TypeError)
+  })
+
+  test('opens with another WebSocket', async () => {
+    let made = 0
+    class Counted extends WebSocket {
+      constructor(address: string, protocols?: string | string[]) {
+        super(address, protocols)
+        made += 1
+      }
+    }
+    const iterator = await open(newChannel(), { WebSocket: Counted })
+    expect(await iterator.kept()).toBeUndefined()
+    expect(made).toBe(1)
+  })
+
+  test('an answer that only claims to be a token is refused', async () => {
+    app.policy.issue = async () => ({ [Symbol.for('durable-event-iterator/token')]: 'garbage' })
+    await expect(open(newChannel())).rejects.toThrow('no token')
+  })
+})
+
+describe('the connection id', () => {
+  test('is unguessable, each iterator its own, and stays over reconnects', async () => {
+    const channel = newChannel()
+    const states = new States()
+    await open(channel, states)
+    await open(channel)
+    proxy.cut()
+    await states.reach('open', 2)
+    const ids = proxy.upgrades.map(({ searchParams }) => searchParams.get('id'))
+    expect(ids[0]).toMatch(/^[0-9a-f]{32}$/)
+    expect(new Set(ids).size).toBe(2)
+    expect(ids.filter((id) => id === ids[0]).length).toBeGreaterThan(1)
+  })
+})
+
+describe('after a lost connection', () => {
+  test('what was missed comes, once each and in order, before what is new', async () => {
+    const channel = newChannel()
+    const states = new States()
+    const reader = new Reader(await open(channel, states))
+    await publish(channel, 1)
+    await reader.count(1)
+    proxy.refuses = true
+    proxy.cut()
+    await states.reach('recovering')
+    for (let n = 2; n <= 21; n += 1) await publish(channel, n)
+    proxy.refuses = false
+    await states.reach('open', 2)
+    await publish(channel, 22)
+    await reader.count(22)
+    await pause(50)
+    expect(numbers(reader.events)).toEqual(Array.from({ length: 22 }, (_, index) => index + 1))
+    expect(states.seen).toEqual(['connecting', 'open', 'recovering', 'open'])
+    expect(states.errors[2]).toBeInstanceOf(DurableEventIteratorConnectionError)
+  })
+
+  test('a client that had got nothing yet gets what was missed, too', async () => {
+    const channel = newChannel()
+    const states = new States()
+    const reader = new Reader(await open(channel, states))
+    proxy.refuses = true
+    proxy.cut()
+    await states.reach('recovering')
+    await publish(channel, 1)
+    proxy.refuses = false
+    expect(numbers(await reader.count(1))).toEqual([1])
+  })
+
+  test('events are kept for an application that is not asking for them', async () => {
+    const channel = newChannel()
+    const states = new States()
+    const iterator = await open(channel, states)
+    await publish(channel, 1)
+    await pause(50)
+    proxy.cut()
+    await states.reach('open', 2)
+    await publish(channel, 2)
+    expect(numbers(await new Reader(iterator).count(2))).toEqual([1, 2])
+  })
+
+  test('procedures can be called', async () => {
+    const states = new States()
+    const iterator = await open(newChannel(), states)
+    proxy.cut()
+    await states.reach('recovering')
+    expect(await iterator.whoAmI()).toBe('me')
+  })
+
+  test('a connection that died without a word is noticed', async () => {
+    const channel = newChannel()
+    const states = new States()
+    const reader = new Reader(await open(channel, { ...states, onStateChange: states.onStateChange, heartbeatInterval: 100 }))
+    proxy.silence()
+    await publish(channel, 1)
+    expect(numbers(await reader.count(1))).toEqual([1])
+    expect(states.seen).toEqual(['connecting', 'open', 'recovering', 'open'])
+  })
+
+  test('a quiet connection that answers is left alone', async () => {
+    const states = new States()
+    await open(newChannel(), { onStateChange: states.onStateChange, heartbeatInterval: 200 })
+    await pause(900)
+    expect(states.seen).toEqual(['connecting', 'open'])
+  })
+
+  test('the browser says that it is online again: the next try does not wait', async () => {
+    const network = new EventTarget()
+    Object.assign(globalThis, { addEventListener: network.addEventListener.bind(network) })
+    try {
+      const states = new States()
+      await open(newChannel(), { onStateChange: states.onStateChange, minReconnectionDelay: 60_000, maxReconnectionDelay: 60_000 })
+      proxy.cut()
+      await states.reach('recovering')
+      network.dispatchEvent(new Event('online'))
+      await states.reach('open', 2)
+    } finally {
+      Reflect.deleteProperty(globalThis, 'addEventListener')
+    }
+  })
+
+  test('the browser says that it is offline: the connection is asked, and kept if it answers', async () => {
+    const network = new EventTarget()
+    Object.assign(globalThis, { addEventListener: network.addEventListener.bind(network) })
+    try {
+      const states = new States()
+      await open(newChannel(), { onStateChange: states.onStateChange, heartbeatInterval: 300 })
+      network.dispatchEvent(new Event('offline'))
+      await pause(400)
+      expect(states.seen).toEqual(['connecting', 'open'])
+      proxy.silence()
+      network.dispatchEvent(new Event('offline'))
+      await states.reach('open', 2)
+    } finally {
+      Reflect.deleteProperty(globalThis, 'addEventListener')
+    }
+  })
+
+  test('tries grow apart, and a token that opens nothing is replaced', async () => {
+    const states = new States()
+    await open(newChannel(), { onStateChange: states.onStateChange, minReconnectionDelay: 50, maxReconnectionDelay: 10_000 })
+    proxy.refuses = true
+    proxy.cut()
+    await states.reach('recovering')
+    await pause(1_500)
+    // 50 ms, half as long again each time: 1.5 s have room for seven tries.
+    expect(proxy.attempts.length).toBeGreaterThan(3)
+    expect(proxy.attempts.length).toBeLessThanOrEqual(9)
+    expect(app.issued.length).toBeGreaterThan(1)
+    expect(app.issued.length).toBeLessThanOrEqual(5)
+  })
+})
+
+describe('a gap', () => {
+  test('is told between the events around it', async () => {
+    const channel = newChannel()
+    const states = new States()
+    const story: unknown[] = []
+    const onGap = (gap: DurableEventIteratorGap): void => void story.push(gap)
+    const iterator = await open(channel, { binding: 'SHORT', onGap, onStateChange: states.onStateChange })
+    const first = await publish(channel, 1, 'SHORT')
+    story.push((await iterator.next()).value)
+    proxy.refuses = true
+    proxy.cut()
+    await states.reach('recovering')
+    await publish(channel, 2, 'SHORT')
+    await pause(1_200)
+    await publish(channel, 3, 'SHORT')
+    proxy.refuses = false
+    await states.reach('open', 2)
+    expect(story).toHaveLength(1)
+    story.push((await iterator.next()).value)
+    expect(story).toMatchObject([
+      { n: 1 },
+      { path: ['onEvent'], input: channel, lastEventId: first, nextEventId: expect.stringMatching(/^\d+$/) },
+      { n: 3 },
+    ])
+  })
+
+  test('is told for a position that the caller gave', async () => {
+    const gaps: DurableEventIteratorGap[] = []
+    const channel = newChannel()
+    await publish(channel, 1)
+    const reader = new Reader(await open(channel, { onGap: (gap) => gaps.push(gap) }, { lastEventId: '1' }))
+    await reader.count(1)
+    expect(gaps).toMatchObject([{ lastEventId: '1' }])
+  })
+
+  test('is not told when nothing is missing', async () => {
+    const gaps: DurableEventIteratorGap[] = []
+    const channel = newChannel()
+    const states = new States()
+    const reader = new Reader(await open(channel, { onGap: (gap) => gaps.push(gap), onStateChange: states.onStateChange }))
+    await publish(channel, 1)
+    await reader.count(1)
+    proxy.cut()
+    await states.reach('open', 2)
+    await publish(channel, 2)
+    await reader.count(2)
+    expect(gaps).toEqual([])
+  })
+})
+
+describe('lastEventId', () => {
+  test('begins after that event', async () => {
+    const channel = newChannel()
+    const ids = [await publish(channel, 1), await publish(channel, 2), await publish(channel, 3)]
+    const reader = new Reader(await open(channel, {}, { lastEventId: ids[0]! }))
+    expect(numbers(await reader.count(2))).toEqual([2, 3])
+  })
+})
+
+describe('the end', () => {
+  test('return ends the iteration and closes the socket', async () => {
+    const states = new States()
+    const iterator = await open(newChannel(), states)
+    const waiting = iterator.next()
+    expect(await iterator.return()).toEqual({ done: true, value: undefined })
+    expect(await waiting).toEqual({ done: true, value: undefined })
+    expect(await iterator.next()).toEqual({ done: true, value: undefined })
+    await proxy.closed()
+    expect(states.seen).toEqual(['connecting', 'open', 'closed'])
+    expect(states.errors).toEqual([undefined, undefined, undefined])
+    await pause(300)
+    expect(proxy.attempts).toHaveLength(1)
+  })
+
+  test('break does, too', async () => {
+    const channel = newChannel()
+    const iterator = await open(channel)
+    await publish(channel, 1)
+    for await (const { n } of iterator) {
+      expect(n).toBe(1)
+      break
+    }
+    await proxy.closed()
+  })
+
+  test('so does what ends an iterator otherwise', async () => {
+    const disposed = await open(newChannel())
+    await disposed[Symbol.asyncDispose]()
+    expect(await disposed.next()).toEqual({ done: true, value: undefined })
+    const thrown = await open(newChannel())
+    const waiting = thrown.next()
+    await expect(thrown.throw(new Error('Enough.'))).rejects.toThrow('Enough.')
+    expect(await waiting).toEqual({ done: true, value: undefined })
+    await proxy.closed()
+  })
+
+  test('several who wait are served in turn', async () => {
+    const channel = newChannel()
+    const iterator = await open(channel)
+    const both = Promise.all([iterator.next(), iterator.next()])
+    await publish(channel, 1)
+    await publish(channel, 2)
+    expect((await both).map(({ value }) => value)).toEqual([{ n: 1 }, { n: 2 }])
+  })
+
+  test('an aborted signal ends the iteration with its reason and closes the socket', async () => {
+    const abort = new AbortController()
+    const states = new States()
+    const reader = new Reader(await open(newChannel(), states, { signal: abort.signal }))
+    abort.abort(new Error('Enough.'))
+    expect(await reader.end()).toEqual({ error: new Error('Enough.') })
+    await proxy.closed()
+    expect(states.seen).toEqual(['connecting', 'open', 'closed'])
+  })
+
+  test('an aborted signal ends the wait for a connection', async () => {
+    const abort = new AbortController()
+    proxy.refuses = true
+    const iterator = open(newChannel(), {}, { signal: abort.signal })
+    await pause(100)
+    abort.abort(new Error('Enough.'))
+    await expect(iterator).rejects.toThrow('Enough.')
+    const { length } = proxy.attempts
+    await pause(400)
+    expect(proxy.attempts).toHaveLength(length)
+  })
+
+  test('return while it is recovering ends that', async () => {
+    const states = new States()
+    const iterator = await open(newChannel(), states)
+    proxy.refuses = true
+    proxy.cut()
+    await states.reach('recovering')
+    await iterator.return()
+    const { length } = proxy.attempts
+    await pause(400)
+    expect(proxy.attempts).toHaveLength(length)
+    expect(states.seen.at(-1)).toBe('closed')
+  })
+
+  test('calls after it fail', async () => {
+    const iterator = await open(newChannel())
+    const { kept } = iterator
+    await iterator.return()
+    await expect(kept()).rejects.toMatchObject({ name: 'DurableEventIteratorConnectionError', reason: 'closed' })
+  })
+})
+
+describe('a token', () => {
+  test('that has expired is fetched anew before a reconnect', async () => {
+    const channel = newChannel()
+    app.policy.tokenTTLSeconds = 2
+    const states = new States()
+    const reader = new Reader(await open(channel, states))
+    proxy.refuses = true
+    proxy.cut()
+    await pause(2_200)
+    await publish(channel, 1)
+    proxy.refuses = false
+    expect(numbers(await reader.count(1))).toEqual([1])
+    const tokens = proxy.upgrades.map(({ searchParams }) => searchParams.get('token'))
+    expect(new Set(tokens).size).toBe(tokens.length)
+  })
+
+  test('is replaced before it expires, and nothing is missed', async () => {
+    const channel = newChannel()
+    app.policy.tokenTTLSeconds = 2
+    const states = new States()
+    const reader = new Reader(await open(channel, states))
+    const published: number[] = []
+    const startedAt = Date.now()
+    for (let n = 1; n <= 50; n += 1) {
+      await publish(channel, n)
+      published.push(n)
+      await pause(80)
+    }
+    await reader.count(50)
+    expect(numbers(reader.events)).toEqual(published)
+    expect(app.issued.length).toBeGreaterThan(2)
+    expect(app.issued.length).toBeLessThan((Date.now() - startedAt) / 1_000 + 2)
+    expect(states.seen.filter((state) => state === 'closed')).toEqual([])
+  })
+
+  test('whose end the object tells first is fetched anew, and nothing is missed', async () => {
+    const channel = newChannel()
+    app.policy.issue = endingIn(1)
+    const states = new States()
+    const reader = new Reader(await open(channel, states))
+    await publish(channel, 1)
+    await reader.count(1)
+    await pause(1_300)
+    app.policy.issue = undefined
+    await publish(channel, 2)
+    await publish(channel, 3)
+    expect(numbers(await reader.count(3))).toEqual([1, 2, 3])
+    expect(states.seen).toEqual(['connecting', 'open', 'recovering', 'open'])
+    expect(app.issued).toHaveLength(2)
+  })
+
+  test('that replaces one before any event says since when events are due', async () => {
+    const frames: string[] = []
+    class Recorded extends WebSocket {
+      override send(data: Parameters<WebSocket['send']>[0]): void {
+        frames.push(String(data))
+        super.send(data)
+      }
+    }
+    const channel = newChannel()
+    app.policy.issue = endingIn(1)
+    const since = now() - 3_600
+    const reader = new Reader(await open(channel, { WebSocket: Recorded }))
+    await pause(1_300)
+    app.policy.issue = undefined
+    await publish(channel, 1)
+    expect(numbers(await reader.count(1))).toEqual([1])
+    const headers = frames.map((frame) => JSON.parse(frame).p.h)
+    expect(headers).toHaveLength(2)
+    expect(headers[0]).toBeUndefined()
+    expect(Number(headers[1]['x-durable-event-since']) - since).toBeLessThanOrEqual(1)
+  })
+
+  test('that its server refuses to renew ends the iteration with the refusal', async () => {
+    const channel = newChannel()
+    app.policy.issue = endingIn(1)
+    const states = new States()
+    const reader = new Reader(await open(channel, states))
+    await pause(1_300)
+    app.policy.check = forbidden
+    await publish(channel, 1)
+    expect(await reader.end()).toMatchObject({ error: { code: 'FORBIDDEN', message: 'Not any more.' } })
+    expect(states.seen).toEqual(['connecting', 'open', 'recovering', 'closed'])
+    expect(states.errors.at(-1)).toMatchObject({ code: 'FORBIDDEN' })
+    await proxy.closed()
+  })
+
+  test('that its server cannot renew now is asked for again', async () => {
+    const channel = newChannel()
+    app.policy.issue = endingIn(1)
+    const reader = new Reader(await open(channel))
+    await pause(1_300)
+    let failures = 0
+    app.policy.check = () => {
+      failures += 1
+      if (failures < 3) unavailable()
+    }
+    app.policy.issue = undefined
+    await publish(channel, 1)
+    expect(numbers(await reader.count(1))).toEqual([1])
+    expect(failures).toBe(3)
+  })
+
+  test('that never opens anything is not asked for in a tight loop', async () => {
+    app.policy.issue = endingIn(-1)
+    const abort = new AbortController()
+    // Node's own WebSocket asks twice when it is refused.
+    const delays = { minReconnectionDelay: 50, maxReconnectionDelay: 10_000 }
+    const iterator = open(newChannel(), { WebSocket, ...delays }, { signal: abort.signal })
+    await pause(1_500)
+    abort.abort()
+    await expect(iterator).rejects.toThrow()
+    expect(proxy.attempts.length).toBeGreaterThan(2)
+    expect(proxy.attempts.length).toBeLessThanOrEqual(9)
+    expect(app.issued.length).toBeLessThanOrEqual(5)
+  })
+
+  test('a refusal of the first one is the answer to the call', async () => {
+    app.policy.check = forbidden
+    await expect(open(newChannel())).rejects.toMatchObject({ code: 'FORBIDDEN' })
+  })
+})
+
+describe('a call', () => {
+  test('that loses its connection fails with an error that says so', async () => {
+    const iterator = await open(newChannel())
+    proxy.holdAnswers()
+    const answer = iterator.kept()
+    await pause(50)
+    proxy.cut()
+    await expect(answer).rejects.toMatchObject({ name: 'DurableEventIteratorConnectionError', reason: 'lost' })
+  })
+
+  test('that loses its connection is made again if it was asked for', async () => {
+    const iterator = await open(newChannel())
+    proxy.holdAnswers()
+    const answer = iterator.whoAmI(undefined, { context: { retry: 1 } })
+    await pause(50)
+    proxy.cut()
+    expect(await answer).toBe('me')
+  })
+
+  test('that the object refuses is not made again', async () => {
+    app.policy.issue = (chn) => carry({ chn, rpc: ['nothing'] })
+    const iterator = (await open(newChannel())) as unknown as { nothing(input?: unknown, options?: object): Promise<unknown> }
+    let retries = 0
+    const context = { retry: 3, onRetry: () => void (retries += 1) }
+    await expect(iterator.nothing(undefined, { context })).rejects.toMatchObject({ status: 404 })
+    expect(retries).toBe(0)
+  })
+
+  test('without a connection waits no longer than it may', async () => {
+    const states = new States()
+    const iterator = await open(newChannel(), { onStateChange: states.onStateChange, callTimeout: 200 })
+    proxy.refuses = true
+    proxy.cut()
+    await states.reach('recovering')
+    const startedAt = Date.now()
+    await expect(iterator.kept()).rejects.toMatchObject({ reason: 'unavailable' })
+    expect(Date.now() - startedAt).toBeLessThan(2_000)
+  })
+
+  test('ends with its own signal', async () => {
+    const iterator = await open(newChannel())
+    proxy.holdAnswers()
+    const abort = new AbortController()
+    const answer = iterator.kept(undefined, { signal: abort.signal })
+    await pause(50)
+    abort.abort(new Error('Enough.'))
+    await expect(answer).rejects.toThrow('Enough.')
+  })
+
+  test('with an expired token waits for a new one', async () => {
+    app.policy.tokenTTLSeconds = 1
+    const iterator = await open(newChannel())
+    app.policy.check = unavailable
+    await pause(1_200)
+    const answer = iterator.whoAmI()
+    await pause(50)
+    app.policy.check = () => {}
+    expect(await answer).toBe('me')
+  })
+
+  test('that the object refuses because its token has expired is made again with a new one', async () => {
+    app.policy.issue = endingIn(1)
+    const iterator = await open(newChannel())
+    await pause(1_300)
+    app.policy.issue = undefined
+    expect(await iterator.whoAmI()).toBe('me')
+    expect(app.issued).toHaveLength(2)
+  })
+
+  test('that the object refuses because its token has expired fails when no new one comes in time', async () => {
+    app.policy.issue = endingIn(1)
+    const iterator = await open(newChannel(), { callTimeout: 300 })
+    await pause(1_300)
+    app.policy.check = unavailable
+    await expect(iterator.whoAmI()).rejects.toMatchObject({ reason: 'unavailable' })
+  })
+
+  test('that needs a token that the server refuses fails, and the iteration ends with the refusal', async () => {
+    app.policy.issue = endingIn(1)
+    const iterator = await open(newChannel())
+    const reader = new Reader(iterator)
+    await pause(1_300)
+    app.policy.check = forbidden
+    await expect(iterator.whoAmI()).rejects.toMatchObject({ reason: 'closed', cause: { code: 'FORBIDDEN' } })
+    expect(await reader.end()).toMatchObject({ error: { code: 'FORBIDDEN' } })
+  })
+
+  test('in flight when the token is replaced gets its answer', async () => {
+    app.policy.tokenTTLSeconds = 3
+    const iterator = await open(newChannel())
+    const until = Date.now() + 4_500
+    while (Date.now() < until) expect(await iterator.whoAmI()).toBe('me')
+    expect(app.issued.length).toBeGreaterThan(2)
+  })
+})
+
+test('a hook that throws harms nobody, and shows up as uncaught', async () => {
+  const uncaught: unknown[] = []
+  const listeners = process.listeners('uncaughtException')
+  process.removeAllListeners('uncaughtException').on('uncaughtException', (error) => uncaught.push(error))
+  try {
+    const fail = (): never => {
+      throw new Error('A bug.')
+    }
+    const iterator = await open(newChannel(), { onStateChange: fail })
+    expect(await iterator.whoAmI()).toBe('me')
+    await iterator.return()
+    expect(uncaught).toEqual([1, 2, 3].map(() => new Error('A bug.')))
+  } finally {
+    process.removeAllListeners('uncaughtException')
+    for (const listener of listeners) process.on('uncaughtException', listener)
+  }
+})
+
+test('the hooks of a call are called beside those of the plugin', async () => {
+  const [plugin, call] = [new States(), new States()]
+  const iterator = await app
+    .client({ url: url(), onStateChange: plugin.onStateChange })
+    .onEvent(newChannel(), { context: { durableEventIterator: { onStateChange: call.onStateChange } } })
+  await iterator.return()
+  expect(plugin.seen).toEqual(['connecting', 'open', 'closed'])
+  expect(call.seen).toEqual(plugin.seen)
+})

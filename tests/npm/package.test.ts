@@ -1,0 +1,276 @@
+// The package as users get it: packed, installed, compiled against and run.
+
+import { execFile } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { gzipSync } from 'node:zlib'
+
+import { build } from 'esbuild'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { SIGNING_KEY } from '../support/client.ts'
+import { startJournals } from '../support/journals.ts'
+import type { Journals } from '../support/journals.ts'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const modules = join(root, 'node_modules')
+
+let folder: string
+let tarball: string
+let packed: { path: string }[]
+let journals: Journals
+beforeAll(async () => {
+  folder = await mkdtemp(join(await realpath(tmpdir()), 'package-'))
+  const { stdout } = await run('npm', ['pack', '--json', '--silent', '--pack-destination', folder], { cwd: join(root, 'npm') })
+  // What the build says comes first.
+  const [{ filename, files }] = JSON.parse(stdout.slice(stdout.indexOf('[\n')))
+  tarball = join(folder, filename)
+  packed = files
+  await run('tar', ['-xzf', tarball], { cwd: folder })
+  journals = await startJournals()
+})
+afterAll(async () => {
+  await journals.dispose()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** A server and a client as an application writes them: the original's example, but for the import path. */
+const EXAMPLE = `
+import { createServer } from 'node:http'
+
+import { createORPCClient } from '@orpc/client'
+import { RPCLink } from '@orpc/client/fetch'
+import { os } from '@orpc/server'
+import { RPCHandler } from '@orpc/server/node'
+import { DurableEventIterator, DurableEventIteratorHandlerPlugin } from 'durable-event-iterator'
+import { DurableEventIteratorLinkPlugin } from 'durable-event-iterator/client'
+
+const { SIGNING_KEY, ROOM_URL, STUB_URL } = process.env
+
+const router = {
+  onMessage: os.handler(() => new DurableEventIterator('some-room', { signingKey: SIGNING_KEY }).rpc('whoAmI')),
+  sendMessage: os.handler(async ({ input }) => {
+    const body = JSON.stringify({ binding: 'USUAL', channel: 'some-room', method: 'publish', args: [input] })
+    await fetch(STUB_URL, { method: 'POST', body })
+  }),
+}
+const handler = new RPCHandler(router, { plugins: [new DurableEventIteratorHandlerPlugin()] })
+const server = createServer((request, response) => handler.handle(request, response, { prefix: '/rpc', context: {} }))
+await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+
+const link = new RPCLink({
+  url: 'http://127.0.0.1:' + server.address().port + '/rpc',
+  plugins: [
+    new DurableEventIteratorLinkPlugin({
+      url: ROOM_URL,
+    }),
+  ],
+})
+const client = createORPCClient(link)
+
+const iterator = await client.onMessage()
+await client.sendMessage({ message: 'Hello, world!' })
+
+for await (const { message } of iterator) {
+  console.log('Received message:', message)
+  break
+}
+server.close()
+server.closeAllConnections()
+`
+
+async function runExample(project: string): Promise<string> {
+  await writeFile(join(project, 'example.mjs'), EXAMPLE)
+  const env = {
+    ...process.env,
+    SIGNING_KEY,
+    ROOM_URL: new URL('/upgrade/USUAL', journals.url).href.replace('http', 'ws'),
+    STUB_URL: (await journals.urlOf('caller')).href,
+  }
+  // It ends by itself: nothing is left open.
+  const { stdout, stderr } = await run(process.execPath, ['example.mjs'], { cwd: project, env, timeout: 20_000 })
+  expect(stderr).toBe('')
+  return stdout
+}
+
+/** What the compiler complains about. */
+async function compile(project: string, options: object = {}): Promise<string[]> {
+  const compilerOptions = {
+    target: 'es2022',
+    lib: ['es2022', 'dom', 'dom.iterable', 'esnext.disposable'],
+    module: 'nodenext',
+    types: [],
+    strict: true,
+    noEmit: true,
+    ...options,
+  }
+  await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }))
+  const { stdout } = await run(process.execPath, [join(modules, 'typescript/bin/tsc'), '-p', project]).catch((error) => error)
+  return stdout.split('\n').filter((line: string) => line !== '')
+}
+
+test('it holds what is needed, and nothing else', () => {
+  const paths = packed.map(({ path }) => path)
+  expect(paths).toContain('package.json')
+  expect(paths).toContain('README.md')
+  for (const entry of ['index', 'client/index', 'durable-object/index']) {
+    expect(paths).toContain(`dist/${entry}.js`)
+    expect(paths).toContain(`dist/${entry}.d.ts`)
+  }
+  expect(paths.filter((path) => !/^(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE.*)$/.test(path))).toEqual([])
+})
+
+test('it shows users no `any`', async () => {
+  const declarations = packed.filter(({ path }) => path.endsWith('.d.ts'))
+  for (const { path } of declarations) {
+    const text = await readFile(join(folder, 'package', path), 'utf8')
+    const code = text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/\/\/.*/g, '')
+    expect(code.match(/\bany\b/g) ?? [], path).toEqual([])
+  }
+})
+
+describe.each(['1.6.6', '1.8.8', '1.16.1'])('with oRPC %s', (version) => {
+  let project: string
+  beforeAll(async () => {
+    project = join(folder, `with-${version}`)
+    const installed = join(project, 'node_modules')
+    // As npm would lay it out: one copy of each. The newest is installed here under its own name.
+    const server = version === '1.16.1' ? join(modules, '@orpc/server') : join(modules, `orpc-server-${version}`)
+    const beside = version === '1.16.1' ? join(modules, '@orpc') : join(server, 'node_modules/@orpc')
+    await mkdir(join(installed, '@orpc'), { recursive: true })
+    await mkdir(join(installed, '@types'), { recursive: true })
+    await symlink(server, join(installed, '@orpc/server'))
+    await symlink(join(beside, 'client'), join(installed, '@orpc/client'))
+    await symlink(join(beside, 'contract'), join(installed, '@orpc/contract'))
+    for (const name of ['partysocket', '@types/node', '@cloudflare']) await symlink(join(modules, name), join(installed, name))
+    await cp(join(folder, 'package'), join(installed, 'durable-event-iterator'), { recursive: true })
+    await writeFile(join(project, 'package.json'), '{ "type": "module" }')
+    expect(JSON.parse(await readFile(join(installed, '@orpc/client/package.json'), 'utf8')).version).toBe(version)
+  })
+
+  test('the example runs', async () => {
+    expect(await runExample(project)).toBe('Received message: Hello, world!\n')
+  })
+
+  test('it bundles for browsers without a warning, and without the server', async () => {
+    const { outputFiles, warnings } = await build({
+      stdin: { contents: "export * from 'durable-event-iterator/client'", resolveDir: project },
+      bundle: true,
+      minify: true,
+      write: false,
+      format: 'esm',
+      platform: 'browser',
+      metafile: true,
+    })
+    expect(warnings).toEqual([])
+    const { text } = outputFiles[0]!
+    expect(text).not.toContain('orpc/server')
+    // With what it takes of oRPC, most of which an application with an RPCLink has already.
+    expect(gzipSync(text).length).toBeLessThan(20_000)
+  })
+
+  test('the types are as they should be', async () => {
+    const source = await readFile(new URL('types.ts', import.meta.url), 'utf8')
+    const imported = source
+      .replaceAll('../../npm/src/index.ts', 'durable-event-iterator')
+      .replaceAll(/\.\.\/\.\.\/npm\/src\/(client|durable-object)\/index\.ts/g, 'durable-event-iterator/$1')
+    expect(imported).not.toContain('npm/src')
+    await writeFile(join(project, 'types.ts'), imported)
+    expect(await compile(project, { skipLibCheck: true })).toEqual([])
+    const bundled = { exactOptionalPropertyTypes: true, module: 'preserve', moduleResolution: 'bundler' }
+    expect(await compile(project, { skipLibCheck: true, ...bundled })).toEqual([])
+  })
+})
+
+test('its declarations are sound by themselves', async () => {
+  const complaints = await compile(join(folder, 'with-1.16.1'), { skipLibCheck: false })
+  // Not oRPC's, which name a package that is not installed.
+  expect(complaints.filter((line) => !line.startsWith('node_modules/@orpc/') && !line.includes('/node_modules/@orpc/'))).toEqual([])
+})
+
+test('a Worker compiles with the types of the platform', async () => {
+  const project = join(folder, 'worker')
+  await mkdir(project)
+  await symlink(join(folder, 'with-1.16.1', 'node_modules'), join(project, 'node_modules'))
+  await writeFile(
+    join(project, 'worker.ts'),
+    `import { upgradeDurableEventIteratorRequest } from 'durable-event-iterator/durable-object'
+
+interface Env {
+  SIGNING_KEY: string
+  CHAT_ROOM: DurableObjectNamespace
+}
+
+export default {
+  async fetch(request, env) {
+    const url = new URL(request.url)
+
+    if (url.pathname === '/chat-room') {
+      return upgradeDurableEventIteratorRequest(request, {
+        signingKey: env.SIGNING_KEY,
+        namespace: env.CHAT_ROOM,
+      })
+    }
+
+    return new Response('Not Found', { status: 404 })
+  },
+} satisfies ExportedHandler<Env>
+`,
+  )
+  await writeFile(join(project, 'package.json'), '{ "type": "module" }')
+  expect(await compile(project, { lib: ['es2022'], types: ['@cloudflare/workers-types'], skipLibCheck: true })).toEqual([])
+})
+
+/** What the snippets of the README take for granted. */
+const SURROUNDINGS = `
+import { os } from '@orpc/server'
+import type { RouterClient } from '@orpc/server'
+import { RPCHandler } from '@orpc/server/fetch'
+const base = os.$context<{ env: { SIGNING_KEY: string }; user: { id: string } }>()
+declare const showState: (state: string) => void
+declare const reloadHistory: () => void
+declare const isBanned: (attachment: unknown) => boolean
+interface Env {
+  SIGNING_KEY: string
+  CHAT_ROOM: DurableObjectNamespace
+}
+`
+
+test('every snippet of the README compiles', async () => {
+  const project = join(folder, 'readme')
+  await mkdir(project)
+  await symlink(join(folder, 'with-1.16.1', 'node_modules'), join(project, 'node_modules'))
+  await writeFile(join(project, 'package.json'), '{ "type": "module" }')
+  const readme = await readFile(join(root, 'npm/README.md'), 'utf8')
+  const snippets = [...readme.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code]) => code!)
+  expect(snippets.length).toBeGreaterThan(3)
+  for (const [index, snippet] of snippets.entries()) {
+    const needsRouter = snippet.includes('typeof router') ? "import type { router } from './snippet-0.js'\n" : ''
+    await writeFile(join(project, `snippet-${index}.ts`), `${SURROUNDINGS}${needsRouter}${snippet}`)
+  }
+  const options = { lib: ['es2022', 'esnext.disposable'], types: ['@cloudflare/workers-types'], skipLibCheck: true }
+  expect(await compile(project, options)).toEqual([])
+})
+
+test('npm installs it into an empty project, where the example runs', async ({ skip }) => {
+  const project = join(folder, 'empty')
+  await mkdir(project)
+  await writeFile(join(project, 'package.json'), '{ "type": "module", "private": true }')
+  const args = ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', tarball, '@orpc/client@1', '@orpc/server@1', '@orpc/contract@1']
+  try {
+    await run('npm', args, { cwd: project, timeout: 100_000 })
+  } catch (error) {
+    const { stderr = '' } = error as { stderr?: string }
+    if (/ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ETIMEDOUT|ENOTCACHED/.test(stderr)) return skip('no package registry in reach')
+    throw error
+  }
+  const { dependencies } = JSON.parse((await run('npm', ['ls', '--json', '--all'], { cwd: project })).stdout)
+  expect(Object.keys(dependencies['durable-event-iterator'].dependencies).sort()).toEqual([
+    '@orpc/client', '@orpc/contract', '@orpc/server', 'partysocket',
+  ])
+  expect(await runExample(project)).toBe('Received message: Hello, world!\n')
+}, 120_000)

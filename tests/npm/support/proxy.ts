@@ -1,0 +1,91 @@
+// What stands between a client and a Worker, and can do to the connection what networks do.
+
+import { createConnection, createServer } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
+
+export class Proxy {
+  /** The requests that opened connections, as the client sent them, in order. */
+  readonly upgrades: URL[] = []
+  /** When each connection was made, in milliseconds. */
+  readonly attempts: number[] = []
+  /** New connections are closed at once. */
+  refuses = false
+  readonly url: URL
+  readonly #server
+  readonly #pairs = new Set<[Socket, Socket]>()
+
+  private constructor(server: ReturnType<typeof createServer>) {
+    this.#server = server
+    this.url = new URL(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  }
+
+  static async start(target: URL): Promise<Proxy> {
+    const server = createServer({ allowHalfOpen: false })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const proxy = new Proxy(server)
+    server.on('connection', (client) => proxy.#accept(client, target))
+    return proxy
+  }
+
+  /** How many connections are open. */
+  get open(): number {
+    return this.#pairs.size
+  }
+
+  /** Ends every connection, without a close frame. */
+  cut(): void {
+    for (const [client, server] of this.#pairs) {
+      client.destroy()
+      server.destroy()
+    }
+  }
+
+  /** What either side sends goes nowhere, and nothing says so. Connections made later are not affected. */
+  silence(): void {
+    for (const [client, server] of this.#pairs) {
+      client.unpipe(server).resume()
+      server.unpipe(client).resume()
+    }
+  }
+
+  /** What the Worker sends stays here from now on; what the client sends arrives. */
+  holdAnswers(): void {
+    for (const [client, server] of this.#pairs) server.unpipe(client).resume()
+  }
+
+  /** Resolves when the last connection has closed. */
+  async closed(): Promise<void> {
+    while (this.#pairs.size > 0) await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+
+  async dispose(): Promise<void> {
+    this.cut()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+
+  #accept(client: Socket, target: URL): void {
+    this.attempts.push(Date.now())
+    client.on('error', () => {})
+    if (this.refuses) {
+      client.destroy()
+      return
+    }
+    client.once('data', (data) => {
+      const path = /^GET (\S+)/.exec(data.toString('latin1'))?.[1]
+      if (path !== undefined) this.upgrades.push(new URL(path, this.url))
+    })
+    const server = createConnection(Number(target.port), target.hostname)
+    server.on('error', () => {})
+    const pair: [Socket, Socket] = [client, server]
+    this.#pairs.add(pair)
+    const end = (): void => {
+      this.#pairs.delete(pair)
+      client.destroy()
+      server.destroy()
+    }
+    client.on('close', end)
+    server.on('close', end)
+    client.pipe(server)
+    server.pipe(client)
+  }
+}

@@ -1,0 +1,124 @@
+import { jwtVerify, SignJWT } from 'jose'
+import { describe, expect, test, vi } from 'vitest'
+
+import { DurableEventIterator, getClientDurableEventIteratorToken } from '../../npm/src/index.ts'
+import type { DurableEventIteratorObject, TokenAttachment } from '../../npm/src/index.ts'
+import { readToken, signToken, verifyToken } from '../../npm/src/token.ts'
+
+type Any = DurableEventIteratorObject<object, TokenAttachment>
+const KEY = 'schlüssel'
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+const NOW = 1_800_000_000
+const claims = { chn: 'some-room', rpc: ['ping'], iat: NOW, exp: NOW + 60 }
+const base64url = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+async function issue(options: object = {}, channel = 'some-room'): Promise<string> {
+  return getClientDurableEventIteratorToken(await new DurableEventIterator<Any>(channel, { signingKey: KEY, ...options }))!
+}
+
+describe('an issued token', () => {
+  test('is a JWT as the original writes it, and jose verifies it', async () => {
+    const token = await issue({ att: { userId: 'ü' }, rpc: ['ping'] })
+    const { payload, protectedHeader } = await jwtVerify(token, bytes(KEY))
+    expect(protectedHeader).toEqual({ alg: 'HS256' })
+    expect(Object.keys(payload)).toEqual(['chn', 'rpc', 'att', 'iat', 'exp'])
+    expect(payload).toMatchObject({ chn: 'some-room', rpc: ['ping'], att: { userId: 'ü' } })
+    expect(payload.exp! - payload.iat!).toBe(86_400)
+    expect(Number.isInteger(payload.iat)).toBe(true)
+  })
+
+  test('allows nothing and carries nothing unless told to', async () => {
+    const payload = readToken(await issue())
+    expect(payload?.rpc).toEqual([])
+    expect('att' in payload!).toBe(false)
+  })
+
+  test('lives as long as asked', async () => {
+    const payload = readToken(await issue({ tokenTTLSeconds: 90 }))!
+    expect(payload.exp - payload.iat).toBe(90)
+  })
+
+  test('rpc takes the place of the option', async () => {
+    const iterator = new DurableEventIterator<Any & { ping(): never }>('some-room', { signingKey: KEY })
+    const token = getClientDurableEventIteratorToken(await iterator.rpc('ping'))!
+    expect(readToken(token)?.rpc).toEqual(['ping'])
+  })
+
+  test('is issued when it is awaited, each time anew', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    try {
+      const iterator = new DurableEventIterator<Any>('some-room', { signingKey: KEY })
+      vi.setSystemTime(NOW * 1_000)
+      const first = readToken(getClientDurableEventIteratorToken(await iterator)!)!
+      vi.setSystemTime((NOW + 5) * 1_000)
+      const second = readToken(getClientDurableEventIteratorToken(await iterator)!)!
+      expect([first.iat, second.iat]).toEqual([NOW, NOW + 5])
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  test.each([
+    ['a channel without a name', () => issue({}, '')],
+    ['a channel with too long a name', () => issue({}, 'ü'.repeat(257))],
+    ['no lifetime', () => issue({ tokenTTLSeconds: 0 })],
+    ['a lifetime that is no number', () => issue({ tokenTTLSeconds: Number.NaN })],
+    ['an attachment that no object would take', () => issue({ att: 'x'.repeat(6_200) })],
+  ])('is refused for %s', async (_, make) => {
+    await expect(make()).rejects.toThrow(RangeError)
+  })
+
+  test('is refused without a key', async () => {
+    await expect(issue({ signingKey: '' })).rejects.toThrow('The signing key is empty.')
+  })
+})
+
+describe('a token is verified', () => {
+  const verify = (token: string, keys = [KEY], now = NOW * 1_000): Promise<unknown> => verifyToken(token, keys, now)
+
+  test('as jose signs it', async () => {
+    const token = await new SignJWT({ ...claims, more: 1 }).setProtectedHeader({ alg: 'HS256', typ: 'JWT' }).sign(bytes(KEY))
+    expect(await verify(token)).toMatchObject(claims)
+  })
+
+  test('with any of several keys', async () => {
+    expect(await verify(await signToken(claims, 'old'), [KEY, 'old'])).toMatchObject(claims)
+    expect(await verify(await signToken(claims, 'older'), [KEY, 'old'])).toBeUndefined()
+  })
+
+  test('until the instant that it expires', async () => {
+    const token = await signToken(claims, KEY)
+    expect(await verify(token, [KEY], (NOW + 60) * 1_000 - 1)).toBeDefined()
+    expect(await verify(token, [KEY], (NOW + 60) * 1_000)).toBeUndefined()
+  })
+
+  test('from the second that it begins', async () => {
+    const token = await signToken({ ...claims, nbf: NOW + 10 }, KEY)
+    expect(await verify(token, [KEY], (NOW + 10) * 1_000 - 1)).toBeUndefined()
+    expect(await verify(token, [KEY], (NOW + 10) * 1_000)).toBeDefined()
+  })
+
+  test.each<[string, (good: string) => string | Promise<string>]>([
+    ['of another key', () => signToken(claims, 'another')],
+    ['with another payload', (good) => good.replace(/\.[^.]+\./, `.${base64url({ ...claims, chn: 'other' })}.`)],
+    ['without a signature', (good) => good.replace(/[^.]+$/, '')],
+    ['that needs no signature', () => `${base64url({ alg: 'none' })}.${base64url(claims)}.`],
+    ['with another algorithm', (good) => good.replace(/^[^.]+/, base64url({ alg: 'HS512' }))],
+    ['with a header of what is not understood', async () =>
+      new SignJWT(claims).setProtectedHeader({ alg: 'HS256', crit: ['b64'], b64: true }).sign(bytes(KEY))],
+    ['of four parts', (good) => `${good}.x`],
+    ['with padding', (good) => `${good}=`],
+    ['of nothing', () => ''],
+    ['that is too long', async () => `${'x'.repeat(8_200)}.${await signToken(claims, KEY)}`],
+  ])('but not one %s', async (_, make) => {
+    expect(await verify(await make(await signToken(claims, KEY)))).toBeUndefined()
+  })
+
+  test.each([
+    { chn: 7 }, { rpc: 'ping' }, { rpc: [1] }, { rpc: undefined }, { iat: '1' }, { iat: undefined }, { exp: undefined },
+    { exp: -1 }, { nbf: null },
+  ])('but not with %j', async (wrong) => {
+    const token = await signToken({ ...claims, ...wrong } as never, KEY)
+    expect(await verify(token)).toBeUndefined()
+  })
+})
