@@ -22,13 +22,20 @@ pub struct Untyped(pub serde_json::Value);
 /// that order and resuming hold.
 pub struct Socket<T = Untyped, S = Untyped> {
     hub: Rc<Hub>,
+    /// Never changes in a socket's life, and is known after its end.
+    connection: Option<String>,
     raw: RawSocket,
     types: PhantomData<fn() -> (T, S)>,
 }
 
 impl<T, S> Clone for Socket<T, S> {
     fn clone(&self) -> Self {
-        Self { hub: Rc::clone(&self.hub), raw: self.raw.clone(), types: PhantomData }
+        Self {
+            hub: Rc::clone(&self.hub),
+            connection: self.connection.clone(),
+            raw: self.raw.clone(),
+            types: PhantomData,
+        }
     }
 }
 
@@ -46,8 +53,8 @@ impl<T, S> fmt::Debug for Socket<T, S> {
 }
 
 impl<T, S> Socket<T, S> {
-    pub(crate) fn new(hub: Rc<Hub>, raw: RawSocket) -> Self {
-        Self { hub, raw, types: PhantomData }
+    pub(crate) fn new(hub: Rc<Hub>, connection: Option<String>, raw: RawSocket) -> Self {
+        Self { hub, connection, raw, types: PhantomData }
     }
 
     pub(crate) fn raw(&self) -> &RawSocket {
@@ -60,11 +67,25 @@ impl<T, S> Socket<T, S> {
 
     /// The id that the client sent when it connected, the same on each of its reconnects. Clients of generation 1
     /// other than ours send none.
+    #[must_use]
+    pub fn connection_id(&self) -> Option<&str> {
+        self.connection.as_deref()
+    }
+
+    /// The tags of the client's token; none in generation 1.
     ///
     /// # Errors
     /// When the socket has closed: its attachment is gone.
-    pub fn connection_id(&self) -> Result<Option<String>> {
-        Ok(self.session()?.connection)
+    pub fn tags(&self) -> Result<Vec<String>> {
+        Ok(self.session()?.claims.tags)
+    }
+
+    /// When the client's token ends, in seconds since the epoch.
+    ///
+    /// # Errors
+    /// When the socket has closed: its attachment is gone.
+    pub fn expires_at(&self) -> Result<f64> {
+        Ok(self.session()?.claims.exp)
     }
 
     /// The procedures that the client's token allows.

@@ -132,8 +132,15 @@ pub(crate) fn read(request: &Request, keys: &SigningKeys) -> Result<Accepted, Re
 
 /// What a client is told of a refusal; the reason stays here.
 pub(crate) fn answer(refusal: &Refusal) -> worker::Result<Response> {
-    if let Refusal::InvalidToken(reason) = refusal {
-        worker::console_warn!("durable-event-iterator: an upgrade was refused: {reason}");
+    match refusal {
+        Refusal::InvalidToken(reason) => {
+            worker::console_warn!("durable-event-iterator: an upgrade was refused: {reason}");
+        }
+        Refusal::OtherChannel => runtime::log_error(
+            "an upgrade was refused: the token is for another channel than this object's name (an object that was \
+             reached by a unique id has none, and serves no client)",
+        ),
+        _ => {}
     }
     Ok(Response::from_bytes(refusal.text().as_bytes().to_vec())?
         .with_status(refusal.status())

@@ -329,8 +329,15 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
         }
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misfit> {
-        self.items(visitor)
+    /// Items that are missing at the end are undefined, as arguments are in JavaScript.
+    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Misfit> {
+        match self.0 {
+            Value::Array(mut items) if items.len() < length => {
+                items.resize_with(length, Value::default);
+                Self(Value::Array(items)).items(visitor)
+            }
+            _ => self.items(visitor),
+        }
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
