@@ -27,7 +27,15 @@ pub(crate) struct Session {
     pub(crate) subscription: Option<Subscription>,
     /// The application's own part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) application: Option<Box<RawValue>>,
+    pub(crate) application: Option<Application>,
+}
+
+/// What the application keeps, in the wire's serialized form, so that a Date in it stays one.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Application {
+    pub(crate) json: Box<RawValue>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) meta: Option<Box<RawValue>>,
 }
 
 /// The claims that matter after the upgrade.

@@ -3,7 +3,8 @@
 use crate::{
     error::{Code, Error, Result},
     runtime::{Hub, RawSocket},
-    session::Session,
+    session::{Application, Session},
+    wire::{InvalidInput, Serialized, from_value, parse, serialize},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -105,7 +106,9 @@ impl<T, S: Serialize + DeserializeOwned> Socket<T, S> {
     /// When it is no `S` (the type has changed in a deployment), or when the socket has closed.
     pub fn attachment(&self) -> Result<Option<S>> {
         let session = self.session()?;
-        Ok(session.application.as_deref().map(|json| serde_json::from_str(json.get())).transpose()?)
+        let Some(Application { json, meta }) = session.application else { return Ok(None) };
+        let value = parse(Some(json.get()), meta.as_deref().map(RawValue::get))?;
+        Ok(Some(from_value(value).map_err(KeptDiffers)?))
     }
 
     /// Keeps something with the socket, through hibernation, until it closes. Together with the token's attachment
@@ -115,10 +118,28 @@ impl<T, S: Serialize + DeserializeOwned> Socket<T, S> {
     /// When it does not fit (the old one stays), or when the socket has closed.
     pub fn set_attachment(&self, attachment: &S) -> Result<()> {
         let mut session = self.session()?;
-        session.application = Some(serde_json::value::to_raw_value(attachment)?);
+        let Serialized { json, meta, blobs } = serialize(attachment)?;
+        if !blobs.is_empty() {
+            return Err(Error::new(Code::InternalServerError).message("A socket cannot keep a file or blob."));
+        }
+        // `undefined` is kept as `null`: there is an attachment, and nothing in it.
+        let json = RawValue::from_string(json.unwrap_or_else(|| "null".into()))?;
+        session.application = Some(Application { json, meta: meta.map(RawValue::from_string).transpose()? });
         write_session(&self.hub, &self.raw, &session)
     }
 }
+
+/// What is kept is of another type than what is asked for: the application's affair, and none of a caller's input.
+#[derive(Debug)]
+struct KeptDiffers(InvalidInput);
+
+impl fmt::Display for KeptDiffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "what is kept with the socket is of another type: {}", self.0)
+    }
+}
+
+impl std::error::Error for KeptDiffers {}
 
 pub(crate) fn read_session(hub: &Hub, raw: &RawSocket) -> Result<Session> {
     hub.attachment(raw)?

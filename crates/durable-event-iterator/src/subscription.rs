@@ -15,6 +15,10 @@ use crate::{
 /// id on everything is.
 const GAP_HEADER: &str = "x-durable-event-gap";
 
+/// By this header of `/subscribe` a client that has seen no event yet says since when it waits, in seconds since the epoch:
+/// the issuing of its first token. What it gets by it, it could also get by any `last-event-id`.
+pub(crate) const SINCE_HEADER: &str = "x-durable-event-since";
+
 /// Close code "policy violation" (RFC 6455, section 7.4.1).
 const POLICY: u16 = 1008;
 /// Close code "internal error" (RFC 6455, section 7.4.1): the client comes back and resumes.
@@ -31,6 +35,7 @@ pub(crate) async fn subscribe(
     ws: &RawSocket,
     id: &str,
     last_event_id: Option<&str>,
+    since: Option<f64>,
 ) -> Result<()> {
     let mut session = read_session(&core.hub, ws)?;
     if let Some(previous) = session.subscription.take() {
@@ -39,7 +44,8 @@ pub(crate) async fn subscribe(
     let since = if session.claims.is_second && core.options.second_starts_live {
         f64::INFINITY // nothing that is there now
     } else {
-        session.claims.iat
+        // A client that has renewed its token before its first event has waited since the first one.
+        since.map_or(session.claims.iat, |since| since.min(session.claims.iat))
     };
     let from = last_event_id.map_or(ResumeFrom::IssuedAt(since), ResumeFrom::LastEventId);
     // One time for the whole replay: the answer promises what is retained now.

@@ -1,6 +1,7 @@
 //! The objects that the end-to-end tests talk to, one class for each set of options and types.
 
 pub mod calls;
+mod http;
 pub mod journal;
 pub mod relay;
 pub mod types;
@@ -9,7 +10,8 @@ use durable_event_iterator::{Code, Error, Upgrade};
 use worker::{Context, Env, Request, Response, event};
 
 /// `/upgrade/<binding>` is the upgrade to an object of that namespace; `/guarded/<binding>` the same behind an
-/// inspection that lets only attachments pass that say so; `/relay/…` publishes as another Worker.
+/// inspection that lets only attachments pass that say so; `/relay/…` publishes as another Worker;
+/// `/rpc/…` and `/open/…` are procedures over HTTP.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
     let path = request.path();
@@ -27,6 +29,7 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
         }
         ["relay", binding, channel] => relay::publish(request, &env, binding, channel).await,
         ["relay", binding, channel, method] => relay::call(request, &env, binding, channel, method).await,
+        ["rpc" | "open", ..] => http::handle(request, &env).await,
         _ => Response::error("Not Found", 404),
     }
 }

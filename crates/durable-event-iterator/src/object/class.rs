@@ -230,7 +230,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
         match &*request.path {
             "/subscribe" => {
                 let last_event_id = request.headers.get("last-event-id");
-                match subscription::subscribe(&self.core, ws, &id, last_event_id).await {
+                let since =
+                    request.headers.get(subscription::SINCE_HEADER).and_then(|since| since.parse().ok());
+                match subscription::subscribe(&self.core, ws, &id, last_event_id, since).await {
                     Err(error) if error.status() < Code::InternalServerError.status() => {
                         send(ws, error_response(&id, &error));
                         Ok(())
@@ -247,7 +249,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 Ok(())
             }
             path => {
-                let direct = path.strip_prefix('/').map(decode_path).filter(|_| path != "/call");
+                let direct = path.strip_prefix('/').map(http::decode_path).filter(|_| path != "/call");
                 if direct.as_ref().is_some_and(|path| self.procedures.find(path).is_none()) {
                     send(ws, text_response(&id, Code::NotFound.status(), "No procedure matched"));
                     return Ok(());
@@ -313,7 +315,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 Ok(Reply(Answer::Value(output))) => send(ws, response(id, OK, &[], output)),
                 Ok(Reply(Answer::Stream(items))) => stream(&self.core.hub, ws, id, items).await,
                 Err(error) => {
-                    log_internal("a call", &error);
+                    runtime::log_internal("a call", &error);
                     send(ws, error_response(id, &error));
                 }
             }
@@ -516,7 +518,7 @@ async fn stream(hub: &Hub, ws: &RawSocket, id: &str, mut items: LocalBoxStream<'
                 return;
             }
             Err(error) => {
-                log_internal("a stream", &error);
+                runtime::log_internal("a stream", &error);
                 send_event(StreamEventKind::Error, Some(&error.to_wire()), None);
                 return;
             }
@@ -552,11 +554,6 @@ fn read_call(input: Input) -> Result<(Vec<String>, Input)> {
 
 fn token_expired() -> Error {
     Error::new(Code::Unauthorized).message("Token expired")
-}
-
-/// The segments of a request's path, decoded. One that is no UTF-8 names no procedure.
-fn decode_path(path: &str) -> Vec<String> {
-    path.split('/').map(|segment| http::decode_segment(segment).unwrap_or_default()).collect()
 }
 
 /// What a stub's `publish` takes besides the event.
@@ -618,15 +615,8 @@ fn read_js(value: &JsValue) -> Result<Value> {
 }
 
 fn exception(method: &str, error: &Error) -> JsValue {
-    log_internal(method, error);
+    runtime::log_internal(method, error);
     runtime::exception(error)
-}
-
-/// What a client is not told is in the log.
-fn log_internal(what: &str, error: &Error) {
-    if error.status() >= Code::InternalServerError.status() {
-        runtime::log_error(&format!("{what} failed: {error}"));
-    }
 }
 
 /// An error is a socket that has gone: its client comes back.

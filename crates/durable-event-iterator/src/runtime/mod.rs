@@ -2,6 +2,7 @@
 //! that passes through an import without it leaves the caller hanging and takes the WASM instance down.
 
 mod alarm;
+mod body;
 mod class;
 mod hub;
 mod namespace;
@@ -10,6 +11,7 @@ mod sql;
 mod value;
 
 pub(crate) use alarm::Alarm;
+pub(crate) use body::read_body;
 pub(crate) use class::{exception, extend};
 pub(crate) use hub::{Hub, RawSocket};
 pub(crate) use namespace::{Stub, stub};
@@ -17,6 +19,7 @@ pub(crate) use parts::{Parts, parts_of};
 pub(crate) use sql::Sql;
 pub(crate) use value::{from_wire, to_wire};
 
+use crate::error::{Code, Error};
 use std::fmt;
 use wasm_bindgen::prelude::*;
 
@@ -68,4 +71,11 @@ pub(crate) fn frame_size(frame: &JsValue) -> usize {
 /// A line in the Worker's log. Never give it a token, a key or an attachment.
 pub(crate) fn log_error(line: &str) {
     worker::console_error!("durable-event-iterator: {line}");
+}
+
+/// What a client is not told of an error is in the log.
+pub(crate) fn log_internal(what: &str, error: &Error) {
+    if error.status() >= Code::InternalServerError.status() {
+        log_error(&format!("{what} failed: {error}"));
+    }
 }

@@ -148,6 +148,10 @@ impl TokenBuilder {
         self
     }
 
+    pub(crate) fn for_generation(&self) -> Generation {
+        self.generation
+    }
+
     /// Adds tags, by which events can be for some clients only. They are generation 2's: a token of generation 1 with
     /// tags is refused by [`sign`](Self::sign).
     pub fn tags<T>(mut self, tags: impl IntoIterator<Item = T>) -> Self

@@ -8,7 +8,7 @@ pub(crate) use decision::{Accepted, Refusal, RequestHead, decide};
 
 use crate::{
     error::{Error, Result},
-    runtime,
+    http, runtime,
     token::{Claims, InvalidKey, SigningKeys},
 };
 use std::fmt;
@@ -126,9 +126,8 @@ impl<'a> Upgrade<'a> {
 pub(crate) fn read(request: &Request, keys: &SigningKeys) -> Result<Accepted, Refusal> {
     let upgrade = request.headers().get("upgrade").ok().flatten();
     let url = request.inner().url();
-    // Not `Request::url()`: parsing it brings 79 KB of Unicode tables along.
-    let query = url.split_once('?').map(|(_, query)| query.split_once('#').map_or(query, |(query, _)| query));
-    decide(&RequestHead { upgrade: upgrade.as_deref(), query }, keys, runtime::now_ms())
+    let head = RequestHead { upgrade: upgrade.as_deref(), query: http::query_of(&url) };
+    decide(&head, keys, runtime::now_ms())
 }
 
 /// What a client is told of a refusal; the reason stays here.

@@ -1,12 +1,26 @@
 //! Values as whole texts: of HTTP bodies, and of other Workers.
 
+use std::borrow::Cow;
+
 use super::{
     Serialized, Value,
-    frame::push_body,
-    parse::{parse, parse_body},
+    frame::{Form, push_body, read_form, write_form},
+    parse::{DeserializeError, parse, parse_body},
     ser::serialize,
 };
 use crate::error::{Code, Error, Result};
+
+/// The content type of a body without files.
+const JSON: &str = "application/json";
+/// The content type of a body with files.
+const FORM: &str = "multipart/form-data";
+
+/// A body for HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HttpBody {
+    pub(crate) content_type: Cow<'static, str>,
+    pub(crate) bytes: Vec<u8>,
+}
 
 impl Value {
     /// Reads plain JSON.
@@ -26,6 +40,21 @@ impl Value {
         Ok(parse_body(body)?)
     }
 
+    /// Reads a request's body by its content type. Nothing at all is undefined, whatever its type.
+    pub(crate) fn from_http(content_type: Option<&str>, body: &[u8]) -> Result<Self, DeserializeError> {
+        let is = |wanted: &str| {
+            let start = content_type.and_then(|given| given.get(..wanted.len()));
+            start.is_some_and(|start| start.eq_ignore_ascii_case(wanted))
+        };
+        if is(FORM) {
+            return read_form(content_type.unwrap_or_default(), body);
+        }
+        if body.is_empty() || content_type.is_none() || is(JSON) {
+            return parse_body(body);
+        }
+        Err(DeserializeError::Unreadable("a body of this content type"))
+    }
+
     /// Its JSON form, in which a Date is a string and undefined is `null`.
     ///
     /// # Errors
@@ -41,5 +70,55 @@ impl Serialized {
         let mut body = String::new();
         push_body(&mut body, self);
         body
+    }
+
+    /// The body of an answer: JSON, or a form where there are files.
+    pub(crate) fn into_http(self) -> HttpBody {
+        if self.blobs.is_empty() {
+            return HttpBody { content_type: Cow::Borrowed(JSON), bytes: self.to_body().into_bytes() };
+        }
+        let Form { content_type, bytes } = write_form(&self);
+        HttpBody { content_type: Cow::Owned(content_type), bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Blob;
+
+    #[test]
+    fn a_body_is_read_by_its_content_type() {
+        let read = |content_type, body: &str| Value::from_http(content_type, body.as_bytes());
+        let json = read(Some("application/json; charset=utf-8"), r#"{"json":"x"}"#);
+        assert_eq!(json, Ok(Value::String("x".into())));
+        assert_eq!(read(None, r#"{"json":"x"}"#), json);
+        assert_eq!(read(Some("APPLICATION/JSON"), r#"{"json":"x"}"#), json);
+        assert!(read(Some("text/plain"), r#"{"json":"x"}"#).is_err());
+        assert!(read(Some("application/json"), "{").is_err());
+        assert!(read(Some("multipart/form-data"), "").is_err(), "there is no boundary");
+    }
+
+    #[test]
+    fn no_body_is_undefined_whatever_its_type() {
+        for content_type in [None, Some("application/json"), Some("text/plain;charset=UTF-8")] {
+            assert_eq!(Value::from_http(content_type, b""), Ok(Value::Undefined));
+        }
+    }
+
+    #[test]
+    fn a_file_makes_a_form_that_is_read_again() {
+        let value = Value::from(Blob::new(vec![0, 0xFF]).name("a.bin").content_type("x/y"));
+        let HttpBody { content_type, bytes } = serialize(&value).unwrap().into_http();
+        assert!(content_type.starts_with("multipart/form-data; boundary="));
+        assert_eq!(Value::from_http(Some(&content_type), &bytes), Ok(value));
+        assert!(Value::from_http(Some(&content_type), &bytes[1..]).is_err());
+    }
+
+    #[test]
+    fn an_answer_without_files_is_json() {
+        let body = serialize(&1).unwrap().into_http();
+        assert_eq!((&*body.content_type, body.bytes.as_slice()), ("application/json", &br#"{"json":1}"#[..]));
+        assert_eq!(Serialized::default().into_http().bytes, b"{}");
     }
 }

@@ -26,6 +26,16 @@ mod text;
 mod types;
 mod value;
 
+pub(crate) use self::{
+    body::HttpBody,
+    frame::{
+        Body, ClientFrame, FrameErrorKind, Headers, Outgoing, Request, StreamEvent, StreamEventKind,
+        decode_binary, decode_text, error_response, event_tail, head, response, stop_upload, stream_event,
+        stream_response, text_response,
+    },
+    parse::{DeserializeError, parse},
+    ser::{Serialized, serialize, serialize_output},
+};
 pub use self::{
     de::from_value,
     event_meta::EventMeta,
@@ -38,15 +48,6 @@ pub use self::{
         Undefined, Url,
     },
     value::Value,
-};
-pub(crate) use self::{
-    frame::{
-        Body, ClientFrame, FrameErrorKind, Headers, Outgoing, Request, StreamEvent, StreamEventKind,
-        decode_binary, decode_text, error_response, event_tail, head, response, stop_upload, stream_event,
-        stream_response, text_response,
-    },
-    parse::{DeserializeError, parse},
-    ser::{Serialized, serialize, serialize_output},
 };
 
 /// How deep a value may be nested, in both directions. It is what serde_json's own limit allows, and keeps recursion

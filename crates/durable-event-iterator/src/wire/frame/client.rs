@@ -221,6 +221,13 @@ fn read_body<'a>(headers: &Headers<'_>, body: RawBody<'a>, attached: Option<&[u8
     }
 }
 
+/// The value in a form, as a body of its own.
+pub(crate) fn read_form(content_type: &str, bytes: &[u8]) -> Result<Value, DeserializeError> {
+    multipart::boundary_of(content_type)
+        .and_then(|boundary| multipart::read(bytes, boundary))
+        .map_or(Err(DeserializeError::Unreadable("a form")), form_value)
+}
+
 /// A form's `data`, in which `maps` tells where the numbered files belong.
 fn form_value(fields: Vec<Field>) -> Result<Value, DeserializeError> {
     let mut data = None;

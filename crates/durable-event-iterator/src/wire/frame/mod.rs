@@ -5,7 +5,11 @@ mod multipart;
 mod server;
 
 pub(crate) use self::{
-    client::{Body, ClientFrame, FrameErrorKind, Headers, Request, StreamEvent, decode_binary, decode_text},
+    client::{
+        Body, ClientFrame, FrameErrorKind, Headers, Request, StreamEvent, decode_binary, decode_text,
+        read_form,
+    },
+    multipart::{Form, write as write_form},
     server::{
         Outgoing, StreamEventKind, error_response, event_tail, head, push_body, response, stop_upload,
         stream_event, stream_response, text_response,

@@ -30,13 +30,13 @@ pub(crate) enum FieldContent {
 }
 
 /// A form, written.
-pub(super) struct Form {
-    pub(super) content_type: String,
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Form {
+    pub(crate) content_type: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// Writes a serialized value that has blobs.
-pub(super) fn write(body: &Serialized) -> Form {
+pub(crate) fn write(body: &Serialized) -> Form {
     let boundary = boundary_for(body);
     let mut bytes = Vec::new();
     let mut part = |disposition: &str, content: &[&[u8]]| {

@@ -1,0 +1,202 @@
+//! Answers requests by calling procedures.
+
+use super::{Cors, HttpCall, events, path, respond};
+use crate::{
+    error::{Code, Error, Result},
+    procedure::{Answer, Input, Procedures, Reply},
+    runtime,
+    token::SigningKeys,
+    wire::Value,
+};
+use futures_util::StreamExt;
+use std::{collections::BTreeMap, fmt, time::Duration};
+use worker::{Delay, Env, Headers, Method, Request, Response};
+
+/// The largest body of a request, in bytes: as large as a frame on a socket.
+const DEFAULT_MAX_BODY: usize = 1 << 20;
+
+/// After how long a silence of a stream something is said. oRPC's own servers take as long.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+const OK: u16 = 200;
+const NO_CONTENT: u16 = 204;
+
+/// Serves [`Procedures`] over HTTP to oRPC's clients. `A` is the application: whatever the procedures work on.
+///
+/// ```
+/// use durable_event_iterator::{Procedures, http::{Cors, Handler}};
+/// use worker::{Context, Env, Request, Response};
+///
+/// struct App {
+///     greeting: &'static str,
+/// }
+///
+/// async fn fetch(request: Request, env: Env, _: Context) -> worker::Result<Response> {
+///     let app = App { greeting: "Hello" };
+///     let procedures = Procedures::new()
+///         .procedure("greet", async |app: &App, _, name: String| Ok(format!("{}, {name}", app.greeting)));
+///     Handler::new(procedures)
+///         .prefix("/rpc")
+///         .allow_get(["greet"])
+///         .cors(Cors::origins(["https://app.example"]))
+///         .handle(&app, request, &env)
+///         .await
+/// }
+/// ```
+#[must_use = "it answers nothing before `handle`"]
+pub struct Handler<A> {
+    procedures: Procedures<A, HttpCall>,
+    prefix: String,
+    readable: Vec<Vec<String>>,
+    cors: Option<Cors>,
+    max_body: usize,
+    keys: Option<SigningKeys>,
+}
+
+impl<A> fmt::Debug for Handler<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handler").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl<A: 'static> Handler<A> {
+    /// Serves these procedures.
+    pub fn new(procedures: Procedures<A, HttpCall>) -> Self {
+        Self {
+            procedures,
+            prefix: String::new(),
+            readable: Vec::new(),
+            cors: None,
+            max_body: DEFAULT_MAX_BODY,
+            keys: None,
+        }
+    }
+
+    /// Serves them below a path, such as `"/rpc"`: the same that the client's link has in its URL.
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        self.prefix = prefix.trim_end_matches('/').to_owned();
+        self
+    }
+
+    /// Lets these procedures be called by GET too, each named by its path: `"find"`, `"planet/find"`. List only such as
+    /// change nothing: any link on any page can make a browser send a GET, cookies included. All others answer
+    /// METHOD_NOT_SUPPORTED.
+    pub fn allow_get<'n>(mut self, procedures: impl IntoIterator<Item = &'n str>) -> Self {
+        let paths = procedures.into_iter().map(|name| name.split('/').map(str::to_owned).collect());
+        self.readable.extend(paths);
+        self
+    }
+
+    /// Lets pages of other origins call. Default: browsers allow it to pages of the same origin alone.
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.cors = Some(cors);
+        self
+    }
+
+    /// The largest body of a request, in bytes; a larger one answers PAYLOAD_TOO_LARGE, and is not read. Default: 1 MiB.
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// The keys that [`HttpCall::iterator`] signs with. Default: the secret `SIGNING_KEY`.
+    pub fn signing_keys(mut self, keys: SigningKeys) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// Answers a request. What is below another path, or names no procedure, is answered 404.
+    ///
+    /// # Errors
+    /// When the platform refuses to make a response.
+    pub async fn handle(&self, app: &A, request: Request, env: &Env) -> worker::Result<Response> {
+        let headers: BTreeMap<String, String> = request.headers().entries().collect();
+        let origin = headers.get("origin").cloned();
+        let response = match &self.cors {
+            Some(cors) if request.method() == Method::Options => {
+                let wanted = headers.get("access-control-request-headers");
+                let response = Response::empty()?.with_status(NO_CONTENT);
+                with_headers(response, cors.preflight(wanted.map(String::as_str)))?
+            }
+            _ => self.answer(app, request, HttpCall::new(env, headers, self.keys.clone())).await?,
+        };
+        match &self.cors {
+            Some(cors) => with_headers(response, cors.answer(origin.as_deref())),
+            None => Ok(response),
+        }
+    }
+
+    async fn answer(&self, app: &A, request: Request, call: HttpCall) -> worker::Result<Response> {
+        let whole_path = request.path();
+        let path = path::below(&whole_path, &self.prefix).map(super::decode_path).unwrap_or_default();
+        let Some(procedure) = self.procedures.find(&path) else { return not_found() };
+        let reply = async {
+            let input = self.read(&request, &path, &call).await?;
+            procedure(app, call.clone(), Input::Value(input)).await
+        };
+        let headers = call.response_headers.clone();
+        match reply.await {
+            Ok(Reply(Answer::Value(output))) => {
+                if let Some(header) = call.header_of(&output) {
+                    headers.set(header, "1")?;
+                }
+                respond(OK, output.into_http(), headers)
+            }
+            Ok(Reply(Answer::Stream(items))) => {
+                let name = path.join(".");
+                let report = move |error: &Error| runtime::log_internal(&name, error);
+                let texts = events::body(items, || Delay::from(KEEP_ALIVE), report);
+                headers.set("content-type", "text/event-stream")?;
+                Ok(Response::from_stream(texts.map(Ok::<_, worker::Error>))?.with_headers(headers))
+            }
+            Err(error) => {
+                runtime::log_internal(&path.join("."), &error);
+                respond(error.status(), error.to_wire().into_http(), headers)
+            }
+        }
+    }
+
+    /// The input that a request brings.
+    async fn read(&self, request: &Request, path: &[String], call: &HttpCall) -> Result<Value> {
+        match request.method() {
+            Method::Get if self.readable.iter().any(|readable| readable == path) => {
+                let url = request.inner().url();
+                let data = super::query_of(&url).and_then(path::data_of);
+                return Value::from_serialized(data.unwrap_or_default().as_bytes());
+            }
+            Method::Post | Method::Put | Method::Patch | Method::Delete => {}
+            _ => return Err(Error::new(Code::MethodNotSupported)),
+        }
+        let content_type = call.headers.get("content-type").map(String::as_str);
+        if content_type.is_some_and(|kind| kind.starts_with("text/event-stream")) {
+            return Err(
+                Error::new(Code::UnsupportedMediaType).message("A stream as input travels over a socket.")
+            );
+        }
+        let Some(body) = runtime::read_body(request, self.max_body).await? else {
+            let message = format!("The body is larger than {} bytes.", self.max_body);
+            return Err(Error::new(Code::PayloadTooLarge).message(message));
+        };
+        if call.headers.contains_key("content-disposition") {
+            return Err(Error::new(Code::BadRequest).message(super::MALFORMED_REQUEST)); // a file in no form
+        }
+        Ok(Value::from_http(content_type, &body)?)
+    }
+}
+
+/// As oRPC's own servers answer it: in plain words.
+fn not_found() -> worker::Result<Response> {
+    let headers = Headers::new();
+    headers.set("content-type", "text/plain;charset=UTF-8")?;
+    Ok(Response::from_bytes(b"Not Found".to_vec())?
+        .with_status(Code::NotFound.status())
+        .with_headers(headers))
+}
+
+fn with_headers(response: Response, headers: Vec<(&'static str, String)>) -> worker::Result<Response> {
+    let all: Headers = response.headers().clone();
+    for (name, value) in headers {
+        all.append(name, &value)?;
+    }
+    Ok(response.with_headers(all))
+}

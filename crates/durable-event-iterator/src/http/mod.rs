@@ -1,0 +1,66 @@
+//! oRPC over HTTP: procedures that an app server in Rust answers, and the way to a channel for its clients.
+//!
+//! [`Handler`] serves [`Procedures`](crate::Procedures) to every client of oRPC 1, such as an `RPCLink` over `fetch`. A
+//! procedure that answers with [`HttpCall::iterator`] gives the client a channel to iterate over:
+//!
+//! ```
+//! use durable_event_iterator::{
+//!     ChannelStub, Procedures, Result, Token, Upgrade,
+//!     http::{Handler, HttpCall},
+//! };
+//! use serde::{Deserialize, Serialize};
+//! use worker::{Context, Env, Request, Response};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Message {
+//!     message: String,
+//! }
+//!
+//! fn procedures() -> Procedures<(), HttpCall> {
+//!     Procedures::new()
+//!         .procedure("onMessage", async |_: &(), call: HttpCall, ()| {
+//!             call.iterator(Token::builder("some-room").procedures(["publishMessage"]))
+//!         })
+//!         .procedure("sendMessage", async |_: &(), call: HttpCall, message: Message| {
+//!             ChannelStub::new(&call.env, "CHAT_ROOM", "some-room")?.publish(&message).await?;
+//!             Ok(())
+//!         })
+//! }
+//!
+//! async fn fetch(request: Request, env: Env, _: Context) -> worker::Result<Response> {
+//!     match request.path().as_str() {
+//!         "/chat-room" => Upgrade::new(&env, "CHAT_ROOM").handle(request).await,
+//!         _ => Handler::new(procedures()).prefix("/rpc").handle(&(), request, &env).await,
+//!     }
+//! }
+//! ```
+//!
+//! Not served are batches of calls, and streams as inputs: a channel's own procedures take those, over the socket.
+
+mod call;
+mod cors;
+mod events;
+mod handler;
+mod path;
+
+pub(crate) use self::path::{decode_path, query_of};
+pub use self::{call::HttpCall, cors::Cors, handler::Handler, path::decode_segment};
+
+use crate::{error::Error, wire::HttpBody};
+use worker::{Headers, Response};
+
+/// The message of the error for a body that cannot be read.
+pub const MALFORMED_REQUEST: &str = "Malformed request. Ensure the request body is properly formatted and the 'Content-Type' header is set correctly.";
+
+/// The answer for an error: its status, and what clients make an `ORPCError` of.
+///
+/// # Errors
+/// When the platform refuses to make a response.
+pub fn error_response(error: &Error) -> worker::Result<Response> {
+    respond(error.status(), error.to_wire().into_http(), Headers::new())
+}
+
+fn respond(status: u16, body: HttpBody, headers: Headers) -> worker::Result<Response> {
+    headers.set("content-type", &body.content_type)?;
+    Ok(Response::from_bytes(body.bytes)?.with_status(status).with_headers(headers))
+}
