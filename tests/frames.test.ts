@@ -52,7 +52,7 @@ async function decode(message: string | Buffer): Promise<Frame> {
   const end = message.indexOf(DELIMITER)
   const frame = JSON.parse(message.subarray(0, end).toString())
   const contentType: string = frame.p.h['content-type']
-  const form = await new Response(message.subarray(end + 1), { headers: { 'content-type': contentType } }).formData()
+  const form = await new Response(new Uint8Array(message.subarray(end + 1)), { headers: { 'content-type': contentType } }).formData()
   // Boundaries are the writer's own choice.
   frame.p.h['content-type'] = contentType.replace(/boundary=.*/, 'boundary=')
   frame.form = await Promise.all(
