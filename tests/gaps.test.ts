@@ -112,6 +112,17 @@ test('an object that is wiped while it is awake stores and serves what comes aft
   expect(served).toEqual(ids)
 })
 
+test('an object that is wiped while it is awake tells the gap, before anything is published again', async () => {
+  const chn = 'wiped-quiet'
+  const [first] = await publish('USUAL', chn, 2)
+  await journals.stub('USUAL', chn, 'wipe')
+  // The log notices by failing once: the socket is closed, and its client comes back.
+  const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn }))
+  socket.send({ i: 'a', p: { u: '/subscribe', b: {}, h: { 'last-event-id': first } } })
+  expect((await socket.end()).code).toBe(1011)
+  expect(await resume('USUAL', chn, first)).toMatchObject({ gap: expect.stringMatching(/^\d+$/), ids: [] })
+})
+
 test.each(['', 'abc', '-1', '1e3', '1.5', '007', '99999999999999999999', '9007199254740991', "1' OR '1'='1", '\u0000'])(
   'an id from elsewhere (%j) is a gap, and everything retained follows',
   async (lastEventId) => {

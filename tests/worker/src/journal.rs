@@ -100,8 +100,8 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
 
     fn methods() -> Procedures<Self, StubCall> {
         Procedures::new()
-            .procedure("publishMany", async |journal: &Self, _, (count, size): (u32, usize)| {
-                let padding = "x".repeat(size);
+            .procedure("publishMany", async |journal: &Self, _, (count, size): (u32, Option<usize>)| {
+                let padding = "x".repeat(size.unwrap_or_default());
                 for n in 1..=count {
                     let event = [("n", Value::from(n)), ("padding", Value::from(padding.as_str()))];
                     journal.channel.publish(&Object::from_iter(event).into())?;

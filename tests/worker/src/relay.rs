@@ -42,5 +42,6 @@ pub async fn call(
 }
 
 fn refused(error: &Error) -> worker::Result<Response> {
-    Response::error(format!("{} {}", error.code(), error.public_message()), error.status())
+    let kind = if error.is_event_too_large() { " EventTooLarge" } else { "" };
+    Response::error(format!("{} {}{kind}", error.code(), error.public_message()), error.status())
 }
