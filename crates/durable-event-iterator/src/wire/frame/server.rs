@@ -127,6 +127,9 @@ pub(crate) fn stream_event(
     if let Some(data) = data {
         frame.push_str(",\"d\":");
         push_body(&mut frame, data);
+    } else if kind == StreamEventKind::Done {
+        // An undefined result. Clients of 1.6 fail without it, and take a clean end for a broken connection.
+        frame.push_str(",\"d\":{}");
     }
     if let Some(meta) = meta.and_then(EventMeta::to_json) {
         frame.push_str(",\"m\":");
@@ -253,7 +256,7 @@ mod tests {
         );
         assert_eq!(
             stream_event("1", StreamEventKind::Done, None, None),
-            r#"{"i":"1","t":3,"p":{"e":"done"}}"#
+            r#"{"i":"1","t":3,"p":{"e":"done","d":{}}}"#
         );
         let undefined = Serialized::default();
         assert_eq!(
