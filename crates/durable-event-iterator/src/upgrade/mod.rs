@@ -11,12 +11,21 @@ use crate::{
     http, runtime,
     token::{Claims, InvalidKey, SigningKeys},
 };
+use futures_util::future::LocalBoxFuture;
 use std::fmt;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Env, ObjectNamespace, Request, Response};
 
-/// Sees a verified token's claims, and may refuse them.
-type Inspect<'a> = Box<dyn Fn(&Claims, &Request) -> Result<()> + 'a>;
+/// Sees a verified token's claims, and may refuse them. A trait of its own, since async closures cannot be boxed.
+trait Inspect {
+    fn inspect<'s>(&'s self, claims: &'s Claims, request: &'s Request) -> LocalBoxFuture<'s, Result<()>>;
+}
+
+impl<F: AsyncFn(&Claims, &Request) -> Result<()>> Inspect for F {
+    fn inspect<'s>(&'s self, claims: &'s Claims, request: &'s Request) -> LocalBoxFuture<'s, Result<()>> {
+        Box::pin(self(claims, request))
+    }
+}
 
 /// Hands a client's upgrade request over to the object that its token names.
 ///
@@ -41,7 +50,7 @@ pub struct Upgrade<'a> {
     keys: Option<SigningKeys>,
     location_hint: Option<&'a str>,
     jurisdiction: Option<&'a str>,
-    inspect: Option<Inspect<'a>>,
+    inspect: Option<Box<dyn Inspect + 'a>>,
 }
 
 impl fmt::Debug for Upgrade<'_> {
@@ -81,10 +90,21 @@ impl<'a> Upgrade<'a> {
         self
     }
 
-    /// Sees the claims of every verified token before the object does: to log, to count, or to refuse with an error,
-    /// whose status and message the client gets.
+    /// Sees the claims of every verified token before the object does: to log, to count, to look something up, or to
+    /// refuse with an error, whose status and message the client gets.
+    ///
+    /// ```
+    /// # use durable_event_iterator::{Claims, Code, Error, Upgrade};
+    /// # use worker::{Env, Request};
+    /// # fn guarded(env: &Env) -> Upgrade<'_> {
+    /// Upgrade::new(env, "CHAT_ROOM").inspect(async |claims: &Claims, _: &Request| {
+    ///     let banned = env.kv("BANNED")?.get(&claims.attachment::<String>()?).text().await?;
+    ///     if banned.is_some() { Err(Error::new(Code::Forbidden).message("Go away.")) } else { Ok(()) }
+    /// })
+    /// # }
+    /// ```
     #[must_use]
-    pub fn inspect(mut self, inspect: impl Fn(&Claims, &Request) -> Result<()> + 'a) -> Self {
+    pub fn inspect(mut self, inspect: impl AsyncFn(&Claims, &Request) -> Result<()> + 'a) -> Self {
         self.inspect = Some(Box::new(inspect));
         self
     }
@@ -106,7 +126,7 @@ impl<'a> Upgrade<'a> {
             Err(refusal) => return answer(&refusal),
         };
         if let Some(inspect) = &self.inspect
-            && let Err(error) = inspect(&claims, &request)
+            && let Err(error) = inspect.inspect(&claims, &request).await
         {
             return Response::error(error.public_message(), error.status());
         }
