@@ -147,4 +147,7 @@ pub mod __private {
 mod chapters {
     #[doc = include_str!("../../../docs/procedures.md")]
     struct Procedures;
+
+    #[doc = include_str!("../../../docs/from-the-original.md")]
+    struct FromTheOriginal;
 }

@@ -1,6 +1,7 @@
 //! The objects that the end-to-end tests talk to, one class for each set of options and types.
 
 pub mod calls;
+pub mod documents;
 mod http;
 pub mod journal;
 pub mod relay;
@@ -11,9 +12,13 @@ use worker::{Context, Env, Request, Response, event};
 
 /// `/upgrade/<binding>` is the upgrade to an object of that namespace; `/guarded/<binding>` the same behind an
 /// inspection that lets only attachments pass that say so; `/relay/…` publishes as another Worker;
-/// `/rpc/…` and `/open/…` are procedures over HTTP.
+/// `/rpc/…` and `/open/…` are procedures over HTTP. With the variable `DOCUMENT` it is the Worker of
+/// `docs/from-the-original.md` instead.
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    if env.var("DOCUMENT").is_ok() {
+        return documents::server::fetch(request, env, context).await;
+    }
     let path = request.path();
     match path.split('/').skip(1).collect::<Vec<_>>().as_slice() {
         ["upgrade", binding] => Upgrade::new(&env, binding).handle(request).await,
