@@ -2,7 +2,7 @@
 
 import { CompactSign, jwtVerify, SignJWT, type JWTPayload } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { startPeer, type Peer } from "./peer";
+import { startPeer, type Peer } from "./peer.ts";
 
 const BUILD_TIMEOUT_MS = 300_000;
 const NOW_S = 1_800_000_000;
