@@ -50,6 +50,11 @@ function standardServer(version: ClientVersion): string {
   return (existsSync(own) ? own : new URL(path, modules)).href
 }
 
+/** Reads the meta of an event that a client of this version has yielded. */
+export async function eventMetaReader(version: ClientVersion): Promise<Library['getEventMeta']> {
+  return (await import(standardServer(version))).getEventMeta
+}
+
 async function library(version: ClientVersion): Promise<Library> {
   const [websocket, core, plugins, server] = await Promise.all([
     import(`orpc-client-${version}/websocket`),

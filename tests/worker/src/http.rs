@@ -1,7 +1,7 @@
 //! Procedures over HTTP, one for each thing that can travel.
 
 use durable_event_iterator::{
-    Blob, Code, Error, EventMeta, Procedures, Result, StreamItem, Token, Value,
+    Blob, Code, Error, EventMeta, Generation, Procedures, Result, StreamItem, Token, Value,
     http::{Cors, Handler, HttpCall},
 };
 use futures_util::{Stream, stream};
@@ -88,7 +88,12 @@ fn procedures() -> Procedures<App, HttpCall> {
             let rpc = ["publishMessage", "router", "extra"];
             call.iterator(Token::builder("some-room").procedures(rpc).attachment(&user))
         })
-        .procedure("open", async |_: &App, call: HttpCall, Open { chn }| call.iterator(Token::builder(chn)))
+        .procedure("open", async |_: &App, call: HttpCall, Open { chn }| {
+            call.iterator(Token::builder(chn).procedures(["publish"]))
+        })
+        .procedure("second", async |_: &App, call: HttpCall, ()| {
+            call.iterator(Token::builder("some-room").generation(Generation::Two))
+        })
         .procedure("wrapped", async |_: &App, call: HttpCall, ()| {
             Ok([call.iterator(Token::builder("some-room"))?])
         })

@@ -24,8 +24,9 @@ pub struct HttpCall {
     pub headers: BTreeMap<String, String>,
     /// What the client sent as `last-event-id`, when it resumes a stream.
     pub last_event_id: Option<String>,
-    /// The answer's headers, also of one that is an error. The content type is the handler's.
-    pub response_headers: Headers,
+    /// The answer's headers, also of one that is an error. The content type is the handler's. Shared, since a clone of
+    /// the platform's headers is a copy.
+    pub response_headers: Rc<Headers>,
     keys: Option<SigningKeys>,
     announced: Rc<RefCell<Option<Announced>>>,
 }
@@ -49,7 +50,7 @@ impl HttpCall {
             env: env.clone(),
             last_event_id: headers.get("last-event-id").cloned(),
             headers,
-            response_headers: Headers::new(),
+            response_headers: Rc::new(Headers::new()),
             keys,
             announced: Rc::default(),
         }

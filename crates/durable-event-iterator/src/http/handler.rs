@@ -134,8 +134,9 @@ impl<A: 'static> Handler<A> {
             let input = self.read(&request, &path, &call).await?;
             procedure(app, call.clone(), Input::Value(input)).await
         };
-        let headers = call.response_headers.clone();
-        match reply.await {
+        let reply = reply.await;
+        let headers = Headers::clone(&call.response_headers);
+        match reply {
             Ok(Reply(Answer::Value(output))) => {
                 if let Some(header) = call.header_of(&output) {
                     headers.set(header, "1")?;
