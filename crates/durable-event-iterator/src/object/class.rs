@@ -453,19 +453,19 @@ impl<O: DurableEventIteratorObject> Host<O> {
 /// A host of whatever object: what a class is made of. It keeps a class's own code small, and what is wrong with its
 /// object one message of the compiler's.
 pub trait AnyHost {
-    /// See [`Host::fetch`]; likewise the others.
+    /// An upgrade request, which a Worker has handed over.
     fn fetch(&self, request: worker::web_sys::Request) -> LocalBoxFuture<'_, Result<JsValue, JsValue>>;
-    #[allow(missing_docs)]
+    /// A frame of a client.
     fn message(&self, ws: JsValue, frame: JsValue) -> LocalBoxFuture<'_, ()>;
-    #[allow(missing_docs)]
+    /// A client has closed its socket, or lost it.
     fn close(&self, ws: JsValue, code: JsValue);
-    #[allow(missing_docs)]
+    /// A socket has failed.
     fn error(&self, ws: JsValue);
-    #[allow(missing_docs)]
+    /// The object's alarm has gone off.
     fn alarm(&self) -> LocalBoxFuture<'_, Result<JsValue, JsValue>>;
-    #[allow(missing_docs)]
+    /// `stub.publish(event, options?)`.
     fn publish(&self, event: JsValue, options: JsValue) -> Result<JsValue, JsValue>;
-    #[allow(missing_docs)]
+    /// A method of the application.
     fn dispatch(&self, name: String, arguments: JsValue) -> LocalBoxFuture<'_, Result<JsValue, JsValue>>;
 }
 
