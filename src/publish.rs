@@ -8,6 +8,9 @@ use crate::NAMESPACE;
 use durable_event_iterator::{ChannelStub, Code, Error, EventId, PublishKey, Result, Value, http};
 use worker::{Env, Request, Response};
 
+/// What an event and its serialized form's braces need at most, in bytes: what is larger is refused unread.
+const MAX_BODY: usize = 2 * 1024 * 1024;
+
 /// The content type of oRPC's serialized form.
 const SERIALIZED: &str = "application/vnd.orpc+json";
 
@@ -21,11 +24,16 @@ pub(crate) fn channel_of(path: &str) -> Option<String> {
 pub(crate) async fn handle(request: Request, env: &Env) -> worker::Result<Response> {
     match publish(request, env).await {
         Ok(id) => Ok(Response::from_json(&serde_json::json!({ "id": id }))?.with_status(201)),
-        Err(error) => http::error_response(&error),
+        Err(error) => {
+            if error.status() >= Code::InternalServerError.status() {
+                worker::console_error!("durable-event-iterator: publishing failed: {error}");
+            }
+            http::error_response(&error)
+        }
     }
 }
 
-async fn publish(mut request: Request, env: &Env) -> Result<EventId> {
+async fn publish(request: Request, env: &Env) -> Result<EventId> {
     let key = env.secret("PUBLISH_KEY").ok().and_then(|secret| PublishKey::new(secret.to_string()).ok());
     let Some(key) = key else {
         worker::console_error!(
@@ -40,7 +48,7 @@ async fn publish(mut request: Request, env: &Env) -> Result<EventId> {
     }
     let channel = channel_of(&request.path()).ok_or_else(|| Error::new(Code::NotFound))?;
     let content_type = request.headers().get("content-type")?.unwrap_or_default();
-    let body = request.bytes().await?;
+    let body = http::read_body(&request, MAX_BODY).await?;
     let event =
         if content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(SERIALIZED)) {
             Value::from_serialized(&body)

@@ -112,6 +112,17 @@ test('an object that is wiped while it is awake stores and serves what comes aft
   expect(served).toEqual(ids)
 })
 
+test('an object that is wiped while it is awake tells the gap, before anything is published again', async () => {
+  const chn = 'wiped-quiet'
+  const [first] = await publish('USUAL', chn, 2)
+  await journals.stub('USUAL', chn, 'wipe')
+  // The log notices by failing once: the socket is closed, and its client comes back.
+  const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn }))
+  socket.send({ i: 'a', p: { u: '/subscribe', b: {}, h: { 'last-event-id': first } } })
+  expect((await socket.end()).code).toBe(1011)
+  expect(await resume('USUAL', chn, first)).toMatchObject({ gap: expect.stringMatching(/^\d+$/), ids: [] })
+})
+
 test.each(['', 'abc', '-1', '1e3', '1.5', '007', '99999999999999999999', '9007199254740991', "1' OR '1'='1", '\u0000'])(
   'an id from elsewhere (%j) is a gap, and everything retained follows',
   async (lastEventId) => {
@@ -123,6 +134,24 @@ test.each(['', 'abc', '-1', '1e3', '1.5', '007', '99999999999999999999', '900719
     expect(served).toEqual(ids)
   },
 )
+
+test('a client that has renewed its token before its first event says since when it waits', async () => {
+  const chn = 'since'
+  const ids = await publish('USUAL', chn, 3)
+  const waits = async (since: string): Promise<unknown> => {
+    const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn, iat: Date.now() / 1000 + 10 }))
+    socket.send({ i: 'a', p: { u: '/subscribe', b: {}, h: { 'x-durable-event-since': since } } })
+    socket.send({ i: 'b', p: { u: '/call', b: { json: { path: [] } } } })
+    let frames = await socket.frames(2)
+    while (frames.at(-1).i !== 'b') frames = await socket.frames(frames.length + 1)
+    socket.vanish()
+    return frames.slice(1, -1).map(({ p }) => p.m.id)
+  }
+  expect(await waits(String(Date.now() / 1000 - 10))).toEqual(ids)
+  for (const since of ['', 'NaN', 'Infinity', '1e99', 'abc', String(Date.now() / 1000 + 100)]) {
+    expect(await waits(since)).toEqual([])
+  }
+})
 
 test('a resume from a retained event is whole, and exactly what came after it follows', async () => {
   const chn = 'whole'

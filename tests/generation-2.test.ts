@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { sign } from 'orpc-server-1.16.1/helpers'
 
-import { Client, SIGNING_KEY } from './support/client.ts'
+import { Client, SIGNING_KEY, token as firstGeneration } from './support/client.ts'
 import { startJournals } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 import { BareSocket, upgradeAnswer } from './support/socket.ts'
@@ -108,6 +108,7 @@ test('wrong renewals are refused, and change nothing', async () => {
   await expect(renew(await token({ chn, tags: ['b', 'a'] }))).rejects.toMatchObject(unauthorized)
   await expect(renew(await token({ chn }))).rejects.toMatchObject(unauthorized)
   await expect(renew(await token({ chn, tags: ['a', 'b'], exp: seconds() - 2 }))).rejects.toMatchObject(unauthorized)
+  await expect(renew(await firstGeneration({ chn }))).rejects.toMatchObject(unauthorized)
   await expect(renew('garbage')).rejects.toMatchObject({ ...unauthorized, message: 'Invalid Token' })
   await expect(client.raw.updateToken({})).rejects.toMatchObject({ code: 'BAD_REQUEST' })
   expect(await client.call(['kept'])).toBeUndefined()

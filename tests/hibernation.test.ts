@@ -42,6 +42,19 @@ test('after hibernation a publish reaches everybody, ids go on rising, and attac
   for (const client of clients) client.close()
 })
 
+test('what is kept with a socket keeps its types', async () => {
+  const chn = 'kept-types'
+  const client = await journals.client('USUAL', { chn, rpc: ['keep', 'kept'] })
+  const kept = { at: new Date(0), big: 12n, set: new Set(['a']), nothing: null }
+  await client.call(['keep'], kept)
+  await journals.hibernate('USUAL', chn)
+  expect(await client.call(['kept'])).toEqual(kept)
+  // What does not fit is refused, and the old one stays.
+  await expect(client.call(['keep'], 'x'.repeat(17_000))).rejects.toMatchObject({ code: 'INTERNAL_SERVER_ERROR' })
+  expect(await client.call(['kept'])).toEqual(kept)
+  client.close()
+})
+
 test('an abort is remembered through hibernation', async () => {
   const chn = 'aborted'
   const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn, rpc: ['kept'] }))

@@ -24,6 +24,8 @@ test('publish answers with the id of the event', async () => {
 
 test("an object's own method takes its arguments, and its error reaches the caller with code and message", async () => {
   await expect(call('publishMany', 2, 10)).resolves.toBeUndefined()
+  // An argument that is missing is undefined.
+  await expect(call('publishMany', 2)).resolves.toBeUndefined()
   await expect(call('refuse')).rejects.toMatchObject({ name: 'ORPCError', code: 'CONFLICT', message: 'Already there.' })
   await expect(call('publishMany', 'two', 10)).rejects.toMatchObject({ code: 'BAD_REQUEST' })
 })

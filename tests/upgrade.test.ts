@@ -92,6 +92,19 @@ test('an inspection sees the claims and may refuse them', async () => {
   expect(await upgrade('please')).toEqual({ status: 403, text: 'Say the word.' })
 })
 
+test('a jurisdiction leads to an object of its own', async () => {
+  const chn = 'confined'
+  const confined = await BareSocket.open(url(`?token=${await token({ chn })}`, '/eu/upgrade/USUAL'))
+  confined.send({ i: '0', p: { u: '/subscribe', b: {} } })
+  await confined.frames(1)
+  for (const [path, n] of [['/relay/USUAL', 1], ['/eu/relay/USUAL', 2]] as const) {
+    const published = await journals.fetch(`${path}/${chn}`, { method: 'POST', body: JSON.stringify({ json: { n } }) })
+    expect(published.status).toBe(200)
+  }
+  expect((await confined.frames(2))[1].p.d.json).toEqual({ n: 2 })
+  confined.vanish()
+})
+
 test('the object itself refuses a request that a Worker forwards without looking', async () => {
   const forwarder = `export default {
     fetch(request, env) { return env.USUAL.getByName('not-that-one').fetch(request) }

@@ -13,6 +13,7 @@ const CLASSES = {
   SWEPT: 'SweptJournal',
   FEW: 'FewJournal',
   ROOMY: 'RoomyJournal',
+  BRIEF: 'BriefJournal',
   TYPES: 'TypesObject',
   CALLS: 'CallsObject',
 } as const

@@ -6,6 +6,8 @@ import WebSocket from 'ws'
 export class BareSocket {
   readonly socket: WebSocket
   readonly messages: string[] = []
+  /** The same, binary ones as bytes. */
+  readonly received: (string | Buffer)[] = []
   closed: { code: number; reason: string } | undefined
   #waiting: (() => void)[] = []
 
@@ -13,6 +15,7 @@ export class BareSocket {
     this.socket = socket
     socket.on('message', (data, isBinary) => {
       this.messages.push(isBinary ? (data as Buffer).toString('latin1') : data.toString())
+      this.received.push(isBinary ? (data as Buffer) : data.toString())
       this.#wake()
     })
     socket.on('close', (code, reason) => {
@@ -42,11 +45,21 @@ export class BareSocket {
 
   /** Resolves when so many messages have come, with all of them, parsed. */
   async frames(count: number): Promise<any[]> {
+    await this.#count(count)
+    return this.messages.map((message) => JSON.parse(message))
+  }
+
+  /** Resolves with the message of this number, from 0 on, when it has come. */
+  async message(number: number): Promise<string | Buffer> {
+    await this.#count(number + 1)
+    return this.received[number]!
+  }
+
+  async #count(count: number): Promise<void> {
     while (this.messages.length < count) {
       if (this.closed) throw new Error(`Closed after ${this.messages.length} messages: ${JSON.stringify(this.closed)}`)
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }
-    return this.messages.map((message) => JSON.parse(message))
   }
 
   /** Resolves when the socket has closed. */

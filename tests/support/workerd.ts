@@ -1,5 +1,7 @@
 // Workers on the real runtime: one or several, in one process, reached over HTTP and WebSocket.
 
+import type { ChildProcess } from 'node:child_process'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,6 +11,9 @@ import type { DurableObjectEvictionOptions, DurableObjectStorageHandle, Miniflar
 
 /** How long a request may take, in milliseconds: a Worker that traps leaves its caller waiting for ever. */
 const REQUEST_TIMEOUT = 10_000
+
+/** How long the runtime may take to come back after it was killed, in milliseconds. */
+const RESTART_TIMEOUT = 30_000
 
 /** As in the Workers' wrangler.toml. */
 const COMPATIBILITY_DATE = '2026-06-01'
@@ -63,6 +68,11 @@ export interface RunningWorkers {
     query: string,
     ...parameters: SqlValue[]
   ): Promise<Row[]>
+  /**
+   * Ends the runtime's process by SIGKILL, and resolves when another one answers at the same addresses. Objects have the
+   * same storage only with `persistence`. The Workers must be the only ones that this process has started.
+   */
+  kill(): Promise<void>
   miniflare: Miniflare
   dispose(): Promise<void>
 }
@@ -93,6 +103,8 @@ export interface StartOptions {
 export async function startWorkers(options: StartOptions): Promise<RunningWorkers> {
   const { workers, persistence, port = 0, inspectStorage = false, onLog } = options
   const classes = definedClasses(workers)
+  const runtime = findRuntime()
+  let restarted = (): void => {}
   const miniflare = new Miniflare({
     host: '127.0.0.1',
     // Usually any free one: test files run side by side.
@@ -103,6 +115,7 @@ export async function startWorkers(options: StartOptions): Promise<RunningWorker
     cf: false,
     enableDevRegistry: false,
     unsafeInspectDurableObjects: inspectStorage,
+    unsafeHandleRuntimeRestart: () => restarted(),
     handleStructuredLogs: ({ message }: WorkerdStructuredLog) => onLog?.(message),
     ...(persistence === undefined ? {} : { resourcePersistencePath: persistence }),
     workers: workers.map((worker) => workerOptions(worker, classes.get(worker.name) ?? new Set())) as MiniflareOptions['workers'],
@@ -124,8 +137,37 @@ export async function startWorkers(options: StartOptions): Promise<RunningWorker
       const storage = await miniflare.unsafeGetDurableObjectStorage(worker, className, { name })
       return storage.exec<Row>(query, ...parameters)
     },
-    dispose: () => miniflare.dispose(),
+    kill: () =>
+      new Promise((resolve, reject) => {
+        const timer = setTimeout(() => reject(new Error('The runtime did not come back')), RESTART_TIMEOUT)
+        restarted = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+        if (runtime.current?.kill('SIGKILL') !== true) reject(new Error('There is no runtime to kill'))
+      }),
+    dispose: () => {
+      runtime.stop()
+      return miniflare.dispose()
+    },
   }
+}
+
+/** The runtime's process, which miniflare does not name: it is seen when this process starts it. */
+function findRuntime(): { current: ChildProcess | undefined; stop(): void } {
+  const found: { current: ChildProcess | undefined; stop(): void } = {
+    current: undefined,
+    stop: () => unsubscribe('child_process', started),
+  }
+  function started(message: unknown): void {
+    const { process: child } = message as { process: ChildProcess }
+    // Its name is not set before the next turn.
+    setImmediate(() => {
+      if (child.spawnfile?.includes('workerd')) found.current = child
+    })
+  }
+  subscribe('child_process', started)
+  return found
 }
 
 type WorkerOptions = MiniflareOptions['workers'][number]

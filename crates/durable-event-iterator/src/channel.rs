@@ -6,7 +6,7 @@ use crate::{
     log::{EventId, Log, PublishError, Record},
     options::Options,
     runtime::{self, Hub, RawSocket, Sql},
-    socket::{Socket, Untyped},
+    socket::{Socket, Untyped, read_session},
     subscription,
     wire::{EventMeta, Serialized, event_tail, serialize},
 };
@@ -114,7 +114,11 @@ impl<E, T, S> Channel<E, T, S> {
     /// When the platform refuses to list them.
     pub fn sockets(&self) -> Result<Vec<Socket<T, S>>> {
         let sockets = self.core.hub.sockets()?;
-        Ok(sockets.into_iter().map(|raw| Socket::new(Rc::clone(&self.core.hub), raw)).collect())
+        // One whose session cannot be read has just closed.
+        let session = |raw: &RawSocket| read_session(&self.core.hub, raw).ok();
+        let socket =
+            |raw: RawSocket| Some(Socket::new(Rc::clone(&self.core.hub), session(&raw)?.connection, raw));
+        Ok(sockets.into_iter().filter_map(socket).collect())
     }
 
     /// The object's storage, for the application's own data. The library's tables start with
@@ -219,11 +223,11 @@ impl Audience {
         self
     }
 
-    /// Not the client behind this socket. A client that sent no connection id cannot be known again: for it the
-    /// exception holds while this socket is open.
+    /// Not the client behind this socket. A client that sent no connection id cannot be known again: it is left out of
+    /// what is sent live, but what it reads from the log when it subscribes anew has the event.
     #[must_use]
     pub fn except<T, S>(mut self, socket: &Socket<T, S>) -> Self {
-        if let Ok(Some(connection)) = socket.connection_id() {
+        if let Some(connection) = socket.connection_id() {
             self.rule = self.rule.except(connection);
         }
         self.except.push(socket.raw().clone());
@@ -257,21 +261,26 @@ pub(crate) struct ChannelCore {
     log: RefCell<Option<Log>>,
     alarm: runtime::Alarm,
     /// Whether this instance knows that an alarm is set.
-    alarm_is_set: Cell<bool>,
+    alarm_is_set: Rc<Cell<bool>>,
 }
 
 impl ChannelCore {
     /// What works on the object whose `ctx` this is.
-    pub(crate) fn new(ctx: DurableObjectState, parts: runtime::Parts, options: Options) -> Self {
-        Self {
-            hub: Rc::new(Hub::new(ctx.as_ref())),
+    pub(crate) fn new(
+        ctx: DurableObjectState,
+        parts: runtime::Parts,
+        options: Options,
+    ) -> Result<Self, runtime::JsError> {
+        let hub = Hub::new(ctx.as_ref())?;
+        Ok(Self {
+            hub: Rc::new(hub),
             sql: Sql::new(parts.sql),
             state: ctx.into(),
             options,
             log: RefCell::new(None),
             alarm: runtime::Alarm::new(parts.storage),
-            alarm_is_set: Cell::new(false),
-        }
+            alarm_is_set: Rc::new(Cell::new(false)),
+        })
     }
 
     /// Works on the log, which is read from the database on first use after waking.
@@ -288,6 +297,7 @@ impl ChannelCore {
         if result.as_ref().is_err_and(Error::is_storage_failure) {
             // The tables may not be what the log believes: the application can have wiped its storage.
             *slot = None;
+            self.alarm_is_set.set(false);
         }
         result
     }
@@ -349,9 +359,17 @@ impl ChannelCore {
         }
         let next = self.with_log(|log, _| Ok::<_, Error>(log.next_expiry()));
         if let Ok(Some(next)) = next {
-            self.alarm_is_set.set(true);
             let soonest = runtime::now_ms().saturating_add(SOONEST_ALARM_MS);
-            self.alarm.ensure(next.div_ceil(MICROS_PER_MILLI).max(soonest));
+            let at = next.div_ceil(MICROS_PER_MILLI).max(soonest);
+            // Nobody waits for it: the write goes along with the event's, and the next publish tries again if it fails.
+            self.alarm_is_set.set(true);
+            let (alarm, is_set) = (self.alarm.clone(), Rc::clone(&self.alarm_is_set));
+            wasm_bindgen_futures::spawn_local(async move {
+                if let Err(error) = alarm.ensure(at).await {
+                    is_set.set(false);
+                    runtime::log_error(&format!("setting the alarm failed: {error}"));
+                }
+            });
         }
     }
 }
@@ -384,7 +402,10 @@ pub trait IsChannel: sealed::Sealed + 'static {
 pub struct __Core(pub(crate) Rc<ChannelCore>);
 /// Opaque: what a socket is made of.
 #[doc(hidden)]
-pub struct __Raw(pub(crate) RawSocket);
+pub struct __Raw {
+    pub(crate) connection: Option<String>,
+    pub(crate) socket: RawSocket,
+}
 
 impl<E, T, S> IsChannel for Channel<E, T, S>
 where
@@ -400,6 +421,6 @@ where
     }
 
     fn socket(core: &__Core, raw: __Raw) -> Socket<T, S> {
-        Socket::new(Rc::clone(&core.0.hub), raw.0)
+        Socket::new(Rc::clone(&core.0.hub), raw.connection, raw.socket)
     }
 }

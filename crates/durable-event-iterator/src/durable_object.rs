@@ -40,8 +40,12 @@ macro_rules! durable_object {
             )]
             impl $class {
                 #[wasm_bindgen(constructor)]
-                pub fn new(ctx: private::DurableObjectState, env: private::Env) -> $class {
-                    $class { host: ::core::option::Option::Some(private::host::<$object>(ctx, env)) }
+                pub fn new(
+                    ctx: private::DurableObjectState,
+                    env: private::Env,
+                ) -> ::core::result::Result<$class, JsValue> {
+                    let host = private::host::<$object>(ctx, env)?;
+                    ::core::result::Result::Ok($class { host: ::core::option::Option::Some(host) })
                 }
 
                 #[wasm_bindgen(js_name = fetch)]

@@ -130,7 +130,24 @@ pub mod __private {
     /// Lets the class of `dummy` be one that stubs can call.
     pub fn extend<O: crate::DurableEventIteratorObject>(class: &str, dummy: wasm_bindgen::JsValue) {
         console_error_panic_hook::set_once();
-        let methods: Vec<&str> = O::methods().names().collect();
+        let methods = O::methods();
+        let (methods, nested): (Vec<&str>, Vec<&str>) =
+            methods.names().partition(|name| methods.is_procedure(name));
+        for name in nested {
+            crate::runtime::log_error(&format!(
+                "{class}: stubs have no nested methods, so `{name}` is not reachable"
+            ));
+        }
         crate::runtime::extend(class, &dummy, "__dispatch", &methods);
     }
+}
+
+/// The chapters whose examples are compiled with the tests.
+#[cfg(doctest)]
+mod chapters {
+    #[doc = include_str!("../../../docs/procedures.md")]
+    struct Procedures;
+
+    #[doc = include_str!("../../../docs/from-the-original.md")]
+    struct FromTheOriginal;
 }

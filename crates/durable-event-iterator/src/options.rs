@@ -1,6 +1,9 @@
 //! How an object of a class behaves.
 
-use crate::{log::Retention, token::SigningKeys};
+use crate::{
+    log::{Retention, TablePrefix},
+    token::SigningKeys,
+};
 use std::time::Duration;
 
 /// Events are kept for five minutes: long enough for a train in a tunnel, short enough to cost next to nothing.
@@ -120,7 +123,9 @@ impl Options {
     /// most 32; anything else keeps the default.
     #[must_use]
     pub fn table_prefix(mut self, prefix: &'static str) -> Self {
-        self.table_prefix = prefix;
+        if TablePrefix::new(prefix).is_ok() {
+            self.table_prefix = prefix;
+        }
         self
     }
 

@@ -10,6 +10,8 @@ const MAX_BYTES: usize = 16_300;
 
 /// Room for a subscription, so that one can always be added: an id of 64 bytes, each escaped as `\u0000`, and the keys.
 const SUBSCRIPTION_BYTES: usize = 64 * 6 + 64;
+/// The subscription's key: `,"subscription":`.
+const SUBSCRIPTION_KEY_BYTES: usize = 16;
 
 /// A socket's token, connection id, subscription and the application's own part.
 ///
@@ -27,7 +29,15 @@ pub(crate) struct Session {
     pub(crate) subscription: Option<Subscription>,
     /// The application's own part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) application: Option<Box<RawValue>>,
+    pub(crate) application: Option<Application>,
+}
+
+/// What the application keeps, in the wire's serialized form, so that a Date in it stays one.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Application {
+    pub(crate) json: Box<RawValue>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) meta: Option<Box<RawValue>>,
 }
 
 /// The claims that matter after the upgrade.
@@ -96,8 +106,10 @@ impl Session {
     pub(crate) fn encode(&self) -> Result<Vec<u8>, AttachmentTooLarge> {
         // Nothing in a session can fail to serialize; should it ever, it must not be kept.
         let bytes = serde_json::to_vec(self).map_err(|_| AttachmentTooLarge { bytes: usize::MAX })?;
-        let reserved = if self.subscription.is_none() { SUBSCRIPTION_BYTES } else { 0 };
-        let needed = bytes.len().saturating_add(reserved);
+        // The same whether there is a subscription or not: one must always be removable, and addable.
+        let own = self.subscription.as_ref().and_then(|own| serde_json::to_string(own).ok());
+        let own = own.map_or(0, |own| own.len().saturating_add(SUBSCRIPTION_KEY_BYTES));
+        let needed = bytes.len().saturating_sub(own).saturating_add(SUBSCRIPTION_BYTES);
         if needed > MAX_BYTES { Err(AttachmentTooLarge { bytes: needed }) } else { Ok(bytes) }
     }
 
@@ -124,3 +136,57 @@ impl fmt::Display for AttachmentTooLarge {
 }
 
 impl std::error::Error for AttachmentTooLarge {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(application: usize, subscription: Option<&str>) -> Session {
+        let json = RawValue::from_string(format!("{:?}", "x".repeat(application))).unwrap();
+        Session {
+            claims: SessionClaims {
+                rpc: vec![],
+                att: None,
+                tags: vec![],
+                is_second: false,
+                iat: 1.0,
+                exp: 2.0,
+            },
+            connection: None,
+            enforced: true,
+            subscription: subscription.map(|id| Subscription { id: id.into(), live: true }),
+            application: Some(Application { json, meta: None }),
+        }
+    }
+
+    #[test]
+    fn whether_it_fits_does_not_depend_on_the_subscription() {
+        let longest = "\u{1}".repeat(64);
+        let fits = |size| session(size, None).encode().is_ok();
+        let limit = (0..MAX_BYTES).rfind(|size| fits(*size)).unwrap();
+        for subscription in [None, Some("0"), Some(longest.as_str())] {
+            assert!(session(limit, subscription).encode().is_ok_and(|bytes| bytes.len() <= MAX_BYTES));
+            assert!(session(limit + 1, subscription).encode().is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        let bytes = session(3, Some("a\"b")).encode().unwrap();
+        let decoded = Session::decode(&bytes).unwrap();
+        assert_eq!(decoded.subscription, Some(Subscription { id: "a\"b".into(), live: true }));
+        assert_eq!(decoded.application.unwrap().json.get(), "\"xxx\"");
+        assert!(Session::decode(b"{}").is_none());
+        assert!(Session::decode(b"\xff").is_none());
+    }
+
+    #[test]
+    fn rights_end_at_exp_in_generation_1_and_after_it_in_generation_2() {
+        let mut session = session(0, None);
+        assert!(!session.is_expired(1_999) && session.is_expired(2_000));
+        session.claims.is_second = true;
+        assert!(!session.is_expired(2_000) && session.is_expired(2_001));
+        session.enforced = false;
+        assert!(!session.is_expired(u64::MAX));
+    }
+}

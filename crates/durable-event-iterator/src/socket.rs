@@ -3,7 +3,8 @@
 use crate::{
     error::{Code, Error, Result},
     runtime::{Hub, RawSocket},
-    session::Session,
+    session::{Application, Session},
+    wire::{InvalidInput, Serialized, from_value, parse, serialize},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -21,13 +22,20 @@ pub struct Untyped(pub serde_json::Value);
 /// that order and resuming hold.
 pub struct Socket<T = Untyped, S = Untyped> {
     hub: Rc<Hub>,
+    /// Never changes in a socket's life, and is known after its end.
+    connection: Option<String>,
     raw: RawSocket,
     types: PhantomData<fn() -> (T, S)>,
 }
 
 impl<T, S> Clone for Socket<T, S> {
     fn clone(&self) -> Self {
-        Self { hub: Rc::clone(&self.hub), raw: self.raw.clone(), types: PhantomData }
+        Self {
+            hub: Rc::clone(&self.hub),
+            connection: self.connection.clone(),
+            raw: self.raw.clone(),
+            types: PhantomData,
+        }
     }
 }
 
@@ -45,8 +53,8 @@ impl<T, S> fmt::Debug for Socket<T, S> {
 }
 
 impl<T, S> Socket<T, S> {
-    pub(crate) fn new(hub: Rc<Hub>, raw: RawSocket) -> Self {
-        Self { hub, raw, types: PhantomData }
+    pub(crate) fn new(hub: Rc<Hub>, connection: Option<String>, raw: RawSocket) -> Self {
+        Self { hub, connection, raw, types: PhantomData }
     }
 
     pub(crate) fn raw(&self) -> &RawSocket {
@@ -59,11 +67,25 @@ impl<T, S> Socket<T, S> {
 
     /// The id that the client sent when it connected, the same on each of its reconnects. Clients of generation 1
     /// other than ours send none.
+    #[must_use]
+    pub fn connection_id(&self) -> Option<&str> {
+        self.connection.as_deref()
+    }
+
+    /// The tags of the client's token; none in generation 1.
     ///
     /// # Errors
     /// When the socket has closed: its attachment is gone.
-    pub fn connection_id(&self) -> Result<Option<String>> {
-        Ok(self.session()?.connection)
+    pub fn tags(&self) -> Result<Vec<String>> {
+        Ok(self.session()?.claims.tags)
+    }
+
+    /// When the client's token ends, in seconds since the epoch.
+    ///
+    /// # Errors
+    /// When the socket has closed: its attachment is gone.
+    pub fn expires_at(&self) -> Result<f64> {
+        Ok(self.session()?.claims.exp)
     }
 
     /// The procedures that the client's token allows.
@@ -105,7 +127,9 @@ impl<T, S: Serialize + DeserializeOwned> Socket<T, S> {
     /// When it is no `S` (the type has changed in a deployment), or when the socket has closed.
     pub fn attachment(&self) -> Result<Option<S>> {
         let session = self.session()?;
-        Ok(session.application.as_deref().map(|json| serde_json::from_str(json.get())).transpose()?)
+        let Some(Application { json, meta }) = session.application else { return Ok(None) };
+        let value = parse(Some(json.get()), meta.as_deref().map(RawValue::get))?;
+        Ok(Some(from_value(value).map_err(KeptDiffers)?))
     }
 
     /// Keeps something with the socket, through hibernation, until it closes. Together with the token's attachment
@@ -115,10 +139,28 @@ impl<T, S: Serialize + DeserializeOwned> Socket<T, S> {
     /// When it does not fit (the old one stays), or when the socket has closed.
     pub fn set_attachment(&self, attachment: &S) -> Result<()> {
         let mut session = self.session()?;
-        session.application = Some(serde_json::value::to_raw_value(attachment)?);
+        let Serialized { json, meta, blobs } = serialize(attachment)?;
+        if !blobs.is_empty() {
+            return Err(Error::new(Code::InternalServerError).message("A socket cannot keep a file or blob."));
+        }
+        // `undefined` is kept as `null`: there is an attachment, and nothing in it.
+        let json = RawValue::from_string(json.unwrap_or_else(|| "null".into()))?;
+        session.application = Some(Application { json, meta: meta.map(RawValue::from_string).transpose()? });
         write_session(&self.hub, &self.raw, &session)
     }
 }
+
+/// What is kept is of another type than what is asked for: the application's affair, and none of a caller's input.
+#[derive(Debug)]
+struct KeptDiffers(InvalidInput);
+
+impl fmt::Display for KeptDiffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "what is kept with the socket is of another type: {}", self.0)
+    }
+}
+
+impl std::error::Error for KeptDiffers {}
 
 pub(crate) fn read_session(hub: &Hub, raw: &RawSocket) -> Result<Session> {
     hub.attachment(raw)?

@@ -2,9 +2,10 @@
 
 use crate::{
     channel::event_body,
-    error::{Code, Error, Result},
+    error::{Code, Error, Failure, Result},
     log::EventId,
     runtime::{self, Stub},
+    token::ChannelName,
     wire::{Serialized, from_value, parse, serialize, to_value},
 };
 use js_sys::Array;
@@ -122,9 +123,12 @@ impl ChannelStub {
         location_hint: Option<&str>,
         jurisdiction: Option<&str>,
     ) -> Result<Self> {
+        // A name that no token can have is no channel's: the object would store for nobody.
+        let channel = ChannelName::try_from(channel)
+            .map_err(|error| Error::new(Code::BadRequest).message(error.to_string()))?;
         let namespace = env.durable_object(binding)?;
         let namespace: &JsValue = namespace.as_ref();
-        Ok(Self(runtime::stub(namespace, channel, location_hint, jurisdiction)?))
+        Ok(Self(runtime::stub(namespace, channel.as_str(), location_hint, jurisdiction)?))
     }
 
     /// Publishes to everyone.
@@ -170,18 +174,41 @@ impl ChannelStub {
         let arguments = arguments.dyn_into::<Array>().unwrap_or_default();
         let output = self.0.call(method, &arguments).await.map_err(error_of)?;
         let output = runtime::to_wire(&output)?;
-        Ok(from_value(parse(output.json.as_deref(), output.meta.as_deref())?)?)
+        let output = parse(output.json.as_deref(), output.meta.as_deref()).map_err(UnexpectedAnswer::of)?;
+        Ok(from_value(output).map_err(UnexpectedAnswer::of)?)
     }
 }
 
-/// What the object threw, with its code and message; anything else is no business of a client of ours.
+/// The object's answer is not of the type that was asked for: an affair between two Workers, and none of a client's input.
+#[derive(Debug)]
+struct UnexpectedAnswer(String);
+
+impl UnexpectedAnswer {
+    fn of(error: impl fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl fmt::Display for UnexpectedAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the object's answer is of another type: {}", self.0)
+    }
+}
+
+impl std::error::Error for UnexpectedAnswer {}
+
+/// What the object threw, if it is an error of ours; anything else is no business of a client.
 fn error_of(thrown: JsValue) -> Error {
-    let text =
-        |key: &str| js_sys::Reflect::get(&thrown, &key.into()).ok().and_then(|value| value.as_string());
+    let part = |key: &str| js_sys::Reflect::get(&thrown, &key.into()).unwrap_or_default();
+    let text = |key: &str| part(key).as_string();
     match (text("name").as_deref(), text("code"), text("message")) {
         (Some("ORPCError"), Some(code), Some(message)) => {
-            let status = Code::from_name(&code).map_or(Code::InternalServerError.status(), Code::status);
-            Error::custom(code, status).message(message)
+            let status =
+                part("status").as_f64().map_or(Code::InternalServerError.status(), |status| status as u16);
+            let data = runtime::to_wire(&part("data")).ok().filter(|data| data.json.is_some());
+            let data = data.and_then(|data| parse(data.json.as_deref(), data.meta.as_deref()).ok());
+            let failure = text("failure").as_deref().and_then(Failure::from_name);
+            Error::elsewhere(code, status, message, data, failure)
         }
         _ => runtime::JsError::from(thrown).into(),
     }

@@ -5,7 +5,7 @@ use crate::{
     channel::{ChannelCore, MICROS_PER_MILLI},
     error::{Error, Result},
     log::{EventId, Param, ResumeFrom, STEP_BYTES},
-    runtime::{self, RawSocket},
+    runtime::{self, RawSocket, Replay},
     session::{Session, Subscription},
     socket::{read_session, write_session},
     wire::{Serialized, StreamEventKind, head, stream_event, stream_response},
@@ -15,6 +15,10 @@ use crate::{
 /// id on everything is.
 const GAP_HEADER: &str = "x-durable-event-gap";
 
+/// By this header of `/subscribe` a client that has seen no event yet says since when it waits, in seconds since the epoch:
+/// the issuing of its first token. What it gets by it, it could also get by any `last-event-id`.
+pub(crate) const SINCE_HEADER: &str = "x-durable-event-since";
+
 /// Close code "policy violation" (RFC 6455, section 7.4.1).
 const POLICY: u16 = 1008;
 /// Close code "internal error" (RFC 6455, section 7.4.1): the client comes back and resumes.
@@ -22,81 +26,115 @@ pub(crate) const INTERNAL_ERROR: u16 = 1011;
 /// Close code "service restart" (IANA's registry): as above.
 pub(crate) const RESTART: u16 = 1012;
 
+/// What a client asks for with `/subscribe`.
+pub(crate) struct Subscribe<'a> {
+    /// The id of the call.
+    pub(crate) id: &'a str,
+    /// The id of the last event that it has seen.
+    pub(crate) last_event_id: Option<&'a str>,
+    /// Without such an event: since when it waits, in seconds since the epoch, if it says so.
+    pub(crate) since: Option<f64>,
+}
+
 /// Answers `/subscribe`: what was missed, in steps, then live.
 ///
 /// Until it has caught up, the subscription gets nothing live: it reads that from the log. The last step and going
 /// live are one synchronous section, so that no event falls between them or comes twice.
-pub(crate) async fn subscribe(
+pub(crate) async fn subscribe(core: &ChannelCore, ws: &RawSocket, ask: Subscribe<'_>) -> Result<()> {
+    let replay = core.hub.start_replay(ws, runtime::now_ms())?;
+    let mut session = read_session(&core.hub, ws)?;
+    let previous = session.subscription.replace(Subscription { id: ask.id.to_owned(), live: false });
+    if let Some(previous) = previous {
+        write_session(&core.hub, ws, &session)?;
+        end(ws, &previous.id);
+    }
+    let result = run(core, ws, &ask, &replay, session).await;
+    core.hub.end_replay(ws, &replay)?;
+    result
+}
+
+async fn run(
     core: &ChannelCore,
     ws: &RawSocket,
-    id: &str,
-    last_event_id: Option<&str>,
+    ask: &Subscribe<'_>,
+    replay: &Replay,
+    mut session: Session,
 ) -> Result<()> {
-    let mut session = read_session(&core.hub, ws)?;
-    if let Some(previous) = session.subscription.take() {
-        end(ws, &previous.id);
+    if replay.wait_ms > 0 {
+        write_session(&core.hub, ws, &session)?;
+        runtime::pause(replay.wait_ms).await?;
+        let Some(now) = still(core, ws, replay)? else { return Ok(()) };
+        session = now;
     }
     let since = if session.claims.is_second && core.options.second_starts_live {
         f64::INFINITY // nothing that is there now
     } else {
-        session.claims.iat
+        // A client that has renewed its token before its first event has waited since the first one.
+        ask.since.map_or(session.claims.iat, |since| since.min(session.claims.iat))
     };
-    let from = last_event_id.map_or(ResumeFrom::IssuedAt(since), ResumeFrom::LastEventId);
+    let from = ask.last_event_id.map_or(ResumeFrom::IssuedAt(since), ResumeFrom::LastEventId);
     // One time for the whole replay: the answer promises what is retained now.
     let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
     let resume = core.with_log(|log, sql| log.resume(sql, now_us, from))?;
     let gap = resume.gap.map(|gap| gap.to_string());
     let headers: Vec<(&str, &str)> = gap.iter().map(|gap| (GAP_HEADER, gap.as_str())).collect();
-    ws.send_text(&stream_response(id, &headers))?;
+    if ws.send_text(&stream_response(ask.id, &headers)).is_err() {
+        return Ok(()); // the socket has gone
+    }
 
-    let head = head(id);
+    let head = head(ask.id);
     let mut after = resume.after;
-    let mut sent = 0_u64;
+    let mut work = 0_u64;
+    let mut is_noted = false;
     loop {
-        let Some(step) = core.with_log(|log, _| Ok::<_, Error>(log.step(after, now_us)))? else {
-            session.subscription = Some(Subscription { id: id.to_owned(), live: true });
-            write_session(&core.hub, ws, &session)?;
-            return Ok(core.hub.end_replay(ws)?);
+        let step = core.with_log(|log, sql| {
+            let Some(step) = log.step(after, now_us) else { return Ok(None) };
+            let cursor = sql.open(&step.sql, &step.params.map(Param::Number))?;
+            Ok::<_, Error>(Some((step.end, cursor)))
+        })?;
+        let Some((end, cursor)) = step else {
+            session.subscription = Some(Subscription { id: ask.id.to_owned(), live: true });
+            return write_session(&core.hub, ws, &session);
         };
-        if session.subscription.is_none() {
-            session.subscription = Some(Subscription { id: id.to_owned(), live: false });
-            write_session(&core.hub, ws, &session)?;
-            core.hub.start_replay(ws)?;
-        }
-        let cursor = core.sql.open(&step.sql, &step.params.map(Param::Number))?;
         let admits = |audience: &str| {
             AudienceRule::stored(Some(audience)).admits(session.connection.as_deref(), &session.claims.tags)
         };
-        let Some(replayed) = core.hub.replay(&cursor, ws, &head, &admits)? else {
-            return Ok(core.hub.end_replay(ws)?); // the socket has gone
+        let Some(step) = core.hub.replay(&cursor, ws, &head, &admits)? else {
+            return Ok(()); // the socket has gone
         };
-        after = replayed.last.parse::<EventId>().map_or(step.end, EventId::as_micros);
-        sent = sent.saturating_add(replayed.sent);
-        if sent < STEP_BYTES {
+        after = step.last.parse::<EventId>().map_or(end, EventId::as_micros);
+        work = work.saturating_add(step.work);
+        if work < STEP_BYTES {
             continue; // this turn has room for more, or for going live
         }
-        sent = 0;
+        work = 0;
 
-        runtime::next_turn().await?;
-        // Others had their say: the client may have left or aborted, the application may have changed its part.
-        let Ok(now) = read_session(&core.hub, ws) else { return Ok(core.hub.end_replay(ws)?) };
-        session = now;
-        match &session.subscription {
-            Some(subscription) if subscription.id == id && !subscription.live => {}
-            Some(_) => return Ok(()), // another subscription took over
-            None => return Ok(core.hub.end_replay(ws)?),
+        // Half-way, for whoever finds it; what ends in its first turn is only ever live.
+        if !is_noted {
+            write_session(&core.hub, ws, &session)?;
+            is_noted = true;
         }
+        runtime::next_turn().await?;
+        let Some(now) = still(core, ws, replay)? else { return Ok(()) };
+        session = now;
         if session.is_expired(runtime::now_ms()) {
-            core.hub.end_replay(ws)?;
             expire(core, ws);
             return Ok(());
         }
         if core.with_log(|log, _| Ok::<_, Error>(log.has_dropped_after(after)))? {
             // What was promised has gone over its bounds meanwhile: the client comes back and is told of the gap.
-            core.hub.end_replay(ws)?;
             return Ok(ws.close(RESTART, "Replay outrun")?);
         }
     }
+}
+
+/// The session as it is after others had their say, if the replay is still to go on: the client may have left, aborted, or
+/// subscribed anew, and the application may have changed its part.
+fn still(core: &ChannelCore, ws: &RawSocket, replay: &Replay) -> Result<Option<Session>> {
+    if !core.hub.is_current(ws, replay)? {
+        return Ok(None);
+    }
+    Ok(read_session(&core.hub, ws).ok().filter(|session| session.subscription.is_some()))
 }
 
 /// The client has ended the stream of its call `id`. Answers whether that was its subscription.
@@ -118,11 +156,10 @@ pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
         let _ = ws.close(POLICY, "Token expired"); // an error is a socket that is closing already
         return;
     }
-    if let Some(subscription) = session.subscription.take() {
-        end(ws, &subscription.id);
-        if let Err(error) = write_session(&core.hub, ws, &session) {
-            runtime::log_error(&format!("ending an expired subscription failed: {error}"));
-        }
+    let Some(subscription) = session.subscription.take() else { return };
+    match write_session(&core.hub, ws, &session) {
+        Ok(()) => end(ws, &subscription.id),
+        Err(error) => runtime::log_error(&format!("ending an expired subscription failed: {error}")),
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Short;
 pub struct Swept;
 /// Eight events at most.
 pub struct Few;
+/// Events are gone after three seconds: time enough for a quick reconnect, not for a slow one.
+pub struct Brief;
 /// Large enough for a replay of many steps.
 pub struct Roomy;
 
@@ -44,6 +46,12 @@ impl Kind for Swept {
 impl Kind for Few {
     fn options() -> Options {
         Options::default().retained_events(8)
+    }
+}
+
+impl Kind for Brief {
+    fn options() -> Options {
+        Options::default().event_retention(Duration::from_secs(3))
     }
 }
 
@@ -92,8 +100,8 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
 
     fn methods() -> Procedures<Self, StubCall> {
         Procedures::new()
-            .procedure("publishMany", async |journal: &Self, _, (count, size): (u32, usize)| {
-                let padding = "x".repeat(size);
+            .procedure("publishMany", async |journal: &Self, _, (count, size): (u32, Option<usize>)| {
+                let padding = "x".repeat(size.unwrap_or_default());
                 for n in 1..=count {
                     let event = [("n", Value::from(n)), ("padding", Value::from(padding.as_str()))];
                     journal.channel.publish(&Object::from_iter(event).into())?;
@@ -154,3 +162,4 @@ durable_object!(pub ShortJournal: Journal<Short>);
 durable_object!(pub SweptJournal: Journal<Swept>);
 durable_object!(pub FewJournal: Journal<Few>);
 durable_object!(pub RoomyJournal: Journal<Roomy>);
+durable_object!(pub BriefJournal: Journal<Brief>);

@@ -1,33 +1,43 @@
 //! The objects that the end-to-end tests talk to, one class for each set of options and types.
 
 pub mod calls;
+pub mod documents;
 mod http;
 pub mod journal;
 pub mod relay;
 pub mod types;
 
-use durable_event_iterator::{Code, Error, Upgrade};
+use durable_event_iterator::{Claims, Code, Error, Upgrade};
 use worker::{Context, Env, Request, Response, event};
 
 /// `/upgrade/<binding>` is the upgrade to an object of that namespace; `/guarded/<binding>` the same behind an
 /// inspection that lets only attachments pass that say so; `/relay/…` publishes as another Worker;
-/// `/rpc/…` and `/open/…` are procedures over HTTP.
+/// `/rpc/…` and `/open/…` are procedures over HTTP. With the variable `DOCUMENT` it is the Worker of
+/// `docs/from-the-original.md` instead.
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    if env.var("DOCUMENT").is_ok() {
+        return documents::server::fetch(request, env, context).await;
+    }
     let path = request.path();
     match path.split('/').skip(1).collect::<Vec<_>>().as_slice() {
         ["upgrade", binding] => Upgrade::new(&env, binding).handle(request).await,
         ["guarded", binding] => {
             Upgrade::new(&env, binding)
                 .location_hint("weur")
-                .inspect(|claims, _| match claims.attachment::<Option<String>>() {
+                .inspect(async |claims: &Claims, _: &Request| match claims.attachment::<Option<String>>() {
                     Ok(Some(word)) if word == "sesame" => Ok(()),
                     _ => Err(Error::new(Code::Forbidden).message("Say the word.")),
                 })
                 .handle(request)
                 .await
         }
-        ["relay", binding, channel] => relay::publish(request, &env, binding, channel).await,
+        // The same, confined to a jurisdiction.
+        ["eu", "upgrade", binding] => Upgrade::new(&env, binding).jurisdiction("eu").handle(request).await,
+        ["eu", "relay", binding, channel] => {
+            relay::publish(request, &env, binding, channel, Some("eu")).await
+        }
+        ["relay", binding, channel] => relay::publish(request, &env, binding, channel, None).await,
         ["relay", binding, channel, method] => relay::call(request, &env, binding, channel, method).await,
         ["rpc" | "open", ..] => http::handle(request, &env).await,
         _ => Response::error("Not Found", 404),

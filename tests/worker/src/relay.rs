@@ -9,11 +9,12 @@ pub async fn publish(
     env: &Env,
     binding: &str,
     channel: &str,
+    jurisdiction: Option<&str>,
 ) -> worker::Result<Response> {
     let body = request.bytes().await?;
     let result = async {
         let event = Value::from_serialized(&body)?;
-        ChannelStub::new(env, binding, channel)?.publish(&event).await
+        ChannelStub::placed(env, binding, channel, None, jurisdiction)?.publish(&event).await
     };
     match result.await {
         Ok(id) => Response::ok(id.to_string()),
@@ -42,5 +43,6 @@ pub async fn call(
 }
 
 fn refused(error: &Error) -> worker::Result<Response> {
-    Response::error(format!("{} {}", error.code(), error.public_message()), error.status())
+    let kind = if error.is_event_too_large() { " EventTooLarge" } else { "" };
+    Response::error(format!("{} {}{kind}", error.code(), error.public_message()), error.status())
 }

@@ -167,7 +167,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_event_too_large(&self) -> bool {
-        matches!(self.publish_error(), Some(PublishError::TooLarge { .. }))
+        self.failure() == Some(Failure::EventTooLarge)
     }
 
     /// Whether an event was refused because its root is neither an object nor an array.
@@ -178,7 +178,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_event_not_an_object(&self) -> bool {
-        matches!(self.publish_error(), Some(PublishError::NotAnObject))
+        self.failure() == Some(Failure::EventNotAnObject)
     }
 
     /// Whether an event was refused because it cannot be serialized.
@@ -189,7 +189,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_not_serializable(&self) -> bool {
-        matches!(self.publish_error(), Some(PublishError::NotSerializable(_)))
+        self.failure() == Some(Failure::NotSerializable)
     }
 
     /// Whether the storage failed. Nothing was stored; trying again later may succeed.
@@ -200,8 +200,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_storage_failure(&self) -> bool {
-        matches!(self.publish_error(), Some(PublishError::Storage(_)))
-            || self.0.source.as_deref().is_some_and(|source| source.is::<DatabaseError>())
+        self.failure() == Some(Failure::Storage)
     }
 
     /// The serialized form that oRPC's clients take for an error.
@@ -214,10 +213,81 @@ impl Error {
         Self(Box::new(Inner { code, status, message: None, data: None, defined: false, source: None }))
     }
 
-    fn publish_error(&self) -> Option<&PublishError> {
-        self.0.source.as_deref()?.downcast_ref()
+    /// Which failure of publishing it is, here or in the object of a stub.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        let source = self.0.source.as_deref()?;
+        if let Some(ElsewhereError(failure)) = source.downcast_ref() {
+            return Some(*failure);
+        }
+        if source.is::<DatabaseError>() {
+            return Some(Failure::Storage);
+        }
+        source.downcast_ref().map(|error: &PublishError| match error {
+            PublishError::TooLarge { .. } => Failure::EventTooLarge,
+            PublishError::NotAnObject => Failure::EventNotAnObject,
+            PublishError::NotSerializable(_) => Failure::NotSerializable,
+            PublishError::Storage(_) => Failure::Storage,
+        })
+    }
+
+    /// An error that an object has told its stub's caller.
+    pub(crate) fn elsewhere(
+        code: String,
+        status: u16,
+        message: String,
+        data: Option<Value>,
+        failure: Option<Failure>,
+    ) -> Self {
+        let mut error = Self::custom(code, status).message(message);
+        error.0.data = data;
+        error.0.source = failure.map(|failure| Box::new(ElsewhereError(failure)) as _);
+        error
+    }
+
+    /// What it says besides code and message.
+    pub(crate) fn public_data(&self) -> Option<&Value> {
+        self.0.data.as_ref()
     }
 }
+
+/// The failures of publishing that can be told apart, and the names under which they cross from object to stub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    EventTooLarge,
+    EventNotAnObject,
+    NotSerializable,
+    Storage,
+}
+
+impl Failure {
+    const ALL: [Self; 4] =
+        [Self::EventTooLarge, Self::EventNotAnObject, Self::NotSerializable, Self::Storage];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::EventTooLarge => "EventTooLarge",
+            Self::EventNotAnObject => "EventNotAnObject",
+            Self::NotSerializable => "NotSerializable",
+            Self::Storage => "StorageFailure",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|failure| failure.name() == name)
+    }
+}
+
+/// What failed, failed in the object behind a stub.
+#[derive(Debug)]
+struct ElsewhereError(Failure);
+
+impl fmt::Display for ElsewhereError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in another object", self.0.name())
+    }
+}
+
+impl std::error::Error for ElsewhereError {}
 
 impl<E: std::error::Error + 'static> From<E> for Error {
     fn from(error: E) -> Self {

@@ -46,11 +46,23 @@ mod path;
 pub(crate) use self::path::{decode_path, query_of};
 pub use self::{call::HttpCall, cors::Cors, handler::Handler, path::decode_segment};
 
-use crate::{error::Error, wire::HttpBody};
-use worker::{Headers, Response};
+use crate::{
+    error::{Code, Error, Result},
+    wire::HttpBody,
+};
+use worker::{Headers, Request, Response};
 
 /// The message of the error for a body that cannot be read.
 pub const MALFORMED_REQUEST: &str = "Malformed request. Ensure the request body is properly formatted and the 'Content-Type' header is set correctly.";
+
+/// The body of a request, of at most so many bytes. What is larger is not read to its end.
+///
+/// # Errors
+/// PAYLOAD_TOO_LARGE, and whatever breaks off the reading.
+pub async fn read_body(request: &Request, limit: usize) -> Result<Vec<u8>> {
+    let body = crate::runtime::read_body(request, limit).await?;
+    body.ok_or_else(|| Error::new(Code::PayloadTooLarge))
+}
 
 /// The answer for an error: its status, and what clients make an `ORPCError` of.
 ///

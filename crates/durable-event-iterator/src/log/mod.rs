@@ -34,15 +34,15 @@ mod tidy;
 
 pub use id::{EventId, InvalidEventId};
 
-use self::segment::{Segment, TablePrefix};
-#[allow(unused_imports)] // not all of it has its caller yet
+use self::segment::Segment;
+pub(crate) use self::segment::TablePrefix;
 pub(crate) use self::{
-    append::{MAX_EVENT_BYTES, Record},
+    append::Record,
     database::{Cell, Database, DatabaseError, Param},
     publish_error::PublishError,
-    resume::{Resume, ResumeFrom},
+    resume::ResumeFrom,
     retention::Retention,
-    step::{STEP_BYTES, Step},
+    step::STEP_BYTES,
 };
 
 /// The event log of one channel.

@@ -76,3 +76,38 @@ impl Calls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_more_than_the_limit_is_refused_until_one_ends() {
+        let mut calls = Calls::default();
+        for id in ["a", "b"] {
+            assert!(calls.start(1, id, None, 2).is_ok());
+        }
+        assert!(calls.start(1, "c", None, 2).is_err());
+        assert!(calls.start(2, "c", None, 2).is_ok(), "another socket has places of its own");
+        calls.finish(1, "a");
+        assert!(calls.start(1, "c", None, 2).is_ok());
+        assert!(!calls.is_running(1, "a") && calls.is_running(1, "b") && calls.is_running(1, "c"));
+    }
+
+    #[test]
+    fn an_abort_is_of_one_call_and_a_close_of_all_of_a_socket() {
+        let mut calls = Calls::default();
+        let mut handles = Vec::new();
+        for (socket, id) in [(1, "a"), (1, "b"), (2, "a")] {
+            handles.extend(calls.start(socket, id, None, 9).ok().map(|registration| registration.handle()));
+        }
+        let aborted =
+            |handles: &[AbortHandle]| handles.iter().map(AbortHandle::is_aborted).collect::<Vec<_>>();
+        calls.abort(1, "a");
+        calls.abort(3, "a");
+        assert_eq!(aborted(&handles), [true, false, false]);
+        calls.abort_all(1);
+        assert_eq!(aborted(&handles), [true, true, false]);
+        assert!(!calls.is_running(1, "b") && calls.is_running(2, "a"));
+    }
+}

@@ -15,8 +15,8 @@ use crate::{
     runtime::{self, Hub, JsError, RawSocket},
     session::{AttachmentTooLarge, Session, SessionClaims},
     socket::{read_session, write_session},
-    subscription,
-    token::SigningKeys,
+    subscription::{self, Subscribe},
+    token::{Generation, SigningKeys},
     upgrade::{self, Accepted, Refusal},
     wire::{
         Body, ClientFrame, EventMeta, FrameErrorKind, Headers, InvalidInput, Issue, Outgoing,
@@ -61,20 +61,29 @@ struct Host<O: DurableEventIteratorObject> {
 }
 
 /// The host of an object whose `ctx` and `env` these are.
-pub fn host<O: DurableEventIteratorObject>(ctx: DurableObjectState, env: Env) -> Box<dyn AnyHost> {
-    Box::new(Host::<O>::new(ctx, env))
+///
+/// # Errors
+/// When the platform does not let the library see the object's sockets.
+pub fn host<O: DurableEventIteratorObject>(
+    ctx: DurableObjectState,
+    env: Env,
+) -> Result<Box<dyn AnyHost>, JsValue> {
+    match Host::<O>::new(ctx, env) {
+        Ok(host) => Ok(Box::new(host)),
+        Err(error) => Err(runtime::exception(&error.into())),
+    }
 }
 
 impl<O: DurableEventIteratorObject> Host<O> {
     /// The object whose `ctx` and `env` these are.
-    fn new(ctx: DurableObjectState, env: Env) -> Self {
+    fn new(ctx: DurableObjectState, env: Env) -> Result<Self, JsError> {
         let options = O::options(&env);
         let keys = options.signing_keys.clone().or_else(|| upgrade::signing_keys(&env));
         let parts = runtime::parts_of(&ctx);
         let name = parts.name.clone();
-        let core = Rc::new(ChannelCore::new(ctx, parts, options));
+        let core = Rc::new(ChannelCore::new(ctx, parts, options)?);
         let object = O::new(O::Channel::from_core(__Core(Rc::clone(&core))), env);
-        Self {
+        Ok(Self {
             object,
             procedures: O::procedures(),
             methods: O::methods(),
@@ -82,7 +91,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             keys,
             name,
             calls: RefCell::default(),
-        }
+        })
     }
 
     fn options(&self) -> &Options {
@@ -165,7 +174,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
 
     async fn handle(&self, ws: &RawSocket, frame: ClientFrame<'_>) -> Result<()> {
         let Ok(mut session) = read_session(&self.core.hub, ws) else {
-            return Ok(()); // the socket has closed in the meantime
+            // Of a socket that has closed in the meantime, or one of a version whose sessions were others.
+            close(ws, subscription::RESTART, "Session lost");
+            return Ok(());
         };
         if session.subscription.as_ref().is_some_and(|subscription| !subscription.live)
             && !self.core.hub.is_replaying(ws)?
@@ -230,13 +241,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
         match &*request.path {
             "/subscribe" => {
                 let last_event_id = request.headers.get("last-event-id");
-                match subscription::subscribe(&self.core, ws, &id, last_event_id).await {
-                    Err(error) if error.status() < Code::InternalServerError.status() => {
-                        send(ws, error_response(&id, &error));
-                        Ok(())
-                    }
-                    result => result,
-                }
+                let since =
+                    request.headers.get(subscription::SINCE_HEADER).and_then(|since| since.parse().ok());
+                subscription::subscribe(&self.core, ws, Subscribe { id: &id, last_event_id, since }).await
             }
             "/updateToken" => {
                 let answer = match self.update_token(ws, session, request) {
@@ -265,6 +272,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let claims = keys.verify(&token, runtime::now_ms()).map_err(|_| refused("Invalid Token"))?;
         if self.name.as_deref() != Some(claims.channel().as_str()) {
             return Err(refused("The new token is for another channel."));
+        }
+        if (claims.generation() == Generation::Two) != session.claims.is_second {
+            return Err(refused("The new token is of another generation."));
         }
         // The platform takes a socket's tags when it accepts it, and never again.
         if claims.tags() != session.claims.tags {
@@ -311,7 +321,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let work = async {
             match self.run(ws, &session, direct, headers, input, handle).await {
                 Ok(Reply(Answer::Value(output))) => send(ws, response(id, OK, &[], output)),
-                Ok(Reply(Answer::Stream(items))) => stream(&self.core.hub, ws, id, items).await,
+                Ok(Reply(Answer::Stream(items))) => stream(&self.core.hub, ws, &session, id, items).await,
                 Err(error) => {
                     runtime::log_internal("a call", &error);
                     send(ws, error_response(id, &error));
@@ -346,7 +356,10 @@ impl<O: DurableEventIteratorObject> Host<O> {
         }
         let handler = self.procedures.find(&path).ok_or_else(|| Error::new(Code::NotFound))?;
         let call = Call {
-            socket: O::Channel::socket(&__Core(Rc::clone(&self.core)), __Raw(ws.clone())),
+            socket: O::Channel::socket(
+                &__Core(Rc::clone(&self.core)),
+                __Raw { connection: session.connection.clone(), socket: ws.clone() },
+            ),
             last_event_id: headers.get("last-event-id").map(str::to_owned),
             headers: headers.into_map(),
             handle,
@@ -493,12 +506,21 @@ const OK: u16 = 200;
 const ITEMS_PER_TURN: usize = 64;
 
 /// Sends a stream's items until it ends, fails, or is aborted.
-async fn stream(hub: &Hub, ws: &RawSocket, id: &str, mut items: LocalBoxStream<'static, Result<Item>>) {
+async fn stream(
+    hub: &Hub,
+    ws: &RawSocket,
+    session: &Session,
+    id: &str,
+    mut items: LocalBoxStream<'static, Result<Item>>,
+) {
     let send_event = |kind, data: Option<&Serialized>, meta: Option<&EventMeta>| {
         ws.send_text(&stream_event(id, kind, data, meta)).is_ok()
     };
-    // Asked anew each time: the token can have been renewed. A socket without a session has gone.
-    let is_over = || read_session(hub, ws).is_ok_and(|session| session.is_expired(runtime::now_ms()));
+    // Once it seems over, it is asked anew: the token can have been renewed. A socket without a session has gone.
+    let is_over = || {
+        let now = runtime::now_ms();
+        session.is_expired(now) && read_session(hub, ws).is_ok_and(|session| session.is_expired(now))
+    };
     if ws.send_text(&stream_response(id, &[])).is_err() {
         return;
     }

@@ -201,6 +201,11 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
         self.0.keys().copied()
     }
 
+    /// Whether the name at the root is a procedure, and not procedures below it.
+    pub(crate) fn is_procedure(&self, name: &str) -> bool {
+        matches!(self.0.get(name), Some(Node::Procedure(_)))
+    }
+
     pub(crate) fn find(&self, path: &[String]) -> Option<Handler<O, C>> {
         let (first, rest) = path.split_first()?;
         match self.0.get(first.as_str())? {

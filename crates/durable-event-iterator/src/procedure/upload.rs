@@ -135,3 +135,50 @@ impl<T: DeserializeOwned> Stream for Upload<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::{FutureExt, StreamExt};
+
+    fn read<T: DeserializeOwned>(upload: &mut Upload<T>) -> Option<Option<Result<T, String>>> {
+        let next = upload.next().now_or_never();
+        next.map(|item| item.map(|item| item.map_err(|error| error.code().to_owned())))
+    }
+
+    #[test]
+    fn items_are_read_in_order_until_the_end() {
+        let (sender, upload) = Upload::channel(1_000);
+        let mut upload = upload.typed::<u8>();
+        assert_eq!(read(&mut upload), None);
+        sender.send(1.into(), 1).unwrap();
+        sender.send("no number".into(), 1).unwrap();
+        sender.send(2.into(), 1).unwrap();
+        sender.end();
+        assert_eq!(read(&mut upload), Some(Some(Ok(1))));
+        assert_eq!(read(&mut upload), Some(Some(Err("BAD_REQUEST".into()))));
+        assert_eq!(read(&mut upload), Some(Some(Ok(2))));
+        assert_eq!(read(&mut upload), Some(None));
+    }
+
+    #[test]
+    fn what_is_not_read_is_bounded() {
+        let (sender, mut upload) = Upload::channel(300);
+        for _ in 0..5 {
+            sender.send(1.into(), 200).unwrap();
+            assert_eq!(read(&mut upload), Some(Some(Ok(1.into()))));
+        }
+        // One item always fits: its frame did.
+        sender.send(1.into(), 1_000).unwrap();
+        assert!(sender.send(2.into(), 1).is_err());
+        assert_eq!(read(&mut upload), Some(Some(Ok(1.into()))));
+        assert_eq!(read(&mut upload), Some(Some(Err("PAYLOAD_TOO_LARGE".into()))));
+        assert_eq!(read(&mut upload), Some(None));
+    }
+
+    #[test]
+    fn very_many_small_items_are_bounded_too() {
+        let (sender, _upload) = Upload::channel(1_000);
+        assert_eq!((0..1_000).take_while(|_| sender.send(Value::Null, 0).is_ok()).count(), 15);
+    }
+}

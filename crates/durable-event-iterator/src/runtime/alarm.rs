@@ -1,15 +1,16 @@
 //! The object's one alarm.
 
-use super::{JsError, log_error};
+use super::JsError;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/src/runtime/hot.js")]
 extern "C" {
     #[wasm_bindgen(catch, js_name = ensureAlarm)]
-    fn ensure_alarm_js(storage: &JsValue, at: f64) -> Result<(), JsValue>;
+    async fn ensure_alarm_js(storage: &JsValue, at: f64) -> Result<JsValue, JsValue>;
 }
 
 /// The alarm of the object whose `ctx.storage` this is.
+#[derive(Clone)]
 pub(crate) struct Alarm(JsValue);
 
 impl Alarm {
@@ -17,11 +18,8 @@ impl Alarm {
         Self(storage)
     }
 
-    /// Sets the alarm for this time, in milliseconds since the epoch, unless one is set already. Does not wait: the
-    /// write goes along with the event's.
-    pub(crate) fn ensure(&self, at_ms: u64) {
-        if let Err(thrown) = ensure_alarm_js(&self.0, at_ms as f64) {
-            log_error(&format!("setting the alarm failed: {}", JsError::from(thrown)));
-        }
+    /// Sets the alarm for this time, in milliseconds since the epoch, unless one is set already.
+    pub(crate) async fn ensure(&self, at_ms: u64) -> Result<(), JsError> {
+        ensure_alarm_js(&self.0, at_ms as f64).await.map(drop).map_err(JsError::from)
     }
 }

@@ -39,10 +39,9 @@ export function extend(dummy, dispatch, methods) {
   return refused
 }
 
-/** An error for a stub's caller. */
-export function errorFor(name, message, code) {
+/** An error for a stub's caller. `failure` names what can be told apart besides the code. */
+export function errorFor({ message, code, status, data, failure }) {
   const error = new Error(message)
-  error.name = name
-  error.code = code
-  return error
+  error.name = 'ORPCError'
+  return Object.assign(error, { code, status }, data === undefined ? {} : { data }, failure === undefined ? {} : { failure })
 }

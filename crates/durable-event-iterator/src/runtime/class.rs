@@ -1,8 +1,12 @@
 //! The exported class.
 
-use super::{JsError, log_error};
-use crate::error::Error;
+use super::{JsError, log_error, value::from_wire};
+use crate::{
+    error::{Error, Failure},
+    wire::{Value, serialize},
+};
 use js_sys::Array;
+use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/src/runtime/class.js")]
@@ -11,7 +15,7 @@ extern "C" {
     fn extend_js(dummy: &JsValue, dispatch: &str, methods: &Array) -> Result<Array, JsValue>;
 
     #[wasm_bindgen(catch, js_name = errorFor)]
-    fn error_for_js(name: &str, message: &str, code: &str) -> Result<JsValue, JsValue>;
+    fn error_for_js(parts: &JsValue) -> Result<JsValue, JsValue>;
 }
 
 /// Lets the class of `dummy` extend `DurableObject` and defines the application's `methods` on it, each of which
@@ -29,7 +33,27 @@ pub(crate) fn extend(class: &str, dummy: &JsValue, dispatch: &str, methods: &[&s
     }
 }
 
-/// The exception that a stub's caller gets: its message and code are those a client would get, nothing more.
+/// The exception that a stub's caller gets: what a client would get, and which failure of publishing it is.
 pub(crate) fn exception(error: &Error) -> JsValue {
-    error_for_js("ORPCError", error.public_message(), error.code()).unwrap_or(JsValue::UNDEFINED)
+    /// `errorFor`'s argument.
+    #[derive(Serialize)]
+    struct Parts<'a> {
+        message: &'a str,
+        code: &'a str,
+        status: u16,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<&'a Value>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failure: Option<&'static str>,
+    }
+
+    let parts = Parts {
+        message: error.public_message(),
+        code: error.code(),
+        status: error.status(),
+        data: error.public_data(),
+        failure: error.failure().map(Failure::name),
+    };
+    let parts = serialize(&parts).map_err(Error::from).and_then(|parts| Ok(from_wire(&parts)?));
+    parts.ok().and_then(|parts| error_for_js(&parts).ok()).unwrap_or(JsValue::UNDEFINED)
 }

@@ -9,6 +9,18 @@ const NOT_LIVE = Object.freeze({ head: '', expires: 0, connection: undefined, ta
 /** Close code "service restart": the client comes back and resumes. */
 const RESTART = 1012
 
+/** What a row of a replay costs besides its text, in characters: `ROW_COST` of log/step.rs. */
+const ROW_COST = 256
+
+/**
+ * How soon one socket may have another replay begun, in milliseconds. A client has no reason to subscribe more often, and
+ * each replay begins with a turn of sending.
+ */
+const REPLAY_INTERVAL = 100
+
+/** The objects that this isolate has had an instance of. A second one means that the first was lost in mid-work. */
+const known = new WeakSet()
+
 /**
  * The open sockets of one object. What is kept per socket is only a cache of the attachment: after hibernation the
  * sockets are new JavaScript objects, so nothing needs to be invalidated.
@@ -16,12 +28,17 @@ const RESTART = 1012
 export class Hub {
   #ctx
   #live = new WeakMap()
-  #replaying = new WeakSet()
+  #replays = new WeakMap()
   #keys = new WeakMap()
   #next = 1
 
   constructor(ctx) {
     this.#ctx = ctx
+    if (known.has(ctx)) {
+      // Replays that the lost instance ran do not go on: their clients have to come back.
+      for (const ws of ctx.getWebSockets()) this.#read(ws)
+    }
+    known.add(ctx)
   }
 
   /** A number that names this socket for as long as this instance of the object lives. */
@@ -52,17 +69,28 @@ export class Hub {
     this.#live.delete(ws)
   }
 
-  /** Marks a socket as being in the middle of a replay that this instance runs. */
-  startReplay(ws) {
-    this.#replaying.add(ws)
+  /**
+   * Begins a replay to a socket, which ends the one before. Answers with its number, and for how many milliseconds it has
+   * to wait.
+   */
+  startReplay(ws, now) {
+    const number = this.#next++
+    const last = this.#replays.get(ws)?.began ?? -Infinity
+    const began = Math.max(now, last + REPLAY_INTERVAL)
+    this.#replays.set(ws, { number, began, running: true })
+    return [number, began - now]
   }
 
-  endReplay(ws) {
-    this.#replaying.delete(ws)
+  /** Ends the replay of this number, if no other has been begun since. */
+  endReplay(ws, number) {
+    const replay = this.#replays.get(ws)
+    if (replay?.number === number) replay.running = false
   }
 
-  isReplaying(ws) {
-    return this.#replaying.has(ws)
+  /** The number of the replay that this instance runs to a socket. */
+  replayOf(ws) {
+    const replay = this.#replays.get(ws)
+    return replay?.running ? replay.number : undefined
   }
 
   #read(ws) {
@@ -78,7 +106,7 @@ export class Hub {
           connection: session.connection,
           tags: session.claims.tags,
         }
-      } else if (session?.subscription && !this.#replaying.has(ws)) {
+      } else if (session?.subscription && this.replayOf(ws) === undefined) {
         // Found half-way through a replay that no longer runs: the client has to come back and resume.
         ws.close(RESTART, 'Subscription interrupted')
       }
@@ -114,23 +142,30 @@ export class Hub {
   /**
    * Sends the rows of one replay step. A row is [id, tail, audience]. The cursor is read to its end even when the
    * socket has gone, since an unfinished cursor keeps its table locked. Answers with the last row's id ('' without rows)
-   and how many characters were sent; with nothing when the socket has gone.
+   * and how much work it was, in characters; with nothing when the socket has gone.
    */
   replay(cursor, ws, head, admits) {
     let last = ''
     let open = true
-    let sent = 0
+    let work = 0
+    // Neighbouring events are often for the same: the verdict is asked for once.
+    let known = null
+    let admitted = true
     for (const [id, tail, audience] of cursor.raw()) {
       last = id
-      if (!open || (audience !== null && !admits(audience))) continue
+      work += tail.length + ROW_COST
+      if (audience !== known) {
+        known = audience
+        admitted = audience === null || admits(audience)
+      }
+      if (!open || !admitted) continue
       try {
         ws.send(head + tail)
-        sent += tail.length
       } catch {
         open = false
       }
     }
-    return open ? [last, sent] : undefined
+    return open ? [last, work] : undefined
   }
 }
 
@@ -149,17 +184,14 @@ export function frameSize(frame) {
   return typeof frame === 'string' ? frame.length : frame.byteLength
 }
 
-/** A turn of the event loop in which others get their say. */
-export function nextTurn() {
-  return new Promise((resolve) => setTimeout(resolve, 0))
+/** Lets others get their say, for one turn of the event loop or for some milliseconds. */
+export function pause(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds))
 }
 
-/** Sets the object's alarm unless there is one. Its failure fails nobody: the next publish or alarm tries again. */
-export function ensureAlarm(storage, at) {
-  storage
-    .getAlarm()
-    .then((set) => (set === null ? storage.setAlarm(at) : undefined))
-    .catch((error) => console.error('durable-event-iterator: setting the alarm failed:', error.message))
+/** Sets the object's alarm unless there is one. */
+export async function ensureAlarm(storage, at) {
+  if ((await storage.getAlarm()) === null) await storage.setAlarm(at)
 }
 
 /** The parts of an object's `ctx` that Rust uses. A class without SQLite storage throws at `sql`. */

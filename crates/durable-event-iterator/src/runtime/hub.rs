@@ -9,8 +9,8 @@ extern "C" {
     /// See `hot.js`.
     pub(crate) type Hub;
 
-    #[wasm_bindgen(constructor)]
-    fn construct(ctx: &JsValue) -> Hub;
+    #[wasm_bindgen(constructor, catch)]
+    fn construct(ctx: &JsValue) -> Result<Hub, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = key)]
     fn key_js(this: &Hub, ws: &RawSocket) -> Result<u32, JsValue>;
@@ -28,13 +28,13 @@ extern "C" {
     fn set_attachment_js(this: &Hub, ws: &RawSocket, bytes: &Uint8Array) -> Result<(), JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = startReplay)]
-    fn start_replay_js(this: &Hub, ws: &RawSocket) -> Result<(), JsValue>;
+    fn start_replay_js(this: &Hub, ws: &RawSocket, now: f64) -> Result<Array, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = endReplay)]
-    fn end_replay_js(this: &Hub, ws: &RawSocket) -> Result<(), JsValue>;
+    fn end_replay_js(this: &Hub, ws: &RawSocket, number: u32) -> Result<(), JsValue>;
 
-    #[wasm_bindgen(method, catch, js_name = isReplaying)]
-    fn is_replaying_js(this: &Hub, ws: &RawSocket) -> Result<bool, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = replayOf)]
+    fn replay_of_js(this: &Hub, ws: &RawSocket) -> Result<Option<u32>, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = fanOut)]
     fn fan_out_js(this: &Hub, tail: &str, now: f64) -> Result<Option<Array>, JsValue>;
@@ -72,18 +72,25 @@ extern "C" {
 
 }
 
+/// A replay that has been begun.
+pub(crate) struct Replay {
+    number: u32,
+    /// How long it has to wait before its first step, in milliseconds.
+    pub(crate) wait_ms: u64,
+}
+
 /// What a replay step has done.
 pub(crate) struct Replayed {
     /// The id of the last row; empty without rows.
     pub(crate) last: String,
-    /// Characters sent.
-    pub(crate) sent: u64,
+    /// The work it was, in characters: of what was sent, of what was not for this client, and a share for each row.
+    pub(crate) work: u64,
 }
 
 impl Hub {
     /// The sockets of the object whose `ctx` this is.
-    pub(crate) fn new(ctx: &JsValue) -> Self {
-        Self::construct(ctx)
+    pub(crate) fn new(ctx: &JsValue) -> Result<Self, JsError> {
+        Ok(Self::construct(ctx)?)
     }
 
     /// A number that names this socket for as long as this instance of the object lives.
@@ -112,19 +119,26 @@ impl Hub {
         Ok(self.set_attachment_js(ws, &Uint8Array::from(bytes))?)
     }
 
-    /// Says that this instance replays to the socket: without that, a half-way subscription is an interrupted one.
-    pub(crate) fn start_replay(&self, ws: &RawSocket) -> Result<(), JsError> {
-        Ok(self.start_replay_js(ws)?)
+    /// Begins a replay to a socket, which ends the one before.
+    pub(crate) fn start_replay(&self, ws: &RawSocket, now_ms: u64) -> Result<Replay, JsError> {
+        let begun = self.start_replay_js(ws, now_ms as f64)?;
+        let number = |n| begun.get(n).as_f64().unwrap_or_default();
+        Ok(Replay { number: number(0) as u32, wait_ms: number(1) as u64 })
     }
 
-    /// The counterpart of [`Hub::start_replay`].
-    pub(crate) fn end_replay(&self, ws: &RawSocket) -> Result<(), JsError> {
-        Ok(self.end_replay_js(ws)?)
+    /// Ends a replay, unless another has been begun since.
+    pub(crate) fn end_replay(&self, ws: &RawSocket, replay: &Replay) -> Result<(), JsError> {
+        Ok(self.end_replay_js(ws, replay.number)?)
     }
 
-    /// Whether this instance replays to the socket.
+    /// Whether this replay is the one that this instance runs to the socket.
+    pub(crate) fn is_current(&self, ws: &RawSocket, replay: &Replay) -> Result<bool, JsError> {
+        Ok(self.replay_of_js(ws)? == Some(replay.number))
+    }
+
+    /// Whether this instance runs any replay to the socket: without one, a half-way subscription is an interrupted one.
     pub(crate) fn is_replaying(&self, ws: &RawSocket) -> Result<bool, JsError> {
-        Ok(self.is_replaying_js(ws)?)
+        Ok(self.replay_of_js(ws)?.is_some())
     }
 
     /// Sends to every live subscription; answers with the sockets whose token has expired.
@@ -163,7 +177,7 @@ impl Hub {
         let replayed = self.replay_js(cursor, ws, head, &|audience: String| admits(&audience))?;
         Ok(replayed.map(|replayed| Replayed {
             last: replayed.get(0).as_string().unwrap_or_default(),
-            sent: replayed.get(1).as_f64().map_or(0, |sent| sent as u64),
+            work: replayed.get(1).as_f64().map_or(0, |work| work as u64),
         }))
     }
 }

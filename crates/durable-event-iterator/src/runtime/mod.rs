@@ -13,7 +13,7 @@ mod value;
 pub(crate) use alarm::Alarm;
 pub(crate) use body::read_body;
 pub(crate) use class::{exception, extend};
-pub(crate) use hub::{Hub, RawSocket};
+pub(crate) use hub::{Hub, RawSocket, Replay};
 pub(crate) use namespace::{Stub, stub};
 pub(crate) use parts::{Parts, parts_of};
 pub(crate) use sql::Sql;
@@ -25,8 +25,8 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/src/runtime/hot.js")]
 extern "C" {
-    #[wasm_bindgen(catch, js_name = nextTurn)]
-    async fn next_turn_js() -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_name = pause)]
+    async fn pause_js(milliseconds: f64) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(catch, js_name = frameSize)]
     fn frame_size_js(frame: &JsValue) -> Result<f64, JsValue>;
@@ -59,7 +59,12 @@ pub(crate) fn now_ms() -> u64 {
 
 /// Lets other events have their say before going on.
 pub(crate) async fn next_turn() -> Result<(), JsError> {
-    next_turn_js().await.map(drop).map_err(JsError::from)
+    pause(0).await
+}
+
+/// Waits so many milliseconds, in which others go on.
+pub(crate) async fn pause(milliseconds: u64) -> Result<(), JsError> {
+    pause_js(milliseconds as f64).await.map(drop).map_err(JsError::from)
 }
 
 /// Characters of a text frame, bytes of a binary one, without copying it into WASM memory, which never shrinks.

@@ -1,7 +1,8 @@
 // Values of a stub's caller, to and from oRPC's serialized form, which is how they cross into WASM: as text, once.
 // The types and their numbers: PROTOCOL §5 of the project's protocol notes, `src/wire/` in Rust.
 
-const MAX_DEPTH = 128
+/** As `MAX_DEPTH` of src/wire/mod.rs. */
+const MAX_DEPTH = 127
 
 function walk(value, path, meta) {
   if (path.length > MAX_DEPTH) throw new TypeError(`Nested deeper than ${MAX_DEPTH}`)
@@ -84,7 +85,7 @@ function revive(type, json) {
     case 3:
       return undefined
     case 4:
-      return new URL(json)
+      return json // what stubs carry is cloned, and a URL cannot be
     case 5: {
       const end = json.lastIndexOf('/')
       return new RegExp(json.slice(1, end), json.slice(end + 1))

@@ -26,7 +26,12 @@ pub(crate) fn to_wire(value: &JsValue) -> Result<JsWire, JsError> {
     Ok(JsWire { json: halves.get(0).as_string(), meta: halves.get(1).as_string() })
 }
 
-/// The JavaScript value that was serialized. Blobs have no place in a stub's answer: they are left out.
+/// The JavaScript value that was serialized.
+///
+/// A blob is an error: what stubs carry is copied at once, and a blob cannot be.
 pub(crate) fn from_wire(value: &Serialized) -> Result<JsValue, JsError> {
+    if !value.blobs.is_empty() {
+        return Err(JsError("a stub cannot carry a file or blob".into()));
+    }
     Ok(from_wire_js(value.json.as_deref(), value.meta.as_deref())?)
 }

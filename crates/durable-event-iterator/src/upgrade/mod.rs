@@ -11,12 +11,21 @@ use crate::{
     http, runtime,
     token::{Claims, InvalidKey, SigningKeys},
 };
+use futures_util::future::LocalBoxFuture;
 use std::fmt;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Env, ObjectNamespace, Request, Response};
 
-/// Sees a verified token's claims, and may refuse them.
-type Inspect<'a> = Box<dyn Fn(&Claims, &Request) -> Result<()> + 'a>;
+/// Sees a verified token's claims, and may refuse them. A trait of its own, since async closures cannot be boxed.
+trait Inspect {
+    fn inspect<'s>(&'s self, claims: &'s Claims, request: &'s Request) -> LocalBoxFuture<'s, Result<()>>;
+}
+
+impl<F: AsyncFn(&Claims, &Request) -> Result<()>> Inspect for F {
+    fn inspect<'s>(&'s self, claims: &'s Claims, request: &'s Request) -> LocalBoxFuture<'s, Result<()>> {
+        Box::pin(self(claims, request))
+    }
+}
 
 /// Hands a client's upgrade request over to the object that its token names.
 ///
@@ -41,7 +50,7 @@ pub struct Upgrade<'a> {
     keys: Option<SigningKeys>,
     location_hint: Option<&'a str>,
     jurisdiction: Option<&'a str>,
-    inspect: Option<Inspect<'a>>,
+    inspect: Option<Box<dyn Inspect + 'a>>,
 }
 
 impl fmt::Debug for Upgrade<'_> {
@@ -81,10 +90,21 @@ impl<'a> Upgrade<'a> {
         self
     }
 
-    /// Sees the claims of every verified token before the object does: to log, to count, or to refuse with an error,
-    /// whose status and message the client gets.
+    /// Sees the claims of every verified token before the object does: to log, to count, to look something up, or to
+    /// refuse with an error, whose status and message the client gets.
+    ///
+    /// ```
+    /// # use durable_event_iterator::{Claims, Code, Error, Upgrade};
+    /// # use worker::{Env, Request};
+    /// # fn guarded(env: &Env) -> Upgrade<'_> {
+    /// Upgrade::new(env, "CHAT_ROOM").inspect(async |claims: &Claims, _: &Request| {
+    ///     let banned = env.kv("BANNED")?.get(&claims.attachment::<String>()?).text().await?;
+    ///     if banned.is_some() { Err(Error::new(Code::Forbidden).message("Go away.")) } else { Ok(()) }
+    /// })
+    /// # }
+    /// ```
     #[must_use]
-    pub fn inspect(mut self, inspect: impl Fn(&Claims, &Request) -> Result<()> + 'a) -> Self {
+    pub fn inspect(mut self, inspect: impl AsyncFn(&Claims, &Request) -> Result<()> + 'a) -> Self {
         self.inspect = Some(Box::new(inspect));
         self
     }
@@ -106,7 +126,7 @@ impl<'a> Upgrade<'a> {
             Err(refusal) => return answer(&refusal),
         };
         if let Some(inspect) = &self.inspect
-            && let Err(error) = inspect(&claims, &request)
+            && let Err(error) = inspect.inspect(&claims, &request).await
         {
             return Response::error(error.public_message(), error.status());
         }
@@ -132,8 +152,15 @@ pub(crate) fn read(request: &Request, keys: &SigningKeys) -> Result<Accepted, Re
 
 /// What a client is told of a refusal; the reason stays here.
 pub(crate) fn answer(refusal: &Refusal) -> worker::Result<Response> {
-    if let Refusal::InvalidToken(reason) = refusal {
-        worker::console_warn!("durable-event-iterator: an upgrade was refused: {reason}");
+    match refusal {
+        Refusal::InvalidToken(reason) => {
+            worker::console_warn!("durable-event-iterator: an upgrade was refused: {reason}");
+        }
+        Refusal::OtherChannel => runtime::log_error(
+            "an upgrade was refused: the token is for another channel than this object's name (an object that was \
+             reached by a unique id has none, and serves no client)",
+        ),
+        _ => {}
     }
     Ok(Response::from_bytes(refusal.text().as_bytes().to_vec())?
         .with_status(refusal.status())

@@ -95,7 +95,7 @@ impl de::Error for Misfit {
     }
 
     fn invalid_length(length: usize, expected: &dyn de::Expected) -> Self {
-        Self::custom(format_args!("expected {}, found {length} items", public_name(expected)))
+        Self::custom(format_args!("expected {}, found {length}", public_name(expected)))
     }
 
     fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
@@ -329,8 +329,15 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
         }
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misfit> {
-        self.items(visitor)
+    /// Items that are missing at the end are undefined, as arguments are in JavaScript.
+    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Misfit> {
+        match self.0 {
+            Value::Array(mut items) if items.len() < length => {
+                items.resize_with(length, Value::default);
+                Self(Value::Array(items)).items(visitor)
+            }
+            _ => self.items(visitor),
+        }
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(

@@ -269,3 +269,46 @@ proptest! {
         let _ = from_value::<serde_json::Value>(value);
     }
 }
+
+#[test]
+#[allow(dead_code)] // Of these types only the names matter.
+fn an_issue_names_no_rust_type() {
+    #[derive(Debug, Deserialize)]
+    struct Secret {
+        a: u8,
+    }
+    #[derive(Debug, Deserialize)]
+    struct SecretPair(u8, u8);
+    #[derive(Debug, Deserialize)]
+    struct SecretUnit;
+    #[derive(Debug, Deserialize)]
+    enum SecretEnum {
+        One { a: u8 },
+        Two(u8, u8),
+    }
+    #[derive(Debug, Deserialize)]
+    #[serde(untagged)]
+    enum SecretUntagged {
+        One(u8),
+    }
+    #[derive(Debug, Deserialize)]
+    #[serde(tag = "kind")]
+    enum SecretTagged {
+        One { a: u8 },
+    }
+    let issues = [
+        issue::<Secret>("5"),
+        issue::<SecretPair>("5"),
+        issue::<SecretPair>("[1]"),
+        issue::<SecretUnit>("5"),
+        issue::<SecretEnum>("5"),
+        issue::<SecretEnum>(r#"{"One":5}"#),
+        issue::<SecretEnum>(r#"{"Two":[1]}"#),
+        issue::<SecretEnum>(r#"{"Two":5}"#),
+        issue::<SecretUntagged>("[]"),
+        issue::<SecretTagged>("5"),
+        issue::<SecretTagged>(r#"{"kind":"One","a":[]}"#),
+    ];
+    assert!(issues.iter().all(|issue| !issue.contains("Secret")), "{issues:#?}");
+    assert_eq!(issues[2], ": expected an array with 2 elements, found 1");
+}

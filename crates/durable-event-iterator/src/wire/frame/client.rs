@@ -236,6 +236,10 @@ fn form_value(fields: Vec<Field>) -> Result<Value, DeserializeError> {
         match content {
             // Of fields with one name the first counts, as in JavaScript's `get`.
             FieldContent::Text(text) if name == DATA_FIELD && data.is_none() => data = Some(text),
+            FieldContent::File(file) if name == DATA_FIELD && data.is_none() => {
+                let text = String::from_utf8(file.into_bytes());
+                data = Some(text.map_err(|_| DeserializeError::Unreadable("a form whose data is no text"))?);
+            }
             FieldContent::File(file) => files.push((name, Some(file))),
             FieldContent::Text(_) => {}
         }

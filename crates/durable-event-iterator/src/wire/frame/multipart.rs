@@ -158,13 +158,14 @@ fn read_part(part: &[u8]) -> Option<Field> {
     let (_, parameters) =
         disposition?.split_once(';').filter(|(kind, _)| kind.trim().eq_ignore_ascii_case("form-data"))?;
     let name = unescape(parameter(parameters, "name")?);
-    let content = match parameter(parameters, "filename") {
-        Some(filename) => {
-            let blob = Blob::new(content.to_vec()).name(unescape(filename));
+    let content = match (parameter(parameters, "filename"), content_type) {
+        (None, None) => FieldContent::Text(String::from_utf8(content.to_vec()).ok()?),
+        // Node's fetch leaves out a name that is empty, but never a file's type.
+        (filename, content_type) => {
+            let blob = Blob::new(content.to_vec()).name(unescape(filename.unwrap_or_default()));
             // Without a header, text is meant (RFC 7578, section 4.4).
             FieldContent::File(blob.content_type(content_type.unwrap_or("text/plain")))
         }
-        None => FieldContent::Text(String::from_utf8(content.to_vec()).ok()?),
     };
     Some(Field { name, content })
 }

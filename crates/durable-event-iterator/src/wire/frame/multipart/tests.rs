@@ -112,3 +112,10 @@ proptest! {
         let _ = boundary_of(&text);
     }
 }
+
+#[test]
+fn a_part_with_a_type_is_a_file_though_its_name_is_left_out() {
+    let body = b"--X\r\nContent-Disposition: form-data; name=\"0\"\r\nContent-Type: a/b\r\n\r\n\xff\r\n--X--";
+    let file = Blob::new(vec![0xff]).content_type("a/b").name("");
+    assert_eq!(read(body, "X").unwrap(), [Field { name: "0".into(), content: FieldContent::File(file) }]);
+}

@@ -1,0 +1,19 @@
+// The short form of `npm run soak`, with every kind of fault.
+
+import { expect, test } from 'vitest'
+
+import { failures, soak } from './soak/run.ts'
+
+/** In milliseconds. It takes half of that on an idle machine; on a busy one everybody takes longer to come back. */
+const TIMEOUT = 90_000
+
+test('under faults nothing is lost, doubled, swapped or leaked, and gaps are told where they are', { timeout: TIMEOUT }, async () => {
+  const result = await soak({ seed: 6, events: 1_200, clients: 50, seconds: 10 })
+  expect(result.violations, failures(result).join('\n')).toEqual([])
+  expect(result.events).toBeGreaterThanOrEqual(1_200)
+  expect(result.clients).toBeGreaterThanOrEqual(50)
+  expect(result.faults).toBeGreaterThan(50)
+  expect(result.faultsByKind['killed']).toBeGreaterThanOrEqual(1)
+  // A run in which nobody was told of a gap would prove nothing about them.
+  expect(result.gapsTold).toBeGreaterThan(0)
+})

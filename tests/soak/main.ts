@@ -1,0 +1,66 @@
+// `npm run soak`: a long run, whose seed repeats it.
+
+import { writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+
+import { failures, soak } from './run.ts'
+
+const { values } = parseArgs({
+  options: {
+    /** A file that takes everything that was recorded. */
+    history: { type: 'string' },
+    json: { type: 'boolean', default: false },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    events: { type: 'string', default: '10000' },
+    clients: { type: 'string', default: '60' },
+    seconds: { type: 'string', default: '75' },
+  },
+})
+
+function number(name: 'seed' | 'events' | 'clients' | 'seconds', least: number): number {
+  const value = Number(values[name])
+  if (!Number.isSafeInteger(value) || value < least) {
+    console.error(`--${name} is a whole number from ${least} on, not ${values[name]}`)
+    process.exit(2)
+  }
+  return value
+}
+
+const options = {
+  seed: number('seed', 0),
+  events: number('events', 1),
+  clients: number('clients', 5),
+  seconds: number('seconds', 1),
+}
+if (!values.json) console.log(`Seed ${options.seed}`)
+const startedAt = Date.now()
+const result = await soak({ ...options, onProgress: (line) => values.json || console.log(line) })
+if (values.history !== undefined) writeFileSync(values.history, JSON.stringify(result.history))
+
+const figures = {
+  seed: result.seed,
+  events: result.events,
+  clients: result.clients,
+  faults: result.faults,
+  deliveries: result.deliveries,
+  lost: result.lost,
+  duplicated: result.duplicated,
+  reordered: result.reordered,
+  leaked: result.leaked,
+  invented: result.invented,
+  gaps_told: result.gapsTold,
+  gaps_missed: result.gapsMissed,
+  gaps_false: result.gapsFalse,
+}
+if (values.json) {
+  console.log(JSON.stringify(figures))
+} else {
+  for (const [name, figure] of Object.entries(figures)) console.log(`${name.padEnd(12)} ${figure}`)
+  const kinds = Object.entries(result.faultsByKind).map(([kind, count]) => `${kind} ${count}`)
+  console.log(`\nFaults: ${kinds.join(', ')}\nPublishes refused: ${result.refused}; never answered: ${result.unanswered}, of which ${result.seen} were stored\nTime: ${Math.round((Date.now() - startedAt) / 1000)} s`)
+}
+if (result.violations.length > 0) {
+  // Also beside the JSON, which has standard output for itself.
+  for (const line of failures(result)) console.error(line)
+  process.exitCode = 1
+}

@@ -1,0 +1,166 @@
+// The publishers of a run, by every way there is, and what they write down.
+
+import type { Journals } from '../support/journals.ts'
+import type { SoakClient } from './clients.ts'
+import type { Audience, Publish } from './history.ts'
+import type { Random } from './random.ts'
+
+export const PUBLISH_KEY = 'the publish key of the soak'
+
+/**
+ * A Worker of another script that holds stubs. `spoil` makes the event something that JSON cannot say. An answer with a
+ * code is the object's own; anything else means that nobody knows what has become of the publish.
+ */
+export const PUBLISHER = `
+const spoiled = {
+  function: (event) => ({ ...event, f() {} }),
+  bytes: (event) => ({ ...event, bytes: new Uint8Array(3) }),
+  deep: (event) => { for (let n = 0; n < 200; n++) event = { event }; return event },
+  large: (event) => ({ ...event, padding: 'x'.repeat(2_000_000) }),
+  text: () => 'a string',
+  number: () => 5,
+  nothing: () => null,
+  map: (event) => new Map([['n', event.n]]),
+}
+export default {
+  async fetch(request, env) {
+    const { binding, channel, event, options, spoil } = await request.json()
+    try {
+      const id = await env[binding].getByName(channel).publish(spoil ? spoiled[spoil](event) : event, options)
+      return Response.json({ id })
+    } catch (error) {
+      return Response.json({ error: { code: error.code, message: error.message } })
+    }
+  },
+}`
+
+/** How an event can be wrong. */
+export const SPOILED = ['function', 'bytes', 'deep', 'large', 'text', 'number', 'nothing', 'map'] as const
+export type Spoiled = (typeof SPOILED)[number]
+
+/** Publishing over the socket is by one of the clients. */
+export const WAYS = ['stub', 'relay', 'socket', 'http'] as const
+export type Way = (typeof WAYS)[number]
+
+/** A channel as publishers see it. */
+export interface Target {
+  name: string
+  binding: string
+  ways: Partial<Record<Way, number>>
+  /** Characters that are added to each event, so that a replay takes several turns. */
+  padding: number
+}
+
+export class Publishers {
+  readonly publishes: Publish[] = []
+  /** How many were acknowledged. */
+  stored = 0
+  readonly #journals: Journals
+  readonly #publisher: URL
+  readonly #relay: URL
+  readonly #deployable: URL
+
+  private constructor(journals: Journals, [publisher, relay, deployable]: [URL, URL, URL]) {
+    this.#journals = journals
+    this.#publisher = publisher
+    this.#relay = relay
+    this.#deployable = deployable
+  }
+
+  static async of(journals: Journals): Promise<Publishers> {
+    return new Publishers(
+      journals,
+      await Promise.all([journals.urlOf('publisher'), journals.urlOf('relay'), journals.urlOf('deployable')]),
+    )
+  }
+
+  /** One publish, by chance to some only; resolves when its outcome is known, or known to stay unknown. */
+  async publish(target: Target, by: string, random: Random, clients: SoakClient[]): Promise<void> {
+    const way = random.weighted({ stub: 0, relay: 0, socket: 0, http: 0, ...target.ways })
+    // Chance is drawn in any case, so that a client that is there or not changes nothing for what follows.
+    const ids = clients.flatMap(({ record }) => record.connection ?? [])
+    const audience = chooseAudience(random, ids)
+    const caller = clients.length > 0 ? random.pick(clients) : undefined
+    if (way === 'socket' && caller !== undefined) return this.#bySocket(target, by, caller)
+    if (way === 'stub') await this.send(target, by, audience)
+    if (way === 'relay') return this.#byRequest(target, by, new URL(`/relay/${target.binding}/${target.name}`, this.#relay), {}, (event) => JSON.stringify({ json: event }))
+    if (way === 'http') {
+      const url = new URL(`/channels/${encodeURIComponent(target.name)}/events`, this.#deployable)
+      return this.#byRequest(target, by, url, { authorization: `Bearer ${PUBLISH_KEY}` }, (event) => JSON.stringify(event))
+    }
+  }
+
+  /** By a stub; spoiled, it must be refused. */
+  async send(target: Target, by: string, audience: Audience, spoil?: Spoiled): Promise<number | undefined> {
+    const publish = this.#begin(target, `${by} ${spoil ?? 'stub'}`, audience)
+    const { to, except } = audience
+    const options = { ...(to === undefined ? {} : { to }), ...(except === undefined ? {} : { except }) }
+    const body = { binding: target.binding, channel: target.name, event: event(publish, target), options, spoil }
+    try {
+      const response = await this.#journals.fetch(this.#publisher, { method: 'POST', body: JSON.stringify(body) })
+      const { id, error } = (await response.json()) as { id?: string; error?: { code?: string } }
+      if (id !== undefined) this.#end(publish, 'stored', Number(id))
+      else this.#end(publish, error?.code === undefined ? 'unknown' : 'refused')
+    } catch {
+      this.#end(publish, 'unknown')
+    }
+    return publish.id
+  }
+
+  async #byRequest(target: Target, by: string, url: URL, headers: Record<string, string>, body: (event: object) => string): Promise<void> {
+    const publish = this.#begin(target, `${by} ${url.pathname.startsWith('/relay') ? 'relay' : 'http'}`, {})
+    try {
+      const init = { method: 'POST', headers, body: body(event(publish, target)) }
+      const response = await this.#journals.fetch(url, init)
+      const text = await response.text()
+      // The relay answers with the bare id, the deployable Worker with JSON.
+      if (response.ok) this.#end(publish, 'stored', Number(text.match(/\d+/)?.[0]))
+      else this.#end(publish, response.status < 500 ? 'refused' : 'unknown')
+    } catch {
+      this.#end(publish, 'unknown')
+    }
+  }
+
+  async #bySocket(target: Target, by: string, caller: SoakClient): Promise<void> {
+    const { name, connection } = caller.record
+    const audience = { caller: name, ...(connection === undefined ? {} : { except: [connection] }) }
+    const publish = this.#begin(target, `${by} socket of ${name}`, audience)
+    const result = await caller.publish(event(publish, target))
+    if (result === 'unknown') this.#end(publish, 'unknown')
+    else if ('id' in result) this.#end(publish, 'stored', result.id)
+    else this.#end(publish, 'refused')
+  }
+
+  #begin(target: Target, by: string, audience: Audience): Publish {
+    const publish: Publish = {
+      n: this.publishes.length + 1,
+      channel: target.name,
+      by,
+      sentAt: Date.now(),
+      // Until there is an answer.
+      outcome: 'unknown',
+      audience,
+    }
+    this.publishes.push(publish)
+    return publish
+  }
+
+  #end(publish: Publish, outcome: Publish['outcome'], id?: number): void {
+    publish.outcome = outcome
+    publish.answeredAt = Date.now()
+    if (outcome !== 'stored' || id === undefined) return
+    publish.id = id
+    this.stored++
+  }
+}
+
+function event({ n }: Publish, { padding }: Target): object {
+  return padding === 0 ? { n } : { n, padding: 'x'.repeat(padding) }
+}
+
+/** Mostly everyone. */
+function chooseAudience(random: Random, ids: string[]): Audience {
+  const kind = random.weighted({ everyone: 6, to: 2, except: 2 })
+  const some = Array.from({ length: random.whole(1, 3) }, () => (ids.length === 0 ? 'nobody' : random.pick(ids)))
+  return kind === 'everyone' ? {} : { [kind]: some }
+}

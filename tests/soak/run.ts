@@ -1,0 +1,453 @@
+// One run: real Workers, publishers, clients, faults by a seed, and the verdict on what was recorded.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { CLIENT_VERSIONS, SIGNING_KEY } from '../support/client.ts'
+import { startJournals } from '../support/journals.ts'
+import type { Journals } from '../support/journals.ts'
+import { check, excerpt } from './checker.ts'
+import type { Violation, ViolationKind } from './checker.ts'
+import { BareClient, StockClient } from './clients.ts'
+import type { ClientOptions, SoakClient } from './clients.ts'
+import type { Channel, Fault, History } from './history.ts'
+import { Line } from './line.ts'
+import { PUBLISHER, PUBLISH_KEY, Publishers, SPOILED } from './publishers.ts'
+import type { Target } from './publishers.ts'
+import { Random } from './random.ts'
+
+export interface SoakOptions {
+  /** The same seed has the same faults, though not to the millisecond. */
+  seed: number
+  /** How many publishes must be acknowledged. */
+  events: number
+  /** How many clients there are from the beginning; some more come later. */
+  clients: number
+  /** Over how many seconds the publishes are spread. */
+  seconds: number
+  onProgress?: (line: string) => void
+}
+
+export interface SoakResult {
+  seed: number
+  /** Acknowledged ones. */
+  events: number
+  clients: number
+  faults: number
+  lost: number
+  duplicated: number
+  reordered: number
+  leaked: number
+  /** Events that nobody published, or whose publish was refused, or under another id than was answered. */
+  invented: number
+  gapsTold: number
+  gapsMissed: number
+  gapsFalse: number
+  /** How many deliveries were checked. */
+  deliveries: number
+  /** How many publishes were refused, rightly. */
+  refused: number
+  /** How many publishes were never answered, and how many of them somebody saw nonetheless. */
+  unanswered: number
+  seen: number
+  faultsByKind: Record<string, number>
+  violations: Violation[]
+  history: History
+}
+
+interface ChannelPlan extends Channel, Target {
+  worker: string
+  className: string
+  /** The upgrade's path. */
+  path: string
+}
+
+/** The deployable Worker's events are gone after so many seconds, by its own alarm. */
+const DEPLOYABLE_RETENTION_SECONDS = 4
+
+/** Padding makes the channel of long replays so large at most, in characters: within what it retains, 32 MiB. */
+const BULK_CHARACTERS = 20_000_000
+/** A turn of a replay is 256 KiB: a few dozen of these. */
+const BULK_PADDING = 8_000
+
+/** How many publishers each channel has. Each waits for its answer before its next publish. */
+const PUBLISHERS_PER_CHANNEL = 3
+
+/** How often the scheduler does something, in milliseconds on average. */
+const FAULT_INTERVAL = 50
+/** The runtime is killed once in so many seconds of the plan, and once at least. */
+const SECONDS_PER_KILL = 20
+/** How many clients join while it runs, to those of the beginning. */
+const LATECOMERS = 0.3
+/** Each client of so many suffers only what is done to the objects, so that nothing heals what that breaks. */
+const CALM_EVERY = 6
+
+/** How long everyone may take to be back, and to get the last event, in milliseconds. */
+const SETTLE_TIMEOUT = 30_000
+
+/** Bindings of each object, as Workers of another script have them. */
+const CLASSES = { USUAL: 'UsualJournal', FEW: 'FewJournal', BRIEF: 'BriefJournal', ROOMY: 'RoomyJournal' } as const
+
+function plan(events: number): ChannelPlan[] {
+  const journal = (name: string, binding: keyof typeof CLASSES, retention: number, bound: number, padding = 0): ChannelPlan => ({
+    name,
+    binding,
+    retention,
+    bound,
+    padding,
+    worker: 'objects',
+    className: CLASSES[binding],
+    path: `/upgrade/${binding}`,
+    ways: { stub: 6, relay: 1, socket: 3 },
+  })
+  const count = events / 5
+  return [
+    journal('usual', 'USUAL', 300_000, 100_000),
+    journal('few', 'FEW', 300_000, 8),
+    journal('brief', 'BRIEF', 3_000, 100_000),
+    journal('bulk', 'ROOMY', 3_600_000, 100_000, Math.min(BULK_PADDING, Math.floor(BULK_CHARACTERS / count))),
+    {
+      name: 'public',
+      binding: 'CHANNEL',
+      retention: DEPLOYABLE_RETENTION_SECONDS * 1_000,
+      bound: 100_000,
+      padding: 0,
+      worker: 'deployable',
+      className: 'DurableEventIteratorObject',
+      path: '/',
+      ways: { stub: 4, http: 6 },
+    },
+  ]
+}
+
+export async function soak(options: SoakOptions): Promise<SoakResult> {
+  const persistence = mkdtempSync(join(tmpdir(), 'soak-'))
+  const channels = plan(options.events)
+  const bindings = Object.fromEntries([
+    ...Object.entries(CLASSES).map(([binding, className]) => [binding, { className, scriptName: 'objects' }]),
+    ['CHANNEL', { className: 'DurableEventIteratorObject', scriptName: 'deployable' }],
+  ])
+  const journals = await startJournals({
+    persistence,
+    workers: [
+      { name: 'publisher', source: PUBLISHER, durableObjects: bindings },
+      {
+        name: 'deployable',
+        crate: '.',
+        variables: { SIGNING_KEY, PUBLISH_KEY, EVENT_RETENTION_SECONDS: String(DEPLOYABLE_RETENTION_SECONDS) },
+        durableObjects: { CHANNEL: { className: 'DurableEventIteratorObject' } },
+      },
+    ],
+  })
+  try {
+    const run = new Run(options, journals, channels, await Publishers.of(journals))
+    await run.go()
+    return judge(options, run.history())
+  } finally {
+    await journals.dispose()
+    rmSync(persistence, { recursive: true, force: true })
+  }
+}
+
+function judge({ seed }: SoakOptions, history: History): SoakResult {
+  const { violations, gapsTold } = check(history)
+  const count = (kind: ViolationKind): number => violations.filter((violation) => violation.kind === kind).length
+  const faultsByKind: Record<string, number> = {}
+  for (const { kind } of history.faults) faultsByKind[kind] = (faultsByKind[kind] ?? 0) + 1
+  const unanswered = history.publishes.filter(({ outcome }) => outcome === 'unknown')
+  const seen = new Set(history.clients.flatMap(({ delivered }) => delivered.map(({ n }) => n)))
+  return {
+    seed,
+    events: history.publishes.filter(({ outcome }) => outcome === 'stored').length,
+    clients: history.clients.length,
+    faults: history.faults.length,
+    lost: count('lost'),
+    duplicated: count('duplicated'),
+    reordered: count('reordered'),
+    leaked: count('leaked'),
+    invented: count('invented'),
+    gapsTold,
+    gapsMissed: count('gap missed'),
+    gapsFalse: count('gap false'),
+    deliveries: history.clients.reduce((sum, { delivered }) => sum + delivered.length, 0),
+    refused: history.publishes.filter(({ outcome }) => outcome === 'refused').length,
+    unanswered: unanswered.length,
+    seen: unanswered.filter(({ n }) => seen.has(n)).length,
+    faultsByKind,
+    violations,
+    history,
+  }
+}
+
+class Run {
+  readonly #options: SoakOptions
+  readonly #journals: Journals
+  readonly #channels: ChannelPlan[]
+  readonly #publishers: Publishers
+  readonly #random: Random
+  readonly #clients: SoakClient[] = []
+  readonly #calm = new Set<SoakClient>()
+  readonly #faults: Fault[] = []
+  readonly #startedAt = Date.now()
+  #late = 0
+  #publishing = true
+  /** Resolved while the runtime is there. */
+  #running = Promise.resolve()
+
+  constructor(options: SoakOptions, journals: Journals, channels: ChannelPlan[], publishers: Publishers) {
+    this.#options = options
+    this.#journals = journals
+    this.#channels = channels
+    this.#publishers = publishers
+    this.#random = new Random(options.seed)
+  }
+
+  history(): History {
+    return {
+      channels: this.#channels,
+      publishes: this.#publishers.publishes,
+      clients: this.#clients.map(({ record }) => record),
+      faults: this.#faults,
+    }
+  }
+
+  async go(): Promise<void> {
+    for (let n = 0; n < this.#options.clients; n++) await this.#join(n)
+    const publishing = this.#channels.flatMap((channel) =>
+      Array.from({ length: PUBLISHERS_PER_CHANNEL }, (_, n) => this.#publish(channel, `${channel.name}-publisher-${n}`)),
+    )
+    const scheduling = this.#schedule()
+    const progress = setInterval(() => this.#tell(), 5_000)
+    try {
+      await Promise.all(publishing)
+      this.#publishing = false
+      await scheduling
+      await this.#settle()
+    } finally {
+      clearInterval(progress)
+      for (const client of this.#clients) client.stop()
+      await Promise.all(this.#clients.map(({ line }) => line.close()))
+    }
+  }
+
+  #tell(): void {
+    const { stored } = this.#publishers
+    this.#options.onProgress?.(
+      `${Math.round((Date.now() - this.#startedAt) / 1000)} s: ${stored} of ${this.#options.events} events, ${this.#clients.length} clients, ${this.#faults.length} faults`,
+    )
+  }
+
+  get #progress(): number {
+    return this.#publishers.stored / this.#options.events
+  }
+
+  // --- Clients
+
+  async #join(n: number, late?: { channel: ChannelPlan; issuedAt: number }): Promise<SoakClient> {
+    const random = this.#random.part(`client ${n}`)
+    const channel = late?.channel ?? (this.#channels[n % this.#channels.length] as ChannelPlan)
+    const name = `${late ? 'late' : 'client'}-${n}`
+    const target = await this.#journals.urlOf(channel.worker)
+    const options: ClientOptions = {
+      name,
+      channel: channel.name,
+      path: channel.path,
+      line: await Line.open(Number(target.port)),
+      random,
+      ...(random.chance(0.7) ? { connection: `id-of-${name}` } : {}),
+      tokenLifetime: random.chance(0.25) ? random.whole(4, 8) : 86_400,
+      ...(late ? { issuedAt: late.issuedAt } : {}),
+    }
+    // Both kinds, and all versions, on every channel.
+    const turn = Math.floor(n / this.#channels.length)
+    const client =
+      turn % 2 === 0 ? new BareClient(options) : new StockClient(CLIENT_VERSIONS[(turn >> 1) % CLIENT_VERSIONS.length]!, options)
+    this.#clients.push(client)
+    if (!late && n % CALM_EVERY === CALM_EVERY - 1) this.#calm.add(client)
+    await client.start()
+    return client
+  }
+
+  #clientsOf(channel: ChannelPlan): SoakClient[] {
+    return this.#clients.filter(({ record }) => record.channel === channel.name && record.stayed)
+  }
+
+  // --- Publishers
+
+  async #publish(channel: ChannelPlan, name: string): Promise<void> {
+    const { events, seconds } = this.#options
+    const random = this.#random.part(name)
+    const interval = (seconds * 1000 * this.#channels.length * PUBLISHERS_PER_CHANNEL) / events
+    let due = Date.now()
+    while (this.#publishers.stored < events) {
+      due += interval * (0.2 + 1.6 * random.next())
+      await pause(due - Date.now())
+      await this.#running
+      await this.#publishers.publish(channel, name, random, this.#clientsOf(channel))
+    }
+  }
+
+  // --- Faults
+
+  async #schedule(): Promise<void> {
+    const random = this.#random.part('faults')
+    const kills = Math.max(1, Math.round(this.#options.seconds / SECONDS_PER_KILL))
+    const killAt = Array.from({ length: kills }, (_, n) => (n + 0.2 + 0.6 * random.next()) / kills)
+    while (this.#publishing) {
+      await pause(2 * FAULT_INTERVAL * random.next())
+      if (this.#progress >= (killAt[0] ?? 2)) {
+        killAt.shift()
+        await this.#kill(random)
+      }
+      await this.#injure(random).catch((error: Error) => this.#options.onProgress?.(`A fault could not be injected: ${error.message}`))
+    }
+  }
+
+  #note(kind: string, target?: string): void {
+    this.#faults.push({ at: Date.now(), kind, ...(target === undefined ? {} : { target }) })
+  }
+
+  async #injure(random: Random): Promise<void> {
+    const kind = random.weighted({
+      cut: 3,
+      'torn on the way down': 5,
+      'torn on the way up': 2,
+      vanished: 2,
+      'slow line': 2,
+      'slow application': 1,
+      'away shortly': 3,
+      'away for long': 2,
+      'new token': 2,
+      'subscribed again': 2,
+      'joined late': 1,
+      'left for good': 0.3,
+      hibernated: 3,
+      closed: 1,
+      pruned: 0.5,
+      'bad publish': 2,
+    })
+    const channel = random.pick(this.#channels)
+    const client = random.pick(this.#clients.filter((candidate) => !this.#calm.has(candidate) && candidate.record.stayed))
+    const { line, record } = client
+    // Drawn in any case, so that what follows does not depend on what was there.
+    const [small, large] = [random.next(), random.next()]
+    const note = (): void => this.#note(kind, record.name)
+    switch (kind) {
+      case 'cut':
+        note()
+        return line.cut()
+      case 'torn on the way down':
+        note()
+        // Bulk channels: in the middle of a replay.
+        return line.cutAfter(1 + Math.floor(small * (large < 0.5 ? 300 : 500_000)), 'down')
+      case 'torn on the way up':
+        note()
+        line.cutAfter(1 + Math.floor(small * 80), 'up')
+        if (client instanceof BareClient) client.subscribe()
+        return
+      case 'vanished':
+        note()
+        return line.vanish()
+      case 'slow line':
+        note()
+        return line.slow(300 + small * 4_000)
+      case 'slow application':
+        if (!(client instanceof StockClient)) return
+        note()
+        client.slowUntil = Date.now() + 300 + small * 3_000
+        return
+      case 'away shortly':
+        note()
+        return line.away(20 + small * 2_500)
+      case 'away for long':
+        note()
+        return line.away(3_200 + small * 2_500)
+      case 'new token':
+        note()
+        return client.renew()
+      case 'subscribed again':
+        if (!(client instanceof BareClient)) return
+        note()
+        return client.subscribe()
+      case 'joined late': {
+        if (this.#late >= this.#options.clients * LATECOMERS) return
+        const number = this.#options.clients + this.#late++
+        // Those of the bulk channel have a long replay before them, which is cut.
+        const joined = large < 0.6 ? (this.#channels[3] as ChannelPlan) : channel
+        const late = await this.#join(number, { channel: joined, issuedAt: Math.floor(this.#startedAt / 1000) })
+        this.#note(kind, late.record.name)
+        await pause(10 + small * 60)
+        return late.line.cutAfter(1 + Math.floor(small * 1_500_000), 'down')
+      }
+      case 'left for good':
+        if (!record.name.startsWith('late')) return
+        note()
+        record.stayed = false
+        line.vanish()
+        return client.stop()
+      case 'hibernated':
+      case 'closed': {
+        const { worker, className, name } = channel
+        try {
+          await this.#journals.evict({ worker, className, name }, kind === 'closed' ? 'close' : 'hibernate')
+        } catch {
+          return // it is not loaded, which is as good
+        }
+        return this.#note(kind, name)
+      }
+      case 'pruned':
+        if (channel.worker !== 'objects') return
+        await this.#journals.stub(channel.binding as keyof typeof CLASSES, channel.name, 'prune')
+        return this.#note(kind, channel.name)
+      case 'bad publish': {
+        this.#note(kind, channel.name)
+        await this.#publishers.send(channel, 'scheduler', {}, SPOILED[Math.floor(small * SPOILED.length)]!)
+      }
+    }
+  }
+
+  /** In the middle of publishes, some of which will never be answered. */
+  async #kill(random: Random): Promise<void> {
+    let back = (): void => {}
+    const burst = Array.from({ length: random.whole(5, 15) }, () => this.#publishers.send(random.pick(this.#channels), 'burst', {}))
+    await pause(random.whole(0, 12))
+    this.#running = new Promise((resolve) => (back = resolve))
+    this.#note('killed')
+    await this.#journals.kill()
+    await Promise.all(burst)
+    back()
+  }
+
+  // --- The end
+
+  /** Everyone comes back, and gets one more event. */
+  async #settle(): Promise<void> {
+    for (const { line } of this.#clients) line.heal()
+    const there = this.#clients.filter(({ record }) => record.stayed)
+    await until(() => there.every((client) => client.isSubscribed))
+    for (const channel of this.#channels) {
+      const last = await this.#publishers.send(channel, 'the last', {})
+      if (last === undefined) throw new Error(`The last event of ${channel.name} was not acknowledged`)
+      channel.last = last
+    }
+    await until(() => there.every((client) => client.last === this.#channels.find(({ name }) => name === client.record.channel)?.last))
+    for (const client of there) {
+      if (client.isSubscribed) continue
+      this.#options.onProgress?.(`${client.record.name} (${client.record.kind}) did not come back`)
+    }
+  }
+}
+
+/** What a person is told of a run that failed. */
+export function failures({ violations, history, seed }: SoakResult): string[] {
+  const shown = violations.slice(0, 3).flatMap((violation) => ['', ...excerpt(history, violation)])
+  return [`${violations.length} violations. To repeat it: npm run soak -- --seed ${seed}`, ...shown]
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const end = Date.now() + SETTLE_TIMEOUT
+  while (!condition() && Date.now() < end) await pause(20)
+}
+
+const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, Math.max(0, milliseconds)))
