@@ -49,7 +49,8 @@ async function buildPage(folder, title) {
   const [web, dist] = [join(folder, 'web'), join(folder, 'dist')]
   rmSync(dist, { recursive: true, force: true })
   const bundle = ['--bundle', '--minify', '--format=esm', '--target=es2022', '--log-level=warning', `--outdir=${dist}`]
-  await requireSuccess('esbuild', [join(web, 'main.ts'), ...bundle], { env: toolEnvironment() }, title)
+  const entries = ['main.ts', 'style.css'].map((file) => join(web, file))
+  await requireSuccess('esbuild', [...entries, ...bundle], { env: toolEnvironment() }, title)
   copyFileSync(join(web, 'index.html'), join(dist, 'index.html'))
 }
 

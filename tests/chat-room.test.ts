@@ -1,21 +1,20 @@
-// The example, as `npm start` serves it.
+// The example's Worker: its object and its oRPC server, as clients see them.
 
+import { createORPCClient } from '@orpc/client'
+import { RPCLink } from '@orpc/client/fetch'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-import { Client, SIGNING_KEY } from './support/client.ts'
-import { startWorkers } from './support/workerd.ts'
+import type { Server } from '../examples/chat-room/web/contract.ts'
+import { startChatRoom } from './support/chat-room.ts'
+import { Client } from './support/client.ts'
+import type { Subscription } from './support/client.ts'
 import type { RunningWorkers } from './support/workerd.ts'
 
 let chat: RunningWorkers
+let server: Server
 beforeAll(async () => {
-  chat = await startWorkers({
+  chat = await startChatRoom({
     workers: [
-      {
-        name: 'chat-room',
-        crate: 'examples/chat-room',
-        variables: { SIGNING_KEY },
-        durableObjects: { CHAT_ROOM: { className: 'ChatRoom' } },
-      },
       {
         name: 'other',
         source: `export default {
@@ -28,37 +27,63 @@ beforeAll(async () => {
       },
     ],
   })
+  server = createORPCClient(new RPCLink({ url: new URL('/rpc', chat.url) }))
 })
 afterAll(() => chat.dispose())
 
-const post = async (path: string, body: object): Promise<string> => {
-  const response = await chat.fetch(path, { method: 'POST', body: JSON.stringify(body) })
-  expect(response.status).toBe(200)
-  return response.text()
-}
-
+/** Without the link plugin: the token is the procedure's plain output. */
 async function enter(room: string, name: string): Promise<Client> {
+  const token: unknown = await server.onMessage({ room, name })
   const url = new URL('/chat-room', chat.url)
   url.protocol = 'ws:'
-  url.searchParams.set('token', await post('/token', { room, name }))
+  url.searchParams.set('token', String(token))
   url.searchParams.set('id', name)
   return Client.connect(url.href)
 }
 
-test('what one says, all others hear; what another Worker publishes, all hear', async () => {
+const messages = ({ events }: Subscription): string[] =>
+  events.filter(({ type }) => type === 'message').map(({ message }) => message)
+const people = ({ events }: Subscription): unknown => events.findLast(({ type }) => type === 'people')?.people
+const until = (subscription: Subscription, count: number): Promise<void> =>
+  subscription.until((now) => messages(now).length >= count)
+
+test('what one says, all others hear; what the server says, and what another Worker publishes, all hear', async () => {
   const [anna, bert] = await Promise.all([enter('lobby', 'anna'), enter('lobby', 'bert')])
   const [heardByAnna, heardByBert] = await Promise.all([anna.subscribe(), bert.subscribe()])
   expect(await anna.call(['publishMessage'], { message: 'Hello' })).toBeUndefined()
-  await heardByBert.count(1)
-  await post('/announce', { room: 'lobby', name: 'Clara' })
+  await until(heardByBert, 1)
+  await server.sendMessage({ room: 'lobby', message: 'We close at nine.' })
   const other = await chat.fetch(await chat.urlOf('other'), { method: 'POST', body: 'from a stub' })
   expect(await other.text()).toBe('published')
-  await Promise.all([heardByAnna.count(2), heardByBert.count(3)])
-  const others = ['Clara says hello from another Worker.', 'from a stub']
-  expect(heardByAnna.events.map(({ message }) => message)).toEqual(others)
-  expect(heardByBert.events.map(({ message }) => message)).toEqual(['Hello', ...others])
+  await Promise.all([until(heardByAnna, 2), until(heardByBert, 3)])
+  expect(messages(heardByAnna)).toEqual(['We close at nine.', 'from a stub'])
+  expect(messages(heardByBert)).toEqual(['Hello', 'We close at nine.', 'from a stub'])
+  expect(heardByBert.events[0]).toEqual({ type: 'message', message: 'Hello', name: 'anna', at: expect.any(Date) })
   expect(await anna.call(['router', 'ping'])).toBe('pong')
   expect(await bert.call(['router', 'echo'], { text: 'Hello' })).toBe('Echo: Hello')
   anna.close()
   bert.close()
+})
+
+test('who is here is told live, and kept for nobody', async () => {
+  const [anna, bert] = await Promise.all([enter('quiet', 'anna'), enter('quiet', 'bert')])
+  const [seenByAnna, seenByBert] = await Promise.all([anna.subscribe(), bert.subscribe()])
+  await anna.call(['setStatus'], 'typing')
+  await bert.call(['setStatus'], 'here')
+  await seenByBert.count(2)
+  const both = [{ name: 'anna', status: 'typing' }, { name: 'bert', status: 'here' }]
+  expect([people(seenByAnna), people(seenByBert)]).toEqual([both, both])
+  await anna.call(['setStatus'], 'leaving')
+  await seenByBert.count(3)
+  expect(people(seenByBert)).toEqual([{ name: 'bert', status: 'here' }])
+  expect(seenByBert.received.map(({ id }) => id)).toEqual([undefined, undefined, undefined])
+  anna.close()
+  bert.close()
+})
+
+test('who gives no name, or says nothing, is told so', async () => {
+  const refusal = (call: Promise<unknown>): Promise<unknown> => call.catch((error: unknown) => error)
+  expect(await refusal(server.onMessage({ room: 'lobby', name: ' ' }))).toMatchObject({ code: 'BAD_REQUEST' })
+  expect(await refusal(server.onMessage({ room: '', name: 'anna' }))).toMatchObject({ code: 'BAD_REQUEST' })
+  expect(await refusal(server.sendMessage({ room: 'lobby', message: '' }))).toMatchObject({ code: 'BAD_REQUEST' })
 })

@@ -92,6 +92,8 @@ export interface StartOptions {
   workers: [WorkerDefinition, ...WorkerDefinition[]]
   /** A folder that keeps the objects' data from one start to the next. Without it the data lives as long as the Workers. */
   persistence?: string
+  /** The port of the first Worker, to come back at the same address after a restart. Otherwise any free one. */
+  port?: number
   /** Allows `sql`. Off unless asked for: the runtime then wraps each class in one of its own, and tests are about ours. */
   inspectStorage?: boolean
   /** What the Workers write to the console. Without it nothing is shown. */
@@ -99,14 +101,14 @@ export interface StartOptions {
 }
 
 export async function startWorkers(options: StartOptions): Promise<RunningWorkers> {
-  const { workers, persistence, inspectStorage = false, onLog } = options
+  const { workers, persistence, port = 0, inspectStorage = false, onLog } = options
   const classes = definedClasses(workers)
   const runtime = findRuntime()
   let restarted = (): void => {}
   const miniflare = new Miniflare({
     host: '127.0.0.1',
-    // Any free one: test files run side by side.
-    port: 0,
+    // Usually any free one: test files run side by side.
+    port,
     log: new Log(LogLevel.ERROR),
     logRequests: false,
     // Neither looked up on the network nor advertised to other runtimes on this machine.

@@ -1,119 +1,182 @@
-// The page of the chat room, with the stock oRPC client over a WebSocket that reconnects by itself.
+// The page of the chat room.
 
-import { createORPCClient } from '@orpc/client'
-import { ClientRetryPlugin } from '@orpc/client/plugins'
-import type { ClientRetryPluginContext } from '@orpc/client/plugins'
-import { RPCLink } from '@orpc/client/websocket'
-import type { Client } from '@orpc/client'
-import { WebSocket as ReconnectingWebSocket } from 'partysocket'
+import { cut, mend } from './cable.ts'
+import type { People } from './contract.ts'
+import { element, make } from './elements.ts'
+import { Room } from './room.ts'
+import type { RoomView } from './room.ts'
+import { colourOf, initialOf, showAgain, showMessage, showNote, takeAway } from './timeline.ts'
 
-interface Message {
-  message: string
-}
+/** After so long without a key, nobody is typing any more. In milliseconds. */
+const TYPING_PAUSE = 3_000
 
-/** What the object answers to. */
-type ChatRoom = {
-  subscribe: Client<ClientRetryPluginContext, void, AsyncIterableIterator<Message>, Error>
-  call: Client<ClientRetryPluginContext, { path: string[]; input?: unknown }, unknown, Error>
-}
+const STATES = { connecting: 'Connecting', open: 'Connected', recovering: 'Reconnecting', closed: 'Disconnected' }
 
-/** How soon a subscription that was interrupted is tried again, in milliseconds. */
-const RETRY_DELAY = 500
-
-/** An element of the page, by its id. */
-function element<T extends HTMLElement>(id: string, type: new () => T): T {
-  const found = document.getElementById(id)
-  if (found instanceof type) return found
-  throw new Error(`The page has no ${type.name} #${id}`)
-}
-
-const messages = element('messages', HTMLOListElement)
 const state = element('state', HTMLOutputElement)
+const cutButton = element('cut', HTMLButtonElement)
+const roomList = element('rooms', HTMLUListElement)
+const roomTitle = element('room-title', HTMLHeadingElement)
+const newRoom = element('new-room', HTMLInputElement)
+const peopleList = element('people', HTMLUListElement)
+const nameInput = element('name', HTMLInputElement)
+const typingLine = element('typing', HTMLParagraphElement)
 const text = element('text', HTMLInputElement)
-const room = element('room', HTMLInputElement)
-const name = element('name', HTMLInputElement)
 
 const query = new URLSearchParams(location.search)
-room.value = query.get('room') ?? 'lobby'
-name.value = query.get('name') ?? `guest-${Math.floor(Math.random() * 1000)}`
+let me = query.get('name') ?? localStorage.getItem('name') ?? `Guest ${Math.floor(Math.random() * 900 + 100)}`
+nameInput.value = me
 
-function show(line: string, className = ''): void {
-  const item = document.createElement('li')
-  item.textContent = line
-  item.className = className
-  messages.append(item)
-  item.scrollIntoView({ block: 'end' })
+/** The rooms that have been entered: where to go on, and what was shown. */
+const rooms = new Map<string, { lastEventId?: string | undefined; shown: Node[] }>()
+for (const name of ['lobby', 'rustaceans', 'coffee']) rooms.set(name, { shown: [] })
+
+let room = enter(query.get('room') ?? 'lobby')
+
+function enter(name: string): Room {
+  const known = rooms.get(name) ?? { shown: [] }
+  rooms.set(name, known)
+  roomTitle.textContent = `# ${name}`
+  document.title = `#${name} · Chat room`
+  history.replaceState(null, '', `?${new URLSearchParams({ room: name, name: me })}`)
+  showAgain(known.shown)
+  showPeople([])
+  const entered: Room = new Room(name, me, known.lastEventId, view(() => entered === room))
+  showRooms(name)
+  return entered
 }
 
-async function post(path: string): Promise<string> {
-  const body = JSON.stringify({ room: room.value, name: name.value })
-  const response = await fetch(path, { method: 'POST', body })
-  if (!response.ok) throw new Error(`${path} was answered with ${response.status}`)
-  return response.text()
+/** Leaves the room for another one, or for the same one under another name. */
+function move(name: string): void {
+  const known = rooms.get(room.name)
+  if (known) Object.assign(known, { lastEventId: room.lastEventId, shown: takeAway() })
+  room.leave()
+  room = enter(name)
 }
 
-/** Enters the room; what it returns leaves it. */
-function enter(): { socket: ReconnectingWebSocket; client: ChatRoom; leave: () => void } {
-  const id = crypto.randomUUID()
-  // A function, so that each reconnect has a fresh token.
-  const socket = new ReconnectingWebSocket(async () => {
-    const url = new URL('/chat-room', location.href)
-    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
-    url.searchParams.set('token', await post('/token'))
-    url.searchParams.set('id', id)
-    return url.href
-  })
-  for (const event of ['open', 'close'] as const) {
-    socket.addEventListener(event, () => {
-      state.value = event === 'open' ? 'connected' : 'reconnecting…'
-    })
-  }
-  const client: ChatRoom = createORPCClient(
-    // partysocket types its `readyState` as any number.
-    new RPCLink<ClientRetryPluginContext>({ websocket: socket as unknown as WebSocket, plugins: [new ClientRetryPlugin()] }),
-  )
-  const controller = new AbortController()
-  const iterate = async (): Promise<void> => {
-    const context = { retry: Number.POSITIVE_INFINITY, retryDelay: RETRY_DELAY }
-    const iterator = await client.subscribe(undefined, { signal: controller.signal, context })
-    for await (const { message } of iterator) show(message)
-  }
-  iterate().catch((error: Error) => {
-    if (!controller.signal.aborted) show(`The subscription has failed: ${error.message}`, 'note')
-  })
+function view(isCurrent: () => boolean): RoomView {
+  const ifCurrent =
+    <Args extends unknown[]>(show: (...args: Args) => void) =>
+    (...args: Args): void => {
+      // A room announces itself while it is being made.
+      if (isCurrent()) show(...args)
+    }
   return {
-    socket,
-    client,
-    leave: () => {
-      controller.abort()
-      socket.close()
-    },
+    message: ifCurrent((message) => showMessage(message, me)),
+    people: ifCurrent(showPeople),
+    state: ifCurrent((now) => {
+      state.dataset.state = now
+      state.value = STATES[now]
+    }),
+    recovered: ifCurrent((missed) =>
+      showNote(`Back online · recovered ${missed} missed ${missed === 1 ? 'message' : 'messages'}`, 'good'),
+    ),
+    gap: ifCurrent(() => showNote('Some messages were missed here: the room keeps them for five minutes', 'bad')),
+    failed: ifCurrent((error) => showNote(`The room is closed to you: ${reasonOf(error)}`, 'bad')),
   }
 }
 
-let entered = enter()
+function showRooms(current: string): void {
+  roomList.replaceChildren(
+    ...[...rooms.keys()].map((name) => {
+      const button = make('button', { type: 'button' }, make('span', { 'aria-hidden': 'true' }, '# '), name)
+      if (name === current) button.setAttribute('aria-current', 'page')
+      button.addEventListener('click', () => {
+        if (name !== room.name) move(name)
+        text.focus()
+      })
+      return make('li', {}, button)
+    }),
+  )
+}
 
-element('entrance', HTMLFormElement).addEventListener('submit', (event) => {
-  event.preventDefault()
-  entered.leave()
-  messages.replaceChildren()
-  history.replaceState(null, '', `?${new URLSearchParams({ room: room.value, name: name.value })}`)
-  entered = enter()
+function showPeople(people: People['people']): void {
+  peopleList.replaceChildren(
+    ...people.map(({ name, status }) =>
+      make(
+        'li',
+        {},
+        make('span', { class: 'avatar', 'aria-hidden': 'true', 'data-colour': String(colourOf(name)) }, initialOf(name)),
+        make('span', { class: 'name' }, name === me ? `${name} (you)` : name),
+        ...(status === 'typing' ? [make('span', { class: 'dots', 'aria-label': 'typing' }, '•••')] : []),
+      ),
+    ),
+  )
+  const typing = people.filter(({ name, status }) => status === 'typing' && name !== me).map(({ name }) => name)
+  typingLine.textContent =
+    typing.length === 0 ? '' : `${new Intl.ListFormat('en').format(typing)} ${typing.length === 1 ? 'is' : 'are'} typing …`
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+let typingTimer: ReturnType<typeof setTimeout> | undefined
+function stopTyping(): void {
+  clearTimeout(typingTimer)
+  typingTimer = undefined
+}
+text.addEventListener('input', () => {
+  if (typingTimer === undefined) void room.status('typing')
+  clearTimeout(typingTimer)
+  typingTimer = setTimeout(() => {
+    stopTyping()
+    void room.status('here')
+  }, TYPING_PAUSE)
 })
 
 element('send', HTMLFormElement).addEventListener('submit', (event) => {
   event.preventDefault()
-  const message = `${name.value}: ${text.value}`
+  const message = text.value.trim()
+  if (message === '') return
   text.value = ''
-  // The object sends it to all others.
-  entered.client
-    .call({ path: ['publishMessage'], input: { message } })
-    .then(() => show(message))
-    .catch((error: Error) => show(`Not sent: ${error.message}`, 'note'))
+  stopTyping()
+  const where = room
+  // The room tells all others; what it has taken is shown here.
+  room.say(message).then(
+    () => {
+      if (room === where) showMessage({ type: 'message', message, name: me, at: new Date() }, me)
+    },
+    (error: unknown) => {
+      showNote(`Not sent: ${reasonOf(error)}`, 'bad')
+      if (text.value === '') text.value = message
+    },
+  )
 })
 
 element('announce', HTMLButtonElement).addEventListener('click', () => {
-  post('/announce').catch((error: Error) => show(`Not announced: ${error.message}`, 'note'))
+  const message = text.value.trim() || `${me} says hello through the server.`
+  text.value = ''
+  stopTyping()
+  room.announce(message).catch((error: unknown) => showNote(`Not announced: ${reasonOf(error)}`, 'bad'))
 })
 
-element('cut', HTMLButtonElement).addEventListener('click', () => entered.socket.reconnect())
+element('open-room', HTMLFormElement).addEventListener('submit', (event) => {
+  event.preventDefault()
+  const name = newRoom.value.trim()
+  newRoom.value = ''
+  if (name !== '' && name !== room.name) move(name)
+  text.focus()
+})
+
+element('rename', HTMLFormElement).addEventListener('submit', (event) => {
+  event.preventDefault()
+  const name = nameInput.value.trim()
+  if (name === '' || name === me) return
+  me = name
+  localStorage.setItem('name', me)
+  move(room.name)
+  text.focus()
+})
+
+cutButton.addEventListener('click', () => {
+  if (cutButton.toggleAttribute('data-cut')) {
+    cutButton.replaceChildren('Reconnect')
+    showNote('You cut the connection · what the others say meanwhile comes when you are back')
+    cut()
+  } else {
+    cutButton.replaceChildren('Cut', make('span', { class: 'wide' }, ' the connection'))
+    mend()
+  }
+})
+
+addEventListener('pagehide', () => void room.status('leaving'))

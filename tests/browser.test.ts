@@ -1,0 +1,194 @@
+// The page of the chat room, in a real browser.
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import type { Browser, BrowserContext, Locator, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+
+import { INSTALL_TIMEOUT, launchBrowser } from './support/browser.ts'
+import { startChatRoom } from './support/chat-room.ts'
+import type { RunningWorkers } from './support/workerd.ts'
+
+/** How long something on the page may take, in milliseconds: the first tries to reconnect come within some seconds. */
+const PATIENCE = 20_000
+
+let persistence: string
+let chat: RunningWorkers
+let browser: Browser
+const contexts: BrowserContext[] = []
+/** What no page may have: exceptions that nothing caught. */
+const failures: string[] = []
+
+beforeAll(async () => {
+  persistence = await mkdtemp(join(tmpdir(), 'chat-room-'))
+  ;[chat, browser] = await Promise.all([startChatRoom({ persistence }), launchBrowser()])
+}, INSTALL_TIMEOUT)
+afterEach(async () => {
+  await Promise.all(contexts.splice(0).map((context) => context.close()))
+  expect(failures.splice(0)).toEqual([])
+})
+afterAll(async () => {
+  await browser?.close()
+  await chat?.dispose()
+  await rm(persistence, { recursive: true, force: true })
+})
+
+class Visitor {
+  readonly page: Page
+  readonly context: BrowserContext
+
+  constructor(page: Page) {
+    this.page = page
+    this.context = page.context()
+  }
+
+  static async enter(room: string, name: string): Promise<Visitor> {
+    const context = await browser.newContext()
+    contexts.push(context)
+    context.setDefaultTimeout(PATIENCE)
+    const page = await context.newPage()
+    page.on('pageerror', (error) => failures.push(`${name}: ${error.message}`))
+    await page.goto(new URL(`/?${new URLSearchParams({ room, name })}`, chat.url).href)
+    const visitor = new Visitor(page)
+    await visitor.is('Connected')
+    return visitor
+  }
+
+  async is(state: string): Promise<void> {
+    await expect.poll(() => this.page.locator('#state').textContent(), { timeout: PATIENCE }).toBe(state)
+  }
+
+  get log(): Locator {
+    return this.page.getByRole('log')
+  }
+
+  async say(text: string): Promise<void> {
+    await this.page.getByLabel('Message', { exact: true }).fill(text)
+    await this.page.getByRole('button', { name: 'Send' }).click()
+    await this.log.getByText(text, { exact: true }).waitFor()
+  }
+
+  messages(): Promise<string[]> {
+    return this.log.locator('.message p').allTextContents()
+  }
+
+  notes(): Promise<string[]> {
+    return this.log.locator('.note').allTextContents()
+  }
+
+  async hears(messages: string[]): Promise<void> {
+    await expect.poll(() => this.messages(), { timeout: PATIENCE }).toEqual(messages)
+  }
+}
+
+test('two pages chat, and see who is there and who is typing', async () => {
+  const anna = await Visitor.enter('talk', 'Anna')
+  const bert = await Visitor.enter('talk', 'Bert')
+  await anna.page.getByRole('list').getByText('Bert', { exact: true }).waitFor()
+  await anna.say('Hello')
+  await bert.hears(['Hello'])
+  await bert.page.getByLabel('Message', { exact: true }).pressSequentially('Hi')
+  await anna.page.getByRole('status').getByText('Bert is typing').waitFor()
+  await bert.page.keyboard.press('Enter')
+  await anna.hears(['Hello', 'Hi'])
+  await expect.poll(() => anna.page.getByText('is typing').count(), { timeout: PATIENCE }).toBe(0)
+  await bert.page.getByRole('button', { name: 'Announce' }).click()
+  await anna.hears(['Hello', 'Hi', 'Bert says hello through the server.'])
+  await bert.page.close({ runBeforeUnload: false })
+})
+
+/** Each way to be away: what goes, and what comes back. Nothing tells a page that a network is silent; it has to find out. */
+const OUTAGES: [string, (visitor: Visitor) => Promise<void>, (visitor: Visitor) => Promise<void>][] = [
+  [
+    'whose connection was cut',
+    async ({ page, context }) => {
+      await context.setOffline(true)
+      await page.getByRole('button', { name: 'Cut the connection' }).click()
+    },
+    async ({ page, context }) => {
+      await context.setOffline(false)
+      await page.getByRole('button', { name: 'Reconnect' }).click()
+    },
+  ],
+  ['whose network was gone', ({ context }) => context.setOffline(true), ({ context }) => context.setOffline(false)],
+]
+
+test.each(OUTAGES)('one %s gets all that was said, once each and in order', { timeout: 90_000 }, async (_, go, comeBack) => {
+  const room = `outage ${Math.random()}`
+  const anna = await Visitor.enter(room, 'Anna')
+  const bert = await Visitor.enter(room, 'Bert')
+  await anna.say('Before')
+  await bert.hears(['Before'])
+  await go(bert)
+  await bert.is('Reconnecting')
+  const missed = Array.from({ length: 20 }, (_, n) => `Message ${n + 1}`)
+  for (const message of missed) await anna.say(message)
+  expect(await bert.messages()).toEqual(['Before'])
+  await comeBack(bert)
+  await bert.hears(['Before', ...missed])
+  await bert.is('Connected')
+  await bert.log.getByText('recovered 20 missed messages').waitFor()
+  await anna.say('After')
+  await bert.hears(['Before', ...missed, 'After'])
+  expect((await bert.notes()).filter((note) => note.includes('missed here'))).toEqual([])
+})
+
+test('a room that was left goes on where it was left', async () => {
+  const anna = await Visitor.enter('corner', 'Anna')
+  const bert = await Visitor.enter('corner', 'Bert')
+  await anna.say('One')
+  await bert.hears(['One'])
+  await bert.page.getByRole('button', { name: 'coffee' }).click()
+  await bert.is('Connected')
+  await bert.hears([])
+  await anna.say('Two')
+  await bert.page.getByRole('button', { name: 'corner' }).click()
+  await bert.hears(['One', 'Two'])
+})
+
+test('the page survives a restart of the server', { timeout: 90_000 }, async () => {
+  const anna = await Visitor.enter('lasting', 'Anna')
+  const bert = await Visitor.enter('lasting', 'Bert')
+  await anna.say('Before the restart')
+  await bert.hears(['Before the restart'])
+  const port = Number(chat.url.port)
+  await chat.dispose()
+  await bert.is('Reconnecting')
+  chat = await startChatRoom({ persistence, port })
+  await Promise.all([anna.is('Connected'), bert.is('Connected')])
+  await anna.say('After the restart')
+  await bert.hears(['Before the restart', 'After the restart'])
+  await bert.page.reload()
+  await bert.hears(['Before the restart', 'After the restart'])
+})
+
+test('everything is reached by the keyboard, and says what it is', async () => {
+  const { page } = await Visitor.enter('keys', 'Anna')
+  const seen: string[] = []
+  for (let n = 0; n < 14; n++) {
+    await page.keyboard.press('Tab')
+    seen.push(
+      await page.evaluate(() => {
+        const at = document.activeElement
+        return at?.getAttribute('aria-label') ?? (at?.id === 'messages' ? 'log' : (at?.textContent?.trim() || at?.id)) ?? ''
+      }),
+    )
+  }
+  expect(seen).toEqual([
+    'Skip to the message', 'Cut the connection', '# lobby', '# rustaceans', '# coffee', '# keys', 'Another room',
+    'Enter', 'name', 'Change', 'log', 'Message', 'Send', 'Announce',
+  ])
+  for (const role of ['banner', 'complementary', 'main', 'log', 'status'] as const) {
+    expect(await page.getByRole(role).count()).toBeGreaterThan(0)
+  }
+  expect(await page.getByRole('button', { name: 'keys' }).getAttribute('aria-current')).toBe('page')
+})
+
+test.each([['desktop', 1280], ['phone', 360]])('nothing sticks out on a %s', async (_, width) => {
+  const { page } = await Visitor.enter('narrow', 'Anna')
+  await page.setViewportSize({ width, height: 720 })
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
+  expect(await page.getByRole('button', { name: 'Send' }).isVisible()).toBe(true)
+})
