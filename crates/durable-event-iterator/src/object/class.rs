@@ -453,7 +453,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
 /// A host of whatever object: what a class is made of. It keeps a class's own code small, and what is wrong with its
 /// object one message of the compiler's.
 pub trait AnyHost {
-    /// See [`Host::fetch`]; likewise the others.
+    /// See `Host::fetch`; likewise the others.
     fn fetch(&self, request: worker::web_sys::Request) -> LocalBoxFuture<'_, Result<JsValue, JsValue>>;
     #[allow(missing_docs)]
     fn message(&self, ws: JsValue, frame: JsValue) -> LocalBoxFuture<'_, ()>;
