@@ -154,15 +154,19 @@ test('a subscription that is aborted and begun anew with the same id in mid-repl
   const subscribe = { i: '0', p: { u: '/subscribe', b: {} } }
   for (const frame of [subscribe, { i: '0', t: 4 }, subscribe]) socket.send(frame)
   const isAnswer = (message: string): boolean => !message.includes('"t":3')
-  while (socket.messages.filter(isAnswer).length < 2 || !socket.messages.at(-1)!.includes('"n":1500,')) {
-    await socket.frames(socket.messages.length + 1)
-  }
+  let answers = 0
+  let looked = 0
+  await socket.until((messages) => {
+    answers += messages.slice(looked).filter(isAnswer).length
+    looked = messages.length
+    return answers === 2 && messages.at(-1)!.includes('"n":1500,')
+  })
   const second = socket.messages.slice(socket.messages.findLastIndex(isAnswer) + 1)
   expect(second.map((message) => JSON.parse(message).p.d.json.n)).toEqual(range(1500))
   // Neither of the two replays goes on: what comes next is live.
   await journals.stub('ROOMY', chn, 'publish', { n: 1501 })
-  const frames = await socket.frames(socket.messages.length + 1)
-  expect(frames.at(-1).p.d.json).toEqual({ n: 1501 })
+  await socket.until((messages) => messages.length > looked)
+  expect(JSON.parse(socket.messages.at(-1)!).p.d.json).toEqual({ n: 1501 })
   socket.vanish()
 })
 

@@ -55,8 +55,13 @@ export class BareSocket {
     return this.received[number]!
   }
 
-  async #count(count: number): Promise<void> {
-    while (this.messages.length < count) {
+  #count(count: number): Promise<void> {
+    return this.until(({ length }) => length >= count)
+  }
+
+  /** Resolves when the condition holds, which is looked at with every message. */
+  async until(condition: (messages: string[]) => boolean): Promise<void> {
+    while (!condition(this.messages)) {
       if (this.closed) throw new Error(`Closed after ${this.messages.length} messages: ${JSON.stringify(this.closed)}`)
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }
