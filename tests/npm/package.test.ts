@@ -256,18 +256,13 @@ test('every snippet of the README compiles', async () => {
   expect(await compile(project, options)).toEqual([])
 })
 
-test('npm installs it into an empty project, where the example runs', async ({ skip }) => {
+test('npm installs it into an empty project, where the example runs', async () => {
   const project = join(folder, 'empty')
   await mkdir(project)
   await writeFile(join(project, 'package.json'), '{ "type": "module", "private": true }')
-  const args = ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', tarball, '@orpc/client@1', '@orpc/server@1', '@orpc/contract@1']
-  try {
-    await run('npm', args, { cwd: project, timeout: 100_000 })
-  } catch (error) {
-    const { stderr = '' } = error as { stderr?: string }
-    if (/ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ETIMEDOUT|ENOTCACHED/.test(stderr)) return skip('no package registry in reach')
-    throw error
-  }
+  const args = ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', tarball, '@orpc/client@1.16.1', '@orpc/server@1.16.1', '@orpc/contract@1.16.1']
+  // From npm's cache, which the project's own set-up has filled, where it can be.
+  await run('npm', args, { cwd: project, timeout: 100_000 })
   const { dependencies } = JSON.parse((await run('npm', ['ls', '--json', '--all'], { cwd: project })).stdout)
   expect(Object.keys(dependencies['durable-event-iterator'].dependencies).sort()).toEqual([
     '@orpc/client', '@orpc/contract', '@orpc/server', 'partysocket',
