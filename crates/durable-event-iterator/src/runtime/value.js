@@ -1,5 +1,5 @@
 // Values of a stub's caller, to and from oRPC's serialized form, which is how they cross into WASM: as text, once.
-// The types and their numbers: PROTOCOL §5 of the project's protocol notes, `src/wire/` in Rust.
+// The types and their numbers are those of `src/wire/tag.rs`.
 
 /** As `MAX_DEPTH` of src/wire/mod.rs. */
 const MAX_DEPTH = 127
