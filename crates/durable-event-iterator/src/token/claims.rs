@@ -98,8 +98,8 @@ impl Claims {
         self.not_before
     }
 
-    /// Whether the token's rights are over at `now_ms`, in milliseconds since 1970. They are from the instant of `exp`
-    /// on.
+    /// Whether the token's rights are over at `now_ms`, in milliseconds since 1970: from the instant of `exp` on in
+    /// generation 1, after it in generation 2.
     pub fn is_expired_at(&self, now_ms: u64) -> bool {
         let (end, now) = (self.expires_at * MS_PER_SECOND, now_ms as f64);
         match self.generation {

@@ -7,7 +7,7 @@ pub use connection_id::{ConnectionId, InvalidConnectionId};
 pub(crate) use decision::{Accepted, Refusal, RequestHead, decide};
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
     http, runtime,
     token::{Claims, InvalidKey, SigningKeys},
 };
@@ -202,9 +202,3 @@ impl fmt::Display for MissingKeys {
 }
 
 impl std::error::Error for MissingKeys {}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        Error::custom("UPGRADE_REFUSED", refusal.status()).message(refusal.text())
-    }
-}
