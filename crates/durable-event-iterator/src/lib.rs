@@ -89,6 +89,7 @@ mod options;
 mod procedure;
 mod runtime;
 mod session;
+mod sessions;
 mod socket;
 mod stub;
 mod subscription;

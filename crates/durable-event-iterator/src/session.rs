@@ -17,7 +17,7 @@ const SUBSCRIPTION_KEY_BYTES: usize = 16;
 ///
 /// Stored as JSON in UTF-8: `runtime/hot.js` reads `subscription`, `claims.exp`, `claims.tags`, `connection` and
 /// `enforced` from it, once per socket and waking.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Session {
     pub(crate) claims: SessionClaims,
     /// The id that the client sent, the same on each of its reconnects.
@@ -33,7 +33,7 @@ pub(crate) struct Session {
 }
 
 /// What the application keeps, in the wire's serialized form, so that a Date in it stays one.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Application {
     pub(crate) json: Box<RawValue>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,7 +41,7 @@ pub(crate) struct Application {
 }
 
 /// The claims that matter after the upgrade.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct SessionClaims {
     /// The procedures that the client may call.
     #[serde(default)]

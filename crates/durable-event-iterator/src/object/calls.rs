@@ -1,43 +1,34 @@
 //! The calls that are running, per socket.
 
 use crate::procedure::UploadSender;
-use futures_util::future::{AbortHandle, AbortRegistration};
+use futures_util::future::AbortHandle;
 use std::collections::BTreeMap;
 
 /// The calls that are running. Dropping a handle's future is what cancels a call.
 #[derive(Default)]
 pub(super) struct Calls(BTreeMap<u32, BTreeMap<String, Running>>);
 
-struct Running {
-    handle: AbortHandle,
+/// A call that waits for something.
+pub(super) struct Running {
+    pub(super) handle: AbortHandle,
     /// Where the items of the client's stream go, when its input is one.
-    upload: Option<UploadSender>,
+    pub(super) upload: Option<UploadSender>,
 }
 
-/// As many calls as one socket may have are running.
-pub(super) struct TooMany;
-
 impl Calls {
+    /// How many calls of a socket are running.
+    pub(super) fn running(&self, socket: u32) -> usize {
+        self.0.get(&socket).map_or(0, BTreeMap::len)
+    }
+
     /// Whether a call of this id is running.
     pub(super) fn is_running(&self, socket: u32, id: &str) -> bool {
         self.0.get(&socket).is_some_and(|calls| calls.contains_key(id))
     }
 
     /// Notes a call of the socket with this key.
-    pub(super) fn start(
-        &mut self,
-        socket: u32,
-        id: &str,
-        upload: Option<UploadSender>,
-        limit: usize,
-    ) -> Result<AbortRegistration, TooMany> {
-        let calls = self.0.entry(socket).or_default();
-        if calls.len() >= limit {
-            return Err(TooMany);
-        }
-        let (handle, registration) = AbortHandle::new_pair();
-        calls.insert(id.to_owned(), Running { handle, upload });
-        Ok(registration)
+    pub(super) fn start(&mut self, socket: u32, id: &str, call: Running) {
+        self.0.entry(socket).or_default().insert(id.to_owned(), call);
     }
 
     /// A call has ended.
@@ -81,17 +72,21 @@ impl Calls {
 mod tests {
     use super::*;
 
+    fn running() -> (Running, AbortHandle) {
+        let (handle, _) = AbortHandle::new_pair();
+        (Running { handle: handle.clone(), upload: None }, handle)
+    }
+
     #[test]
-    fn one_more_than_the_limit_is_refused_until_one_ends() {
+    fn calls_are_counted_by_socket_until_they_end() {
         let mut calls = Calls::default();
-        for id in ["a", "b"] {
-            assert!(calls.start(1, id, None, 2).is_ok());
+        for (socket, id) in [(1, "a"), (1, "b"), (2, "c")] {
+            calls.start(socket, id, running().0);
         }
-        assert!(calls.start(1, "c", None, 2).is_err());
-        assert!(calls.start(2, "c", None, 2).is_ok(), "another socket has places of its own");
+        assert_eq!([1, 2, 3].map(|socket| calls.running(socket)), [2, 1, 0]);
         calls.finish(1, "a");
-        assert!(calls.start(1, "c", None, 2).is_ok());
-        assert!(!calls.is_running(1, "a") && calls.is_running(1, "b") && calls.is_running(1, "c"));
+        assert_eq!(calls.running(1), 1);
+        assert!(!calls.is_running(1, "a") && calls.is_running(1, "b") && !calls.is_running(1, "c"));
     }
 
     #[test]
@@ -99,7 +94,9 @@ mod tests {
         let mut calls = Calls::default();
         let mut handles = Vec::new();
         for (socket, id) in [(1, "a"), (1, "b"), (2, "a")] {
-            handles.extend(calls.start(socket, id, None, 9).ok().map(|registration| registration.handle()));
+            let (call, handle) = running();
+            calls.start(socket, id, call);
+            handles.push(handle);
         }
         let aborted =
             |handles: &[AbortHandle]| handles.iter().map(AbortHandle::is_aborted).collect::<Vec<_>>();

@@ -2,6 +2,7 @@
 //! that passes through an import without it leaves the caller hanging and takes the WASM instance down.
 
 mod alarm;
+mod at_once;
 mod body;
 mod class;
 mod hub;
@@ -11,6 +12,7 @@ mod sql;
 mod value;
 
 pub(crate) use alarm::Alarm;
+pub(crate) use at_once::at_once;
 pub(crate) use body::read_body;
 pub(crate) use class::{exception, extend};
 pub(crate) use hub::{Hub, RawSocket, Replay};
