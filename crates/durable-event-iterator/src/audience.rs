@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::wire::serialize;
 use serde::{Deserialize, Serialize};
 
 /// Who an event is for: everyone, unless restricted by connection ids or tags.
@@ -80,7 +81,7 @@ impl AudienceRule {
         if *self == Self::default() {
             return Ok(None);
         }
-        serde_json::to_string(self).map(Some).map_err(|_| InvalidAudience(()))
+        serialize(self).map(|rule| rule.json).map_err(|_| InvalidAudience(()))
     }
 
     /// Reads what [`to_text`](Self::to_text) wrote.

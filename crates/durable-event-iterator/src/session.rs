@@ -1,7 +1,10 @@
 //! What the object keeps with a socket: it outlives hibernation, unlike everything else about the socket.
 
-use crate::token::{Claims, Generation};
-use serde::{Deserialize, Serialize};
+use crate::{
+    token::{Claims, Generation},
+    wire::{push_f64, push_string},
+};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::fmt;
 
@@ -10,44 +13,42 @@ const MAX_BYTES: usize = 16_300;
 
 /// Room for a subscription, so that one can always be added: an id of 64 bytes, each escaped as `\u0000`, and the keys.
 const SUBSCRIPTION_BYTES: usize = 64 * 6 + 64;
-/// The subscription's key: `,"subscription":`.
-const SUBSCRIPTION_KEY_BYTES: usize = 16;
 
 /// A socket's token, connection id, subscription and the application's own part.
 ///
 /// Stored as JSON in UTF-8: `runtime/hot.js` reads `subscription`, `claims.exp`, `claims.tags`, `connection` and
 /// `enforced` from it, once per socket and waking.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Session {
     pub(crate) claims: SessionClaims,
     /// The id that the client sent, the same on each of its reconnects.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) connection: Option<String>,
     /// Whether the token's end ends its rights on the open socket.
     pub(crate) enforced: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) subscription: Option<Subscription>,
     /// The application's own part.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) application: Option<Application>,
 }
 
 /// What the application keeps, in the wire's serialized form, so that a Date in it stays one.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Application {
     pub(crate) json: Box<RawValue>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) meta: Option<Box<RawValue>>,
 }
 
 /// The claims that matter after the upgrade.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(crate) struct SessionClaims {
     /// The procedures that the client may call.
     #[serde(default)]
     pub(crate) rpc: Vec<String>,
     /// The token's attachment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) att: Option<Box<RawValue>>,
     #[serde(default)]
     pub(crate) tags: Vec<String>,
@@ -75,6 +76,23 @@ impl From<&Claims> for SessionClaims {
 }
 
 impl SessionClaims {
+    fn push(&self, text: &mut String) {
+        text.push_str("{\"rpc\":");
+        push_strings(text, &self.rpc);
+        if let Some(att) = &self.att {
+            push_member(text, "att", |text| text.push_str(att.get()));
+        }
+        if !self.tags.is_empty() {
+            push_member(text, "tags", |text| push_strings(text, &self.tags));
+        }
+        if self.is_second {
+            push_member(text, "is_second", |text| text.push_str("true"));
+        }
+        push_member(text, "iat", |text| push_f64(text, self.iat));
+        push_member(text, "exp", |text| push_f64(text, self.exp));
+        text.push('}');
+    }
+
     /// The first millisecond at which the token has no rights any more: those of generation 2 include their last one.
     fn ends_at_ms(&self) -> f64 {
         let end = self.exp * 1_000.0;
@@ -83,7 +101,7 @@ impl SessionClaims {
 }
 
 /// A `/subscribe` call that stays open.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Subscription {
     /// The `i` that the client chose for the call.
     pub(crate) id: String,
@@ -104,19 +122,63 @@ impl Session {
 
     /// The bytes to keep.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, AttachmentTooLarge> {
-        // Nothing in a session can fail to serialize; should it ever, it must not be kept.
-        let bytes = serde_json::to_vec(self).map_err(|_| AttachmentTooLarge { bytes: usize::MAX })?;
+        let mut text = String::from("{\"claims\":");
+        self.claims.push(&mut text);
+        push_member(&mut text, "enforced", |text| {
+            text.push_str(if self.enforced { "true" } else { "false" })
+        });
+        if let Some(connection) = &self.connection {
+            push_member(&mut text, "connection", |text| push_string(text, connection));
+        }
+        if let Some(Application { json, meta }) = &self.application {
+            push_member(&mut text, "application", |text| {
+                text.push_str("{\"json\":");
+                text.push_str(json.get());
+                if let Some(meta) = meta {
+                    push_member(text, "meta", |text| text.push_str(meta.get()));
+                }
+                text.push('}');
+            });
+        }
         // The same whether there is a subscription or not: one must always be removable, and addable.
-        let own = self.subscription.as_ref().and_then(|own| serde_json::to_string(own).ok());
-        let own = own.map_or(0, |own| own.len().saturating_add(SUBSCRIPTION_KEY_BYTES));
-        let needed = bytes.len().saturating_sub(own).saturating_add(SUBSCRIPTION_BYTES);
-        if needed > MAX_BYTES { Err(AttachmentTooLarge { bytes: needed }) } else { Ok(bytes) }
+        let bytes = text.len().saturating_add(SUBSCRIPTION_BYTES);
+        if bytes > MAX_BYTES {
+            return Err(AttachmentTooLarge { bytes });
+        }
+        if let Some(Subscription { id, live }) = &self.subscription {
+            push_member(&mut text, "subscription", |text| {
+                text.push_str("{\"id\":");
+                push_string(text, id);
+                text.push_str(if *live { ",\"live\":true}" } else { ",\"live\":false}" });
+            });
+        }
+        text.push('}');
+        Ok(text.into_bytes())
     }
 
     /// The session kept in these bytes; nothing when they are not ours.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
     }
+}
+
+/// A member of an object that has one already.
+fn push_member(text: &mut String, key: &str, push_value: impl FnOnce(&mut String)) {
+    text.push_str(",\"");
+    text.push_str(key);
+    text.push_str("\":");
+    push_value(text);
+}
+
+fn push_strings(text: &mut String, strings: &[String]) {
+    text.push('[');
+    for (n, string) in strings.iter().enumerate() {
+        if n > 0 {
+            text.push(',');
+        }
+        push_string(text, string);
+    }
+    text.push(']');
 }
 
 /// The token's attachment, the application's part and the rest do not fit the platform's limit together.

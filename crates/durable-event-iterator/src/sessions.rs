@@ -5,7 +5,7 @@ use crate::{
     runtime::{Hub, RawSocket},
     session::Session,
 };
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 /// How many sessions are kept read. One can be 16 KB large: together they must not fill the isolate's memory. Which ones
 /// they are matters little, since reading one again costs some microseconds.
@@ -14,7 +14,8 @@ const MAX_KEPT: usize = 1_024;
 /// The sessions of an object's sockets. Only this reads or writes an attachment, so what is kept is what is there.
 pub(crate) struct Sessions {
     hub: Rc<Hub>,
-    kept: RefCell<BTreeMap<u32, Rc<Session>>>,
+    /// In the order of the keys. A socket's key is higher than those before it, so most come to the end.
+    kept: RefCell<Vec<(u32, Rc<Session>)>>,
 }
 
 impl Sessions {
@@ -32,9 +33,11 @@ impl Sessions {
 
     /// The same where the socket's key is known.
     pub(crate) fn read_by_key(&self, key: u32, raw: &RawSocket) -> Result<Rc<Session>> {
-        if let Some(session) = self.kept.try_borrow()?.get(&key) {
+        let kept = self.kept.try_borrow()?;
+        if let Some((_, session)) = place(&kept, key).ok().and_then(|at| kept.get(at)) {
             return Ok(Rc::clone(session));
         }
+        drop(kept);
         let bytes = self.hub.attachment(raw)?;
         let session = bytes.as_deref().and_then(Session::decode);
         let session = Rc::new(session.ok_or_else(|| Error::new(Code::InternalServerError))?);
@@ -58,8 +61,10 @@ impl Sessions {
 
     /// The socket has closed.
     pub(crate) fn forget(&self, key: u32) {
-        if let Ok(mut kept) = self.kept.try_borrow_mut() {
-            kept.remove(&key);
+        if let Ok(mut kept) = self.kept.try_borrow_mut()
+            && let Ok(at) = place(&kept, key)
+        {
+            kept.remove(at);
         }
     }
 
@@ -68,7 +73,19 @@ impl Sessions {
         if kept.len() >= MAX_KEPT {
             kept.clear();
         }
-        kept.insert(key, Rc::clone(session));
+        match place(&kept, key) {
+            Ok(at) => {
+                if let Some(slot) = kept.get_mut(at) {
+                    slot.1 = Rc::clone(session);
+                }
+            }
+            Err(at) => kept.insert(at, (key, Rc::clone(session))),
+        }
         Ok(())
     }
+}
+
+/// Where the session of this key is, or belongs.
+fn place(kept: &[(u32, Rc<Session>)], key: u32) -> Result<usize, usize> {
+    kept.binary_search_by_key(&key, |(other, _)| *other)
 }

@@ -7,7 +7,7 @@ use crate::{
     log::{EventId, Param, ResumeFrom, STEP_BYTES},
     runtime::{self, RawSocket, Replay},
     session::{Session, Subscription},
-    wire::{Serialized, StreamEventKind, head, stream_event, stream_response},
+    wire::{Serialized, StreamEventKind, Value, head, parse, stream_event, stream_response},
 };
 
 /// Tells a client in the answer to its `/subscribe` that something it missed is no longer there, and from which event
@@ -17,6 +17,14 @@ const GAP_HEADER: &str = "x-durable-event-gap";
 /// By this header of `/subscribe` a client that has seen no event yet says since when it waits, in seconds since the epoch:
 /// the issuing of its first token. What it gets by it, it could also get by any `last-event-id`.
 pub(crate) const SINCE_HEADER: &str = "x-durable-event-since";
+
+/// Reads the value of [`SINCE_HEADER`]; none if it is no number.
+pub(crate) fn read_since(text: &str) -> Option<f64> {
+    match parse(Some(text), None) {
+        Ok(Value::Number(since)) => Some(since.as_f64()),
+        _ => None,
+    }
+}
 
 /// Close code "policy violation" (RFC 6455, section 7.4.1).
 const POLICY: u16 = 1008;

@@ -34,8 +34,8 @@ mod tidy;
 
 pub use id::{EventId, InvalidEventId};
 
-use self::segment::Segment;
 pub(crate) use self::segment::TablePrefix;
+use self::segment::{Segment, SegmentName};
 pub(crate) use self::{
     append::Record,
     database::{Cell, Database, DatabaseError, Param},
@@ -90,14 +90,13 @@ impl Log {
             "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name >= ?1 AND name < ?2",
             &[Param::Text(&from), Param::Text(&to)],
         )?;
-        let mut found: Vec<_> = rows
-            .iter()
-            .filter_map(|row| match row.as_slice() {
-                [Cell::Text(table), Cell::Text(sql)] => Some((prefix.parse(table)?, sql)),
-                _ => None,
-            })
-            .collect();
-        found.sort_unstable();
+        // In the order of their names, of which there are few.
+        let mut found: Vec<(SegmentName, &str)> = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let [Cell::Text(table), Cell::Text(sql)] = row.as_slice() else { continue };
+            let Some(name) = prefix.parse(table) else { continue };
+            found.insert(found.partition_point(|(other, _)| *other < name), (name, sql));
+        }
 
         let mut log = Self {
             prefix,
@@ -109,7 +108,7 @@ impl Log {
         };
         for (name, sql) in found {
             let segment = Segment::new(&log.prefix, name);
-            if segment.create_sql() == *sql {
+            if segment.create_sql() == sql {
                 log.segments.push(segment);
                 log.unreadable = None;
             } else {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// The calls that are running. Dropping a handle's future is what cancels a call.
 #[derive(Default)]
-pub(super) struct Calls(BTreeMap<u32, BTreeMap<String, Running>>);
+pub(super) struct Calls(BTreeMap<u32, Vec<(String, Running)>>);
 
 /// A call that waits for something.
 pub(super) struct Running {
@@ -18,23 +18,23 @@ pub(super) struct Running {
 impl Calls {
     /// How many calls of a socket are running.
     pub(super) fn running(&self, socket: u32) -> usize {
-        self.0.get(&socket).map_or(0, BTreeMap::len)
+        self.0.get(&socket).map_or(0, Vec::len)
     }
 
     /// Whether a call of this id is running.
     pub(super) fn is_running(&self, socket: u32, id: &str) -> bool {
-        self.0.get(&socket).is_some_and(|calls| calls.contains_key(id))
+        self.get(socket, id).is_some()
     }
 
     /// Notes a call of the socket with this key.
     pub(super) fn start(&mut self, socket: u32, id: &str, call: Running) {
-        self.0.entry(socket).or_default().insert(id.to_owned(), call);
+        self.0.entry(socket).or_default().push((id.to_owned(), call));
     }
 
     /// A call has ended.
     pub(super) fn finish(&mut self, socket: u32, id: &str) {
         if let Some(calls) = self.0.get_mut(&socket) {
-            calls.remove(id);
+            calls.retain(|(other, _)| other != id);
             if calls.is_empty() {
                 self.0.remove(&socket);
             }
@@ -43,28 +43,33 @@ impl Calls {
 
     /// Where the items of the client's stream for this call go, until the stream has ended.
     pub(super) fn upload(&self, socket: u32, id: &str) -> Option<&UploadSender> {
-        self.0.get(&socket)?.get(id)?.upload.as_ref()
+        self.get(socket, id)?.upload.as_ref()
     }
 
     /// The client's stream for this call has ended.
     pub(super) fn end_upload(&mut self, socket: u32, id: &str) {
-        if let Some(call) = self.0.get_mut(&socket).and_then(|calls| calls.get_mut(id)) {
+        let calls = self.0.get_mut(&socket).into_iter().flatten();
+        for (_, call) in calls.filter(|(other, _)| other == id) {
             call.upload = None;
         }
     }
 
     /// The client has aborted a call, if there is one.
     pub(super) fn abort(&mut self, socket: u32, id: &str) {
-        if let Some(call) = self.0.get(&socket).and_then(|calls| calls.get(id)) {
+        if let Some(call) = self.get(socket, id) {
             call.handle.abort();
         }
     }
 
     /// The socket has closed.
     pub(super) fn abort_all(&mut self, socket: u32) {
-        for call in self.0.remove(&socket).into_iter().flat_map(BTreeMap::into_values) {
+        for (_, call) in self.0.remove(&socket).into_iter().flatten() {
             call.handle.abort();
         }
+    }
+
+    fn get(&self, socket: u32, id: &str) -> Option<&Running> {
+        self.0.get(&socket)?.iter().find(|(other, _)| other == id).map(|(_, call)| call)
     }
 }
 

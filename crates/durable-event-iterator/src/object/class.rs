@@ -253,7 +253,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             "/subscribe" => {
                 let last_event_id = request.headers.get("last-event-id");
                 let since =
-                    request.headers.get(subscription::SINCE_HEADER).and_then(|since| since.parse().ok());
+                    request.headers.get(subscription::SINCE_HEADER).and_then(subscription::read_since);
                 subscription::subscribe(&self.core, ws, Subscribe { id: &id, last_event_id, since }).await
             }
             "/updateToken" => {

@@ -7,6 +7,7 @@ mod body;
 mod class;
 mod hub;
 mod namespace;
+mod number;
 mod parts;
 mod sql;
 mod value;
@@ -17,6 +18,8 @@ pub(crate) use body::read_body;
 pub(crate) use class::{exception, extend};
 pub(crate) use hub::{Hub, RawSocket, Replay};
 pub(crate) use namespace::{Stub, stub};
+#[cfg(target_arch = "wasm32")]
+pub(crate) use number::{number_text, read_number, single_text};
 pub(crate) use parts::{Parts, parts_of};
 pub(crate) use sql::Sql;
 pub(crate) use value::{from_wire, to_wire};

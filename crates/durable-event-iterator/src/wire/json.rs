@@ -3,7 +3,7 @@
 //! Our own reader for two reasons: serde_json without its feature `float_roundtrip` misses the last bit of some
 //! numbers, and it refuses the lone surrogates that JavaScript's texts may have.
 
-use super::{MAX_DEPTH, Number, Object, Value, parse::DeserializeError};
+use super::{MAX_DEPTH, Number, Object, Value, float::read_number, parse::DeserializeError};
 
 /// Digits of which every integer fits 64 bits.
 const SAFE_DIGITS: usize = 18;
@@ -135,7 +135,7 @@ impl Reader<'_> {
                 return Ok(Value::Number(Number::from(number)));
             }
         }
-        text.parse::<f64>().map(Value::from).map_err(|_| self.error("no number"))
+        read_number(text).map(Value::from).ok_or_else(|| self.error("no number"))
     }
 
     fn digits(&mut self) -> usize {

@@ -9,6 +9,7 @@ mod arbitrary;
 mod body;
 mod de;
 mod event_meta;
+mod float;
 mod frame;
 #[cfg(feature = "golden")]
 pub mod golden;
@@ -17,6 +18,7 @@ mod invalid_input;
 mod json;
 mod number;
 mod object;
+mod order;
 mod parse;
 #[cfg(test)]
 mod recorded;
@@ -35,6 +37,7 @@ pub(crate) use self::{
     },
     parse::{DeserializeError, parse},
     ser::{Serialized, serialize, serialize_output},
+    text::{push_f64, push_string},
 };
 pub use self::{
     de::from_value,

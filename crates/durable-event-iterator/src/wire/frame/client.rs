@@ -14,7 +14,9 @@ use super::{
     multipart::{self, Field, FieldContent},
 };
 use crate::wire::{
-    DeserializeError, StreamEventKind, Value, parse,
+    DeserializeError, StreamEventKind, Value,
+    order::ordered,
+    parse,
     parse::{Envelope, parse_with_blobs},
 };
 
@@ -244,14 +246,17 @@ fn form_value(fields: Vec<Field>) -> Result<Value, DeserializeError> {
             FieldContent::Text(_) => {}
         }
     }
-    // In order of names, so that very many files cost no quadratic time. The sort is stable: the first of a name stays first.
-    files.sort_by(|(a, _), (b, _)| a.cmp(b));
+    // In order of names, so that very many files cost no quadratic time. Of those of one name the first counts.
+    let order = ordered(files.iter().map(|(name, _)| name.as_str()));
+    let (names, places): (Vec<String>, Vec<usize>) =
+        order.into_iter().map(|(name, place)| (name.to_owned(), place)).unzip();
     let data = data.ok_or(DeserializeError::Unreadable("a form without data"))?;
     let Envelope { json, meta, maps } = Envelope::read(&data)?;
     parse_with_blobs(json.map(RawValue::get), meta.map(RawValue::get), maps.map(RawValue::get), |number| {
         let name = number.to_string();
-        let at = files.partition_point(|(other, _)| *other < name);
-        files.get_mut(at).filter(|(other, _)| *other == name)?.1.take()
+        let at = names.partition_point(|other| *other < name);
+        let place = names.get(at).filter(|other| **other == name).and_then(|_| places.get(at))?;
+        files.get_mut(*place)?.1.take()
     })
 }
 
