@@ -7,6 +7,7 @@ mod body;
 mod class;
 mod hub;
 mod namespace;
+#[cfg(target_arch = "wasm32")]
 mod number;
 mod parts;
 mod sql;
