@@ -5,13 +5,13 @@ use super::{
     calls::{Calls, TooMany},
 };
 use crate::{
-    audience::AudienceRule,
-    channel::{__Core, __Raw, Audience, ChannelCore, IsChannel, event_body},
+    channel::{__Core, __Raw, ChannelCore, IsChannel, event_body},
     error::{Code, Error, Result},
     http,
     log::EventId,
     options::Options,
     procedure::{Answer, Input, Item, Next, Overrun, Procedures, Reply, Upload},
+    publish_options::PublishOptions,
     runtime::{self, Hub, JsError, RawSocket},
     session::{AttachmentTooLarge, Session, SessionClaims},
     socket::{read_session, write_session},
@@ -423,13 +423,13 @@ impl<O: DurableEventIteratorObject> Host<O> {
             options => from_value(options)?,
         };
         let event =
-            if options.serialized { SerializedEvent::read(read_js(event)?)? } else { read_js(event)? };
+            if options.is_serialized() { SerializedEvent::read(read_js(event)?)? } else { read_js(event)? };
         let body = if is_untyped::<O>() {
             event_body(&event)?
         } else {
             event_body(&from_value::<<O::Channel as IsChannel>::Event>(event)?)?
         };
-        self.core.publish(&body, &options.meta(), &options.audience())
+        self.core.publish(&body, &options.meta(), &options.audience(), options.idempotency_key())
     }
 
     /// A method of the application, called by a Worker that holds a stub.
@@ -583,40 +583,6 @@ fn read_call(input: Input) -> Result<(Vec<String>, Input)> {
 
 fn token_expired() -> Error {
     Error::new(Code::Unauthorized).message("Token expired")
-}
-
-/// What a stub's `publish` takes besides the event.
-#[derive(Debug, Default, Deserialize)]
-// A misspelt audience must not become "everyone".
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-struct PublishOptions {
-    /// Connection ids.
-    to: Option<Vec<String>>,
-    tags: Option<Vec<String>>,
-    /// Connection ids.
-    except: Vec<String>,
-    /// Milliseconds.
-    retry: Option<u32>,
-    comments: Vec<String>,
-    /// The event is `{ json, meta }`, in oRPC's serialized form.
-    serialized: bool,
-}
-
-impl PublishOptions {
-    fn meta(&self) -> EventMeta {
-        EventMeta { retry: self.retry, comments: self.comments.clone(), id: None }
-    }
-
-    fn audience(&self) -> Audience {
-        let mut rule = AudienceRule::everyone();
-        if let Some(to) = &self.to {
-            rule = rule.only_to(to);
-        }
-        if let Some(tags) = &self.tags {
-            rule = rule.only_tagged(tags);
-        }
-        Audience::from_rule(self.except.iter().fold(rule, AudienceRule::except))
-    }
 }
 
 /// An event that its publisher has serialized.
