@@ -97,7 +97,8 @@ mod token;
 mod upgrade;
 mod wire;
 
-pub use channel::{Audience, Channel, Draft, IsChannel};
+pub use audience::Audience;
+pub use channel::{Channel, Draft, IsChannel};
 pub use error::{Code, Error, Result};
 pub use log::{EventId, InvalidEventId};
 pub use object::{Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall};

@@ -97,7 +97,11 @@ async fn run(
             return write_session(&core.hub, ws, &session);
         };
         let admits = |audience: &str| {
-            AudienceRule::stored(Some(audience)).admits(session.connection.as_deref(), &session.claims.tags)
+            AudienceRule::stored(Some(audience)).admits(
+                session.connection.as_deref(),
+                &session.claims.tags,
+                false, // an id is what remains of a socket that was chosen
+            )
         };
         let Some(step) = core.hub.replay(&cursor, ws, &head, &admits)? else {
             return Ok(()); // the socket has gone
