@@ -53,6 +53,21 @@ test("an event in oRPC's serialized form arrives with its types", async () => {
   client.close()
 })
 
+test('an event with an Idempotency-Key is stored and sent once, and answered with one id', async () => {
+  const client = await connect(worker, 'once')
+  const subscription = await client.subscribe()
+  const headers = { authorization: `Bearer ${PUBLISH_KEY}`, 'idempotency-key': '8e03978e-40d5-43dd-bc93-6894a57f9324' }
+  const answers = await Promise.all([1, 2, 3, 4].map((n) => publish('once', JSON.stringify({ n }), headers)))
+  const bodies = await Promise.all(answers.map((answer) => answer.json()))
+  expect(answers.map(({ status }) => status)).toEqual([201, 201, 201, 201])
+  expect(new Set(bodies.map(({ id }: any) => id)).size).toBe(1)
+  await publish('once', '{"n":"last"}')
+  await subscription.count(2)
+  expect(subscription.received[0]!.id).toBe((bodies[0] as any).id)
+  expect(subscription.events[1]).toEqual({ n: 'last' })
+  client.close()
+})
+
 test.each<[string, () => Promise<Response>, number, string]>([
   ['without a key', () => publish('a', '{}', {}), 401, 'UNAUTHORIZED'],
   ['with another key', () => publish('a', '{}', { authorization: 'Bearer nope' }), 401, 'UNAUTHORIZED'],
@@ -66,6 +81,12 @@ test.each<[string, () => Promise<Response>, number, string]>([
   ['with no JSON', () => publish('a', '{'), 400, 'BAD_REQUEST'],
   ['with no UTF-8', () => publish('a', new Uint8Array([0x7b, 0xff, 0x7d])), 400, 'BAD_REQUEST'],
   ['with an event that is no object', () => publish('a', '"text"'), 400, 'BAD_REQUEST'],
+  [
+    'with an idempotency key that is none',
+    () => publish('a', '{}', { authorization: `Bearer ${PUBLISH_KEY}`, 'idempotency-key': 'a b' }),
+    400,
+    'BAD_REQUEST',
+  ],
   ['with an event that is too large', () => publish('a', JSON.stringify({ x: 'x'.repeat(2_000_000) })), 413, 'PAYLOAD_TOO_LARGE'],
 ])('publishing %s is refused', async (_, request, status, code) => {
   const response = await request()
