@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { Client, SIGNING_KEY, token } from './support/client.ts'
+import { token as secondGeneration } from './support/generation-2.ts'
 import { startWorkers } from './support/workerd.ts'
 import type { RunningWorkers } from './support/workerd.ts'
 
@@ -117,6 +118,41 @@ test('without its keys the Worker says in the log what to run, and tells nothing
     expect(log.join('\n')).toContain('npx wrangler secret put PUBLISH_KEY')
   } finally {
     await bare.dispose()
+  }
+})
+
+test('variables say where clients of generation 2 begin, and for how long a key is remembered', async () => {
+  const variables = { SIGNING_KEY, PUBLISH_KEY, START_GENERATION_2_LIVE: 'true', IDEMPOTENCY_WINDOW_SECONDS: '0' }
+  const log: string[] = []
+  const live = await startWorkers({
+    workers: [
+      { name: 'worker', crate: '.', variables, durableObjects },
+      { name: 'misspelt', crate: '.', variables: { ...variables, START_GENERATION_2_LIVE: 'yes' }, durableObjects },
+    ],
+    onLog: (line) => log.push(line),
+  })
+  try {
+    const headers = { authorization: `Bearer ${PUBLISH_KEY}`, 'idempotency-key': 'k' }
+    for (const [worker, events] of [['worker', [3]], ['misspelt', [1, 2, 3]]] as const) {
+      const url = await live.urlOf(worker)
+      const say = (n: number): Promise<Response> =>
+        live.fetch(new URL('/channels/a/events', url), { method: 'POST', body: JSON.stringify({ n }), headers })
+      await say(1)
+      await say(2) // without a window the same key is another event
+      const upgrade = new URL(url)
+      upgrade.protocol = 'ws:'
+      upgrade.searchParams.set('token', await secondGeneration({ chn: 'a' }))
+      upgrade.searchParams.set('id', 'an-id')
+      const client = await Client.connect(upgrade.href, { version: '1.16.1' })
+      const subscription = await client.subscribe()
+      await say(3)
+      await subscription.until(({ events }) => events.some(({ n }) => n === 3))
+      expect(subscription.events.map(({ n }) => n)).toEqual(events)
+      client.close()
+    }
+    expect(log.join('\n')).toContain('START_GENERATION_2_LIVE is neither `true` nor `false`')
+  } finally {
+    await live.dispose()
   }
 })
 

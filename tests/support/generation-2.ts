@@ -1,9 +1,7 @@
 // Clients of generation 2 ("durable iterator", oRPC 1.9 and later): another form of token, and a connection id.
 
-import { createHmac } from 'node:crypto'
-
 import { Client, SIGNING_KEY } from './client.ts'
-import type { ConnectOptions } from './client.ts'
+import type { ClientVersion, ConnectOptions } from './client.ts'
 import type { Binding, Journals } from './journals.ts'
 
 export interface Claims {
@@ -18,27 +16,29 @@ export interface Claims {
 
 export const seconds = (): number => Math.floor(Date.now() / 1000)
 
-/** A token of generation 2: its payload, a dot, and the signature. `generation-2.test.ts` holds it against oRPC's own. */
-export function token(claims: Claims, key = SIGNING_KEY): string {
-  const payload = JSON.stringify({ iat: seconds(), exp: seconds() + 86_400, ...claims })
-  return `${payload}.${createHmac('sha256', key).update(payload).digest('base64url')}`
+/** A token as oRPC's own helper signs it, of any version that has one. */
+export async function token(claims: Claims, { key = SIGNING_KEY, version = '1.16.1' }: { key?: string; version?: ClientVersion } = {}): Promise<string> {
+  const { sign } = await import(`orpc-server-${version}/helpers`)
+  return sign(JSON.stringify({ iat: seconds(), exp: seconds() + 86_400, ...claims }), key)
 }
 
 /** The URL of the upgrade to a namespace, with a token and a connection id. */
-export function upgradeUrl(journals: Journals, binding: Binding, claims: Claims | string, id?: string): string {
+export function upgradeUrl(journals: Journals, binding: Binding, signed: string, id?: string): string {
   const url = new URL(`/upgrade/${binding}`, journals.url)
   url.protocol = 'ws:'
-  url.searchParams.set('token', typeof claims === 'string' ? claims : token(claims))
+  url.searchParams.set('token', signed)
   if (id !== undefined) url.searchParams.set('id', id)
   return url.href
 }
 
 /** A client of generation 2. */
-export function connect(
+export async function connect(
   journals: Journals,
   binding: Binding,
   claims: Claims,
-  { id, ...options }: ConnectOptions & { id: string },
+  { id, version = '1.16.1', ...options }: ConnectOptions & { id: string },
 ): Promise<Client> {
-  return Client.connect(upgradeUrl(journals, binding, claims, id), { version: '1.16.1', ...options })
+  // The oldest helper that signs so is that of 1.9.
+  const signed = await token(claims, version.startsWith('1.6') || version.startsWith('1.8') ? {} : { version })
+  return Client.connect(upgradeUrl(journals, binding, signed, id), { version, ...options })
 }

@@ -118,9 +118,9 @@ impl Options {
         self
     }
 
-    /// Starts clients of generation 2 with what is published from their first connect on, as oRPC's own object does. By
-    /// default they get, like those of generation 1, what was published since their token was issued, so that nothing
-    /// falls between the two.
+    /// Starts clients of generation 2 that have seen no event with what is published from their subscription on, as oRPC's own
+    /// object does. By default they get, like those of generation 1, what was published since their token was issued, so
+    /// that nothing falls between the two, nor between their first connect and a reconnect before their first event.
     #[must_use]
     pub fn start_generation_2_live(mut self) -> Self {
         self.second_starts_live = true;
