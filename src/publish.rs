@@ -26,7 +26,11 @@ pub(crate) fn channel_of(path: &str) -> Option<String> {
 /// Answers a publish.
 pub(crate) async fn handle(request: Request, env: &Env) -> worker::Result<Response> {
     match publish(request, env).await {
-        Ok(id) => Ok(Response::from_json(&serde_json::json!({ "id": id }))?.with_status(201)),
+        Ok(id) => {
+            let body = format!(r#"{{"id":"{id}"}}"#);
+            let headers = [("content-type", "application/json")].into_iter().collect();
+            Ok(Response::from_bytes(body.into_bytes())?.with_status(201).with_headers(headers))
+        }
         Err(error) => {
             if error.status() >= Code::InternalServerError.status() {
                 worker::console_error!("durable-event-iterator: publishing failed: {error}");

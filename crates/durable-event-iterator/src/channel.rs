@@ -6,7 +6,8 @@ use crate::{
     log::{Appended, EventId, Log, PublishError, Record},
     options::Options,
     runtime::{self, Hub, RawSocket, Sql},
-    socket::{Socket, Untyped, read_session},
+    sessions::Sessions,
+    socket::{Socket, Untyped},
     subscription,
     wire::{EventMeta, Serialized, event_tail, serialize},
 };
@@ -116,9 +117,11 @@ impl<E, T, S> Channel<E, T, S> {
     pub fn sockets(&self) -> Result<Vec<Socket<T, S>>> {
         let sockets = self.core.hub.sockets()?;
         // One whose session cannot be read has just closed.
-        let session = |raw: &RawSocket| read_session(&self.core.hub, raw).ok();
-        let socket =
-            |raw: RawSocket| Some(Socket::new(Rc::clone(&self.core.hub), session(&raw)?.connection, raw));
+        let sessions = &self.core.sessions;
+        let socket = |raw: RawSocket| {
+            let connection = sessions.read(&raw).ok()?.connection.clone();
+            Some(Socket::new(Rc::clone(sessions), connection, raw))
+        };
         Ok(sockets.into_iter().filter_map(socket).collect())
     }
 
@@ -233,6 +236,7 @@ pub(crate) fn event_body<E: Serialize + ?Sized>(event: &E) -> Result<Serialized,
 /// What the channel's handles share.
 pub(crate) struct ChannelCore {
     pub(crate) hub: Rc<Hub>,
+    pub(crate) sessions: Rc<Sessions>,
     pub(crate) sql: Sql,
     pub(crate) options: Options,
     pub(crate) state: worker::State,
@@ -249,9 +253,10 @@ impl ChannelCore {
         parts: runtime::Parts,
         options: Options,
     ) -> Result<Self, runtime::JsError> {
-        let hub = Hub::new(ctx.as_ref())?;
+        let hub = Rc::new(Hub::new(ctx.as_ref())?);
         Ok(Self {
-            hub: Rc::new(hub),
+            sessions: Rc::new(Sessions::new(Rc::clone(&hub))),
+            hub,
             sql: Sql::new(parts.sql, parts.storage.clone()),
             state: ctx.into(),
             options,
@@ -409,6 +414,6 @@ where
     }
 
     fn socket(core: &__Core, raw: __Raw) -> Socket<T, S> {
-        Socket::new(Rc::clone(&core.0.hub), raw.connection, raw.socket)
+        Socket::new(Rc::clone(&core.0.sessions), raw.connection, raw.socket)
     }
 }

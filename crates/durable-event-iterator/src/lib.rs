@@ -90,6 +90,7 @@ mod procedure;
 mod publish_options;
 mod runtime;
 mod session;
+mod sessions;
 mod socket;
 mod stub;
 mod subscription;

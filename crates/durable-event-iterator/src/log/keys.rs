@@ -56,8 +56,7 @@ impl KeyTables {
     pub(super) fn add(&mut self, prefix: &TablePrefix, start: EventId, sql: &str) {
         let table = KeyTable::new(prefix, start);
         if table.create_sql() == sql {
-            self.tables.push(table);
-            self.tables.sort_unstable();
+            self.tables.insert(self.tables.partition_point(|other| *other < table), table);
         } else {
             self.foreign = self.foreign.max(Some(start));
         }

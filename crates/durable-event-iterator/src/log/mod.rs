@@ -40,8 +40,8 @@ mod tidy;
 pub use id::{EventId, InvalidEventId};
 
 use self::keys::KeyTables;
-use self::segment::Segment;
 pub(crate) use self::segment::TablePrefix;
+use self::segment::{Segment, SegmentName};
 pub(crate) use self::{
     append::{Record, has_plain_root},
     database::{Cell, Database, DatabaseError, Param},
@@ -100,17 +100,17 @@ impl Log {
              (name >= ?1 AND name < ?2 OR name >= ?3 AND name < ?4)",
             &[&from, &to, &keys_from, &keys_to].map(|name| Param::Text(name)),
         )?;
-        let mut found = Vec::new();
+        // In the order of their names, of which there are few.
+        let mut found: Vec<(SegmentName, &str)> = Vec::with_capacity(rows.len());
         let mut keys = KeyTables::default();
         for row in &rows {
             let [Cell::Text(table), Cell::Text(sql)] = row.as_slice() else { continue };
             if let Some(name) = prefix.parse(table) {
-                found.push((name, sql));
+                found.insert(found.partition_point(|(other, _)| *other < name), (name, sql));
             } else if let Some(start) = prefix.parse_key_table(table) {
                 keys.add(&prefix, start, sql);
             }
         }
-        found.sort_unstable();
 
         let mut log = Self {
             prefix,
@@ -123,7 +123,7 @@ impl Log {
         };
         for (name, sql) in found {
             let segment = Segment::new(&log.prefix, name);
-            if segment.create_sql() == *sql {
+            if segment.create_sql() == sql {
                 log.segments.push(segment);
                 log.unreadable = None;
             } else {
