@@ -125,7 +125,7 @@ pub use wire::golden;
 /// For `durable_object!` alone.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::object::{AnyHost, host};
+    pub use crate::object::{AnyHost, Message, host};
     pub use js_sys;
     pub use wasm_bindgen;
     pub use wasm_bindgen_futures;
@@ -142,7 +142,7 @@ pub mod __private {
                 "{class}: stubs have no nested methods, so `{name}` is not reachable"
             ));
         }
-        crate::runtime::extend(class, &dummy, "__dispatch", &methods);
+        crate::runtime::extend(class, &dummy, &methods);
     }
 }
 

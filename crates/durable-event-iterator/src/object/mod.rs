@@ -5,7 +5,7 @@ mod class;
 mod subscribed;
 
 #[doc(hidden)]
-pub use class::{AnyHost, host};
+pub use class::{AnyHost, Message, host};
 pub use subscribed::Subscribed;
 
 use crate::{
