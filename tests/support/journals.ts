@@ -14,8 +14,13 @@ const CLASSES = {
   FEW: 'FewJournal',
   ROOMY: 'RoomyJournal',
   BRIEF: 'BriefJournal',
+  LIVE: 'LiveJournal',
+  FORGETFUL: 'ForgetfulJournal',
+  LEDGER: 'LedgerObject',
+  REPLAYING_LEDGER: 'ReplayingLedgerObject',
   TYPES: 'TypesObject',
   CALLS: 'CallsObject',
+  FAULTY: 'FaultyObject',
 } as const
 export type Binding = keyof typeof CLASSES
 

@@ -67,6 +67,28 @@
 //! Any other Worker publishes through the object's stub: in JavaScript `stub.publish(event)`, in Rust
 //! [`ChannelStub::publish`].
 //!
+//! # For some, once, and with a state to begin with
+//!
+//! An event can be for some only, now and for those who come back ([`Audience`]). A publisher that may say something twice
+//! gives it a key ([`Draft::key`]). Where the events build on a state, a client gets it in the turn in which it subscribes, so
+//! that nothing falls between the two ([`on_subscribed`](DurableEventIteratorObject::on_subscribed)).
+//!
+//! ```
+//! use durable_event_iterator::{Audience, Channel, EventId, Result};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Paid {
+//!     order: u32,
+//! }
+//!
+//! // To those whose token is tagged "staff"; once, although the payment's provider may call twice.
+//! fn paid(channel: &Channel<Paid>, order: u32) -> Result<EventId> {
+//!     let staff = Audience::everyone().tagged("staff");
+//!     channel.draft(&Paid { order }).to(staff).key(format!("paid-{order}")).publish()
+//! }
+//! ```
+//!
 //! # Types
 //!
 //! Events, inputs and outputs are anything that serde serializes. [`Date`], [`BigInt`], [`Set`], [`Map`], [`Url`],
@@ -98,10 +120,11 @@ mod token;
 mod upgrade;
 mod wire;
 
-pub use channel::{Audience, Channel, Draft, IsChannel};
+pub use audience::Audience;
+pub use channel::{Channel, Draft, IsChannel};
 pub use error::{Code, Error, Result};
 pub use log::{EventId, InvalidEventId};
-pub use object::{Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall};
+pub use object::{Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall, Subscribed};
 pub use options::Options;
 pub use procedure::{Next, Procedures, Reply, StreamItem, Upload};
 pub use publish_options::PublishOptions;
@@ -124,7 +147,7 @@ pub use wire::golden;
 /// For `durable_object!` alone.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::object::{AnyHost, host};
+    pub use crate::object::{AnyHost, Message, host};
     pub use js_sys;
     pub use wasm_bindgen;
     pub use wasm_bindgen_futures;
@@ -141,7 +164,7 @@ pub mod __private {
                 "{class}: stubs have no nested methods, so `{name}` is not reachable"
             ));
         }
-        crate::runtime::extend(class, &dummy, "__dispatch", &methods);
+        crate::runtime::extend(class, &dummy, &methods);
     }
 }
 

@@ -2,8 +2,10 @@
 
 pub mod calls;
 pub mod documents;
+pub mod faulty;
 mod http;
 pub mod journal;
+pub mod ledger;
 pub mod relay;
 pub mod types;
 

@@ -1,7 +1,7 @@
 //! The class around an application's object: what the platform and stubs call.
 
 use super::{
-    Call, DurableEventIteratorObject, Invocation, StubCall,
+    Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall, Subscribed,
     calls::{Calls, Running},
 };
 use crate::{
@@ -30,7 +30,6 @@ use futures_util::{
     future::{AbortHandle, Abortable},
     stream::LocalBoxStream,
 };
-use js_sys::Uint8Array;
 use serde::Deserialize;
 use std::{any::TypeId, cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 use wasm_bindgen::{JsCast, JsValue};
@@ -69,15 +68,16 @@ struct Peer<'a> {
     session: &'a Session,
 }
 
-/// The host of an object whose `ctx` and `env` these are.
+/// The host of an object of a class, whose `ctx` and `env` these are.
 ///
 /// # Errors
 /// When the platform does not let the library see the object's sockets.
 pub fn host<O: DurableEventIteratorObject>(
+    class: &str,
     ctx: DurableObjectState,
     env: Env,
 ) -> Result<Rc<dyn AnyHost>, JsValue> {
-    match Host::<O>::new(ctx, env) {
+    match Host::<O>::new(class, ctx, env) {
         Ok(host) => Ok(Rc::new(host)),
         Err(error) => Err(runtime::exception(&error.into())),
     }
@@ -85,8 +85,9 @@ pub fn host<O: DurableEventIteratorObject>(
 
 impl<O: DurableEventIteratorObject> Host<O> {
     /// The object whose `ctx` and `env` these are.
-    fn new(ctx: DurableObjectState, env: Env) -> Result<Self, JsError> {
+    fn new(class: &str, ctx: DurableObjectState, env: Env) -> Result<Self, JsError> {
         let options = O::options(&env);
+        runtime::set_max_frame(class, options.max_frame)?;
         let keys = options.signing_keys.clone().or_else(|| upgrade::signing_keys(&env));
         let parts = runtime::parts_of(&ctx);
         let name = parts.name.clone();
@@ -141,21 +142,15 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     /// A frame of a client.
-    async fn message(&self, ws: JsValue, frame: JsValue) {
+    async fn message(&self, ws: JsValue, message: Message) {
         let ws: RawSocket = ws.unchecked_into();
-        if runtime::frame_size(&frame) > self.options().max_frame {
-            return close(&ws, close_code::TOO_BIG, "Frame too large");
-        }
-        let (text, bytes);
-        let decoded = if let Some(frame) = frame.as_string() {
-            text = frame;
-            if text.len() > self.options().max_frame {
+        let decoded = match &message {
+            // Its characters have been counted before it came into WASM.
+            Message::Text(text) if text.len() > self.options().max_frame => {
                 return close(&ws, close_code::TOO_BIG, "Frame too large");
             }
-            decode_text(&text)
-        } else {
-            bytes = Uint8Array::new(&frame).to_vec();
-            decode_binary(&bytes)
+            Message::Text(text) => decode_text(text),
+            Message::Bytes(bytes) => decode_binary(bytes),
         };
         let frame = match decoded {
             Ok(frame) => frame,
@@ -254,7 +249,15 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 let last_event_id = request.headers.get("last-event-id");
                 let since =
                     request.headers.get(subscription::SINCE_HEADER).and_then(subscription::read_since);
-                subscription::subscribe(&self.core, ws, Subscribe { id: &id, last_event_id, since }).await
+                let on_live = |gap| {
+                    let last_event_id = last_event_id.map(str::to_owned);
+                    let socket = self.socket(ws, session);
+                    let core = Rc::clone(&self.core);
+                    let subscribed = Subscribed::new(core, socket, ws.clone(), last_event_id, gap);
+                    self.object.on_subscribed(&subscribed)
+                };
+                let ask = Subscribe { id: &id, last_event_id, since };
+                subscription::subscribe(&self.core, ws, ask, &on_live).await
             }
             "/updateToken" => {
                 let answer = match self.update_token(peer, request) {
@@ -273,6 +276,12 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 self.call(peer, &id, direct, request).await
             }
         }
+    }
+
+    /// The socket as the application sees it.
+    fn socket(&self, ws: &RawSocket, session: &Session) -> SocketOf<O> {
+        let raw = __Raw { connection: session.connection.clone(), socket: ws.clone() };
+        O::Channel::socket(&__Core(Rc::clone(&self.core)), raw)
     }
 
     /// A client of generation 2 renews its token on the open socket.
@@ -376,10 +385,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         }
         let handler = self.procedures.find(&path).ok_or_else(|| Error::new(Code::NotFound))?;
         let call = Call {
-            socket: O::Channel::socket(
-                &__Core(Rc::clone(&self.core)),
-                __Raw { connection: session.connection.clone(), socket: ws.clone() },
-            ),
+            socket: self.socket(ws, session),
             last_event_id: headers.get("last-event-id").map(str::to_owned),
             headers: headers.into_map(),
             handle,
@@ -471,13 +477,21 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 }
 
+/// A message of a client.
+pub enum Message {
+    /// A frame without blobs.
+    Text(String),
+    /// A frame that may have some.
+    Bytes(Vec<u8>),
+}
+
 /// A host of whatever object: what a class is made of. It keeps a class's own code small, and what is wrong with its
 /// object one message of the compiler's.
 pub trait AnyHost {
     /// An upgrade request, which a Worker has handed over.
     fn fetch(&self, request: worker::web_sys::Request) -> Result<JsValue, JsValue>;
     /// A frame of a client. Answers with a promise where there is something to wait for.
-    fn message(self: Rc<Self>, ws: JsValue, frame: JsValue) -> JsValue;
+    fn message(self: Rc<Self>, ws: JsValue, message: Message) -> JsValue;
     /// A client has closed its socket, or lost it.
     fn close(&self, ws: JsValue, code: JsValue);
     /// A socket has failed.
@@ -495,9 +509,9 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
         self.fetch(request)
     }
 
-    fn message(self: Rc<Self>, ws: JsValue, frame: JsValue) -> JsValue {
+    fn message(self: Rc<Self>, ws: JsValue, message: Message) -> JsValue {
         let work = async move {
-            (*self).message(ws, frame).await;
+            (*self).message(ws, message).await;
             Ok(JsValue::UNDEFINED)
         };
         runtime::at_once(work).unwrap_or_default()

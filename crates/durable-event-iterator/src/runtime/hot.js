@@ -41,11 +41,13 @@ export class Hub {
     known.add(ctx)
   }
 
-  /** A number that names this socket for as long as this instance of the object lives. */
+  /** A number that names this socket for as long as this instance of the object lives; 0 where this is none. */
   key(ws) {
-    let key = this.#keys.get(ws)
-    if (key === undefined) this.#keys.set(ws, (key = this.#next++))
-    return key
+    const key = this.#keys.get(ws)
+    if (key !== undefined) return key
+    if (!(ws instanceof WebSocket)) return 0
+    this.#keys.set(ws, this.#next)
+    return this.#next++
   }
 
   /** All sockets that are open. */
@@ -117,10 +119,12 @@ export class Hub {
 
   /**
    * Sends one event to every live subscription; answers with the sockets whose token has expired, if any.
-   * `admits(connection, tags)` is there for an event that is not for everybody, `except` are sockets left out.
+   * `admits(connection, tags, isChosen)` is there for an event that is not for everybody; `chosen` are the sockets of which it
+   * is told so, `except` are left out.
    */
-  fanOut(tail, now, admits, except) {
+  fanOut(tail, now, admits, chosen, except) {
     const sockets = this.#ctx.getWebSockets()
+    const [isChosen, isLeftOut] = admits === undefined ? [] : [new Set(chosen), new Set(except)]
     let expired
     for (let n = 0; n < sockets.length; n++) {
       const ws = sockets[n]
@@ -130,8 +134,7 @@ export class Hub {
         ;(expired ??= []).push(ws)
         continue
       }
-      if (except !== undefined && except.includes(ws)) continue
-      if (admits !== undefined && !admits(connection, tags)) continue
+      if (admits !== undefined && (isLeftOut.has(ws) || !admits(connection, tags, isChosen.has(ws)))) continue
       try {
         ws.send(head + tail)
       } catch {} // closed or closing: it resumes when it comes back
@@ -192,9 +195,14 @@ export function atomically(storage, work) {
   }
 }
 
-/** Characters of a text frame, bytes of a binary one: known before anything is copied into WASM memory. */
-export function frameSize(frame) {
-  return typeof frame === 'string' ? frame.length : frame.byteLength
+/** Sends a message; false where the socket has closed. */
+export function send(ws, message) {
+  try {
+    ws.send(message)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Lets others get their say, for one turn of the event loop or for some milliseconds. */
