@@ -28,7 +28,7 @@ export async function extras(say: (line: string) => void): Promise<Extras> {
   const rows = await countRows()
   say(`\nrows billed for an event over its whole life, removal included; rows read by a publish`)
   for (const [name, { written, read, readPerPublish, perSegment }] of Object.entries(rows)) {
-    const segments = perSegment === undefined ? '' : `; besides ${perSegment} written for each segment`
+    const segments = perSegment ? `; besides ${perSegment.written} written and ${perSegment.read.toFixed(1)} read for each segment` : ''
     say(`  ${name.padEnd(12)} ${written.toFixed(2)} written, ${read.toFixed(2)} read; ${readPerPublish.toFixed(2)} read by a publish${segments}`)
   }
   const size = sizeOfWorker()

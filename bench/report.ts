@@ -147,7 +147,7 @@ function counted({ rows: billed, memory, startUp, size }: Extras): string {
     ...stored.map(cell),
     floor,
   ]
-  const { perSegment = 0 } = billed.ours
+  const { perSegment = { written: 0, read: 0 } } = billed.ours
   return [
     table(
       ['', ...compared.map((variant) => TITLES[variant])],
@@ -159,8 +159,8 @@ function counted({ rows: billed, memory, startUp, size }: Extras): string {
         line('milliseconds from starting the runtime to an open socket', (name) => whole(startUp[name]), whole(startUp.floor)),
       ],
     ),
-    `Besides, ours writes ${whole(perSegment)} rows for each table of events, which is one for half the retention at most ` +
-      'unless events are many. The deployable Worker, JavaScript and WebAssembly together, has ' +
+    `Besides, ours writes ${whole(perSegment.written)} rows and reads ${whole(perSegment.read)} for each table of events: one for ` +
+      'half the retention, or sooner when it holds a quarter of what may be kept. The deployable Worker, JavaScript and WebAssembly together, has ' +
       `${whole(size.raw)} bytes, ${whole(size.gzip)} with gzip.`,
   ].join('\n\n')
 }
@@ -182,7 +182,7 @@ function costsOf({ results, extras }: Measurements, name: 'ours' | 'peer'): Cost
     cpuPerWaking: measured('wake'),
     rowsWritten: written,
     rowsRead: read,
-    ...(perSegment === undefined ? {} : { segments: { rowsWritten: perSegment } }),
+    ...(perSegment === undefined ? {} : { segments: { rowsWritten: perSegment.written } }),
     btrees: BTREES[name],
   }
 }
