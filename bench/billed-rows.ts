@@ -72,7 +72,9 @@ const PUBLISHER = `export default { async fetch(request, env) {
 } }`
 
 export async function countRows(): Promise<Record<'ours' | 'peer' | 'partyserver', BilledRows>> {
-  return { ours: await rowsOfOurs(), peer: await rowsOfPeer('peer'), partyserver: await rowsOfPeer('partyserver') }
+  // All at once: nothing here is timed.
+  const [ours, peer, partyserver] = await Promise.all([rowsOfOurs(), rowsOfPeer('peer'), rowsOfPeer('partyserver')])
+  return { ours, peer, partyserver }
 }
 
 async function rowsOfOurs(): Promise<BilledRows> {

@@ -12,9 +12,9 @@ export interface Series {
   colour: string
 }
 
-const WIDTH = 900
+const WIDTH = 980
 /** Where bars begin: left of it stand the titles. */
-const LEFT = 330
+const LEFT = 420
 /** Right of the longest bar stands its number. */
 const RIGHT = 64
 const TOP = 74
@@ -22,8 +22,8 @@ const BAR = 11
 const ROW_GAP = 15
 
 /** The multiples that are marked below. Beyond the last a bar is cut; its number is whole. */
-const MARKS = [0, 1, 2, 3, 4, 5]
-const END = 5
+const MARKS = [0, 1, 2, 3, 4]
+const END = 4
 
 /**
  * An image that follows the reader's colour scheme by itself. It brings its own ground along, since a page can be set to

@@ -35,8 +35,11 @@ export async function extras(say: (line: string) => void): Promise<Extras> {
   say(`\nthe deployable Worker: ${size.raw.toLocaleString('en')} bytes, ${size.gzip.toLocaleString('en')} with gzip`)
   const memory = { ours: 0, peer: 0, partyserver: 0, floor: 0 }
   const startUp = { ours: 0, peer: 0, partyserver: 0, floor: 0 }
+  // One after the other, so that each knows its own process.
+  const variants: Variant[] = []
+  for (const name of COMPARED) variants.push(await Variant.start(name))
+  await Promise.all(variants.map(async (variant, n) => (memory[COMPARED[n]!] = await memoryOfSocket(variant))))
   for (const name of COMPARED) {
-    memory[name] = await memoryOfSocket(name)
     startUp[name] = await startUpOf(name)
     say(`  ${name.padEnd(12)} ${Math.round(memory[name]).toLocaleString('en')} bytes an idle socket, ${Math.round(startUp[name])} ms to start`)
   }
@@ -57,8 +60,7 @@ function sizeOfWorker(): Extras['size'] {
 /** So many that the runtime's own growth in steps hardly counts. */
 const IDLE_SOCKETS = 3_000
 
-async function memoryOfSocket(name: VariantName): Promise<number> {
-  const variant = await Variant.start(name)
+async function memoryOfSocket(variant: Variant): Promise<number> {
   const open: LoadSocket[] = []
   const subscribe = async (): Promise<void> => {
     const socket = await LoadSocket.open(await variant.url('idle'))

@@ -134,7 +134,7 @@ if (values.json) {
     rows_written_per_event: more.rows.ours.written,
     rows_read_per_publish: more.rows.ours.readPerPublish,
     worker_gzip_bytes: more.size.gzip,
-    bytes_per_idle_socket: more.memory.ours,
+    bytes_per_idle_socket: Math.round(more.memory.ours),
   }
   writeFileSync(1, `${JSON.stringify({ ...medians, ...figures })}\n`)
 }

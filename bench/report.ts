@@ -120,7 +120,7 @@ function cpu(results: Results): string {
   const compared = ['ours', 'peer', 'partyserver', 'floor', 'floorSql'] as const
   const cell = (measured: Measured | undefined): string => (measured ? `${rough(measured.cpu.median)} · ${whole(measured.rate)}` : '–')
   const lines = rows(results).map(([name, row]) => [
-    `${ROWS[name].title}: a ${ROWS[name].unit}`,
+    `${ROWS[name].title}: for each ${ROWS[name].unit}`,
     ...compared.map((variant) => cell(row[variant])),
   ])
   const timed = rows(results).filter(([, row]) => row.ours?.latency)
@@ -132,7 +132,7 @@ function cpu(results: Results): string {
     }),
   ])
   return [
-    'Microseconds of CPU for one, and how many in a second of wall time:',
+    'Microseconds of CPU, and how many in a second of wall time:',
     table(['', ...compared.map((variant) => TITLES[variant])], lines),
     'Latency of a call in milliseconds, median and 99th percentile, with everything on one machine:',
     table(['', ...compared.slice(0, 4).map((variant) => TITLES[variant])], latencies),

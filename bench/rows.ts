@@ -48,7 +48,7 @@ async function inParts<T>(count: number, make: (n: number) => Promise<T>): Promi
 const DELIVERIES = 10_000
 
 const fanOut = (sockets: number, bytes: number): Row => ({
-  title: `fan-out to ${sockets.toLocaleString('en')} sockets, ${bytes} B`,
+  title: `fan-out to ${sockets.toLocaleString('en')} sockets, ${bytes.toLocaleString('en')} B`,
   unit: 'delivery',
   prepare: async (variant) => {
     const room = `fan-out-${sockets}-${bytes}`
