@@ -70,10 +70,11 @@ fn frames(criterion: &mut Criterion) -> Result<(), Failure> {
     group.bench_function("write an answer", |bencher| {
         bencher.iter(|| bench::response(black_box("7"), "pong"))
     });
-    for bytes in [100, 4_096] {
-        let json = format!("{{\"message\":\"{}\"}}", "x".repeat(bytes - 14));
-        group.throughput(Throughput::Bytes(bytes as u64));
-        group.bench_function(format!("write an event of {bytes} B"), |bencher| {
+    for length in [86, 4_082] {
+        let (json, _) = bench::serialize(&Message { message: "x".repeat(length) })?;
+        let json = json.ok_or("nothing was written")?;
+        group.throughput(Throughput::Bytes(json.len() as u64));
+        group.bench_function(format!("write an event of {} B", json.len()), |bencher| {
             bencher.iter(|| bench::event_tail(black_box(&json), black_box(NOW_US)));
         });
     }
