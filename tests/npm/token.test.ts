@@ -3,7 +3,7 @@ import { describe, expect, test, vi } from 'vitest'
 
 import { DurableEventIterator, getClientDurableEventIteratorToken } from '../../npm/src/index.ts'
 import type { DurableEventIteratorObject, TokenAttachment } from '../../npm/src/index.ts'
-import { readToken, signToken, verifyToken } from '../../npm/src/token.ts'
+import { readToken, signToken, verifyToken } from '../../npm/src/token/token.ts'
 
 type Any = DurableEventIteratorObject<object, TokenAttachment>
 const KEY = 'schlüssel'

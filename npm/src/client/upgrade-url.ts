@@ -1,18 +1,13 @@
 import { CONNECTION_ID_PARAMETER, TOKEN_PARAMETER } from '../wire.js'
-import type { DurableEventIteratorLinkPluginOptions } from './link-plugin.js'
 
 /**
  * The URL that a WebSocket opens with.
  *
  * @throws {TypeError} When the application's URL is none.
  */
-export async function upgradeUrl(
-  url: DurableEventIteratorLinkPluginOptions['url'],
-  token: string,
-  connectionId: string,
-): Promise<string> {
+export function upgradeUrl(url: string | URL, token: string, connectionId: string): string {
   const page = (globalThis as { location?: { href: string } }).location?.href
-  const upgrade = new URL(await (typeof url === 'function' ? url() : url), page)
+  const upgrade = new URL(url, page)
   // Browsers before 2024 know no others.
   upgrade.protocol = upgrade.protocol.replace(/^http/, 'ws')
   upgrade.searchParams.set(TOKEN_PARAMETER, token)
