@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::wire::{from_value, parse, serialize};
 use serde::{Deserialize, Serialize};
 
 /// Who an event is for: everyone, unless restricted by connection ids or tags.
@@ -80,14 +81,17 @@ impl AudienceRule {
         if *self == Self::default() {
             return Ok(None);
         }
-        serde_json::to_string(self).map(Some).map_err(|_| InvalidAudience(()))
+        serialize(self).map(|rule| rule.json).map_err(|_| InvalidAudience(()))
     }
 
     /// Reads what [`to_text`](Self::to_text) wrote.
     pub(crate) fn from_text(text: Option<&str>) -> Result<Self, InvalidAudience> {
         text.map_or_else(
             || Ok(Self::everyone()),
-            |text| serde_json::from_str(text).map_err(|_| InvalidAudience(())),
+            |text| {
+                let rule = parse(Some(text), None).map_err(|_| InvalidAudience(()))?;
+                from_value(rule).map_err(|_| InvalidAudience(()))
+            },
         )
     }
 

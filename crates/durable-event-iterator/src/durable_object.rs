@@ -29,7 +29,7 @@ macro_rules! durable_object {
             #[wasm_bindgen(wasm_bindgen = $crate::__private::wasm_bindgen)]
             pub struct $class {
                 // None only in the instance that shows the class to `extend`.
-                host: ::core::option::Option<::std::boxed::Box<dyn private::AnyHost>>,
+                host: ::core::option::Option<::std::rc::Rc<dyn private::AnyHost>>,
             }
 
             #[allow(missing_docs, unreachable_pub)]
@@ -49,25 +49,26 @@ macro_rules! durable_object {
                 }
 
                 #[wasm_bindgen(js_name = fetch)]
-                pub async fn fetch(&self, request: private::Request) -> ::core::result::Result<JsValue, JsValue> {
+                pub fn fetch(&self, request: private::Request) -> ::core::result::Result<JsValue, JsValue> {
                     match &self.host {
-                        ::core::option::Option::Some(host) => host.fetch(request).await,
+                        ::core::option::Option::Some(host) => host.fetch(request),
                         ::core::option::Option::None => ::core::result::Result::Err(JsValue::UNDEFINED),
                     }
                 }
 
                 #[wasm_bindgen(js_name = alarm)]
-                pub async fn alarm(&self) -> ::core::result::Result<JsValue, JsValue> {
-                    match &self.host {
-                        ::core::option::Option::Some(host) => host.alarm().await,
+                pub fn alarm(&self) -> ::core::result::Result<JsValue, JsValue> {
+                    match self.host.clone() {
+                        ::core::option::Option::Some(host) => host.alarm(),
                         ::core::option::Option::None => ::core::result::Result::Err(JsValue::UNDEFINED),
                     }
                 }
 
                 #[wasm_bindgen(js_name = webSocketMessage)]
-                pub async fn web_socket_message(&self, ws: JsValue, message: JsValue) {
-                    if let ::core::option::Option::Some(host) = &self.host {
-                        host.message(ws, message).await;
+                pub fn web_socket_message(&self, ws: JsValue, message: JsValue) -> JsValue {
+                    match self.host.clone() {
+                        ::core::option::Option::Some(host) => host.message(ws, message),
+                        ::core::option::Option::None => JsValue::UNDEFINED,
                     }
                 }
 
@@ -99,13 +100,13 @@ macro_rules! durable_object {
 
                 /// Taken off the class by `extend`.
                 #[wasm_bindgen(js_name = __dispatch)]
-                pub async fn __dispatch(
+                pub fn __dispatch(
                     &self,
                     name: ::std::string::String,
                     arguments: JsValue,
                 ) -> ::core::result::Result<JsValue, JsValue> {
-                    match &self.host {
-                        ::core::option::Option::Some(host) => host.dispatch(name, arguments).await,
+                    match self.host.clone() {
+                        ::core::option::Option::Some(host) => host.dispatch(name, arguments),
                         ::core::option::Option::None => ::core::result::Result::Err(JsValue::UNDEFINED),
                     }
                 }

@@ -2,12 +2,12 @@
 
 use crate::{
     error::{Code, Error, Result},
-    runtime::{Hub, RawSocket},
+    runtime::RawSocket,
     session::{Application, Session},
+    sessions::Sessions,
     wire::{InvalidInput, Serialized, from_value, parse, serialize},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
 use std::{fmt, marker::PhantomData, rc::Rc};
 use wasm_bindgen::JsValue;
 
@@ -21,7 +21,7 @@ pub struct Untyped(pub serde_json::Value);
 /// Both survive hibernation. The socket itself is not reachable: what is sent through it goes through the channel, so
 /// that order and resuming hold.
 pub struct Socket<T = Untyped, S = Untyped> {
-    hub: Rc<Hub>,
+    sessions: Rc<Sessions>,
     /// Never changes in a socket's life, and is known after its end.
     connection: Option<String>,
     raw: RawSocket,
@@ -31,7 +31,7 @@ pub struct Socket<T = Untyped, S = Untyped> {
 impl<T, S> Clone for Socket<T, S> {
     fn clone(&self) -> Self {
         Self {
-            hub: Rc::clone(&self.hub),
+            sessions: Rc::clone(&self.sessions),
             connection: self.connection.clone(),
             raw: self.raw.clone(),
             types: PhantomData,
@@ -53,16 +53,16 @@ impl<T, S> fmt::Debug for Socket<T, S> {
 }
 
 impl<T, S> Socket<T, S> {
-    pub(crate) fn new(hub: Rc<Hub>, connection: Option<String>, raw: RawSocket) -> Self {
-        Self { hub, connection, raw, types: PhantomData }
+    pub(crate) fn new(sessions: Rc<Sessions>, connection: Option<String>, raw: RawSocket) -> Self {
+        Self { sessions, connection, raw, types: PhantomData }
     }
 
     pub(crate) fn raw(&self) -> &RawSocket {
         &self.raw
     }
 
-    pub(crate) fn session(&self) -> Result<Session> {
-        read_session(&self.hub, &self.raw)
+    pub(crate) fn session(&self) -> Result<Rc<Session>> {
+        self.sessions.read(&self.raw)
     }
 
     /// The id that the client sent when it connected, the same on each of its reconnects. Clients of generation 1
@@ -77,7 +77,7 @@ impl<T, S> Socket<T, S> {
     /// # Errors
     /// When the socket has closed: its attachment is gone.
     pub fn tags(&self) -> Result<Vec<String>> {
-        Ok(self.session()?.claims.tags)
+        Ok(self.session()?.claims.tags.clone())
     }
 
     /// When the client's token ends, in seconds since the epoch.
@@ -93,7 +93,7 @@ impl<T, S> Socket<T, S> {
     /// # Errors
     /// When the socket has closed: its attachment is gone.
     pub fn allowed_procedures(&self) -> Result<Vec<String>> {
-        Ok(self.session()?.claims.rpc)
+        Ok(self.session()?.claims.rpc.clone())
     }
 
     /// Closes the socket; its client reconnects and resumes, if its token still allows it. `reason` is cut at 123
@@ -116,7 +116,7 @@ impl<T: DeserializeOwned, S> Socket<T, S> {
     /// When it is no `T`, or when the socket has closed.
     pub fn token_attachment(&self) -> Result<T> {
         let session = self.session()?;
-        Ok(serde_json::from_str(session.claims.att.as_deref().map_or("null", RawValue::get))?)
+        Ok(serde_json::from_str(session.claims.att.as_deref().unwrap_or("null"))?)
     }
 }
 
@@ -127,8 +127,8 @@ impl<T, S: Serialize + DeserializeOwned> Socket<T, S> {
     /// When it is no `S` (the type has changed in a deployment), or when the socket has closed.
     pub fn attachment(&self) -> Result<Option<S>> {
         let session = self.session()?;
-        let Some(Application { json, meta }) = session.application else { return Ok(None) };
-        let value = parse(Some(json.get()), meta.as_deref().map(RawValue::get))?;
+        let Some(Application { json, meta }) = &session.application else { return Ok(None) };
+        let value = parse(Some(json), meta.as_deref())?;
         Ok(Some(from_value(value).map_err(KeptDiffers)?))
     }
 
@@ -138,15 +138,15 @@ impl<T, S: Serialize + DeserializeOwned> Socket<T, S> {
     /// # Errors
     /// When it does not fit (the old one stays), or when the socket has closed.
     pub fn set_attachment(&self, attachment: &S) -> Result<()> {
-        let mut session = self.session()?;
+        let mut session = self.sessions.read_to_change(&self.raw)?;
         let Serialized { json, meta, blobs } = serialize(attachment)?;
         if !blobs.is_empty() {
             return Err(Error::new(Code::InternalServerError).message("A socket cannot keep a file or blob."));
         }
         // `undefined` is kept as `null`: there is an attachment, and nothing in it.
-        let json = RawValue::from_string(json.unwrap_or_else(|| "null".into()))?;
-        session.application = Some(Application { json, meta: meta.map(RawValue::from_string).transpose()? });
-        write_session(&self.hub, &self.raw, &session)
+        let json = json.unwrap_or_else(|| "null".into()).into();
+        session.application = Some(Application { json, meta: meta.map(Into::into) });
+        self.sessions.write(&self.raw, session)
     }
 }
 
@@ -161,14 +161,3 @@ impl fmt::Display for KeptDiffers {
 }
 
 impl std::error::Error for KeptDiffers {}
-
-pub(crate) fn read_session(hub: &Hub, raw: &RawSocket) -> Result<Session> {
-    hub.attachment(raw)?
-        .as_deref()
-        .and_then(Session::decode)
-        .ok_or_else(|| Error::new(Code::InternalServerError))
-}
-
-pub(crate) fn write_session(hub: &Hub, raw: &RawSocket, session: &Session) -> Result<()> {
-    Ok(hub.set_attachment(raw, &session.encode()?)?)
-}

@@ -7,8 +7,7 @@ use crate::{
     log::{EventId, Param, ResumeFrom, STEP_BYTES},
     runtime::{self, RawSocket, Replay},
     session::{Session, Subscription},
-    socket::{read_session, write_session},
-    wire::{Serialized, StreamEventKind, head, stream_event, stream_response},
+    wire::{Serialized, StreamEventKind, Value, head, parse, stream_event, stream_response},
 };
 
 /// Tells a client in the answer to its `/subscribe` that something it missed is no longer there, and from which event
@@ -18,6 +17,14 @@ const GAP_HEADER: &str = "x-durable-event-gap";
 /// By this header of `/subscribe` a client that has seen no event yet says since when it waits, in seconds since the epoch:
 /// the issuing of its first token. What it gets by it, it could also get by any `last-event-id`.
 pub(crate) const SINCE_HEADER: &str = "x-durable-event-since";
+
+/// Reads the value of [`SINCE_HEADER`]; none if it is no number.
+pub(crate) fn read_since(text: &str) -> Option<f64> {
+    match parse(Some(text), None) {
+        Ok(Value::Number(since)) => Some(since.as_f64()),
+        _ => None,
+    }
+}
 
 /// Close code "policy violation" (RFC 6455, section 7.4.1).
 const POLICY: u16 = 1008;
@@ -42,10 +49,10 @@ pub(crate) struct Subscribe<'a> {
 /// live are one synchronous section, so that no event falls between them or comes twice.
 pub(crate) async fn subscribe(core: &ChannelCore, ws: &RawSocket, ask: Subscribe<'_>) -> Result<()> {
     let replay = core.hub.start_replay(ws, runtime::now_ms())?;
-    let mut session = read_session(&core.hub, ws)?;
+    let mut session = core.sessions.read_to_change(ws)?;
     let previous = session.subscription.replace(Subscription { id: ask.id.to_owned(), live: false });
     if let Some(previous) = previous {
-        write_session(&core.hub, ws, &session)?;
+        core.sessions.write(ws, session.clone())?;
         end(ws, &previous.id);
     }
     let result = run(core, ws, &ask, &replay, session).await;
@@ -61,7 +68,7 @@ async fn run(
     mut session: Session,
 ) -> Result<()> {
     if replay.wait_ms > 0 {
-        write_session(&core.hub, ws, &session)?;
+        core.sessions.write(ws, session)?;
         runtime::pause(replay.wait_ms).await?;
         let Some(now) = still(core, ws, replay)? else { return Ok(()) };
         session = now;
@@ -94,7 +101,7 @@ async fn run(
         })?;
         let Some((end, cursor)) = step else {
             session.subscription = Some(Subscription { id: ask.id.to_owned(), live: true });
-            return write_session(&core.hub, ws, &session);
+            return core.sessions.write(ws, session);
         };
         let admits = |audience: &str| {
             AudienceRule::stored(Some(audience)).admits(session.connection.as_deref(), &session.claims.tags)
@@ -111,7 +118,7 @@ async fn run(
 
         // Half-way, for whoever finds it; what ends in its first turn is only ever live.
         if !is_noted {
-            write_session(&core.hub, ws, &session)?;
+            core.sessions.write(ws, session)?;
             is_noted = true;
         }
         runtime::next_turn().await?;
@@ -134,16 +141,15 @@ fn still(core: &ChannelCore, ws: &RawSocket, replay: &Replay) -> Result<Option<S
     if !core.hub.is_current(ws, replay)? {
         return Ok(None);
     }
-    Ok(read_session(&core.hub, ws).ok().filter(|session| session.subscription.is_some()))
+    Ok(core.sessions.read_to_change(ws).ok().filter(|session| session.subscription.is_some()))
 }
 
 /// The client has ended the stream of its call `id`. Answers whether that was its subscription.
-pub(crate) fn abort(core: &ChannelCore, ws: &RawSocket, session: &mut Session, id: &str) -> Result<bool> {
+pub(crate) fn abort(core: &ChannelCore, ws: &RawSocket, session: &Session, id: &str) -> Result<bool> {
     if session.subscription.as_ref().is_none_or(|subscription| subscription.id != id) {
         return Ok(false);
     }
-    session.subscription = None;
-    write_session(&core.hub, ws, session)?;
+    core.sessions.write(ws, Session { subscription: None, ..session.clone() })?;
     Ok(true)
 }
 
@@ -151,13 +157,13 @@ pub(crate) fn abort(core: &ChannelCore, ws: &RawSocket, session: &mut Session, i
 /// closed. A stock client of generation 1 would come back with the same dead token for ever: its iteration ends cleanly,
 /// and its socket stays.
 pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
-    let Ok(mut session) = read_session(&core.hub, ws) else { return };
+    let Ok(mut session) = core.sessions.read_to_change(ws) else { return };
     if session.claims.is_second {
         let _ = ws.close(POLICY, "Token expired"); // an error is a socket that is closing already
         return;
     }
     let Some(subscription) = session.subscription.take() else { return };
-    match write_session(&core.hub, ws, &session) {
+    match core.sessions.write(ws, session) {
         Ok(()) => end(ws, &subscription.id),
         Err(error) => runtime::log_error(&format!("ending an expired subscription failed: {error}")),
     }
@@ -165,7 +171,7 @@ pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
 
 /// Sends an event that is not stored. It has no id, so that it does not move the position to resume from.
 pub(crate) fn send_live(core: &ChannelCore, ws: &RawSocket, body: &Serialized) {
-    let Ok(session) = read_session(&core.hub, ws) else { return };
+    let Ok(session) = core.sessions.read(ws) else { return };
     let Some(subscription) = session.subscription.as_ref().filter(|subscription| subscription.live) else {
         return;
     };

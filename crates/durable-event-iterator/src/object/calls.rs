@@ -1,49 +1,40 @@
 //! The calls that are running, per socket.
 
 use crate::procedure::UploadSender;
-use futures_util::future::{AbortHandle, AbortRegistration};
+use futures_util::future::AbortHandle;
 use std::collections::BTreeMap;
 
 /// The calls that are running. Dropping a handle's future is what cancels a call.
 #[derive(Default)]
-pub(super) struct Calls(BTreeMap<u32, BTreeMap<String, Running>>);
+pub(super) struct Calls(BTreeMap<u32, Vec<(String, Running)>>);
 
-struct Running {
-    handle: AbortHandle,
+/// A call that waits for something.
+pub(super) struct Running {
+    pub(super) handle: AbortHandle,
     /// Where the items of the client's stream go, when its input is one.
-    upload: Option<UploadSender>,
+    pub(super) upload: Option<UploadSender>,
 }
 
-/// As many calls as one socket may have are running.
-pub(super) struct TooMany;
-
 impl Calls {
+    /// How many calls of a socket are running.
+    pub(super) fn running(&self, socket: u32) -> usize {
+        self.0.get(&socket).map_or(0, Vec::len)
+    }
+
     /// Whether a call of this id is running.
     pub(super) fn is_running(&self, socket: u32, id: &str) -> bool {
-        self.0.get(&socket).is_some_and(|calls| calls.contains_key(id))
+        self.get(socket, id).is_some()
     }
 
     /// Notes a call of the socket with this key.
-    pub(super) fn start(
-        &mut self,
-        socket: u32,
-        id: &str,
-        upload: Option<UploadSender>,
-        limit: usize,
-    ) -> Result<AbortRegistration, TooMany> {
-        let calls = self.0.entry(socket).or_default();
-        if calls.len() >= limit {
-            return Err(TooMany);
-        }
-        let (handle, registration) = AbortHandle::new_pair();
-        calls.insert(id.to_owned(), Running { handle, upload });
-        Ok(registration)
+    pub(super) fn start(&mut self, socket: u32, id: &str, call: Running) {
+        self.0.entry(socket).or_default().push((id.to_owned(), call));
     }
 
     /// A call has ended.
     pub(super) fn finish(&mut self, socket: u32, id: &str) {
         if let Some(calls) = self.0.get_mut(&socket) {
-            calls.remove(id);
+            calls.retain(|(other, _)| other != id);
             if calls.is_empty() {
                 self.0.remove(&socket);
             }
@@ -52,28 +43,33 @@ impl Calls {
 
     /// Where the items of the client's stream for this call go, until the stream has ended.
     pub(super) fn upload(&self, socket: u32, id: &str) -> Option<&UploadSender> {
-        self.0.get(&socket)?.get(id)?.upload.as_ref()
+        self.get(socket, id)?.upload.as_ref()
     }
 
     /// The client's stream for this call has ended.
     pub(super) fn end_upload(&mut self, socket: u32, id: &str) {
-        if let Some(call) = self.0.get_mut(&socket).and_then(|calls| calls.get_mut(id)) {
+        let calls = self.0.get_mut(&socket).into_iter().flatten();
+        for (_, call) in calls.filter(|(other, _)| other == id) {
             call.upload = None;
         }
     }
 
     /// The client has aborted a call, if there is one.
     pub(super) fn abort(&mut self, socket: u32, id: &str) {
-        if let Some(call) = self.0.get(&socket).and_then(|calls| calls.get(id)) {
+        if let Some(call) = self.get(socket, id) {
             call.handle.abort();
         }
     }
 
     /// The socket has closed.
     pub(super) fn abort_all(&mut self, socket: u32) {
-        for call in self.0.remove(&socket).into_iter().flat_map(BTreeMap::into_values) {
+        for (_, call) in self.0.remove(&socket).into_iter().flatten() {
             call.handle.abort();
         }
+    }
+
+    fn get(&self, socket: u32, id: &str) -> Option<&Running> {
+        self.0.get(&socket)?.iter().find(|(other, _)| other == id).map(|(_, call)| call)
     }
 }
 
@@ -81,17 +77,21 @@ impl Calls {
 mod tests {
     use super::*;
 
+    fn running() -> (Running, AbortHandle) {
+        let (handle, _) = AbortHandle::new_pair();
+        (Running { handle: handle.clone(), upload: None }, handle)
+    }
+
     #[test]
-    fn one_more_than_the_limit_is_refused_until_one_ends() {
+    fn calls_are_counted_by_socket_until_they_end() {
         let mut calls = Calls::default();
-        for id in ["a", "b"] {
-            assert!(calls.start(1, id, None, 2).is_ok());
+        for (socket, id) in [(1, "a"), (1, "b"), (2, "c")] {
+            calls.start(socket, id, running().0);
         }
-        assert!(calls.start(1, "c", None, 2).is_err());
-        assert!(calls.start(2, "c", None, 2).is_ok(), "another socket has places of its own");
+        assert_eq!([1, 2, 3].map(|socket| calls.running(socket)), [2, 1, 0]);
         calls.finish(1, "a");
-        assert!(calls.start(1, "c", None, 2).is_ok());
-        assert!(!calls.is_running(1, "a") && calls.is_running(1, "b") && calls.is_running(1, "c"));
+        assert_eq!(calls.running(1), 1);
+        assert!(!calls.is_running(1, "a") && calls.is_running(1, "b") && !calls.is_running(1, "c"));
     }
 
     #[test]
@@ -99,7 +99,9 @@ mod tests {
         let mut calls = Calls::default();
         let mut handles = Vec::new();
         for (socket, id) in [(1, "a"), (1, "b"), (2, "a")] {
-            handles.extend(calls.start(socket, id, None, 9).ok().map(|registration| registration.handle()));
+            let (call, handle) = running();
+            calls.start(socket, id, call);
+            handles.push(handle);
         }
         let aborted =
             |handles: &[AbortHandle]| handles.iter().map(AbortHandle::is_aborted).collect::<Vec<_>>();

@@ -2,19 +2,19 @@
 
 use super::{
     Call, DurableEventIteratorObject, Invocation, StubCall,
-    calls::{Calls, TooMany},
+    calls::{Calls, Running},
 };
 use crate::{
-    audience::AudienceRule,
-    channel::{__Core, __Raw, Audience, ChannelCore, IsChannel, event_body},
+    channel::{__Core, __Raw, ChannelCore, IsChannel, event_body},
     error::{Code, Error, Result},
     http,
     log::EventId,
     options::Options,
     procedure::{Answer, Input, Item, Next, Overrun, Procedures, Reply, Upload},
-    runtime::{self, Hub, JsError, RawSocket},
+    publish_options::PublishOptions,
+    runtime::{self, JsError, JsWire, RawSocket},
     session::{AttachmentTooLarge, Session, SessionClaims},
-    socket::{read_session, write_session},
+    sessions::Sessions,
     subscription::{self, Subscribe},
     token::{Generation, SigningKeys},
     upgrade::{self, Accepted, Refusal},
@@ -27,12 +27,12 @@ use crate::{
 };
 use futures_util::{
     StreamExt,
-    future::{AbortHandle, Abortable, LocalBoxFuture},
+    future::{AbortHandle, Abortable},
     stream::LocalBoxStream,
 };
 use js_sys::Uint8Array;
 use serde::Deserialize;
-use std::{any::TypeId, cell::RefCell, rc::Rc};
+use std::{any::TypeId, cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Env, Request, Response, WebSocketPair, worker_sys::DurableObjectState};
 
@@ -60,6 +60,15 @@ struct Host<O: DurableEventIteratorObject> {
     calls: RefCell<Calls>,
 }
 
+/// Who has sent a frame.
+#[derive(Clone, Copy)]
+struct Peer<'a> {
+    ws: &'a RawSocket,
+    /// The socket's, for as long as this instance lives.
+    key: u32,
+    session: &'a Session,
+}
+
 /// The host of an object whose `ctx` and `env` these are.
 ///
 /// # Errors
@@ -67,9 +76,9 @@ struct Host<O: DurableEventIteratorObject> {
 pub fn host<O: DurableEventIteratorObject>(
     ctx: DurableObjectState,
     env: Env,
-) -> Result<Box<dyn AnyHost>, JsValue> {
+) -> Result<Rc<dyn AnyHost>, JsValue> {
     match Host::<O>::new(ctx, env) {
-        Ok(host) => Ok(Box::new(host)),
+        Ok(host) => Ok(Rc::new(host)),
         Err(error) => Err(runtime::exception(&error.into())),
     }
 }
@@ -99,7 +108,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     /// An upgrade request, which a Worker has handed over.
-    async fn fetch(&self, request: worker::web_sys::Request) -> Result<JsValue, JsValue> {
+    fn fetch(&self, request: worker::web_sys::Request) -> Result<JsValue, JsValue> {
         let response = self.answer_upgrade(&request.into());
         let response = response.map_err(|error| JsValue::from_str(&error.to_string()))?;
         Ok(worker::web_sys::Response::from(response).into())
@@ -173,11 +182,13 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     async fn handle(&self, ws: &RawSocket, frame: ClientFrame<'_>) -> Result<()> {
-        let Ok(mut session) = read_session(&self.core.hub, ws) else {
+        let key = self.core.hub.key(ws)?;
+        let Ok(session) = self.core.sessions.read_by_key(key, ws) else {
             // Of a socket that has closed in the meantime, or one of a version whose sessions were others.
             close(ws, subscription::RESTART, "Session lost");
             return Ok(());
         };
+        let peer = &Peer { ws, key, session: &session };
         if session.subscription.as_ref().is_some_and(|subscription| !subscription.live)
             && !self.core.hub.is_replaying(ws)?
         {
@@ -185,23 +196,22 @@ impl<O: DurableEventIteratorObject> Host<O> {
             return Ok(());
         }
         match frame {
-            ClientFrame::Request(request) => self.request(ws, session, request).await,
+            ClientFrame::Request(request) => self.request(peer, request).await,
             ClientFrame::Abort { id } => {
-                if !subscription::abort(&self.core, ws, &mut session, &id)? {
-                    let socket = self.core.hub.key(ws)?;
-                    self.calls.try_borrow_mut()?.abort(socket, &id);
+                if !subscription::abort(&self.core, ws, &session, &id)? {
+                    self.calls.try_borrow_mut()?.abort(key, &id);
                 }
                 Ok(())
             }
-            ClientFrame::Event { id, event } => self.upload(ws, &session, &id, &event),
+            ClientFrame::Event { id, event } => self.upload(peer, &id, &event),
         }
     }
 
     /// An item of a stream that is a call's input; of no call that is running, it is ignored.
-    fn upload(&self, ws: &RawSocket, session: &Session, id: &str, event: &StreamEvent<'_>) -> Result<()> {
-        let socket = self.core.hub.key(ws)?;
+    fn upload(&self, peer: &Peer<'_>, id: &str, event: &StreamEvent<'_>) -> Result<()> {
+        let Peer { ws, key, session } = *peer;
         let mut calls = self.calls.try_borrow_mut()?;
-        let Some(upload) = calls.upload(socket, id) else { return Ok(()) };
+        let Some(upload) = calls.upload(key, id) else { return Ok(()) };
         match (event.kind, event.to_value()) {
             _ if session.is_expired(runtime::now_ms()) => {
                 upload.fail(token_expired());
@@ -221,13 +231,14 @@ impl<O: DurableEventIteratorObject> Host<O> {
             }
             (StreamEventKind::Done, _) => upload.end(),
         }
-        calls.end_upload(socket, id);
+        calls.end_upload(key, id);
         Ok(())
     }
 
-    async fn request(&self, ws: &RawSocket, session: Session, request: Frame<'_>) -> Result<()> {
+    async fn request(&self, peer: &Peer<'_>, request: Frame<'_>) -> Result<()> {
+        let Peer { ws, session, .. } = *peer;
         let id = request.id.clone().into_owned();
-        if self.is_open(ws, &session, &id)? {
+        if self.is_open(peer, &id)? {
             // An answer would be taken for that of the other call.
             close(ws, close_code::POLICY, "Call id in use");
             return Ok(());
@@ -242,11 +253,11 @@ impl<O: DurableEventIteratorObject> Host<O> {
             "/subscribe" => {
                 let last_event_id = request.headers.get("last-event-id");
                 let since =
-                    request.headers.get(subscription::SINCE_HEADER).and_then(|since| since.parse().ok());
+                    request.headers.get(subscription::SINCE_HEADER).and_then(subscription::read_since);
                 subscription::subscribe(&self.core, ws, Subscribe { id: &id, last_event_id, since }).await
             }
             "/updateToken" => {
-                let answer = match self.update_token(ws, session, request) {
+                let answer = match self.update_token(peer, request) {
                     Ok(()) => response(&id, OK, &[], Serialized::default()),
                     Err(error) => error_response(&id, &error),
                 };
@@ -259,47 +270,55 @@ impl<O: DurableEventIteratorObject> Host<O> {
                     send(ws, text_response(&id, Code::NotFound.status(), "No procedure matched"));
                     return Ok(());
                 }
-                self.call(ws, session, &id, direct, request).await
+                self.call(peer, &id, direct, request).await
             }
         }
     }
 
     /// A client of generation 2 renews its token on the open socket.
-    fn update_token(&self, ws: &RawSocket, mut session: Session, request: Frame<'_>) -> Result<()> {
+    fn update_token(&self, peer: &Peer<'_>, request: Frame<'_>) -> Result<()> {
+        let Peer { ws, session, .. } = *peer;
         let TokenUpdate { token } = from_value(request.body.into_value()?)?;
         let refused = |message: &str| Error::new(Code::Unauthorized).message(message);
         let keys = self.keys.as_ref().ok_or_else(|| Error::new(Code::InternalServerError))?;
-        let claims = keys.verify(&token, runtime::now_ms()).map_err(|_| refused("Invalid Token"))?;
+        // One of the other generation is as good as none.
+        let claims = keys
+            .verify(&token, runtime::now_ms())
+            .ok()
+            .filter(|claims| (claims.generation() == Generation::Two) == session.claims.is_second)
+            .ok_or_else(|| refused(renewal::INVALID))?;
         if self.name.as_deref() != Some(claims.channel().as_str()) {
-            return Err(refused("The new token is for another channel."));
-        }
-        if (claims.generation() == Generation::Two) != session.claims.is_second {
-            return Err(refused("The new token is of another generation."));
+            return Err(refused(renewal::OTHER_CHANNEL));
         }
         // The platform takes a socket's tags when it accepts it, and never again.
         if claims.tags() != session.claims.tags {
-            return Err(refused("The new token has other tags."));
+            return Err(refused(renewal::OTHER_TAGS));
         }
-        session.claims = SessionClaims::from(&claims);
-        write_session(&self.core.hub, ws, &session)
+        let renewed = Session { claims: SessionClaims::from(&claims), ..session.clone() };
+        self.core.sessions.write(ws, renewed)
     }
 
     /// Whether a call of this id is running, or is the subscription.
-    fn is_open(&self, ws: &RawSocket, session: &Session, id: &str) -> Result<bool> {
-        let is_subscription = session.subscription.as_ref().is_some_and(|subscription| subscription.id == id);
-        Ok(is_subscription || self.calls.try_borrow()?.is_running(self.core.hub.key(ws)?, id))
+    fn is_open(&self, peer: &Peer<'_>, id: &str) -> Result<bool> {
+        let subscription = peer.session.subscription.as_ref();
+        let is_subscription = subscription.is_some_and(|subscription| subscription.id == id);
+        Ok(is_subscription || self.calls.try_borrow()?.is_running(peer.key, id))
     }
 
     /// Runs one call, unless too many are running; nothing is sent for it any more once its client has aborted it.
     /// `direct` is the procedure's path where the request's own path says it, and not the input of `/call`.
     async fn call(
         &self,
-        ws: &RawSocket,
-        session: Session,
+        peer: &Peer<'_>,
         id: &str,
         direct: Option<Vec<String>>,
         request: Frame<'_>,
     ) -> Result<()> {
+        let Peer { ws, key, session } = *peer;
+        if self.calls.try_borrow()?.running(key) >= self.options().max_calls {
+            send(ws, error_response(id, &Error::new(Code::TooManyRequests)));
+            return Ok(());
+        }
         let Frame { headers, body, .. } = request;
         let (upload, input) = if matches!(body, Body::Stream) {
             let (sender, upload) = Upload::<Value>::channel(self.options().max_frame);
@@ -307,45 +326,46 @@ impl<O: DurableEventIteratorObject> Host<O> {
         } else {
             (None, body.into_value().map(Input::Value).map_err(Error::from))
         };
-        let is_upload = upload.is_some();
-        let socket = self.core.hub.key(ws)?;
-        let started = self.calls.try_borrow_mut()?.start(socket, id, upload, self.options().max_calls);
-        let registration = match started {
-            Ok(registration) => registration,
-            Err(TooMany) => {
-                send(ws, error_response(id, &Error::new(Code::TooManyRequests)));
-                return Ok(());
-            }
-        };
-        let handle = registration.handle();
+        let (handle, registration) = AbortHandle::new_pair();
         let work = async {
-            match self.run(ws, &session, direct, headers, input, handle).await {
+            match self.run(peer, direct, headers, input, handle.clone()).await {
                 Ok(Reply(Answer::Value(output))) => send(ws, response(id, OK, &[], output)),
-                Ok(Reply(Answer::Stream(items))) => stream(&self.core.hub, ws, &session, id, items).await,
+                Ok(Reply(Answer::Stream(items))) => stream(&self.core.sessions, ws, session, id, items).await,
                 Err(error) => {
                     runtime::log_internal("a call", &error);
                     send(ws, error_response(id, &error));
                 }
             }
         };
-        let ended = Abortable::new(work, registration).await;
-        let mut calls = self.calls.try_borrow_mut()?;
-        if is_upload && ended.is_ok() && calls.upload(socket, id).is_some() {
+        let mut work = pin!(Abortable::new(work, registration));
+        // Most calls end at once. Only one that has to wait is noted, since only then others get to see that it runs.
+        let now = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+        let is_unread = if now.is_ready() {
+            upload.is_some()
+        } else {
+            let is_upload = upload.is_some();
+            self.calls.try_borrow_mut()?.start(key, id, Running { handle: handle.clone(), upload });
+            let ended = work.await;
+            let mut calls = self.calls.try_borrow_mut()?;
+            let is_unread = is_upload && ended.is_ok() && calls.upload(key, id).is_some();
+            calls.finish(key, id);
+            is_unread
+        };
+        if is_unread {
             send(ws, Outgoing::Text(stop_upload(id))); // the procedure wants no more of it
         }
-        calls.finish(socket, id);
         Ok(())
     }
 
     async fn run(
         &self,
-        ws: &RawSocket,
-        session: &Session,
+        peer: &Peer<'_>,
         direct: Option<Vec<String>>,
         headers: Headers<'_>,
         input: Result<Input>,
         handle: AbortHandle,
     ) -> Result<Reply> {
+        let Peer { ws, session, .. } = *peer;
         let (path, input) = match (direct, input?) {
             (Some(path), input) => (path, input),
             (None, input) => read_call(input)?,
@@ -371,7 +391,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     /// A client has closed its socket, or lost it.
     fn close(&self, ws: JsValue, code: JsValue) {
         let ws: RawSocket = ws.unchecked_into();
-        self.drop_calls(&ws);
+        self.forget(&ws);
         // Without an answer the client sees no close frame.
         let code = code.as_f64().map_or(close_code::NORMAL, |code| code as u16);
         match code {
@@ -383,14 +403,14 @@ impl<O: DurableEventIteratorObject> Host<O> {
     /// A socket has failed.
     fn error(&self, ws: JsValue) {
         let ws: RawSocket = ws.unchecked_into();
-        self.drop_calls(&ws);
+        self.forget(&ws);
         close(&ws, subscription::INTERNAL_ERROR, "Socket error");
     }
 
-    fn drop_calls(&self, ws: &RawSocket) {
-        if let Ok(socket) = self.core.hub.key(ws)
-            && let Ok(mut calls) = self.calls.try_borrow_mut()
-        {
+    fn forget(&self, ws: &RawSocket) {
+        let Ok(socket) = self.core.hub.key(ws) else { return };
+        self.core.sessions.forget(socket);
+        if let Ok(mut calls) = self.calls.try_borrow_mut() {
             calls.abort_all(socket);
         }
     }
@@ -416,18 +436,19 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     fn try_publish(&self, event: &JsValue, options: &JsValue) -> Result<EventId> {
-        let options: PublishOptions = match read_js(options)? {
-            Value::Undefined => PublishOptions::default(),
-            options => from_value(options)?,
+        let options: PublishOptions =
+            if options.is_undefined() { PublishOptions::default() } else { from_value(read_js(options)?)? };
+        let body = match (options.is_serialized(), is_untyped::<O>()) {
+            // JavaScript has written what our own serializer would write of it.
+            (false, true) => js_body(event)?,
+            (false, false) => event_body(&from_value::<<O::Channel as IsChannel>::Event>(read_js(event)?)?)?,
+            (true, true) => event_body(&SerializedEvent::read(read_js(event)?)?)?,
+            (true, false) => {
+                let event = SerializedEvent::read(read_js(event)?)?;
+                event_body(&from_value::<<O::Channel as IsChannel>::Event>(event)?)?
+            }
         };
-        let event =
-            if options.serialized { SerializedEvent::read(read_js(event)?)? } else { read_js(event)? };
-        let body = if is_untyped::<O>() {
-            event_body(&event)?
-        } else {
-            event_body(&from_value::<<O::Channel as IsChannel>::Event>(event)?)?
-        };
-        self.core.publish(&body, &options.meta(), &options.audience())
+        self.core.publish(&body, &options.meta(), &options.audience(), options.idempotency_key())
     }
 
     /// A method of the application, called by a Worker that holds a stub.
@@ -454,28 +475,32 @@ impl<O: DurableEventIteratorObject> Host<O> {
 /// object one message of the compiler's.
 pub trait AnyHost {
     /// An upgrade request, which a Worker has handed over.
-    fn fetch(&self, request: worker::web_sys::Request) -> LocalBoxFuture<'_, Result<JsValue, JsValue>>;
-    /// A frame of a client.
-    fn message(&self, ws: JsValue, frame: JsValue) -> LocalBoxFuture<'_, ()>;
+    fn fetch(&self, request: worker::web_sys::Request) -> Result<JsValue, JsValue>;
+    /// A frame of a client. Answers with a promise where there is something to wait for.
+    fn message(self: Rc<Self>, ws: JsValue, frame: JsValue) -> JsValue;
     /// A client has closed its socket, or lost it.
     fn close(&self, ws: JsValue, code: JsValue);
     /// A socket has failed.
     fn error(&self, ws: JsValue);
     /// The object's alarm has gone off.
-    fn alarm(&self) -> LocalBoxFuture<'_, Result<JsValue, JsValue>>;
+    fn alarm(self: Rc<Self>) -> Result<JsValue, JsValue>;
     /// `stub.publish(event, options?)`.
     fn publish(&self, event: JsValue, options: JsValue) -> Result<JsValue, JsValue>;
-    /// A method of the application.
-    fn dispatch(&self, name: String, arguments: JsValue) -> LocalBoxFuture<'_, Result<JsValue, JsValue>>;
+    /// A method of the application. Answers with a promise where there is something to wait for.
+    fn dispatch(self: Rc<Self>, name: String, arguments: JsValue) -> Result<JsValue, JsValue>;
 }
 
 impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
-    fn fetch(&self, request: worker::web_sys::Request) -> LocalBoxFuture<'_, Result<JsValue, JsValue>> {
-        Box::pin(self.fetch(request))
+    fn fetch(&self, request: worker::web_sys::Request) -> Result<JsValue, JsValue> {
+        self.fetch(request)
     }
 
-    fn message(&self, ws: JsValue, frame: JsValue) -> LocalBoxFuture<'_, ()> {
-        Box::pin(self.message(ws, frame))
+    fn message(self: Rc<Self>, ws: JsValue, frame: JsValue) -> JsValue {
+        let work = async move {
+            (*self).message(ws, frame).await;
+            Ok(JsValue::UNDEFINED)
+        };
+        runtime::at_once(work).unwrap_or_default()
     }
 
     fn close(&self, ws: JsValue, code: JsValue) {
@@ -486,16 +511,16 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
         self.error(ws);
     }
 
-    fn alarm(&self) -> LocalBoxFuture<'_, Result<JsValue, JsValue>> {
-        Box::pin(self.alarm())
+    fn alarm(self: Rc<Self>) -> Result<JsValue, JsValue> {
+        runtime::at_once(async move { (*self).alarm().await })
     }
 
     fn publish(&self, event: JsValue, options: JsValue) -> Result<JsValue, JsValue> {
         self.publish(event, options)
     }
 
-    fn dispatch(&self, name: String, arguments: JsValue) -> LocalBoxFuture<'_, Result<JsValue, JsValue>> {
-        Box::pin(self.dispatch(name, arguments))
+    fn dispatch(self: Rc<Self>, name: String, arguments: JsValue) -> Result<JsValue, JsValue> {
+        runtime::at_once(async move { (*self).dispatch(name, arguments).await })
     }
 }
 
@@ -507,7 +532,7 @@ const ITEMS_PER_TURN: usize = 64;
 
 /// Sends a stream's items until it ends, fails, or is aborted.
 async fn stream(
-    hub: &Hub,
+    sessions: &Sessions,
     ws: &RawSocket,
     session: &Session,
     id: &str,
@@ -519,7 +544,7 @@ async fn stream(
     // Once it seems over, it is asked anew: the token can have been renewed. A socket without a session has gone.
     let is_over = || {
         let now = runtime::now_ms();
-        session.is_expired(now) && read_session(hub, ws).is_ok_and(|session| session.is_expired(now))
+        session.is_expired(now) && sessions.read(ws).is_ok_and(|session| session.is_expired(now))
     };
     if ws.send_text(&stream_response(id, &[])).is_err() {
         return;
@@ -551,6 +576,13 @@ async fn stream(
     send_event(StreamEventKind::Done, None, None);
 }
 
+/// Why a renewal is refused, in the words of oRPC's own object (1.9 to 1.16), which clients may have learned to read.
+mod renewal {
+    pub(super) const INVALID: &str = "Invalid Token";
+    pub(super) const OTHER_CHANNEL: &str = "Updated token must have the same channel with the original token";
+    pub(super) const OTHER_TAGS: &str = "Updated token must have the exact same tags with the original token";
+}
+
 /// The input of `/updateToken`.
 #[derive(Deserialize)]
 struct TokenUpdate {
@@ -576,40 +608,6 @@ fn token_expired() -> Error {
     Error::new(Code::Unauthorized).message("Token expired")
 }
 
-/// What a stub's `publish` takes besides the event.
-#[derive(Debug, Default, Deserialize)]
-// A misspelt audience must not become "everyone".
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-struct PublishOptions {
-    /// Connection ids.
-    to: Option<Vec<String>>,
-    tags: Option<Vec<String>>,
-    /// Connection ids.
-    except: Vec<String>,
-    /// Milliseconds.
-    retry: Option<u32>,
-    comments: Vec<String>,
-    /// The event is `{ json, meta }`, in oRPC's serialized form.
-    serialized: bool,
-}
-
-impl PublishOptions {
-    fn meta(&self) -> EventMeta {
-        EventMeta { retry: self.retry, comments: self.comments.clone(), id: None }
-    }
-
-    fn audience(&self) -> Audience {
-        let mut rule = AudienceRule::everyone();
-        if let Some(to) = &self.to {
-            rule = rule.only_to(to);
-        }
-        if let Some(tags) = &self.tags {
-            rule = rule.only_tagged(tags);
-        }
-        Audience::from_rule(self.except.iter().fold(rule, AudienceRule::except))
-    }
-}
-
 /// An event that its publisher has serialized.
 #[derive(Deserialize)]
 struct SerializedEvent {
@@ -629,9 +627,15 @@ fn is_untyped<O: DurableEventIteratorObject>() -> bool {
 }
 
 fn read_js(value: &JsValue) -> Result<Value> {
-    let wire = runtime::to_wire(value)
-        .map_err(|error: JsError| Error::new(Code::BadRequest).message(error.to_string()))?;
-    Ok(parse(wire.json.as_deref(), wire.meta.as_deref())?)
+    let Serialized { json, meta, .. } = js_body(value)?;
+    Ok(parse(json.as_deref(), meta.as_deref())?)
+}
+
+fn js_body(value: &JsValue) -> Result<Serialized> {
+    let wire = runtime::to_wire(value);
+    let JsWire { json, meta } =
+        wire.map_err(|error: JsError| Error::new(Code::BadRequest).message(error.to_string()))?;
+    Ok(Serialized { json, meta, blobs: Vec::new() })
 }
 
 fn exception(method: &str, error: &Error) -> JsValue {

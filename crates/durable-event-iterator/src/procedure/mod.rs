@@ -18,7 +18,7 @@ use crate::{
 };
 use futures_util::{Stream, future::LocalBoxFuture};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, rc::Rc};
+use std::rc::Rc;
 
 /// What a call brings: a value, or a stream of values.
 pub(crate) enum Input {
@@ -78,11 +78,11 @@ enum Node<O, C> {
 /// }
 /// # procedures::<()>();
 /// ```
-pub struct Procedures<O, C>(BTreeMap<&'static str, Node<O, C>>);
+pub struct Procedures<O, C>(Vec<(&'static str, Node<O, C>)>);
 
 impl<O, C> Default for Procedures<O, C> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self(Vec::new())
     }
 }
 
@@ -184,31 +184,40 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
         )
     }
 
-    fn add(mut self, name: &'static str, handler: Handler<O, C>) -> Self {
-        self.0.insert(name, Node::Procedure(handler));
+    fn add(self, name: &'static str, handler: Handler<O, C>) -> Self {
+        self.set(name, Node::Procedure(handler))
+    }
+
+    /// There are few of them: looking through all is as fast as any map, and smaller.
+    fn set(mut self, name: &'static str, node: Node<O, C>) -> Self {
+        self.0.retain(|(other, _)| *other != name);
+        self.0.push((name, node));
         self
+    }
+
+    fn get(&self, name: &str) -> Option<&Node<O, C>> {
+        self.0.iter().find(|(other, _)| *other == name).map(|(_, node)| node)
     }
 
     /// Adds procedures below a name: `nest("router", …)` makes its `ping` the procedure `router.ping`.
     #[must_use]
-    pub fn nest(mut self, name: &'static str, procedures: Self) -> Self {
-        self.0.insert(name, Node::Router(procedures));
-        self
+    pub fn nest(self, name: &'static str, procedures: Self) -> Self {
+        self.set(name, Node::Router(procedures))
     }
 
     /// The names at the root: those that a token may list.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.keys().copied()
+        self.0.iter().map(|(name, _)| *name)
     }
 
     /// Whether the name at the root is a procedure, and not procedures below it.
     pub(crate) fn is_procedure(&self, name: &str) -> bool {
-        matches!(self.0.get(name), Some(Node::Procedure(_)))
+        matches!(self.get(name), Some(Node::Procedure(_)))
     }
 
     pub(crate) fn find(&self, path: &[String]) -> Option<Handler<O, C>> {
         let (first, rest) = path.split_first()?;
-        match self.0.get(first.as_str())? {
+        match self.get(first)? {
             Node::Procedure(handler) if rest.is_empty() => Some(Rc::clone(handler)),
             Node::Procedure(_) => None,
             Node::Router(procedures) => procedures.find(rest),

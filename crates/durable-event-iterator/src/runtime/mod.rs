@@ -2,22 +2,28 @@
 //! that passes through an import without it leaves the caller hanging and takes the WASM instance down.
 
 mod alarm;
+mod at_once;
 mod body;
 mod class;
 mod hub;
 mod namespace;
+#[cfg(target_arch = "wasm32")]
+mod number;
 mod parts;
 mod sql;
 mod value;
 
 pub(crate) use alarm::Alarm;
+pub(crate) use at_once::at_once;
 pub(crate) use body::read_body;
 pub(crate) use class::{exception, extend};
 pub(crate) use hub::{Hub, RawSocket, Replay};
 pub(crate) use namespace::{Stub, stub};
+#[cfg(target_arch = "wasm32")]
+pub(crate) use number::{number_text, read_number, single_text};
 pub(crate) use parts::{Parts, parts_of};
 pub(crate) use sql::Sql;
-pub(crate) use value::{from_wire, to_wire};
+pub(crate) use value::{JsWire, from_wire, to_wire};
 
 use crate::error::{Code, Error};
 use std::fmt;

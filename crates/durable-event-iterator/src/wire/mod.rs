@@ -9,6 +9,7 @@ mod arbitrary;
 mod body;
 mod de;
 mod event_meta;
+mod float;
 mod frame;
 #[cfg(feature = "golden")]
 pub mod golden;
@@ -17,6 +18,7 @@ mod invalid_input;
 mod json;
 mod number;
 mod object;
+mod order;
 mod parse;
 #[cfg(test)]
 mod recorded;
@@ -33,8 +35,10 @@ pub(crate) use self::{
         decode_binary, decode_text, error_response, event_tail, head, response, stop_upload, stream_event,
         stream_response, text_response,
     },
+    json::{Reader, read_members},
     parse::{DeserializeError, parse},
     ser::{Serialized, serialize, serialize_output},
+    text::{push_f64, push_member, push_string, push_strings},
 };
 pub use self::{
     de::from_value,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Value;
+use super::{Value, order::ordered};
 
 /// Up to here a look-up compares with every key; beyond, an index of the keys in order is kept, so that a client's
 /// object with very many keys costs no quadratic time.
@@ -152,13 +152,13 @@ impl Object {
             return object;
         }
         // By key, and within a key in the order of coming: of each run the first place and the last value stay.
-        let mut order: Vec<usize> = (0..entries.len()).collect();
-        order.sort_by(|a, b| entries.get(*a).map(first).cmp(&entries.get(*b).map(first)));
-        let runs = order.chunk_by(|a, b| entries.get(*a).map(first) == entries.get(*b).map(first));
-        let repeated: Vec<&[usize]> = runs.filter(|run| run.len() > 1).collect();
+        let order = ordered(entries.iter().map(first));
+        let runs = order.chunk_by(|(a, _), (b, _)| a == b).filter(|run| run.len() > 1);
+        let repeated: Vec<Vec<usize>> =
+            runs.map(|run| run.iter().map(|(_, place)| *place).collect()).collect();
         let mut superseded = vec![false; if repeated.is_empty() { 0 } else { entries.len() }];
         for run in repeated {
-            if let [head, others @ .., tail] = run {
+            if let [head, others @ .., tail] = run.as_slice() {
                 let last = entries.get_mut(*tail).map(|(_, value)| std::mem::take(value));
                 if let (Some(entry), Some(last)) = (entries.get_mut(*head), last) {
                     entry.1 = last;
@@ -182,9 +182,8 @@ impl Object {
     }
 
     fn build_index(&mut self) {
-        let entries = &self.entries;
-        self.index = (0..u32::try_from(entries.len()).unwrap_or(u32::MAX)).collect();
-        self.index.sort_unstable_by(|a, b| key_at(entries, *a).cmp(&key_at(entries, *b)));
+        let order = ordered(self.entries.iter().map(first));
+        self.index = order.into_iter().map(|(_, at)| u32::try_from(at).unwrap_or(u32::MAX)).collect();
     }
 
     /// The place of `key`; or, where there is an index, the place in it at which `key` belongs.

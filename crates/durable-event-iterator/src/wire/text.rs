@@ -1,15 +1,7 @@
 //! JSON texts, written as JavaScript's `JSON.stringify` writes them.
 
-use std::{fmt::Write, io};
-
-use serde_json::ser::{CompactFormatter, Formatter};
-
-/// The longest text that the shortest digits of an f64 take: sign, 17 digits, point, `e`, sign, three digits.
-const NUMBER_TEXT: usize = 32;
-/// From 1e21 on JavaScript writes numbers with an exponent (ECMA-262, `Number::toString`, step 6).
-const MAX_POINT: i32 = 21;
-/// From 1e-7 on downwards, likewise.
-const MIN_POINT: i32 = -5;
+use super::float::{number_text, single_text};
+use std::fmt::Write;
 
 /// Appends a string literal.
 pub(crate) fn push_string(out: &mut String, text: &str) {
@@ -42,6 +34,26 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
+/// Appends an array of strings.
+pub(crate) fn push_strings(out: &mut String, strings: &[String]) {
+    out.push('[');
+    for (n, string) in strings.iter().enumerate() {
+        if n > 0 {
+            out.push(',');
+        }
+        push_string(out, string);
+    }
+    out.push(']');
+}
+
+/// Appends a member to an object that has one already. The key is a name without anything to escape.
+pub(crate) fn push_member(out: &mut String, key: &str, push_value: impl FnOnce(&mut String)) {
+    out.push_str(",\"");
+    out.push_str(key);
+    out.push_str("\":");
+    push_value(out);
+}
+
 /// Appends an integer.
 pub(crate) fn push_integer(out: &mut String, number: impl std::fmt::Display) {
     // Writing into a String cannot fail.
@@ -55,7 +67,7 @@ pub(crate) fn push_f64(out: &mut String, number: f64) {
     if number.abs() < EXACT && number.trunc() == number {
         return push_integer(out, number as i64);
     }
-    push_shortest(out, |writer| CompactFormatter.write_f64(writer, number));
+    out.push_str(&number_text(number));
 }
 
 /// Appends a finite number by the digits that tell it from other f32s: 0.1 and not 0.10000000149011612.
@@ -63,62 +75,7 @@ pub(crate) fn push_f32(out: &mut String, number: f32) {
     if number.trunc() == number {
         return push_f64(out, f64::from(number));
     }
-    push_shortest(out, |writer| CompactFormatter.write_f32(writer, number));
-}
-
-/// Lays the shortest digits, which serde_json finds, out as JavaScript does.
-fn push_shortest(out: &mut String, write: impl FnOnce(&mut &mut [u8]) -> io::Result<()>) {
-    let mut buffer = [0; NUMBER_TEXT];
-    let mut rest = buffer.as_mut_slice();
-    let left = write(&mut rest).map_or(NUMBER_TEXT, |()| rest.len());
-    let text = buffer.get(..NUMBER_TEXT.saturating_sub(left)).and_then(|text| str::from_utf8(text).ok());
-    let text = text.unwrap_or_default();
-
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
-    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |mantissa| ("-", mantissa));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}");
-    let significant = digits.trim_start_matches('0');
-    let zeros = count(&digits).saturating_sub(count(significant));
-    // The number is 0.DIGITS times ten to the power of `point`.
-    let point =
-        exponent.parse::<i32>().unwrap_or_default().saturating_add(count(whole)).saturating_sub(zeros);
-    let digits = significant.trim_end_matches('0');
-
-    out.push_str(sign);
-    if !(MIN_POINT..=MAX_POINT).contains(&point) {
-        let (first, others) = digits.split_at_checked(1).unwrap_or((digits, ""));
-        out.push_str(first);
-        if !others.is_empty() {
-            out.push('.');
-            out.push_str(others);
-        }
-        let exponent = point.saturating_sub(1);
-        out.push_str(if exponent < 0 { "e-" } else { "e+" });
-        push_integer(out, exponent.unsigned_abs());
-    } else if point <= 0 {
-        out.push_str("0.");
-        out.extend((point..0).map(|_| '0'));
-        out.push_str(digits);
-    } else {
-        let at = usize::try_from(point).unwrap_or_default();
-        match digits.split_at_checked(at) {
-            Some((whole, "")) => out.push_str(whole),
-            Some((whole, fraction)) => {
-                out.push_str(whole);
-                out.push('.');
-                out.push_str(fraction);
-            }
-            None => {
-                out.push_str(digits);
-                out.extend((digits.len()..at).map(|_| '0'));
-            }
-        }
-    }
-}
-
-fn count(digits: &str) -> i32 {
-    i32::try_from(digits.len()).unwrap_or(i32::MAX)
+    out.push_str(&single_text(number));
 }
 
 #[cfg(test)]

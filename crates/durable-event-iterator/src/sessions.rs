@@ -1,0 +1,91 @@
+//! The sessions of an object's open sockets: each is read from its socket's attachment once, and kept from then on.
+
+use crate::{
+    error::{Code, Error, Result},
+    runtime::{Hub, RawSocket},
+    session::Session,
+};
+use std::{cell::RefCell, rc::Rc};
+
+/// How many sessions are kept read. One can be 16 KB large: together they must not fill the isolate's memory. Which ones
+/// they are matters little, since reading one again costs some microseconds.
+const MAX_KEPT: usize = 1_024;
+
+/// The sessions of an object's sockets. Only this reads or writes an attachment, so what is kept is what is there.
+pub(crate) struct Sessions {
+    hub: Rc<Hub>,
+    /// In the order of the keys. A socket's key is higher than those before it, so most come to the end.
+    kept: RefCell<Vec<(u32, Rc<Session>)>>,
+}
+
+impl Sessions {
+    pub(crate) fn new(hub: Rc<Hub>) -> Self {
+        Self { hub, kept: RefCell::default() }
+    }
+
+    /// A socket's session.
+    ///
+    /// # Errors
+    /// When the socket has closed, or its attachment is of another version of ours.
+    pub(crate) fn read(&self, raw: &RawSocket) -> Result<Rc<Session>> {
+        self.read_by_key(self.hub.key(raw)?, raw)
+    }
+
+    /// The same where the socket's key is known.
+    pub(crate) fn read_by_key(&self, key: u32, raw: &RawSocket) -> Result<Rc<Session>> {
+        let kept = self.kept.try_borrow()?;
+        if let Some((_, session)) = place(&kept, key).ok().and_then(|at| kept.get(at)) {
+            return Ok(Rc::clone(session));
+        }
+        drop(kept);
+        let bytes = self.hub.attachment(raw)?;
+        let session = bytes.as_deref().and_then(Session::decode);
+        let session = Rc::new(session.ok_or_else(|| Error::new(Code::InternalServerError))?);
+        self.keep(key, &session)?;
+        Ok(session)
+    }
+
+    /// The same, to be changed and written.
+    pub(crate) fn read_to_change(&self, raw: &RawSocket) -> Result<Session> {
+        Ok(Session::clone(&*self.read(raw)?))
+    }
+
+    /// Keeps a session with its socket, through hibernation.
+    ///
+    /// # Errors
+    /// When it does not fit (the old one stays), or when the socket has closed.
+    pub(crate) fn write(&self, raw: &RawSocket, session: Session) -> Result<()> {
+        self.hub.set_attachment(raw, &session.encode()?)?;
+        self.keep(self.hub.key(raw)?, &Rc::new(session))
+    }
+
+    /// The socket has closed.
+    pub(crate) fn forget(&self, key: u32) {
+        if let Ok(mut kept) = self.kept.try_borrow_mut()
+            && let Ok(at) = place(&kept, key)
+        {
+            kept.remove(at);
+        }
+    }
+
+    fn keep(&self, key: u32, session: &Rc<Session>) -> Result<()> {
+        let mut kept = self.kept.try_borrow_mut()?;
+        if kept.len() >= MAX_KEPT {
+            kept.clear();
+        }
+        match place(&kept, key) {
+            Ok(at) => {
+                if let Some(slot) = kept.get_mut(at) {
+                    slot.1 = Rc::clone(session);
+                }
+            }
+            Err(at) => kept.insert(at, (key, Rc::clone(session))),
+        }
+        Ok(())
+    }
+}
+
+/// Where the session of this key is, or belongs.
+fn place(kept: &[(u32, Rc<Session>)], key: u32) -> Result<usize, usize> {
+    kept.binary_search_by_key(&key, |(other, _)| *other)
+}
