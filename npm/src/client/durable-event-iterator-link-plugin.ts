@@ -7,7 +7,7 @@ import type { ConnectingOptions, SocketLinkOptions, UrlValue } from './link-opti
 import type { ClientDurableEventIteratorRpcContext } from './rpc-context.js'
 import { openIterator } from './session.js'
 import { interceptTokens } from './token-calls.js'
-import { newConnectionId } from './upgrade-url.js'
+import { checkConnectionId, newConnectionId } from './upgrade-url.js'
 
 /**
  * The context that a call may give its iterator. Let a client's context extend it to use it.
@@ -39,6 +39,15 @@ export interface DurableEventIteratorLinkPluginOptions
    * the page. A function is called before each connection.
    */
   url: UrlValue | (() => UrlValue)
+
+  /**
+   * Makes the id by which the object knows this client again, also for events that are for it only. Called once for each
+   * iterator; the id goes along with each of its connections. It has 1 to 128 visible ASCII characters, and nobody should
+   * be able to guess it.
+   *
+   * @default 128 random bits
+   */
+  createId?: () => string | Promise<string>
 }
 
 /**
@@ -67,14 +76,14 @@ export class DurableEventIteratorLinkPlugin<T extends ClientContext> implements 
   }
 
   init(options: StandardLinkOptions<T>): void {
-    const { url } = this.#options
+    const { url, createId, ...rest } = this.#options
     interceptTokens(options, 1, ({ call, ...token }) => {
       const { durableEventIterator } = call.context as DurableEventIteratorLinkPluginContext
       return openIterator({
-        ...this.#options,
+        ...rest,
         ...token,
         url: async () => (typeof url === 'function' ? url() : url),
-        createId: newConnectionId,
+        createId: async () => (createId === undefined ? newConnectionId() : checkConnectionId(await createId())),
         renewal: () => ({}),
         hooks: combineHooks([this.#options, durableEventIterator]),
         path: call.path,

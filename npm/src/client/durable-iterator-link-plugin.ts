@@ -2,14 +2,13 @@ import type { ClientContext } from '@orpc/client'
 import type { StandardLinkInterceptorOptions, StandardLinkOptions, StandardLinkPlugin } from '@orpc/client/standard'
 
 import type { DurableIteratorTokenPayload } from '../token/payload.js'
-import { isConnectionId } from '../wire.js'
 import { combineHooks } from './hooks.js'
 import type { DurableEventIteratorHooks } from './hooks.js'
 import type { ConnectingOptions, SocketLinkOptions, UrlValue } from './link-options.js'
 import type { ClientDurableIteratorRpcContext } from './rpc-context.js'
 import { openIterator } from './session.js'
 import { interceptTokens } from './token-calls.js'
-import { newConnectionId } from './upgrade-url.js'
+import { checkConnectionId, newConnectionId } from './upgrade-url.js'
 
 /**
  * The context that a call may give its iterator. Let a client's context extend it to use it.
@@ -118,7 +117,8 @@ export class DurableIteratorLinkPlugin<T extends ClientContext> implements Stand
         ...rest,
         ...token,
         url: async (payload) => valueOf(url, payload),
-        createId: async (payload) => (createId === undefined ? newConnectionId() : checkId(await createId(payload, call))),
+        createId: async (payload) =>
+          createId === undefined ? newConnectionId() : checkConnectionId(await createId(payload, call)),
         renewal: async (payload) => {
           const before = refreshTokenBeforeExpireInSeconds
           return {
@@ -137,9 +137,3 @@ export class DurableIteratorLinkPlugin<T extends ClientContext> implements Stand
 }
 
 const DEFAULT_DELAY_SECONDS = 2
-
-/** The upgrade would refuse it each time. */
-function checkId(id: string): string {
-  if (isConnectionId(id)) return id
-  throw new RangeError(`createId makes ids of 1 to 128 visible ASCII characters, not ${JSON.stringify(id)}.`)
-}

@@ -1,4 +1,4 @@
-import { CONNECTION_ID_PARAMETER, TOKEN_PARAMETER } from '../wire.js'
+import { CONNECTION_ID_PARAMETER, isConnectionId, TOKEN_PARAMETER } from '../wire.js'
 
 /**
  * The URL that a WebSocket opens with.
@@ -19,4 +19,14 @@ export function upgradeUrl(url: string | URL, token: string, connectionId: strin
 export function newConnectionId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16))
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+/**
+ * An id that the application has made. The upgrade would refuse a wrong one each time.
+ *
+ * @throws {RangeError} When no object accepts it.
+ */
+export function checkConnectionId(id: string): string {
+  if (isConnectionId(id)) return id
+  throw new RangeError(`createId makes ids of 1 to 128 visible ASCII characters, not ${JSON.stringify(id)}.`)
 }
