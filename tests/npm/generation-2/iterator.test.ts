@@ -80,10 +80,10 @@ const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => 
 const tokens = (): (string | null)[] => proxy.upgrades.map(({ searchParams }) => searchParams.get('token'))
 const ids = (): (string | null)[] => proxy.upgrades.map(({ searchParams }) => searchParams.get('id'))
 
-/** Tokens of three seconds, the next one of which comes after half a second and lives long. */
-const RENEWING = { refreshTokenBeforeExpireInSeconds: 2.5, refreshTokenDelayInSeconds: 0.1 }
+/** A token of four seconds, the next one of which comes after less than half a second and lives long. */
+const RENEWING = { refreshTokenBeforeExpireInSeconds: 3.6, refreshTokenDelayInSeconds: 0.1 }
 function renewOnce(): void {
-  app.policy.tokenTTLSeconds = 3
+  app.policy.tokenTTLSeconds = 4
   app.policy.check = () => {
     if (app.issued.length === 1) app.policy.tokenTTLSeconds = 3_600
   }
@@ -273,15 +273,15 @@ describe('a renewal', () => {
   })
 
   test('is made again and again', async () => {
-    app.policy.tokenTTLSeconds = 2
-    const iterator = await follow(newChannel(), { refreshTokenBeforeExpireInSeconds: 1.6, refreshTokenDelayInSeconds: 0.1 })
+    app.policy.tokenTTLSeconds = 3
+    const iterator = await follow(newChannel(), { refreshTokenBeforeExpireInSeconds: 2.7, refreshTokenDelayInSeconds: 0.1 })
     await issued(5)
     expect(await iterator.whoAmI()).toBe('me')
     expect(proxy.attempts).toHaveLength(1)
   })
 
   test('keeps the distance that the application wants', async () => {
-    app.policy.tokenTTLSeconds = 2
+    app.policy.tokenTTLSeconds = 3
     const startedAt = Date.now()
     // Longer than a token lives: it would be renewed without end.
     await follow(newChannel(), { refreshTokenBeforeExpireInSeconds: 600, refreshTokenDelayInSeconds: 0.5 })
@@ -297,12 +297,12 @@ describe('a renewal', () => {
     await follow(channel, {
       refreshTokenBeforeExpireInSeconds: async ({ exp, iat }, { path }) => {
         asked.push([exp - iat, path])
-        return 2.5
+        return 3.6
       },
       refreshTokenDelayInSeconds: () => 0.1,
     })
     await issued(2)
-    await expect.poll(() => asked).toEqual([[3, ['follow']], [3_600, ['follow']]])
+    await expect.poll(() => asked).toEqual([[4, ['follow']], [3_600, ['follow']]])
   })
 
   test.each([
@@ -337,7 +337,7 @@ describe('a renewal', () => {
       const iat = Math.floor(Date.now() / 1_000)
       return signDurableIteratorToken(SIGNING_KEY, { chn, iat, exp: iat + life })
     }
-    app.policy.issue = async () => carry(app.issued.length === 1 ? await sign(channel, 3) : await sign(other, 3_600))
+    app.policy.issue = async () => carry(app.issued.length === 1 ? await sign(channel, 4) : await sign(other, 3_600))
     const states = new States()
     const reader = new Reader(await follow(channel, { ...RENEWING, onStateChange: states.onStateChange }))
     await states.reach('open', 2)
@@ -351,7 +351,7 @@ describe('a renewal', () => {
     const iat = Math.floor(Date.now() / 1_000)
     const issue = (key: string, life: number): Promise<string> =>
       signDurableIteratorToken(key, { chn: channel, rpc: ['whoAmI'], att: 'me', iat, exp: iat + life })
-    const issues = [() => issue(SIGNING_KEY, 3), () => issue('of another object', 3_600), () => issue(SIGNING_KEY, 3_600)]
+    const issues = [() => issue(SIGNING_KEY, 4), () => issue('of another object', 3_600), () => issue(SIGNING_KEY, 3_600)]
     app.policy.issue = async () => carry(await issues[Math.min(app.issued.length, issues.length) - 1]!())
     const states = new States()
     const iterator = await follow(channel, { ...RENEWING, onStateChange: states.onStateChange })
@@ -406,7 +406,7 @@ describe('a renewal', () => {
   test.each([Number.NaN, Number.POSITIVE_INFINITY])(
     'that is not to come ahead (%d) comes when the object says that the token has expired, and nothing is missed',
     async (refreshTokenBeforeExpireInSeconds) => {
-      app.policy.tokenTTLSeconds = 1
+      app.policy.tokenTTLSeconds = 2
       const states = new States()
       const channel = newChannel()
       const iterator = await follow(channel, { refreshTokenBeforeExpireInSeconds, onStateChange: states.onStateChange })
@@ -429,12 +429,12 @@ describe('a renewal', () => {
     const channel = newChannel()
     // The client takes it for a fresh one of a long life.
     const now = (): number => Math.floor(Date.now() / 1_000)
-    const ending = { chn: channel, rpc: ['whoAmI'], att: 'me', iat: now() - 3_600, exp: Date.now() / 1_000 + 1 }
+    const ending = { chn: channel, rpc: ['whoAmI'], att: 'me', iat: now() - 3_600, exp: Date.now() / 1_000 + 1.5 }
     app.policy.issue = async () => carry(await signDurableIteratorToken(SIGNING_KEY, ending))
     const reader = new Reader(await follow(channel))
     await publish(channel, { n: 1 })
     await reader.count(1)
-    await pause(1_100)
+    await pause(1_600)
     app.policy.issue = undefined
     await publish(channel, { n: 2 })
     expect(numbers(await reader.count(2))).toEqual([1, 2])
@@ -509,8 +509,8 @@ describe('the end', () => {
         sockets.push(this)
       }
     }
-    app.policy.tokenTTLSeconds = 2
-    const renewing = { refreshTokenBeforeExpireInSeconds: 1.5, refreshTokenDelayInSeconds: 0.1 }
+    app.policy.tokenTTLSeconds = 3
+    const renewing = { refreshTokenBeforeExpireInSeconds: 2.6, refreshTokenDelayInSeconds: 0.1 }
     const iterator = await follow(newChannel(), { ...renewing, WebSocket: Kept }, { signal: abort.signal })
     await issued(2)
     await end(iterator, abort)

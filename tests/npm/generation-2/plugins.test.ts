@@ -112,8 +112,8 @@ describe('the link plugin', () => {
         return next()
       },
     ]
-    app.policy.tokenTTLSeconds = 2
-    const renewing = { refreshTokenBeforeExpireInSeconds: 1.8, refreshTokenDelayInSeconds: 0.1 }
+    app.policy.tokenTTLSeconds = 4
+    const renewing = { refreshTokenBeforeExpireInSeconds: 3.6, refreshTokenDelayInSeconds: 0.1 }
     const client = app.follower({ url: url(), ...renewing, interceptors, plugins: [new ClientRetryPlugin()] })
     const iterator = await client.follow('second-intercepted')
     await iterator.whoAmI(undefined, { context: { retry: 1 } })
