@@ -100,7 +100,7 @@ class Session {
   readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason, 'cancel')
 
   #state: DurableEventIteratorState | undefined
-  /** What the present connection, or the try at one, was opened with. */
+  /** What the present connection, or the try at one, was opened with, or has been given since. */
   #tokenInUse: HeldToken | undefined
   /** Tries since the last open connection that came to nothing. */
   #failedTries = 0
@@ -112,7 +112,7 @@ class Session {
   #provenToken: HeldToken | undefined
   #renewal: Promise<void> | undefined
   #renewalTimer: ReturnType<typeof setTimeout> | undefined
-  /** While a connection is about to be replaced: resolves when the new one may be waited for. */
+  /** While a connection gets a new token, or is about to be replaced: resolves when calls may go on, or wait for the new one. */
   #replacement: Promise<void> | undefined
   #callsInFlight = 0
   #onIdle: (() => void) | undefined
@@ -271,6 +271,7 @@ class Session {
     const [procedure] = request.path
     const isCall = procedure === 'call'
     const isSubscription = procedure === 'subscribe'
+    if (procedure === 'updateToken' && !this.#connection.isOpen) throw new DurableEventIteratorConnectionError('lost')
     // Asked again at the last moment: a request that goes out between two connections would wait for ever.
     do await (isCall ? this.#readyForCall(request.signal) : this.#connection.opened())
     while (!this.#connection.isOpen)
