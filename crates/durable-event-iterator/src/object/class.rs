@@ -1,7 +1,7 @@
 //! The class around an application's object: what the platform and stubs call.
 
 use super::{
-    Call, DurableEventIteratorObject, Invocation, StubCall,
+    Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall, Subscribed,
     calls::{Calls, Running},
 };
 use crate::{
@@ -254,7 +254,15 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 let last_event_id = request.headers.get("last-event-id");
                 let since =
                     request.headers.get(subscription::SINCE_HEADER).and_then(subscription::read_since);
-                subscription::subscribe(&self.core, ws, Subscribe { id: &id, last_event_id, since }).await
+                let on_live = |gap| {
+                    let last_event_id = last_event_id.map(str::to_owned);
+                    let socket = self.socket(ws, session);
+                    let core = Rc::clone(&self.core);
+                    let subscribed = Subscribed::new(core, socket, ws.clone(), last_event_id, gap);
+                    self.object.on_subscribed(&subscribed)
+                };
+                let ask = Subscribe { id: &id, last_event_id, since };
+                subscription::subscribe(&self.core, ws, ask, &on_live).await
             }
             "/updateToken" => {
                 let answer = match self.update_token(peer, request) {
@@ -273,6 +281,12 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 self.call(peer, &id, direct, request).await
             }
         }
+    }
+
+    /// The socket as the application sees it.
+    fn socket(&self, ws: &RawSocket, session: &Session) -> SocketOf<O> {
+        let raw = __Raw { connection: session.connection.clone(), socket: ws.clone() };
+        O::Channel::socket(&__Core(Rc::clone(&self.core)), raw)
     }
 
     /// A client of generation 2 renews its token on the open socket.
@@ -376,10 +390,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         }
         let handler = self.procedures.find(&path).ok_or_else(|| Error::new(Code::NotFound))?;
         let call = Call {
-            socket: O::Channel::socket(
-                &__Core(Rc::clone(&self.core)),
-                __Raw { connection: session.connection.clone(), socket: ws.clone() },
-            ),
+            socket: self.socket(ws, session),
             last_event_id: headers.get("last-event-id").map(str::to_owned),
             headers: headers.into_map(),
             handle,
