@@ -48,9 +48,15 @@ function lost(error) {
 }
 
 addEventListener('error', ({ error }) => {
-  if (error instanceof WebAssembly.RuntimeError) lost(error)
-  // What has waited is not called by what wraps the class, so that it has to be told.
-  else if (/\bwasm\b/.test(error?.stack)) reportError(lost(error))
+  if (error instanceof WebAssembly.RuntimeError) {
+    lost(error)
+  } else if (/\bwasm\b/.test(error?.stack)) {
+    // What wraps the class has not made this call, and looks at this kind of error alone.
+    const seen = lost(error)
+    queueMicrotask(() => {
+      throw seen
+    })
+  }
 })
 
 /** A promise of WASM's, which would never be settled once its instance is lost. */
