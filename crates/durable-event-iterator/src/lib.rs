@@ -82,6 +82,9 @@ mod audience;
 mod channel;
 mod durable_object;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 mod log;
 mod object;

@@ -35,6 +35,12 @@ pub use publish_key::PublishKey;
 pub use signing::{InvalidKey, SigningKey, SigningKeys};
 pub(crate) use verify::verify;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::{
+    jws::{seal as seal_jws, seal_with_header},
+    signed_json::seal as seal_signed_json,
+};
+
 /// The longest token in bytes that is issued or looked at. Tokens travel in a URL, and common servers and proxies
 /// refuse request lines beyond 8 KiB.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;

@@ -16,6 +16,8 @@ pub mod golden;
 mod handover;
 mod invalid_input;
 mod json;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod loss;
 mod number;
 mod object;
 mod order;
@@ -38,6 +40,11 @@ pub(crate) use self::{
     parse::{DeserializeError, parse},
     ser::{Serialized, serialize, serialize_output},
     text::{push_f64, push_string},
+};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::{
+    frame::{DELIMITER, push_body, write_form},
+    parse::{parse_body, read},
 };
 pub use self::{
     de::from_value,
