@@ -38,6 +38,9 @@ impl Object for AnyChannel {
         if let Some(bytes) = number(env, "MAX_RETAINED_BYTES") {
             options = options.retained_bytes(bytes);
         }
+        if let Some(seconds) = number(env, "IDEMPOTENCY_WINDOW_SECONDS") {
+            options = options.idempotency_window(Duration::from_secs(seconds));
+        }
         if let Some(bytes) = number(env, "MAX_FRAME_BYTES") {
             options = options.max_frame(usize::try_from(bytes).unwrap_or(usize::MAX));
         }

@@ -2,10 +2,13 @@
 //!
 //! `POST /channels/<channel, URI-encoded>/events` with `Authorization: Bearer <publish key>`. The body is the event's
 //! JSON; or, with the content type `application/vnd.orpc+json`, oRPC's serialized form `{"json":…,"meta":…}`. The
-//! answer is 201 and `{"id":"…"}`. The publish key is a secret of its own: a subscriber's token never publishes.
+//! answer is 201 and `{"id":"…"}`. With the header `Idempotency-Key` the event is stored once, however often it is sent: the
+//! answer to the second one is that to the first. The publish key is a secret of its own: a subscriber's token never publishes.
 
 use crate::NAMESPACE;
-use durable_event_iterator::{ChannelStub, Code, Error, EventId, PublishKey, Result, Value, http};
+use durable_event_iterator::{
+    ChannelStub, Code, Error, EventId, PublishKey, PublishOptions, Result, Value, http,
+};
 use worker::{Env, Request, Response};
 
 /// What an event and its serialized form's braces need at most, in bytes: what is larger is refused unread.
@@ -60,5 +63,9 @@ async fn publish(request: Request, env: &Env) -> Result<EventId> {
             Value::from_json(&body)
         };
     let event = event.map_err(|_| Error::new(Code::BadRequest).message(http::MALFORMED_REQUEST))?;
-    ChannelStub::new(env, NAMESPACE, &channel)?.publish(&event).await
+    let options = match request.headers().get("idempotency-key")? {
+        Some(key) => PublishOptions::default().key(key),
+        None => PublishOptions::default(),
+    };
+    ChannelStub::new(env, NAMESPACE, &channel)?.publish_with(&event, options).await
 }

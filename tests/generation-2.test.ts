@@ -25,8 +25,8 @@ interface Claims {
 const seconds = (): number => Math.floor(Date.now() / 1000)
 
 /** A token as oRPC's own helper signs it. */
-const token = (claims: Claims): Promise<string> =>
-  sign(JSON.stringify({ iat: seconds(), exp: seconds() + 86_400, ...claims }), SIGNING_KEY)
+const token = (claims: Claims, key = SIGNING_KEY): Promise<string> =>
+  sign(JSON.stringify({ iat: seconds(), exp: seconds() + 86_400, ...claims }), key)
 
 async function url(claims: Claims | string, id?: string): Promise<string> {
   const at = new URL('/upgrade/USUAL', journals.url)
@@ -103,13 +103,20 @@ test('wrong renewals are refused, and change nothing', async () => {
   const chn = 'wrong-renewals'
   const client = await Client.connect(await url({ chn, tags: ['a', 'b'], rpc: ['kept'] }, 'id'))
   const renew = (renewed: string): Promise<unknown> => client.raw.updateToken({ token: renewed })
-  const unauthorized = { code: 'UNAUTHORIZED', status: 401 }
-  await expect(renew(await token({ chn: 'another', tags: ['a', 'b'] }))).rejects.toMatchObject(unauthorized)
-  await expect(renew(await token({ chn, tags: ['b', 'a'] }))).rejects.toMatchObject(unauthorized)
-  await expect(renew(await token({ chn }))).rejects.toMatchObject(unauthorized)
-  await expect(renew(await token({ chn, tags: ['a', 'b'], exp: seconds() - 2 }))).rejects.toMatchObject(unauthorized)
-  await expect(renew(await firstGeneration({ chn }))).rejects.toMatchObject(unauthorized)
-  await expect(renew('garbage')).rejects.toMatchObject({ ...unauthorized, message: 'Invalid Token' })
+  const refused = (message: string): object => ({ code: 'UNAUTHORIZED', status: 401, message })
+  const [invalid, otherChannel, otherTags] = [
+    'Invalid Token',
+    'Updated token must have the same channel with the original token',
+    'Updated token must have the exact same tags with the original token',
+  ].map(refused)
+  await expect(renew(await token({ chn: 'another', tags: ['a', 'b'] }))).rejects.toMatchObject(otherChannel!)
+  await expect(renew(await token({ chn, tags: ['b', 'a'] }))).rejects.toMatchObject(otherTags!)
+  await expect(renew(await token({ chn, tags: ['a'] }))).rejects.toMatchObject(otherTags!)
+  await expect(renew(await token({ chn }))).rejects.toMatchObject(otherTags!)
+  await expect(renew(await token({ chn, tags: ['a', 'b'], exp: seconds() - 2 }))).rejects.toMatchObject(invalid!)
+  await expect(renew(await token({ chn, tags: ['a', 'b'] }, 'another key'))).rejects.toMatchObject(invalid!)
+  await expect(renew(await firstGeneration({ chn }))).rejects.toMatchObject(invalid!)
+  await expect(renew('garbage')).rejects.toMatchObject(invalid!)
   await expect(client.raw.updateToken({})).rejects.toMatchObject({ code: 'BAD_REQUEST' })
   expect(await client.call(['kept'])).toBeUndefined()
   client.close()

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::wire::serialize;
+use crate::wire::{from_value, parse, serialize};
 use serde::{Deserialize, Serialize};
 
 /// Who an event is for: everyone, unless restricted by connection ids or tags.
@@ -88,7 +88,10 @@ impl AudienceRule {
     pub(crate) fn from_text(text: Option<&str>) -> Result<Self, InvalidAudience> {
         text.map_or_else(
             || Ok(Self::everyone()),
-            |text| serde_json::from_str(text).map_err(|_| InvalidAudience(())),
+            |text| {
+                let rule = parse(Some(text), None).map_err(|_| InvalidAudience(()))?;
+                from_value(rule).map_err(|_| InvalidAudience(()))
+            },
         )
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     audience::AudienceRule,
     error::{Error, Result},
-    log::{EventId, Log, PublishError, Record},
+    log::{Appended, EventId, Log, PublishError, Record},
     options::Options,
     runtime::{self, Hub, RawSocket, Sql},
     sessions::Sessions,
@@ -81,9 +81,10 @@ impl<E: Serialize, T, S> Channel<E, T, S> {
         self.draft(event).to(audience).publish()
     }
 
-    /// An event with more than its content: an audience, a retry delay, comments.
+    /// An event with more than its content: an audience, a retry delay, comments, an idempotency key.
     pub fn draft<'a>(&'a self, event: &'a E) -> Draft<'a, E> {
-        Draft { core: &self.core, event, audience: Audience::everyone(), meta: EventMeta::default() }
+        let (audience, meta, key) = (Audience::everyone(), EventMeta::default(), None);
+        Draft { core: &self.core, event, audience, meta, key }
     }
 
     /// Sends an event to these sockets alone, now. It is not stored, has no id and is never replayed: for what only
@@ -150,6 +151,7 @@ pub struct Draft<'a, E> {
     event: &'a E,
     audience: Audience,
     meta: EventMeta,
+    key: Option<String>,
 }
 
 impl<E: Serialize> Draft<'_, E> {
@@ -166,13 +168,31 @@ impl<E: Serialize> Draft<'_, E> {
         self
     }
 
+    /// Publishes it once, however often it is said: within the window
+    /// ([`Options::idempotency_window`](crate::Options::idempotency_window), 300 s by default) a second publish with this
+    /// key stores and sends nothing, and answers with the id of the first, also after hibernation and a restart, and also if
+    /// its event is another one. For a publisher that may say something twice: because it retries, or is told twice itself.
+    ///
+    /// ```
+    /// # use durable_event_iterator::{Channel, EventId, Result, Value};
+    /// # fn paid(channel: &Channel<Value>, event: Value, payment: &str) -> Result<EventId> {
+    /// channel.draft(&event).key(format!("paid-{payment}")).publish()
+    /// # }
+    /// ```
+    ///
+    /// A key is the channel's, 1 to 255 visible ASCII characters, and costs one row written more.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
     /// Publishes it.
     ///
     /// # Errors
-    /// As [`Channel::publish`].
+    /// As [`Channel::publish`]; and [`Error::is_invalid_key`] with a [key](Draft::key) that is none.
     pub fn publish(self) -> Result<EventId> {
         let body = event_body(self.event)?;
-        self.core.publish(&body, &self.meta, &self.audience)
+        self.core.publish(&body, &self.meta, &self.audience, self.key.as_deref())
     }
 }
 
@@ -279,7 +299,7 @@ impl ChannelCore {
         Ok(Self {
             sessions: Rc::new(Sessions::new(Rc::clone(&hub))),
             hub,
-            sql: Sql::new(parts.sql),
+            sql: Sql::new(parts.sql, parts.storage.clone()),
             state: ctx.into(),
             options,
             log: RefCell::new(None),
@@ -312,6 +332,7 @@ impl ChannelCore {
         body: &Serialized,
         meta: &EventMeta,
         audience: &Audience,
+        key: Option<&str>,
     ) -> Result<EventId> {
         let json = body.json.as_deref().ok_or(PublishError::NotAnObject)?;
         let extra = meta.to_extra();
@@ -320,7 +341,14 @@ impl ChannelCore {
         let rule = audience.rule.to_text()?;
         let record =
             Record { json, meta: body.meta.as_deref(), extra: extra.as_deref(), audience: rule.as_deref() };
-        let id = self.with_log(|log, sql| log.append(sql, now_us, &record))?;
+        let appended = self.with_log(|log, sql| match key {
+            None => log.append(sql, now_us, &record).map(Appended::Now),
+            Some(key) => log.append_once(sql, now_us, &record, key),
+        })?;
+        let id = match appended {
+            Appended::Now(id) => id,
+            Appended::Before(id) => return Ok(id), // it was sent when it was stored
+        };
 
         // The event is stored: from here on nothing makes the publish fail.
         let tail = event_tail(json, record.meta, record.extra, id.as_micros());

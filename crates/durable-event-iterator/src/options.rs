@@ -12,6 +12,8 @@ const EVENT_RETENTION: Duration = Duration::from_secs(300);
 const RETAINED_EVENTS: u64 = 100_000;
 /// A quarter of what an isolate may hold in memory, so that even a full replay to a slow reader leaves room.
 const RETAINED_BYTES: u64 = 32 * 1024 * 1024;
+/// Longer than anything retries a publish by itself, and as long as an event is kept.
+const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(300);
 /// Room for a call with a small file; what is larger is better uploaded over HTTP.
 const MAX_FRAME: usize = 1024 * 1024;
 /// As many calls as one client has a reason to run at once.
@@ -41,7 +43,12 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            retention: Retention { for_: EVENT_RETENTION, events: RETAINED_EVENTS, bytes: RETAINED_BYTES },
+            retention: Retention {
+                for_: EVENT_RETENTION,
+                events: RETAINED_EVENTS,
+                bytes: RETAINED_BYTES,
+                keys: IDEMPOTENCY_WINDOW,
+            },
             max_frame: MAX_FRAME,
             max_calls: MAX_CALLS,
             enforce_expiry: true,
@@ -74,6 +81,14 @@ impl Options {
     #[must_use]
     pub fn retained_bytes(mut self, bytes: u64) -> Self {
         self.retention.bytes = bytes;
+        self
+    }
+
+    /// For how long an idempotency key is remembered, see [`Draft::key`](crate::Draft::key). Default: 300 s, counted from the
+    /// time of its event. With zero keys mean nothing: each publish stores. Independent of how long events are kept.
+    #[must_use]
+    pub fn idempotency_window(mut self, window: Duration) -> Self {
+        self.retention.keys = window;
         self
     }
 

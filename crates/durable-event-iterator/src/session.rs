@@ -2,10 +2,8 @@
 
 use crate::{
     token::{Claims, Generation},
-    wire::{push_f64, push_string},
+    wire::{DeserializeError, Reader, push_f64, push_member, push_string, push_strings, read_members},
 };
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use std::fmt;
 
 /// The platform takes 16,384 bytes of its own encoding, which adds a few bytes to those of one byte array.
@@ -18,42 +16,34 @@ const SUBSCRIPTION_BYTES: usize = 64 * 6 + 64;
 ///
 /// Stored as JSON in UTF-8: `runtime/hot.js` reads `subscription`, `claims.exp`, `claims.tags`, `connection` and
 /// `enforced` from it, once per socket and waking.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Session {
     pub(crate) claims: SessionClaims,
     /// The id that the client sent, the same on each of its reconnects.
-    #[serde(default)]
     pub(crate) connection: Option<String>,
     /// Whether the token's end ends its rights on the open socket.
     pub(crate) enforced: bool,
-    #[serde(default)]
     pub(crate) subscription: Option<Subscription>,
     /// The application's own part.
-    #[serde(default)]
     pub(crate) application: Option<Application>,
 }
 
 /// What the application keeps, in the wire's serialized form, so that a Date in it stays one.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Application {
-    pub(crate) json: Box<RawValue>,
-    #[serde(default)]
-    pub(crate) meta: Option<Box<RawValue>>,
+    pub(crate) json: Box<str>,
+    pub(crate) meta: Option<Box<str>>,
 }
 
 /// The claims that matter after the upgrade.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct SessionClaims {
     /// The procedures that the client may call.
-    #[serde(default)]
     pub(crate) rpc: Vec<String>,
     /// The token's attachment.
-    #[serde(default)]
-    pub(crate) att: Option<Box<RawValue>>,
-    #[serde(default)]
+    pub(crate) att: Option<Box<str>>,
     pub(crate) tags: Vec<String>,
     /// Whether the token is one of generation 2.
-    #[serde(default)]
     pub(crate) is_second: bool,
     /// Seconds since the epoch.
     pub(crate) iat: f64,
@@ -66,7 +56,7 @@ impl From<&Claims> for SessionClaims {
         Self {
             rpc: claims.procedures().to_vec(),
             // It was read as JSON, and goes back into JSON as it is.
-            att: claims.attachment_json().and_then(|json| RawValue::from_string(json.to_owned()).ok()),
+            att: claims.attachment_json().map(Box::from),
             tags: claims.tags().to_vec(),
             is_second: claims.generation() == Generation::Two,
             iat: claims.issued_at(),
@@ -76,11 +66,29 @@ impl From<&Claims> for SessionClaims {
 }
 
 impl SessionClaims {
+    fn read(reader: &mut Reader<'_>) -> Result<Option<Self>, DeserializeError> {
+        let (mut rpc, mut tags, mut att, mut is_second) = (Vec::new(), Vec::new(), None, false);
+        let (mut iat, mut exp) = (None, None);
+        reader.members(&mut |reader, key| {
+            match key {
+                "rpc" => rpc = reader.texts()?,
+                "tags" => tags = reader.texts()?,
+                "att" => att = Some(reader.raw()?.into()),
+                "is_second" => is_second = reader.boolean()?,
+                "iat" => iat = Some(reader.float()?),
+                "exp" => exp = Some(reader.float()?),
+                _ => drop(reader.raw()?),
+            }
+            Ok::<_, DeserializeError>(())
+        })?;
+        Ok(iat.zip(exp).map(|(iat, exp)| Self { rpc, att, tags, is_second, iat, exp }))
+    }
+
     fn push(&self, text: &mut String) {
         text.push_str("{\"rpc\":");
         push_strings(text, &self.rpc);
         if let Some(att) = &self.att {
-            push_member(text, "att", |text| text.push_str(att.get()));
+            push_member(text, "att", |text| text.push_str(att));
         }
         if !self.tags.is_empty() {
             push_member(text, "tags", |text| push_strings(text, &self.tags));
@@ -101,12 +109,42 @@ impl SessionClaims {
 }
 
 /// A `/subscribe` call that stays open.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subscription {
     /// The `i` that the client chose for the call.
     pub(crate) id: String,
     /// False until everything that was missed has been sent; until then nothing is sent live.
     pub(crate) live: bool,
+}
+
+impl Application {
+    fn read(reader: &mut Reader<'_>) -> Result<Option<Self>, DeserializeError> {
+        let (mut json, mut meta) = (None, None);
+        reader.members(&mut |reader, key| {
+            match key {
+                "json" => json = Some(reader.raw()?.into()),
+                "meta" => meta = Some(reader.raw()?.into()),
+                _ => drop(reader.raw()?),
+            }
+            Ok::<_, DeserializeError>(())
+        })?;
+        Ok(json.map(|json| Self { json, meta }))
+    }
+}
+
+impl Subscription {
+    fn read(reader: &mut Reader<'_>) -> Result<Option<Self>, DeserializeError> {
+        let (mut id, mut live) = (None, None);
+        reader.members(&mut |reader, key| {
+            match key {
+                "id" => id = Some(reader.text()?.into_owned()),
+                "live" => live = Some(reader.boolean()?),
+                _ => drop(reader.raw()?),
+            }
+            Ok::<_, DeserializeError>(())
+        })?;
+        Ok(id.zip(live).map(|(id, live)| Self { id, live }))
+    }
 }
 
 impl Session {
@@ -133,9 +171,9 @@ impl Session {
         if let Some(Application { json, meta }) = &self.application {
             push_member(&mut text, "application", |text| {
                 text.push_str("{\"json\":");
-                text.push_str(json.get());
+                text.push_str(json);
                 if let Some(meta) = meta {
-                    push_member(text, "meta", |text| text.push_str(meta.get()));
+                    push_member(text, "meta", |text| text.push_str(meta));
                 }
                 text.push('}');
             });
@@ -158,27 +196,24 @@ impl Session {
 
     /// The session kept in these bytes; nothing when they are not ours.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok()
+        let text = str::from_utf8(bytes).ok()?;
+        let mut claims = None;
+        let mut enforced = None;
+        let (mut connection, mut subscription, mut application) = (None, None, None);
+        read_members(text, &mut |reader, key| {
+            match key {
+                "claims" => claims = SessionClaims::read(reader)?,
+                "enforced" => enforced = Some(reader.boolean()?),
+                "connection" => connection = Some(reader.text()?.into_owned()),
+                "subscription" => subscription = Subscription::read(reader)?,
+                "application" => application = Application::read(reader)?,
+                _ => drop(reader.raw()?),
+            }
+            Ok::<_, DeserializeError>(())
+        })
+        .ok()?;
+        Some(Self { claims: claims?, connection, enforced: enforced?, subscription, application })
     }
-}
-
-/// A member of an object that has one already.
-fn push_member(text: &mut String, key: &str, push_value: impl FnOnce(&mut String)) {
-    text.push_str(",\"");
-    text.push_str(key);
-    text.push_str("\":");
-    push_value(text);
-}
-
-fn push_strings(text: &mut String, strings: &[String]) {
-    text.push('[');
-    for (n, string) in strings.iter().enumerate() {
-        if n > 0 {
-            text.push(',');
-        }
-        push_string(text, string);
-    }
-    text.push(']');
 }
 
 /// The token's attachment, the application's part and the rest do not fit the platform's limit together.
@@ -204,7 +239,7 @@ mod tests {
     use super::*;
 
     fn session(application: usize, subscription: Option<&str>) -> Session {
-        let json = RawValue::from_string(format!("{:?}", "x".repeat(application))).unwrap();
+        let json = format!("{:?}", "x".repeat(application)).into();
         Session {
             claims: SessionClaims {
                 rpc: vec![],
@@ -237,7 +272,7 @@ mod tests {
         let bytes = session(3, Some("a\"b")).encode().unwrap();
         let decoded = Session::decode(&bytes).unwrap();
         assert_eq!(decoded.subscription, Some(Subscription { id: "a\"b".into(), live: true }));
-        assert_eq!(decoded.application.unwrap().json.get(), "\"xxx\"");
+        assert_eq!(&*decoded.application.unwrap().json, "\"xxx\"");
         assert!(Session::decode(b"{}").is_none());
         assert!(Session::decode(b"\xff").is_none());
     }

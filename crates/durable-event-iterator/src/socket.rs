@@ -8,7 +8,6 @@ use crate::{
     wire::{InvalidInput, Serialized, from_value, parse, serialize},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
 use std::{fmt, marker::PhantomData, rc::Rc};
 use wasm_bindgen::JsValue;
 
@@ -117,7 +116,7 @@ impl<T: DeserializeOwned, S> Socket<T, S> {
     /// When it is no `T`, or when the socket has closed.
     pub fn token_attachment(&self) -> Result<T> {
         let session = self.session()?;
-        Ok(serde_json::from_str(session.claims.att.as_deref().map_or("null", RawValue::get))?)
+        Ok(serde_json::from_str(session.claims.att.as_deref().unwrap_or("null"))?)
     }
 }
 
@@ -129,7 +128,7 @@ impl<T, S: Serialize + DeserializeOwned> Socket<T, S> {
     pub fn attachment(&self) -> Result<Option<S>> {
         let session = self.session()?;
         let Some(Application { json, meta }) = &session.application else { return Ok(None) };
-        let value = parse(Some(json.get()), meta.as_deref().map(RawValue::get))?;
+        let value = parse(Some(json), meta.as_deref())?;
         Ok(Some(from_value(value).map_err(KeptDiffers)?))
     }
 
@@ -145,8 +144,8 @@ impl<T, S: Serialize + DeserializeOwned> Socket<T, S> {
             return Err(Error::new(Code::InternalServerError).message("A socket cannot keep a file or blob."));
         }
         // `undefined` is kept as `null`: there is an attachment, and nothing in it.
-        let json = RawValue::from_string(json.unwrap_or_else(|| "null".into()))?;
-        session.application = Some(Application { json, meta: meta.map(RawValue::from_string).transpose()? });
+        let json = json.unwrap_or_else(|| "null".into()).into();
+        session.application = Some(Application { json, meta: meta.map(Into::into) });
         self.sessions.write(&self.raw, session)
     }
 }

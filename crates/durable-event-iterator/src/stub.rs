@@ -4,6 +4,7 @@ use crate::{
     channel::event_body,
     error::{Code, Error, Failure, Result},
     log::EventId,
+    publish_options::PublishOptions,
     runtime::{self, Stub},
     token::ChannelName,
     wire::{Serialized, from_value, parse, serialize, to_value},
@@ -37,67 +38,6 @@ pub struct ChannelStub(Stub);
 impl fmt::Debug for ChannelStub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ChannelStub(..)")
-    }
-}
-
-/// What a publish says besides the event; all of it is optional.
-///
-/// ```
-/// use durable_event_iterator::PublishOptions;
-///
-/// let options = PublishOptions::default().tagged("staff").except("a-connection-id");
-/// # let _ = options;
-/// ```
-#[derive(Debug, Clone, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PublishOptions {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tags: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    except: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry: Option<u32>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    comments: Vec<String>,
-    serialized: bool,
-}
-
-impl PublishOptions {
-    /// Only the client with this connection id, or one of several.
-    #[must_use]
-    pub fn to(mut self, connection_id: impl Into<String>) -> Self {
-        self.to.get_or_insert_default().push(connection_id.into());
-        self
-    }
-
-    /// Only clients whose token has this tag, or one of several.
-    #[must_use]
-    pub fn tagged(mut self, tag: impl Into<String>) -> Self {
-        self.tags.get_or_insert_default().push(tag.into());
-        self
-    }
-
-    /// Not the client with this connection id.
-    #[must_use]
-    pub fn except(mut self, connection_id: impl Into<String>) -> Self {
-        self.except.push(connection_id.into());
-        self
-    }
-
-    /// After how many milliseconds a client that loses the connection retries.
-    #[must_use]
-    pub fn retry(mut self, milliseconds: u32) -> Self {
-        self.retry = Some(milliseconds);
-        self
-    }
-
-    /// A comment that travels with the event.
-    #[must_use]
-    pub fn comment(mut self, comment: impl Into<String>) -> Self {
-        self.comments.push(comment.into());
-        self
     }
 }
 
@@ -135,22 +75,22 @@ impl ChannelStub {
     ///
     /// # Errors
     /// What the object refused the event with, by its code and message; or that it could not be reached. In the
-    /// latter case the event may have been stored all the same.
+    /// latter case the event may have been stored all the same: with a [key](PublishOptions::key) trying again is safe.
     pub async fn publish<E: Serialize + ?Sized>(&self, event: &E) -> Result<EventId> {
         self.publish_with(event, PublishOptions::default()).await
     }
 
-    /// Publishes with options: to some only, with meta.
+    /// Publishes with options: to some only, with meta, with an idempotency key.
     ///
     /// # Errors
-    /// As [`ChannelStub::publish`].
+    /// As [`ChannelStub::publish`]; and [`Error::is_invalid_key`].
     pub async fn publish_with<E: Serialize + ?Sized>(
         &self,
         event: &E,
         mut options: PublishOptions,
     ) -> Result<EventId> {
         // In serialized form all types of the wire arrive as they are, an application's own ones too.
-        options.serialized = true;
+        options.set_serialized();
         let Serialized { json, meta, .. } = event_body(event)?;
         let body = js_sys::Object::new();
         for (key, half) in [("json", json), ("meta", meta)] {

@@ -192,6 +192,17 @@ impl Error {
         self.failure() == Some(Failure::NotSerializable)
     }
 
+    /// Whether an event was refused because its idempotency key is not 1 to 255 visible ASCII characters.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Code, Error};
+    /// assert!(!Error::new(Code::BadRequest).is_invalid_key());
+    /// ```
+    #[must_use]
+    pub fn is_invalid_key(&self) -> bool {
+        self.failure() == Some(Failure::InvalidKey)
+    }
+
     /// Whether the storage failed. Nothing was stored; trying again later may succeed.
     ///
     /// ```
@@ -226,6 +237,7 @@ impl Error {
             PublishError::TooLarge { .. } => Failure::EventTooLarge,
             PublishError::NotAnObject => Failure::EventNotAnObject,
             PublishError::NotSerializable(_) => Failure::NotSerializable,
+            PublishError::InvalidKey => Failure::InvalidKey,
             PublishError::Storage(_) => Failure::Storage,
         })
     }
@@ -256,18 +268,20 @@ pub(crate) enum Failure {
     EventTooLarge,
     EventNotAnObject,
     NotSerializable,
+    InvalidKey,
     Storage,
 }
 
 impl Failure {
-    const ALL: [Self; 4] =
-        [Self::EventTooLarge, Self::EventNotAnObject, Self::NotSerializable, Self::Storage];
+    const ALL: [Self; 5] =
+        [Self::EventTooLarge, Self::EventNotAnObject, Self::NotSerializable, Self::InvalidKey, Self::Storage];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::EventTooLarge => "EventTooLarge",
             Self::EventNotAnObject => "EventNotAnObject",
             Self::NotSerializable => "NotSerializable",
+            Self::InvalidKey => "InvalidKey",
             Self::Storage => "StorageFailure",
         }
     }
@@ -302,7 +316,7 @@ fn public_part(error: &dyn Any) -> Error {
     if let Some(error) = error.downcast_ref::<PublishError>() {
         match error {
             PublishError::TooLarge { .. } => Error::new(Code::PayloadTooLarge).message(error.to_string()),
-            PublishError::NotAnObject | PublishError::NotSerializable(_) => {
+            PublishError::NotAnObject | PublishError::NotSerializable(_) | PublishError::InvalidKey => {
                 Error::new(Code::BadRequest).message(error.to_string())
             }
             PublishError::Storage(_) => internal(),

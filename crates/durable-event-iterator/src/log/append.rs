@@ -150,7 +150,7 @@ impl Log {
     }
 
     /// Reads the log again after its tables were removed behind its back.
-    fn begin_anew(&mut self, db: &impl Database) -> Result<(), DatabaseError> {
+    pub(super) fn begin_anew(&mut self, db: &impl Database) -> Result<(), DatabaseError> {
         let forgotten = self.last_id();
         *self = Log { floor_of_ids: forgotten, ..Log::read(db, self.prefix.clone(), self.retention)? };
         Ok(())
@@ -168,7 +168,7 @@ impl Record<'_> {
 }
 
 /// The record as it is stored, if it can be.
-fn checked<'a>(record: &Record<'a>) -> Result<Record<'a>, PublishError> {
+pub(super) fn checked<'a>(record: &Record<'a>) -> Result<Record<'a>, PublishError> {
     if !record.json.trim_start_matches([' ', '\t', '\r', '\n']).starts_with(['{', '[']) {
         return Err(PublishError::NotAnObject);
     }

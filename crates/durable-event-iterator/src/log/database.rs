@@ -9,11 +9,22 @@ pub(crate) trait Database {
     /// Every statement of the log is complete when this returns: on the platform, a cursor that is left half-read keeps
     /// its table locked.
     fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, DatabaseError>;
+
+    /// Runs `work` in a transaction: when it answers false, nothing that it wrote remains.
+    ///
+    /// # Errors
+    ///
+    /// When the transaction cannot begin or end. Nothing that `work` wrote remains then either.
+    fn atomically(&self, work: &mut dyn FnMut() -> bool) -> Result<(), DatabaseError>;
 }
 
 impl<D: Database + ?Sized> Database for &D {
     fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, DatabaseError> {
         (**self).execute(sql, params)
+    }
+
+    fn atomically(&self, work: &mut dyn FnMut() -> bool) -> Result<(), DatabaseError> {
+        (**self).atomically(work)
     }
 }
 

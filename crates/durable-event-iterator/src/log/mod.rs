@@ -8,6 +8,9 @@
 //! An id is a time ([`EventId`]), so one column says order, age and place. The clock is always a parameter, in
 //! microseconds since the epoch.
 //!
+//! Idempotency keys have tables of their own, `<prefix>keys_<start>`, so that an event without a key costs nothing more
+//! (`keys.rs`).
+//!
 //! The log keeps in memory how full each segment is. If the application wipes its storage, [`Log::append`] notices; if
 //! another call fails, open the log anew.
 //!
@@ -25,6 +28,8 @@
 mod append;
 mod database;
 mod id;
+mod keys;
+mod once;
 mod publish_error;
 mod resume;
 mod retention;
@@ -34,11 +39,13 @@ mod tidy;
 
 pub use id::{EventId, InvalidEventId};
 
+use self::keys::KeyTables;
 pub(crate) use self::segment::TablePrefix;
 use self::segment::{Segment, SegmentName};
 pub(crate) use self::{
     append::Record,
     database::{Cell, Database, DatabaseError, Param},
+    once::Appended,
     publish_error::PublishError,
     resume::ResumeFrom,
     retention::Retention,
@@ -46,7 +53,7 @@ pub(crate) use self::{
 };
 
 /// The event log of one channel.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Log {
     prefix: TablePrefix,
     retention: Retention,
@@ -58,6 +65,7 @@ pub(crate) struct Log {
     unreadable: Option<EventId>,
     /// The last id of a log whose tables are gone: ids go on from there.
     floor_of_ids: Option<EventId>,
+    keys: KeyTables,
 }
 
 impl Log {
@@ -86,16 +94,22 @@ impl Log {
 
     fn read(db: &impl Database, prefix: TablePrefix, retention: Retention) -> Result<Self, DatabaseError> {
         let (from, to) = prefix.table_range();
+        let (keys_from, keys_to) = prefix.key_table_range();
         let rows = db.execute(
-            "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name >= ?1 AND name < ?2",
-            &[Param::Text(&from), Param::Text(&to)],
+            "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND \
+             (name >= ?1 AND name < ?2 OR name >= ?3 AND name < ?4)",
+            &[&from, &to, &keys_from, &keys_to].map(|name| Param::Text(name)),
         )?;
         // In the order of their names, of which there are few.
         let mut found: Vec<(SegmentName, &str)> = Vec::with_capacity(rows.len());
+        let mut keys = KeyTables::default();
         for row in &rows {
             let [Cell::Text(table), Cell::Text(sql)] = row.as_slice() else { continue };
-            let Some(name) = prefix.parse(table) else { continue };
-            found.insert(found.partition_point(|(other, _)| *other < name), (name, sql));
+            if let Some(name) = prefix.parse(table) {
+                found.insert(found.partition_point(|(other, _)| *other < name), (name, sql));
+            } else if let Some(start) = prefix.parse_key_table(table) {
+                keys.add(&prefix, start, sql);
+            }
         }
 
         let mut log = Self {
@@ -105,6 +119,7 @@ impl Log {
             stranded: Vec::new(),
             unreadable: None,
             floor_of_ids: None,
+            keys,
         };
         for (name, sql) in found {
             let segment = Segment::new(&log.prefix, name);
@@ -123,6 +138,8 @@ impl Log {
     }
 }
 
+#[cfg(test)]
+mod keys_model;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

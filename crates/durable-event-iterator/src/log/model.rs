@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::test_database::{NOW, SECOND, TestDatabase, event, open, resumed};
+use super::test_database::{NOW, SECOND, TestDatabase, USUAL, event, open, resumed};
 use super::{EventId, Log, ResumeFrom, Retention};
 
 #[derive(Clone, Debug)]
@@ -57,6 +57,7 @@ fn retention() -> impl Strategy<Value = Retention> {
         for_: Duration::from_micros(time),
         events,
         bytes,
+        keys: USUAL.keys,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::database::DatabaseError;
+use super::once::MAX_KEY_LENGTH;
 
 /// Why an event was not published. Whatever it says, nothing was stored and nobody saw the event.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub(crate) enum PublishError {
     NotAnObject,
     /// The event cannot be written in the wire's format; the text says why.
     NotSerializable(String),
+    /// The idempotency key is empty, too long, or has other characters than visible ASCII.
+    InvalidKey,
     /// The database refused.
     Storage(DatabaseError),
 }
@@ -25,6 +28,9 @@ impl fmt::Display for PublishError {
             }
             Self::NotAnObject => f.write_str("the event is neither an object nor an array"),
             Self::NotSerializable(reason) => write!(f, "the event cannot be serialized: {reason}"),
+            Self::InvalidKey => {
+                write!(f, "an idempotency key has 1 to {MAX_KEY_LENGTH} visible ASCII characters")
+            }
             Self::Storage(_) => f.write_str("the event could not be stored"),
         }
     }
@@ -34,7 +40,7 @@ impl std::error::Error for PublishError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Storage(error) => Some(error),
-            Self::TooLarge { .. } | Self::NotAnObject | Self::NotSerializable(_) => None,
+            Self::TooLarge { .. } | Self::NotAnObject | Self::NotSerializable(_) | Self::InvalidKey => None,
         }
     }
 }

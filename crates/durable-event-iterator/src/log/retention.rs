@@ -11,6 +11,8 @@ pub(crate) struct Retention {
     pub(crate) events: u64,
     /// How many bytes of events (json, meta, extra and audience) are kept at most, with the same exception.
     pub(crate) bytes: u64,
+    /// How long an idempotency key is remembered after its event was stored. Zero: keys mean nothing.
+    pub(crate) keys: Duration,
 }
 
 impl Retention {
@@ -28,15 +30,23 @@ impl Retention {
     }
 
     fn micros(&self) -> u64 {
-        u64::try_from(self.for_.as_micros()).unwrap_or(u64::MAX)
+        micros(self.for_)
+    }
+
+    /// How long a key is remembered, in microseconds.
+    pub(crate) fn key_micros(&self) -> u64 {
+        micros(self.keys)
+    }
+
+    /// The time that one table of keys spans, in microseconds: half their window, as with events.
+    pub(crate) fn key_table_micros(&self) -> u64 {
+        (self.key_micros() / 2).max(SHORTEST_SPAN)
     }
 
     /// The time that one segment spans, in microseconds: half the retention, so that at most 1.5 times of what is served
     /// is stored.
     pub(crate) fn segment_micros(&self) -> u64 {
-        /// 1 s: with a shorter span every event of a busy channel would pay for a table of its own (2 rows written).
-        const SHORTEST: u64 = 1_000_000;
-        (self.micros() / 2).max(SHORTEST)
+        (self.micros() / 2).max(SHORTEST_SPAN)
     }
 
     /// The events that one segment holds at most: a quarter of the bound, so that at least three quarters of it are kept.
@@ -50,13 +60,22 @@ impl Retention {
     }
 }
 
+/// 1 s, in microseconds: with a shorter span every event of a busy channel would pay for a table of its own (2 rows
+/// written).
+const SHORTEST_SPAN: u64 = 1_000_000;
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_event_is_past_retention_from_its_expiry_on() {
-        let retention = Retention { for_: Duration::from_micros(100), events: 1, bytes: 1 };
+        let retention =
+            Retention { for_: Duration::from_micros(100), events: 1, bytes: 1, keys: Duration::ZERO };
         assert_eq!(retention.expiry(5), 105);
         assert_eq!(retention.horizon(104), 4);
         assert_eq!(retention.horizon(105), 5);
@@ -65,13 +84,13 @@ mod tests {
 
     #[test]
     fn zero_retention_puts_every_id_past_it_whatever_the_clock_says() {
-        let retention = Retention { for_: Duration::ZERO, events: 1, bytes: 1 };
+        let retention = Retention { for_: Duration::ZERO, events: 1, bytes: 1, keys: Duration::ZERO };
         assert_eq!(retention.horizon(0), u64::MAX);
     }
 
     #[test]
     fn the_longest_retention_saturates() {
-        let retention = Retention { for_: Duration::MAX, events: u64::MAX, bytes: 0 };
+        let retention = Retention { for_: Duration::MAX, events: u64::MAX, bytes: 0, keys: Duration::ZERO };
         assert_eq!(retention.horizon(u64::MAX), 0);
         assert_eq!(retention.expiry(u64::MAX), u64::MAX);
         assert_eq!(retention.segment_bytes(), 1);

@@ -5,7 +5,8 @@ use super::id::EventId;
 
 /// What the names of a log's tables begin with: 1 to 32 of `a` to `z`, `0` to `9` and `_`.
 ///
-/// All tables that are named `<prefix>events_<number>` or `<prefix>events_<number>_first` belong to the log.
+/// All tables that are named `<prefix>events_<number>`, `<prefix>events_<number>_first` or `<prefix>keys_<number>` belong to
+/// the log. No two prefixes share a name: what precedes the number says which prefix it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TablePrefix(String);
 
@@ -32,6 +33,21 @@ impl TablePrefix {
     /// patterns does not apply.
     pub(crate) fn table_range(&self) -> (String, String) {
         (format!("{}events_0", self.0), format!("{}events_:", self.0))
+    }
+
+    /// The same for the tables of keys, whose names are `<prefix>keys_<number>`.
+    pub(crate) fn key_table_range(&self) -> (String, String) {
+        (format!("{}keys_0", self.0), format!("{}keys_:", self.0))
+    }
+
+    /// The number in the name of a table of keys.
+    pub(crate) fn parse_key_table(&self, table: &str) -> Option<EventId> {
+        table.strip_prefix(self.0.as_str())?.strip_prefix("keys_")?.parse().ok()
+    }
+
+    /// The table of keys with this number.
+    pub(crate) fn key_table(&self, number: EventId) -> String {
+        format!("{}keys_{number}", self.0)
     }
 
     /// What a table's name says, if the table belongs to the log.

@@ -17,9 +17,11 @@ pub(super) const NOW: u64 = 1_767_225_600_000_000;
 
 pub(super) const SECOND: u64 = 1_000_000;
 
-/// 300 s, 100,000 events, 32 MiB: what an object has when nothing else is said.
+/// 300 s, 100,000 events, 32 MiB, keys for 300 s: what an object has when nothing else is said.
 pub(super) const USUAL: Retention =
-    Retention { for_: Duration::from_secs(300), events: 100_000, bytes: 32 * 1024 * 1024 };
+    Retention { for_: FIVE_MINUTES, events: 100_000, bytes: 32 * 1024 * 1024, keys: FIVE_MINUTES };
+
+const FIVE_MINUTES: Duration = Duration::from_secs(300);
 
 pub(super) struct TestDatabase {
     pub(super) connection: Connection,
@@ -79,9 +81,21 @@ impl Database for TestDatabase {
         }
         self.query(sql, params).map_err(|error| DatabaseError::new(error.to_string()))
     }
+
+    fn atomically(&self, work: &mut dyn FnMut() -> bool) -> Result<(), DatabaseError> {
+        self.execute("SAVEPOINT work", &[])?;
+        let ended = if work() { self.execute("RELEASE work", &[]) } else { Ok(self.roll_back()) };
+        ended.map(drop).inspect_err(|_| drop(self.roll_back()))
+    }
 }
 
 impl TestDatabase {
+    /// What the platform does by itself; it cannot be refused.
+    fn roll_back(&self) -> Vec<Vec<Cell>> {
+        self.run("ROLLBACK TO work; RELEASE work");
+        Vec::new()
+    }
+
     fn query(&self, sql: &str, params: &[Param<'_>]) -> rusqlite::Result<Vec<Vec<Cell>>> {
         let mut statement = self.connection.prepare(sql)?;
         let columns = statement.column_count();

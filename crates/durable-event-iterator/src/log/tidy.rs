@@ -6,7 +6,8 @@ use super::id::EventId;
 use super::segment::{Content, Segment, SegmentKind, SegmentName};
 
 impl Log {
-    /// Drops the oldest tables while all their events are past retention or the bounds are exceeded, but never the newest.
+    /// Drops the oldest tables while all their events are past retention or the bounds are exceeded, but never the newest;
+    /// and the tables of keys that are past their window.
     ///
     /// Call it after an event was stored and sent, and ignore its error there: what could not be dropped now is dropped
     /// the next time. (A table is locked while a [`step`](Self::step) over it is half-read.)
@@ -22,7 +23,7 @@ impl Log {
                 self.segments.remove(0);
             }
         }
-        Ok(())
+        self.keys.drop_expired(db, now_us, &self.retention)
     }
 
     /// Like [`tidy`](Self::tidy), and when even the newest event is past retention, it goes too.
@@ -47,6 +48,11 @@ impl Log {
     /// In the past when a table could not be dropped: an alarm for it should not be set for less than some seconds from
     /// now.
     pub(crate) fn next_expiry(&self) -> Option<u64> {
+        let keys = self.keys.next_expiry(&self.retention);
+        self.next_event_expiry().map_or(keys, |events| Some(keys.map_or(events, |keys| keys.min(events))))
+    }
+
+    fn next_event_expiry(&self) -> Option<u64> {
         if !self.stranded.is_empty() {
             return Some(0);
         }

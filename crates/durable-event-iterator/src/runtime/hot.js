@@ -179,6 +179,19 @@ export function open(sql, text, params) {
   return sql.exec(text, ...params)
 }
 
+/** Runs `work` in a transaction, which is taken back when it answers false. */
+export function atomically(storage, work) {
+  let isTakenBack = false
+  try {
+    storage.transactionSync(() => {
+      isTakenBack = !work()
+      if (isTakenBack) throw new Error('Taken back') // the platform's way to ask for it
+    })
+  } catch (error) {
+    if (!isTakenBack) throw error
+  }
+}
+
 /** Characters of a text frame, bytes of a binary one: known before anything is copied into WASM memory. */
 export function frameSize(frame) {
   return typeof frame === 'string' ? frame.length : frame.byteLength

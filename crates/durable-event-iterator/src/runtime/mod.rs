@@ -7,6 +7,7 @@ mod body;
 mod class;
 mod hub;
 mod namespace;
+#[cfg(target_arch = "wasm32")]
 mod number;
 mod parts;
 mod sql;
@@ -22,7 +23,7 @@ pub(crate) use namespace::{Stub, stub};
 pub(crate) use number::{number_text, read_number, single_text};
 pub(crate) use parts::{Parts, parts_of};
 pub(crate) use sql::Sql;
-pub(crate) use value::{from_wire, to_wire};
+pub(crate) use value::{JsWire, from_wire, to_wire};
 
 use crate::error::{Code, Error};
 use std::fmt;

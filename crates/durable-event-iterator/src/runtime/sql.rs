@@ -12,29 +12,39 @@ extern "C" {
 
     #[wasm_bindgen(catch, js_name = open)]
     fn open_js(sql: &JsValue, text: &str, params: &Array) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = atomically)]
+    fn atomically_js(storage: &JsValue, work: &mut dyn FnMut() -> bool) -> Result<(), JsValue>;
 }
 
-/// `ctx.storage.sql`.
-pub(crate) struct Sql(JsValue);
+/// `ctx.storage.sql`, and the storage that it is of.
+pub(crate) struct Sql {
+    sql: JsValue,
+    storage: JsValue,
+}
 
 impl Sql {
-    pub(crate) fn new(sql: JsValue) -> Self {
-        Self(sql)
+    pub(crate) fn new(sql: JsValue, storage: JsValue) -> Self {
+        Self { sql, storage }
     }
 
     /// A cursor for [`super::Hub::replay`], which reads it to its end.
     pub(crate) fn open(&self, text: &str, params: &[Param<'_>]) -> Result<JsValue, DatabaseError> {
-        open_js(&self.0, text, &bindings(params)).map_err(failure)
+        open_js(&self.sql, text, &bindings(params)).map_err(failure)
     }
 }
 
 impl Database for Sql {
     fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, DatabaseError> {
-        let rows = run_js(&self.0, sql, &bindings(params)).map_err(failure)?;
+        let rows = run_js(&self.sql, sql, &bindings(params)).map_err(failure)?;
         Ok(rows
             .iter()
             .map(|row| row.unchecked_into::<Array>().iter().map(|cell| cell_of(&cell)).collect())
             .collect())
+    }
+
+    fn atomically(&self, work: &mut dyn FnMut() -> bool) -> Result<(), DatabaseError> {
+        atomically_js(&self.storage, &mut || work()).map_err(failure)
     }
 }
 

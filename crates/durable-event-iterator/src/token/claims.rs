@@ -1,12 +1,11 @@
 //! What a token says.
 
-use std::ops::RangeInclusive;
+use std::{borrow::Cow, ops::RangeInclusive};
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize, Serializer};
-use serde_json::value::RawValue;
 
-use super::{ChannelName, Generation, TokenError, is_object};
+use super::{ChannelName, Generation, TokenError};
+use crate::wire::{Reader, push_f64, push_member, push_string, push_strings, read_members};
 
 /// What a verified token says.
 ///
@@ -35,7 +34,7 @@ pub struct Claims {
     channel: ChannelName,
     tags: Vec<String>,
     procedures: Vec<String>,
-    attachment: Option<Box<RawValue>>,
+    attachment: Option<Box<str>>,
     issued_at: f64,
     expires_at: f64,
     not_before: Option<f64>,
@@ -80,7 +79,7 @@ impl Claims {
 
     /// The attachment's JSON as it stands in the token; `None` if there is none.
     pub fn attachment_json(&self) -> Option<&str> {
-        self.attachment.as_deref().map(RawValue::get)
+        self.attachment.as_deref()
     }
 
     /// When the token was issued (`iat`), in seconds since 1970.
@@ -121,7 +120,7 @@ pub(super) struct NewClaims {
     pub(super) channel: ChannelName,
     pub(super) tags: Vec<String>,
     pub(super) procedures: Vec<String>,
-    pub(super) attachment: Option<Box<RawValue>>,
+    pub(super) attachment: Option<Box<str>>,
     pub(super) issued_at_s: u64,
     pub(super) expires_at_s: u64,
 }
@@ -157,45 +156,58 @@ impl Claims {
     /// A claim that stands there twice is refused, because two readers could disagree about which one counts. Claims
     /// of other names are ignored.
     pub(crate) fn from_payload(json: &str, generation: Generation) -> Result<Self, TokenError> {
-        if !is_object(json) {
-            return Err(TokenError::Malformed);
-        }
-        let payload: Payload<'_> = serde_json::from_str(json).map_err(|_| TokenError::Malformed)?;
-        let channel: String = required("chn", payload.chn)?;
+        let mut raw = RawClaims::default();
+        read_members(json, &mut |reader, name| {
+            let value = reader.raw()?;
+            match raw.named(name) {
+                Some(claim @ None) => *claim = Some(value),
+                Some(Some(_)) => return Err(TokenError::Malformed),
+                None => {}
+            }
+            Ok(())
+        })?;
+        let required = |claim| raw.get(claim).ok_or(TokenError::MissingClaim(claim));
+        let attachment = raw.get("att");
         let claims = Self {
             generation,
-            tags: match (generation, payload.tags) {
-                (Generation::Two, Some(tags)) => read("tags", tags)?,
+            tags: match (generation, raw.get("tags")) {
+                (Generation::Two, Some(tags)) => texts("tags", tags)?,
                 _ => Vec::new(), // generation 1 has none
             },
-            channel: channel.try_into().map_err(|_| TokenError::InvalidClaim("chn"))?,
-            procedures: match (generation, payload.rpc) {
+            channel: text("chn", required("chn")?)?
+                .try_into()
+                .map_err(|_| TokenError::InvalidClaim("chn"))?,
+            procedures: match (generation, raw.get("rpc")) {
                 (Generation::Two, None) => Vec::new(),
-                (_, rpc) => required("rpc", rpc)?,
+                _ => texts("rpc", required("rpc")?)?,
             },
-            attachment: payload.att.map(ToOwned::to_owned),
-            issued_at: time("iat", required("iat", payload.iat)?)?,
-            expires_at: time("exp", required("exp", payload.exp)?)?,
-            not_before: payload.nbf.map(|raw| time("nbf", read("nbf", raw)?)).transpose()?,
+            attachment: attachment.map(Box::from),
+            issued_at: time("iat", required("iat")?)?,
+            expires_at: time("exp", required("exp")?)?,
+            not_before: raw.get("nbf").map(|nbf| time("nbf", nbf)).transpose()?,
         };
-        if let Some(attachment) = &claims.attachment {
-            check_nesting(attachment)?;
-        }
+        attachment.map_or(Ok(()), check_nesting)?;
         Ok(claims)
     }
 
     /// The payload, with its members in the order in which the oRPC packages write them.
-    pub(crate) fn to_payload(&self) -> Result<String, TokenError> {
-        let payload = WrittenPayload {
-            chn: self.channel.as_str(),
-            rpc: &self.procedures,
-            tags: &self.tags,
-            att: self.attachment.as_deref(),
-            iat: Seconds(self.issued_at),
-            exp: Seconds(self.expires_at),
-            nbf: self.not_before.map(Seconds),
-        };
-        serde_json::to_string(&payload).map_err(TokenError::Attachment)
+    pub(crate) fn to_payload(&self) -> String {
+        let mut json = String::from("{\"chn\":");
+        push_string(&mut json, self.channel.as_str());
+        push_member(&mut json, "rpc", |json| push_strings(json, &self.procedures));
+        if !self.tags.is_empty() {
+            push_member(&mut json, "tags", |json| push_strings(json, &self.tags));
+        }
+        if let Some(attachment) = &self.attachment {
+            push_member(&mut json, "att", |json| json.push_str(attachment));
+        }
+        push_member(&mut json, "iat", |json| push_f64(json, self.issued_at));
+        push_member(&mut json, "exp", |json| push_f64(json, self.expires_at));
+        if let Some(not_before) = self.not_before {
+            push_member(&mut json, "nbf", |json| push_f64(json, not_before));
+        }
+        json.push('}');
+        json
     }
 }
 
@@ -225,45 +237,39 @@ const TIMES_S: RangeInclusive<f64> = 0.0..=9_007_199_254_740_991.0;
 const MAX_ATTACHMENT_NESTING: usize = 127;
 
 /// Each claim first as raw JSON, so that an error can name the claim and never quotes its value.
-#[derive(Deserialize)]
-struct Payload<'a> {
-    #[serde(default, borrow, deserialize_with = "present")]
-    chn: Option<&'a RawValue>,
-    #[serde(default, borrow, deserialize_with = "present")]
-    rpc: Option<&'a RawValue>,
-    #[serde(default, borrow, deserialize_with = "present")]
-    tags: Option<&'a RawValue>,
-    #[serde(default, borrow, deserialize_with = "present")]
-    att: Option<&'a RawValue>,
-    #[serde(default, borrow, deserialize_with = "present")]
-    iat: Option<&'a RawValue>,
-    #[serde(default, borrow, deserialize_with = "present")]
-    exp: Option<&'a RawValue>,
-    #[serde(default, borrow, deserialize_with = "present")]
-    nbf: Option<&'a RawValue>,
+#[derive(Default)]
+struct RawClaims<'a>([Option<&'a str>; NAMES.len()]);
+
+/// The claims that are looked at.
+const NAMES: [&str; 7] = ["chn", "rpc", "tags", "att", "iat", "exp", "nbf"];
+
+impl<'a> RawClaims<'a> {
+    fn named(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
+        NAMES.iter().zip(&mut self.0).find(|(other, _)| **other == name).map(|(_, claim)| claim)
+    }
+
+    fn get(&self, name: &str) -> Option<&'a str> {
+        NAMES.iter().zip(self.0).find(|(other, _)| **other == name).and_then(|(_, claim)| claim)
+    }
 }
 
-/// `null` is a value here: an attachment that is `null` is there, a time that is `null` is wrong.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
+fn text(claim: &'static str, raw: &str) -> Result<String, TokenError> {
+    Reader::new(raw).text().map(Cow::into_owned).map_err(|_| TokenError::InvalidClaim(claim))
 }
 
-fn required<T: DeserializeOwned>(claim: &'static str, raw: Option<&RawValue>) -> Result<T, TokenError> {
-    read(claim, raw.ok_or(TokenError::MissingClaim(claim))?)
+fn texts(claim: &'static str, raw: &str) -> Result<Vec<String>, TokenError> {
+    Reader::new(raw).texts().map_err(|_| TokenError::InvalidClaim(claim))
 }
 
-fn read<T: DeserializeOwned>(claim: &'static str, raw: &RawValue) -> Result<T, TokenError> {
-    serde_json::from_str(raw.get()).map_err(|_| TokenError::InvalidClaim(claim))
-}
-
-fn time(claim: &'static str, seconds: f64) -> Result<f64, TokenError> {
-    if TIMES_S.contains(&seconds) { Ok(seconds) } else { Err(TokenError::InvalidClaim(claim)) }
+fn time(claim: &'static str, raw: &str) -> Result<f64, TokenError> {
+    let seconds = Reader::new(raw).float();
+    seconds.ok().filter(|seconds| TIMES_S.contains(seconds)).ok_or(TokenError::InvalidClaim(claim))
 }
 
 /// Counts brackets outside strings, without recursion; raw values are known to be well-formed.
-fn check_nesting(attachment: &RawValue) -> Result<(), TokenError> {
+fn check_nesting(attachment: &str) -> Result<(), TokenError> {
     let mut depth = 0_usize;
-    let mut bytes = attachment.get().bytes();
+    let mut bytes = attachment.bytes();
     while let Some(byte) = bytes.next() {
         match byte {
             b'"' => {
@@ -282,31 +288,4 @@ fn check_nesting(attachment: &RawValue) -> Result<(), TokenError> {
         }
     }
     Ok(())
-}
-
-#[derive(Serialize)]
-struct WrittenPayload<'a> {
-    chn: &'a str,
-    rpc: &'a [String],
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    tags: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    att: Option<&'a RawValue>,
-    iat: Seconds,
-    exp: Seconds,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nbf: Option<Seconds>,
-}
-
-/// A time of [`TIMES_S`], written as JS writes it: whole seconds without `.0`.
-struct Seconds(f64);
-
-impl Serialize for Seconds {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0.fract() == 0.0 {
-            serializer.serialize_u64(self.0 as u64)
-        } else {
-            serializer.serialize_f64(self.0)
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Why a token was not issued or not accepted.
 
 use super::InvalidChannelName;
+use crate::wire::DeserializeError;
 
 /// Why a token was not issued, not accepted, or its attachment not read.
 ///
@@ -84,6 +85,13 @@ impl std::error::Error for TokenError {
             Self::Attachment(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+/// A part of a token that is no JSON.
+impl From<DeserializeError> for TokenError {
+    fn from(_: DeserializeError) -> Self {
+        Self::Malformed
     }
 }
 

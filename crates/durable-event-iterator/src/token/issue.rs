@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
 
 use super::claims::NewClaims;
 use super::verify::check_length;
@@ -79,7 +78,7 @@ pub struct TokenBuilder {
     channel: Result<ChannelName, TokenError>,
     procedures: Vec<String>,
     tags: Vec<String>,
-    attachment: Option<Box<RawValue>>,
+    attachment: Option<Box<str>>,
     fault: Option<TokenError>,
     lifetime: Duration,
 }
@@ -135,8 +134,8 @@ impl TokenBuilder {
     ///
     /// It is written as JSON and has to leave room for the rest in a token of 8 KiB, in which it takes 4/3 of its size.
     pub fn attachment<T: Serialize + ?Sized>(mut self, attachment: &T) -> Self {
-        match to_raw_value(attachment) {
-            Ok(json) => self.attachment = Some(json),
+        match serde_json::to_string(attachment) {
+            Ok(json) => self.attachment = Some(json.into()),
             Err(error) => self.note(TokenError::Attachment(error)),
         }
         self
@@ -199,7 +198,7 @@ impl TokenBuilder {
             issued_at_s,
             expires_at_s: issued_at_s.saturating_add(whole_seconds(self.lifetime)?),
         })?;
-        let payload = claims.to_payload()?;
+        let payload = claims.to_payload();
         let token = match self.generation {
             Generation::One => jws::seal(&payload, keys),
             Generation::Two => signed_json::seal(payload, keys),

@@ -4,10 +4,9 @@ use base64::Engine;
 // Canonical only: no padding, and the unused bits of the last character must be zero. Otherwise several texts would
 // be the same token, and a changed last character would go unnoticed.
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
-use super::{SigningKeys, TokenError, is_object};
+use super::{SigningKeys, TokenError};
+use crate::wire::read_members;
 
 /// Signs a payload into a token.
 pub(crate) fn seal(payload: &str, keys: &SigningKeys) -> String {
@@ -45,37 +44,25 @@ fn check_header(json: &str) -> Result<(), TokenError> {
     if json == HEADER {
         return Ok(());
     }
-    if !is_object(json) {
-        return Err(TokenError::Malformed);
-    }
-    let header: Header = serde_json::from_str(json).map_err(|_| TokenError::Malformed)?;
-    if header.alg != "HS256" {
-        return Err(TokenError::UnsupportedAlgorithm);
-    }
-    match header.crit {
-        Presence::Absent => Ok(()),
-        Presence::Present => Err(TokenError::UnsupportedExtension),
-    }
-}
-
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-    #[serde(default)]
-    crit: Presence,
-}
-
-/// Whether a member is there at all, whatever its value; `null` is a value too.
-#[derive(Default)]
-enum Presence {
-    #[default]
-    Absent,
-    Present,
-}
-
-impl<'de> Deserialize<'de> for Presence {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Self::Present)
+    let mut algorithm = None;
+    let mut has_extension = false;
+    read_members(json, &mut |reader, name| {
+        match name {
+            "alg" if algorithm.is_some() => return Err(TokenError::Malformed),
+            "alg" => algorithm = Some(reader.text()?),
+            "crit" => {
+                reader.raw()?;
+                has_extension = true; // whatever its value
+            }
+            _ => drop(reader.raw()?),
+        }
+        Ok(())
+    })?;
+    match algorithm.as_deref() {
+        Some("HS256") if has_extension => Err(TokenError::UnsupportedExtension),
+        Some("HS256") => Ok(()),
+        Some(_) => Err(TokenError::UnsupportedAlgorithm),
+        None => Err(TokenError::Malformed),
     }
 }
 

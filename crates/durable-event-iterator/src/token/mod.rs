@@ -44,8 +44,3 @@ pub(crate) use self::{
 /// The longest token in bytes that is issued or looked at. Tokens travel in a URL, and common servers and proxies
 /// refuse request lines beyond 8 KiB.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
-
-/// Whether a JSON text can be an object. serde's derived structs would take an array for an object too.
-fn is_object(json: &str) -> bool {
-    json.trim_ascii_start().starts_with('{')
-}

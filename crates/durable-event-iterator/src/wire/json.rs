@@ -1,7 +1,10 @@
-//! JSON text to values.
+//! JSON text to values, or to the raw texts of its parts.
 //!
-//! Our own reader for two reasons: serde_json without its feature `float_roundtrip` misses the last bit of some
-//! numbers, and it refuses the lone surrogates that JavaScript's texts may have.
+//! Our own reader for three reasons: serde_json without its feature `float_roundtrip` misses the last bit of some
+//! numbers, it refuses the lone surrogates that JavaScript's texts may have, and what reads frames and tokens through its
+//! visitors makes up a sixth of a small Worker.
+
+use std::borrow::Cow;
 
 use super::{MAX_DEPTH, Number, Object, Value, float::read_number, parse::DeserializeError};
 
@@ -10,20 +13,228 @@ const SAFE_DIGITS: usize = 18;
 
 /// Reads a whole text.
 pub(crate) fn read_json(text: &str) -> Result<Value, DeserializeError> {
-    let mut reader = Reader { text, at: 0, depth: 0 };
+    let mut reader = Reader::new(text);
     let value = reader.value()?;
-    reader.skip_whitespace();
-    if reader.at == text.len() { Ok(value) } else { Err(reader.error("more text after its end")) }
+    reader.end()?;
+    Ok(value)
 }
 
-struct Reader<'a> {
+/// Reads the members of a whole text, which is an object, see [`Reader::members`].
+pub(crate) fn read_members<'a, E: From<DeserializeError>>(
+    text: &'a str,
+    each: &mut dyn FnMut(&mut Reader<'a>, &str) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut reader = Reader::new(text);
+    reader.members(each)?;
+    Ok(reader.end()?)
+}
+
+/// Reads a text from its beginning on, one value after the other.
+pub(crate) struct Reader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    /// Whether a string had a surrogate without its other half.
+    has_replaced: bool,
 }
 
-impl Reader<'_> {
-    fn value(&mut self) -> Result<Value, DeserializeError> {
+impl<'a> Reader<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { text, at: 0, depth: 0, has_replaced: false }
+    }
+
+    /// There must be nothing more.
+    pub(crate) fn end(&mut self) -> Result<(), DeserializeError> {
+        self.skip_whitespace();
+        if self.at == self.text.len() { Ok(()) } else { Err(self.error("more text after its end")) }
+    }
+
+    /// The first byte of the next value.
+    pub(crate) fn kind(&mut self) -> Option<u8> {
+        self.skip_whitespace();
+        self.peek()
+    }
+
+    /// The members of an object, keys twice included. `each` gets a member's key, and reads its value.
+    pub(crate) fn members<E: From<DeserializeError>>(
+        &mut self,
+        each: &mut dyn FnMut(&mut Self, &str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.skip_whitespace();
+        self.expect(b'{', "no object")?;
+        self.skip_whitespace();
+        if self.take(b'}') {
+            return Ok(());
+        }
+        loop {
+            let key = self.text()?;
+            self.skip_whitespace();
+            self.expect(b':', "a colon is missing")?;
+            each(self, &key)?;
+            self.skip_whitespace();
+            if self.take(b'}') {
+                return Ok(());
+            }
+            self.expect(b',', "a comma or brace is missing")?;
+        }
+    }
+
+    /// The items of an array, each of which `each` reads.
+    pub(crate) fn items<E: From<DeserializeError>>(
+        &mut self,
+        each: &mut dyn FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.skip_whitespace();
+        self.expect(b'[', "no array")?;
+        self.skip_whitespace();
+        if self.take(b']') {
+            return Ok(());
+        }
+        loop {
+            each(self)?;
+            self.skip_whitespace();
+            if self.take(b']') {
+                return Ok(());
+            }
+            self.expect(b',', "a comma or bracket is missing")?;
+        }
+    }
+
+    /// A string, borrowed where it has no escapes. One that is no text in Unicode is refused.
+    pub(crate) fn text(&mut self) -> Result<Cow<'a, str>, DeserializeError> {
+        self.skip_whitespace();
+        let text: &'a str = self.text;
+        let rest = text.get(self.at.saturating_add(1)..).unwrap_or_default();
+        let end = rest.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\');
+        if let (Some(b'"'), Some(end)) = (self.peek(), end)
+            && rest.as_bytes().get(end) == Some(&b'"')
+        {
+            self.at = self.at.saturating_add(end).saturating_add(2);
+            return Ok(Cow::Borrowed(rest.get(..end).unwrap_or_default()));
+        }
+        self.has_replaced = false;
+        let text = self.string()?;
+        if self.has_replaced { Err(self.error("half a surrogate pair")) } else { Ok(Cow::Owned(text)) }
+    }
+
+    /// The strings of an array.
+    pub(crate) fn texts(&mut self) -> Result<Vec<String>, DeserializeError> {
+        let mut texts = Vec::new();
+        self.items(&mut |reader| {
+            texts.push(reader.text()?.into_owned());
+            Ok::<_, DeserializeError>(())
+        })?;
+        Ok(texts)
+    }
+
+    /// An integer that is not negative.
+    pub(crate) fn unsigned(&mut self) -> Result<u64, DeserializeError> {
+        self.skip_whitespace();
+        match self.number()? {
+            Value::Number(number) => number.as_u64().ok_or_else(|| self.error("no whole number")),
+            _ => Err(self.error("no whole number")),
+        }
+    }
+
+    /// A number.
+    pub(crate) fn float(&mut self) -> Result<f64, DeserializeError> {
+        self.skip_whitespace();
+        match self.number()? {
+            Value::Number(number) => Ok(number.as_f64()),
+            _ => Err(self.error("no number")),
+        }
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(&mut self) -> Result<bool, DeserializeError> {
+        match self.value()? {
+            Value::Bool(boolean) => Ok(boolean),
+            _ => Err(self.error("neither true nor false")),
+        }
+    }
+
+    /// A value as it stands there, known to be JSON. However deep it is nested, this takes no stack.
+    pub(crate) fn raw(&mut self) -> Result<&'a str, DeserializeError> {
+        self.skip_whitespace();
+        let start = self.at;
+        // The brackets that are open.
+        let mut open: Vec<u8> = Vec::new();
+        loop {
+            self.skip_whitespace();
+            // A value, or an empty container's end.
+            let is_end = match self.peek() {
+                Some(bracket @ (b'{' | b'[')) => {
+                    self.advance();
+                    open.push(bracket);
+                    self.skip_whitespace();
+                    match (bracket, self.peek()) {
+                        (b'{', Some(b'}')) | (b'[', Some(b']')) => true,
+                        (b'{', _) => {
+                            self.skip_key()?;
+                            continue;
+                        }
+                        _ => continue,
+                    }
+                }
+                Some(b'"') => {
+                    self.skip_string()?;
+                    false
+                }
+                Some(b'-' | b'0'..=b'9') => {
+                    self.scan_number()?;
+                    false
+                }
+                _ => {
+                    self.value()?; // a word, or an error
+                    false
+                }
+            };
+            if is_end {
+                self.advance();
+                open.pop();
+            }
+            // What follows a value.
+            loop {
+                let Some(bracket) = open.last() else {
+                    return Ok(self.text.get(start..self.at).unwrap_or_default());
+                };
+                let is_object = *bracket == b'{';
+                self.skip_whitespace();
+                if self.take(if is_object { b'}' } else { b']' }) {
+                    open.pop();
+                    continue;
+                }
+                self.expect(b',', "a comma or bracket is missing")?;
+                if is_object {
+                    self.skip_key()?;
+                }
+                break;
+            }
+        }
+    }
+
+    fn skip_key(&mut self) -> Result<(), DeserializeError> {
+        self.skip_whitespace();
+        self.skip_string()?;
+        self.skip_whitespace();
+        self.expect(b':', "a colon is missing")
+    }
+
+    fn skip_string(&mut self) -> Result<(), DeserializeError> {
+        self.expect(b'"', "a string is missing")?;
+        loop {
+            match self.next() {
+                Some(b'"') => return Ok(()),
+                Some(b'\\') => drop(self.escape()?),
+                Some(b' '..) => {}
+                Some(_) => return Err(self.error("a control character in a string")),
+                None => return Err(self.error("it ends too early")),
+            }
+        }
+    }
+
+    /// A value; what nests deeper than [`MAX_DEPTH`] is refused.
+    pub(crate) fn value(&mut self) -> Result<Value, DeserializeError> {
         self.skip_whitespace();
         match self.peek() {
             Some(b'"') => self.string().map(Value::String),
@@ -98,6 +309,24 @@ impl Reader<'_> {
     }
 
     fn number(&mut self) -> Result<Value, DeserializeError> {
+        let Scanned { text, digits, is_negative, is_integer } = self.scan_number()?;
+        if is_integer {
+            if digits <= SAFE_DIGITS && !is_negative {
+                let digits = text.bytes().map(|digit| u64::from(digit.wrapping_sub(b'0')));
+                let number = digits.fold(0_u64, |number, digit| number.wrapping_mul(10).wrapping_add(digit));
+                return Ok(Value::Number(Number::from(number)));
+            }
+            if let Ok(number) = text.parse::<i64>() {
+                return Ok(Value::Number(Number::from(number)));
+            }
+            if let Ok(number) = text.parse::<u64>() {
+                return Ok(Value::Number(Number::from(number)));
+            }
+        }
+        read_number(text).map(Value::from).ok_or_else(|| self.error("no number"))
+    }
+
+    fn scan_number(&mut self) -> Result<Scanned<'a>, DeserializeError> {
         let start = self.at;
         let negative = self.take(b'-');
         let whole = self.at;
@@ -122,20 +351,7 @@ impl Reader<'_> {
             }
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
-        if is_integer {
-            if digits <= SAFE_DIGITS && !negative {
-                let digits = text.bytes().map(|digit| u64::from(digit.wrapping_sub(b'0')));
-                let number = digits.fold(0_u64, |number, digit| number.wrapping_mul(10).wrapping_add(digit));
-                return Ok(Value::Number(Number::from(number)));
-            }
-            if let Ok(number) = text.parse::<i64>() {
-                return Ok(Value::Number(Number::from(number)));
-            }
-            if let Ok(number) = text.parse::<u64>() {
-                return Ok(Value::Number(Number::from(number)));
-            }
-        }
-        read_number(text).map(Value::from).ok_or_else(|| self.error("no number"))
+        Ok(Scanned { text, digits, is_negative: negative, is_integer })
     }
 
     fn digits(&mut self) -> usize {
@@ -191,7 +407,10 @@ impl Reader<'_> {
             }
             self.at = before;
         }
-        Ok(char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER))
+        Ok(char::from_u32(u32::from(unit)).unwrap_or_else(|| {
+            self.has_replaced = true;
+            char::REPLACEMENT_CHARACTER
+        }))
     }
 
     fn hex(&mut self) -> Result<u16, DeserializeError> {
@@ -245,6 +464,15 @@ impl Reader<'_> {
     fn error(&self, reason: &'static str) -> DeserializeError {
         DeserializeError::Json { reason, at: self.at }
     }
+}
+
+/// A number's text, and what its beginning tells.
+struct Scanned<'a> {
+    text: &'a str,
+    /// Before the point.
+    digits: usize,
+    is_negative: bool,
+    is_integer: bool,
 }
 
 #[cfg(test)]
@@ -322,7 +550,41 @@ mod tests {
         assert!(matches!(read_json(&"[".repeat(1_000_000)), Err(DeserializeError::TooDeep)));
     }
 
+    #[test]
+    fn a_raw_value_is_the_text_itself_however_deep() {
+        for text in [
+            r#"{"a":[1,{"b":"x\"}\\"},[],{}],"c":null}"#,
+            "[ ]",
+            "{ }",
+            "\"\\ud800\"",
+            "-1.5e+3",
+            "true",
+            &format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)),
+        ] {
+            let padded = format!(" {text} ,");
+            let mut reader = Reader::new(&padded);
+            assert_eq!(reader.raw(), Ok(text));
+            assert_eq!(reader.kind(), Some(b','));
+        }
+    }
+
+    #[test]
+    fn a_text_is_borrowed_unless_it_has_escapes_and_is_unicode() {
+        assert!(matches!(Reader::new(r#" "aé" "#).text(), Ok(Cow::Borrowed("aé"))));
+        assert!(matches!(Reader::new(r#""a\n""#).text(), Ok(Cow::Owned(text)) if text == "a\n"));
+        for text in [r#""\ud800""#, r#""a"#, "1", "", "\"\n\""] {
+            assert!(Reader::new(text).text().is_err(), "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_skipped_is_what_is_read(text in r#"[\[\]{}",:0-9eE.+\-a-c \\utrfalsn]{0,40}"#) {
+            let mut reader = Reader::new(&text);
+            let raw = reader.raw().is_ok() && reader.end().is_ok();
+            prop_assert_eq!(raw, read_json(&text).is_ok(), "{}", text);
+        }
+
         #[test]
         fn it_reads_what_serde_json_reads(text in r#"[\[\]{}",:0-9eE.+\-a-c \\utrfalsn]{0,40}"#) {
             let theirs = serde_json::from_str::<Value>(&text);

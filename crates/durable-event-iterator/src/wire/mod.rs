@@ -37,9 +37,10 @@ pub(crate) use self::{
         decode_binary, decode_text, error_response, event_tail, head, response, stop_upload, stream_event,
         stream_response, text_response,
     },
+    json::{Reader, read_members},
     parse::{DeserializeError, parse},
     ser::{Serialized, serialize, serialize_output},
-    text::{push_f64, push_string},
+    text::{push_f64, push_member, push_string, push_strings},
 };
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::{

@@ -1,16 +1,10 @@
 //! JSON text, meta and blobs to a value.
 
-mod path;
-
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
-use self::path::Segment;
 use super::{
     Blob, MAX_DEPTH, Serialized, Value,
-    json::read_json,
+    json::{Reader, read_json},
     tag::{BIGINT_TYPE, DATE_TYPE, MAP_TYPE, NAN_TYPE, REGEXP_TYPE, SET_TYPE, UNDEFINED_TYPE, URL_TYPE},
 };
 
@@ -30,7 +24,7 @@ pub(crate) fn parse_body(bytes: &[u8]) -> Result<Value, DeserializeError> {
     }
     let text = str::from_utf8(bytes).map_err(|_| DeserializeError::Envelope("not in UTF-8".into()))?;
     let Envelope { json, meta, .. } = Envelope::read(text)?;
-    parse(json.map(RawValue::get), meta.map(RawValue::get))
+    parse(json, meta)
 }
 
 /// As [`parse`]; `maps` is the JSON text of the blobs' paths, and `take` gives the blob of a number.
@@ -42,15 +36,11 @@ pub(crate) fn parse_with_blobs(
 ) -> Result<Value, DeserializeError> {
     let mut root = json.map_or(Ok(Value::Undefined), read_json)?;
     if let Some(maps) = maps.filter(|maps| *maps != "null") {
-        each_entry(
-            maps,
-            &mut Entries { root: &mut root, apply: Apply::Blobs(&mut take), count: 0, failed: None },
-        )?;
+        each_entry(maps, &mut root, &mut Apply::Blobs(&mut take))?;
     }
     if let Some(meta) = meta.filter(|meta| *meta != "null") {
         let mut customs = 0;
-        let apply = Apply::Types { customs: &mut customs };
-        each_entry(meta, &mut Entries { root: &mut root, apply, count: 0, failed: None })?;
+        each_entry(meta, &mut root, &mut Apply::Types { customs: &mut customs })?;
         // Own types are the only levels that the JSON's reader has not counted.
         if customs > 0 && !fits(&root, MAX_DEPTH) {
             return Err(DeserializeError::TooDeep);
@@ -68,47 +58,34 @@ pub(crate) fn read(serialized: Serialized) -> Result<Value, DeserializeError> {
     parse_with_blobs(json.as_deref(), meta.as_deref(), maps.as_deref(), |_| blobs.next())
 }
 
-/// The parts of a serialized body. Other keys are ignored.
+/// The parts of a serialized body, as raw texts. Other keys are ignored.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Envelope<'a> {
-    pub(crate) json: Option<&'a RawValue>,
-    pub(crate) meta: Option<&'a RawValue>,
-    pub(crate) maps: Option<&'a RawValue>,
+    pub(crate) json: Option<&'a str>,
+    pub(crate) meta: Option<&'a str>,
+    pub(crate) maps: Option<&'a str>,
 }
 
 impl<'a> Envelope<'a> {
     pub(crate) fn read(text: &'a str) -> Result<Self, DeserializeError> {
-        serde_json::from_str(text).map_err(|error| DeserializeError::Envelope(error.to_string()))
+        let mut reader = Reader::new(text);
+        let envelope = Self::read_from(&mut reader).and_then(|envelope| reader.end().map(|()| envelope));
+        envelope.map_err(|error| DeserializeError::Envelope(error.to_string()))
     }
-}
 
-impl<'de: 'a, 'a> de::Deserialize<'de> for Envelope<'a> {
-    /// By hand, since `Option` takes null for nothing, and a derived struct takes arrays.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EnvelopeVisitor;
-
-        impl<'de> Visitor<'de> for EnvelopeVisitor {
-            type Value = Envelope<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object with json and meta")
+    pub(crate) fn read_from(reader: &mut Reader<'a>) -> Result<Self, DeserializeError> {
+        let mut envelope = Self::default();
+        reader.members(&mut |reader, key| {
+            let value = reader.raw()?;
+            match key {
+                "json" => envelope.json = Some(value),
+                "meta" => envelope.meta = Some(value),
+                "maps" => envelope.maps = Some(value),
+                _ => {}
             }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Envelope<'de>, A::Error> {
-                let mut envelope = Envelope::default();
-                while let Some(Segment::Key(key)) = entries.next_key()? {
-                    match &*key {
-                        "json" => envelope.json = Some(entries.next_value()?),
-                        "meta" => envelope.meta = Some(entries.next_value()?),
-                        "maps" => envelope.maps = Some(entries.next_value()?),
-                        _ => drop(entries.next_value::<de::IgnoredAny>()?),
-                    }
-                }
-                Ok(envelope)
-            }
-        }
-
-        deserializer.deserialize_map(EnvelopeVisitor)
+            Ok::<_, DeserializeError>(())
+        })?;
+        Ok(envelope)
     }
 }
 
@@ -150,98 +127,71 @@ impl fmt::Display for DeserializeError {
 
 impl std::error::Error for DeserializeError {}
 
-/// Applies the entries of `meta`, or of `maps`, as they are read, so that none is kept.
-struct Entries<'a> {
-    root: &'a mut Value,
-    apply: Apply<'a>,
-    count: usize,
-    /// Why it failed, if it did: serde_json's errors cannot carry ours.
-    failed: Option<DeserializeError>,
-}
-
+/// What the entries of `maps` or of `meta` do to the value. They are applied as they are read, so that none is kept.
 enum Apply<'a> {
     /// An entry is a path; its number is the blob's.
     Blobs(&'a mut dyn FnMut(usize) -> Option<Blob>),
-    /// An entry is a type and a path.
+    /// An entry is a type and a path. Counts those of own types.
     Types { customs: &'a mut usize },
 }
 
-fn each_entry(text: &str, entries: &mut Entries<'_>) -> Result<(), DeserializeError> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let result = deserializer.deserialize_seq(&mut *entries).and_then(|()| deserializer.end());
-    match (entries.failed.take(), result) {
-        (Some(failed), _) => Err(failed),
-        (None, Err(error)) => Err(DeserializeError::Meta(error.to_string())),
-        (None, Ok(())) => Ok(()),
-    }
-}
-
-impl<'de> Visitor<'de> for &mut Entries<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of paths")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(Entry(&mut *self))?.is_some() {
-            self.count = self.count.saturating_add(1);
-        }
-        Ok(())
-    }
-}
-
-struct Entry<'e, 'a>(&'e mut Entries<'a>);
-
-impl<'de> DeserializeSeed<'de> for Entry<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Entry<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a path")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut segments: A) -> Result<(), A::Error> {
-        let kind = match self.0.apply {
-            Apply::Blobs(_) => None,
-            Apply::Types { .. } => {
-                Some(segments.next_element::<u32>()?.ok_or_else(|| de::Error::custom("no type"))?)
-            }
-        };
-        let mut place = &mut *self.0.root;
-        while let Some(segment) = segments.next_element::<Segment<'de>>()? {
-            match segment.child_of(place) {
-                Some(child) => place = child,
-                None => {
-                    self.0.failed = Some(DeserializeError::NoSuchPath);
-                    return Err(de::Error::custom("no such path"));
-                }
-            }
-        }
-        let result = match (&mut self.0.apply, kind) {
-            (Apply::Types { customs }, Some(kind)) => revive(kind, place, customs),
-            (Apply::Types { .. }, None) => Err(DeserializeError::NoSuchPath),
-            (Apply::Blobs(take), _) => match take(self.0.count) {
-                Some(blob) => {
-                    *place = Value::Blob(blob);
-                    Ok(())
-                }
-                None => Err(DeserializeError::NoSuchBlob { number: self.0.count }),
-            },
-        };
-        result.map_err(|failed| {
-            let error = de::Error::custom(&failed);
-            self.0.failed = Some(failed);
-            error
+fn each_entry(text: &str, root: &mut Value, apply: &mut Apply<'_>) -> Result<(), DeserializeError> {
+    let meta = |error| match error {
+        DeserializeError::Json { .. } => DeserializeError::Meta(error.to_string()),
+        other => other,
+    };
+    let mut reader = Reader::new(text);
+    let mut number = 0_usize;
+    reader
+        .items(&mut |reader| {
+            entry(reader, root, apply, number)?;
+            number = number.saturating_add(1);
+            Ok(())
         })
+        .and_then(|()| reader.end())
+        .map_err(meta)
+}
+
+fn entry(
+    reader: &mut Reader<'_>,
+    root: &mut Value,
+    apply: &mut Apply<'_>,
+    number: usize,
+) -> Result<(), DeserializeError> {
+    let mut kind = None;
+    // Where the path has led so far.
+    let mut place = Some(root);
+    reader.items(&mut |reader| {
+        if kind.is_none() && matches!(apply, Apply::Types { .. }) {
+            let number = u32::try_from(reader.unsigned()?);
+            kind = Some(number.map_err(|_| DeserializeError::Meta("no type".into()))?);
+            return Ok(());
+        }
+        let child = match (reader.kind(), place.take()) {
+            // Own properties and items alone, never what JavaScript finds by a prototype.
+            (Some(b'"'), Some(Value::Object(object))) => object.get_mut(&reader.text()?),
+            (Some(b'"'), _) => reader.text().map(|_| None)?,
+            (_, Some(Value::Array(items))) => index(reader)?.and_then(|index| items.get_mut(index)),
+            _ => index(reader).map(|_| None)?,
+        };
+        place = Some(child.ok_or(DeserializeError::NoSuchPath)?);
+        Ok(())
+    })?;
+    let place = place.ok_or(DeserializeError::NoSuchPath)?;
+    match apply {
+        Apply::Types { customs } => {
+            let kind = kind.ok_or_else(|| DeserializeError::Meta("no type".into()))?;
+            revive(kind, place, customs)
+        }
+        Apply::Blobs(take) => {
+            *place = Value::Blob(take(number).ok_or(DeserializeError::NoSuchBlob { number })?);
+            Ok(())
+        }
     }
+}
+
+fn index(reader: &mut Reader<'_>) -> Result<Option<usize>, DeserializeError> {
+    reader.unsigned().map(|index| usize::try_from(index).ok())
 }
 
 /// Makes a value of type `kind` of the JSON in its place.

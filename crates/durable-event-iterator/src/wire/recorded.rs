@@ -45,7 +45,7 @@ struct Frame<'a> {
 struct Payload<'a> {
     s: Option<u16>,
     #[serde(borrow)]
-    h: Option<Headers<'a>>,
+    h: Option<&'a RawValue>,
     #[serde(borrow)]
     b: Option<&'a RawValue>,
     e: Option<String>,

@@ -34,6 +34,26 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
+/// Appends an array of strings.
+pub(crate) fn push_strings(out: &mut String, strings: &[String]) {
+    out.push('[');
+    for (n, string) in strings.iter().enumerate() {
+        if n > 0 {
+            out.push(',');
+        }
+        push_string(out, string);
+    }
+    out.push(']');
+}
+
+/// Appends a member to an object that has one already. The key is a name without anything to escape.
+pub(crate) fn push_member(out: &mut String, key: &str, push_value: impl FnOnce(&mut String)) {
+    out.push_str(",\"");
+    out.push_str(key);
+    out.push_str("\":");
+    push_value(out);
+}
+
 /// Appends an integer.
 pub(crate) fn push_integer(out: &mut String, number: impl std::fmt::Display) {
     // Writing into a String cannot fail.

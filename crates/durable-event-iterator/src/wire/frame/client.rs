@@ -5,8 +5,6 @@ mod raw;
 
 use std::{borrow::Cow, fmt};
 
-use serde_json::value::RawValue;
-
 pub(crate) use self::headers::Headers;
 use self::raw::{RawBody, RawFrame};
 use super::{
@@ -55,8 +53,8 @@ pub(crate) struct Request<'a> {
 pub(crate) enum Body<'a> {
     None,
     Json {
-        json: Option<&'a RawValue>,
-        meta: Option<&'a RawValue>,
+        json: Option<&'a str>,
+        meta: Option<&'a str>,
     },
     Form(Vec<Field>),
     /// A file that is in no form: oRPC's serializer makes none, so that no procedure takes it.
@@ -70,7 +68,7 @@ impl Body<'_> {
     pub(crate) fn into_value(self) -> Result<Value, DeserializeError> {
         match self {
             Self::None => Ok(Value::Undefined),
-            Self::Json { json, meta } => parse(json.map(RawValue::get), meta.map(RawValue::get)),
+            Self::Json { json, meta } => parse(json, meta),
             Self::Form(fields) => form_value(fields),
             Self::File => Err(DeserializeError::Unreadable("a file that is not in a form")),
             Self::Stream => Err(DeserializeError::Unreadable("a stream as input")),
@@ -82,19 +80,19 @@ impl Body<'_> {
 #[derive(Debug)]
 pub(crate) struct StreamEvent<'a> {
     pub(crate) kind: StreamEventKind,
-    pub(crate) json: Option<&'a RawValue>,
-    pub(crate) meta: Option<&'a RawValue>,
+    pub(crate) json: Option<&'a str>,
+    pub(crate) meta: Option<&'a str>,
 }
 
 impl StreamEvent<'_> {
     /// The event's data.
     pub(crate) fn to_value(&self) -> Result<Value, DeserializeError> {
-        parse(self.json.map(RawValue::get), self.meta.map(RawValue::get))
+        parse(self.json, self.meta)
     }
 
     /// How many bytes its data has as text.
     pub(crate) fn size(&self) -> usize {
-        [self.json, self.meta].into_iter().flatten().fold(0, |sum, part| sum.saturating_add(part.get().len()))
+        [self.json, self.meta].into_iter().flatten().fold(0, |sum, part| sum.saturating_add(part.len()))
     }
 }
 
@@ -142,7 +140,7 @@ pub(crate) fn decode_binary(bytes: &[u8]) -> Result<ClientFrame<'_>, FrameError>
 
 fn decode<'a>(text: &'a str, attached: Option<&[u8]>) -> Result<ClientFrame<'a>, FrameError> {
     let malformed = |id: Option<String>| FrameError { id, kind: FrameErrorKind::Malformed };
-    let RawFrame { id, kind, payload } = match serde_json::from_str::<RawFrame<'a>>(text) {
+    let RawFrame { id, kind, payload } = match RawFrame::read(text) {
         Ok(frame) => frame,
         Err(_) => {
             let id = raw::id_of(text);
@@ -165,8 +163,8 @@ fn decode<'a>(text: &'a str, attached: Option<&[u8]>) -> Result<ClientFrame<'a>,
         REQUEST => {
             let request = payload.and_then(|payload| {
                 let path = path_of(payload.url?)?;
-                let headers = payload.headers.unwrap_or_default();
-                let body = read_body(&headers, payload.body.unwrap_or_default(), attached)?;
+                let headers = payload.headers;
+                let body = read_body(&headers, payload.body, attached)?;
                 Some((path, headers, body))
             });
             match request {
@@ -252,7 +250,7 @@ fn form_value(fields: Vec<Field>) -> Result<Value, DeserializeError> {
         order.into_iter().map(|(name, place)| (name.to_owned(), place)).unzip();
     let data = data.ok_or(DeserializeError::Unreadable("a form without data"))?;
     let Envelope { json, meta, maps } = Envelope::read(&data)?;
-    parse_with_blobs(json.map(RawValue::get), meta.map(RawValue::get), maps.map(RawValue::get), |number| {
+    parse_with_blobs(json, meta, maps, |number| {
         let name = number.to_string();
         let at = names.partition_point(|other| *other < name);
         let place = names.get(at).filter(|other| **other == name).and_then(|_| places.get(at))?;

@@ -1,0 +1,109 @@
+//! What a publish through a stub says besides the event.
+
+use crate::{audience::AudienceRule, channel::Audience, wire::EventMeta};
+use serde::{Deserialize, Serialize};
+
+/// What a publish says besides the event; all of it is optional.
+///
+/// ```
+/// use durable_event_iterator::PublishOptions;
+///
+/// let options = PublishOptions::default().tagged("staff").except("a-connection-id").key("order-17-paid");
+/// # let _ = options;
+/// ```
+///
+/// In JavaScript it is the second argument of `stub.publish`: `{ to, tags, except, retry, comments, key }`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+// A misspelt audience must not become "everyone".
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct PublishOptions {
+    /// Connection ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<Vec<String>>,
+    /// Connection ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    except: Vec<String>,
+    /// Milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    comments: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// The event is `{ json, meta }`, in oRPC's serialized form.
+    serialized: bool,
+}
+
+impl PublishOptions {
+    /// Only the client with this connection id, or one of several.
+    #[must_use]
+    pub fn to(mut self, connection_id: impl Into<String>) -> Self {
+        self.to.get_or_insert_default().push(connection_id.into());
+        self
+    }
+
+    /// Only clients whose token has this tag, or one of several.
+    #[must_use]
+    pub fn tagged(mut self, tag: impl Into<String>) -> Self {
+        self.tags.get_or_insert_default().push(tag.into());
+        self
+    }
+
+    /// Not the client with this connection id.
+    #[must_use]
+    pub fn except(mut self, connection_id: impl Into<String>) -> Self {
+        self.except.push(connection_id.into());
+        self
+    }
+
+    /// After how many milliseconds a client that loses the connection retries.
+    #[must_use]
+    pub fn retry(mut self, milliseconds: u32) -> Self {
+        self.retry = Some(milliseconds);
+        self
+    }
+
+    /// A comment that travels with the event.
+    #[must_use]
+    pub fn comment(mut self, comment: impl Into<String>) -> Self {
+        self.comments.push(comment.into());
+        self
+    }
+
+    /// Stores the event once, however often it is published with this key: see [`Draft::key`](crate::Draft::key). With it, a
+    /// publish whose answer was lost can be tried again.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    pub(crate) fn set_serialized(&mut self) {
+        self.serialized = true;
+    }
+
+    pub(crate) fn is_serialized(&self) -> bool {
+        self.serialized
+    }
+
+    pub(crate) fn idempotency_key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    pub(crate) fn meta(&self) -> EventMeta {
+        EventMeta { retry: self.retry, comments: self.comments.clone(), id: None }
+    }
+
+    pub(crate) fn audience(&self) -> Audience {
+        let mut rule = AudienceRule::everyone();
+        if let Some(to) = &self.to {
+            rule = rule.only_to(to);
+        }
+        if let Some(tags) = &self.tags {
+            rule = rule.only_tagged(tags);
+        }
+        Audience::from_rule(self.except.iter().fold(rule, AudienceRule::except))
+    }
+}
