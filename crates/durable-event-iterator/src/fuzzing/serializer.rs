@@ -7,13 +7,16 @@ use serde_json::value::RawValue;
 
 use super::is_json;
 use crate::wire::{
-    BigInt, Blob, Custom, Date, Map, RegExp, Set, Undefined, Url, Value, from_value, loss::{after_form, after_json},
-    parse_body, read, serialize, to_value,
+    BigInt, Blob, Custom, Date, Map, Reader, RegExp, Set, Undefined, Url, Value, from_value, loss::{after_form, after_json},
+    parse_body, read, read_json, serialize, to_value,
 };
 
 /// A body, or, where the input begins with no brace, a recipe for a value.
 pub(super) fn check(input: &[u8]) {
     if input.first().is_none_or(|byte| *byte == b'{') {
+        if let Ok(text) = str::from_utf8(input) {
+            check_json(text);
+        }
         if let Ok(value) = parse_body(input) {
             check_value(value);
         }
@@ -24,6 +27,42 @@ pub(super) fn check(input: &[u8]) {
     if serialize(&value).is_ok() {
         check_value(value.clone());
         check_form(value);
+    }
+}
+
+/// Our reader takes what serde_json takes, and makes the same of it.
+fn check_json(text: &str) {
+    let mut reader = Reader::new(text);
+    let raw = reader.raw().and_then(|raw| reader.end().map(|()| raw));
+    assert_eq!(raw.is_ok(), is_json(text), "{text}");
+    assert!(raw.is_ok_and(|raw| raw == text.trim_matches([' ', '\t', '\n', '\r'])) || !is_json(text));
+    match (read_json(text), serde_json::from_str(text)) {
+        (Ok(ours), Ok(theirs)) => assert_alike(&ours, &theirs),
+        // It takes no lone surrogates, and no numbers beyond f64's.
+        (Ok(_), Err(_)) => assert!(is_json(text), "{text}"),
+        (Err(_), theirs) => assert!(theirs.is_err(), "{text}"),
+    }
+}
+
+fn assert_alike(ours: &Value, theirs: &serde_json::Value) {
+    match (ours, theirs) {
+        (Value::Number(ours), serde_json::Value::Number(theirs)) => {
+            let (ours, theirs) = (ours.as_f64(), theirs.as_f64().unwrap());
+            // It misses the last bit at times.
+            assert!((ours - theirs).abs() <= ours.abs() * 2.0 * f64::EPSILON, "{ours} {theirs}");
+        }
+        (Value::Array(ours), serde_json::Value::Array(theirs)) => {
+            assert_eq!(ours.len(), theirs.len());
+            ours.iter().zip(theirs).for_each(|(ours, theirs)| assert_alike(ours, theirs));
+        }
+        (Value::Object(ours), serde_json::Value::Object(theirs)) => {
+            assert_eq!(ours.len(), theirs.len());
+            ours.iter().for_each(|(key, ours)| assert_alike(ours, &theirs[key]));
+        }
+        (Value::String(ours), serde_json::Value::String(theirs)) => assert_eq!(ours, theirs),
+        (Value::Bool(ours), serde_json::Value::Bool(theirs)) => assert_eq!(ours, theirs),
+        (Value::Null, serde_json::Value::Null) => {}
+        _ => panic!("{ours:?} {theirs:?}"),
     }
 }
 
@@ -43,11 +82,6 @@ fn check_value(value: Value) {
     assert_eq!(serialize(&again).unwrap(), serialized, "the second time changes nothing more");
 
     check_types(&value);
-    if let Value::Object(object) = value {
-        for (_, value) in object.iter() {
-            check_types(value);
-        }
-    }
 }
 
 fn check_types(value: &Value) {

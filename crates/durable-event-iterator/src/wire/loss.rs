@@ -16,8 +16,11 @@ pub(crate) fn after_form(value: Value) -> Value {
     map(after_json(value), &|value| match value {
         Value::Blob(blob) => {
             let name = blob.get_name().unwrap_or("blob").to_owned();
-            let kind = blob.get_content_type().trim();
-            let kind = if kind.is_empty() { "application/octet-stream" } else { kind }.to_owned();
+            let kind = match blob.get_content_type() {
+                "" => "application/octet-stream",
+                kind => kind.trim(),
+            };
+            let kind = kind.to_owned();
             Value::Blob(Blob::new(blob.into_bytes()).name(name).content_type(kind))
         }
         other => other,

@@ -45,6 +45,7 @@ pub(crate) use self::{
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::{
     frame::{DELIMITER, push_body, write_form},
+    json::read_json,
     parse::{parse_body, read},
 };
 pub use self::{
