@@ -19,9 +19,20 @@ export function seeds() {
       ...[3, 7].flatMap((kind) => [0, 1, 20, 60].map((place) => Buffer.from([kind, 0, place, 1, 0x65]))),
     ],
     upgrades: queries.map((query) => Buffer.from(query)),
-    // Some frames of one socket, with what happens between them.
-    messages: frames.map((frame) => frame),
+    messages: conversations.map(conversation),
   }
+}
+
+/** What stands between the parts of a conversation, as `src/fuzzing/messages.rs` has it. */
+const BETWEEN = Buffer.of(0xfe)
+
+/** @param {(string | number | Buffer)[]} parts a number begins what happens beside the socket */
+function conversation(parts) {
+  const [kind, ...rest] = parts
+  const joined = rest.map((part, index) =>
+    Buffer.concat([typeof part === 'number' ? Buffer.of(part) : Buffer.from(part), ...(typeof part === 'number' || index === rest.length - 1 ? [] : [BETWEEN])]),
+  )
+  return Buffer.concat([Buffer.of(kind), ...joined])
 }
 
 function recorded() {
@@ -41,6 +52,24 @@ function recorded() {
     .filter((token) => token !== undefined)
   return { frames, bodies, tokens }
 }
+
+const call = (i, path, input) => `{"i":"${i}","p":{"u":"/call","b":{"json":{"path":${JSON.stringify(path)},"input":${input}}}}}`
+const subscribe = (i, headers = '{}') => `{"i":"${i}","p":{"u":"/subscribe","b":{},"h":${headers},"m":"GET"}}`
+const [PUBLISH, LATER, PRUNE, WAKE] = [1, 2, 3, 4]
+/** The id of the first event: the targets' clock, in microseconds. */
+const first = 1_800_000_000_000_000
+
+const conversations = [
+  [0, subscribe(0), PUBLISH, '[{"a":1}]', call(1, ['echo'], '{"a":[1]}'), '{"i":"0","t":4}', PUBLISH, '[{"a":2}]', subscribe(2, `{"last-event-id":"${first}"}`)],
+  [2, PUBLISH, '[{"a":1},{"to":["me"]}]', PUBLISH, '[[1],{"except":["me"],"retry":5,"comments":["c"]}]', PUBLISH, '[{},{"tags":["x"],"key":"k"}]', PUBLISH, '[{},{"key":"k"}]', subscribe(0), subscribe(1)],
+  [3, subscribe('a', '{"last-event-id":"abc","x-durable-event-since":"1.5"}'), PUBLISH, '[{}]', LATER, 'x', WAKE, '', PRUNE, '', subscribe('b', '{"last-event-id":["1"]}'), LATER, 'zz', call('c', ['echo'], 'null')],
+  [1, call(0, ['router', 'typed'], '{"text":"a","at":null}'), call(1, ['router', 'count'], '5'), call(2, ['forbidden'], '1'), call(3, ['constructor'], '1'), call(4, [], '1'), '{"i":"5","p":{"u":"/router/typed","b":{"json":{"text":"a","big":"1"},"meta":[[0,"big"]]}}}'],
+  [0, '{"i":"0","p":{"u":"/router/sum","h":{"content-type":"text/event-stream"}}}', '{"i":"0","t":3,"p":{"e":"message","d":{"json":1.5}}}', '{"i":"0","t":3,"p":{"e":"message","d":{"json":2}}}', '{"i":"0","t":3,"p":{"e":"done"}}', '{"i":"1","p":{"u":"/router/sum","h":{"content-type":"text/event-stream"}}}', '{"i":"1","t":3,"p":{"e":"error"}}'],
+  [0, '{"i":"0","p":{"u":"/router/sum","h":{"content-type":"text/event-stream"}}}', '{"i":"0","p":{"u":"/echo"}}'],
+  [0, '{"i":"0","p":{"u":"/updateToken","b":{"json":{"token":"x"}}}}', '{"i":"1","p":{"u":"/nowhere/__proto__"}}', '{"i":"2"}', '{"i":"","t":4}'],
+  [1, subscribe(0), call(1, ['router', 'say'], '{"hello":1}'), call(2, ['router', 'say'], '1'), ...Array.from({ length: 9 }, (_, n) => [PUBLISH, `[{"n":${n}}]`]).flat(), subscribe(3, '{"last-event-id":"1"}'), LATER, '\xff'],
+  [2, Buffer.concat([Buffer.from('{"i":"1","p":{"u":"/echo","h":{"content-type":"multipart/form-data; boundary=X"}}}'), Buffer.of(0xff), Buffer.from('--X\r\nContent-Disposition: form-data; name="data"\r\n\r\n{"json":{"a":{}},"maps":[["a"]]}\r\n--X\r\nContent-Disposition: form-data; name="0"; filename="f"\r\nContent-Type: a/b\r\n\r\nfile\r\n--X--')])],
+]
 
 const date = '2020-01-01T00:00:00.000Z'
 

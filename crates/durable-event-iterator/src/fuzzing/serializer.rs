@@ -18,14 +18,14 @@ pub(super) fn check(input: &[u8]) {
             check_json(text);
         }
         if let Ok(value) = parse_body(input) {
-            check_value(value);
+            check_value(value, input.len());
         }
         return;
     }
     let value = Recipe(input).value(0);
     // What is too deep is refused, and nothing else.
     if serialize(&value).is_ok() {
-        check_value(value.clone());
+        check_value(value.clone(), input.len());
         check_form(value);
     }
 }
@@ -72,7 +72,7 @@ fn check_form(value: Value) {
     assert_eq!(Value::from_http(Some(&body.content_type), &body.bytes), Ok(kept));
 }
 
-fn check_value(value: Value) {
+fn check_value(value: Value, length: usize) {
     let serialized = serialize(&value).expect("what was read can be written");
     for text in [&serialized.json, &serialized.meta].into_iter().flatten() {
         assert!(is_json(text), "{text}");
@@ -81,22 +81,26 @@ fn check_value(value: Value) {
     assert_eq!(again, after_json(value.clone()));
     assert_eq!(serialize(&again).unwrap(), serialized, "the second time changes nothing more");
 
-    check_types(&value);
+    check_types(&value, length);
 }
 
-fn check_types(value: &Value) {
-    check_type::<Everything>(value);
-    check_type::<Choice>(value);
-    check_type::<Untagged>(value);
-    check_type::<Internal>(value);
-    check_type::<Adjacent>(value);
-    check_type::<(u8, Option<String>, Value)>(value);
-    check_type::<BTreeMap<String, Value>>(value);
-    check_type::<BTreeMap<i64, Option<Date>>>(value);
-    check_type::<Map<Value, Set<BigInt>>>(value);
-    check_type::<Custom<Vec<Value>, 21>>(value);
-    check_type::<Box<RawValue>>(value);
-    check_type::<serde_json::Value>(value);
+/// As one type, chosen by the input's length: as all of them, one input would take as long as ten.
+fn check_types(value: &Value, length: usize) {
+    let check = match length % 12 {
+        0 => check_type::<Choice>,
+        1 => check_type::<Untagged>,
+        2 => check_type::<Internal>,
+        3 => check_type::<Adjacent>,
+        4 => check_type::<(u8, Option<String>, Value)>,
+        5 => check_type::<BTreeMap<String, Value>>,
+        6 => check_type::<BTreeMap<i64, Option<Date>>>,
+        7 => check_type::<Map<Value, Set<BigInt>>>,
+        8 => check_type::<Custom<Vec<Value>, 21>>,
+        9 => check_type::<Box<RawValue>>,
+        10 => check_type::<serde_json::Value>,
+        _ => check_type::<Everything>,
+    };
+    check(value);
 }
 
 /// What fits a type is written and fits again, and is the same then.

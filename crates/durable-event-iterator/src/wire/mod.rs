@@ -33,7 +33,7 @@ mod value;
 pub(crate) use self::{
     body::HttpBody,
     frame::{
-        Body, ClientFrame, FrameErrorKind, Headers, Outgoing, Request, StreamEvent, StreamEventKind,
+        Body, ClientFrame, FrameError, FrameErrorKind, Headers, Outgoing, Request, StreamEvent, StreamEventKind,
         decode_binary, decode_text, error_response, event_tail, head, response, stop_upload, stream_event,
         stream_response, text_response,
     },
