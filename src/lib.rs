@@ -44,6 +44,9 @@ impl Object for AnyChannel {
         if let Some(bytes) = number(env, "MAX_FRAME_BYTES") {
             options = options.max_frame(usize::try_from(bytes).unwrap_or(usize::MAX));
         }
+        if flag(env, "START_GENERATION_2_LIVE") {
+            options = options.start_generation_2_live();
+        }
         options
     }
 }
@@ -60,6 +63,18 @@ fn number(env: &Env, name: &str) -> Option<u64> {
         );
     }
     number
+}
+
+/// Whether a variable says `true`. Anything else but `false` is as good as nothing, and the log says so.
+fn flag(env: &Env, name: &str) -> bool {
+    let text = env.var(name).map(|text| text.to_string()).unwrap_or_default();
+    let text = text.trim();
+    if !matches!(text, "" | "true" | "false") {
+        worker::console_error!(
+            "durable-event-iterator: the variable {name} is neither `true` nor `false`, its default holds"
+        );
+    }
+    text == "true"
 }
 
 #[event(fetch)]

@@ -114,6 +114,26 @@ test('a publish writes one row and reads at most one, once the first table is th
   }
 })
 
+test('a key costs one row, and a publish that it answers costs none', async () => {
+  const publish = (n: number): Promise<string> => journals.stub('USUAL', 'keyed', 'publish', { n }, { key: `k${n}` })
+  const id = await publish(0)
+  await statements('keyed')
+  for (let n = 1; n <= 10; n++) {
+    await publish(n)
+    const all = await statements('keyed')
+    expect(all.map(({ text }) => text.split(' ')[0])).toEqual(['SELECT', 'INSERT', 'INSERT'])
+    expect(sum(all, 'written')).toBe(2)
+    expect(sum(all, 'read')).toBeLessThanOrEqual(2)
+  }
+  expect(await publish(0)).toBe(id)
+  const again = await statements('keyed')
+  expect([again.length, sum(again, 'written')]).toEqual([1, 0])
+  expect(sum(again, 'read')).toBe(1)
+  // An event without a key costs in this object what it costs elsewhere.
+  await journals.stub('USUAL', 'keyed', 'publish', { n: 11 })
+  expect((await statements('keyed')).map(({ written }) => written)).toEqual([1])
+})
+
 test('dropping a segment writes and reads nothing', async () => {
   for (let n = 1; n <= 20; n++) await journals.stub('FEW', 'dropper', 'publish', { n })
   const all = await statements('dropper', 'FEW')

@@ -1,11 +1,12 @@
 // Clients of generation 2 ("durable iterator", oRPC 1.9 and later) on the same objects.
 
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { sign } from 'orpc-server-1.16.1/helpers'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-import { Client, SIGNING_KEY, token as firstGeneration } from './support/client.ts'
+import { Client, GENERATION_1_VERSIONS, GENERATION_2_VERSIONS, token as firstGeneration } from './support/client.ts'
+import { connect, seconds, token, upgradeUrl } from './support/generation-2.ts'
+import type { Claims } from './support/generation-2.ts'
 import { startJournals } from './support/journals.ts'
-import type { Journals } from './support/journals.ts'
+import type { Binding, Journals } from './support/journals.ts'
 import { BareSocket, upgradeAnswer } from './support/socket.ts'
 
 let journals: Journals
@@ -14,40 +15,170 @@ beforeAll(async () => {
 })
 afterAll(() => journals.dispose())
 
-interface Claims {
-  chn: string
-  rpc?: string[]
-  att?: unknown
-  tags?: string[]
-  exp?: number
-}
-
-const seconds = (): number => Math.floor(Date.now() / 1000)
-
-/** A token as oRPC's own helper signs it. */
-const token = (claims: Claims, key = SIGNING_KEY): Promise<string> =>
-  sign(JSON.stringify({ iat: seconds(), exp: seconds() + 86_400, ...claims }), key)
-
 async function url(claims: Claims | string, id?: string): Promise<string> {
-  const at = new URL('/upgrade/USUAL', journals.url)
-  at.protocol = 'ws:'
-  at.searchParams.set('token', typeof claims === 'string' ? claims : await token(claims))
-  if (id !== undefined) at.searchParams.set('id', id)
-  return at.href
+  return upgradeUrl(journals, 'USUAL', typeof claims === 'string' ? claims : await token(claims), id)
 }
 
-test('both generations on one channel get the same events', async () => {
-  const chn = 'both'
-  const first = await journals.client('USUAL', { chn })
-  const second = await Client.connect(await url({ chn }, 'second'), { version: '1.16.1' })
-  const subscriptions = await Promise.all([first.subscribe(), second.subscribe()])
-  for (let n = 1; n <= 3; n++) await journals.stub('USUAL', chn, 'publish', { n })
-  for (const subscription of subscriptions) {
-    expect(await subscription.count(3)).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
-  }
-  expect(subscriptions[0]!.received.map(({ id }) => id)).toEqual(subscriptions[1]!.received.map(({ id }) => id))
-  first.close()
-  second.close()
+const publish = (chn: string, n: number, binding: Binding = 'USUAL'): Promise<string> =>
+  journals.stub(binding, chn, 'publish', { n })
+
+/** Resolves when a token that ends at this second has ended: on it still in force in generation 2, in the next one not. */
+const afterEnd = (exp: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, exp * 1000 - Date.now() + 10))
+
+/** Every time that the client's socket opens. */
+function openings(client: Client): { count: number } {
+  const opened = { count: 0 }
+  client.socket.addEventListener('open', () => opened.count++)
+  return opened
+}
+
+describe.each(GENERATION_2_VERSIONS)('with oRPC %s', (version) => {
+  test('both generations on one channel get the same events', async () => {
+    const chn = `both-${version}`
+    const first = GENERATION_1_VERSIONS.map((version) => journals.client('USUAL', { chn }, { version }))
+    const clients = await Promise.all([...first, connect(journals, 'USUAL', { chn }, { id: 'second', version })])
+    const subscriptions = await Promise.all(clients.map((client) => client.subscribe()))
+    const ids = []
+    for (let n = 1; n <= 3; n++) ids.push(await publish(chn, n))
+    clients.forEach((client) => client.cut())
+    for (let n = 4; n <= 6; n++) ids.push(await publish(chn, n))
+    for (const subscription of subscriptions) {
+      expect(await subscription.count(6)).toEqual([1, 2, 3, 4, 5, 6].map((n) => ({ n })))
+      expect(subscription.received.map(({ id }) => id)).toEqual(ids)
+    }
+    for (const client of clients) client.close()
+  })
+
+  test('a client that renews its token on the open socket stays beyond its first one, and misses nothing', async () => {
+    const chn = `renewed-${version}`
+    const exp = seconds() + 2
+    const first = await token({ chn, exp, tags: ['t'], rpc: ['kept'] }, { version })
+    let latest = first
+    const client = await Client.connect(() => upgradeUrl(journals, 'USUAL', latest, 'id'), { version })
+    const opened = openings(client)
+    const subscription = await client.subscribe()
+    await publish(chn, 1)
+    await expect(client.call(['whoAmI'])).rejects.toMatchObject({ code: 'FORBIDDEN' })
+    latest = await token({ chn, tags: ['t'], rpc: ['whoAmI'], att: 'renewed' }, { version })
+    expect(await client.raw.updateToken({ token: latest })).toBeUndefined()
+    await publish(chn, 2)
+    await afterEnd(exp)
+    await publish(chn, 3)
+    await journals.hibernate('USUAL', chn)
+    await publish(chn, 4)
+    await journals.stub('USUAL', chn, 'publish', { n: 5 }, { tags: ['t'] })
+    expect(await subscription.count(5)).toEqual([1, 2, 3, 4, 5].map((n) => ({ n })))
+    // What the token says now is the new one's.
+    expect(await client.call(['whoAmI'])).toBe('renewed')
+    await expect(client.call(['kept'])).rejects.toMatchObject({ code: 'FORBIDDEN' })
+    expect(opened.count).toBe(1)
+    // The first one opens nothing any more, the new one does.
+    expect(await upgradeAnswer(await url(first, 'id'))).toEqual({ status: 401, text: 'Invalid Token' })
+    client.cut()
+    await publish(chn, 6)
+    await subscription.count(6)
+    expect(subscription.events.at(-1)).toEqual({ n: 6 })
+    client.close()
+  })
+
+  test('a token renewed in the middle of a long replay counts, and the replay goes on', async () => {
+    const chn = `renewed-amid-${version}`
+    const COUNT = 4_000
+    await journals.stub('ROOMY', chn, 'publishMany', COUNT, 400)
+    const iat = seconds() - 60
+    const client = await connect(journals, 'ROOMY', { chn, iat, tags: ['t'] }, { id: 'id', version })
+    const opened = openings(client)
+    const subscription = await client.subscribe()
+    await subscription.count(1)
+    await client.raw.updateToken({ token: await token({ chn, tags: ['t'], rpc: ['whoAmI'], att: 'new' }, { version }) })
+    expect(await client.call(['whoAmI'])).toBe('new')
+    await publish(chn, COUNT + 1, 'ROOMY')
+    await subscription.count(COUNT + 1)
+    expect(subscription.events.map(({ n }) => n)).toEqual(Array.from({ length: COUNT + 1 }, (_, n) => n + 1))
+    expect(await client.call(['whoAmI'])).toBe('new')
+    expect(opened.count).toBe(1)
+    client.close()
+  })
+
+  test('wrong renewals are refused with oRPC\'s words, and change nothing', async () => {
+    const chn = `wrong-renewals-${version}`
+    const client = await connect(journals, 'USUAL', { chn, tags: ['a', 'b'], rpc: ['kept'] }, { id: 'id', version })
+    const opened = openings(client)
+    const subscription = await client.subscribe()
+    const renew = (renewed: string): Promise<unknown> => client.raw.updateToken({ token: renewed })
+    const refused = (message: string): object => ({ code: 'UNAUTHORIZED', status: 401, message })
+    const invalid = refused('Invalid Token')
+    const otherChannel = refused('Updated token must have the same channel with the original token')
+    const otherTags = refused('Updated token must have the exact same tags with the original token')
+    const tags = ['a', 'b']
+    await expect(renew(await token({ chn: 'another', tags }))).rejects.toMatchObject(otherChannel)
+    await expect(renew(await token({ chn, tags: ['b', 'a'] }))).rejects.toMatchObject(otherTags)
+    await expect(renew(await token({ chn, tags: ['a'] }))).rejects.toMatchObject(otherTags)
+    await expect(renew(await token({ chn, tags: [...tags, 'c'] }))).rejects.toMatchObject(otherTags)
+    await expect(renew(await token({ chn }))).rejects.toMatchObject(otherTags)
+    await expect(renew(await token({ chn, tags, exp: seconds() - 2 }))).rejects.toMatchObject(invalid)
+    await expect(renew(await token({ chn, tags }, { key: 'another key' }))).rejects.toMatchObject(invalid)
+    await expect(renew((await token({ chn, tags })).replace('"b"', '"c"'))).rejects.toMatchObject(invalid)
+    await expect(renew(await firstGeneration({ chn }))).rejects.toMatchObject(invalid)
+    await expect(renew('garbage')).rejects.toMatchObject(invalid)
+    await expect(client.raw.updateToken({})).rejects.toMatchObject({ code: 'BAD_REQUEST' })
+    await publish(chn, 1)
+    expect(await subscription.count(1)).toEqual([{ n: 1 }])
+    expect(await client.call(['kept'])).toBeUndefined()
+    expect(opened.count).toBe(1)
+    client.close()
+  })
+
+  test('a client whose token ends is closed, comes back with the next one and misses nothing', async () => {
+    const chn = `ended-${version}`
+    const exp = seconds() + 1
+    const tokens = [await token({ chn, exp }, { version }), await token({ chn }, { version })]
+    let next = 0
+    const client = await Client.connect(() => upgradeUrl(journals, 'USUAL', tokens[Math.min(next++, 1)]!, 'id'), { version })
+    const codes: number[] = []
+    client.socket.addEventListener('close', ({ code }) => codes.push(code))
+    const subscription = await client.subscribe()
+    await publish(chn, 1)
+    await subscription.count(1)
+    await afterEnd(exp)
+    for (let n = 2; n <= 4; n++) await publish(chn, n)
+    expect(await subscription.count(4)).toEqual([1, 2, 3, 4].map((n) => ({ n })))
+    expect(codes).toEqual([1008])
+    client.close()
+  })
+
+  test('a first connect begins where the class says: since the token was issued, or live', async () => {
+    const chn = `begin-${version}`
+    const iat = seconds() - 60
+    const received = async (binding: Binding, client: Client, last: number): Promise<number[]> => {
+      const subscription = await client.subscribe()
+      await publish(chn, last, binding)
+      await subscription.until(({ events }) => events.some(({ n }) => n === last))
+      client.close()
+      return subscription.events.map(({ n }) => n)
+    }
+    for (const [binding, second] of [['USUAL', [1, 2, 3]], ['LIVE', [3]]] as const) {
+      for (let n = 1; n <= 2; n++) await publish(chn, n, binding)
+      expect(await received(binding, await connect(journals, binding, { chn, iat }, { id: 'id', version }), 3)).toEqual(second)
+    }
+    // For generation 1 it stays what it is.
+    expect(await received('LIVE', await journals.client('LIVE', { chn, iat }), 4)).toEqual([1, 2, 3, 4])
+  })
+
+  test('a class whose clients begin live resumes them like any other', async () => {
+    const chn = `resumed-${version}`
+    await publish(chn, 1, 'LIVE')
+    const client = await connect(journals, 'LIVE', { chn }, { id: 'id', version })
+    const subscription = await client.subscribe()
+    await publish(chn, 2, 'LIVE')
+    await subscription.count(1)
+    client.cut()
+    await publish(chn, 3, 'LIVE')
+    await journals.hibernate('LIVE', chn)
+    await publish(chn, 4, 'LIVE')
+    expect(await subscription.count(3)).toEqual([2, 3, 4].map((n) => ({ n })))
+    client.close()
+  })
 })
 
 test.each<[string, () => Promise<string>, { status: number; text: string }]>([
@@ -62,74 +193,14 @@ test.each<[string, () => Promise<string>, { status: number; text: string }]>([
   expect(await upgradeAnswer(await at())).toEqual(answer)
 })
 
-test('tags are honoured live and on replay', async () => {
-  const chn = 'tags'
-  const connect = async (id: string, tags: string[]): Promise<Client> => Client.connect(await url({ chn, tags }, id))
-  const staff = await connect('s', ['staff', 'night'])
-  const guest = await connect('g', ['guest'])
-  const live = await Promise.all([staff.subscribe(), guest.subscribe()])
-  await journals.stub('USUAL', chn, 'publish', { n: 1 }, { tags: ['staff'] })
-  await journals.stub('USUAL', chn, 'publish', { n: 2 }, { tags: ['guest', 'night'] })
-  await journals.stub('USUAL', chn, 'publish', { n: 3 }, { tags: ['staff', 'guest'], except: ['s'] })
-  await journals.stub('USUAL', chn, 'publish', { n: 4 })
-  const late = await Promise.all([connect('s', ['staff', 'night']), connect('g', ['guest'])])
-  const replayed = await Promise.all(late.map((client) => client.subscribe()))
-  for (const [ofStaff, ofGuest] of [live, replayed] as const) {
-    expect(await ofStaff!.count(3)).toEqual([{ n: 1 }, { n: 2 }, { n: 4 }])
-    expect(await ofGuest!.count(3)).toEqual([{ n: 2 }, { n: 3 }, { n: 4 }])
-  }
-  for (const client of [staff, guest, ...late]) client.close()
-})
-
-test('a token renewed on the open socket counts from then on, and nothing is missed beyond the first one', async () => {
-  const chn = 'renewed'
-  const exp = seconds() + 2
-  const client = await Client.connect(await url({ chn, exp, tags: ['t'] }, 'id'))
-  let opened = 0
-  client.socket.addEventListener('open', () => opened++)
-  const subscription = await client.subscribe()
-  await journals.stub('USUAL', chn, 'publish', { n: 1 })
-  await client.raw.updateToken({ token: await token({ chn, tags: ['t'], rpc: ['whoAmI'], att: 'renewed' }) })
-  await new Promise((resolve) => setTimeout(resolve, (exp + 1) * 1000 - Date.now()))
-  await journals.hibernate('USUAL', chn)
-  await journals.stub('USUAL', chn, 'publish', { n: 2 })
-  expect(await subscription.count(2)).toEqual([{ n: 1 }, { n: 2 }])
-  expect(await client.call(['whoAmI'])).toBe('renewed')
-  expect(opened).toBe(1)
-  client.close()
-})
-
-test('wrong renewals are refused, and change nothing', async () => {
-  const chn = 'wrong-renewals'
-  const client = await Client.connect(await url({ chn, tags: ['a', 'b'], rpc: ['kept'] }, 'id'))
-  const renew = (renewed: string): Promise<unknown> => client.raw.updateToken({ token: renewed })
-  const refused = (message: string): object => ({ code: 'UNAUTHORIZED', status: 401, message })
-  const [invalid, otherChannel, otherTags] = [
-    'Invalid Token',
-    'Updated token must have the same channel with the original token',
-    'Updated token must have the exact same tags with the original token',
-  ].map(refused)
-  await expect(renew(await token({ chn: 'another', tags: ['a', 'b'] }))).rejects.toMatchObject(otherChannel!)
-  await expect(renew(await token({ chn, tags: ['b', 'a'] }))).rejects.toMatchObject(otherTags!)
-  await expect(renew(await token({ chn, tags: ['a'] }))).rejects.toMatchObject(otherTags!)
-  await expect(renew(await token({ chn }))).rejects.toMatchObject(otherTags!)
-  await expect(renew(await token({ chn, tags: ['a', 'b'], exp: seconds() - 2 }))).rejects.toMatchObject(invalid!)
-  await expect(renew(await token({ chn, tags: ['a', 'b'] }, 'another key'))).rejects.toMatchObject(invalid!)
-  await expect(renew(await firstGeneration({ chn }))).rejects.toMatchObject(invalid!)
-  await expect(renew('garbage')).rejects.toMatchObject(invalid!)
-  await expect(client.raw.updateToken({})).rejects.toMatchObject({ code: 'BAD_REQUEST' })
-  expect(await client.call(['kept'])).toBeUndefined()
-  client.close()
-})
-
-test('an expired socket is closed with 1008, so that its client comes back with the next token', async () => {
+test('an expired socket is closed with 1008 and gets no event more', async () => {
   const chn = 'expired'
   const exp = seconds() + 1
   const socket = await BareSocket.open(await url({ chn, exp }, 'id'))
   socket.send({ i: '0', p: { u: '/subscribe', b: {} } })
   await socket.frames(1)
-  await new Promise((resolve) => setTimeout(resolve, exp * 1000 - Date.now() + 10))
-  await journals.stub('USUAL', chn, 'publish', { n: 1 })
+  await afterEnd(exp)
+  await publish(chn, 1)
   expect(await socket.end()).toEqual({ code: 1008, reason: 'Token expired' })
   expect(socket.messages).toHaveLength(1)
 })

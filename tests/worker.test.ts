@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { Client, SIGNING_KEY, token } from './support/client.ts'
+import { token as secondGeneration } from './support/generation-2.ts'
 import { startWorkers } from './support/workerd.ts'
 import type { RunningWorkers } from './support/workerd.ts'
 
@@ -53,6 +54,21 @@ test("an event in oRPC's serialized form arrives with its types", async () => {
   client.close()
 })
 
+test('an event with an Idempotency-Key is stored and sent once, and answered with one id', async () => {
+  const client = await connect(worker, 'once')
+  const subscription = await client.subscribe()
+  const headers = { authorization: `Bearer ${PUBLISH_KEY}`, 'idempotency-key': '8e03978e-40d5-43dd-bc93-6894a57f9324' }
+  const answers = await Promise.all([1, 2, 3, 4].map((n) => publish('once', JSON.stringify({ n }), headers)))
+  const bodies = await Promise.all(answers.map((answer) => answer.json()))
+  expect(answers.map(({ status }) => status)).toEqual([201, 201, 201, 201])
+  expect(new Set(bodies.map(({ id }: any) => id)).size).toBe(1)
+  await publish('once', '{"n":"last"}')
+  await subscription.count(2)
+  expect(subscription.received[0]!.id).toBe((bodies[0] as any).id)
+  expect(subscription.events[1]).toEqual({ n: 'last' })
+  client.close()
+})
+
 test.each<[string, () => Promise<Response>, number, string]>([
   ['without a key', () => publish('a', '{}', {}), 401, 'UNAUTHORIZED'],
   ['with another key', () => publish('a', '{}', { authorization: 'Bearer nope' }), 401, 'UNAUTHORIZED'],
@@ -66,6 +82,12 @@ test.each<[string, () => Promise<Response>, number, string]>([
   ['with no JSON', () => publish('a', '{'), 400, 'BAD_REQUEST'],
   ['with no UTF-8', () => publish('a', new Uint8Array([0x7b, 0xff, 0x7d])), 400, 'BAD_REQUEST'],
   ['with an event that is no object', () => publish('a', '"text"'), 400, 'BAD_REQUEST'],
+  [
+    'with an idempotency key that is none',
+    () => publish('a', '{}', { authorization: `Bearer ${PUBLISH_KEY}`, 'idempotency-key': 'a b' }),
+    400,
+    'BAD_REQUEST',
+  ],
   ['with an event that is too large', () => publish('a', JSON.stringify({ x: 'x'.repeat(2_000_000) })), 413, 'PAYLOAD_TOO_LARGE'],
 ])('publishing %s is refused', async (_, request, status, code) => {
   const response = await request()
@@ -96,6 +118,41 @@ test('without its keys the Worker says in the log what to run, and tells nothing
     expect(log.join('\n')).toContain('npx wrangler secret put PUBLISH_KEY')
   } finally {
     await bare.dispose()
+  }
+})
+
+test('variables say where clients of generation 2 begin, and for how long a key is remembered', async () => {
+  const variables = { SIGNING_KEY, PUBLISH_KEY, START_GENERATION_2_LIVE: 'true', IDEMPOTENCY_WINDOW_SECONDS: '0' }
+  const log: string[] = []
+  const live = await startWorkers({
+    workers: [
+      { name: 'worker', crate: '.', variables, durableObjects },
+      { name: 'misspelt', crate: '.', variables: { ...variables, START_GENERATION_2_LIVE: 'yes' }, durableObjects },
+    ],
+    onLog: (line) => log.push(line),
+  })
+  try {
+    const headers = { authorization: `Bearer ${PUBLISH_KEY}`, 'idempotency-key': 'k' }
+    for (const [worker, events] of [['worker', [3]], ['misspelt', [1, 2, 3]]] as const) {
+      const url = await live.urlOf(worker)
+      const say = (n: number): Promise<Response> =>
+        live.fetch(new URL('/channels/a/events', url), { method: 'POST', body: JSON.stringify({ n }), headers })
+      await say(1)
+      await say(2) // without a window the same key is another event
+      const upgrade = new URL(url)
+      upgrade.protocol = 'ws:'
+      upgrade.searchParams.set('token', await secondGeneration({ chn: 'a' }))
+      upgrade.searchParams.set('id', 'an-id')
+      const client = await Client.connect(upgrade.href, { version: '1.16.1' })
+      const subscription = await client.subscribe()
+      await say(3)
+      await subscription.until(({ events }) => events.some(({ n }) => n === 3))
+      expect(subscription.events.map(({ n }) => n)).toEqual(events)
+      client.close()
+    }
+    expect(log.join('\n')).toContain('START_GENERATION_2_LIVE is neither `true` nor `false`')
+  } finally {
+    await live.dispose()
   }
 })
 

@@ -14,6 +14,10 @@ const CLASSES = {
   FEW: 'FewJournal',
   ROOMY: 'RoomyJournal',
   BRIEF: 'BriefJournal',
+  LIVE: 'LiveJournal',
+  FORGETFUL: 'ForgetfulJournal',
+  LEDGER: 'LedgerObject',
+  REPLAYING_LEDGER: 'ReplayingLedgerObject',
   TYPES: 'TypesObject',
   CALLS: 'CallsObject',
 } as const

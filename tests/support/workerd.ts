@@ -70,9 +70,11 @@ export interface RunningWorkers {
   ): Promise<Row[]>
   /**
    * Ends the runtime's process by SIGKILL, and resolves when another one answers at the same addresses. Objects have the
-   * same storage only with `persistence`. The Workers must be the only ones that this process has started.
+   * same storage only with `persistence`.
    */
   kill(): Promise<void>
+  /** Of the runtime's process. */
+  readonly pid: number
   miniflare: Miniflare
   dispose(): Promise<void>
 }
@@ -124,6 +126,11 @@ export async function startWorkers(options: StartOptions): Promise<RunningWorker
 
   return {
     url,
+    get pid() {
+      const pid = runtime.current?.pid
+      if (pid === undefined) throw new Error('There is no runtime')
+      return pid
+    },
     miniflare,
     urlOf: (worker) => miniflare.unsafeGetDirectURL(worker),
     fetch: (target, init) => fetch(new URL(target, url), { signal: AbortSignal.timeout(REQUEST_TIMEOUT), ...init }),
@@ -163,7 +170,9 @@ function findRuntime(): { current: ChildProcess | undefined; stop(): void } {
     const { process: child } = message as { process: ChildProcess }
     // Its name is not set before the next turn.
     setImmediate(() => {
-      if (child.spawnfile?.includes('workerd')) found.current = child
+      // One that still runs is this one's own: what starts besides is another's.
+      const isRunning = found.current?.exitCode === null && found.current.signalCode === null
+      if (child.spawnfile?.includes('workerd') && !isRunning) found.current = child
     })
   }
   subscribe('child_process', started)

@@ -1,7 +1,7 @@
 //! The channel: publishing, and who is connected.
 
 use crate::{
-    audience::AudienceRule,
+    audience::Audience,
     error::{Error, Result},
     log::{Appended, EventId, Log, PublishError, Record},
     options::Options,
@@ -125,6 +125,33 @@ impl<E, T, S> Channel<E, T, S> {
         Ok(sockets.into_iter().filter_map(socket).collect())
     }
 
+    /// The sockets that are open, subscribed or not, and fulfil a condition: whom an event is for
+    /// ([`Audience::to_sockets`]), or not for ([`Audience::except_sockets`]). It is asked now, of who is connected now.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Audience, Channel, EventId, Result};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Region(String);
+    ///
+    /// // To those who are in Europe, now or when they come back.
+    /// fn warn(channel: &Channel<String, (), Region>, warning: String) -> Result<EventId> {
+    ///     let europe = channel.sockets_where(|socket| {
+    ///         socket.attachment().is_ok_and(|region| region.is_some_and(|Region(region)| region == "eu"))
+    ///     })?;
+    ///     channel.publish_to(Audience::everyone().to_sockets(&europe), &warning)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// When the platform refuses to list them.
+    pub fn sockets_where(&self, condition: impl FnMut(&Socket<T, S>) -> bool) -> Result<Vec<Socket<T, S>>> {
+        let mut sockets = self.sockets()?;
+        sockets.retain(condition);
+        Ok(sockets)
+    }
+
     /// The object's storage, for the application's own data. The library's tables start with
     /// [`Options::table_prefix`](crate::Options::table_prefix); `delete_all` removes them too, after which clients that
     /// resume are told of a gap.
@@ -193,75 +220,6 @@ impl<E: Serialize> Draft<'_, E> {
     pub fn publish(self) -> Result<EventId> {
         let body = event_body(self.event)?;
         self.core.publish(&body, &self.meta, &self.audience, self.key.as_deref())
-    }
-}
-
-/// Who an event is for. Kinds are combined by "and", several of one kind by "or"; an exception wins over everything.
-///
-/// It is stored with the event, in terms that outlive a socket, and honoured on replay: an event that is not for
-/// somebody does not reach them by reconnecting either.
-///
-/// ```
-/// use durable_event_iterator::Audience;
-///
-/// // The clients that connected as "anna" or "bert", unless their token is tagged "muted".
-/// let audience = Audience::everyone().to("anna").to("bert");
-/// # let _ = audience;
-/// ```
-#[derive(Clone, Default)]
-pub struct Audience {
-    pub(crate) rule: AudienceRule,
-    /// Left out live, whatever their ids: a client without an id has nothing that outlives its socket.
-    except: Vec<RawSocket>,
-}
-
-impl std::fmt::Debug for Audience {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.rule.fmt(f)
-    }
-}
-
-impl Audience {
-    /// Everyone who is connected, or comes back within retention.
-    #[must_use]
-    pub fn everyone() -> Self {
-        Self::default()
-    }
-
-    pub(crate) fn from_rule(rule: AudienceRule) -> Self {
-        Self { rule, except: Vec::new() }
-    }
-
-    /// Only the client with this connection id, or one of several.
-    #[must_use]
-    pub fn to(mut self, connection_id: impl Into<String>) -> Self {
-        self.rule = self.rule.to(connection_id);
-        self
-    }
-
-    /// Only clients whose token has this tag, or one of several.
-    #[must_use]
-    pub fn tagged(mut self, tag: impl Into<String>) -> Self {
-        self.rule = self.rule.tagged(tag);
-        self
-    }
-
-    /// Not the client behind this socket. A client that sent no connection id cannot be known again: it is left out of
-    /// what is sent live, but what it reads from the log when it subscribes anew has the event.
-    #[must_use]
-    pub fn except<T, S>(mut self, socket: &Socket<T, S>) -> Self {
-        if let Some(connection) = socket.connection_id() {
-            self.rule = self.rule.except(connection);
-        }
-        self.except.push(socket.raw().clone());
-        self
-    }
-
-    /// Not the client with this connection id.
-    #[must_use]
-    pub fn except_connection(mut self, connection_id: impl Into<String>) -> Self {
-        self.rule = self.rule.except(connection_id);
-        self
     }
 }
 
@@ -352,11 +310,13 @@ impl ChannelCore {
 
         // The event is stored: from here on nothing makes the publish fail.
         let tail = event_tail(json, record.meta, record.extra, id.as_micros());
-        let expired = if rule.is_none() && audience.except.is_empty() {
+        let expired = if audience.is_everyone() {
             self.hub.fan_out(&tail, now_ms)
         } else {
-            let admits = |connection: Option<&str>, tags: &[String]| audience.rule.admits(connection, tags);
-            self.hub.fan_out_to(&tail, now_ms, &admits, &audience.except)
+            let admits = |connection: Option<&str>, tags: &[String], is_chosen: bool| {
+                audience.rule.admits(connection, tags, is_chosen)
+            };
+            self.hub.fan_out_to(&tail, now_ms, &admits, &audience.chosen, &audience.except)
         };
         match expired {
             Ok(sockets) => sockets.iter().for_each(|ws| subscription::expire(self, ws)),

@@ -101,10 +101,11 @@ mod token;
 mod upgrade;
 mod wire;
 
-pub use channel::{Audience, Channel, Draft, IsChannel};
+pub use audience::Audience;
+pub use channel::{Channel, Draft, IsChannel};
 pub use error::{Code, Error, Result};
 pub use log::{EventId, InvalidEventId};
-pub use object::{Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall};
+pub use object::{Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall, Subscribed};
 pub use options::Options;
 pub use procedure::{Next, Procedures, Reply, StreamItem, Upload};
 pub use publish_options::PublishOptions;

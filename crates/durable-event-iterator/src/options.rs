@@ -35,6 +35,7 @@ pub struct Options {
     pub(crate) max_calls: usize,
     pub(crate) enforce_expiry: bool,
     pub(crate) second_starts_live: bool,
+    pub(crate) begins_with_snapshot: bool,
     pub(crate) prune_by_alarm: bool,
     pub(crate) table_prefix: &'static str,
     pub(crate) signing_keys: Option<SigningKeys>,
@@ -53,6 +54,7 @@ impl Default for Options {
             max_calls: MAX_CALLS,
             enforce_expiry: true,
             second_starts_live: false,
+            begins_with_snapshot: false,
             prune_by_alarm: false,
             table_prefix: "dei_",
             signing_keys: None,
@@ -116,12 +118,22 @@ impl Options {
         self
     }
 
-    /// Starts clients of generation 2 with what is published from their first connect on, as oRPC's own object does. By
-    /// default they get, like those of generation 1, what was published since their token was issued, so that nothing
-    /// falls between the two.
+    /// Starts clients of generation 2 that have seen no event with what is published from their subscription on, as oRPC's own
+    /// object does. By default they get, like those of generation 1, what was published since their token was issued, so
+    /// that nothing falls between the two, nor between their first connect and a reconnect before their first event.
     #[must_use]
     pub fn start_generation_2_live(mut self) -> Self {
         self.second_starts_live = true;
+        self
+    }
+
+    /// Lets a client that has no place to go on from begin with what
+    /// [`on_subscribed`](crate::DurableEventIteratorObject::on_subscribed) sends it, instead of the events that are retained:
+    /// on its first connect, and after a gap. For objects whose clients need a state that the events build on. As nothing
+    /// precedes the snapshot, whoever has a place has a snapshot too.
+    #[must_use]
+    pub fn begin_with_snapshot(mut self) -> Self {
+        self.begins_with_snapshot = true;
         self
     }
 

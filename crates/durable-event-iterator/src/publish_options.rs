@@ -1,6 +1,9 @@
 //! What a publish through a stub says besides the event.
 
-use crate::{audience::AudienceRule, channel::Audience, wire::EventMeta};
+use crate::{
+    audience::{Audience, AudienceRule},
+    wire::EventMeta,
+};
 use serde::{Deserialize, Serialize};
 
 /// What a publish says besides the event; all of it is optional.
@@ -41,6 +44,20 @@ impl PublishOptions {
     #[must_use]
     pub fn to(mut self, connection_id: impl Into<String>) -> Self {
         self.to.get_or_insert_default().push(connection_id.into());
+        self
+    }
+
+    /// Only the clients with these connection ids. With none: nobody.
+    #[must_use]
+    pub fn to_connections<C: Into<String>>(mut self, connection_ids: impl IntoIterator<Item = C>) -> Self {
+        self.to.get_or_insert_default().extend(connection_ids.into_iter().map(Into::into));
+        self
+    }
+
+    /// Only clients whose token has one of these tags. With none: nobody.
+    #[must_use]
+    pub fn tagged_any<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.tags.get_or_insert_default().extend(tags.into_iter().map(Into::into));
         self
     }
 

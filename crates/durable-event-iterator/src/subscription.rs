@@ -4,10 +4,12 @@ use crate::{
     audience::AudienceRule,
     channel::{ChannelCore, MICROS_PER_MILLI},
     error::{Error, Result},
-    log::{EventId, Param, ResumeFrom, STEP_BYTES},
+    log::{EventId, Param, PublishError, Resume, ResumeFrom, STEP_BYTES, has_plain_root},
     runtime::{self, RawSocket, Replay},
     session::{Session, Subscription},
-    wire::{Headers, Serialized, StreamEventKind, Value, head, parse, stream_event, stream_response},
+    wire::{
+        EventMeta, Headers, Serialized, StreamEventKind, Value, head, parse, stream_event, stream_response,
+    },
 };
 
 /// Tells a client in the answer to its `/subscribe` that something it missed is no longer there, and from which event
@@ -68,11 +70,19 @@ pub(crate) fn answer(id: &str, gap: Option<EventId>) -> String {
     stream_response(id, &headers)
 }
 
-/// Answers `/subscribe`: what was missed, in steps, then live.
+/// What the application does in the moment in which a subscription goes live: it gets the id after a gap, if there was one.
+pub(crate) type OnLive<'a> = &'a dyn Fn(Option<EventId>) -> Result<()>;
+
+/// Answers `/subscribe`: what was missed, in steps, then what `on_live` sends, then live.
 ///
-/// Until it has caught up, the subscription gets nothing live: it reads that from the log. The last step and going
-/// live are one synchronous section, so that no event falls between them or comes twice.
-pub(crate) async fn subscribe(core: &ChannelCore, ws: &RawSocket, ask: Subscribe<'_>) -> Result<()> {
+/// Until it has caught up, the subscription gets nothing live: it reads that from the log. The last step, going live and
+/// `on_live` are one synchronous section, so that no event falls between them or comes twice.
+pub(crate) async fn subscribe(
+    core: &ChannelCore,
+    ws: &RawSocket,
+    ask: &Subscribe<'_>,
+    on_live: OnLive<'_>,
+) -> Result<()> {
     let replay = core.hub.start_replay(ws, runtime::now_ms())?;
     let mut session = core.sessions.read_to_change(ws)?;
     let previous = session.subscription.replace(Subscription { id: ask.id.to_owned(), live: false });
@@ -80,7 +90,7 @@ pub(crate) async fn subscribe(core: &ChannelCore, ws: &RawSocket, ask: Subscribe
         core.sessions.write(ws, session.clone())?;
         end(ws, &previous.id);
     }
-    let result = run(core, ws, &ask, &replay, session).await;
+    let result = run(core, ws, ask, &replay, session, on_live).await;
     core.hub.end_replay(ws, &replay)?;
     result
 }
@@ -91,6 +101,7 @@ async fn run(
     ask: &Subscribe<'_>,
     replay: &Replay,
     mut session: Session,
+    on_live: OnLive<'_>,
 ) -> Result<()> {
     if replay.wait_ms > 0 {
         core.sessions.write(ws, session)?;
@@ -101,7 +112,13 @@ async fn run(
     let from = ask.from(&session, core.options.second_starts_live);
     // One time for the whole replay: the answer promises what is retained now.
     let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
-    let resume = core.with_log(|log, sql| log.resume(sql, now_us, from))?;
+    let mut resume = core.with_log(|log, sql| log.resume(sql, now_us, from))?;
+    if core.options.begins_with_snapshot && (ask.last_event_id.is_none() || resume.gap.is_some()) {
+        // Any event before the snapshot would give the client a place that looks as if it had one.
+        let end = core.with_log(|log, sql| log.resume(sql, now_us, ResumeFrom::IssuedAt(f64::INFINITY)))?;
+        let next = EventId::saturating(end.after.saturating_add(1));
+        resume = Resume { gap: ask.last_event_id.and(resume.gap).map(|_| next), ..end };
+    }
     if ws.send_text(&answer(ask.id, resume.gap)).is_err() {
         return Ok(()); // the socket has gone
     }
@@ -118,10 +135,15 @@ async fn run(
         })?;
         let Some((end, cursor)) = step else {
             session.subscription = Some(Subscription { id: ask.id.to_owned(), live: true });
-            return core.sessions.write(ws, session);
+            core.sessions.write(ws, session)?;
+            return on_live(resume.gap).or_else(|error| fail(core, ws, ask.id, &error));
         };
         let admits = |audience: &str| {
-            AudienceRule::stored(Some(audience)).admits(session.connection.as_deref(), &session.claims.tags)
+            AudienceRule::stored(Some(audience)).admits(
+                session.connection.as_deref(),
+                &session.claims.tags,
+                false, // an id is what remains of a socket that was chosen
+            )
         };
         let Some(step) = core.hub.replay(&cursor, ws, &head, &admits)? else {
             return Ok(()); // the socket has gone
@@ -150,6 +172,44 @@ async fn run(
             return Ok(ws.close(RESTART, "Replay outrun")?);
         }
     }
+}
+
+/// What the application does on subscribing has failed. What its client holds may not be whole, so it is not left with it: it
+/// subscribes anew, which clients do by themselves after an error.
+fn fail(core: &ChannelCore, ws: &RawSocket, id: &str, error: &Error) -> Result<()> {
+    runtime::log_error(&format!("on_subscribed failed, its client subscribes anew: {error}"));
+    let Ok(session) = core.sessions.read(ws) else { return Ok(()) }; // the socket has gone
+    if abort(core, ws, &session, id)? {
+        // An error is a socket that has gone.
+        let _ = ws.send_text(&stream_event(id, StreamEventKind::Error, Some(&error.to_wire()), None));
+    }
+    Ok(())
+}
+
+/// Sends a live subscription events of its own. The last of them carries the position of the log's end, so that a client
+/// that has them all resumes from there, and one that has not does not.
+pub(crate) fn send_snapshot(core: &ChannelCore, ws: &RawSocket, bodies: &[Serialized]) -> Result<()> {
+    let is_plain = |body: &Serialized| {
+        body.json.as_deref().is_some_and(|json| has_plain_root(json, body.meta.as_deref()))
+    };
+    if !bodies.iter().all(is_plain) {
+        return Err(PublishError::NotAnObject.into());
+    }
+    let end = core.with_log(|log, _| Ok::<_, Error>(log.last_id()))?;
+    let position = EventMeta { id: end.map(|id| id.to_string()), ..EventMeta::default() };
+    let Ok(session) = core.sessions.read(ws) else { return Ok(()) }; // the socket has gone
+    let Some(subscription) = session.subscription.as_ref().filter(|subscription| subscription.live) else {
+        return Ok(());
+    };
+    let last = bodies.len().saturating_sub(1);
+    for (n, body) in bodies.iter().enumerate() {
+        let meta = (n == last).then_some(&position);
+        if ws.send_text(&stream_event(&subscription.id, StreamEventKind::Message, Some(body), meta)).is_err()
+        {
+            return Ok(()); // the socket has gone
+        }
+    }
+    Ok(())
 }
 
 /// The session as it is after others had their say, if the replay is still to go on: the client may have left, aborted, or

@@ -20,6 +20,10 @@ pub struct Few;
 pub struct Brief;
 /// Large enough for a replay of many steps.
 pub struct Roomy;
+/// Clients of generation 2 begin with what is published from their first connect on.
+pub struct Live;
+/// Idempotency keys are gone after a second.
+pub struct Forgetful;
 
 /// What tells the classes apart.
 pub trait Kind: 'static {
@@ -59,6 +63,28 @@ impl Kind for Roomy {
     fn options() -> Options {
         Options::default().event_retention(Duration::from_secs(3_600))
     }
+}
+
+impl Kind for Live {
+    fn options() -> Options {
+        Options::default().start_generation_2_live()
+    }
+}
+
+impl Kind for Forgetful {
+    fn options() -> Options {
+        Options::default().idempotency_window(Duration::from_secs(1))
+    }
+}
+
+/// Whom an event is for, by what is kept with their sockets.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Who {
+    to: Option<Vec<Value>>,
+    to_ids: Vec<String>,
+    tags: Option<Vec<String>>,
+    except: Vec<Value>,
 }
 
 /// What the object keeps with a socket.
@@ -108,6 +134,29 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 }
                 Ok(())
             })
+            .procedure("publishOnce", async |journal: &Self, _, (event, key): (Value, String)| {
+                journal.channel.draft(&event).key(key).publish()
+            })
+            .procedure("publishFor", async |journal: &Self, _, (event, who): (Value, Who)| {
+                let among = |values: Vec<Value>| {
+                    journal.channel.sockets_where(|socket| {
+                        socket
+                            .attachment()
+                            .is_ok_and(|kept| kept.is_some_and(|kept| values.contains(&kept.value)))
+                    })
+                };
+                let mut audience = Audience::everyone().except_sockets(&among(who.except)?);
+                if let Some(values) = who.to {
+                    audience = audience.to_sockets(&among(values)?);
+                }
+                for id in who.to_ids {
+                    audience = audience.to(id);
+                }
+                if let Some(tags) = who.tags {
+                    audience = audience.tagged_any(tags);
+                }
+                journal.channel.publish_to(audience, &event)
+            })
             .procedure("sendLive", async |journal: &Self, _, (event,): (Value,)| {
                 let sockets = journal.channel.sockets()?;
                 journal.channel.send_live(&sockets, &event)
@@ -129,16 +178,18 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 journal.channel.storage().delete_all().await?;
                 Ok(())
             })
-            .procedure("tables", async |journal: &Self, _, ()| {
+            .procedure("tables", async |journal: &Self, _, kind: Option<(String,)>| {
                 #[derive(Deserialize)]
                 struct Table {
                     name: String,
                     rows: u32,
                 }
                 let sql = journal.channel.storage().sql();
-                let tables = "SELECT name, 0 AS rows FROM sqlite_master WHERE name GLOB 'dei_events_*'";
+                let kind = kind.map_or("events".to_owned(), |(kind,)| kind);
+                let tables =
+                    format!("SELECT name, 0 AS rows FROM sqlite_master WHERE name GLOB 'dei_{kind}_*'");
                 let mut rows = Vec::new();
-                for Table { name, .. } in sql.exec(tables, None)?.to_array::<Table>()? {
+                for Table { name, .. } in sql.exec(&tables, None)?.to_array::<Table>()? {
                     let count = format!("SELECT '{name}' AS name, count(*) AS rows FROM {name}");
                     rows.extend(sql.exec(&count, None)?.to_array::<Table>()?);
                 }
@@ -163,3 +214,5 @@ durable_object!(pub SweptJournal: Journal<Swept>);
 durable_object!(pub FewJournal: Journal<Few>);
 durable_object!(pub RoomyJournal: Journal<Roomy>);
 durable_object!(pub BriefJournal: Journal<Brief>);
+durable_object!(pub LiveJournal: Journal<Live>);
+durable_object!(pub ForgetfulJournal: Journal<Forgetful>);

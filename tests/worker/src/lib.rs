@@ -4,6 +4,7 @@ pub mod calls;
 pub mod documents;
 mod http;
 pub mod journal;
+pub mod ledger;
 pub mod relay;
 pub mod types;
 

@@ -1,9 +1,9 @@
 //! A Worker in Rust that publishes to objects of another one.
 
-use durable_event_iterator::{ChannelStub, Error, Value};
+use durable_event_iterator::{ChannelStub, Error, PublishOptions, Value};
 use worker::{Env, Request, Response};
 
-/// Publishes the body.
+/// Publishes the body, once where there is a key.
 pub async fn publish(
     mut request: Request,
     env: &Env,
@@ -11,10 +11,14 @@ pub async fn publish(
     channel: &str,
     jurisdiction: Option<&str>,
 ) -> worker::Result<Response> {
+    let options = match request.headers().get("idempotency-key")? {
+        Some(key) => PublishOptions::default().key(key),
+        None => PublishOptions::default(),
+    };
     let body = request.bytes().await?;
     let result = async {
         let event = Value::from_serialized(&body)?;
-        ChannelStub::placed(env, binding, channel, None, jurisdiction)?.publish(&event).await
+        ChannelStub::placed(env, binding, channel, None, jurisdiction)?.publish_with(&event, options).await
     };
     match result.await {
         Ok(id) => Response::ok(id.to_string()),
@@ -43,6 +47,10 @@ pub async fn call(
 }
 
 fn refused(error: &Error) -> worker::Result<Response> {
-    let kind = if error.is_event_too_large() { " EventTooLarge" } else { "" };
+    let kind = match () {
+        () if error.is_event_too_large() => " EventTooLarge",
+        () if error.is_invalid_key() => " InvalidKey",
+        () => "",
+    };
     Response::error(format!("{} {}{kind}", error.code(), error.public_message()), error.status())
 }

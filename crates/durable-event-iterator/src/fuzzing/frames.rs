@@ -4,9 +4,9 @@ use crate::{
     error::{Code, Error},
     wire::{
         Body, ClientFrame, DELIMITER, FrameErrorKind, Headers, Outgoing, Request, Serialized, StreamEvent,
-        Value, decode_binary, decode_text,
+        Value, decode_binary, decode_text, error_response,
         loss::{after_form, after_json},
-        error_response, push_body, push_string, response, serialize, stream_event, write_form,
+        push_body, push_string, response, serialize, stream_event, write_form,
     },
 };
 

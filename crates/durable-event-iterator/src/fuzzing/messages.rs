@@ -34,8 +34,8 @@ use crate::{
     subscription::{Subscribe, answer},
     token::{Generation, verify},
     wire::{
-        BigInt, Body, ClientFrame, Date, Map, Outgoing, Request, Serialized, Set, StreamEventKind, Url, Value,
-        decode_binary, decode_text, error_response, event_tail, from_value, head, parse, response,
+        BigInt, Body, ClientFrame, Date, Map, Outgoing, Request, Serialized, Set, StreamEventKind, Url,
+        Value, decode_binary, decode_text, error_response, event_tail, from_value, head, parse, response,
         serialize, stop_upload, stream_event, stream_response, text_response,
     },
 };
@@ -239,9 +239,11 @@ impl<'r> Host<'r> {
                 self.keep(&session);
             }
             Route::UpdateToken => {
-                let renewed = request.body.into_value().map_err(Error::from).and_then(|input| {
-                    message::renew(&session, input, keys(), Some("a"), self.now_ms)
-                });
+                let renewed = request
+                    .body
+                    .into_value()
+                    .map_err(Error::from)
+                    .and_then(|input| message::renew(&session, input, keys(), Some("a"), self.now_ms));
                 match renewed {
                     Ok(renewed) => {
                         assert_eq!(renewed.claims.tags, session.claims.tags);
@@ -270,7 +272,8 @@ impl<'r> Host<'r> {
         } else {
             (None, request.body.into_value().map(Input::Value).map_err(Error::from))
         };
-        let Admitted { path, input, handler } = match message::admit(&self.procedures, session, direct, input) {
+        let Admitted { path, input, handler } = match message::admit(&self.procedures, session, direct, input)
+        {
             Ok(admitted) => admitted,
             Err(error) => return check_answer(id, &error_response(id, &error)),
         };
@@ -389,7 +392,8 @@ impl<'r> Host<'r> {
             (resume, replay(log, database, resume.after, now_us).0)
         });
         check_answer(ask.id, &Outgoing::Text(answer(ask.id, resume.gap)));
-        let admits = |rule: &AudienceRule| rule.admits(session.connection.as_deref(), &session.claims.tags);
+        let admits =
+            |rule: &AudienceRule| rule.admits(session.connection.as_deref(), &session.claims.tags, false);
         let sent: Vec<u64> = events
             .iter()
             .filter(|event| admits(&AudienceRule::stored(event.audience.as_deref())))

@@ -36,8 +36,7 @@ pub enum Target {
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Frames, Self::Serializer, Self::Tokens, Self::Upgrades, Self::Messages];
+    pub const ALL: [Self; 5] = [Self::Frames, Self::Serializer, Self::Tokens, Self::Upgrades, Self::Messages];
 
     /// The name of its folder of inputs.
     #[must_use]

@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 use super::is_json;
 use crate::wire::{
-    BigInt, Blob, Custom, Date, Map, Reader, RegExp, Set, Undefined, Url, Value, from_value, loss::{after_form, after_json},
+    BigInt, Blob, Custom, Date, Map, Reader, RegExp, Set, Undefined, Url, Value, from_value,
+    loss::{after_form, after_json},
     parse_body, read, read_json, serialize, to_value,
 };
 
@@ -238,7 +239,9 @@ impl<'a> Recipe<'a> {
             14 => Value::Array(self.items(|recipe| recipe.value(deeper))),
             15 => Value::Set(self.items(|recipe| recipe.value(deeper))),
             16 => Value::Map(self.items(|recipe| (recipe.value(deeper), recipe.value(deeper)))),
-            17 => Value::Object(self.items(|recipe| (recipe.text(), recipe.value(deeper))).into_iter().collect()),
+            17 => Value::Object(
+                self.items(|recipe| (recipe.text(), recipe.value(deeper))).into_iter().collect(),
+            ),
             18 => self.text().parse::<BigInt>().map_or(Value::Null, Value::from),
             _ => {
                 let number = u32::from_le_bytes(self.number()).max(8);

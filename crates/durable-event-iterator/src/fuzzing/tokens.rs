@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use crate::{
     session::Session,
-    token::{Claims, Generation, SigningKeys, Token, TokenError, seal_jws, seal_signed_json, seal_with_header, verify},
+    token::{
+        Claims, Generation, SigningKeys, Token, TokenError, seal_jws, seal_signed_json, seal_with_header,
+        verify,
+    },
 };
 
 /// When the targets' clocks stand, in milliseconds since 1970.

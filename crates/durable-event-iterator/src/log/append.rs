@@ -169,10 +169,7 @@ impl Record<'_> {
 
 /// The record as it is stored, if it can be.
 pub(super) fn checked<'a>(record: &Record<'a>) -> Result<Record<'a>, PublishError> {
-    if !record.json.trim_start_matches([' ', '\t', '\r', '\n']).starts_with(['{', '[']) {
-        return Err(PublishError::NotAnObject);
-    }
-    if record.meta.is_some_and(names_the_root) {
+    if !has_plain_root(record.json, record.meta) {
         return Err(PublishError::NotAnObject);
     }
     let bytes = record.bytes();
@@ -182,6 +179,12 @@ pub(super) fn checked<'a>(record: &Record<'a>) -> Result<Record<'a>, PublishErro
     // An empty text would break the frame around it. An empty audience stays: it is unreadable, hence for nobody.
     let some = |text: &&str| !text.is_empty();
     Ok(Record { meta: record.meta.filter(some), extra: record.extra.filter(some), ..*record })
+}
+
+/// Whether the root of a serialized event is an object or an array: what a client can keep a position with.
+pub(crate) fn has_plain_root(json: &str, meta: Option<&str>) -> bool {
+    json.trim_start_matches([' ', '\t', '\r', '\n']).starts_with(['{', '['])
+        && !meta.is_some_and(names_the_root)
 }
 
 /// Whether the last entry of a serializer's meta is `[type]` without a path, so that the root is no plain object or array

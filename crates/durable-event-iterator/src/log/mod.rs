@@ -43,11 +43,11 @@ use self::keys::KeyTables;
 pub(crate) use self::segment::TablePrefix;
 use self::segment::{Segment, SegmentName};
 pub(crate) use self::{
-    append::Record,
+    append::{Record, has_plain_root},
     database::{Cell, Database, DatabaseError, Param},
     once::Appended,
     publish_error::PublishError,
-    resume::ResumeFrom,
+    resume::{Resume, ResumeFrom},
     retention::Retention,
     step::STEP_BYTES,
 };

@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(events.len(), 3);
         assert_eq!(events[1].tail, live_tail(&event("no json"), NOW + 1));
         let rule = crate::audience::AudienceRule::stored(events[1].audience.as_deref());
-        assert!(!rule.admits(Some("a"), &["x"]));
+        assert!(!rule.admits(Some("a"), &["x"], false));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The class around an application's object: what the platform and stubs call.
 
 use super::{
-    Call, DurableEventIteratorObject, Invocation, StubCall,
+    Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall, Subscribed,
     calls::{Calls, Running},
     message::{self, Admitted, Refused, Route, close_code, token_expired},
 };
@@ -19,10 +19,9 @@ use crate::{
     token::SigningKeys,
     upgrade::{self, Accepted, Refusal},
     wire::{
-        Body, ClientFrame, EventMeta, Headers, Outgoing,
-        Request as Frame, Serialized, StreamEvent, StreamEventKind, Value, decode_binary, decode_text,
-        error_response, from_value, parse, response, stop_upload, stream_event, stream_response,
-        text_response,
+        Body, ClientFrame, EventMeta, Headers, Outgoing, Request as Frame, Serialized, StreamEvent,
+        StreamEventKind, Value, decode_binary, decode_text, error_response, from_value, parse, response,
+        stop_upload, stream_event, stream_response, text_response,
     },
 };
 use futures_util::{
@@ -213,7 +212,15 @@ impl<O: DurableEventIteratorObject> Host<O> {
         }
         match message::route(&request.path, &self.procedures) {
             Route::Subscribe => {
-                subscription::subscribe(&self.core, ws, Subscribe::new(&id, &request.headers)).await
+                let ask = Subscribe::new(&id, &request.headers);
+                let on_live = |gap| {
+                    let last_event_id = ask.last_event_id.map(str::to_owned);
+                    let socket = self.socket(ws, session);
+                    let core = Rc::clone(&self.core);
+                    let subscribed = Subscribed::new(core, socket, ws.clone(), last_event_id, gap);
+                    self.object.on_subscribed(&subscribed)
+                };
+                subscription::subscribe(&self.core, ws, &ask, &on_live).await
             }
             Route::UpdateToken => {
                 let answer = match self.update_token(peer, request) {
@@ -230,6 +237,12 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 Ok(())
             }
         }
+    }
+
+    /// The socket as the application sees it.
+    fn socket(&self, ws: &RawSocket, session: &Session) -> SocketOf<O> {
+        let raw = __Raw { connection: session.connection.clone(), socket: ws.clone() };
+        O::Channel::socket(&__Core(Rc::clone(&self.core)), raw)
     }
 
     /// A client of generation 2 renews its token on the open socket.
@@ -304,10 +317,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let Peer { ws, session, .. } = *peer;
         let Admitted { path, input, handler } = message::admit(&self.procedures, session, direct, input)?;
         let call = Call {
-            socket: O::Channel::socket(
-                &__Core(Rc::clone(&self.core)),
-                __Raw { connection: session.connection.clone(), socket: ws.clone() },
-            ),
+            socket: self.socket(ws, session),
             last_event_id: headers.get("last-event-id").map(str::to_owned),
             headers: headers.into_map(),
             handle,

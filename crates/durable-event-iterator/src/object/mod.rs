@@ -3,9 +3,11 @@
 pub(crate) mod calls;
 mod class;
 pub(crate) mod message;
+mod subscribed;
 
 #[doc(hidden)]
 pub use class::{AnyHost, host};
+pub use subscribed::Subscribed;
 
 use crate::{
     channel::IsChannel,
@@ -97,6 +99,82 @@ pub trait DurableEventIteratorObject: Sized + 'static {
         next: Next<'_>,
     ) -> impl Future<Output = Result<Reply>> {
         next.run()
+    }
+
+    /// A client has subscribed: it has what it missed, and from now on gets what is published. Called once for each
+    /// `/subscribe` that has got there, also when a client comes back; not when the object wakes.
+    ///
+    /// Nothing comes between the last event that the client missed, what this sends to it, and the first event that is
+    /// published later: so a client whose state is more than the retained events ([`Subscribed::send_snapshot`]) loads it and
+    /// subscribes in one, without a hole. Hence it is no `async fn`; the storage's SQL is synchronous too.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Channel, DurableEventIteratorObject, Options, Result, Subscribed};
+    /// use serde::{Deserialize, Serialize};
+    /// use worker::Env;
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// #[serde(tag = "type", rename_all = "camelCase")]
+    /// pub enum Entry {
+    ///     /// What a client begins with.
+    ///     Snapshot { items: Vec<String> },
+    ///     /// What is added to it.
+    ///     Added { item: String },
+    /// }
+    ///
+    /// pub struct List {
+    ///     channel: Channel<Entry>,
+    /// }
+    ///
+    /// impl List {
+    ///     /// Stores an item and tells everyone, in one turn.
+    ///     fn add(&self, item: String) -> Result<()> {
+    ///         let sql = self.channel.storage().sql();
+    ///         sql.exec("INSERT INTO items (item) VALUES (?)", vec![item.clone().into()])?;
+    ///         self.channel.publish(&Entry::Added { item })?;
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn items(&self) -> Result<Vec<String>> {
+    ///         #[derive(Deserialize)]
+    ///         struct Row {
+    ///             item: String,
+    ///         }
+    ///         let rows = self.channel.storage().sql().exec("SELECT item FROM items", None)?;
+    ///         Ok(rows.to_array::<Row>()?.into_iter().map(|row| row.item).collect())
+    ///     }
+    /// }
+    ///
+    /// impl DurableEventIteratorObject for List {
+    ///     type Channel = Channel<Entry>;
+    ///
+    ///     fn new(channel: Self::Channel, _env: Env) -> Self {
+    ///         Self { channel }
+    ///     }
+    ///
+    ///     // The snapshot takes the place of the events that are retained.
+    ///     fn options(_env: &Env) -> Options {
+    ///         Options::default().begin_with_snapshot()
+    ///     }
+    ///
+    ///     fn on_subscribed(&self, client: &Subscribed<Self>) -> Result<()> {
+    ///         if client.is_resumed() {
+    ///             return Ok(()); // it has had everything since it was last here
+    ///         }
+    ///         client.send_snapshot([Entry::Snapshot { items: self.items()? }])
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// What it publishes, it publishes in order: the client itself gets it too, before or after its snapshot as the calls
+    /// are. Send the snapshot first: a client whose connection breaks between the two resumes after the last event it has got.
+    ///
+    /// # Errors
+    /// Its client's subscription ends with the error (INTERNAL_SERVER_ERROR without a text, if it is none of oRPC's), and the
+    /// log has it. oRPC's clients subscribe anew after it, by default 2 s later, so this is called again. To keep a
+    /// client out, refuse its upgrade ([`Upgrade::inspect`](crate::Upgrade::inspect)).
+    fn on_subscribed(&self, _client: &Subscribed<Self>) -> Result<()> {
+        Ok(())
     }
 
     /// The object's alarm has gone off. Not called where [`Options::prune_by_alarm`] gave it to the library.

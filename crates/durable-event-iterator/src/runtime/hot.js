@@ -117,10 +117,12 @@ export class Hub {
 
   /**
    * Sends one event to every live subscription; answers with the sockets whose token has expired, if any.
-   * `admits(connection, tags)` is there for an event that is not for everybody, `except` are sockets left out.
+   * `admits(connection, tags, isChosen)` is there for an event that is not for everybody; `chosen` are the sockets of which it
+   * is told so, `except` are left out.
    */
-  fanOut(tail, now, admits, except) {
+  fanOut(tail, now, admits, chosen, except) {
     const sockets = this.#ctx.getWebSockets()
+    const [isChosen, isLeftOut] = admits === undefined ? [] : [new Set(chosen), new Set(except)]
     let expired
     for (let n = 0; n < sockets.length; n++) {
       const ws = sockets[n]
@@ -130,8 +132,7 @@ export class Hub {
         ;(expired ??= []).push(ws)
         continue
       }
-      if (except !== undefined && except.includes(ws)) continue
-      if (admits !== undefined && !admits(connection, tags)) continue
+      if (admits !== undefined && (isLeftOut.has(ws) || !admits(connection, tags, isChosen.has(ws)))) continue
       try {
         ws.send(head + tail)
       } catch {} // closed or closing: it resumes when it comes back

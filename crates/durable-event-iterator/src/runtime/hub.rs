@@ -44,7 +44,8 @@ extern "C" {
         this: &Hub,
         tail: &str,
         now: f64,
-        admits: &dyn Fn(Option<String>, JsValue) -> bool,
+        admits: &dyn Fn(Option<String>, JsValue, bool) -> bool,
+        chosen: &Array,
         except: &Array,
     ) -> Result<Option<Array>, JsValue>;
 
@@ -71,6 +72,9 @@ extern "C" {
     fn close_js(this: &RawSocket, code: u16, reason: &str) -> Result<(), JsValue>;
 
 }
+
+/// Whether a subscription gets an event: of its connection id, its tags, and whether its socket was chosen.
+type Admits<'a> = dyn Fn(Option<&str>, &[String], bool) -> bool + 'a;
 
 /// A replay that has been begun.
 pub(crate) struct Replay {
@@ -146,23 +150,25 @@ impl Hub {
         Ok(self.fan_out_js(tail, now_ms as f64)?.as_ref().map(sockets_of).unwrap_or_default())
     }
 
-    /// The same for an event that is for some only. `admits` gets a subscription's connection id and tags.
+    /// The same for an event that is for some only. `admits` gets a subscription's connection id and tags, and whether its
+    /// socket is one of `chosen`.
     pub(crate) fn fan_out_to(
         &self,
         tail: &str,
         now_ms: u64,
-        admits: &dyn Fn(Option<&str>, &[String]) -> bool,
+        admits: &Admits<'_>,
+        chosen: &[RawSocket],
         except: &[RawSocket],
     ) -> Result<Vec<RawSocket>, JsError> {
-        let admits = |connection: Option<String>, tags: JsValue| {
+        let admits = |connection: Option<String>, tags: JsValue, is_chosen: bool| {
             let tags: Vec<String> = tags
                 .dyn_ref::<Array>()
                 .map(|tags| tags.iter().filter_map(|tag| tag.as_string()).collect())
                 .unwrap_or_default();
-            admits(connection.as_deref(), &tags)
+            admits(connection.as_deref(), &tags, is_chosen)
         };
-        let except: Array = except.iter().map(JsValue::from).collect();
-        let expired = self.fan_out_to_js(tail, now_ms as f64, &admits, &except)?;
+        let array = |sockets: &[RawSocket]| sockets.iter().map(JsValue::from).collect::<Array>();
+        let expired = self.fan_out_to_js(tail, now_ms as f64, &admits, &array(chosen), &array(except))?;
         Ok(expired.as_ref().map(sockets_of).unwrap_or_default())
     }
 

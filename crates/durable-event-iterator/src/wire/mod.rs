@@ -33,20 +33,14 @@ mod value;
 pub(crate) use self::{
     body::HttpBody,
     frame::{
-        Body, ClientFrame, FrameError, FrameErrorKind, Headers, Outgoing, Request, StreamEvent, StreamEventKind,
-        decode_binary, decode_text, error_response, event_tail, head, response, stop_upload, stream_event,
-        stream_response, text_response,
+        Body, ClientFrame, FrameError, FrameErrorKind, Headers, Outgoing, Request, StreamEvent,
+        StreamEventKind, decode_binary, decode_text, error_response, event_tail, head, response, stop_upload,
+        stream_event, stream_response, text_response,
     },
     json::{Reader, read_members},
     parse::{DeserializeError, parse},
     ser::{Serialized, serialize, serialize_output},
     text::{push_f64, push_member, push_string, push_strings},
-};
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use self::{
-    frame::{DELIMITER, push_body, write_form},
-    json::read_json,
-    parse::{parse_body, read},
 };
 pub use self::{
     de::from_value,
@@ -60,6 +54,12 @@ pub use self::{
         Undefined, Url,
     },
     value::Value,
+};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::{
+    frame::{DELIMITER, push_body, write_form},
+    json::read_json,
+    parse::{parse_body, read},
 };
 
 /// How deep a value may be nested, in both directions. It is what serde_json's own limit allows, and keeps recursion

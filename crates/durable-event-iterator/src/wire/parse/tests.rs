@@ -1,12 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::wire::{
-    BigInt, Date, Object,
-    arbitrary::any_value,
-    loss::after_json,
-    serialize,
-};
+use crate::wire::{BigInt, Date, Object, arbitrary::any_value, loss::after_json, serialize};
 
 fn both(json: &str, meta: &str) -> Result<Value, DeserializeError> {
     parse(Some(json), Some(meta))

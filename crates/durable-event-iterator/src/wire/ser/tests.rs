@@ -5,10 +5,8 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::wire::{
-    BigInt, Custom, Date, Map, RegExp, Set, Undefined, Url,
-    arbitrary::any_value,
-    loss::after_json,
-    from_value, parse as parse_halves,
+    BigInt, Custom, Date, Map, RegExp, Set, Undefined, Url, arbitrary::any_value, from_value,
+    loss::after_json, parse as parse_halves,
 };
 
 fn halves<T: Serialize>(value: &T) -> (Option<String>, Option<String>) {

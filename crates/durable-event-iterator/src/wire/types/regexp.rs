@@ -44,10 +44,7 @@ impl RegExp {
         // First whether each is known: of those that are, only eight can be there once.
         let known_once =
             flags.char_indices().all(|(at, flag)| FLAGS.contains(flag) && flags.find(flag) == Some(at));
-        if !known_once
-            || (flags.contains('u') && flags.contains('v'))
-            || source.contains(LINE_TERMINATORS)
-        {
+        if !known_once || (flags.contains('u') && flags.contains('v')) || source.contains(LINE_TERMINATORS) {
             return Err(InvalidRegExp(()));
         }
         Ok(Self { text: format!("/{source}/{flags}").into_boxed_str() })

@@ -1,0 +1,94 @@
+// What is counted rather than timed: billed rows, memory, size, start-up.
+
+import { readFileSync, readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { setTimeout as wait } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
+
+import { LoadSocket } from './client.ts'
+import { quantile, residentMemoryOf } from './measure.ts'
+import { countRows } from './billed-rows.ts'
+import type { BilledRows } from './billed-rows.ts'
+import { Variant } from './variants.ts'
+import type { VariantName } from './variants.ts'
+
+export interface Extras {
+  rows: { ours: BilledRows; peer: BilledRows; partyserver: BilledRows }
+  /** Of the deployable Worker, in bytes. */
+  size: { raw: number; gzip: number }
+  /** Bytes of the runtime's memory for each idle, subscribed socket. */
+  memory: Record<'ours' | 'peer' | 'partyserver' | 'floor', number>
+  /** From starting the runtime to the first opened socket, in milliseconds. */
+  startUp: Record<'ours' | 'peer' | 'partyserver' | 'floor', number>
+}
+
+const COMPARED = ['ours', 'peer', 'partyserver', 'floor'] as const
+
+export async function extras(say: (line: string) => void): Promise<Extras> {
+  const rows = await countRows()
+  say(`\nrows billed for an event over its whole life, removal included; rows read by a publish`)
+  for (const [name, { written, read, readPerPublish, perSegment }] of Object.entries(rows)) {
+    const segments = perSegment === undefined ? '' : `; besides ${perSegment} written for each segment`
+    say(`  ${name.padEnd(12)} ${written.toFixed(2)} written, ${read.toFixed(2)} read; ${readPerPublish.toFixed(2)} read by a publish${segments}`)
+  }
+  const size = sizeOfWorker()
+  say(`\nthe deployable Worker: ${size.raw.toLocaleString('en')} bytes, ${size.gzip.toLocaleString('en')} with gzip`)
+  const memory = { ours: 0, peer: 0, partyserver: 0, floor: 0 }
+  const startUp = { ours: 0, peer: 0, partyserver: 0, floor: 0 }
+  for (const name of COMPARED) {
+    memory[name] = await memoryOfSocket(name)
+    startUp[name] = await startUpOf(name)
+    say(`  ${name.padEnd(12)} ${Math.round(memory[name]).toLocaleString('en')} bytes an idle socket, ${Math.round(startUp[name])} ms to start`)
+  }
+  return { rows, size, memory, startUp }
+}
+
+/** What is uploaded: the modules that `npm run build` leaves. */
+function sizeOfWorker(): Extras['size'] {
+  const folder = new URL('../build/', import.meta.url)
+  const modules = readdirSync(folder).filter((file) => /\.(js|wasm)$/.test(file))
+  const contents = modules.map((file) => readFileSync(fileURLToPath(new URL(file, folder))))
+  return {
+    raw: contents.reduce((sum, content) => sum + content.length, 0),
+    gzip: contents.reduce((sum, content) => sum + gzipSync(content, { level: 9 }).length, 0),
+  }
+}
+
+/** So many that the runtime's own growth in steps hardly counts. */
+const IDLE_SOCKETS = 3_000
+
+async function memoryOfSocket(name: VariantName): Promise<number> {
+  const variant = await Variant.start(name)
+  const open: LoadSocket[] = []
+  const subscribe = async (): Promise<void> => {
+    const socket = await LoadSocket.open(await variant.url('idle'))
+    socket.send(variant.dialect.subscribe())
+    await socket.received(1)
+    open.push(socket)
+  }
+  // The code and the room itself are there before.
+  for (let n = 0; n < 50; n++) await subscribe()
+  const before = residentMemoryOf(variant.pid)
+  for (let n = 0; n < IDLE_SOCKETS / 50; n++) await Promise.all(Array.from({ length: 50 }, subscribe))
+  const bytes = (residentMemoryOf(variant.pid) - before) / IDLE_SOCKETS
+  for (const socket of open) socket.close()
+  await variant.stop()
+  return bytes
+}
+
+/** The fastest starts say most: everything else is the machine's other work. */
+const STARTS = 5
+
+async function startUpOf(name: VariantName): Promise<number> {
+  const times: number[] = []
+  for (let n = 0; n < STARTS; n++) {
+    const startedAt = performance.now()
+    const variant = await Variant.start(name)
+    const socket = await LoadSocket.open(await variant.url('start'))
+    times.push(performance.now() - startedAt)
+    socket.close()
+    await variant.stop()
+    await wait(50)
+  }
+  return quantile(times, 0.5)
+}

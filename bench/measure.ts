@@ -1,0 +1,57 @@
+// What a piece of work costs, and what many such measurements say together.
+
+import { readFileSync, readdirSync } from 'node:fs'
+
+/** The CPU time that a process has used, in microseconds, over its threads. */
+export function cpuOf(pid: number): number {
+  let nanoseconds = 0
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    // A thread can end in between.
+    try {
+      nanoseconds += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ', 1)[0])
+    } catch {}
+  }
+  return nanoseconds / 1_000
+}
+
+/** The memory of a process that is in RAM, in bytes. */
+export function residentMemoryOf(pid: number): number {
+  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  return Number(kilobytes) * 1024
+}
+
+/** One measurement, for each unit of the work: a delivery, a call, a publish. */
+export interface Sample {
+  /** Of the runtime's process, in microseconds. */
+  cpu: number
+  /** Units in a second. */
+  rate: number
+  /** Of each unit, in milliseconds, where they were taken. */
+  latencies?: number[]
+}
+
+/** Measures work of so many units. */
+export async function sample(pid: number, units: number, work: () => Promise<number[] | void>): Promise<Sample> {
+  const [cpu, startedAt] = [cpuOf(pid), performance.now()]
+  const latencies = await work()
+  const seconds = (performance.now() - startedAt) / 1_000
+  return { cpu: (cpuOf(pid) - cpu) / units, rate: units / seconds, ...(latencies ? { latencies } : {}) }
+}
+
+export interface Spread {
+  median: number
+  min: number
+  max: number
+}
+
+export function spread(values: number[]): Spread {
+  return { median: quantile(values, 0.5), min: Math.min(...values), max: Math.max(...values) }
+}
+
+/** With as many values below it as `share` says. */
+export function quantile(values: number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const at = share * (sorted.length - 1)
+  const [below, above] = [sorted[Math.floor(at)] ?? Number.NaN, sorted[Math.ceil(at)] ?? Number.NaN]
+  return below + (above - below) * (at - Math.floor(at))
+}

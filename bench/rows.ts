@@ -1,0 +1,179 @@
+// What is measured: for each row, how a variant is made ready, and the work of one measurement.
+
+import { setTimeout as wait } from 'node:timers/promises'
+
+import { LoadSocket } from './client.ts'
+import { sample } from './measure.ts'
+import type { Sample } from './measure.ts'
+import type { Variant, VariantName } from './variants.ts'
+
+/** A row whose variant is ready. */
+export interface Ready {
+  measure(): Promise<Sample>
+  end(): void
+}
+
+export interface Row {
+  title: string
+  /** What the figures are for. */
+  unit: string
+  /** Which variants, besides all that have a floor. */
+  also?: VariantName[]
+  /** What is waited for before each round, once for all variants. */
+  rest?: () => Promise<void>
+  prepare(variant: Variant): Promise<Ready>
+}
+
+async function subscribed(variant: Variant, room: string, after?: string): Promise<LoadSocket> {
+  const socket = await LoadSocket.open(await variant.url(room))
+  socket.send(variant.dialect.subscribe(after))
+  await socket.received(1)
+  socket.forget()
+  return socket
+}
+
+/** How many connections are opened at once: as fast as one process can, without waiting in the runtime's queue. */
+const OPEN_AT_ONCE = 20
+
+async function inParts<T>(count: number, make: (n: number) => Promise<T>): Promise<T[]> {
+  const made: T[] = []
+  while (made.length < count) {
+    const part = Array.from({ length: Math.min(OPEN_AT_ONCE, count - made.length) }, (_, n) => make(made.length + n))
+    made.push(...(await Promise.all(part)))
+  }
+  return made
+}
+
+/** Deliveries in one measurement of fan-out: some hundred milliseconds of the runtime's time. */
+const DELIVERIES = 10_000
+
+const fanOut = (sockets: number, bytes: number): Row => ({
+  title: `fan-out to ${sockets.toLocaleString('en')} sockets, ${bytes} B`,
+  unit: 'delivery',
+  prepare: async (variant) => {
+    const room = `fan-out-${sockets}-${bytes}`
+    const open = await inParts(sockets, () => subscribed(variant, room))
+    const publishes = DELIVERIES / sockets
+    const measure = (): Promise<Sample> =>
+      sample(variant.pid, DELIVERIES, async () => {
+        const all = Promise.all(open.map((socket) => socket.received(publishes)))
+        await variant.publish([room], publishes, bytes)
+        await all
+        for (const socket of open) socket.forget()
+      })
+    return { measure, end: () => open.forEach((socket) => socket.close()) }
+  },
+})
+
+const publishByStub: Row = {
+  title: 'publish by stub, nobody listening, 100 B',
+  unit: 'publish',
+  prepare: async (variant) => {
+    const count = 1_000
+    return { measure: () => sample(variant.pid, count, () => variant.publish(['by-stub'], count, 100)), end: () => {} }
+  },
+}
+
+const EVENT = { message: 'x'.repeat(86) }
+
+const calls = (title: string, unit: string, inFlight: number, frame: (variant: Variant, n: number) => string): Row => ({
+  title,
+  unit,
+  prepare: async (variant) => {
+    const socket = await LoadSocket.open(await variant.url(`calls-${unit}-${inFlight}`))
+    const count = 3_000
+    const measure = (): Promise<Sample> =>
+      sample(variant.pid, count, () => socket.calls(count, inFlight, (n) => frame(variant, n)))
+    return { measure, end: () => socket.close() }
+  },
+})
+
+const resume = (events: number): Row => ({
+  title: `resume of ${events.toLocaleString('en')} events, 100 B`,
+  unit: 'event',
+  also: ['floorSql'],
+  prepare: async (variant) => {
+    const room = 'resume'
+    const first = await subscribed(variant, room)
+    await variant.publish([room], 1, 100)
+    if (variant.name !== 'floorSql') await first.received(1)
+    const position = variant.dialect.positionBefore(events, variant.dialect.idOf(first.first))
+    first.close()
+    await variant.publish([room], events, 100)
+    const measure = async (): Promise<Sample> => {
+      const socket = await LoadSocket.open(await variant.url(room))
+      const measured = await sample(variant.pid, events, async () => {
+        socket.send(variant.dialect.subscribe(position))
+        await socket.received(1 + events)
+      })
+      socket.close()
+      return measured
+    }
+    return { measure, end: () => {} }
+  },
+})
+
+const upgrade: Row = {
+  title: 'upgrade and subscribe',
+  unit: 'connection',
+  prepare: async (variant) => {
+    const count = 200
+    const url = await variant.url('upgrade')
+    const measure = (): Promise<Sample> =>
+      sample(variant.pid, count, async () => {
+        for (let n = 0; n < count; n++) {
+          const socket = await LoadSocket.open(url)
+          socket.send(variant.dialect.subscribe())
+          await socket.received(1)
+          socket.close()
+        }
+      })
+    return { measure, end: () => {} }
+  },
+}
+
+/** After so many milliseconds of silence the runtime has hibernated an object: it does after ten seconds. */
+const HIBERNATED_AFTER = 11_500
+
+/** How many objects wake in one measurement. */
+const SLEEPERS = 40
+
+const wake: Row = {
+  title: 'wake after hibernation, to the first delivered event',
+  unit: 'waking',
+  rest: () => wait(HIBERNATED_AFTER),
+  prepare: async (variant) => {
+    const rooms = Array.from({ length: SLEEPERS }, (_, n) => `sleeper-${n}`)
+    const sockets = await inParts(SLEEPERS, (n) => subscribed(variant, rooms[n]!))
+    // So that there is a log to be read on waking.
+    await variant.publish(rooms, 1, 100)
+    await Promise.all(sockets.map((socket) => socket.received(1)))
+    for (const socket of sockets) socket.forget()
+    const measure = (): Promise<Sample> =>
+      sample(variant.pid, SLEEPERS, async () => {
+        const all = Promise.all(sockets.map((socket) => socket.received(1)))
+        await variant.publish(rooms, 1, 100)
+        await all
+        for (const socket of sockets) socket.forget()
+      })
+    return { measure, end: () => sockets.forEach((socket) => socket.close()) }
+  },
+}
+
+export const ROWS = {
+  fanout_200_100: fanOut(200, 100),
+  fanout_200_4096: fanOut(200, 4_096),
+  fanout_1000_100: fanOut(1_000, 100),
+  fanout_1000_4096: fanOut(1_000, 4_096),
+  publish_stub: publishByStub,
+  publish_socket: calls('publish by a call over the socket, nobody listening, 100 B', 'publish', 1, ({ dialect }, n) =>
+    dialect.publish(n, EVENT),
+  ),
+  resume_5000: resume(5_000),
+  ping_1: calls('ping, one in flight', 'call', 1, ({ dialect }, n) => dialect.ping(n)),
+  ping_32: calls('ping, 32 in flight', 'call', 32, ({ dialect }, n) => dialect.ping(n)),
+  upgrade,
+  wake,
+} satisfies Record<string, Row>
+
+export type RowName = keyof typeof ROWS

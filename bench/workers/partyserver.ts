@@ -1,0 +1,56 @@
+// PartyServer, broadcasting, with the same storage as the peer. It has no procedures and no resuming of its own: a message
+// that says so is answered, or replayed, in the plainest way.
+
+import { Server } from 'partyserver'
+import type { Connection, WSMessage } from 'partyserver'
+
+import { StoredEvents } from './stored-events.ts'
+
+interface Env {
+  ROOM: DurableObjectNamespace<Room>
+  RETENTION_SECONDS?: string
+}
+
+export class Room extends Server<Env> {
+  static override options = { hibernate: true }
+  #events: StoredEvents | undefined
+
+  get events(): StoredEvents {
+    return (this.#events ??= new StoredEvents(this.ctx.storage.sql, Number(this.env.RETENTION_SECONDS ?? 3_600)))
+  }
+
+  publish(event: object): string {
+    const id = this.events.store(JSON.stringify(event))
+    this.broadcast(JSON.stringify({ id, event }))
+    return id
+  }
+
+  rows(): { read: number; written: number } {
+    return { read: this.events.rowsRead, written: this.events.rowsWritten }
+  }
+
+  override onMessage(connection: Connection, message: WSMessage): void {
+    const { call, input, after } = JSON.parse(message as string) as { call: string; input?: object; after?: string }
+    switch (call) {
+      case 'subscribe':
+        connection.send('{"subscribed":true}')
+        if (after === undefined) return
+        for (const { id, payload } of this.events.after(after)) connection.send(`{"id":"${id}","event":${payload}}`)
+        return
+      case 'publish':
+        connection.send(JSON.stringify({ output: this.publish(input ?? {}) }))
+        return
+      default:
+        connection.send('{"output":"pong"}')
+    }
+  }
+}
+
+export default {
+  fetch: (request: Request, env: Env) => {
+    const room = new URL(request.url).searchParams.get('room') ?? ''
+    const forwarded = new Request(request)
+    forwarded.headers.set('x-partykit-room', room)
+    return env.ROOM.getByName(room).fetch(forwarded)
+  },
+}

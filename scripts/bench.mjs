@@ -1,0 +1,7 @@
+// What it costs, beside others and the runtime's own floor: `npm run bench [-- --quick] [--json] [--only ping_1,wake]
+// [--variants ours,peer] [--rounds 7] [--report]`. With `--json`, one JSON object on standard output; everything else goes to
+// standard error. `--report` writes the tables and the chart of docs/performance.md.
+
+import { runBuilt } from './run-built.mjs'
+
+process.exitCode = await runBuilt('bench/main.ts', ['bench/worker', '.'], process.argv.slice(2))

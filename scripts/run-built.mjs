@@ -1,0 +1,31 @@
+// Runs a program of this repository on Workers that are built first.
+
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+
+import { root, toolEnvironment } from './toolchain.mjs'
+
+/**
+ * @param {string} program a TypeScript file
+ * @param {string[]} workers folders of Workers
+ * @param {string[]} args the program's; with `--json` among them, nothing but its own output goes to standard output
+ * @returns {Promise<number>} its status
+ */
+export async function runBuilt(program, workers, args) {
+  // Standard error is file descriptor 2.
+  const built = await node('scripts/build.mjs', workers, args.includes('--json') ? 2 : 'inherit')
+  return built === 0 ? node(program, args, 'inherit') : built
+}
+
+/** @returns {Promise<number>} its status */
+function node(file, parameters, stdout) {
+  return new Promise((resolve, reject) => {
+    const child = spawn('node', [join(root, file), ...parameters], {
+      cwd: root,
+      env: toolEnvironment(),
+      stdio: ['ignore', stdout, 'inherit'],
+    })
+    child.on('error', reject)
+    child.on('close', (status) => resolve(status ?? 1))
+  })
+}

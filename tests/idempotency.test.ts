@@ -1,0 +1,143 @@
+// Publishing with a key: once, however often it is said.
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+import { startJournals } from './support/journals.ts'
+import type { Binding, Journals } from './support/journals.ts'
+
+let journals: Journals
+let persistence: string
+beforeAll(async () => {
+  persistence = await mkdtemp(join(tmpdir(), 'idempotency-'))
+  journals = await startJournals({ persistence })
+})
+afterAll(async () => {
+  await journals.dispose()
+  await rm(persistence, { recursive: true, force: true })
+})
+
+/** As another Worker in Rust publishes: through `ChannelStub`. */
+async function relay(binding: Binding, channel: string, event: object, key: string): Promise<string> {
+  const url = new URL(`/relay/${binding}/${channel}`, await journals.urlOf('relay'))
+  const body = JSON.stringify({ json: event })
+  const response = await journals.fetch(url, { method: 'POST', body, headers: { 'idempotency-key': key } })
+  const text = await response.text()
+  if (!response.ok) throw new Error(text)
+  return text
+}
+
+const refusal = { code: 'BAD_REQUEST', message: 'an idempotency key has 1 to 255 visible ASCII characters' }
+
+test('a key that is published by every way there is, at once and again, is stored and sent once', async () => {
+  const chn = 'every-way'
+  const client = await journals.client('USUAL', { chn })
+  const subscription = await client.subscribe()
+  const ids = await Promise.all(
+    Array.from({ length: 10 }, (_, n) => [
+      journals.stub('USUAL', chn, 'publish', { n }, { key: 'same' }),
+      journals.stub('USUAL', chn, 'publishOnce', { n }, 'same'),
+      relay('USUAL', chn, { n }, 'same'),
+    ]).flat(),
+  )
+  expect(new Set(ids).size).toBe(1)
+  const last = await journals.stub('USUAL', chn, 'publish', { last: true }, { key: 'another' })
+  expect(last).not.toBe(ids[0])
+  expect(await journals.stub('USUAL', chn, 'publish', { late: true }, { key: 'same' })).toBe(ids[0])
+  await journals.stub('USUAL', chn, 'publish', { end: true })
+  await subscription.count(3)
+  expect(subscription.received.map(({ id }) => id).slice(0, 2)).toEqual([ids[0], last])
+  expect(subscription.events.slice(1)).toEqual([{ last: true }, { end: true }])
+  // What is replayed is what was sent.
+  const late = await journals.client('USUAL', { chn })
+  const replayed = await late.subscribe()
+  expect(await replayed.count(3)).toEqual(subscription.events)
+  client.close()
+  late.close()
+})
+
+test('a key outlives hibernation and a crash of the runtime', async () => {
+  const chn = 'restarted'
+  const id = await journals.stub('USUAL', chn, 'publish', { n: 1 }, { key: 'k' })
+  await journals.hibernate('USUAL', chn)
+  expect(await journals.stub('USUAL', chn, 'publish', { n: 1 }, { key: 'k' })).toBe(id)
+  await journals.kill()
+  expect(await journals.stub('USUAL', chn, 'publish', { n: 1 }, { key: 'k' })).toBe(id)
+  expect(await journals.stub('USUAL', chn, 'tables')).toEqual([[expect.any(String), 1]])
+})
+
+test('a publish that fails leaves its key free', async () => {
+  const chn = 'failing'
+  const failing = journals.stub('USUAL', chn, 'publish', { x: 'x'.repeat(2_000_000) }, { key: 'k' })
+  await expect(failing).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' })
+  await expect(journals.stub('USUAL', chn, 'publish', 'no object', { key: 'k' })).rejects.toMatchObject({ code: 'BAD_REQUEST' })
+  const id = await journals.stub('USUAL', chn, 'publish', { n: 1 }, { key: 'k' })
+  const client = await journals.client('USUAL', { chn })
+  const subscription = await client.subscribe()
+  await subscription.count(1)
+  expect(subscription.received).toMatchObject([{ event: { n: 1 }, id }])
+  client.close()
+})
+
+test('whom an event with a key is for is what its first publish said', async () => {
+  const chn = 'for-one'
+  const [a, b] = await Promise.all(['a', 'b'].map((id) => journals.client('USUAL', { chn }, { id })))
+  const [toA, toB] = await Promise.all([a!.subscribe(), b!.subscribe()])
+  const id = await journals.stub('USUAL', chn, 'publish', { n: 1 }, { to: ['a'], key: 'k', retry: 50 })
+  expect(await journals.stub('USUAL', chn, 'publish', { n: 1 }, { key: 'k' })).toBe(id)
+  await journals.stub('USUAL', chn, 'publish', { n: 2 })
+  expect(await toA!.count(2)).toEqual([{ n: 1 }, { n: 2 }])
+  expect(await toB!.count(1)).toEqual([{ n: 2 }])
+  a!.close()
+  b!.close()
+})
+
+test.each([[''], ['with space'], ['ümläut'], ['x'.repeat(256)]])('the key %j is refused', async (key) => {
+  await expect(journals.stub('USUAL', 'refusing', 'publish', { n: 1 }, { key })).rejects.toMatchObject(refusal)
+  await expect(journals.stub('USUAL', 'refusing', 'publishOnce', { n: 1 }, key)).rejects.toMatchObject(refusal)
+})
+
+test('a key that is none is told apart by its publisher in Rust', async () => {
+  await expect(relay('USUAL', 'refusing', { n: 1 }, 'with space')).rejects.toThrow(`${refusal.message} InvalidKey`)
+})
+
+test('the longest key is taken, and letters of another case are another key', async () => {
+  const keys = ['~'.repeat(255), 'a', 'A', '"a"', "'; DROP"].map((key) => key.replace(' ', '_'))
+  const ids = []
+  for (const key of keys) ids.push(await journals.stub('USUAL', 'many', 'publish', {}, { key }))
+  expect(new Set(ids).size).toBe(keys.length)
+  for (const [n, key] of keys.entries()) {
+    expect(await journals.stub('USUAL', 'many', 'publish', {}, { key })).toBe(ids[n])
+  }
+})
+
+test('after the window a key is free, and its tables are dropped', async () => {
+  const chn = 'forgetful'
+  const first = await journals.stub('FORGETFUL', chn, 'publish', { n: 1 }, { key: 'k' })
+  let second: string
+  // The id says when the event was stored; the same clock says when its key is free.
+  do {
+    second = await journals.stub('FORGETFUL', chn, 'publish', { n: 2 }, { key: 'k' })
+  } while (second === first)
+  expect(Number(second) - Number(first)).toBeGreaterThanOrEqual(1_000_000)
+  // Of many windows, the tables of the last remain.
+  for (let last = second; Number(last) < Number(second) + 4_000_000; ) {
+    last = await journals.stub('FORGETFUL', chn, 'publish', { n: 3 }, { key: `k${last}` })
+  }
+  const tables = await journals.stub('FORGETFUL', chn, 'tables', 'keys')
+  expect(tables.length).toBeGreaterThanOrEqual(1)
+  expect(tables.length).toBeLessThanOrEqual(3)
+})
+
+test('storage that was wiped forgets its keys, and the next one is remembered', async () => {
+  const chn = 'wiped'
+  const first = await journals.stub('USUAL', chn, 'publish', { n: 1 }, { key: 'k' })
+  await journals.stub('USUAL', chn, 'wipe')
+  const second = await journals.stub('USUAL', chn, 'publish', { n: 2 }, { key: 'k' })
+  expect(Number(second)).toBeGreaterThan(Number(first))
+  expect(await journals.stub('USUAL', chn, 'publish', { n: 3 }, { key: 'k' })).toBe(second)
+  expect(await journals.stub('USUAL', chn, 'tables')).toEqual([[expect.any(String), 1]])
+})

@@ -1,0 +1,199 @@
+//! An object whose clients begin with a snapshot of its state.
+
+use durable_event_iterator::{
+    Channel, Code, DurableEventIteratorObject, Error, Options, Procedures, Result, StubCall, Subscribed,
+    durable_object,
+};
+use serde::{Deserialize, Serialize};
+use worker::Env;
+
+/// So few that a client that was away for long has a gap.
+const RETAINED_EVENTS: u64 = 64;
+
+/// Into how many parts a snapshot is cut where its client wants it so.
+const PARTS: usize = 3;
+
+/// What the clients iterate over.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Entry {
+    /// The whole state, or a part of it.
+    #[serde(rename_all = "camelCase")]
+    Snapshot {
+        /// Everything that was ever added, in order.
+        items: Vec<u32>,
+        /// What the hook was told.
+        last_event_id: Option<String>,
+        /// What the hook was told.
+        gap: Option<String>,
+        /// Whether no other part precedes: one may have been cut off before.
+        is_first: bool,
+        /// Whether no other part follows.
+        is_last: bool,
+    },
+    /// One more item.
+    Added {
+        /// The item.
+        n: u32,
+    },
+    /// Somebody has subscribed.
+    Announced {
+        /// What they are told.
+        text: String,
+    },
+}
+
+/// How a client, by its token's attachment, wants the hook to behave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Manner {
+    /// The snapshot comes in parts.
+    InParts,
+    /// Events are published before and after the snapshot.
+    Announced,
+    /// There is a snapshot also for who has resumed.
+    Always,
+    /// There is none.
+    Never,
+    /// It fails with an error of oRPC's, as often as `failNext` said.
+    Refusing,
+    /// It fails with an error that is nobody's business, as often as `failNext` said.
+    Failing,
+    /// It fails after the snapshot, as often as `failNext` said.
+    FailingLate,
+    /// It closes the socket.
+    Closing,
+}
+
+/// The state is in the object's own table.
+pub struct Ledger<const BEGINS_WITH_SNAPSHOT: bool> {
+    channel: Channel<Entry, Option<Manner>>,
+}
+
+impl<const BEGINS_WITH_SNAPSHOT: bool> DurableEventIteratorObject for Ledger<BEGINS_WITH_SNAPSHOT> {
+    type Channel = Channel<Entry, Option<Manner>>;
+
+    fn new(channel: Self::Channel, _env: Env) -> Self {
+        Self { channel }
+    }
+
+    fn options(_env: &Env) -> Options {
+        let options = Options::default().retained_events(RETAINED_EVENTS);
+        if BEGINS_WITH_SNAPSHOT { options.begin_with_snapshot() } else { options }
+    }
+
+    fn methods() -> Procedures<Self, StubCall> {
+        Procedures::new()
+            .procedure("add", async |ledger: &Self, _, ()| ledger.add())
+            .procedure("failNext", async |ledger: &Self, _, (times,): (u32,)| ledger.set("failures", times))
+            .procedure("greetings", async |ledger: &Self, _, ()| ledger.get("greetings"))
+    }
+
+    fn on_subscribed(&self, client: &Subscribed<Self>) -> Result<()> {
+        self.set("greetings", self.get("greetings")?.saturating_add(1))?;
+        let manner = client.socket.token_attachment()?;
+        match manner {
+            None if client.is_resumed() => Ok(()),
+            Some(Manner::Never) => Ok(()),
+            None | Some(Manner::Always) => client.send_snapshot([self.snapshot(client)?]),
+            Some(Manner::InParts) => {
+                let items = self.items()?;
+                let size = items.len().div_ceil(PARTS).max(1);
+                let mut parts = vec![part(client, Vec::new(), true, false)];
+                parts.extend(items.chunks(size).map(|items| part(client, items.to_vec(), false, false)));
+                parts.push(part(client, Vec::new(), false, true));
+                client.send_snapshot(&parts)
+            }
+            Some(Manner::Announced) => {
+                self.channel.publish(&Entry::Announced { text: "before".into() })?;
+                client.send_snapshot([self.snapshot(client)?])?;
+                self.channel.publish(&Entry::Announced { text: "after".into() })?;
+                Ok(())
+            }
+            Some(Manner::Refusing) => {
+                if self.is_to_fail()? {
+                    return Err(Error::new(Code::Conflict).message("Not ready."));
+                }
+                client.send_snapshot([self.snapshot(client)?])
+            }
+            Some(Manner::Failing) => {
+                if self.is_to_fail()? {
+                    let _: u8 = "not a number, and nobody's business".parse()?;
+                }
+                client.send_snapshot([self.snapshot(client)?])
+            }
+            Some(Manner::FailingLate) => {
+                client.send_snapshot([self.snapshot(client)?])?;
+                if self.is_to_fail()? { Err(Error::new(Code::Conflict)) } else { Ok(()) }
+            }
+            Some(Manner::Closing) => {
+                client.socket.close(4_000, "closed by the hook");
+                client.send_snapshot([self.snapshot(client)?])
+            }
+        }
+    }
+}
+
+impl<const BEGINS_WITH_SNAPSHOT: bool> Ledger<BEGINS_WITH_SNAPSHOT> {
+    /// Adds the next number, and tells everyone.
+    fn add(&self) -> Result<u32> {
+        let n = self.get("items")?.saturating_add(1);
+        self.set("items", n)?;
+        self.channel.publish(&Entry::Added { n })?;
+        Ok(n)
+    }
+
+    fn items(&self) -> Result<Vec<u32>> {
+        Ok((1..=self.get("items")?).collect())
+    }
+
+    fn snapshot(&self, client: &Subscribed<Self>) -> Result<Entry> {
+        Ok(part(client, self.items()?, true, true))
+    }
+
+    fn is_to_fail(&self) -> Result<bool> {
+        let left = self.get("failures")?;
+        self.set("failures", left.saturating_sub(1))?;
+        Ok(left > 0)
+    }
+
+    fn get(&self, name: &str) -> Result<u32> {
+        #[derive(Deserialize)]
+        struct Row {
+            value: u32,
+        }
+        let sql = self.channel.storage().sql();
+        sql.exec("CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value INTEGER)", None)?;
+        let rows =
+            sql.exec("SELECT value FROM numbers WHERE name = ?", vec![name.into()])?.to_array::<Row>()?;
+        Ok(rows.first().map_or(0, |row| row.value))
+    }
+
+    fn set(&self, name: &str, value: u32) -> Result<()> {
+        self.get(name)?;
+        let sql = self.channel.storage().sql();
+        sql.exec(
+            "INSERT OR REPLACE INTO numbers (name, value) VALUES (?, ?)",
+            vec![name.into(), f64::from(value).into()],
+        )?;
+        Ok(())
+    }
+}
+
+fn part<const BEGINS_WITH_SNAPSHOT: bool>(
+    client: &Subscribed<Ledger<BEGINS_WITH_SNAPSHOT>>,
+    items: Vec<u32>,
+    is_first: bool,
+    is_last: bool,
+) -> Entry {
+    Entry::Snapshot {
+        items,
+        last_event_id: client.last_event_id.clone(),
+        gap: client.gap.map(|id| id.to_string()),
+        is_first,
+        is_last,
+    }
+}
+
+durable_object!(pub LedgerObject: Ledger<true>);
+durable_object!(pub ReplayingLedgerObject: Ledger<false>);
