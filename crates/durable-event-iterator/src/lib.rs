@@ -111,7 +111,9 @@ pub use procedure::{Next, Procedures, Reply, StreamItem, Upload};
 pub use publish_options::PublishOptions;
 pub use socket::{Socket, Untyped};
 pub use stub::ChannelStub;
-pub use token::{ChannelName, Claims, Generation, InvalidChannelName, InvalidKey, PublishKey};
+pub use token::{
+    ChannelName, Claims, Generation, InvalidAttachment, InvalidChannelName, InvalidKey, PublishKey,
+};
 pub use token::{SigningKey, SigningKeys, Token, TokenBuilder, TokenError};
 pub use upgrade::{ConnectionId, InvalidConnectionId, Upgrade};
 pub use wire::{

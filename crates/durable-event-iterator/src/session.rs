@@ -289,6 +289,14 @@ mod tests {
     }
 
     #[test]
+    fn nothing_of_attachments_is_shown() {
+        let mut session = session(3, None);
+        session.claims.att = Some("\"someone@example.org\"".into());
+        let shown = format!("{session:?} {session:#?}");
+        assert!(!shown.contains("xxx") && !shown.contains("example.org"), "{shown}");
+    }
+
+    #[test]
     fn what_is_encoded_is_decoded() {
         let bytes = session(3, Some("a\"b")).encode().unwrap();
         let decoded = Session::decode(&bytes).unwrap();

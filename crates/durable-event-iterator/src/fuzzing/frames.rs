@@ -1,5 +1,9 @@
 //! A message of a client, read; and written and read again.
 
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
 use crate::{
     error::{Code, Error},
     wire::{
@@ -116,34 +120,39 @@ pub(super) fn check_answer(id: &str, frame: &Outgoing) {
             (str::from_utf8(&bytes[..at]).unwrap(), Some(&bytes[at + 1..]))
         }
     };
-    let frame: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).expect("JSON");
-    assert_eq!(frame["i"], id);
+    // Level by level, as raw texts: a value may be nested deeper than serde_json's own limit.
+    let frame = members(text);
+    assert_eq!(serde_json::from_str::<String>(frame["i"]).unwrap(), id);
     assert!(frame.keys().all(|key| ["i", "t", "p"].contains(&key.as_str())));
-    let kind = frame.get("t").map(|kind| kind.as_u64().expect("a type is a number"));
     let Some(payload) = frame.get("p") else {
-        assert_eq!(kind, Some(4), "an abort alone has no payload");
+        assert_eq!(frame["t"], "4", "an abort alone has no payload");
         return;
     };
-    let payload = payload.as_object().expect("a payload is an object");
-    let keys: &[&str] = match kind {
+    let payload = members(payload);
+    let keys: &[&str] = match frame.get("t") {
         None => &["s", "h", "b"],
-        Some(3) => &["e", "d", "m"],
+        Some(&"3") => &["e", "d", "m"],
         other => panic!("no type of the server's: {other:?}"),
     };
     assert!(payload.keys().all(|key| keys.contains(&key.as_str())));
     if let Some(status) = payload.get("s") {
-        assert!((200..600).contains(&status.as_u64().expect("a status is a number")));
+        assert!((200..600).contains(&status.parse::<u16>().expect("a status is a number")));
     }
     if let Some(form) = form {
-        let content_type = payload["h"]["content-type"].as_str().expect("a form's type");
-        Value::from_http(Some(content_type), form).expect("a form that can be read");
+        let content_type: String = serde_json::from_str(members(payload["h"])["content-type"]).unwrap();
+        Value::from_http(Some(&content_type), form).expect("a form that can be read");
     }
-    if let Some(body) = payload.get("b").or(payload.get("d")).and_then(serde_json::Value::as_object) {
-        assert!(body.keys().all(|key| ["json", "meta"].contains(&key.as_str())));
+    if let Some(body) = payload.get("b").or(payload.get("d")).filter(|body| body.starts_with('{')) {
+        assert!(members(body).keys().all(|key| ["json", "meta"].contains(&key.as_str())));
     }
-    if kind == Some(3) {
-        let event = payload["e"].as_str().expect("a kind of event");
-        assert!(["message", "error", "done"].contains(&event));
-        assert!(payload["d"].is_object(), "the oldest clients need data");
+    if frame.contains_key("t") {
+        assert!(["\"message\"", "\"error\"", "\"done\""].contains(&payload["e"]));
+        assert!(payload["d"].starts_with('{'), "the oldest clients need data");
     }
+}
+
+/// The members of an object, as raw texts.
+fn members(text: &str) -> BTreeMap<String, &str> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).expect("a JSON object");
+    members.into_iter().map(|(key, value)| (key, value.get())).collect()
 }

@@ -150,7 +150,7 @@ impl TokenBuilder {
     pub fn attachment<T: Serialize + ?Sized>(mut self, attachment: &T) -> Self {
         match serde_json::to_string(attachment) {
             Ok(json) => self.attachment = Some(json.into()),
-            Err(error) => self.note(TokenError::Attachment(error)),
+            Err(error) => self.note(TokenError::Attachment(error.into())),
         }
         self
     }

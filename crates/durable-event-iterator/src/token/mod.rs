@@ -21,6 +21,8 @@ mod error;
 mod generation;
 mod issue;
 mod jws;
+#[cfg(test)]
+mod other_forms;
 mod publish_key;
 mod signed_json;
 mod signing;
@@ -28,7 +30,7 @@ mod verify;
 
 pub use channel_name::{ChannelName, InvalidChannelName};
 pub use claims::Claims;
-pub use error::TokenError;
+pub use error::{InvalidAttachment, TokenError};
 pub use generation::Generation;
 pub use issue::{Token, TokenBuilder};
 pub use publish_key::PublishKey;
