@@ -53,7 +53,7 @@ function upgradeUrl(workers: RunningWorkers, path: string, parameters: Record<st
 
 test('no log line holds a token, a key or an attachment', async () => {
   // An attachment that is not of the object's type, so that reading it fails.
-  const att = [PERSONAL]
+  const att = PERSONAL
   const rpc = ['whoAmI', 'extra', 'anything']
   const now = Math.floor(Date.now() / 1000)
   const good = issued(await token({ chn: 'secrets', att, rpc }))
