@@ -12,23 +12,22 @@ use crate::wire::{
     parse_body, read, read_json, serialize, to_value,
 };
 
-/// A body, or, where the input begins with no brace, a recipe for a value.
-pub(super) fn check(input: &[u8]) {
+/// A body, or, where the input begins with no brace, a recipe for a value. Answers with how many bytes the value has on the
+/// wire: a recipe can be shorter.
+pub(super) fn check(input: &[u8]) -> usize {
     if input.first().is_none_or(|byte| *byte == b'{') {
         if let Ok(text) = str::from_utf8(input) {
             check_json(text);
         }
-        if let Ok(value) = parse_body(input) {
-            check_value(value, input.len());
-        }
-        return;
+        return parse_body(input).map_or(0, |value| check_value(value, input.len()));
     }
     let value = Recipe(input).value(0);
     // What is too deep is refused, and nothing else.
-    if serialize(&value).is_ok() {
-        check_value(value.clone(), input.len());
-        check_form(value);
+    if serialize(&value).is_err() {
+        return 0;
     }
+    check_form(value.clone());
+    check_value(value, input.len())
 }
 
 /// Our reader takes what serde_json takes, and makes the same of it.
@@ -73,7 +72,7 @@ fn check_form(value: Value) {
     assert_eq!(Value::from_http(Some(&body.content_type), &body.bytes), Ok(kept));
 }
 
-fn check_value(value: Value, length: usize) {
+fn check_value(value: Value, length: usize) -> usize {
     let serialized = serialize(&value).expect("what was read can be written");
     for text in [&serialized.json, &serialized.meta].into_iter().flatten() {
         assert!(is_json(text), "{text}");
@@ -83,6 +82,7 @@ fn check_value(value: Value, length: usize) {
     assert_eq!(serialize(&again).unwrap(), serialized, "the second time changes nothing more");
 
     check_types(&value, length);
+    [&serialized.json, &serialized.meta].into_iter().flatten().map(String::len).sum()
 }
 
 /// As one type, chosen by the input's length: as all of them, one input would take as long as ten.
