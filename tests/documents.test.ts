@@ -16,7 +16,7 @@ test('every block of docs/from-the-original.md compiles, strictly', async () => 
 const SURROUNDINGS = `
 export {}
 interface Stub extends Rpc.DurableObjectBranded {
-  publish(event: object, options?: { to?: string[]; tags?: string[]; except?: string[]; retry?: number; comments?: string[] }): Promise<string>
+  publish(event: object, options?: { to?: string[]; tags?: string[]; except?: string[]; retry?: number; comments?: string[]; key?: string }): Promise<string>
 }
 declare const env: { CHANNEL: DurableObjectNamespace<Stub> }
 `

@@ -22,6 +22,9 @@ async function url(claims: Claims | string, id?: string): Promise<string> {
 const publish = (chn: string, n: number, binding: Binding = 'USUAL'): Promise<string> =>
   journals.stub(binding, chn, 'publish', { n })
 
+/** Of a token that is to end while its client is there, in seconds: enough to get there on a busy machine. */
+const LIFETIME = 3
+
 /** Resolves when a token that ends at this second has ended: on it still in force in generation 2, in the next one not. */
 const afterEnd = (exp: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, exp * 1000 - Date.now() + 10))
 
@@ -51,7 +54,7 @@ describe.each(GENERATION_2_VERSIONS)('with oRPC %s', (version) => {
 
   test('a client that renews its token on the open socket stays beyond its first one, and misses nothing', async () => {
     const chn = `renewed-${version}`
-    const exp = seconds() + 2
+    const exp = seconds() + LIFETIME
     const first = await token({ chn, exp, tags: ['t'], rpc: ['kept'] }, { version })
     let latest = first
     const client = await Client.connect(() => upgradeUrl(journals, 'USUAL', latest, 'id'), { version })
@@ -131,7 +134,7 @@ describe.each(GENERATION_2_VERSIONS)('with oRPC %s', (version) => {
 
   test('a client whose token ends is closed, comes back with the next one and misses nothing', async () => {
     const chn = `ended-${version}`
-    const exp = seconds() + 1
+    const exp = seconds() + LIFETIME
     const tokens = [await token({ chn, exp }, { version }), await token({ chn }, { version })]
     let next = 0
     const client = await Client.connect(() => upgradeUrl(journals, 'USUAL', tokens[Math.min(next++, 1)]!, 'id'), { version })
@@ -195,7 +198,7 @@ test.each<[string, () => Promise<string>, { status: number; text: string }]>([
 
 test('an expired socket is closed with 1008 and gets no event more', async () => {
   const chn = 'expired'
-  const exp = seconds() + 1
+  const exp = seconds() + LIFETIME
   const socket = await BareSocket.open(await url({ chn, exp }, 'id'))
   socket.send({ i: '0', p: { u: '/subscribe', b: {} } })
   await socket.frames(1)

@@ -20,6 +20,7 @@ const CLASSES = {
   REPLAYING_LEDGER: 'ReplayingLedgerObject',
   TYPES: 'TypesObject',
   CALLS: 'CallsObject',
+  FAULTY: 'FaultyObject',
 } as const
 export type Binding = keyof typeof CLASSES
 

@@ -44,7 +44,7 @@ macro_rules! durable_object {
                     ctx: private::DurableObjectState,
                     env: private::Env,
                 ) -> ::core::result::Result<$class, JsValue> {
-                    let host = private::host::<$object>(ctx, env)?;
+                    let host = private::host::<$object>(::core::stringify!($class), ctx, env)?;
                     ::core::result::Result::Ok($class { host: ::core::option::Option::Some(host) })
                 }
 
@@ -56,18 +56,28 @@ macro_rules! durable_object {
                     }
                 }
 
-                #[wasm_bindgen(js_name = alarm)]
-                pub fn alarm(&self) -> ::core::result::Result<JsValue, JsValue> {
+                // Those that begin with two underscores are taken off the class by `extend`, which defines the platform's
+                // own in their place.
+                #[wasm_bindgen(js_name = __alarm)]
+                pub fn __alarm(&self) -> ::core::result::Result<JsValue, JsValue> {
                     match self.host.clone() {
                         ::core::option::Option::Some(host) => host.alarm(),
                         ::core::option::Option::None => ::core::result::Result::Err(JsValue::UNDEFINED),
                     }
                 }
 
-                #[wasm_bindgen(js_name = webSocketMessage)]
-                pub fn web_socket_message(&self, ws: JsValue, message: JsValue) -> JsValue {
+                #[wasm_bindgen(js_name = __text)]
+                pub fn __text(&self, ws: JsValue, text: ::std::string::String) -> JsValue {
                     match self.host.clone() {
-                        ::core::option::Option::Some(host) => host.message(ws, message),
+                        ::core::option::Option::Some(host) => host.message(ws, private::Message::Text(text)),
+                        ::core::option::Option::None => JsValue::UNDEFINED,
+                    }
+                }
+
+                #[wasm_bindgen(js_name = __bytes)]
+                pub fn __bytes(&self, ws: JsValue, bytes: ::std::vec::Vec<u8>) -> JsValue {
+                    match self.host.clone() {
+                        ::core::option::Option::Some(host) => host.message(ws, private::Message::Bytes(bytes)),
                         ::core::option::Option::None => JsValue::UNDEFINED,
                     }
                 }
@@ -98,7 +108,6 @@ macro_rules! durable_object {
                     }
                 }
 
-                /// Taken off the class by `extend`.
                 #[wasm_bindgen(js_name = __dispatch)]
                 pub fn __dispatch(
                     &self,

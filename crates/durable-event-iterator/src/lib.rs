@@ -67,6 +67,28 @@
 //! Any other Worker publishes through the object's stub: in JavaScript `stub.publish(event)`, in Rust
 //! [`ChannelStub::publish`].
 //!
+//! # For some, once, and with a state to begin with
+//!
+//! An event can be for some only, now and for those who come back ([`Audience`]). A publisher that may say something twice
+//! gives it a key ([`Draft::key`]). Where the events build on a state, a client gets it in the turn in which it subscribes, so
+//! that nothing falls between the two ([`on_subscribed`](DurableEventIteratorObject::on_subscribed)).
+//!
+//! ```
+//! use durable_event_iterator::{Audience, Channel, EventId, Result};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Paid {
+//!     order: u32,
+//! }
+//!
+//! // To those whose token is tagged "staff"; once, although the payment's provider may call twice.
+//! fn paid(channel: &Channel<Paid>, order: u32) -> Result<EventId> {
+//!     let staff = Audience::everyone().tagged("staff");
+//!     channel.draft(&Paid { order }).to(staff).key(format!("paid-{order}")).publish()
+//! }
+//! ```
+//!
 //! # Types
 //!
 //! Events, inputs and outputs are anything that serde serializes. [`Date`], [`BigInt`], [`Set`], [`Map`], [`Url`],
@@ -130,7 +152,7 @@ pub use wire::golden;
 /// For `durable_object!` alone.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::object::{AnyHost, host};
+    pub use crate::object::{AnyHost, Message, host};
     pub use js_sys;
     pub use wasm_bindgen;
     pub use wasm_bindgen_futures;
@@ -147,7 +169,7 @@ pub mod __private {
                 "{class}: stubs have no nested methods, so `{name}` is not reachable"
             ));
         }
-        crate::runtime::extend(class, &dummy, "__dispatch", &methods);
+        crate::runtime::extend(class, &dummy, &methods);
     }
 }
 

@@ -121,6 +121,6 @@ impl PublishOptions {
         if let Some(tags) = &self.tags {
             rule = rule.only_tagged(tags);
         }
-        Audience::from_rule(self.except.iter().fold(rule, AudienceRule::except))
+        Audience::from_rule(rule.except(&self.except))
     }
 }

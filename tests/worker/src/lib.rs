@@ -2,6 +2,7 @@
 
 pub mod calls;
 pub mod documents;
+pub mod faulty;
 mod http;
 pub mod journal;
 pub mod ledger;

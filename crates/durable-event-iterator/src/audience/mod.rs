@@ -85,7 +85,8 @@ impl Audience {
         self.rule == AudienceRule::everyone() && self.except.is_empty()
     }
 
-    /// Only the client with this connection id, or another one that is named.
+    /// Only the client with this connection id, or another one that is named. For many see
+    /// [`to_connections`](Self::to_connections).
     #[must_use]
     pub fn to(self, connection_id: impl Into<String>) -> Self {
         self.to_connections([connection_id])
@@ -145,19 +146,21 @@ impl Audience {
         mut self,
         sockets: impl IntoIterator<Item = &'s Socket<T, S>>,
     ) -> Self {
+        let mut ids = Vec::new();
         for socket in sockets {
             match socket.connection_id() {
-                Some(id) => self.rule = self.rule.except(id),
+                Some(id) => ids.push(id),
                 None => self.except.push(socket.raw().clone()),
             }
         }
+        self.rule = self.rule.except(ids);
         self
     }
 
     /// Not the client with this connection id.
     #[must_use]
     pub fn except_connection(mut self, connection_id: impl Into<String>) -> Self {
-        self.rule = self.rule.except(connection_id);
+        self.rule = self.rule.except([connection_id]);
         self
     }
 }

@@ -29,7 +29,6 @@ use futures_util::{
     future::{AbortHandle, Abortable},
     stream::LocalBoxStream,
 };
-use js_sys::Uint8Array;
 use serde::Deserialize;
 use std::{any::TypeId, cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 use wasm_bindgen::{JsCast, JsValue};
@@ -56,15 +55,16 @@ struct Peer<'a> {
     session: &'a Session,
 }
 
-/// The host of an object whose `ctx` and `env` these are.
+/// The host of an object of a class, whose `ctx` and `env` these are.
 ///
 /// # Errors
 /// When the platform does not let the library see the object's sockets.
 pub fn host<O: DurableEventIteratorObject>(
+    class: &str,
     ctx: DurableObjectState,
     env: Env,
 ) -> Result<Rc<dyn AnyHost>, JsValue> {
-    match Host::<O>::new(ctx, env) {
+    match Host::<O>::new(class, ctx, env) {
         Ok(host) => Ok(Rc::new(host)),
         Err(error) => Err(runtime::exception(&error.into())),
     }
@@ -72,8 +72,9 @@ pub fn host<O: DurableEventIteratorObject>(
 
 impl<O: DurableEventIteratorObject> Host<O> {
     /// The object whose `ctx` and `env` these are.
-    fn new(ctx: DurableObjectState, env: Env) -> Result<Self, JsError> {
+    fn new(class: &str, ctx: DurableObjectState, env: Env) -> Result<Self, JsError> {
         let options = O::options(&env);
+        runtime::set_max_frame(class, options.max_frame)?;
         let keys = options.signing_keys.clone().or_else(|| upgrade::signing_keys(&env));
         let parts = runtime::parts_of(&ctx);
         let name = parts.name.clone();
@@ -128,21 +129,15 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     /// A frame of a client.
-    async fn message(&self, ws: JsValue, frame: JsValue) {
+    async fn message(&self, ws: JsValue, message: Message) {
         let ws: RawSocket = ws.unchecked_into();
-        if runtime::frame_size(&frame) > self.options().max_frame {
-            return close(&ws, close_code::TOO_BIG, "Frame too large");
-        }
-        let (text, bytes);
-        let decoded = if let Some(frame) = frame.as_string() {
-            text = frame;
-            if text.len() > self.options().max_frame {
+        let decoded = match &message {
+            // Its characters have been counted before it came into WASM.
+            Message::Text(text) if text.len() > self.options().max_frame => {
                 return close(&ws, close_code::TOO_BIG, "Frame too large");
             }
-            decode_text(&text)
-        } else {
-            bytes = Uint8Array::new(&frame).to_vec();
-            decode_binary(&bytes)
+            Message::Text(text) => decode_text(text),
+            Message::Bytes(bytes) => decode_binary(bytes),
         };
         let frame = match decoded {
             Ok(frame) => frame,
@@ -409,13 +404,21 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 }
 
+/// A message of a client.
+pub enum Message {
+    /// A frame without blobs.
+    Text(String),
+    /// A frame that may have some.
+    Bytes(Vec<u8>),
+}
+
 /// A host of whatever object: what a class is made of. It keeps a class's own code small, and what is wrong with its
 /// object one message of the compiler's.
 pub trait AnyHost {
     /// An upgrade request, which a Worker has handed over.
     fn fetch(&self, request: worker::web_sys::Request) -> Result<JsValue, JsValue>;
     /// A frame of a client. Answers with a promise where there is something to wait for.
-    fn message(self: Rc<Self>, ws: JsValue, frame: JsValue) -> JsValue;
+    fn message(self: Rc<Self>, ws: JsValue, message: Message) -> JsValue;
     /// A client has closed its socket, or lost it.
     fn close(&self, ws: JsValue, code: JsValue);
     /// A socket has failed.
@@ -433,9 +436,9 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
         self.fetch(request)
     }
 
-    fn message(self: Rc<Self>, ws: JsValue, frame: JsValue) -> JsValue {
+    fn message(self: Rc<Self>, ws: JsValue, message: Message) -> JsValue {
         let work = async move {
-            (*self).message(ws, frame).await;
+            (*self).message(ws, message).await;
             Ok(JsValue::UNDEFINED)
         };
         runtime::at_once(work).unwrap_or_default()

@@ -6,7 +6,7 @@ pub(crate) mod message;
 mod subscribed;
 
 #[doc(hidden)]
-pub use class::{AnyHost, host};
+pub use class::{AnyHost, Message, host};
 pub use subscribed::Subscribed;
 
 use crate::{

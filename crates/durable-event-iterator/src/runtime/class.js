@@ -1,4 +1,5 @@
-// What makes a class that wasm-bindgen exported into one that stubs may call, and only as far as they should.
+// What makes a class that wasm-bindgen exported into one that stubs may call, and only as far as they should; and what is
+// between it and the platform: frames go into WASM by the shortest way, and when WASM traps nobody is left waiting.
 
 import { DurableObject } from 'cloudflare:workers'
 
@@ -8,32 +9,123 @@ const RESERVED = new Set([
   'publish', 'then', 'catch', 'finally', 'dup', 'free', '__proto__',
 ])
 
+/** Methods of the class that nothing but this calls: they are not left reachable. */
+const INNER = ['__text', '__bytes', '__alarm', '__dispatch']
+
+/** The classes that are extended already. Start functions run again when the WASM instance is rebuilt; the class stays. */
+const extended = new WeakSet()
+
+/** Close code "message too big" (RFC 6455, section 7.4.1). */
+const TOO_BIG = 1009
+
+/** Between a binary frame's JSON and what is attached: as in src/wire/frame/mod.rs. */
+const DELIMITER = 0xff
+
+/** The largest frame of each class, in bytes. */
+const maxFrames = new Map()
+
+/** Tells how large a frame of an object of this class may be, before its first one comes. */
+export function setMaxFrame(name, bytes) {
+  maxFrames.set(name, bytes)
+}
+
+/** What rejects each call that waits for WASM. */
+const waiting = new Set()
+
+/**
+ * WASM has trapped: a panic, or the end of its memory or its stack. Its instance is given up, with all that waits in it, and
+ * the next call gets a new one.
+ */
+function lose(error) {
+  for (const reject of waiting) reject(error)
+  waiting.clear()
+}
+
+addEventListener('error', ({ error }) => {
+  if (error instanceof WebAssembly.RuntimeError) lose(error)
+})
+
+/** A promise of WASM's, which would never be settled once its instance is lost. */
+function watched(promise) {
+  return new Promise((resolve, reject) => {
+    waiting.add(reject)
+    const settle = (settled) => (value) => {
+      waiting.delete(reject)
+      settled(value)
+    }
+    promise.then(settle(resolve), settle(reject))
+  })
+}
+
+/** Calls a method of WASM's, whose answer is there at once, or a promise. */
+function call(method, object, ...args) {
+  let result
+  try {
+    result = method.apply(object, args)
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) lose(error)
+    throw error
+  }
+  return result instanceof Promise ? watched(result) : result
+}
+
+/** Tells the client that its call has failed, where the frame was one. Of the reason it learns nothing. */
+function fail(ws, frame) {
+  try {
+    const { i, t } = JSON.parse(typeof frame === 'string' ? frame : jsonOf(new Uint8Array(frame)))
+    if (typeof i !== 'string' || t !== undefined) return
+    const json = { defined: false, code: 'INTERNAL_SERVER_ERROR', status: 500, message: 'Internal server error' }
+    ws.send(JSON.stringify({ i, p: { s: 500, b: { json } } }))
+  } catch {} // no frame, or the socket has gone
+}
+
+/** The JSON of a binary frame, which ends before the delimiter. */
+function jsonOf(bytes) {
+  const end = bytes.indexOf(DELIMITER)
+  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end))
+}
+
 /**
  * Lets the class of `dummy` extend DurableObject, since a stub's methods are refused to any other class, and takes
  * away what wasm-bindgen leaves there for JavaScript's memory management: `stub.free()` would destroy the object.
- * The method behind `dispatch` is what the application's own methods are called through; it is not left reachable.
  * Answers with the names that could not be defined.
  */
-export function extend(dummy, dispatch, methods) {
+export function extend(name, dummy, methods) {
   const cls = dummy.constructor
+  if (extended.has(cls)) return []
+  extended.add(cls)
+  const { __text: text, __bytes: bytes, __alarm: alarm, __dispatch: dispatch } = cls.prototype
   Object.setPrototypeOf(cls, DurableObject)
   Object.setPrototypeOf(cls.prototype, DurableObject.prototype)
-  const call = cls.prototype[dispatch]
-  for (const name of [dispatch, 'free', '__destroy_into_raw', Symbol.dispose]) {
-    delete cls.prototype[name]
-  }
+  for (const inner of [...INNER, 'free', '__destroy_into_raw', Symbol.dispose]) delete cls.prototype[inner]
+  const define = (method, value) => Object.defineProperty(cls.prototype, method, { value })
+
+  define('webSocketMessage', function (ws, frame) {
+    // Before it enters WASM, whose memory never shrinks.
+    const size = typeof frame === 'string' ? frame.length : (frame?.byteLength ?? Number.POSITIVE_INFINITY)
+    if (size > (maxFrames.get(name) ?? 0)) return void ws.close(TOO_BIG, 'Frame too large')
+    let result
+    try {
+      result = typeof frame === 'string' ? text.call(this, ws, frame) : bytes.call(this, ws, new Uint8Array(frame))
+    } catch (error) {
+      if (error instanceof WebAssembly.RuntimeError) lose(error)
+      fail(ws, frame)
+      // What wraps the class has to see that the instance is lost.
+      throw error
+    }
+    return result === undefined ? undefined : watched(result).catch(() => fail(ws, frame))
+  })
+  define('alarm', function () {
+    return call(alarm, this)
+  })
   const refused = []
-  for (const name of methods) {
-    if (RESERVED.has(name)) {
-      refused.push(name)
+  for (const method of methods) {
+    if (RESERVED.has(method)) {
+      refused.push(method)
       continue
     }
-    // Start functions run again when the WASM instance is rebuilt: hence configurable.
-    Object.defineProperty(cls.prototype, name, {
-      value(...args) {
-        return call.call(this, name, args)
-      },
-      configurable: true,
+    define(method, function (...args) {
+      return call(dispatch, this, method, args)
     })
   }
   return refused

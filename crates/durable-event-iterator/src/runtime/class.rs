@@ -12,18 +12,20 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen(module = "/src/runtime/class.js")]
 extern "C" {
     #[wasm_bindgen(catch, js_name = extend)]
-    fn extend_js(dummy: &JsValue, dispatch: &str, methods: &Array) -> Result<Array, JsValue>;
+    fn extend_js(class: &str, dummy: &JsValue, methods: &Array) -> Result<Array, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = setMaxFrame)]
+    fn set_max_frame_js(class: &str, bytes: f64) -> Result<(), JsValue>;
 
     #[wasm_bindgen(catch, js_name = errorFor)]
     fn error_for_js(parts: &JsValue) -> Result<JsValue, JsValue>;
 }
 
-/// Lets the class of `dummy` extend `DurableObject` and defines the application's `methods` on it, each of which
-/// calls the class's method `dispatch` with its name and its arguments. Called by `durable_object!` before any
-/// object of the class exists.
-pub(crate) fn extend(class: &str, dummy: &JsValue, dispatch: &str, methods: &[&str]) {
+/// Lets the class of `dummy` extend `DurableObject` and defines the application's `methods` on it. Called by
+/// `durable_object!` before any object of the class exists.
+pub(crate) fn extend(class: &str, dummy: &JsValue, methods: &[&str]) {
     let methods: Array = methods.iter().map(|name| JsValue::from_str(name)).collect();
-    match extend_js(dummy, dispatch, &methods) {
+    match extend_js(class, dummy, &methods) {
         Ok(refused) => {
             for name in refused.iter().filter_map(|name| name.as_string()) {
                 log_error(&format!("{class}: no method can be named `{name}`; stubs will not find it"));
@@ -31,6 +33,11 @@ pub(crate) fn extend(class: &str, dummy: &JsValue, dispatch: &str, methods: &[&s
         }
         Err(thrown) => log_error(&format!("{class} cannot extend DurableObject: {}", JsError::from(thrown))),
     }
+}
+
+/// Tells how large a frame of an object of this class may be, in bytes, before the first one comes.
+pub(crate) fn set_max_frame(class: &str, bytes: usize) -> Result<(), JsError> {
+    Ok(set_max_frame_js(class, bytes as f64)?)
 }
 
 /// The exception that a stub's caller gets: what a client would get, and which failure of publishing it is.

@@ -41,11 +41,13 @@ export class Hub {
     known.add(ctx)
   }
 
-  /** A number that names this socket for as long as this instance of the object lives. */
+  /** A number that names this socket for as long as this instance of the object lives; 0 where this is none. */
   key(ws) {
-    let key = this.#keys.get(ws)
-    if (key === undefined) this.#keys.set(ws, (key = this.#next++))
-    return key
+    const key = this.#keys.get(ws)
+    if (key !== undefined) return key
+    if (!(ws instanceof WebSocket)) return 0
+    this.#keys.set(ws, this.#next)
+    return this.#next++
   }
 
   /** All sockets that are open. */
@@ -193,9 +195,14 @@ export function atomically(storage, work) {
   }
 }
 
-/** Characters of a text frame, bytes of a binary one: known before anything is copied into WASM memory. */
-export function frameSize(frame) {
-  return typeof frame === 'string' ? frame.length : frame.byteLength
+/** Sends a message; false where the socket has closed. */
+export function send(ws, message) {
+  try {
+    ws.send(message)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Lets others get their say, for one turn of the event loop or for some milliseconds. */

@@ -12,8 +12,9 @@ extern "C" {
     #[wasm_bindgen(constructor, catch)]
     fn construct(ctx: &JsValue) -> Result<Hub, JsValue>;
 
-    #[wasm_bindgen(method, catch, js_name = key)]
-    fn key_js(this: &Hub, ws: &RawSocket) -> Result<u32, JsValue>;
+    // Cannot throw: without `catch` the call is shorter, and every frame makes it.
+    #[wasm_bindgen(method, js_name = key)]
+    fn key_js(this: &Hub, ws: &RawSocket) -> u32;
 
     #[wasm_bindgen(method, catch, js_name = sockets)]
     fn sockets_js(this: &Hub) -> Result<Array, JsValue>;
@@ -62,11 +63,12 @@ extern "C" {
     #[derive(Clone)]
     pub(crate) type RawSocket;
 
-    #[wasm_bindgen(method, catch, js_name = send)]
-    fn send_text_js(this: &RawSocket, text: &str) -> Result<(), JsValue>;
+    // These catch what is thrown themselves.
+    #[wasm_bindgen(js_name = send)]
+    fn send_text_js(ws: &RawSocket, text: &str) -> bool;
 
-    #[wasm_bindgen(method, catch, js_name = send)]
-    fn send_bytes_js(this: &RawSocket, bytes: &Uint8Array) -> Result<(), JsValue>;
+    #[wasm_bindgen(js_name = send)]
+    fn send_bytes_js(ws: &RawSocket, bytes: &[u8]) -> bool;
 
     #[wasm_bindgen(method, catch, js_name = close)]
     fn close_js(this: &RawSocket, code: u16, reason: &str) -> Result<(), JsValue>;
@@ -82,6 +84,10 @@ pub(crate) struct Replay {
     /// How long it has to wait before its first step, in milliseconds.
     pub(crate) wait_ms: u64,
 }
+
+/// A socket is closed or closing.
+#[derive(Debug)]
+pub(crate) struct Closed;
 
 /// What a replay step has done.
 pub(crate) struct Replayed {
@@ -99,7 +105,10 @@ impl Hub {
 
     /// A number that names this socket for as long as this instance of the object lives.
     pub(crate) fn key(&self, ws: &RawSocket) -> Result<u32, JsError> {
-        Ok(self.key_js(ws)?)
+        match self.key_js(ws) {
+            0 => Err(JsError::new("what should be a socket is none")),
+            key => Ok(key),
+        }
     }
 
     /// All open sockets, subscribed or not.
@@ -193,14 +202,14 @@ fn sockets_of(array: &Array) -> Vec<RawSocket> {
 }
 
 impl RawSocket {
-    /// Sends a text message. An error is a socket that is closed or closing.
-    pub(crate) fn send_text(&self, text: &str) -> Result<(), JsError> {
-        Ok(self.send_text_js(text)?)
+    /// Sends a text message.
+    pub(crate) fn send_text(&self, text: &str) -> Result<(), Closed> {
+        if send_text_js(self, text) { Ok(()) } else { Err(Closed) }
     }
 
-    /// Sends a binary message. An error is a socket that is closed or closing.
-    pub(crate) fn send_bytes(&self, bytes: &[u8]) -> Result<(), JsError> {
-        Ok(self.send_bytes_js(&Uint8Array::from(bytes))?)
+    /// Sends a binary message.
+    pub(crate) fn send_bytes(&self, bytes: &[u8]) -> Result<(), Closed> {
+        if send_bytes_js(self, bytes) { Ok(()) } else { Err(Closed) }
     }
 
     /// Closes the socket. `reason` has at most 123 bytes.

@@ -16,7 +16,7 @@ mod value;
 pub(crate) use alarm::Alarm;
 pub(crate) use at_once::at_once;
 pub(crate) use body::read_body;
-pub(crate) use class::{exception, extend};
+pub(crate) use class::{exception, extend, set_max_frame};
 pub(crate) use hub::{Hub, RawSocket, Replay};
 pub(crate) use namespace::{Stub, stub};
 #[cfg(target_arch = "wasm32")]
@@ -33,14 +33,17 @@ use wasm_bindgen::prelude::*;
 extern "C" {
     #[wasm_bindgen(catch, js_name = pause)]
     async fn pause_js(milliseconds: f64) -> Result<JsValue, JsValue>;
-
-    #[wasm_bindgen(catch, js_name = frameSize)]
-    fn frame_size_js(frame: &JsValue) -> Result<f64, JsValue>;
 }
 
 /// A JavaScript exception, as text for the log. It never reaches a client.
 #[derive(Debug)]
 pub(crate) struct JsError(String);
+
+impl JsError {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
 
 impl From<JsValue> for JsError {
     fn from(thrown: JsValue) -> Self {
@@ -71,12 +74,6 @@ pub(crate) async fn next_turn() -> Result<(), JsError> {
 /// Waits so many milliseconds, in which others go on.
 pub(crate) async fn pause(milliseconds: u64) -> Result<(), JsError> {
     pause_js(milliseconds as f64).await.map(drop).map_err(JsError::from)
-}
-
-/// Characters of a text frame, bytes of a binary one, without copying it into WASM memory, which never shrinks.
-pub(crate) fn frame_size(frame: &JsValue) -> usize {
-    // What is neither text nor bytes is no frame: too large for any limit.
-    frame_size_js(frame).map_or(usize::MAX, |size| size as usize)
 }
 
 /// A line in the Worker's log. Never give it a token, a key or an attachment.
