@@ -66,7 +66,7 @@ const MAX_PARTS: usize = 32;
 pub(super) fn check(input: &[u8]) {
     // The first byte says of which generation the client is, and whether it has a connection id.
     let Some((kind, input)) = input.split_first() else { return };
-    let generation = if kind % 2 == 0 { Generation::One } else { Generation::Two };
+    let generation = if kind.is_multiple_of(2) { Generation::One } else { Generation::Two };
     let claims = verify(good(generation), keys(), NOW_MS).unwrap();
     let connection = (kind % 4 >= 2).then(|| "me".to_owned());
     let room = Room::default();

@@ -219,7 +219,7 @@ impl<'a> Recipe<'a> {
         match kind {
             0 => Value::Undefined,
             1 => Value::Null,
-            2 => Value::Bool(self.byte() % 2 == 0),
+            2 => Value::Bool(self.byte().is_multiple_of(2)),
             3 => Value::from(f64::from_le_bytes(self.number())),
             4 => Value::from(i64::from_le_bytes(self.number())),
             5 => Value::from(u64::from_le_bytes(self.number())),
@@ -234,7 +234,7 @@ impl<'a> Recipe<'a> {
                 let blob = Blob::new(self.bytes().to_vec()).content_type(self.text());
                 // A name with what stands for a quote or a line's end in a form is read as these.
                 let name = self.text().replace('%', "");
-                Value::from(if self.byte() % 2 == 0 { blob.name(name) } else { blob })
+                Value::from(if self.byte().is_multiple_of(2) { blob.name(name) } else { blob })
             }
             14 => Value::Array(self.items(|recipe| recipe.value(deeper))),
             15 => Value::Set(self.items(|recipe| recipe.value(deeper))),

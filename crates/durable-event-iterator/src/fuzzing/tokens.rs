@@ -97,7 +97,7 @@ fn check_header(header: &[u8]) {
 /// A good token, changed: at a place (two bytes), so many bytes (one) are replaced by the rest.
 fn check_changed(input: &[u8]) {
     let [kind, high, low, length, replacement @ ..] = input else { return };
-    let generation = if kind % 2 == 0 { Generation::One } else { Generation::Two };
+    let generation = if kind.is_multiple_of(2) { Generation::One } else { Generation::Two };
     let good = good(generation);
     let at = usize::from(u16::from_be_bytes([*high, *low])) % good.len();
     let end = good.len().min(at + usize::from(*length));

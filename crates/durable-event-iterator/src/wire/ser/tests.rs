@@ -200,7 +200,8 @@ fn depth_is_limited_as_in_reading() {
 
 #[test]
 fn a_blob_is_a_level_as_the_object_in_its_place_is() {
-    let nested = |levels| (0..levels).fold(Value::from(Blob::default()), |value, _| Value::Array(vec![value]));
+    let nested =
+        |levels| (0..levels).fold(Value::from(Blob::default()), |value, _| Value::Array(vec![value]));
     let deepest = nested(MAX_DEPTH - 1);
     assert_eq!(to_value(&deepest).unwrap(), deepest);
     assert!(serialize(&nested(MAX_DEPTH)).is_err());
