@@ -1,8 +1,13 @@
 import { defineConfig } from 'vitest/config'
 
-/** The oRPC versions that the TypeScript package is tested with. */
-const orpcVersions = ['1.6.6', '1.8.8', '1.16.1']
-const everyVersion = 'tests/npm/every-version/**/*.test.ts'
+/** The tests that run with several oRPC versions, those of each generation with the versions that had it and the newest. */
+const everyVersion = {
+  'tests/npm/every-version/**/*.test.ts': ['1.6.6', '1.8.8', '1.16.1'],
+  'tests/npm/generation-2/**/*.test.ts': ['1.9.4', '1.14.6', '1.16.1'],
+}
+const orpcVersions = [...new Set(Object.values(everyVersion).flat())]
+const testsWith = (wanted: string): string[] =>
+  Object.entries(everyVersion).flatMap(([tests, versions]) => (versions.includes(wanted) ? [tests] : []))
 
 export default defineConfig({
   test: {
@@ -15,10 +20,10 @@ export default defineConfig({
     hookTimeout: 60_000,
     teardownTimeout: 20_000,
     projects: [
-      { extends: true, test: { name: 'all', include: ['tests/**/*.test.ts'], exclude: [everyVersion] } },
+      { extends: true, test: { name: 'all', include: ['tests/**/*.test.ts'], exclude: Object.keys(everyVersion) } },
       ...orpcVersions.map((version) => ({
         extends: true as const,
-        test: { name: `oRPC ${version}`, include: [everyVersion], env: { ORPC_VERSION: version } },
+        test: { name: `oRPC ${version}`, include: testsWith(version), env: { ORPC_VERSION: version } },
         resolve: {
           // As if it were the one that is installed, for the package's sources and the tests alike.
           alias: [{ find: /^@orpc\/(client|server)/, replacement: `orpc-$1-${version}` }],

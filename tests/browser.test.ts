@@ -4,9 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import type { Browser, BrowserContext, Locator, Page } from 'playwright-core'
+import type { Browser, BrowserContext, Locator, Page, WebSocket } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 
+import type { ClientKind } from '../examples/chat-room/web/contract.ts'
 import { INSTALL_TIMEOUT, launchBrowser } from './support/browser.ts'
 import { startChatRoom } from './support/chat-room.ts'
 import type { RunningWorkers } from './support/workerd.ts'
@@ -38,20 +39,24 @@ afterAll(async () => {
 class Visitor {
   readonly page: Page
   readonly context: BrowserContext
+  /** All that the page has opened. */
+  readonly sockets: WebSocket[] = []
 
   constructor(page: Page) {
     this.page = page
     this.context = page.context()
   }
 
-  static async enter(room: string, name: string): Promise<Visitor> {
+  static async enter(room: string, name: string, client?: ClientKind): Promise<Visitor> {
     const context = await browser.newContext()
     contexts.push(context)
     context.setDefaultTimeout(PATIENCE)
     const page = await context.newPage()
-    page.on('pageerror', (error) => failures.push(`${name}: ${error.message}`))
-    await page.goto(new URL(`/?${new URLSearchParams({ room, name })}`, chat.url).href)
     const visitor = new Visitor(page)
+    page.on('pageerror', (error) => failures.push(`${name}: ${error.message}`))
+    page.on('websocket', (socket) => visitor.sockets.push(socket))
+    const query = new URLSearchParams({ room, name, ...(client === undefined ? {} : { client }) })
+    await page.goto(new URL(`/?${query}`, chat.url).href)
     await visitor.is('Connected')
     return visitor
   }
@@ -68,6 +73,18 @@ class Visitor {
     await this.page.getByLabel('Message', { exact: true }).fill(text)
     await this.page.getByRole('button', { name: 'Send' }).click()
     await this.log.getByText(text, { exact: true }).waitFor()
+  }
+
+  /** The setting of the client. */
+  client(kind: ClientKind): Locator {
+    const names = { durableEventIterator: /^Durable event iterator/, durableIterator: /^Durable iterator/ }
+    return this.page.getByRole('group', { name: 'Client' }).getByRole('radio', { name: names[kind] })
+  }
+
+  /** Of the newest socket: what its token looks like, and the connection id. */
+  get token(): { generation: 1 | 2; id: string | null } {
+    const { searchParams } = new URL(this.sockets.at(-1)?.url() ?? '')
+    return { generation: searchParams.get('token')?.startsWith('{') ? 2 : 1, id: searchParams.get('id') }
   }
 
   messages(): Promise<string[]> {
@@ -99,6 +116,38 @@ test('two pages chat, and see who is there and who is typing', async () => {
   await bert.page.close({ runBeforeUnload: false })
 })
 
+test('pages of both generations are in one room, and the setting switches between them', async () => {
+  const anna = await Visitor.enter('both', 'Anna')
+  const bert = await Visitor.enter('both', 'Bert', 'durableIterator')
+  expect([anna.token.generation, bert.token.generation]).toEqual([1, 2])
+  expect(await anna.client('durableEventIterator').isChecked()).toBe(true)
+  expect(await bert.client('durableIterator').isChecked()).toBe(true)
+  await anna.say('From the first')
+  await bert.hears(['From the first'])
+  await bert.say('From the second')
+  await anna.hears(['From the first', 'From the second'])
+
+  await anna.client('durableIterator').check()
+  await expect.poll(() => anna.token.generation, { timeout: PATIENCE }).toBe(2)
+  await anna.is('Connected')
+  expect(new URL(anna.page.url()).searchParams.get('client')).toBe('durableIterator')
+  await anna.page.getByRole('list').getByText('Bert', { exact: true }).waitFor()
+  await expect.poll(() => anna.sockets.map((socket) => socket.isClosed()), { timeout: PATIENCE }).toEqual([true, false])
+  await bert.client('durableEventIterator').check()
+  await expect.poll(() => bert.token.generation, { timeout: PATIENCE }).toBe(1)
+  await bert.is('Connected')
+
+  // What was said while one was between the two is there, too; nothing is there twice.
+  await anna.say('As the second')
+  await bert.say('As the first')
+  const all = ['From the first', 'From the second', 'As the second', 'As the first']
+  await Promise.all([anna.hears(all), bert.hears(all)])
+  // It is remembered.
+  await anna.page.goto(new URL('/?room=both&name=Anna', chat.url).href)
+  await anna.is('Connected')
+  expect([anna.token.generation, await anna.client('durableIterator').isChecked()]).toEqual([2, true])
+})
+
 /** Each way to be away: what goes, and what comes back. Nothing tells a page that a network is silent; it has to find out. */
 const OUTAGES: [string, (visitor: Visitor) => Promise<void>, (visitor: Visitor) => Promise<void>][] = [
   [
@@ -115,10 +164,15 @@ const OUTAGES: [string, (visitor: Visitor) => Promise<void>, (visitor: Visitor) 
   ['whose network was gone', ({ context }) => context.setOffline(true), ({ context }) => context.setOffline(false)],
 ]
 
-test.each(OUTAGES)('one %s gets all that was said, once each and in order', { timeout: 90_000 }, async (_, go, comeBack) => {
+/** Each with each client of who is away. */
+const AWAY = OUTAGES.flatMap(([what, go, comeBack]) =>
+  (['durableEventIterator', 'durableIterator'] as const).map((client) => [what, client, go, comeBack] as const),
+)
+
+test.each(AWAY)('one %s gets all that was said, once each and in order (%s)', { timeout: 90_000 }, async (_, client, go, comeBack) => {
   const room = `outage ${Math.random()}`
   const anna = await Visitor.enter(room, 'Anna')
-  const bert = await Visitor.enter(room, 'Bert')
+  const bert = await Visitor.enter(room, 'Bert', client)
   await anna.say('Before')
   await bert.hears(['Before'])
   await go(bert)
@@ -133,6 +187,9 @@ test.each(OUTAGES)('one %s gets all that was said, once each and in order', { ti
   await anna.say('After')
   await bert.hears(['Before', ...missed, 'After'])
   expect((await bert.notes()).filter((note) => note.includes('missed here'))).toEqual([])
+  // On coming back it is known again.
+  const ids = bert.sockets.map((socket) => new URL(socket.url()).searchParams.get('id'))
+  expect([ids.length > 1, new Set(ids).size]).toEqual([true, 1])
 })
 
 test('a room that was left goes on where it was left', async () => {
@@ -140,12 +197,14 @@ test('a room that was left goes on where it was left', async () => {
   const bert = await Visitor.enter('corner', 'Bert')
   await anna.say('One')
   await bert.hears(['One'])
+  await bert.say('Me too')
   await bert.page.getByRole('button', { name: 'coffee' }).click()
   await bert.is('Connected')
   await bert.hears([])
   await anna.say('Two')
   await bert.page.getByRole('button', { name: 'corner' }).click()
-  await bert.hears(['One', 'Two'])
+  // What he said himself stands there once.
+  await bert.hears(['One', 'Me too', 'Two'])
 })
 
 test('the page survives a restart of the server', { timeout: 90_000 }, async () => {
@@ -167,18 +226,19 @@ test('the page survives a restart of the server', { timeout: 90_000 }, async () 
 test('everything is reached by the keyboard, and says what it is', async () => {
   const { page } = await Visitor.enter('keys', 'Anna')
   const seen: string[] = []
-  for (let n = 0; n < 14; n++) {
+  for (let n = 0; n < 15; n++) {
     await page.keyboard.press('Tab')
     seen.push(
       await page.evaluate(() => {
         const at = document.activeElement
+        if (at instanceof HTMLInputElement && at.type === 'radio') return at.labels?.[0]?.innerText.replace(/\s+/g, ' ') ?? ''
         return at?.getAttribute('aria-label') ?? (at?.id === 'messages' ? 'log' : (at?.textContent?.trim() || at?.id)) ?? ''
       }),
     )
   }
   expect(seen).toEqual([
     'Skip to the message', 'Cut the connection', '# lobby', '# rustaceans', '# coffee', '# keys', 'Another room',
-    'Enter', 'name', 'Change', 'log', 'Message', 'Send', 'Announce',
+    'Enter', 'name', 'Change', 'Durable event iterator oRPC 1.6 to 1.8', 'log', 'Message', 'Send', 'Announce',
   ])
   for (const role of ['banner', 'complementary', 'main', 'log', 'status'] as const) {
     expect(await page.getByRole(role).count()).toBeGreaterThan(0)

@@ -4,7 +4,7 @@ import { createORPCClient } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-import type { Server } from '../examples/chat-room/web/contract.ts'
+import type { ClientKind, Server } from '../examples/chat-room/web/contract.ts'
 import { startChatRoom } from './support/chat-room.ts'
 import { Client } from './support/client.ts'
 import type { Subscription } from './support/client.ts'
@@ -19,7 +19,8 @@ beforeAll(async () => {
         name: 'other',
         source: `export default {
           async fetch(request, env) {
-            await env.CHAT_ROOM.getByName('lobby').publishMessage(await request.text())
+            const room = new URL(request.url).pathname.slice(1)
+            await env.CHAT_ROOM.getByName(room).publishMessage(await request.text())
             return new Response('published')
           }
         }`,
@@ -32,8 +33,8 @@ beforeAll(async () => {
 afterAll(() => chat.dispose())
 
 /** Without the link plugin: the token is the procedure's plain output. */
-async function enter(room: string, name: string): Promise<Client> {
-  const token: unknown = await server.onMessage({ room, name })
+async function enter(room: string, name: string, client?: ClientKind): Promise<Client> {
+  const token: unknown = await server.onMessage({ room, name, ...(client === undefined ? {} : { client }) })
   const url = new URL('/chat-room', chat.url)
   url.protocol = 'ws:'
   url.searchParams.set('token', String(token))
@@ -47,13 +48,21 @@ const people = ({ events }: Subscription): unknown => events.findLast(({ type })
 const until = (subscription: Subscription, count: number): Promise<void> =>
   subscription.until((now) => messages(now).length >= count)
 
-test('what one says, all others hear; what the server says, and what another Worker publishes, all hear', async () => {
-  const [anna, bert] = await Promise.all([enter('lobby', 'anna'), enter('lobby', 'bert')])
+/** Of Anna and Bert. */
+const CLIENTS: [ClientKind | undefined, ClientKind][] = [
+  [undefined, 'durableEventIterator'],
+  ['durableEventIterator', 'durableIterator'],
+  ['durableIterator', 'durableIterator'],
+]
+
+test.each(CLIENTS)('what one says, all others hear; what the server says, and what another Worker publishes, all hear (%s, %s)', async (hers, his) => {
+  const room = `lobby-${hers}-${his}`
+  const [anna, bert] = await Promise.all([enter(room, 'anna', hers), enter(room, 'bert', his)])
   const [heardByAnna, heardByBert] = await Promise.all([anna.subscribe(), bert.subscribe()])
   expect(await anna.call(['publishMessage'], { message: 'Hello' })).toBeUndefined()
   await until(heardByBert, 1)
-  await server.sendMessage({ room: 'lobby', message: 'We close at nine.' })
-  const other = await chat.fetch(await chat.urlOf('other'), { method: 'POST', body: 'from a stub' })
+  await server.sendMessage({ room, message: 'We close at nine.' })
+  const other = await chat.fetch(new URL(room, await chat.urlOf('other')), { method: 'POST', body: 'from a stub' })
   expect(await other.text()).toBe('published')
   await Promise.all([until(heardByAnna, 2), until(heardByBert, 3)])
   expect(messages(heardByAnna)).toEqual(['We close at nine.', 'from a stub'])
@@ -84,6 +93,8 @@ test('who is here is told live, and kept for nobody', async () => {
 test('who gives no name, or says nothing, is told so', async () => {
   const refusal = (call: Promise<unknown>): Promise<unknown> => call.catch((error: unknown) => error)
   expect(await refusal(server.onMessage({ room: 'lobby', name: ' ' }))).toMatchObject({ code: 'BAD_REQUEST' })
+  const client = 'raw' as ClientKind
+  expect(await refusal(server.onMessage({ room: 'lobby', name: 'anna', client }))).toMatchObject({ code: 'BAD_REQUEST' })
   expect(await refusal(server.onMessage({ room: '', name: 'anna' }))).toMatchObject({ code: 'BAD_REQUEST' })
   expect(await refusal(server.sendMessage({ room: 'lobby', message: '' }))).toMatchObject({ code: 'BAD_REQUEST' })
 })

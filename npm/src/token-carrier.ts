@@ -1,6 +1,8 @@
 // How a token travels inside one process: from where it was issued to the plugin that sends it, and from the plugin that
 // received it to whoever asks.
 
+import { generationOf } from './token/token.js'
+
 /** From the registry, so that two copies of this package understand each other. */
 export const TOKEN = Symbol.for('durable-event-iterator/token')
 
@@ -21,6 +23,9 @@ export function getClientDurableEventIteratorToken(iterator: unknown): string | 
   return typeof token === 'string' ? token : undefined
 }
 
+/** The same under the name that oRPC 1.9 and later have for it. */
+export const getClientDurableIteratorToken: (iterator: unknown) => string | undefined = getClientDurableEventIteratorToken
+
 /**
  * What a procedure returns on the server in place of an iterator. It has no `next`, so that nothing in between takes it
  * for an iterator and wraps it.
@@ -34,11 +39,15 @@ export class TokenCarrier {
 
   [Symbol.asyncIterator](): never {
     throw new Error(
-      'A DurableEventIterator cannot be iterated over on the server that issues it: its events go from the object to the client.',
+      `A ${this.#issuer} cannot be iterated over on the server that issues it: its events go from the object to the client.`,
     )
   }
 
   toJSON(): never {
-    throw new Error('A DurableEventIterator reaches clients only through a handler with the DurableEventIteratorHandlerPlugin.')
+    throw new Error(`A ${this.#issuer} reaches clients only through a handler with the ${this.#issuer}HandlerPlugin.`)
+  }
+
+  get #issuer(): string {
+    return generationOf(this[TOKEN]) === 1 ? 'DurableEventIterator' : 'DurableIterator'
   }
 }

@@ -1,7 +1,9 @@
-// The names that the server, the client and the object agree on.
+// The names and limits that the server, the client and the object agree on.
 
-/** Header of an HTTP answer whose body is a token: it makes the client open a WebSocket. */
-export const TOKEN_HEADER = 'x-orpc-dei'
+import type { Generation } from './token/payload.js'
+
+/** Header of an HTTP answer whose body is a token: it makes the client of that generation open a WebSocket. */
+export const TOKEN_HEADERS: Readonly<Record<Generation, string>> = { 1: 'x-orpc-dei', 2: 'x-orpc-durable-iterator' }
 
 /** The header's one value. */
 export const TOKEN_HEADER_VALUE = '1'
@@ -21,5 +23,27 @@ export const GAP_HEADER = 'x-durable-event-gap'
  */
 export const SINCE_HEADER = 'x-durable-event-since'
 
+/** How an object closes the socket of a generation-2 token that has expired (a policy violation of RFC 6455). */
+export const TOKEN_EXPIRED_CLOSE = { code: 1008, reason: 'Token expired' }
+
 /** The longest token that an object accepts, in bytes. */
 export const MAX_TOKEN_BYTES = 8_192
+
+/** The longest name of a channel that an object accepts, in bytes. */
+export const MAX_CHANNEL_BYTES = 512
+
+/** The most tags of a token: the platform takes ten for a socket, of which the object keeps one for itself. */
+export const MAX_TAGS = 9
+
+/** The longest tag that the platform takes, in UTF-16 code units. */
+export const MAX_TAG_LENGTH = 256
+
+/** Whether an object accepts these tags. */
+export function areTags(tags: readonly string[]): boolean {
+  return tags.length <= MAX_TAGS && tags.every(({ length }) => length >= 1 && length <= MAX_TAG_LENGTH)
+}
+
+/** Whether an object accepts this connection id: 1 to 128 visible ASCII characters. */
+export function isConnectionId(id: string): boolean {
+  return /^[!-~]{1,128}$/.test(id)
+}

@@ -83,8 +83,11 @@ server.close()
 server.closeAllConnections()
 `
 
-async function runExample(project: string): Promise<string> {
-  await writeFile(join(project, 'example.mjs'), EXAMPLE)
+/** The same of generation 2, which differs in the names alone. */
+const SECOND_EXAMPLE = EXAMPLE.replaceAll('DurableEventIterator', 'DurableIterator')
+
+async function runExample(project: string, example = EXAMPLE): Promise<string> {
+  await writeFile(join(project, 'example.mjs'), example)
   const env = {
     ...process.env,
     SIGNING_KEY,
@@ -133,7 +136,7 @@ test('it shows users no `any`', async () => {
   }
 })
 
-describe.each(['1.6.6', '1.8.8', '1.16.1'])('with oRPC %s', (version) => {
+describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (version) => {
   let project: string
   beforeAll(async () => {
     project = join(folder, `with-${version}`)
@@ -152,8 +155,9 @@ describe.each(['1.6.6', '1.8.8', '1.16.1'])('with oRPC %s', (version) => {
     expect(JSON.parse(await readFile(join(installed, '@orpc/client/package.json'), 'utf8')).version).toBe(version)
   })
 
-  test('the example runs', async () => {
+  test('the example runs, with the iterators of either generation', async () => {
     expect(await runExample(project)).toBe('Received message: Hello, world!\n')
+    expect(await runExample(project, SECOND_EXAMPLE)).toBe('Received message: Hello, world!\n')
   })
 
   test('it bundles for browsers without a warning, and without the server', async () => {

@@ -1,9 +1,18 @@
 import { jwtVerify, SignJWT } from 'jose'
 import { describe, expect, test, vi } from 'vitest'
 
-import { DurableEventIterator, getClientDurableEventIteratorToken } from '../../npm/src/index.ts'
-import type { DurableEventIteratorObject, TokenAttachment } from '../../npm/src/index.ts'
-import { readToken, signToken, verifyToken } from '../../npm/src/token.ts'
+import {
+  DurableEventIterator,
+  DurableIterator,
+  DurableIteratorError,
+  getClientDurableEventIteratorToken,
+  getClientDurableIteratorToken,
+  parseDurableIteratorToken,
+  signDurableIteratorToken,
+  verifyDurableIteratorToken,
+} from '../../npm/src/index.ts'
+import type { DurableEventIteratorObject, DurableIteratorObject, TokenAttachment } from '../../npm/src/index.ts'
+import { readToken, signToken, verifyToken } from '../../npm/src/token/token.ts'
 
 type Any = DurableEventIteratorObject<object, TokenAttachment>
 const KEY = 'schlüssel'
@@ -120,5 +129,93 @@ describe('a token is verified', () => {
   ])('but not with %j', async (wrong) => {
     const token = await signToken({ ...claims, ...wrong } as never, KEY)
     expect(await verify(token)).toBeUndefined()
+  })
+})
+
+describe('a token of generation 2', () => {
+  type Followed = DurableIteratorObject<object>
+  const issueSecond = async (options: object = {}, channel = 'some-room'): Promise<string> =>
+    getClientDurableIteratorToken(await new DurableIterator<Followed>(channel, { signingKey: KEY, ...options }))!
+  const second = { chn: 'some-room', rpc: ['ping'], att: { dots: 'a.b.c' }, tags: ['t'], iat: NOW, exp: NOW + 60 }
+  const verify = (token: string, keys = [KEY], now = NOW * 1_000): Promise<unknown> => verifyToken(token, keys, now)
+
+  test('is its payload and a signature, and says what it was issued for', async () => {
+    const token = await issueSecond({ att: { userId: 'ü' }, rpc: ['ping'], tags: ['staff'], tokenTTLSeconds: 90 })
+    const payload = JSON.parse(token.slice(0, token.lastIndexOf('.')))
+    expect(payload).toEqual({
+      chn: 'some-room', rpc: ['ping'], att: { userId: 'ü' }, tags: ['staff'], iat: payload.iat, exp: payload.iat + 90,
+    })
+    expect(token.slice(token.lastIndexOf('.') + 1)).toMatch(/^[\w-]{43}$/)
+    expect(await verifyDurableIteratorToken(KEY, token)).toEqual(payload)
+  })
+
+  test('has no tags and lives a day unless told otherwise', async () => {
+    const payload = parseDurableIteratorToken(await issueSecond())
+    expect(payload.exp - payload.iat).toBe(86_400)
+    expect([payload.rpc, 'tags' in payload, 'att' in payload]).toEqual([[], false, false])
+  })
+
+  test.each([
+    ['ten tags', { tags: Array.from({ length: 10 }, (_, n) => `${n}`) }],
+    ['a tag that is too long', { tags: ['x'.repeat(257)] }],
+    ['an empty tag', { tags: [''] }],
+    ['no lifetime', { tokenTTLSeconds: 0 }],
+    // Each of these takes two bytes.
+    ['an attachment that no object would take', { att: 'ü'.repeat(4_100) }],
+  ])('is refused for %s', async (_, options) => {
+    await expect(issueSecond(options)).rejects.toThrow(RangeError)
+  })
+
+  test('has the tags that the platform takes', async () => {
+    const tags = Array.from({ length: 9 }, (_, n) => `${n}`.repeat(256))
+    expect(parseDurableIteratorToken(await issueSecond({ tags })).tags).toEqual(tags)
+  })
+
+  test('is valid up to the instant that it expires, and from the second that it begins', async () => {
+    const token = await signToken({ ...second, nbf: NOW + 10 }, KEY, 2)
+    expect(await verify(token, [KEY], (NOW + 60) * 1_000)).toEqual({ ...second, nbf: NOW + 10 })
+    expect(await verify(token, [KEY], (NOW + 60) * 1_000 + 1)).toBeUndefined()
+    expect(await verify(token, [KEY], (NOW + 10) * 1_000 - 1)).toBeUndefined()
+  })
+
+  test('needs no procedures', async () => {
+    expect(await verify(await signToken({ chn: 'a', iat: NOW, exp: NOW + 1 }, KEY, 2))).toEqual({ chn: 'a', iat: NOW, exp: NOW + 1 })
+  })
+
+  test('is verified with any of several keys', async () => {
+    expect(await verify(await signToken(second, 'old', 2), [KEY, 'old'])).toEqual(second)
+    expect(await verify(await signToken(second, 'older', 2), [KEY, 'old'])).toBeUndefined()
+  })
+
+  test.each<[string, (good: string) => string]>([
+    ['another payload', (good) => good.replace('some-room', 'other')],
+    ['no signature', (good) => good.replace(/[^.]+$/, '')],
+    ['no dot', (good) => good.replaceAll('.', '')],
+    ['padding', (good) => `${good}=`],
+    ['something after it', (good) => `${good}.x`],
+    ['something before it', (good) => ` ${good}`],
+    ['too many bytes', (good) => good.replace('}.', `${' '.repeat(8_200)}}.`)],
+  ])('is not verified with %s', async (_, spoil) => {
+    const good = await signToken(second, KEY, 2)
+    expect(await verify(good)).toEqual(second)
+    expect(await verify(spoil(good))).toBeUndefined()
+  })
+
+  test.each([
+    { chn: 7 }, { rpc: 'ping' }, { rpc: [1] }, { rpc: null }, { tags: 't' }, { tags: [1] }, { iat: '1' }, { exp: undefined }, { nbf: null },
+  ])('is not verified with %j', async (wrong) => {
+    const token = await signToken({ ...second, ...wrong } as never, KEY, 2)
+    expect(await verify(token)).toBeUndefined()
+    expect(() => parseDurableIteratorToken(token)).toThrow(DurableIteratorError)
+  })
+
+  test('is told from one of generation 1', async () => {
+    const [first, other] = [await signToken(claims, KEY), await signDurableIteratorToken(KEY, second)]
+    expect(await verifyDurableIteratorToken(KEY, first)).toBeUndefined()
+    for (const token of [first, `${other.slice(0, 5)}`, '', null, undefined]) {
+      expect(() => parseDurableIteratorToken(token)).toThrow(DurableIteratorError)
+    }
+    expect(await verify(first)).toMatchObject(claims)
+    expect(await verify(other)).toEqual(second)
   })
 })

@@ -2,7 +2,7 @@
 // package and each oRPC version.
 
 import { createORPCClient, onError } from '@orpc/client'
-import type { Client } from '@orpc/client'
+import type { Client, ClientLink } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
 import { oc, type } from '@orpc/contract'
 import type { ContractRouterClient } from '@orpc/contract'
@@ -12,18 +12,41 @@ import { RPCHandler } from '@orpc/server/fetch'
 import { BatchHandlerPlugin } from '@orpc/server/plugins'
 
 import {
+  createClientDurableIterator,
   DurableEventIteratorConnectionError,
   DurableEventIteratorLinkPlugin,
+  DurableIteratorError,
+  DurableIteratorLinkPlugin,
   getClientDurableEventIteratorToken,
+  getClientDurableIteratorToken,
 } from '../../npm/src/client/index.ts'
 import type {
   ClientDurableEventIterator,
+  ClientDurableIterator,
+  ClientDurableIteratorRpcContext,
   DurableEventIteratorLinkPluginContext,
   DurableEventIteratorState,
+  DurableIteratorLinkPluginContext,
+  DurableIteratorLinkPluginOptions,
 } from '../../npm/src/client/index.ts'
-import { upgradeDurableEventIteratorRequest } from '../../npm/src/durable-object/index.ts'
-import { DurableEventIterator, DurableEventIteratorHandlerPlugin } from '../../npm/src/index.ts'
-import type { DurableEventIteratorObject, InferDurableEventIteratorObjectRPC } from '../../npm/src/index.ts'
+import { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from '../../npm/src/durable-object/index.ts'
+import {
+  DurableEventIterator,
+  DurableEventIteratorHandlerPlugin,
+  DurableIterator,
+  DurableIteratorHandlerPlugin,
+  parseDurableIteratorToken,
+  signDurableIteratorToken,
+  verifyDurableIteratorToken,
+  withEventMeta,
+} from '../../npm/src/index.ts'
+import type {
+  DurableEventIteratorObject,
+  DurableIteratorObject,
+  DurableIteratorTokenPayload,
+  InferDurableEventIteratorObjectRPC,
+  InferDurableIteratorObjectRPC,
+} from '../../npm/src/index.ts'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 const yes = <_T extends true>(): void => {}
@@ -209,3 +232,140 @@ export const upgraded: Promise<Response> = upgradeDurableEventIteratorRequest(ne
 upgradeDurableEventIteratorRequest(new Request('https://example.com'), { signingKey: ['new', 'old'], namespace })
 // @ts-expect-error: no namespace
 upgradeDurableEventIteratorRequest(new Request('https://example.com'), { signingKey, namespace: {} })
+
+// Generation 2, as the original's documentation has it.
+interface FollowedRoom extends DurableIteratorObject<{ message: string }> {
+  singleClient(ws: unknown): Client<NoContext, { message: string }, void, Error>
+  routerClient(ws: unknown): { ping: Client<NoContext, void, 'pong', Error> }
+  next(): Client<NoContext, void, void, Error>
+  plain(message: string): void
+}
+interface FollowedUser extends DurableIteratorObject<{ message: string }, { userId: string }> {}
+interface Anybody {
+  userId: string
+}
+declare const anybody: Anybody
+
+yes<Equal<InferDurableIteratorObjectRPC<FollowedRoom>, 'singleClient' | 'routerClient'>>()
+new DurableIterator<FollowedRoom>('some-room', { signingKey })
+new DurableIterator<FollowedRoom>('some-room', { signingKey, tags: ['tag1', 'tag2'], att: anybody, tokenTTLSeconds: 60 })
+new DurableIterator<FollowedUser>('some-room', { signingKey, att: { userId: 'a' } })
+// One type of an object is good for both.
+new DurableIterator<ChatRoom>('some-room', { signingKey, att: { userId: 'a' } }).rpc('publishMessage', 'router')
+new DurableEventIterator<FollowedUser>('some-room', { signingKey, att: { userId: 'a' } })
+// @ts-expect-error: without the attachment that its type demands
+new DurableIterator<FollowedUser>('some-room', { signingKey })
+// @ts-expect-error: tags are a list
+new DurableIterator<FollowedRoom>('some-room', { signingKey, tags: 'tag1' })
+// @ts-expect-error: tags are texts
+new DurableIterator<FollowedRoom>('some-room', { signingKey, tags: [1] })
+// @ts-expect-error: only generation 2 has them
+new DurableEventIterator<ChatRoom>('some-room', { signingKey, att: { userId: 'a' }, tags: ['tag1'] })
+// @ts-expect-error: no procedure
+new DurableIterator<FollowedRoom>('some-room', { signingKey }).rpc('plain')
+
+const followed = {
+  onMessage: os.handler(() => new DurableIterator<FollowedRoom>('some-room', { signingKey }).rpc('singleClient', 'routerClient')),
+  onEvents: os.handler(async () => new DurableIterator<FollowedRoom>('some-room', { signingKey })),
+}
+new RPCHandler(followed, { plugins: [new DurableIteratorHandlerPlugin()] })
+new RPCHandler(followed, { plugins: [new DurableIteratorHandlerPlugin(), new DurableEventIteratorHandlerPlugin()] })
+
+interface Session {
+  session?: string
+}
+declare module '../../npm/src/client/index.ts' {
+  interface ClientDurableIteratorRpcContext {
+    /** For a plugin of the application's own. */
+    traceId?: string
+  }
+}
+const following = new RPCLink<Session & DurableIteratorLinkPluginContext>({
+  url: 'https://example.com/rpc',
+  plugins: [
+    new DurableIteratorLinkPlugin({
+      url: (payload, { path, context }) => {
+        yes<Equal<typeof payload, DurableIteratorTokenPayload>>()
+        yes<Equal<typeof path, readonly string[]>>()
+        yes<Equal<typeof context.session, string | undefined>>()
+        return 'wss://example.com/chat-room'
+      },
+      createId: async ({ chn }, { context }) => `${chn}-${context.session}`,
+      refreshTokenBeforeExpireInSeconds: 10 * 60,
+      refreshTokenDelayInSeconds: async ({ exp, iat }) => (exp - iat) / 10,
+      interceptors: [onError((error) => console.error(error))],
+      onGap: ({ nextEventId }) => yes<Equal<typeof nextEventId, string>>(),
+      onStateChange: (state) => yes<Equal<typeof state, DurableEventIteratorState>>(),
+    }),
+  ],
+})
+new RPCLink({ url: 'a', plugins: [new DurableIteratorLinkPlugin({ url: 'a' }), new DurableEventIteratorLinkPlugin({ url: 'a' })] })
+for (const url of ['a', new URL('a:'), Promise.resolve('a'), () => 'a', async () => new URL('a:')]) {
+  new DurableIteratorLinkPlugin({ url, WebSocket: globalThis.WebSocket })
+}
+// @ts-expect-error: without a URL
+new DurableIteratorLinkPlugin({ createId: () => 'id' })
+// @ts-expect-error: an id is a text
+new DurableIteratorLinkPlugin({ url: 'a', createId: () => 1 })
+// @ts-expect-error: seconds are a number
+new DurableIteratorLinkPlugin({ url: 'a', refreshTokenBeforeExpireInSeconds: '600' })
+export type PluginOptions = DurableIteratorLinkPluginOptions<Session>
+
+const follower: RouterClient<typeof followed, Session & DurableIteratorLinkPluginContext> = createORPCClient(following)
+export async function followOn(): Promise<void> {
+  const abort = new AbortController()
+  const iterator = await follower.onMessage(undefined, {
+    signal: abort.signal,
+    lastEventId: '1',
+    context: { session: 'a', durableIterator: { onGap: () => {} } },
+  })
+  for await (const { message } of iterator) yes<Equal<typeof message, string>>()
+  await iterator.singleClient({ message: 'Hello' }, { context: { retry: 3, traceId: 'a' } })
+  // @ts-expect-error: nothing that nobody declared
+  await iterator.singleClient({ message: 'Hello' }, { context: { spanId: 'a' } })
+  const pong = await iterator.routerClient.ping()
+  yes<Equal<typeof pong, 'pong'>>()
+  // @ts-expect-error: input of another type
+  await iterator.singleClient({ message: 1 })
+  // @ts-expect-error: not allowed by this token
+  void (await follower.onEvents()).singleClient
+  yes<Equal<ReturnType<typeof getClientDurableIteratorToken>, string | undefined>>()
+  yes<Equal<Awaited<ReturnType<(typeof iterator)['next']>>, IteratorResult<{ message: string }, void>>>()
+  const payload = parseDurableIteratorToken(getClientDurableIteratorToken(iterator))
+  yes<Equal<typeof payload.tags, readonly string[] | undefined>>()
+  yes<Equal<typeof payload.att, unknown>>()
+  const verified = await verifyDurableIteratorToken(signingKey, await signDurableIteratorToken(signingKey, payload))
+  yes<Equal<typeof verified, DurableIteratorTokenPayload | undefined>>()
+  const error: unknown = new DurableEventIteratorConnectionError('lost')
+  if (error instanceof DurableIteratorError) yes<Equal<typeof error.message, string>>()
+}
+
+declare const events: AsyncGenerator<{ message: string }, void, void>
+declare const socketLink: ClientLink<ClientDurableIteratorRpcContext>
+const made = createClientDurableIterator<FollowedRoom, 'singleClient'>(events, socketLink, { getToken: () => 'token' })
+yes<Equal<typeof made, ClientDurableIterator<FollowedRoom, 'singleClient'>>>()
+yes<Equal<ReturnType<typeof withEventMeta<{ message: string }>>, { message: string }>>()
+
+export interface ContractedFollowing extends DurableIteratorObject<{ message: string }> {
+  publishMessage(...args: unknown[]): ContractRouterClient<typeof publishMessageContract>
+}
+const followedContract = { onMessage: oc.output(type<ClientDurableIterator<ContractedFollowing, 'publishMessage'>>()) }
+const implemented = implement(followedContract)
+implemented.router({
+  onMessage: implemented.onMessage.handler(() =>
+    new DurableIterator<ContractedFollowing>('some-room', { signingKey }).rpc('publishMessage'),
+  ),
+})
+
+upgradeDurableIteratorRequest(new Request('https://example.com'), {
+  signingKey,
+  namespace,
+  namespaceGetOptions: { locationHint: 'weur' },
+  interceptors: [
+    async ({ payload, next }) => {
+      yes<Equal<typeof payload, DurableIteratorTokenPayload>>()
+      return payload.tags?.includes('banned') ? new Response('Banned', { status: 403 }) : next()
+    },
+    onError((error) => console.error(error)),
+  ],
+})

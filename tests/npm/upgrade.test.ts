@@ -3,8 +3,9 @@
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-import { upgradeDurableEventIteratorRequest } from '../../npm/src/durable-object/index.ts'
-import type { UpgradeDurableEventIteratorRequestInterceptor } from '../../npm/src/durable-object/index.ts'
+import { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from '../../npm/src/durable-object/index.ts'
+import type { UpgradeDurableIteratorRequestInterceptor } from '../../npm/src/durable-object/index.ts'
+import { signDurableIteratorToken } from '../../npm/src/index.ts'
 import { SIGNING_KEY, token } from '../support/client.ts'
 import { startJournals } from '../support/journals.ts'
 import type { Journals } from '../support/journals.ts'
@@ -12,15 +13,17 @@ import { upgradeAnswer } from '../support/socket.ts'
 import { startApplication, Reader } from './support/app.ts'
 
 const WORKER = `
-  import { upgradeDurableEventIteratorRequest } from './npm/src/durable-object/index.ts'
+  import { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from './npm/src/durable-object/index.ts'
 
   const onlyForMe = async ({ payload, next }) =>
     payload.att === 'me' ? next() : new Response('Not for you.', { status: 403 })
 
   export default {
     async fetch(request, env) {
-      const interceptors = new URL(request.url).pathname === '/mine' ? [onlyForMe] : []
-      return upgradeDurableEventIteratorRequest(request, { signingKey: env.KEYS, namespace: env.ROOM, interceptors })
+      const { pathname } = new URL(request.url)
+      const interceptors = pathname.endsWith('/mine') ? [onlyForMe] : []
+      const upgrade = pathname.startsWith('/second') ? upgradeDurableIteratorRequest : upgradeDurableEventIteratorRequest
+      return upgrade(request, { signingKey: env.KEYS, namespace: env.ROOM, interceptors })
     },
   }`
 
@@ -71,19 +74,52 @@ test.each<[string, () => Promise<string> | string, number, string]>([
   expect(await upgrade(await query())).toEqual({ status, text })
 })
 
+/** A token of generation 2. */
+const second = (claims: object = {}, key = SIGNING_KEY): Promise<string> => {
+  const iat = Math.floor(Date.now() / 1_000)
+  return signDurableIteratorToken(key, { chn: 'a', iat, exp: iat + 60, ...claims })
+}
+const query = async (signed: Promise<string>, id?: string): Promise<string> =>
+  new URLSearchParams({ token: await signed, ...(id === undefined ? {} : { id }) }).toString()
+
+describe.each(['/', '/second'])('of generation 2 at %s', (path) => {
+  test.each<[string, () => Promise<string>, number, string]>([
+    ['a token without an id', () => query(second()), 401, 'ID is required'],
+    ['a token with an empty id', () => query(second(), ''), 401, 'ID is required'],
+    ['a token with an id that is none', () => query(second(), 'a b'), 400, 'Invalid ID'],
+    ['a token of a key that is not known', () => query(second({}, 'unknown'), 'id'), 401, 'Invalid Token'],
+    ['an expired token', () => query(second({ exp: 1 }), 'id'), 401, 'Invalid Token'],
+    ['ten tags', () => query(second({ tags: Array.from({ length: 10 }, (_, n) => `${n}`) }), 'id'), 400, 'Invalid tags'],
+    ['a good token', () => query(second({ tags: ['t'] }), 'id'), 101, ''],
+    ['a good token of generation 1', () => query(token({ chn: 'a' })), 101, ''],
+  ])('%s', async (_, at, status, text) => {
+    expect(await upgrade(await at(), path)).toEqual({ status, text })
+  })
+})
+
+test('an interceptor of generation 2 sees what the token says, too', async () => {
+  expect(await upgrade(await query(second({ att: 'me' }), 'id'), '/second/mine')).toEqual({ status: 101, text: '' })
+  expect(await upgrade(await query(second(), 'id'), '/second/mine')).toEqual({ status: 403, text: 'Not for you.' })
+})
+
 test('an interceptor sees what the token says and may answer in place of the object', async () => {
   expect(await upgrade(`token=${await token({ chn: 'a', att: 'me' })}`, '/mine')).toEqual({ status: 101, text: '' })
   expect(await upgrade(`token=${await token({ chn: 'a', att: 'you' })}`, '/mine')).toEqual({ status: 403, text: 'Not for you.' })
 })
 
-test('a client subscribes and calls through it', async () => {
+test('clients of both generations subscribe and call through it', async () => {
   const app = await startApplication()
-  const iterator = await app.client({ url: at }).onEvent('routed')
-  const reader = new Reader(iterator)
+  const iterators = [
+    await app.client({ url: at }).onEvent('routed'),
+    await app.follower({ url: new URL('/second', at) }).follow('routed'),
+  ]
+  const readers = iterators.map((iterator) => new Reader(iterator))
   await journals.stub('USUAL', 'routed', 'publish', { n: 1 })
-  expect(await reader.count(1)).toEqual([{ n: 1 }])
-  expect(await iterator.whoAmI()).toBe('me')
-  await iterator.return()
+  for (const reader of readers) expect(await reader.count(1)).toEqual([{ n: 1 }])
+  for (const iterator of iterators) {
+    expect(await iterator.whoAmI()).toBe('me')
+    await iterator.return()
+  }
   await app.dispose()
 })
 
@@ -93,7 +129,7 @@ describe('without a Worker', () => {
 
   test('the object gets the request as it came, and interceptors go from the first to the last and back', async () => {
     const steps: string[] = []
-    const step = (name: string): UpgradeDurableEventIteratorRequestInterceptor => async ({ payload, next }) => {
+    const step = (name: string): UpgradeDurableIteratorRequestInterceptor => async ({ payload, next }) => {
       steps.push(`${name} ${payload.chn}`)
       const response = await next()
       steps.push(`${name} ${response.status}`)
@@ -102,15 +138,18 @@ describe('without a Worker', () => {
     const asked = await request()
     const namespace = {
       idFromName: (name: string) => ({ name }),
-      get: (id: { name: string }) => ({
+      get: (id: { name: string }, got?: { locationHint: string }) => ({
         fetch: async (forwarded: Request) => {
-          steps.push(`object ${id.name} ${forwarded === asked}`)
+          steps.push(`object ${id.name} ${got?.locationHint} ${forwarded === asked}`)
           return new Response(null, { status: 204 })
         },
       }),
     }
-    const options = { signingKey: SIGNING_KEY, namespace, interceptors: [step('outer'), step('inner')] }
+    const namespaceGetOptions = { locationHint: 'weur' }
+    const options = { signingKey: SIGNING_KEY, namespace, namespaceGetOptions, interceptors: [step('outer'), step('inner')] }
     expect((await upgradeDurableEventIteratorRequest(asked, options)).status).toBe(204)
-    expect(steps).toEqual(['outer a', 'inner a', 'object a true', 'inner 204', 'outer 204'])
+    expect((await upgradeDurableIteratorRequest(asked, options)).status).toBe(204)
+    expect(steps.splice(0, 5)).toEqual(steps)
+    expect(steps).toEqual(['outer a', 'inner a', 'object a weur true', 'inner 204', 'outer 204'])
   })
 })

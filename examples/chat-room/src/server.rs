@@ -5,7 +5,8 @@ use crate::{
     room::{Chat, Event, Message, User},
 };
 use durable_event_iterator::{
-    ChannelStub, Code, DurableEventIteratorObject, Error, Procedures, Result, Token, http::HttpCall,
+    ChannelStub, Code, DurableEventIteratorObject, Error, Generation, Procedures, Result, Token,
+    http::HttpCall,
 };
 use serde::Deserialize;
 
@@ -16,6 +17,26 @@ const MAX_NAME: usize = 40;
 struct Entrance {
     room: String,
     name: String,
+    #[serde(default)]
+    client: Client,
+}
+
+/// What the page iterates with. Both go to the same room: its object tells their tokens apart.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Client {
+    #[default]
+    DurableEventIterator,
+    DurableIterator,
+}
+
+impl Client {
+    fn generation(self) -> Generation {
+        match self {
+            Self::DurableEventIterator => Generation::One,
+            Self::DurableIterator => Generation::Two,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -29,7 +50,7 @@ pub(crate) fn procedures() -> Procedures<(), HttpCall> {
 }
 
 /// The demo asks for no password: whoever opens the page chats under the name they give. A real server looks up who asks.
-async fn on_message(_: &(), call: HttpCall, Entrance { room, name }: Entrance) -> Result<String> {
+async fn on_message(_: &(), call: HttpCall, Entrance { room, name, client }: Entrance) -> Result<String> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > MAX_NAME {
         return Err(Error::new(Code::BadRequest).message(format!("A name has 1 to {MAX_NAME} characters.")));
@@ -37,6 +58,7 @@ async fn on_message(_: &(), call: HttpCall, Entrance { room, name }: Entrance) -
     let existing: Vec<_> = Chat::procedures().names().collect();
     call.iterator(
         Token::builder(room)
+            .generation(client.generation())
             .attachment(&User { user_id: name.to_owned() })
             .procedures_from(&existing, ["publishMessage", "setStatus", "router"]),
     )

@@ -2,7 +2,12 @@
 
 import type { Client } from '@orpc/client'
 import type { DurableEventIteratorObject } from 'durable-event-iterator'
-import type { ClientDurableEventIterator, DurableEventIteratorLinkPluginContext } from 'durable-event-iterator/client'
+import type {
+  ClientDurableEventIterator,
+  ClientDurableIterator,
+  DurableEventIteratorLinkPluginContext,
+  DurableIteratorLinkPluginContext,
+} from 'durable-event-iterator/client'
 
 export type Status = 'here' | 'typing' | 'leaving'
 
@@ -27,10 +32,21 @@ export interface ChatRoom extends DurableEventIteratorObject<Message | People, {
   setStatus: Procedure<Status>
 }
 
-type Call<Input, Output> = Client<DurableEventIteratorLinkPluginContext, Input, Output, Error>
+/** What the page iterates with: the names that the clients of oRPC 1.6 to 1.8 and of 1.9 to 1.16 have. */
+export type ClientKind = 'durableEventIterator' | 'durableIterator'
+
+/** The context of a call: the plugin that its answer is for reads its own part. */
+export interface Context extends DurableEventIteratorLinkPluginContext, DurableIteratorLinkPluginContext {}
+
+type Call<Input, Output> = Client<Context, Input, Output, Error>
+
+type Allowed = 'publishMessage' | 'setStatus'
 
 /** The procedures in `src/server.rs`. */
 export type Server = {
-  onMessage: Call<{ room: string; name: string }, ClientDurableEventIterator<ChatRoom, 'publishMessage' | 'setStatus'>>
+  onMessage: Call<
+    { room: string; name: string; client?: ClientKind },
+    ClientDurableEventIterator<ChatRoom, Allowed> | ClientDurableIterator<ChatRoom, Allowed>
+  >
   sendMessage: Call<{ room: string; message: string }, void>
 }

@@ -1,7 +1,7 @@
 // The page of the chat room.
 
 import { cut, mend } from './cable.ts'
-import type { People } from './contract.ts'
+import type { ClientKind, People } from './contract.ts'
 import { element, make } from './elements.ts'
 import { Room } from './room.ts'
 import type { RoomView } from './room.ts'
@@ -26,6 +26,11 @@ const query = new URLSearchParams(location.search)
 let me = query.get('name') ?? localStorage.getItem('name') ?? `Guest ${Math.floor(Math.random() * 900 + 100)}`
 nameInput.value = me
 
+const clients = element('clients', HTMLFieldSetElement)
+const isClient = (kind: string | null): kind is ClientKind => kind === 'durableEventIterator' || kind === 'durableIterator'
+let client = [query.get('client'), localStorage.getItem('client')].find(isClient) ?? 'durableEventIterator'
+for (const choice of clients.querySelectorAll('input')) choice.checked = choice.value === client
+
 /** The rooms that have been entered: where to go on, and what was shown. */
 const rooms = new Map<string, { lastEventId?: string | undefined; shown: Node[] }>()
 for (const name of ['lobby', 'rustaceans', 'coffee']) rooms.set(name, { shown: [] })
@@ -37,15 +42,15 @@ function enter(name: string): Room {
   rooms.set(name, known)
   roomTitle.textContent = `# ${name}`
   document.title = `#${name} · Chat room`
-  history.replaceState(null, '', `?${new URLSearchParams({ room: name, name: me })}`)
+  history.replaceState(null, '', `?${new URLSearchParams({ room: name, name: me, client })}`)
   showAgain(known.shown)
   showPeople([])
-  const entered: Room = new Room(name, me, known.lastEventId, view(() => entered === room))
+  const entered: Room = new Room(name, me, client, known.lastEventId, view(() => entered === room))
   showRooms(name)
   return entered
 }
 
-/** Leaves the room for another one, or for the same one under another name. */
+/** Leaves the room for another one, or for the same one under another name or with another client. */
 function move(name: string): void {
   const known = rooms.get(room.name)
   if (known) Object.assign(known, { lastEventId: room.lastEventId, shown: takeAway() })
@@ -166,6 +171,13 @@ element('rename', HTMLFormElement).addEventListener('submit', (event) => {
   localStorage.setItem('name', me)
   move(room.name)
   text.focus()
+})
+
+clients.addEventListener('change', ({ target }) => {
+  if (!(target instanceof HTMLInputElement) || !isClient(target.value)) return
+  client = target.value
+  localStorage.setItem('client', client)
+  move(room.name)
 })
 
 cutButton.addEventListener('click', () => {

@@ -2,22 +2,30 @@
 
 import { createORPCClient, getEventMeta } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
-import { DurableEventIteratorLinkPlugin } from 'durable-event-iterator/client'
-import type { DurableEventIteratorLinkPluginContext, DurableEventIteratorState } from 'durable-event-iterator/client'
+import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from 'durable-event-iterator/client'
+import type { DurableEventIteratorHooks, DurableEventIteratorState } from 'durable-event-iterator/client'
 
 import { CuttableWebSocket, whole } from './cable.ts'
-import type { Message, People, Server, Status } from './contract.ts'
+import type { ClientKind, Context, Message, People, Server, Status } from './contract.ts'
 
-const plugin = new DurableEventIteratorLinkPlugin<DurableEventIteratorLinkPluginContext>({
+/** Of this page, whichever room and client it goes on with: what it said itself never comes back to it. */
+const pageId = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+
+const connecting = {
   url: async () => {
     await whole()
     return '/chat-room'
   },
   WebSocket: CuttableWebSocket,
-})
+  createId: () => pageId,
+}
 
+/** An application has one of the two plugins; this page shows both. */
 const server: Server = createORPCClient(
-  new RPCLink<DurableEventIteratorLinkPluginContext>({ url: new URL('/rpc', location.href), plugins: [plugin] }),
+  new RPCLink<Context>({
+    url: new URL('/rpc', location.href),
+    plugins: [new DurableEventIteratorLinkPlugin(connecting), new DurableIteratorLinkPlugin(connecting)],
+  }),
 )
 
 /** Older than every event: what the room has kept comes first. */
@@ -46,31 +54,30 @@ export class Room {
   #messages = 0
   #state: DurableEventIteratorState | undefined
 
-  constructor(name: string, me: string, lastEventId: string | undefined, view: RoomView) {
+  constructor(name: string, me: string, client: ClientKind, lastEventId: string | undefined, view: RoomView) {
     this.name = name
     this.lastEventId = lastEventId
     this.#view = view
-    this.#live(me).catch((error: unknown) => {
+    this.#live(me, client).catch((error: unknown) => {
       if (!this.#left.signal.aborted) view.failed(error)
     })
   }
 
-  async #live(me: string): Promise<void> {
+  async #live(me: string, client: ClientKind): Promise<void> {
     const resumes = this.lastEventId !== undefined
+    const hooks: DurableEventIteratorHooks = {
+      onStateChange: (state) => this.#enter(state),
+      // From the beginning there always is one: the room keeps messages for a while only.
+      onGap: ({ lastEventId }) => {
+        if (resumes || lastEventId !== FROM_THE_BEGINNING) this.#view.gap()
+      },
+    }
     const iterator = await server.onMessage(
-      { room: this.name, name: me },
+      { room: this.name, name: me, client },
       {
         signal: this.#left.signal,
         lastEventId: this.lastEventId ?? FROM_THE_BEGINNING,
-        context: {
-          durableEventIterator: {
-            onStateChange: (state) => this.#enter(state),
-            // From the beginning there always is one: the room keeps messages for a while only.
-            onGap: ({ lastEventId }) => {
-              if (resumes || lastEventId !== FROM_THE_BEGINNING) this.#view.gap()
-            },
-          },
-        },
+        context: { [client]: hooks },
       },
     )
     this.#iterator = iterator

@@ -1,3 +1,5 @@
+import { DurableIteratorError } from '../error.js'
+
 /**
  * Why a call did not get its answer:
  * - `lost`: the connection broke after the call was sent. The object may or may not have done what was asked.
@@ -19,7 +21,7 @@ export type DurableEventIteratorConnectionErrorReason = 'lost' | 'unavailable' |
  * }
  * ```
  */
-export class DurableEventIteratorConnectionError extends Error {
+export class DurableEventIteratorConnectionError extends DurableIteratorError {
   override readonly name = 'DurableEventIteratorConnectionError'
   readonly reason: DurableEventIteratorConnectionErrorReason
 

@@ -14,10 +14,16 @@ export interface ConnectionOptions {
   connectionTimeout: number
   heartbeatInterval: number
   onOpen(): void
-  /** The connection was open and is not any more. */
-  onLost(): void
+  /** The connection was open and is not any more; how the other side closed it, if it did. */
+  onLost(close: ConnectionClose | undefined): void
   /** A try failed, and the next one follows. */
   onFailedTry(): void
+}
+
+/** The end of a WebSocket, as its close event tells it. */
+export interface ConnectionClose {
+  readonly code: number
+  readonly reason: string
 }
 
 /** Makes WebSockets: the platform's `WebSocket` or another implementation of it. */
@@ -116,9 +122,9 @@ export class Connection {
     socket.addEventListener('message', ({ data }) => {
       if (isCurrent()) this.#onMessage(data)
     })
-    socket.addEventListener('close', () => {
+    socket.addEventListener('close', (close) => {
       if (!isCurrent()) return
-      if (this.#isOpen) this.#onLost()
+      if (this.#isOpen) this.#onLost(close)
       else this.#options.onFailedTry()
     })
     // Without a socket yet, a try that failed says so by an error alone.
@@ -142,12 +148,12 @@ export class Connection {
     this.#waiting.clear()
   }
 
-  #onLost(): void {
+  #onLost(close?: ConnectionClose): void {
     this.#isOpen = false
     this.losses += 1
     this.#heartbeat.stop()
     this.socket.lose()
-    this.#options.onLost()
+    this.#options.onLost(close)
   }
 
   #onMessage(data: unknown): void {

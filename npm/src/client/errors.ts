@@ -1,3 +1,4 @@
+import { DurableIteratorError } from '../error.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 
 /** The object has ended the subscription, because the token of its connection has expired. */
@@ -10,11 +11,11 @@ export class SubscriptionEndedError extends Error {
 }
 
 /** The call that should answer with a token answered with something else. */
-export class NotATokenError extends TypeError {
+export class NotATokenError extends DurableIteratorError {
   override readonly name = 'NotATokenError'
 
   constructor() {
-    super('The procedure answered with no token where a DurableEventIterator was expected.')
+    super('The procedure answered with no token where one was expected.')
   }
 }
 

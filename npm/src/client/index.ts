@@ -4,19 +4,33 @@
  * @module
  */
 
-export { getClientDurableEventIteratorToken } from '../token-carrier.js'
+export { DurableIteratorError } from '../error.js'
+export { getClientDurableEventIteratorToken, getClientDurableIteratorToken } from '../token-carrier.js'
+export type { ClientDurableEventIterator, ClientDurableEventIteratorRpc } from './client-durable-event-iterator.js'
+export { createClientDurableIterator } from './client-durable-iterator.js'
 export type {
-  ClientDurableEventIterator,
-  ClientDurableEventIteratorRpc,
-  ClientDurableEventIteratorRpcContext,
-} from './client-durable-event-iterator.js'
+  ClientDurableIterator,
+  ClientDurableIteratorRpc,
+  CreateClientDurableIteratorOptions,
+} from './client-durable-iterator.js'
 export { DurableEventIteratorConnectionError } from './connection-error.js'
 export type { DurableEventIteratorConnectionErrorReason } from './connection-error.js'
+export { DurableEventIteratorLinkPlugin } from './durable-event-iterator-link-plugin.js'
+export type {
+  DurableEventIteratorLinkPluginContext,
+  DurableEventIteratorLinkPluginOptions,
+} from './durable-event-iterator-link-plugin.js'
+export { DurableIteratorLinkPlugin } from './durable-iterator-link-plugin.js'
+export type {
+  DurableIteratorLinkPluginContext,
+  DurableIteratorLinkPluginOptions,
+  DurableIteratorLinkPluginValue,
+} from './durable-iterator-link-plugin.js'
 export type {
   DurableEventIteratorGap,
   DurableEventIteratorHooks,
   DurableEventIteratorState,
   DurableEventIteratorStateDetails,
 } from './hooks.js'
-export { DurableEventIteratorLinkPlugin } from './link-plugin.js'
-export type { DurableEventIteratorLinkPluginContext, DurableEventIteratorLinkPluginOptions } from './link-plugin.js'
+// All of it, since only so an application can add to an interface.
+export type * from './rpc-context.js'

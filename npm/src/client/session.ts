@@ -1,24 +1,34 @@
 import { createORPCClient } from '@orpc/client'
 import type { Client, ClientLink } from '@orpc/client'
 import { ClientRetryPlugin } from '@orpc/client/plugins'
+import type { ClientRetryPluginContext } from '@orpc/client/plugins'
 import type { StandardLinkClientInterceptorOptions, StandardLinkOptions } from '@orpc/client/standard'
 
-import { GAP_HEADER, SINCE_HEADER } from '../wire.js'
-import type { ClientDurableEventIteratorRpcContext, IteratorSource } from './client-durable-event-iterator.js'
+import type { DurableIteratorTokenPayload } from '../token/payload.js'
+import { GAP_HEADER, SINCE_HEADER, TOKEN_EXPIRED_CLOSE } from '../wire.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 import { Connection } from './connection.js'
+import type { ConnectionClose } from './connection.js'
 import { isPassing, isRefusal, isUnauthorized, SubscriptionEndedError } from './errors.js'
 import { EventBuffer } from './event-buffer.js'
 import type { CombinedHooks, DurableEventIteratorHooks, DurableEventIteratorState } from './hooks.js'
-import type { DurableEventIteratorLinkPluginOptions } from './link-plugin.js'
+import { createIteratorProxy } from './iterator-proxy.js'
+import type { ConnectingOptions, SocketLinkOptions } from './link-options.js'
 import { SocketRPCLink } from './rpc-link.js'
 import { TokenHolder } from './token-holder.js'
-import type { HeldToken } from './token-holder.js'
-import { newConnectionId, upgradeUrl } from './upgrade-url.js'
+import type { HeldToken, TokenSource } from './token-holder.js'
+import { upgradeUrl } from './upgrade-url.js'
 import { delay, within } from './waiting.js'
 import { watchStream } from './watched-stream.js'
 
-export interface SessionOptions extends Omit<DurableEventIteratorLinkPluginOptions, keyof DurableEventIteratorHooks> {
+export interface SessionOptions
+  extends SocketLinkOptions<Context>,
+    Omit<ConnectingOptions, keyof DurableEventIteratorHooks>,
+    TokenSource {
+  /** Called before each connection. */
+  url(payload: DurableIteratorTokenPayload): Promise<string | URL>
+  /** Called once. */
+  createId(payload: DurableIteratorTokenPayload): string | Promise<string>
   hooks: CombinedHooks
   /** The call that the session is for. */
   path: readonly string[]
@@ -27,16 +37,16 @@ export interface SessionOptions extends Omit<DurableEventIteratorLinkPluginOptio
   lastEventId: string | undefined
   /** What it answered with. */
   firstToken: unknown
-  /** Makes it again. */
-  fetchToken(signal: AbortSignal): Promise<unknown>
 }
 
-type Context = ClientDurableEventIteratorRpcContext
+type Context = ClientRetryPluginContext
 
-/** The two procedures that every object answers. */
+/** The procedures that every object answers. */
 type ObjectClient = {
   subscribe: Client<Context, undefined, AsyncIterator<unknown>, Error>
   call: Client<Context, { path: readonly string[]; input: unknown }, unknown, Error>
+  /** Only for tokens of generation 2. */
+  updateToken: Client<Context, { token: string }, void, Error>
 }
 
 type TransmitOptions = StandardLinkClientInterceptorOptions<Context>
@@ -44,23 +54,29 @@ type Transmit = (request: TransmitOptions) => Promise<TransmitResponse>
 type TransmitResponse = Awaited<ReturnType<NonNullable<StandardLinkOptions<Context>['clientInterceptors']>[number]>>
 
 /**
+ * Opens the iterator that a token is for: resolves when its subscription is open.
+ *
+ * @throws When the signal is aborted, the URL or the connection id is none, or the object refuses.
+ */
+export async function openIterator(options: SessionOptions): Promise<AsyncGenerator<unknown, void, void>> {
+  const session = await Session.open(options)
+  return createIteratorProxy(session.events, session.link, () => session.token)
+}
+
+/**
  * One iterator's life: its connection, its token, and the subscription that goes on over as many of both as it takes.
  *
  * The subscription is one call that oRPC's retry plugin makes again whenever it breaks, since that plugin knows the id of
  * the last event. What this class decides is whether and when (`#recover`), and what each attempt waits for (`#transmit`).
  */
-export class Session implements IteratorSource {
-  /**
-   * Resolves when the subscription is open.
-   *
-   * @throws When the signal is aborted, the URL is none, or the object refuses.
-   */
+class Session {
   static async open(options: SessionOptions): Promise<Session> {
     options.signal?.throwIfAborted()
-    const token = new TokenHolder(options.firstToken, (signal) => options.fetchToken(signal))
-    const connectionId = newConnectionId()
+    const token = await TokenHolder.hold(options.firstToken, options)
+    const { payload } = token.current
+    const connectionId = await options.createId(payload)
     // Later a URL that cannot be had is tried again; at first it is most likely a mistake.
-    await upgradeUrl(options.url, '', connectionId)
+    upgradeUrl(await options.url(payload), '', connectionId)
     options.signal?.throwIfAborted()
     const session = new Session(options, token, connectionId)
     await session.#subscribe()
@@ -84,7 +100,7 @@ export class Session implements IteratorSource {
   readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason, 'cancel')
 
   #state: DurableEventIteratorState | undefined
-  /** What the present connection, or the try at one, was opened with. */
+  /** What the present connection, or the try at one, was opened with, or has been given since. */
   #tokenInUse: HeldToken | undefined
   /** Tries since the last open connection that came to nothing. */
   #failedTries = 0
@@ -96,7 +112,7 @@ export class Session implements IteratorSource {
   #provenToken: HeldToken | undefined
   #renewal: Promise<void> | undefined
   #renewalTimer: ReturnType<typeof setTimeout> | undefined
-  /** While a connection is about to be replaced: resolves when the new one may be waited for. */
+  /** While a connection gets a new token, or is about to be replaced: resolves when calls may go on, or wait for the new one. */
   #replacement: Promise<void> | undefined
   #callsInFlight = 0
   #onIdle: (() => void) | undefined
@@ -118,7 +134,7 @@ export class Session implements IteratorSource {
       onOpen: () => {
         this.#failedTries = 0
       },
-      onLost: () => this.#interrupt(new DurableEventIteratorConnectionError('lost')),
+      onLost: (close) => this.#onLost(close),
       onFailedTry: () => {
         this.#failedTries += 1
       },
@@ -129,10 +145,6 @@ export class Session implements IteratorSource {
 
   get token(): string {
     return this.#token.current.text
-  }
-
-  get procedures(): readonly string[] {
-    return this.#token.current.payload.rpc
   }
 
   // The subscription
@@ -201,6 +213,14 @@ export class Session implements IteratorSource {
     this.#scheduleRenewal()
   }
 
+  #onLost(close: ConnectionClose | undefined): void {
+    // The object knows better when that is, and would refuse the next connection with it.
+    if (close?.code === TOKEN_EXPIRED_CLOSE.code && close.reason === TOKEN_EXPIRED_CLOSE.reason) {
+      this.#token.expire(this.#tokenInUse)
+    }
+    this.#interrupt(new DurableEventIteratorConnectionError('lost'))
+  }
+
   // The wire
 
   #createLink(): ClientLink<Context> {
@@ -237,7 +257,7 @@ export class Session implements IteratorSource {
 
   /** Sends one request, and a call that came too late for its token once more. */
   async #transmit(request: TransmitOptions, next: Transmit): Promise<TransmitResponse> {
-    if (request.path[0] === 'subscribe') return this.#send(request, next)
+    if (request.path[0] !== 'call') return this.#send(request, next)
     const { current } = this.#token
     const response = await this.#send(request, next)
     if (response.status !== 401 || !saysTokenExpired(await response.body())) return response
@@ -248,7 +268,10 @@ export class Session implements IteratorSource {
 
   /** Sends one request when there is a connection, and tells a lost connection from an answer. */
   async #send(request: TransmitOptions, next: Transmit): Promise<TransmitResponse> {
-    const isCall = request.path[0] === 'call'
+    const [procedure] = request.path
+    const isCall = procedure === 'call'
+    const isSubscription = procedure === 'subscribe'
+    if (procedure === 'updateToken' && !this.#connection.isOpen) throw new DurableEventIteratorConnectionError('lost')
     // Asked again at the last moment: a request that goes out between two connections would wait for ever.
     do await (isCall ? this.#readyForCall(request.signal) : this.#connection.opened())
     while (!this.#connection.isOpen)
@@ -260,9 +283,10 @@ export class Session implements IteratorSource {
     }
     if (isCall) this.#callsInFlight += 1
     try {
-      const response = await next(isCall ? request : this.#withSince(request))
-      if (!isCall && response.status < 400) this.#onSubscribed(request.lastEventId, header(response, GAP_HEADER))
-      return { ...response, body: async () => watchStream(await response.body(), explain, isCall ? undefined : endSubscription) }
+      const response = await next(isSubscription ? this.#withSince(request) : request)
+      if (isSubscription && response.status < 400) this.#onSubscribed(request.lastEventId, header(response, GAP_HEADER))
+      const onDone = isSubscription ? endSubscription : undefined
+      return { ...response, body: async () => watchStream(await response.body(), explain, onDone) }
     } catch (error) {
       throw explain(error)
     } finally {
@@ -305,12 +329,14 @@ export class Session implements IteratorSource {
         throw error
       }
     }
-    this.#tokenInUse = this.#token.current
-    return upgradeUrl(this.#options.url, this.#tokenInUse.text, this.#connectionId)
+    const { current } = this.#token
+    const url = await this.#options.url(current.payload)
+    this.#tokenInUse = current
+    return upgradeUrl(url, current.text, this.#connectionId)
   }
 
   /**
-   * Gets a new token, however long it takes, and a connection that is opened with it.
+   * Gets a new token, however long it takes, and a connection that has it.
    *
    * @throws When the server refuses, which ends the session.
    */
@@ -329,16 +355,35 @@ export class Session implements IteratorSource {
       } catch (error) {
         if (isRefusal(error)) this.#fail(error)
         if (this.#isEnded) throw error
-        await this.#backOff(tries)
+        await this.#backOff(tries, this.#token.current.minInterval)
       }
     }
     // After a loss it may have been opened with the new one meanwhile.
     const isOld = (): boolean => !this.#isEnded && this.#tokenInUse !== this.#token.current
-    if (!isOld()) return
-    this.#replacement = this.#untilIdle()
-    await this.#replacement
-    this.#replacement = undefined
+    for (const way of [() => this.#handOver(), () => this.#untilIdle()]) {
+      if (!isOld()) return
+      this.#replacement = way()
+      await this.#replacement
+      this.#replacement = undefined
+    }
     if (isOld()) this.#connection.reconnect()
+  }
+
+  /** Gives the open connection the new token, where that is possible. Whatever goes wrong, a new connection mends. */
+  async #handOver(): Promise<void> {
+    const { current } = this.#token
+    if (this.#state !== 'open' || !canTakeOver(this.#tokenInUse, current)) return
+    const { losses } = this.#connection
+    try {
+      const answer = this.#client.updateToken({ token: current.text }, { context: { retry: 0 } })
+      await within(HAND_OVER_PATIENCE_MS, () => new DurableEventIteratorConnectionError('lost'), this.#ended.signal, answer)
+    } catch {
+      return
+    }
+    if (this.#isEnded || this.#connection.losses !== losses) return
+    this.#tokenInUse = current
+    this.#provenToken = current
+    this.#scheduleRenewal()
   }
 
   /** Calls in flight get their answers over the connection that they were sent over, if they come soon. */
@@ -351,12 +396,14 @@ export class Session implements IteratorSource {
     this.#onIdle = undefined
   }
 
-  /** Replaces a connection before its token expires, so that nothing sent live only falls into the moment between. */
+  /** Renews before the token expires, so that nothing sent live only falls into the moment between. */
   #scheduleRenewal(): void {
     clearTimeout(this.#renewalTimer)
-    const wait = Math.min(Math.max(this.#token.current.dueAt - Date.now(), MIN_RENEWAL_INTERVAL_MS), MAX_TIMER_MS)
+    const { renewAt, minInterval = MIN_RENEWAL_INTERVAL_MS } = this.#token.current
+    if (renewAt === Number.POSITIVE_INFINITY) return
+    const wait = Math.min(Math.max(renewAt - Date.now(), minInterval), MAX_TIMER_MS)
     this.#renewalTimer = setTimeout(() => {
-      if (!this.#token.isDue) this.#scheduleRenewal()
+      if (Date.now() < this.#token.current.renewAt) this.#scheduleRenewal()
       // While it is being opened, the next URL sees to it.
       else if (this.#connection.isOpen) this.#renew().catch(() => {})
     }, wait)
@@ -398,10 +445,10 @@ export class Session implements IteratorSource {
     hooks.onStateChange(state, { path, input, ...details })
   }
 
-  #backOff(tries: number): Promise<void> {
+  #backOff(tries: number, atLeast = 0): Promise<void> {
     const { minReconnectionDelay = 1_000, maxReconnectionDelay = 30_000 } = this.#options
     const wait = Math.min(minReconnectionDelay * 2 ** (tries - 1), maxReconnectionDelay)
-    return delay(wait * (0.5 + Math.random() / 2), this.#ended.signal)
+    return delay(Math.max(wait * (0.5 + Math.random() / 2), atLeast), this.#ended.signal)
   }
 }
 
@@ -414,6 +461,9 @@ const TRIES_PER_TOKEN = 2
 /** How long calls in flight hold up a new connection. */
 const REPLACEMENT_PATIENCE_MS = 5_000
 
+/** How long an object may take to accept a new token: the old one has this long left, and more. */
+const HAND_OVER_PATIENCE_MS = 5_000
+
 /** Between two attempts at a call that the object could not answer. */
 const CALL_RETRY_DELAY_MS = 2_000
 
@@ -422,6 +472,17 @@ const MIN_RENEWAL_INTERVAL_MS = 1_000
 
 /** Timers count in 32 bits. */
 const MAX_TIMER_MS = 2 ** 31 - 1
+
+/** Whether an open connection may go on with another token: the platform takes a socket's tags once and for all. */
+function canTakeOver(old: HeldToken | undefined, { generation, payload }: HeldToken): boolean {
+  return (
+    old?.generation === 2 &&
+    generation === 2 &&
+    old.expiresAt > Date.now() &&
+    old.payload.chn === payload.chn &&
+    JSON.stringify(old.payload.tags ?? []) === JSON.stringify(payload.tags ?? [])
+  )
+}
 
 /** A subscription never ends by itself: `done` says that its token has expired. */
 function endSubscription(): never {

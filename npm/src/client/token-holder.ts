@@ -1,30 +1,50 @@
-import { readToken } from '../token.js'
-import type { DurableEventIteratorTokenPayload } from '../token.js'
+import type { DurableIteratorTokenPayload, Generation } from '../token/payload.js'
+import { generationOf, readToken } from '../token/token.js'
 import { NotATokenError } from './errors.js'
 
 /** A token and what the client makes of its times. */
 export interface HeldToken {
   readonly text: string
-  readonly payload: DurableEventIteratorTokenPayload
-  /** On this machine's clock, in milliseconds. */
+  readonly generation: Generation
+  readonly payload: DurableIteratorTokenPayload
+  /** On this machine's clock, in milliseconds, as the rest. */
   readonly expiresAt: number
   /** From then on a connection should not begin with it. */
   readonly dueAt: number
+  /** From then on it should be renewed on an open connection; never when infinite. */
+  readonly renewAt: number
+  /** The least time between two renewals, and between two tries at one. */
+  readonly minInterval: number | undefined
+}
+
+/** What the application wants of renewals, in milliseconds. */
+export interface RenewalTimes {
+  /** Never ahead when it is not finite. */
+  readonly beforeExpiry?: number
+  readonly minInterval?: number
+}
+
+/** Where tokens come from, and what the application wants of each. */
+export interface TokenSource {
+  /** Makes the application's call again. */
+  fetchToken(signal: AbortSignal): Promise<unknown>
+  renewal(payload: DurableIteratorTokenPayload): RenewalTimes | Promise<RenewalTimes>
 }
 
 /** Holds the token that the next connection opens with, and gets new ones. */
 export class TokenHolder {
-  readonly #fetch: (signal: AbortSignal) => Promise<unknown>
+  readonly #source: TokenSource
   #current: HeldToken
   #renewal: Promise<HeldToken> | undefined
 
-  /**
-   * @param fetch - Makes the application's call again.
-   * @throws {NotATokenError} When the first one is no token.
-   */
-  constructor(first: unknown, fetch: (signal: AbortSignal) => Promise<unknown>) {
-    this.#current = hold(first)
-    this.#fetch = fetch
+  private constructor(current: HeldToken, source: TokenSource) {
+    this.#current = current
+    this.#source = source
+  }
+
+  /** @throws {NotATokenError} When the first one is no token. */
+  static async hold(first: unknown, source: TokenSource): Promise<TokenHolder> {
+    return new TokenHolder(await hold(first, source), source)
   }
 
   get current(): HeldToken {
@@ -40,8 +60,8 @@ export class TokenHolder {
   }
 
   /** Takes a token for expired, whatever the clock says. */
-  expire(token: HeldToken): void {
-    if (this.#current === token) this.#current = { ...token, dueAt: 0, expiresAt: 0 }
+  expire(token: HeldToken | undefined): void {
+    if (this.#current === token) this.#current = { ...token, dueAt: 0, renewAt: 0, expiresAt: 0 }
   }
 
   /** Gets a new token; who asks while one is on its way gets that one. Rejects with what the call rejects with. */
@@ -56,7 +76,7 @@ export class TokenHolder {
     const timeout = new AbortController()
     const timer = setTimeout(() => timeout.abort(new Error('No new token came in time.')), FETCH_TIMEOUT_MS)
     try {
-      this.#current = hold(await this.#fetch(timeout.signal))
+      this.#current = await hold(await this.#source.fetchToken(timeout.signal), this.#source)
       return this.#current
     } finally {
       clearTimeout(timer)
@@ -76,7 +96,8 @@ const MIN_LIFETIME_MS = 1_000
 /** Of short-lived tokens, this part of their lifetime. */
 const RENEWAL_MARGIN_PART = 0.1
 
-function hold(token: unknown): HeldToken {
+async function hold(token: unknown, source: TokenSource): Promise<HeldToken> {
+  const now = Date.now()
   const payload = typeof token === 'string' ? readToken(token) : undefined
   if (typeof token !== 'string' || payload === undefined) {
     throw new NotATokenError()
@@ -85,7 +106,14 @@ function hold(token: unknown): HeldToken {
   // its times are in whole seconds may have cost it up to one.
   const nominal = Math.max(payload.exp - payload.iat, 0) * 1_000
   const lifetime = Math.max(nominal - 1_000, nominal / 2, MIN_LIFETIME_MS)
-  const margin = Math.min(RENEWAL_MARGIN_MS, lifetime * RENEWAL_MARGIN_PART)
-  const expiresAt = Date.now() + lifetime
-  return { text: token, payload, expiresAt, dueAt: expiresAt - margin }
+  const expiresAt = now + lifetime
+  const dueAt = expiresAt - Math.min(RENEWAL_MARGIN_MS, lifetime * RENEWAL_MARGIN_PART)
+  const { beforeExpiry, minInterval } = await source.renewal(payload)
+  const renewAt =
+    beforeExpiry === undefined
+      ? dueAt
+      : Number.isFinite(beforeExpiry)
+        ? Math.min(now + nominal - beforeExpiry, dueAt)
+        : Number.POSITIVE_INFINITY
+  return { text: token, generation: generationOf(token), payload, expiresAt, dueAt, renewAt, minInterval }
 }

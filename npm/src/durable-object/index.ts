@@ -4,12 +4,15 @@
  * @module
  */
 
-export type { DurableEventIteratorObject } from '../object.js'
-export type { DurableEventIteratorTokenPayload } from '../token.js'
-export { upgradeDurableEventIteratorRequest } from './upgrade.js'
+export type { DurableEventIteratorObject, DurableIteratorObject } from '../object.js'
+export type { DurableEventIteratorTokenPayload, DurableIteratorTokenPayload } from '../token/payload.js'
+export { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from './upgrade.js'
 export type {
   DurableEventIteratorNamespace,
   UpgradeDurableEventIteratorRequestInterceptor,
   UpgradeDurableEventIteratorRequestInterceptorOptions,
   UpgradeDurableEventIteratorRequestOptions,
+  UpgradeDurableIteratorRequestInterceptor,
+  UpgradeDurableIteratorRequestInterceptorOptions,
+  UpgradeDurableIteratorRequestOptions,
 } from './upgrade.js'

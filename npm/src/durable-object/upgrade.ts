@@ -1,11 +1,11 @@
-import { verifyToken } from '../token.js'
-import type { DurableEventIteratorTokenPayload } from '../token.js'
-import { CONNECTION_ID_PARAMETER, TOKEN_PARAMETER } from '../wire.js'
+import { generationOf, verifyToken } from '../token/token.js'
+import type { DurableEventIteratorTokenPayload, DurableIteratorTokenPayload } from '../token/payload.js'
+import { areTags, CONNECTION_ID_PARAMETER, isConnectionId, TOKEN_PARAMETER } from '../wire.js'
 
 /** What is needed of a binding to Durable Objects; every `DurableObjectNamespace` fits. */
 export interface DurableEventIteratorNamespace {
   idFromName(name: string): object
-  get(id: never): { fetch(request: Request): Promise<Response> }
+  get(id: never, options?: never): { fetch(request: Request): Promise<Response> }
 }
 
 /** What an interceptor gets. */
@@ -24,13 +24,7 @@ export type UpgradeDurableEventIteratorRequestInterceptor = (
 ) => Response | Promise<Response>
 
 /** How {@link upgradeDurableEventIteratorRequest} verifies, and where it goes. */
-export interface UpgradeDurableEventIteratorRequestOptions {
-  /** The key that tokens are signed with. Several while one replaces another: a token may be signed with any of them. */
-  signingKey: string | readonly string[]
-
-  /** The binding to the class of the object, which may be another script's. */
-  namespace: DurableEventIteratorNamespace
-
+export interface UpgradeDurableEventIteratorRequestOptions extends UpgradeOptions {
   /**
    * Called with each verified token, the first one outermost.
    *
@@ -39,12 +33,49 @@ export interface UpgradeDurableEventIteratorRequestOptions {
   interceptors?: readonly UpgradeDurableEventIteratorRequestInterceptor[] | undefined
 }
 
+/** What an interceptor gets. */
+export interface UpgradeDurableIteratorRequestInterceptorOptions {
+  /** The request as it came. */
+  readonly request: Request
+  /** What the verified token says. */
+  readonly payload: DurableIteratorTokenPayload
+  /** Goes on, and answers with the object's socket or whatever the next interceptor makes of it. */
+  next(): Promise<Response>
+}
+
+/** Stands between a verified token and the object: to log, to count, or to refuse with an answer of its own. */
+export type UpgradeDurableIteratorRequestInterceptor = (
+  options: UpgradeDurableIteratorRequestInterceptorOptions,
+) => Response | Promise<Response>
+
+/** How {@link upgradeDurableIteratorRequest} verifies, and where it goes. */
+export interface UpgradeDurableIteratorRequestOptions extends UpgradeOptions {
+  /**
+   * Called with each verified token, the first one outermost.
+   *
+   * @default []
+   */
+  interceptors?: readonly UpgradeDurableIteratorRequestInterceptor[] | undefined
+}
+
+interface UpgradeOptions {
+  /** The key that tokens are signed with. Several while one replaces another: a token may be signed with any of them. */
+  signingKey: string | readonly string[]
+
+  /** The binding to the class of the object, which may be another script's. */
+  namespace: DurableEventIteratorNamespace
+
+  /** What the platform should know when it gets the object: where one that does not exist yet should be. */
+  namespaceGetOptions?: { readonly locationHint?: string } | undefined
+}
+
 /**
- * Answers a client's upgrade request with a socket of the object that its token names.
+ * Answers a client's upgrade request with a socket of the object that its token names. It takes tokens of a
+ * `DurableIterator`, too: their form tells them apart.
  *
  * What is refused is answered here, and reaches no object: 426 `Expected WebSocket upgrade`, 401 `Token is required`,
- * 401 `Invalid Token`, 400 `Invalid ID`. The object verifies the token again with its own `SIGNING_KEY`, which has to be
- * the same.
+ * 401 `Invalid Token`, 400 `Invalid ID`; for a token of a `DurableIterator` also 401 `ID is required` and
+ * 400 `Invalid tags`. The object verifies the token again with its own `SIGNING_KEY`, which has to be the same.
  *
  * @example
  * ```ts
@@ -65,31 +96,51 @@ export async function upgradeDurableEventIteratorRequest(
   request: Request,
   options: UpgradeDurableEventIteratorRequestOptions,
 ): Promise<Response> {
+  return upgrade(request, options, options.interceptors)
+}
+
+/**
+ * The same under the name that oRPC 1.9 and later have for it: it takes tokens of a `DurableIterator` and of a
+ * `DurableEventIterator` alike, and answers what it refuses as {@link upgradeDurableEventIteratorRequest} does.
+ */
+export async function upgradeDurableIteratorRequest(
+  request: Request,
+  options: UpgradeDurableIteratorRequestOptions,
+): Promise<Response> {
+  return upgrade(request, options, options.interceptors)
+}
+
+async function upgrade(
+  request: Request,
+  { signingKey, namespace, namespaceGetOptions }: UpgradeOptions,
+  interceptors: readonly UpgradeDurableEventIteratorRequestInterceptor[] = [],
+): Promise<Response> {
   if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket') return refusal(426, 'Expected WebSocket upgrade')
 
   const parameters = new URL(request.url).searchParams
   const token = parameters.getAll(TOKEN_PARAMETER).at(-1)
   if (!token) return refusal(401, 'Token is required')
 
-  const { signingKey, namespace, interceptors = [] } = options
   const signingKeys = typeof signingKey === 'string' ? [signingKey] : signingKey
-  const payload = await verifyToken(token, signingKeys, Date.now())
-  if (payload === undefined) return refusal(401, 'Invalid Token')
+  const verified = await verifyToken(token, signingKeys, Date.now())
+  if (verified === undefined) return refusal(401, 'Invalid Token')
+  const payload = { ...verified, rpc: verified.rpc ?? [] } as DurableEventIteratorTokenPayload
 
   const connectionId = parameters.getAll(CONNECTION_ID_PARAMETER).at(-1)
-  if (connectionId && !CONNECTION_ID.test(connectionId)) return refusal(400, 'Invalid ID')
+  if (connectionId && !isConnectionId(connectionId)) return refusal(400, 'Invalid ID')
+  if (generationOf(token) === 2) {
+    if (!connectionId) return refusal(401, 'ID is required')
+    if (!areTags(payload.tags ?? [])) return refusal(400, 'Invalid tags')
+  }
 
   const from = async (index: number): Promise<Response> => {
     const interceptor = interceptors[index]
     if (interceptor !== undefined) return interceptor({ request, payload, next: () => from(index + 1) })
     const id = namespace.idFromName(payload.chn)
-    return namespace.get(id as never).fetch(request)
+    return namespace.get(id as never, namespaceGetOptions as never).fetch(request)
   }
   return from(0)
 }
-
-/** 1 to 128 visible ASCII characters: what the object accepts. */
-const CONNECTION_ID = /^[!-~]{1,128}$/
 
 function refusal(status: number, text: string): Response {
   return new Response(text, { status })

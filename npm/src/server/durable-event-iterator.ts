@@ -3,9 +3,9 @@ import type {
   AnyDurableEventIteratorObject,
   InferDurableEventIteratorObjectRPC,
   InferDurableEventIteratorObjectTokenAttachment,
+  TokenAttachmentOption,
 } from '../object.js'
-import { TokenCarrier } from '../token-carrier.js'
-import { signToken } from '../token.js'
+import { checkIssue, issue } from './issue.js'
 
 /** How a {@link DurableEventIterator} is issued. */
 export type DurableEventIteratorOptions<
@@ -30,19 +30,6 @@ export type DurableEventIteratorOptions<
    */
   rpc?: readonly RPC[] | undefined
 } & TokenAttachmentOption<InferDurableEventIteratorObjectTokenAttachment<T>>
-
-/** `att` is required unless the object's type says that it may be missing. */
-type TokenAttachmentOption<TTokenAttachment> = undefined extends TTokenAttachment
-  ? {
-      /** What the object gets to know of this client. The client can read it: nothing secret belongs here. */
-      att?: TTokenAttachment
-    }
-  : {
-      /** What the object gets to know of this client. The client can read it: nothing secret belongs here. */
-      att: TTokenAttachment
-    }
-
-const DEFAULT_TOKEN_TTL_SECONDS = 24 * 60 * 60
 
 /**
  * What a procedure returns for its client to iterate over an object's events: a token for a channel, which
@@ -73,14 +60,7 @@ export class DurableEventIterator<
    * @throws {RangeError} When the channel's name has another length, or `tokenTTLSeconds` is no positive number.
    */
   constructor(channel: string, options: DurableEventIteratorOptions<T, RPC>) {
-    const bytes = new TextEncoder().encode(channel).length
-    if (bytes < 1 || bytes > MAX_CHANNEL_BYTES) {
-      throw new RangeError(`A channel's name has 1 to ${MAX_CHANNEL_BYTES} bytes, not ${bytes}.`)
-    }
-    const { tokenTTLSeconds = DEFAULT_TOKEN_TTL_SECONDS } = options
-    if (!Number.isFinite(tokenTTLSeconds) || tokenTTLSeconds <= 0) {
-      throw new RangeError(`tokenTTLSeconds is a positive number of seconds, not ${tokenTTLSeconds}.`)
-    }
+    checkIssue(channel, options)
     this.#channel = channel
     this.#options = options
   }
@@ -106,17 +86,8 @@ export class DurableEventIterator<
     onfulfilled?: ((value: ClientDurableEventIterator<T, RPC>) => TFulfilled | PromiseLike<TFulfilled>) | null | undefined,
     onrejected?: ((reason: unknown) => TRejected | PromiseLike<TRejected>) | null | undefined,
   ): PromiseLike<TFulfilled | TRejected> {
-    return this.#issue().then(onfulfilled, onrejected)
-  }
-
-  async #issue(): Promise<ClientDurableEventIterator<T, RPC>> {
-    const { signingKey, tokenTTLSeconds = DEFAULT_TOKEN_TTL_SECONDS, rpc = [], att } = this.#options
-    const iat = Math.floor(Date.now() / 1_000)
-    const token = await signToken({ chn: this.#channel, rpc, att, iat, exp: iat + tokenTTLSeconds }, signingKey)
     // What the client makes of it is what the types speak of.
-    return new TokenCarrier(token) as unknown as ClientDurableEventIterator<T, RPC>
+    const iterator = issue(this.#channel, this.#options, 1) as Promise<unknown> as Promise<ClientDurableEventIterator<T, RPC>>
+    return iterator.then(onfulfilled, onrejected)
   }
 }
-
-/** The longest name of a channel: what an object accepts. */
-const MAX_CHANNEL_BYTES = 512

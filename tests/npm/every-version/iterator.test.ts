@@ -164,6 +164,22 @@ describe('the connection id', () => {
   })
 })
 
+describe('the connection id of createId', () => {
+  test('is made once, and goes along with every connection', async () => {
+    let made = 0
+    const states = new States()
+    await open(newChannel(), { onStateChange: states.onStateChange, createId: async () => `seat-${(made += 1)}` })
+    proxy.cut()
+    await states.reach('open', 2)
+    expect(proxy.upgrades.map(({ searchParams }) => searchParams.get('id'))).toEqual(['seat-1', 'seat-1'])
+  })
+
+  test('is checked at once', async () => {
+    await expect(open(newChannel(), { createId: () => 'with space' })).rejects.toThrow(RangeError)
+    expect(proxy.attempts).toEqual([])
+  })
+})
+
 describe('after a lost connection', () => {
   test('what was missed comes, once each and in order, before what is new', async () => {
     const channel = newChannel()

@@ -11,7 +11,7 @@ import { BatchHandlerPlugin, CORSPlugin } from '@orpc/server/plugins'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { DurableEventIterator, DurableEventIteratorHandlerPlugin, getClientDurableEventIteratorToken } from '../../../npm/src/index.ts'
-import { readToken } from '../../../npm/src/token.ts'
+import { readToken } from '../../../npm/src/token/token.ts'
 import { SIGNING_KEY } from '../../support/client.ts'
 import { startJournals } from '../../support/journals.ts'
 import type { Journals } from '../../support/journals.ts'

@@ -12,13 +12,15 @@ import { RPCHandler } from '@orpc/server/node'
 import { BatchHandlerPlugin } from '@orpc/server/plugins'
 import type { RouterClient } from '@orpc/server'
 
-import { DurableEventIteratorLinkPlugin } from '../../../npm/src/client/index.ts'
+import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from '../../../npm/src/client/index.ts'
 import type {
   DurableEventIteratorLinkPluginContext,
   DurableEventIteratorLinkPluginOptions,
   DurableEventIteratorState,
+  DurableIteratorLinkPluginContext,
+  DurableIteratorLinkPluginOptions,
 } from '../../../npm/src/client/index.ts'
-import { DurableEventIterator, DurableEventIteratorHandlerPlugin } from '../../../npm/src/index.ts'
+import { DurableEventIterator, DurableEventIteratorHandlerPlugin, DurableIterator } from '../../../npm/src/index.ts'
 import type { DurableEventIteratorObject } from '../../../npm/src/index.ts'
 import { SIGNING_KEY } from '../../support/client.ts'
 
@@ -36,11 +38,17 @@ export interface Journal extends DurableEventIteratorObject<Event, string | unde
   whoAmI: Procedure<void, unknown>
 }
 
+type Procedures = 'publish' | 'keep' | 'kept' | 'whoAmI'
+
 /** What the server does with the calls for a token from now on. */
 export interface Policy {
   /** Throws, to refuse or to fail. */
   check: () => void
   tokenTTLSeconds: number
+  /** Of tokens of generation 2. */
+  tags: string[]
+  /** What tokens of generation 2 allow. */
+  procedures: Procedures[]
   /** Another token than the usual one. */
   issue: ((channel: string) => Promise<unknown>) | undefined
 }
@@ -59,12 +67,27 @@ function createRouter(policy: Policy, issued: string[]) {
         att: 'me',
       }).rpc('publish', 'keep', 'kept', 'whoAmI')
     }),
+    /** The same of generation 2. */
+    follow: os.handler(async ({ input }) => {
+      const channel = input as unknown as string
+      policy.check()
+      issued.push(channel)
+      if (policy.issue) return (await policy.issue(channel)) as never
+      return new DurableIterator<Journal>(channel, {
+        signingKey: SIGNING_KEY,
+        tokenTTLSeconds: policy.tokenTTLSeconds,
+        tags: policy.tags,
+        att: 'me',
+      }).rpc(...policy.procedures)
+    }),
     plain: os.handler(() => 'no token'),
   }
 }
 
 type Router = ReturnType<typeof createRouter>
 export type Iterator = Awaited<ReturnType<RouterClient<Router>['onEvent']>>
+/** The same of generation 2. */
+export type Follower = Awaited<ReturnType<RouterClient<Router>['follow']>>
 
 export interface Application {
   policy: Policy
@@ -72,6 +95,8 @@ export interface Application {
   issued: string[]
   url: URL
   client(options: DurableEventIteratorLinkPluginOptions, link?: object): AppClient
+  /** A client of generation 2. */
+  follower(options: DurableIteratorLinkPluginOptions<ClientContext>, link?: object): FollowingClient
   dispose(): Promise<void>
 }
 
@@ -83,8 +108,22 @@ export interface AppClient {
   plain(): Promise<string>
 }
 
+export interface FollowingClient {
+  follow(
+    channel: string,
+    options?: { signal?: AbortSignal; lastEventId?: string; context?: DurableIteratorLinkPluginContext & ClientContext },
+  ): Promise<Follower>
+  plain(): Promise<string>
+}
+
 export async function startApplication(plugins: object[] = [new BatchHandlerPlugin()]): Promise<Application> {
-  const policy: Policy = { check: () => {}, tokenTTLSeconds: 3_600, issue: undefined }
+  const policy: Policy = {
+    check: () => {},
+    tokenTTLSeconds: 3_600,
+    tags: [],
+    procedures: ['publish', 'keep', 'kept', 'whoAmI'],
+    issue: undefined,
+  }
   const issued: string[] = []
   const handler = new RPCHandler(createRouter(policy, issued), {
     plugins: [...plugins, new DurableEventIteratorHandlerPlugin()] as never,
@@ -95,14 +134,14 @@ export async function startApplication(plugins: object[] = [new BatchHandlerPlug
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/rpc`)
+  const connect = (plugin: object, { plugins = [], ...link }: { plugins?: object[] } = {}): unknown =>
+    createORPCClient(new RPCLink({ url, ...link, plugins: [...plugins, plugin] as never }))
   return {
     policy,
     issued,
     url,
-    client: (options, { plugins: linkPlugins = [], ...link }: { plugins?: object[] } = {}) => {
-      const plugin = new DurableEventIteratorLinkPlugin({ ...QUICK, ...options })
-      return createORPCClient(new RPCLink({ url, ...link, plugins: [...linkPlugins, plugin] as never })) as unknown as AppClient
-    },
+    client: (options, link) => connect(new DurableEventIteratorLinkPlugin({ ...QUICK, ...options }), link) as AppClient,
+    follower: (options, link) => connect(new DurableIteratorLinkPlugin({ ...QUICK, ...options }), link) as FollowingClient,
     dispose: async () => {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))

@@ -1,9 +1,11 @@
 //! Running what is usually done at once, and seldom has to wait.
 
+use futures_util::task::AtomicWaker;
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
-    task::{Context, Poll, Waker},
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
@@ -17,9 +19,24 @@ pub(crate) fn at_once(
     future: impl Future<Output = Result<JsValue, JsValue>> + 'static,
 ) -> Result<JsValue, JsValue> {
     let mut future: Pin<Box<dyn Future<Output = _>>> = Box::pin(future);
-    // Nobody has to be woken: what has not ended is polled anew by the promise, and leaves its waker then.
-    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => result,
-        Poll::Pending => Ok(future_to_promise(future).into()),
+    let relay = Arc::new(Relay(AtomicWaker::new()));
+    let waker = Waker::from(Arc::clone(&relay));
+    if let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+        return result;
+    }
+    let rest = poll_fn(move |context| {
+        relay.0.register(context.waker());
+        future.as_mut().poll(&mut Context::from_waker(&waker))
+    });
+    Ok(future_to_promise(rest).into())
+}
+
+/// Wakes whoever polls the future now. There are futures that keep the first waker they see (worker's `Delay` does), so the
+/// future gets this one from the beginning, before there is anybody to wake.
+struct Relay(AtomicWaker);
+
+impl Wake for Relay {
+    fn wake(self: Arc<Self>) {
+        self.0.wake();
     }
 }

@@ -1,0 +1,35 @@
+import { createORPCClient } from '@orpc/client'
+import type { ClientLink } from '@orpc/client'
+import type { ClientRetryPluginContext } from '@orpc/client/plugins'
+
+import { TOKEN } from '../token-carrier.js'
+import { readToken } from '../token/token.js'
+
+/**
+ * The events and the procedures as one; only what the token of now allows is there.
+ *
+ * @param getToken - The token of now.
+ */
+export function createIteratorProxy<T extends AsyncIterator<unknown>>(
+  events: T,
+  link: ClientLink<ClientRetryPluginContext>,
+  getToken: () => string,
+): T {
+  let read: { token: string; procedures: readonly string[] } | undefined
+  const isAllowed = (name: string): boolean => {
+    const token = getToken()
+    if (read?.token !== token) read = { token, procedures: readToken(token)?.rpc ?? [] }
+    return read.procedures.includes(name)
+  }
+  const isProcedure = (name: PropertyKey): name is string =>
+    typeof name === 'string' && name !== 'then' && !(name in events) && isAllowed(name)
+  return new Proxy(events, {
+    get(_, name) {
+      if (name === TOKEN) return getToken()
+      if (isProcedure(name)) return createORPCClient(link, { path: [name] })
+      const value: unknown = Reflect.get(events, name, events)
+      return typeof value === 'function' ? value.bind(events) : value
+    },
+    has: (_, name) => name === TOKEN || isProcedure(name) || name in events,
+  })
+}

@@ -1,0 +1,34 @@
+// The functions for tokens that the package of oRPC's “durable iterator” has, too.
+
+import { DurableIteratorError } from '../error.js'
+import type { DurableIteratorTokenPayload } from './payload.js'
+import { generationOf, readToken, signToken, verifyToken } from './token.js'
+
+/**
+ * Signs a token.
+ *
+ * Rejects with a `RangeError` when it gets longer than the 8,192 bytes that objects accept, and with a `TypeError` when the
+ * key is empty.
+ */
+export function signDurableIteratorToken(signingKey: string, payload: DurableIteratorTokenPayload): Promise<string> {
+  return signToken(payload, signingKey, 2)
+}
+
+/** What a token says, if the key signed it and it is valid now; otherwise `undefined`. */
+export async function verifyDurableIteratorToken(
+  signingKey: string,
+  token: string,
+): Promise<DurableIteratorTokenPayload | undefined> {
+  return generationOf(token) === 2 ? verifyToken(token, [signingKey], Date.now()) : undefined
+}
+
+/**
+ * What a token says, whoever signed it.
+ *
+ * @throws {DurableIteratorError} When it is none.
+ */
+export function parseDurableIteratorToken(token: string | null | undefined): DurableIteratorTokenPayload {
+  const payload = token && generationOf(token) === 2 ? readToken(token) : undefined
+  if (payload === undefined) throw new DurableIteratorError('This is no token of a DurableIterator.')
+  return payload
+}
