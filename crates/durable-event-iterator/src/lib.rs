@@ -101,6 +101,9 @@
 //! INTERNAL_SERVER_ERROR through `?`: it goes into the log, and nothing of it to a client.
 
 mod audience;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod channel;
 mod durable_object;
 mod error;
