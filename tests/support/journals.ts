@@ -14,6 +14,7 @@ const CLASSES = {
   FEW: 'FewJournal',
   ROOMY: 'RoomyJournal',
   BRIEF: 'BriefJournal',
+  LASTING: 'LastingJournal',
   LIVE: 'LiveJournal',
   FORGETFUL: 'ForgetfulJournal',
   LEDGER: 'LedgerObject',
