@@ -28,15 +28,18 @@ export async function extras(say: (line: string) => void): Promise<Extras> {
   const rows = await countRows()
   say(`\nrows billed for an event over its whole life, removal included; rows read by a publish`)
   for (const [name, { written, read, readPerPublish, perSegment }] of Object.entries(rows)) {
-    const segments = perSegment === undefined ? '' : `; besides ${perSegment} written for each segment`
+    const segments = perSegment ? `; besides ${perSegment.written} written and ${perSegment.read.toFixed(1)} read for each segment` : ''
     say(`  ${name.padEnd(12)} ${written.toFixed(2)} written, ${read.toFixed(2)} read; ${readPerPublish.toFixed(2)} read by a publish${segments}`)
   }
   const size = sizeOfWorker()
   say(`\nthe deployable Worker: ${size.raw.toLocaleString('en')} bytes, ${size.gzip.toLocaleString('en')} with gzip`)
   const memory = { ours: 0, peer: 0, partyserver: 0, floor: 0 }
   const startUp = { ours: 0, peer: 0, partyserver: 0, floor: 0 }
+  // One after the other, so that each knows its own process.
+  const variants: Variant[] = []
+  for (const name of COMPARED) variants.push(await Variant.start(name))
+  await Promise.all(variants.map(async (variant, n) => (memory[COMPARED[n]!] = await memoryOfSocket(variant))))
   for (const name of COMPARED) {
-    memory[name] = await memoryOfSocket(name)
     startUp[name] = await startUpOf(name)
     say(`  ${name.padEnd(12)} ${Math.round(memory[name]).toLocaleString('en')} bytes an idle socket, ${Math.round(startUp[name])} ms to start`)
   }
@@ -57,8 +60,7 @@ function sizeOfWorker(): Extras['size'] {
 /** So many that the runtime's own growth in steps hardly counts. */
 const IDLE_SOCKETS = 3_000
 
-async function memoryOfSocket(name: VariantName): Promise<number> {
-  const variant = await Variant.start(name)
+async function memoryOfSocket(variant: Variant): Promise<number> {
   const open: LoadSocket[] = []
   const subscribe = async (): Promise<void> => {
     const socket = await LoadSocket.open(await variant.url('idle'))

@@ -42,7 +42,10 @@ export interface Measured {
 export type Results = Partial<Record<RowName, Partial<Record<VariantName, Measured>>>>
 
 const rounds = Number(values.rounds ?? (values.quick ? 2 : 7))
-const say = (line: string): void => (values.json ? process.stderr : process.stdout).write(`${line}\n`)
+const say = (line: string): void => {
+  const stream = values.json ? process.stderr : process.stdout
+  stream.write(`${line}\n`)
+}
 const names = (values.only?.split(',') ?? Object.keys(ROWS)) as RowName[]
 const wanted = values.variants?.split(',') ?? COMPARED
 const compared = COMPARED.filter((name) => name === 'floor' || wanted.includes(name))
@@ -131,7 +134,7 @@ if (values.json) {
     rows_written_per_event: more.rows.ours.written,
     rows_read_per_publish: more.rows.ours.readPerPublish,
     worker_gzip_bytes: more.size.gzip,
-    bytes_per_idle_socket: more.memory.ours,
+    bytes_per_idle_socket: Math.round(more.memory.ours),
   }
   writeFileSync(1, `${JSON.stringify({ ...medians, ...figures })}\n`)
 }

@@ -1,1 +1,224 @@
-export function writeReport(_: unknown): void {}
+// What was measured, into docs/performance.md between its markers, and into the chart beside it. `npm run bench -- --report`
+// measures first; `node bench/report.ts` writes again what was measured last.
+
+import { readFileSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+
+import { EXAMPLES, billOf } from './bills.ts'
+import type { Bill, Costs } from './bills.ts'
+import { chart } from './chart.ts'
+import type { Extras } from './extras.ts'
+import type { Measured, Results } from './main.ts'
+import { ROWS } from './rows.ts'
+import type { RowName } from './rows.ts'
+import type { VariantName } from './variants.ts'
+
+/** What a whole run found, and where it ran. */
+export interface Measurements {
+  results: Results
+  extras: Extras
+  rounds: number
+  setting: { date: string; processor: string; cores: number; workerd: string }
+}
+
+const MEASUREMENTS = new URL('results.json', import.meta.url)
+const DOCUMENT = new URL('../docs/performance.md', import.meta.url)
+const CHART = new URL('../docs/performance.svg', import.meta.url)
+
+const TITLES: Record<VariantName, string> = {
+  ours: 'ours',
+  peer: 'oRPC by hand',
+  partyserver: 'PartyServer',
+  floor: 'floor',
+  noise: 'floor again',
+  floorSql: 'JavaScript with SQL',
+}
+
+const SERIES = [
+  { variant: 'ours', colour: '#e8590c' },
+  { variant: 'peer', colour: '#4c8dd6' },
+  { variant: 'partyserver', colour: '#8b949e' },
+] as const satisfies { variant: VariantName; colour: string }[]
+
+export function writeReport(measured: Omit<Measurements, 'setting'>): void {
+  const measurements: Measurements = { ...measured, setting: setting() }
+  writeFileSync(MEASUREMENTS, `${JSON.stringify(measurements, undefined, 2)}\n`)
+  render(measurements)
+}
+
+function setting(): Measurements['setting'] {
+  const workerd = JSON.parse(readFileSync(new URL('../node_modules/workerd/package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
+  const processors = cpus()
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    processor: processors[0]?.model ?? 'unknown',
+    cores: processors.length,
+    workerd: workerd.version,
+  }
+}
+
+function render(measurements: Measurements): void {
+  const sections: Record<string, string> = {
+    setting: settingOf(measurements),
+    ratios: ratios(measurements.results),
+    cpu: cpu(measurements.results),
+    counted: counted(measurements.extras),
+    bills: bills(measurements),
+  }
+  let document = readFileSync(DOCUMENT, 'utf8')
+  for (const [name, text] of Object.entries(sections)) {
+    const [begin, end] = [`<!-- measured: ${name} -->\n`, `<!-- end of ${name} -->`]
+    const [from, to] = [document.indexOf(begin), document.indexOf(end)]
+    if (from < 0 || to < from) throw new Error(`docs/performance.md has no place for ${name}`)
+    document = `${document.slice(0, from + begin.length)}\n${text}\n\n${document.slice(to)}`
+  }
+  writeFileSync(DOCUMENT, document)
+  writeFileSync(
+    CHART,
+    chart(
+      'CPU of the runtime, as a multiple of the floor (less is better)',
+      SERIES.map(({ variant, colour }) => ({ name: TITLES[variant], colour })),
+      rows(measurements.results).map(([name, row]) => ({
+        title: ROWS[name].title,
+        values: SERIES.map(({ variant }) => row[variant]?.ratio.median ?? Number.NaN),
+      })),
+    ),
+  )
+}
+
+type Row = Partial<Record<VariantName, Measured>>
+
+const rows = (results: Results): [RowName, Row][] => Object.entries(results) as [RowName, Row][]
+
+function table(head: string[], lines: string[][]): string {
+  const line = (cells: string[]): string => `| ${cells.join(' | ')} |`
+  return [line(head), line(head.map((_, n) => (n === 0 ? '---' : '--:'))), ...lines.map(line)].join('\n')
+}
+
+const whole = (number: number): string => Math.round(number).toLocaleString('en')
+/** Three digits say all that was measured. */
+const rough = (number: number): string => (number >= 100 ? whole(number) : number.toPrecision(3))
+
+function settingOf({ setting: { date, processor, cores, workerd }, rounds }: Measurements): string {
+  const version = workerd.replace(/^1\./, '')
+  return `Measured on ${date}: workerd ${version}, ${cores} cores of ${processor}, ${rounds} rounds.`
+}
+
+function ratios(results: Results): string {
+  const compared = ['ours', 'peer', 'partyserver', 'noise'] as const
+  const cell = (measured: Measured | undefined): string =>
+    measured ? `**${measured.ratio.median.toFixed(2)}** (${measured.ratio.min.toFixed(2)}–${measured.ratio.max.toFixed(2)})` : '–'
+  return table(
+    ['', ...compared.map((name) => TITLES[name])],
+    rows(results).map(([name, row]) => [ROWS[name].title, ...compared.map((variant) => cell(row[variant]))]),
+  )
+}
+
+function cpu(results: Results): string {
+  const compared = ['ours', 'peer', 'partyserver', 'floor', 'floorSql'] as const
+  const cell = (measured: Measured | undefined): string => (measured ? `${rough(measured.cpu.median)} · ${whole(measured.rate)}` : '–')
+  const lines = rows(results).map(([name, row]) => [
+    `${ROWS[name].title}: for each ${ROWS[name].unit}`,
+    ...compared.map((variant) => cell(row[variant])),
+  ])
+  const timed = rows(results).filter(([, row]) => row.ours?.latency)
+  const latencies = timed.map(([name, row]) => [
+    ROWS[name].title,
+    ...compared.slice(0, 4).map((variant) => {
+      const latency = row[variant]?.latency
+      return latency ? `${latency.p50.toFixed(2)} · ${latency.p99.toFixed(2)}` : '–'
+    }),
+  ])
+  return [
+    'Microseconds of CPU, and how many in a second of wall time:',
+    table(['', ...compared.map((variant) => TITLES[variant])], lines),
+    'Latency of a call in milliseconds, median and 99th percentile, with everything on one machine:',
+    table(['', ...compared.slice(0, 4).map((variant) => TITLES[variant])], latencies),
+  ].join('\n\n')
+}
+
+function counted({ rows: billed, memory, startUp, size }: Extras): string {
+  const compared = ['ours', 'peer', 'partyserver', 'floor'] as const
+  const stored = ['ours', 'peer', 'partyserver'] as const
+  const line = (title: string, cell: (name: (typeof stored)[number]) => string, floor = '–'): string[] => [
+    title,
+    ...stored.map(cell),
+    floor,
+  ]
+  const { perSegment = { written: 0, read: 0 } } = billed.ours
+  return [
+    table(
+      ['', ...compared.map((variant) => TITLES[variant])],
+      [
+        line('rows written for an event over its whole life, removal included', (name) => billed[name].written.toFixed(2), '0'),
+        line('rows read for it, the same', (name) => billed[name].read.toFixed(2), '0'),
+        line('of these, read by the publish', (name) => billed[name].readPerPublish.toFixed(2), '0'),
+        line('bytes of memory for an idle, subscribed socket', (name) => whole(memory[name]), whole(memory.floor)),
+        line('milliseconds from starting the runtime to an open socket', (name) => whole(startUp[name]), whole(startUp.floor)),
+      ],
+    ),
+    `Besides, ours writes ${whole(perSegment.written)} rows and reads ${whole(perSegment.read)} for each table of events: one for ` +
+      'half the retention, or sooner when it holds a quarter of what may be kept. The deployable Worker, JavaScript and WebAssembly together, has ' +
+      `${whole(size.raw)} bytes, ${whole(size.gzip)} with gzip.`,
+  ].join('\n\n')
+}
+
+/** Ours has one table; the peer a table, an index, and SQLite's own table of sequences. */
+const BTREES = { ours: 1, peer: 3 }
+
+function costsOf({ results, extras }: Measurements, name: 'ours' | 'peer'): Costs {
+  const measured = (row: RowName): number => {
+    const found = results[row]?.[name]
+    if (found === undefined) throw new Error(`${row} was not measured for ${name}`)
+    return found.cpu.median
+  }
+  const { written, read, perSegment } = extras.rows[name]
+  return {
+    cpuPerPublish: measured('publish_stub'),
+    cpuPerDelivery: measured('fanout_1000_100'),
+    cpuPerConnection: measured('upgrade'),
+    cpuPerWaking: measured('wake'),
+    rowsWritten: written,
+    rowsRead: read,
+    ...(perSegment === undefined ? {} : { segments: { rowsWritten: perSegment.written } }),
+    btrees: BTREES[name],
+  }
+}
+
+const dollars = (amount: number): string => (amount > 0 && amount < 0.005 ? '< $0.01' : `$${amount.toLocaleString('en', { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`)
+
+function used(amount: number): string {
+  if (amount >= 1e6) return `${rough(amount / 1e6)} million`
+  return amount < 0.005 ? '0' : rough(amount)
+}
+
+function bills(measurements: Measurements): string {
+  const [ours, peer] = [costsOf(measurements, 'ours'), costsOf(measurements, 'peer')]
+  return EXAMPLES.map((example) => {
+    const both = [billOf(example, ours), billOf(example, peer)] as const
+    const lines = both[0].items.map(({ item }, n) => [
+      item,
+      ...both.flatMap(({ items }) => [used(items[n]?.used ?? 0), dollars(items[n]?.dollars ?? 0)]),
+    ])
+    const total = (title: string, of: (bill: Bill) => number): string[] => [
+      title,
+      ...both.flatMap((bill) => ['', `**${dollars(of(bill))}**`]),
+    ]
+    return [
+      `**${example.title}**`,
+      table(
+        ['in 30 days', 'ours', '', TITLES.peer, ''],
+        [
+          ['objects', ...both.flatMap(({ objects }) => [whole(objects), ''])],
+          ...lines,
+          total('the use itself', ({ atListPrice }) => atListPrice),
+          total('the bill, if the account does nothing else', ({ onThePlan }) => onThePlan),
+        ],
+      ),
+    ].join('\n\n')
+  }).join('\n\n')
+}
+
+if (import.meta.main) render(JSON.parse(readFileSync(MEASUREMENTS, 'utf8')) as Measurements)

@@ -48,7 +48,7 @@ async function inParts<T>(count: number, make: (n: number) => Promise<T>): Promi
 const DELIVERIES = 10_000
 
 const fanOut = (sockets: number, bytes: number): Row => ({
-  title: `fan-out to ${sockets.toLocaleString('en')} sockets, ${bytes} B`,
+  title: `fan-out to ${sockets.toLocaleString('en')} sockets, ${bytes.toLocaleString('en')} B`,
   unit: 'delivery',
   prepare: async (variant) => {
     const room = `fan-out-${sockets}-${bytes}`
@@ -68,6 +68,8 @@ const fanOut = (sockets: number, bytes: number): Row => ({
 const publishByStub: Row = {
   title: 'publish by stub, nobody listening, 100 B',
   unit: 'publish',
+  // One insert, which is most of it.
+  also: ['floorSql'],
   prepare: async (variant) => {
     const count = 1_000
     return { measure: () => sample(variant.pid, count, () => variant.publish(['by-stub'], count, 100)), end: () => {} }
@@ -76,11 +78,19 @@ const publishByStub: Row = {
 
 const EVENT = { message: 'x'.repeat(86) }
 
+/** What a ping is answered by, and a publish: the event's id. */
+const ANSWER = /"pong"|"\d+"\}/
+
 const calls = (title: string, unit: string, inFlight: number, frame: (variant: Variant, n: number) => string): Row => ({
   title,
   unit,
   prepare: async (variant) => {
     const socket = await LoadSocket.open(await variant.url(`calls-${unit}-${inFlight}`))
+    // A refusal would be quick.
+    socket.send(frame(variant, 0))
+    await socket.received(1)
+    if (!ANSWER.test(socket.first)) throw new Error(`${variant.name} does not answer: ${socket.first}`)
+    socket.forget()
     const count = 3_000
     const measure = (): Promise<Sample> =>
       sample(variant.pid, count, () => socket.calls(count, inFlight, (n) => frame(variant, n)))

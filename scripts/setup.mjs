@@ -17,7 +17,7 @@ export async function setup() {
   for (const tool of pinnedTools()) await installTool(tool)
 }
 
-async function requireRust() {
+export async function requireRust() {
   const rustup = await run('rustup', ['target', 'list', '--installed'], { quiet: true })
   const cargo = await run('cargo', ['--version'], { quiet: true })
   if (cargo.status === 127) {

@@ -46,6 +46,7 @@ async function steps() {
         }),
     },
     { title: 'Types', run: () => succeeds('tsc', ['--noEmit']) },
+    { title: 'Types in the runtime', run: () => succeeds('tsc', ['--noEmit', '--project', 'bench/workers']) },
   ]
   if (process.argv.includes('--check')) return checks
 

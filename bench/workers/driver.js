@@ -4,9 +4,9 @@ export default {
   async fetch(request, env) {
     const { searchParams } = new URL(request.url)
     const rooms = searchParams.get('room').split(',')
+    if (searchParams.has('rows')) return Response.json(await env.ROOM.getByName(rooms[0]).rows())
     const count = Number(searchParams.get('count'))
     const event = { message: 'x'.repeat(Number(searchParams.get('bytes')) - '{"message":""}'.length) }
-    if (searchParams.has('rows')) return Response.json(await env.ROOM.getByName(rooms[0]).rows())
     for (const room of rooms) {
       const stub = env.ROOM.getByName(room)
       for (let n = 0; n < count; n++) await stub.publish(event)

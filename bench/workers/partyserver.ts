@@ -19,9 +19,9 @@ export class Room extends Server<Env> {
     return (this.#events ??= new StoredEvents(this.ctx.storage.sql, Number(this.env.RETENTION_SECONDS ?? 3_600)))
   }
 
-  publish(event: object): string {
+  publish(event: object, without: string[] = []): string {
     const id = this.events.store(JSON.stringify(event))
-    this.broadcast(JSON.stringify({ id, event }))
+    this.broadcast(JSON.stringify({ id, event }), without)
     return id
   }
 
@@ -38,7 +38,8 @@ export class Room extends Server<Env> {
         for (const { id, payload } of this.events.after(after)) connection.send(`{"id":"${id}","event":${payload}}`)
         return
       case 'publish':
-        connection.send(JSON.stringify({ output: this.publish(input ?? {}) }))
+        // Whoever is connected gets what is broadcast: the caller is to get its answer alone.
+        connection.send(JSON.stringify({ output: this.publish(input ?? {}, [connection.id]) }))
         return
       default:
         connection.send('{"output":"pong"}')

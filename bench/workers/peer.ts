@@ -2,7 +2,7 @@
 
 import { DurableObject } from 'cloudflare:workers'
 
-import { onError, os, withEventMeta } from '@orpc/server'
+import { onError, os, type, withEventMeta } from '@orpc/server'
 import { HibernationEventIterator, HibernationPlugin, encodeHibernationRPCEvent } from '@orpc/server/hibernation'
 import { RPCHandler } from '@orpc/server/websocket'
 
@@ -29,7 +29,7 @@ const router = {
       }),
   ),
   ping: base.handler(() => 'pong'),
-  publish: base.input((input: unknown) => input as object).handler(({ context: { room }, input }) => room.publish(input)),
+  publish: base.input(type<object>()).handler(({ context: { room }, input }) => room.publish(input)),
 }
 
 export class Room extends DurableObject<Env> {

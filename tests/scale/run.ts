@@ -22,8 +22,12 @@ export interface Scale {
 /** How many sockets are opened at once: a listening socket's queue is not endless. */
 const BATCH = 100
 
-/** Opens so many sockets on one object and publishes to them all, twice: before and after hibernation. */
-export async function scale(sockets: number, onProgress: (line: string) => void = () => {}): Promise<Scale> {
+/**
+ * Opens so many sockets on one object and publishes to them all, twice: before and after hibernation. With
+ * `perMessageDeflate` each has a window of its own for compression, at both ends, which is most of its memory; at Cloudflare
+ * that is not the isolate's.
+ */
+export async function scale(sockets: number, { perMessageDeflate = false, onProgress = (_: string): void => {} } = {}): Promise<Scale> {
   const journals = await startJournals()
   try {
     const chn = 'everybody'
@@ -35,7 +39,7 @@ export async function scale(sockets: number, onProgress: (line: string) => void 
     const open: BareSocket[] = []
     while (open.length < sockets) {
       const count = Math.min(BATCH, sockets - open.length)
-      const batch = await Promise.all(Array.from({ length: count }, () => BareSocket.open(url)))
+      const batch = await Promise.all(Array.from({ length: count }, () => BareSocket.open(url, { perMessageDeflate })))
       for (const socket of batch) socket.send({ i: 's', p: { u: '/subscribe', b: {}, h: { 'last-event-id': '0' } } })
       // The answer, and the event from before.
       await Promise.all(batch.map((socket) => socket.frames(2)))

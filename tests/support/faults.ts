@@ -75,7 +75,7 @@ export const UsualJournal = watched(worker.UsualJournal)
 export const FewJournal = watched(worker.FewJournal)
 export const RoomyJournal = watched(worker.RoomyJournal)
 export const LastingJournal = watched(worker.LastingJournal)
-export const ShortJournal = watched(worker.ShortJournal)
+export const FaultyObject = watched(worker.FaultyObject)
 `
 
 export interface Faults {

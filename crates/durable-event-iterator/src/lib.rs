@@ -101,9 +101,15 @@
 //! INTERNAL_SERVER_ERROR through `?`: it goes into the log, and nothing of it to a client.
 
 mod audience;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod channel;
 mod durable_object;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 mod log;
 mod object;
@@ -130,7 +136,9 @@ pub use procedure::{Next, Procedures, Reply, StreamItem, Upload};
 pub use publish_options::PublishOptions;
 pub use socket::{Socket, Untyped};
 pub use stub::ChannelStub;
-pub use token::{ChannelName, Claims, Generation, InvalidChannelName, InvalidKey, PublishKey};
+pub use token::{
+    ChannelName, Claims, Generation, InvalidAttachment, InvalidChannelName, InvalidKey, PublishKey,
+};
 pub use token::{SigningKey, SigningKeys, Token, TokenBuilder, TokenError};
 pub use upgrade::{ConnectionId, InvalidConnectionId, Upgrade};
 pub use wire::{

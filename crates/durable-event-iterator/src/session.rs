@@ -16,7 +16,7 @@ const SUBSCRIPTION_BYTES: usize = 64 * 6 + 64;
 ///
 /// Stored as JSON in UTF-8: `runtime/hot.js` reads `subscription`, `claims.exp`, `claims.tags`, `connection` and
 /// `enforced` from it, once per socket and waking.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Session {
     pub(crate) claims: SessionClaims,
     /// The id that the client sent, the same on each of its reconnects.
@@ -29,14 +29,14 @@ pub(crate) struct Session {
 }
 
 /// What the application keeps, in the wire's serialized form, so that a Date in it stays one.
-#[derive(Debug, Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Application {
     pub(crate) json: Box<str>,
     pub(crate) meta: Option<Box<str>>,
 }
 
 /// The claims that matter after the upgrade.
-#[derive(Debug, Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct SessionClaims {
     /// The procedures that the client may call.
     pub(crate) rpc: Vec<String>,
@@ -49,6 +49,27 @@ pub(crate) struct SessionClaims {
     pub(crate) iat: f64,
     /// Seconds since the epoch.
     pub(crate) exp: f64,
+}
+
+/// What the application keeps does not belong in logs.
+impl fmt::Debug for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Application(..)")
+    }
+}
+
+/// The token's attachment does not belong in logs; that there is one does.
+impl fmt::Debug for SessionClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionClaims")
+            .field("rpc", &self.rpc)
+            .field("att", &self.att.as_ref().map(|_| format_args!("..")))
+            .field("tags", &self.tags)
+            .field("is_second", &self.is_second)
+            .field("iat", &self.iat)
+            .field("exp", &self.exp)
+            .finish()
+    }
 }
 
 impl From<&Claims> for SessionClaims {
@@ -265,6 +286,14 @@ mod tests {
             assert!(session(limit, subscription).encode().is_ok_and(|bytes| bytes.len() <= MAX_BYTES));
             assert!(session(limit + 1, subscription).encode().is_err());
         }
+    }
+
+    #[test]
+    fn nothing_of_attachments_is_shown() {
+        let mut session = session(3, None);
+        session.claims.att = Some("\"someone@example.org\"".into());
+        let shown = format!("{session:?} {session:#?}");
+        assert!(!shown.contains("xxx") && !shown.contains("example.org"), "{shown}");
     }
 
     #[test]

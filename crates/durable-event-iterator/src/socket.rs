@@ -5,6 +5,7 @@ use crate::{
     runtime::RawSocket,
     session::{Application, Session},
     sessions::Sessions,
+    token::InvalidAttachment,
     wire::{InvalidInput, Serialized, from_value, parse, serialize},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -116,7 +117,8 @@ impl<T: DeserializeOwned, S> Socket<T, S> {
     /// When it is no `T`, or when the socket has closed.
     pub fn token_attachment(&self) -> Result<T> {
         let session = self.session()?;
-        Ok(serde_json::from_str(session.claims.att.as_deref().unwrap_or("null"))?)
+        let attachment = serde_json::from_str(session.claims.att.as_deref().unwrap_or("null"));
+        Ok(attachment.map_err(InvalidAttachment::from)?)
     }
 }
 

@@ -7,7 +7,9 @@ use crate::{
     log::{EventId, Param, PublishError, Resume, ResumeFrom, STEP_BYTES, has_plain_root},
     runtime::{self, RawSocket, Replay},
     session::{Session, Subscription},
-    wire::{EventMeta, Serialized, StreamEventKind, Value, head, parse, stream_event, stream_response},
+    wire::{
+        EventMeta, Headers, Serialized, StreamEventKind, Value, head, parse, stream_event, stream_response,
+    },
 };
 
 /// Tells a client in the answer to its `/subscribe` that something it missed is no longer there, and from which event
@@ -16,10 +18,10 @@ const GAP_HEADER: &str = "x-durable-event-gap";
 
 /// By this header of `/subscribe` a client that has seen no event yet says since when it waits, in seconds since the epoch:
 /// the issuing of its first token. What it gets by it, it could also get by any `last-event-id`.
-pub(crate) const SINCE_HEADER: &str = "x-durable-event-since";
+const SINCE_HEADER: &str = "x-durable-event-since";
 
 /// Reads the value of [`SINCE_HEADER`]; none if it is no number.
-pub(crate) fn read_since(text: &str) -> Option<f64> {
+fn read_since(text: &str) -> Option<f64> {
     match parse(Some(text), None) {
         Ok(Value::Number(since)) => Some(since.as_f64()),
         _ => None,
@@ -43,6 +45,31 @@ pub(crate) struct Subscribe<'a> {
     pub(crate) since: Option<f64>,
 }
 
+impl<'a> Subscribe<'a> {
+    pub(crate) fn new(id: &'a str, headers: &'a Headers<'_>) -> Self {
+        let since = headers.get(SINCE_HEADER).and_then(read_since);
+        Self { id, last_event_id: headers.get("last-event-id"), since }
+    }
+
+    /// From where the replay goes on.
+    pub(crate) fn from(&self, session: &Session, second_starts_live: bool) -> ResumeFrom<'a> {
+        let since = if session.claims.is_second && second_starts_live {
+            f64::INFINITY // nothing that is there now
+        } else {
+            // A client that has renewed its token before its first event has waited since the first one.
+            self.since.map_or(session.claims.iat, |since| since.min(session.claims.iat))
+        };
+        self.last_event_id.map_or(ResumeFrom::IssuedAt(since), ResumeFrom::LastEventId)
+    }
+}
+
+/// The answer to `/subscribe`.
+pub(crate) fn answer(id: &str, gap: Option<EventId>) -> String {
+    let gap = gap.map(|gap| gap.to_string());
+    let headers: Vec<(&str, &str)> = gap.iter().map(|gap| (GAP_HEADER, gap.as_str())).collect();
+    stream_response(id, &headers)
+}
+
 /// What the application does in the moment in which a subscription goes live: it gets the id after a gap, if there was one.
 pub(crate) type OnLive<'a> = &'a dyn Fn(Option<EventId>) -> Result<()>;
 
@@ -53,7 +80,7 @@ pub(crate) type OnLive<'a> = &'a dyn Fn(Option<EventId>) -> Result<()>;
 pub(crate) async fn subscribe(
     core: &ChannelCore,
     ws: &RawSocket,
-    ask: Subscribe<'_>,
+    ask: &Subscribe<'_>,
     on_live: OnLive<'_>,
 ) -> Result<()> {
     let replay = core.hub.start_replay(ws, runtime::now_ms())?;
@@ -63,7 +90,7 @@ pub(crate) async fn subscribe(
         core.sessions.write(ws, session.clone())?;
         end(ws, &previous.id);
     }
-    let result = run(core, ws, &ask, &replay, session, on_live).await;
+    let result = run(core, ws, ask, &replay, session, on_live).await;
     core.hub.end_replay(ws, &replay)?;
     result
 }
@@ -82,13 +109,7 @@ async fn run(
         let Some(now) = still(core, ws, replay)? else { return Ok(()) };
         session = now;
     }
-    let since = if session.claims.is_second && core.options.second_starts_live {
-        f64::INFINITY // nothing that is there now
-    } else {
-        // A client that has renewed its token before its first event has waited since the first one.
-        ask.since.map_or(session.claims.iat, |since| since.min(session.claims.iat))
-    };
-    let from = ask.last_event_id.map_or(ResumeFrom::IssuedAt(since), ResumeFrom::LastEventId);
+    let from = ask.from(&session, core.options.second_starts_live);
     // One time for the whole replay: the answer promises what is retained now.
     let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
     let mut resume = core.with_log(|log, sql| log.resume(sql, now_us, from))?;
@@ -98,9 +119,7 @@ async fn run(
         let next = EventId::saturating(end.after.saturating_add(1));
         resume = Resume { gap: ask.last_event_id.and(resume.gap).map(|_| next), ..end };
     }
-    let gap = resume.gap.map(|gap| gap.to_string());
-    let headers: Vec<(&str, &str)> = gap.iter().map(|gap| (GAP_HEADER, gap.as_str())).collect();
-    if ws.send_text(&stream_response(ask.id, &headers)).is_err() {
+    if ws.send_text(&answer(ask.id, resume.gap)).is_err() {
         return Ok(()); // the socket has gone
     }
 

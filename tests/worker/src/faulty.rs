@@ -4,7 +4,8 @@
 #![allow(clippy::panic, clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 use durable_event_iterator::{
-    Call, Channel, DurableEventIteratorObject, Procedures, Result, StubCall, Subscribed, Value, durable_object, to_value,
+    Call, Channel, DurableEventIteratorObject, Procedures, Result, StubCall, Subscribed, Value,
+    durable_object, to_value,
 };
 use futures_util::stream;
 use std::time::Duration;
@@ -91,12 +92,13 @@ impl DurableEventIteratorObject for Faulty {
     }
 
     fn methods() -> Procedures<Self, StubCall> {
-        Procedures::new()
-            .procedure("ping", async |_: &Self, _, ()| Ok("pong"))
-            .procedure("publishAndFail", async |faulty: &Self, _, (n, how): (u32, String)| {
+        Procedures::new().procedure("ping", async |_: &Self, _, ()| Ok("pong")).procedure(
+            "publishAndFail",
+            async |faulty: &Self, _, (n, how): (u32, String)| {
                 faulty.channel.publish(&to_value(&serde_n(n))?)?;
                 fail(&how).await
-            })
+            },
+        )
     }
 
     fn on_subscribed(&self, client: &Subscribed<Self>) -> Result<()> {

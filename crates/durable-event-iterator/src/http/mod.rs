@@ -43,6 +43,8 @@ mod events;
 mod handler;
 mod path;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::path::data_of;
 pub(crate) use self::path::{decode_path, query_of};
 pub use self::{call::HttpCall, cors::Cors, handler::Handler, path::decode_segment};
 

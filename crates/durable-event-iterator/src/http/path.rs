@@ -32,7 +32,7 @@ pub(crate) fn query_of(url: &str) -> Option<&str> {
 }
 
 /// What a GET brings: the last parameter `data`.
-pub(super) fn data_of(query: &str) -> Option<String> {
+pub(crate) fn data_of(query: &str) -> Option<String> {
     let data = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "data").last();
     data.map(|(_, data)| data.into_owned())
 }

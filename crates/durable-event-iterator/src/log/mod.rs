@@ -142,8 +142,8 @@ impl Log {
 mod keys_model;
 #[cfg(test)]
 mod model;
-#[cfg(test)]
-mod test_database;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod test_database;
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! Real SQLite for the tests, bound as the platform binds: every number goes in as REAL.
-#![allow(clippy::arithmetic_side_effects)] // test code, though not all of it is in test functions
+#![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // test code, though not all of it is in test functions
+#![cfg_attr(not(test), allow(dead_code))] // the fuzzers need a part of it
 
 use std::cell::{Cell as Shared, RefCell};
 use std::time::Duration;
@@ -10,29 +11,29 @@ use rusqlite::{Connection, StatementStatus, params_from_iter};
 use super::database::{Cell, Database, DatabaseError, Param};
 use super::{Log, Record, ResumeFrom, Retention};
 
-pub(super) const PREFIX: &str = "dei_";
+pub(crate) const PREFIX: &str = "dei_";
 
 /// A point in time at which most tests begin: 2026, in microseconds.
-pub(super) const NOW: u64 = 1_767_225_600_000_000;
+pub(crate) const NOW: u64 = 1_767_225_600_000_000;
 
-pub(super) const SECOND: u64 = 1_000_000;
+pub(crate) const SECOND: u64 = 1_000_000;
 
 /// 300 s, 100,000 events, 32 MiB, keys for 300 s: what an object has when nothing else is said.
-pub(super) const USUAL: Retention =
+pub(crate) const USUAL: Retention =
     Retention { for_: FIVE_MINUTES, events: 100_000, bytes: 32 * 1024 * 1024, keys: FIVE_MINUTES };
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 
-pub(super) struct TestDatabase {
-    pub(super) connection: Connection,
+pub(crate) struct TestDatabase {
+    pub(crate) connection: Connection,
     statements: RefCell<Vec<String>>,
     refused: RefCell<Vec<&'static str>>,
     /// The steps of SQLite's machine that the last statement took.
-    pub(super) effort: Shared<i32>,
+    pub(crate) effort: Shared<i32>,
 }
 
 impl TestDatabase {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             connection: Connection::open_in_memory().unwrap(),
             statements: RefCell::default(),
@@ -42,33 +43,33 @@ impl TestDatabase {
     }
 
     /// From now on statements that begin so fail.
-    pub(super) fn refuse(&self, beginning: &'static str) {
+    pub(crate) fn refuse(&self, beginning: &'static str) {
         self.refused.borrow_mut().push(beginning);
     }
 
     /// From now on no statement fails on purpose.
-    pub(super) fn accept(&self) {
+    pub(crate) fn accept(&self) {
         self.refused.borrow_mut().clear();
     }
 
     /// The first word of each statement since the last call.
-    pub(super) fn done(&self) -> Vec<String> {
+    pub(crate) fn done(&self) -> Vec<String> {
         let statements = self.statements.take();
         statements.iter().map(|sql| sql.split(' ').next().unwrap().to_owned()).collect()
     }
 
     /// The statements since the last call.
-    pub(super) fn statements(&self) -> Vec<String> {
+    pub(crate) fn statements(&self) -> Vec<String> {
         self.statements.take()
     }
 
     /// The names of all tables.
-    pub(super) fn tables(&self) -> Vec<String> {
+    pub(crate) fn tables(&self) -> Vec<String> {
         let mut select = self.connection.prepare("SELECT name FROM sqlite_master ORDER BY name").unwrap();
         select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
-    pub(super) fn run(&self, sql: &str) {
+    pub(crate) fn run(&self, sql: &str) {
         self.connection.execute_batch(sql).unwrap();
     }
 }
@@ -126,14 +127,14 @@ impl TestDatabase {
 
 /// A replayed event.
 #[derive(Debug, PartialEq)]
-pub(super) struct Replayed {
-    pub(super) id: u64,
-    pub(super) tail: String,
-    pub(super) audience: Option<String>,
+pub(crate) struct Replayed {
+    pub(crate) id: u64,
+    pub(crate) tail: String,
+    pub(crate) audience: Option<String>,
 }
 
 /// Everything that a replay yields, and how many steps it took.
-pub(super) fn replay(log: &Log, db: &TestDatabase, mut after: u64, now_us: u64) -> (Vec<Replayed>, usize) {
+pub(crate) fn replay(log: &Log, db: &TestDatabase, mut after: u64, now_us: u64) -> (Vec<Replayed>, usize) {
     let mut events = Vec::new();
     let mut steps = 0;
     while let Some(step) = log.step(after, now_us) {
@@ -156,7 +157,7 @@ pub(super) fn replay(log: &Log, db: &TestDatabase, mut after: u64, now_us: u64) 
 }
 
 /// The ids that someone who resumes from there gets, and the id of the gap.
-pub(super) fn resumed(
+pub(crate) fn resumed(
     log: &Log,
     db: &TestDatabase,
     now_us: u64,
@@ -167,15 +168,15 @@ pub(super) fn resumed(
     (ids, resume.gap.map(super::EventId::as_micros))
 }
 
-pub(super) fn open(db: &TestDatabase, retention: Retention) -> Log {
+pub(crate) fn open(db: &TestDatabase, retention: Retention) -> Log {
     Log::open(db, PREFIX, retention).unwrap()
 }
 
-pub(super) fn event(json: &str) -> Record<'_> {
+pub(crate) fn event(json: &str) -> Record<'_> {
     Record { json, meta: None, extra: None, audience: None }
 }
 
 /// Appends an event and returns its id.
-pub(super) fn append(log: &mut Log, db: &TestDatabase, now_us: u64) -> u64 {
+pub(crate) fn append(log: &mut Log, db: &TestDatabase, now_us: u64) -> u64 {
     log.append(db, now_us, &event("{}")).unwrap().as_micros()
 }

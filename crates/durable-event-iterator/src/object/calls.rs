@@ -6,33 +6,33 @@ use std::collections::BTreeMap;
 
 /// The calls that are running. Dropping a handle's future is what cancels a call.
 #[derive(Default)]
-pub(super) struct Calls(BTreeMap<u32, Vec<(String, Running)>>);
+pub(crate) struct Calls(BTreeMap<u32, Vec<(String, Running)>>);
 
 /// A call that waits for something.
-pub(super) struct Running {
-    pub(super) handle: AbortHandle,
+pub(crate) struct Running {
+    pub(crate) handle: AbortHandle,
     /// Where the items of the client's stream go, when its input is one.
-    pub(super) upload: Option<UploadSender>,
+    pub(crate) upload: Option<UploadSender>,
 }
 
 impl Calls {
     /// How many calls of a socket are running.
-    pub(super) fn running(&self, socket: u32) -> usize {
+    pub(crate) fn running(&self, socket: u32) -> usize {
         self.0.get(&socket).map_or(0, Vec::len)
     }
 
     /// Whether a call of this id is running.
-    pub(super) fn is_running(&self, socket: u32, id: &str) -> bool {
+    pub(crate) fn is_running(&self, socket: u32, id: &str) -> bool {
         self.get(socket, id).is_some()
     }
 
     /// Notes a call of the socket with this key.
-    pub(super) fn start(&mut self, socket: u32, id: &str, call: Running) {
+    pub(crate) fn start(&mut self, socket: u32, id: &str, call: Running) {
         self.0.entry(socket).or_default().push((id.to_owned(), call));
     }
 
     /// A call has ended.
-    pub(super) fn finish(&mut self, socket: u32, id: &str) {
+    pub(crate) fn finish(&mut self, socket: u32, id: &str) {
         if let Some(calls) = self.0.get_mut(&socket) {
             calls.retain(|(other, _)| other != id);
             if calls.is_empty() {
@@ -42,12 +42,12 @@ impl Calls {
     }
 
     /// Where the items of the client's stream for this call go, until the stream has ended.
-    pub(super) fn upload(&self, socket: u32, id: &str) -> Option<&UploadSender> {
+    pub(crate) fn upload(&self, socket: u32, id: &str) -> Option<&UploadSender> {
         self.get(socket, id)?.upload.as_ref()
     }
 
     /// The client's stream for this call has ended.
-    pub(super) fn end_upload(&mut self, socket: u32, id: &str) {
+    pub(crate) fn end_upload(&mut self, socket: u32, id: &str) {
         let calls = self.0.get_mut(&socket).into_iter().flatten();
         for (_, call) in calls.filter(|(other, _)| other == id) {
             call.upload = None;
@@ -55,14 +55,14 @@ impl Calls {
     }
 
     /// The client has aborted a call, if there is one.
-    pub(super) fn abort(&mut self, socket: u32, id: &str) {
+    pub(crate) fn abort(&mut self, socket: u32, id: &str) {
         if let Some(call) = self.get(socket, id) {
             call.handle.abort();
         }
     }
 
     /// The socket has closed.
-    pub(super) fn abort_all(&mut self, socket: u32) {
+    pub(crate) fn abort_all(&mut self, socket: u32) {
         for (_, call) in self.0.remove(&socket).into_iter().flatten() {
             call.handle.abort();
         }

@@ -3,26 +3,25 @@
 use super::{
     Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall, Subscribed,
     calls::{Calls, Running},
+    message::{self, Admitted, Refused, Route, close_code, token_expired},
 };
 use crate::{
     channel::{__Core, __Raw, ChannelCore, IsChannel, event_body},
     error::{Code, Error, Result},
-    http,
     log::EventId,
     options::Options,
-    procedure::{Answer, Input, Item, Next, Overrun, Procedures, Reply, Upload},
+    procedure::{Answer, Input, Item, Next, Procedures, Reply, Upload},
     publish_options::PublishOptions,
     runtime::{self, JsError, JsWire, RawSocket},
-    session::{AttachmentTooLarge, Session, SessionClaims},
+    session::{AttachmentTooLarge, Session},
     sessions::Sessions,
     subscription::{self, Subscribe},
-    token::{Generation, SigningKeys},
+    token::SigningKeys,
     upgrade::{self, Accepted, Refusal},
     wire::{
-        Body, ClientFrame, EventMeta, FrameErrorKind, Headers, InvalidInput, Issue, Outgoing,
-        Request as Frame, Serialized, StreamEvent, StreamEventKind, Value, decode_binary, decode_text,
-        error_response, from_value, parse, response, stop_upload, stream_event, stream_response,
-        text_response,
+        Body, ClientFrame, EventMeta, Headers, Outgoing, Request as Frame, Serialized, StreamEvent,
+        StreamEventKind, Value, decode_binary, decode_text, error_response, from_value, parse, response,
+        stop_upload, stream_event, stream_response, text_response,
     },
 };
 use futures_util::{
@@ -34,18 +33,6 @@ use serde::Deserialize;
 use std::{any::TypeId, cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Env, Request, Response, WebSocketPair, worker_sys::DurableObjectState};
-
-/// Close codes of RFC 6455, section 7.4.1.
-mod close_code {
-    pub(super) const NORMAL: u16 = 1000;
-    /// Never sent: "no code was given".
-    pub(super) const NO_STATUS: u16 = 1005;
-    /// Never sent: "the connection was lost".
-    pub(super) const ABNORMAL: u16 = 1006;
-    pub(super) const INVALID_DATA: u16 = 1007;
-    pub(super) const POLICY: u16 = 1008;
-    pub(super) const TOO_BIG: u16 = 1009;
-}
 
 /// What one instance of a class holds. Nothing in it cannot be rebuilt: it goes whenever the object sleeps.
 struct Host<O: DurableEventIteratorObject> {
@@ -155,17 +142,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let frame = match decoded {
             Ok(frame) => frame,
             Err(error) => {
-                return match (error.kind, error.id) {
-                    (FrameErrorKind::IdTooLong, _) => close(&ws, close_code::POLICY, "Invalid call id"),
-                    (FrameErrorKind::Malformed, Some(id)) => {
-                        send(
-                            &ws,
-                            error_response(&id, &Error::new(Code::BadRequest).message("Malformed frame.")),
-                        );
-                    }
-                    (FrameErrorKind::Malformed, None) => {
-                        close(&ws, close_code::INVALID_DATA, "Malformed frame")
-                    }
+                return match message::refuse(error) {
+                    Refused::Answered(answer) => send(&ws, answer),
+                    Refused::Closed { code, reason } => close(&ws, code, reason),
                 };
             }
         };
@@ -205,36 +184,18 @@ impl<O: DurableEventIteratorObject> Host<O> {
     /// An item of a stream that is a call's input; of no call that is running, it is ignored.
     fn upload(&self, peer: &Peer<'_>, id: &str, event: &StreamEvent<'_>) -> Result<()> {
         let Peer { ws, key, session } = *peer;
+        let is_expired = session.is_expired(runtime::now_ms());
         let mut calls = self.calls.try_borrow_mut()?;
-        let Some(upload) = calls.upload(key, id) else { return Ok(()) };
-        match (event.kind, event.to_value()) {
-            _ if session.is_expired(runtime::now_ms()) => {
-                upload.fail(token_expired());
-                send(ws, Outgoing::Text(stop_upload(id)));
-            }
-            (StreamEventKind::Message, Ok(item)) => match upload.send(item, event.size()) {
-                Ok(()) => return Ok(()),
-                Err(Overrun) => send(ws, Outgoing::Text(stop_upload(id))),
-            },
-            (StreamEventKind::Message, Err(error)) => {
-                upload.fail(error.into());
-                send(ws, Outgoing::Text(stop_upload(id)));
-            }
-            // What the client's iterator threw is the client's own affair.
-            (StreamEventKind::Error, _) => {
-                upload.fail(Error::new(Code::BadRequest).message("The stream has failed."));
-            }
-            (StreamEventKind::Done, _) => upload.end(),
+        if let Some(answer) = message::upload(&mut calls, key, is_expired, id, event) {
+            send(ws, answer);
         }
-        calls.end_upload(key, id);
         Ok(())
     }
 
     async fn request(&self, peer: &Peer<'_>, request: Frame<'_>) -> Result<()> {
-        let Peer { ws, session, .. } = *peer;
+        let Peer { ws, key, session } = *peer;
         let id = request.id.clone().into_owned();
-        if self.is_open(peer, &id)? {
-            // An answer would be taken for that of the other call.
+        if message::is_open(session, &*self.calls.try_borrow()?, key, &id) {
             close(ws, close_code::POLICY, "Call id in use");
             return Ok(());
         }
@@ -244,22 +205,19 @@ impl<O: DurableEventIteratorObject> Host<O> {
             send(ws, error_response(&id, &token_expired()));
             return Ok(());
         }
-        match &*request.path {
-            "/subscribe" => {
-                let last_event_id = request.headers.get("last-event-id");
-                let since =
-                    request.headers.get(subscription::SINCE_HEADER).and_then(subscription::read_since);
+        match message::route(&request.path, &self.procedures) {
+            Route::Subscribe => {
+                let ask = Subscribe::new(&id, &request.headers);
                 let on_live = |gap| {
-                    let last_event_id = last_event_id.map(str::to_owned);
+                    let last_event_id = ask.last_event_id.map(str::to_owned);
                     let socket = self.socket(ws, session);
                     let core = Rc::clone(&self.core);
                     let subscribed = Subscribed::new(core, socket, ws.clone(), last_event_id, gap);
                     self.object.on_subscribed(&subscribed)
                 };
-                let ask = Subscribe { id: &id, last_event_id, since };
-                subscription::subscribe(&self.core, ws, ask, &on_live).await
+                subscription::subscribe(&self.core, ws, &ask, &on_live).await
             }
-            "/updateToken" => {
+            Route::UpdateToken => {
                 let answer = match self.update_token(peer, request) {
                     Ok(()) => response(&id, OK, &[], Serialized::default()),
                     Err(error) => error_response(&id, &error),
@@ -267,13 +225,11 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 send(ws, answer);
                 Ok(())
             }
-            path => {
-                let direct = path.strip_prefix('/').map(http::decode_path).filter(|_| path != "/call");
-                if direct.as_ref().is_some_and(|path| self.procedures.find(path).is_none()) {
-                    send(ws, text_response(&id, Code::NotFound.status(), "No procedure matched"));
-                    return Ok(());
-                }
-                self.call(peer, &id, direct, request).await
+            Route::Call => self.call(peer, &id, None, request).await,
+            Route::Direct(path) => self.call(peer, &id, Some(path), request).await,
+            Route::Nowhere => {
+                send(ws, text_response(&id, Code::NotFound.status(), "No procedure matched"));
+                Ok(())
             }
         }
     }
@@ -287,31 +243,10 @@ impl<O: DurableEventIteratorObject> Host<O> {
     /// A client of generation 2 renews its token on the open socket.
     fn update_token(&self, peer: &Peer<'_>, request: Frame<'_>) -> Result<()> {
         let Peer { ws, session, .. } = *peer;
-        let TokenUpdate { token } = from_value(request.body.into_value()?)?;
-        let refused = |message: &str| Error::new(Code::Unauthorized).message(message);
         let keys = self.keys.as_ref().ok_or_else(|| Error::new(Code::InternalServerError))?;
-        // One of the other generation is as good as none.
-        let claims = keys
-            .verify(&token, runtime::now_ms())
-            .ok()
-            .filter(|claims| (claims.generation() == Generation::Two) == session.claims.is_second)
-            .ok_or_else(|| refused(renewal::INVALID))?;
-        if self.name.as_deref() != Some(claims.channel().as_str()) {
-            return Err(refused(renewal::OTHER_CHANNEL));
-        }
-        // The platform takes a socket's tags when it accepts it, and never again.
-        if claims.tags() != session.claims.tags {
-            return Err(refused(renewal::OTHER_TAGS));
-        }
-        let renewed = Session { claims: SessionClaims::from(&claims), ..session.clone() };
+        let input = request.body.into_value()?;
+        let renewed = message::renew(session, input, keys, self.name.as_deref(), runtime::now_ms())?;
         self.core.sessions.write(ws, renewed)
-    }
-
-    /// Whether a call of this id is running, or is the subscription.
-    fn is_open(&self, peer: &Peer<'_>, id: &str) -> Result<bool> {
-        let subscription = peer.session.subscription.as_ref();
-        let is_subscription = subscription.is_some_and(|subscription| subscription.id == id);
-        Ok(is_subscription || self.calls.try_borrow()?.is_running(peer.key, id))
     }
 
     /// Runs one call, unless too many are running; nothing is sent for it any more once its client has aborted it.
@@ -375,15 +310,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         handle: AbortHandle,
     ) -> Result<Reply> {
         let Peer { ws, session, .. } = *peer;
-        let (path, input) = match (direct, input?) {
-            (Some(path), input) => (path, input),
-            (None, input) => read_call(input)?,
-        };
-        let first = path.first().map(String::as_str).unwrap_or_default();
-        if !session.claims.rpc.iter().any(|allowed| allowed == first) {
-            return Err(Error::new(Code::Forbidden).message(format!("Method \"{first}\" is not allowed.")));
-        }
-        let handler = self.procedures.find(&path).ok_or_else(|| Error::new(Code::NotFound))?;
+        let Admitted { path, input, handler } = message::admit(&self.procedures, session, direct, input)?;
         let call = Call {
             socket: self.socket(ws, session),
             last_event_id: headers.get("last-event-id").map(str::to_owned),
@@ -588,38 +515,6 @@ async fn stream(
         }
     }
     send_event(StreamEventKind::Done, None, None);
-}
-
-/// Why a renewal is refused, in the words of oRPC's own object (1.9 to 1.16), which clients may have learned to read.
-mod renewal {
-    pub(super) const INVALID: &str = "Invalid Token";
-    pub(super) const OTHER_CHANNEL: &str = "Updated token must have the same channel with the original token";
-    pub(super) const OTHER_TAGS: &str = "Updated token must have the exact same tags with the original token";
-}
-
-/// The input of `/updateToken`.
-#[derive(Deserialize)]
-struct TokenUpdate {
-    token: String,
-}
-
-/// The path and the input in the body of `/call`.
-fn read_call(input: Input) -> Result<(Vec<String>, Input)> {
-    #[derive(Deserialize)]
-    struct Body {
-        path: Vec<String>,
-        #[serde(default)]
-        input: Value,
-    }
-    let Body { path, input } = from_value(input.into_value()?)?;
-    if path.is_empty() {
-        return Err(InvalidInput::from(Issue::new("expected a procedure's name").at("path").at(0)).into());
-    }
-    Ok((path, Input::Value(input)))
-}
-
-fn token_expired() -> Error {
-    Error::new(Code::Unauthorized).message("Token expired")
 }
 
 /// An event that its publisher has serialized.

@@ -1,7 +1,8 @@
 //! The object: what an application implements, and the class around it.
 
-mod calls;
+pub(crate) mod calls;
 mod class;
+pub(crate) mod message;
 mod subscribed;
 
 #[doc(hidden)]

@@ -42,7 +42,7 @@ impl Input {
     }
 }
 
-type Handler<O, C> = Rc<dyn for<'a> Fn(&'a O, C, Input) -> LocalBoxFuture<'a, Result<Reply>>>;
+pub(crate) type Handler<O, C> = Rc<dyn for<'a> Fn(&'a O, C, Input) -> LocalBoxFuture<'a, Result<Reply>>>;
 
 enum Node<O, C> {
     Procedure(Handler<O, C>),

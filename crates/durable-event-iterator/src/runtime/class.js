@@ -29,20 +29,34 @@ export function setMaxFrame(name, bytes) {
   maxFrames.set(name, bytes)
 }
 
+/** The errors that are answers. */
+const errors = new WeakSet()
+
 /** What rejects each call that waits for WASM. */
 const waiting = new Set()
 
 /**
- * WASM has trapped: a panic, or the end of its memory or its stack. Its instance is given up, with all that waits in it, and
- * the next call gets a new one.
+ * WASM has trapped (a panic, or the end of its memory or its stack), or an exception has passed through it, which leaves its
+ * stack in disorder. Its instance is given up with all that waits in it: what wraps the class makes a new one for the next
+ * call, once it has seen the error that this answers with.
  */
-function lose(error) {
+function lost(error) {
   for (const reject of waiting) reject(error)
   waiting.clear()
+  if (error instanceof WebAssembly.RuntimeError) return error
+  return new WebAssembly.RuntimeError('an exception has passed through WebAssembly', { cause: error })
 }
 
 addEventListener('error', ({ error }) => {
-  if (error instanceof WebAssembly.RuntimeError) lose(error)
+  if (error instanceof WebAssembly.RuntimeError) {
+    lost(error)
+  } else if (/\bwasm\b/.test(error?.stack)) {
+    // What wraps the class has not made this call, and looks at this kind of error alone.
+    const seen = lost(error)
+    queueMicrotask(() => {
+      throw seen
+    })
+  }
 })
 
 /** A promise of WASM's, which would never be settled once its instance is lost. */
@@ -63,8 +77,8 @@ function call(method, object, ...args) {
   try {
     result = method.apply(object, args)
   } catch (error) {
-    if (error instanceof WebAssembly.RuntimeError) lose(error)
-    throw error
+    // Its own errors are made by `errorFor`.
+    throw errors.has(error) ? error : lost(error)
   }
   return result instanceof Promise ? watched(result) : result
 }
@@ -108,10 +122,9 @@ export function extend(name, dummy, methods) {
     try {
       result = typeof frame === 'string' ? text.call(this, ws, frame) : bytes.call(this, ws, new Uint8Array(frame))
     } catch (error) {
-      if (error instanceof WebAssembly.RuntimeError) lose(error)
+      const seen = lost(error)
       fail(ws, frame)
-      // What wraps the class has to see that the instance is lost.
-      throw error
+      throw seen
     }
     return result === undefined ? undefined : watched(result).catch(() => fail(ws, frame))
   })
@@ -135,5 +148,6 @@ export function extend(name, dummy, methods) {
 export function errorFor({ message, code, status, data, failure }) {
   const error = new Error(message)
   error.name = 'ORPCError'
+  errors.add(error)
   return Object.assign(error, { code, status }, data === undefined ? {} : { data }, failure === undefined ? {} : { failure })
 }

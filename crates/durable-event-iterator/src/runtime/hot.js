@@ -160,7 +160,8 @@ export class Hub {
       work += tail.length + ROW_COST
       if (audience !== known) {
         known = audience
-        admitted = audience === null || admits(audience)
+        // Bytes are there only by hand. WASM must not be handed them as text, which it would believe.
+        admitted = audience === null || (typeof audience === 'string' && admits(audience))
       }
       if (!open || !admitted) continue
       try {

@@ -74,7 +74,8 @@ impl Claims {
     ///
     /// [`TokenError::Attachment`] if the attachment is not a `T`.
     pub fn attachment<T: DeserializeOwned>(&self) -> Result<T, TokenError> {
-        serde_json::from_str(self.attachment_json().unwrap_or("null")).map_err(TokenError::Attachment)
+        serde_json::from_str(self.attachment_json().unwrap_or("null"))
+            .map_err(|error| TokenError::Attachment(error.into()))
     }
 
     /// The attachment's JSON as it stands in the token; `None` if there is none.

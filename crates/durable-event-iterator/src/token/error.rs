@@ -1,5 +1,7 @@
 //! Why a token was not issued or not accepted.
 
+use serde_json::error::Category;
+
 use super::InvalidChannelName;
 use crate::wire::DeserializeError;
 
@@ -48,7 +50,7 @@ pub enum TokenError {
     /// The lifetime is zero, or the token would end too far in the future to be a time. Only when issuing.
     InvalidLifetime,
     /// The attachment cannot be written as JSON, or cannot be read as the type that was asked for.
-    Attachment(serde_json::Error),
+    Attachment(InvalidAttachment),
     /// The attachment is nested more than 127 levels deep.
     AttachmentTooDeep,
 }
@@ -72,7 +74,7 @@ impl std::fmt::Display for TokenError {
             Self::Channel(error) => error.fmt(f),
             Self::UnknownProcedure(name) => write!(f, "there is no procedure `{name}` to allow"),
             Self::InvalidLifetime => f.write_str("the token's lifetime is zero or too long"),
-            Self::Attachment(error) => write!(f, "the token's attachment does not fit: {error}"),
+            Self::Attachment(error) => error.fmt(f),
             Self::AttachmentTooDeep => f.write_str("the token's attachment is nested too deep"),
         }
     }
@@ -94,6 +96,45 @@ impl From<DeserializeError> for TokenError {
         Self::Malformed
     }
 }
+
+/// A token's attachment cannot be written as JSON, or is not of the type that was asked for. It says where, and nothing of
+/// what is there: attachments do not belong in logs.
+///
+/// ```
+/// use durable_event_iterator::{SigningKeys, Token};
+///
+/// let keys = SigningKeys::parse("a secret", None)?;
+/// let token = Token::builder("some-room").attachment(&"anna@example.org").sign(&keys, 0)?;
+/// let error = keys.verify(&token, 0)?.attachment::<u64>().unwrap_err();
+/// assert_eq!(error.to_string(), "the token's attachment does not fit, at line 1, column 18");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct InvalidAttachment(serde_json::Error);
+
+impl From<serde_json::Error> for InvalidAttachment {
+    fn from(error: serde_json::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl std::fmt::Display for InvalidAttachment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the token's attachment does not fit")?;
+        match self.0.classify() {
+            // Of a value of another type serde's own text tells the value.
+            Category::Data => write!(f, ", at line {}, column {}", self.0.line(), self.0.column()),
+            Category::Io | Category::Syntax | Category::Eof => write!(f, ": {}", self.0),
+        }
+    }
+}
+
+impl std::fmt::Debug for InvalidAttachment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "InvalidAttachment({self})")
+    }
+}
+
+impl std::error::Error for InvalidAttachment {}
 
 impl From<InvalidChannelName> for TokenError {
     fn from(error: InvalidChannelName) -> Self {

@@ -71,7 +71,6 @@ impl Token {
 ///     .sign(&keys, now_ms)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 #[must_use = "nothing is issued before `sign`"]
 pub struct TokenBuilder {
     generation: Generation,
@@ -81,6 +80,21 @@ pub struct TokenBuilder {
     attachment: Option<Box<str>>,
     fault: Option<TokenError>,
     lifetime: Duration,
+}
+
+/// The attachment may be personal and does not belong in logs; that there is one does.
+impl std::fmt::Debug for TokenBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenBuilder")
+            .field("generation", &self.generation)
+            .field("channel", &self.channel)
+            .field("procedures", &self.procedures)
+            .field("tags", &self.tags)
+            .field("attachment", &self.attachment.as_ref().map(|_| format_args!("..")))
+            .field("fault", &self.fault)
+            .field("lifetime", &self.lifetime)
+            .finish()
+    }
 }
 
 impl TokenBuilder {
@@ -136,7 +150,7 @@ impl TokenBuilder {
     pub fn attachment<T: Serialize + ?Sized>(mut self, attachment: &T) -> Self {
         match serde_json::to_string(attachment) {
             Ok(json) => self.attachment = Some(json.into()),
-            Err(error) => self.note(TokenError::Attachment(error)),
+            Err(error) => self.note(TokenError::Attachment(error.into())),
         }
         self
     }

@@ -21,6 +21,8 @@ mod error;
 mod generation;
 mod issue;
 mod jws;
+#[cfg(test)]
+mod other_forms;
 mod publish_key;
 mod signed_json;
 mod signing;
@@ -28,12 +30,18 @@ mod verify;
 
 pub use channel_name::{ChannelName, InvalidChannelName};
 pub use claims::Claims;
-pub use error::TokenError;
+pub use error::{InvalidAttachment, TokenError};
 pub use generation::Generation;
 pub use issue::{Token, TokenBuilder};
 pub use publish_key::PublishKey;
 pub use signing::{InvalidKey, SigningKey, SigningKeys};
 pub(crate) use verify::verify;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::{
+    jws::{seal as seal_jws, seal_with_header},
+    signed_json::seal as seal_signed_json,
+};
 
 /// The longest token in bytes that is issued or looked at. Tokens travel in a URL, and common servers and proxies
 /// refuse request lines beyond 8 KiB.

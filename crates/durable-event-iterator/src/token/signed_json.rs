@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Signs a payload into a token.
-pub(super) fn seal(mut payload: String, keys: &SigningKeys) -> String {
+pub(crate) fn seal(mut payload: String, keys: &SigningKeys) -> String {
     let signature = keys.sign(payload.as_bytes());
     payload.push('.');
     encode(&signature, &mut payload);

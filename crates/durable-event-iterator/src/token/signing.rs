@@ -37,6 +37,9 @@ impl SigningKey {
         mac.finalize().into_bytes().into()
     }
 
+    /// Whether this key made `signature`, in the same time wherever the bytes differ: `verify_slice` compares with `subtle`'s
+    /// `ct_eq`, which looks at all of them. A signature of another length is refused at once; its length is no secret, since
+    /// whoever sent it knows it, and the right one is always [`SIGNATURE_BYTES`]. The MAC is computed before in any case.
     fn made(&self, signature: &[u8], message: &[u8]) -> bool {
         let mut mac = self.0.clone();
         mac.update(message);

@@ -2,7 +2,7 @@
 
 use proptest::{prelude::*, strategy::Union};
 
-use super::{BigInt, Blob, Date, Object, RegExp, Url, Value};
+use super::{BigInt, Blob, Date, RegExp, Url, Value};
 
 /// The first number that is not oRPC's own.
 const OWN_TYPES: u32 = 21;
@@ -58,28 +58,5 @@ fn customs(value: &Value) -> u32 {
     match value {
         Value::Custom(_, content) => customs(content).saturating_add(1),
         _ => 0,
-    }
-}
-
-/// The value without what JavaScript leaves out: properties that are undefined.
-pub(crate) fn without_undefined(value: Value) -> Value {
-    match value {
-        Value::Object(object) => Value::Object(
-            object
-                .into_iter()
-                .filter(|(_, value)| *value != Value::Undefined)
-                .map(|(key, value)| (key, without_undefined(value)))
-                .collect::<Object>(),
-        ),
-        Value::Array(items) => Value::Array(items.into_iter().map(without_undefined).collect()),
-        Value::Set(items) => Value::Set(items.into_iter().map(without_undefined).collect()),
-        Value::Map(pairs) => Value::Map(
-            pairs
-                .into_iter()
-                .map(|(key, value)| (without_undefined(key), without_undefined(value)))
-                .collect(),
-        ),
-        Value::Custom(number, content) => Value::Custom(number, Box::new(without_undefined(*content))),
-        other => other,
     }
 }

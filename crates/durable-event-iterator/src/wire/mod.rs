@@ -16,6 +16,8 @@ pub mod golden;
 mod handover;
 mod invalid_input;
 mod json;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod loss;
 mod number;
 mod object;
 mod order;
@@ -31,9 +33,9 @@ mod value;
 pub(crate) use self::{
     body::HttpBody,
     frame::{
-        Body, ClientFrame, FrameErrorKind, Headers, Outgoing, Request, StreamEvent, StreamEventKind,
-        decode_binary, decode_text, error_response, event_tail, head, response, stop_upload, stream_event,
-        stream_response, text_response,
+        Body, ClientFrame, FrameError, FrameErrorKind, Headers, Outgoing, Request, StreamEvent,
+        StreamEventKind, decode_binary, decode_text, error_response, event_tail, head, response, stop_upload,
+        stream_event, stream_response, text_response,
     },
     json::{Reader, read_members},
     parse::{DeserializeError, parse},
@@ -52,6 +54,12 @@ pub use self::{
         Undefined, Url,
     },
     value::Value,
+};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::{
+    frame::{DELIMITER, push_body, write_form},
+    json::read_json,
+    parse::{parse_body, read},
 };
 
 /// How deep a value may be nested, in both directions. It is what serde_json's own limit allows, and keeps recursion

@@ -88,12 +88,18 @@ impl From<i64> for Number {
 /// An integer stays one: 3.0 is 3, as in JavaScript, so that it fits into Rust's integers. -0 becomes 0.
 impl From<f64> for Number {
     fn from(number: f64) -> Self {
-        // 2^63: what is less in both directions fits, and larger integers need not be exact.
+        // 2^63 and 2^64: what is less in both directions fits, as it does where it is read from its digits.
         const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-        if number.trunc() == number && number.abs() < LIMIT {
-            return Self::from(number as i64);
+        const UNSIGNED_LIMIT: f64 = 2.0 * LIMIT;
+        if number.trunc() != number {
+            return Self(Repr::Float(number));
         }
-        Self(Repr::Float(number))
+        const LOWEST: f64 = -LIMIT;
+        match number {
+            0.0..UNSIGNED_LIMIT => Self::from(number as u64),
+            LOWEST..0.0 => Self::from(number as i64),
+            _ => Self(Repr::Float(number)),
+        }
     }
 }
 
@@ -146,6 +152,9 @@ mod tests {
         assert_eq!(Number::from(-0.0), Number::from(0));
         assert_eq!(Number::from(-9_223_372_036_854_774_784.0).as_i64(), Some(-9_223_372_036_854_774_784));
         assert_eq!(Number::from(1e300).as_u64(), None);
+        assert_eq!(Number::from(1e19), Number::from(10_000_000_000_000_000_000_u64));
+        assert_eq!(Number::from(-9_223_372_036_854_775_808.0), Number::from(i64::MIN));
+        assert_eq!(Number::from(18_446_744_073_709_551_616.0).as_u64(), None);
     }
 
     #[test]

@@ -156,8 +156,10 @@ impl Writer {
 
     fn blob<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<Written, SerializeError> {
         let start = self.json.len();
+        self.enter()?; // in the JSON an object stands in its place, which readers count
         let (result, blob) = handover::capture_blob(|| value.serialize(&mut *self));
         result?;
+        self.leave();
         let blob =
             blob.ok_or_else(|| SerializeError::new("a Blob cannot stand in a flattened or tagged position"))?;
         self.json.truncate(start);

@@ -6,8 +6,8 @@ mod server;
 
 pub(crate) use self::{
     client::{
-        Body, ClientFrame, FrameErrorKind, Headers, Request, StreamEvent, decode_binary, decode_text,
-        read_form,
+        Body, ClientFrame, FrameError, FrameErrorKind, Headers, Request, StreamEvent, decode_binary,
+        decode_text, read_form,
     },
     multipart::{Form, write as write_form},
     server::{

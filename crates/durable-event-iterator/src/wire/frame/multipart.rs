@@ -79,25 +79,43 @@ pub(crate) fn write(body: &Serialized) -> Form {
     Form { content_type: format!("multipart/form-data; boundary={boundary}"), bytes }
 }
 
-/// A boundary that occurs in nothing that is sent: without randomness, so that the same value is the same frame.
+/// How our boundaries begin; a number of sixteen hexadecimal digits follows.
+const BOUNDARY: &str = "----durable-event-iterator-";
+const BOUNDARY_DIGITS: usize = 16;
+
+/// A boundary that occurs in nothing that is sent: without randomness, so that the same value is the same frame. All is
+/// read once, however many boundaries somebody has put into it.
 fn boundary_for(body: &Serialized) -> String {
-    let occurs = |boundary: &str| {
-        let boundary = boundary.as_bytes();
-        let texts = [&body.json, &body.meta].into_iter().flatten().map(String::as_bytes);
-        let paths = body.blobs.iter().map(|(path, _)| path.as_bytes());
-        let names = body.blobs.iter().filter_map(|(_, blob)| blob.get_name()).map(str::as_bytes);
-        let types = body.blobs.iter().map(|(_, blob)| blob.get_content_type().as_bytes());
-        let files = body.blobs.iter().map(|(_, blob)| blob.bytes());
-        texts.chain(paths).chain(names).chain(types).chain(files).any(|bytes| find(bytes, boundary).is_some())
-    };
-    let mut number = 0_u64;
-    loop {
-        let boundary = format!("----durable-event-iterator-{number:016x}");
-        if number == u64::MAX || !occurs(&boundary) {
-            return boundary;
+    let texts = [&body.json, &body.meta].into_iter().flatten().map(String::as_bytes);
+    let paths = body.blobs.iter().map(|(path, _)| path.as_bytes());
+    let names = body.blobs.iter().filter_map(|(_, blob)| blob.get_name()).map(str::as_bytes);
+    let types = body.blobs.iter().map(|(_, blob)| blob.get_content_type().as_bytes());
+    let files = body.blobs.iter().map(|(_, blob)| blob.bytes());
+    let all = texts.chain(paths).chain(names).chain(types).chain(files);
+    let taken: Vec<usize> = all.flat_map(taken).collect();
+    // Of one number more than are taken, one is free.
+    let mut is_free = vec![true; taken.len().saturating_add(1)];
+    for number in taken {
+        if let Some(is_free) = is_free.get_mut(number) {
+            *is_free = false;
         }
-        number = number.saturating_add(1);
     }
+    let number = is_free.iter().position(|is_free| *is_free).unwrap_or_default();
+    format!("{BOUNDARY}{number:016x}")
+}
+
+/// The numbers of the boundaries that occur in `bytes`.
+fn taken(bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let at = find(rest, BOUNDARY.as_bytes())?;
+        let after = rest.get(at.checked_add(BOUNDARY.len())?..)?;
+        // The last dash can be the first one of the next.
+        rest = rest.get(at.checked_add(BOUNDARY.len().checked_sub(1)?)?..)?;
+        let digits = after.get(..BOUNDARY_DIGITS).and_then(|digits| str::from_utf8(digits).ok());
+        Some(digits.and_then(|digits| usize::from_str_radix(digits, 16).ok()))
+    })
+    .flatten()
 }
 
 /// The boundary that a content type names.

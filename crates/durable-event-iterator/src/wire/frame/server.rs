@@ -205,6 +205,21 @@ mod tests {
     }
 
     #[test]
+    fn an_events_tail_is_one_allocation_of_which_every_socket_gets_its_part() {
+        let json = format!("{{\"a\":\"{}\"}}", "x".repeat(4_096));
+        for json in ["{}", &json] {
+            for meta in [None, Some(r#"[[1,"a"]]"#)] {
+                for extra in [None, Some(r#""retry":4321,"comments":["a"]"#)] {
+                    for id in [0, u64::MAX] {
+                        let counted = allocation_counter::measure(|| drop(event_tail(json, meta, extra, id)));
+                        assert_eq!(counted.count_total, 1, "{meta:?} {extra:?} {id}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn an_undefined_result_has_an_empty_body() {
         assert_eq!(text(response("1", 200, &[], Serialized::default())), r#"{"i":"1","p":{"b":{}}}"#);
     }

@@ -52,6 +52,23 @@ fn what_is_no_form_is_refused() {
 }
 
 #[test]
+fn a_boundary_is_the_first_that_is_free() {
+    let boundary = |number: u64| format!("{BOUNDARY}{number:016x}");
+    let chosen = |texts: &[String]| {
+        let files: Vec<Blob> = texts.iter().map(|text| Blob::new(text.clone().into_bytes())).collect();
+        boundary_for(&serialize(&files).unwrap())
+    };
+    assert_eq!(chosen(&[]), boundary(0));
+    assert_eq!(chosen(&[boundary(0), boundary(2)]), boundary(1));
+    assert_eq!(chosen(&[boundary(1) + &boundary(0)]), boundary(2));
+    assert_eq!(chosen(&[boundary(1) + &boundary(0), boundary(2) + &boundary(u64::MAX)]), boundary(3));
+    let overlapping = format!("{}{}", BOUNDARY.strip_suffix('-').unwrap(), boundary(0));
+    assert_eq!(chosen(&[overlapping]), boundary(1));
+    let as_name = Blob::default().name(boundary(0)).content_type(boundary(1));
+    assert_eq!(boundary_for(&serialize(&as_name).unwrap()), boundary(2));
+}
+
+#[test]
 fn a_boundary_is_found_in_a_content_type() {
     assert_eq!(boundary_of("multipart/form-data; boundary=abc"), Some("abc"));
     assert_eq!(boundary_of("multipart/form-data; charset=utf-8; Boundary=\"a b\""), Some("a b"));

@@ -1,0 +1,203 @@
+//! What a frame of a client comes to, by the frame and the session alone: without I/O, so that it is fuzzed natively.
+
+use super::calls::Calls;
+use crate::{
+    error::{Code, Error, Result},
+    http,
+    procedure::{Handler, Input, Overrun, Procedures},
+    session::{Session, SessionClaims},
+    token::{Generation, SigningKeys},
+    wire::{
+        FrameError, FrameErrorKind, InvalidInput, Issue, Outgoing, StreamEvent, StreamEventKind, Value,
+        error_response, from_value, stop_upload,
+    },
+};
+use serde::Deserialize;
+
+/// Close codes of RFC 6455, section 7.4.1.
+pub(crate) mod close_code {
+    pub(crate) const NORMAL: u16 = 1000;
+    /// Never sent: "no code was given".
+    pub(crate) const NO_STATUS: u16 = 1005;
+    /// Never sent: "the connection was lost".
+    pub(crate) const ABNORMAL: u16 = 1006;
+    pub(crate) const INVALID_DATA: u16 = 1007;
+    pub(crate) const POLICY: u16 = 1008;
+    pub(crate) const TOO_BIG: u16 = 1009;
+}
+
+/// What becomes of a message that is no frame.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Its call is answered.
+    Answered(Outgoing),
+    /// Nothing says which call it belongs to: the socket is closed.
+    Closed { code: u16, reason: &'static str },
+}
+
+pub(crate) fn refuse(error: FrameError) -> Refused {
+    match (error.kind, error.id) {
+        (FrameErrorKind::IdTooLong, _) => {
+            Refused::Closed { code: close_code::POLICY, reason: "Invalid call id" }
+        }
+        (FrameErrorKind::Malformed, Some(id)) => {
+            Refused::Answered(error_response(&id, &Error::new(Code::BadRequest).message("Malformed frame.")))
+        }
+        (FrameErrorKind::Malformed, None) => {
+            Refused::Closed { code: close_code::INVALID_DATA, reason: "Malformed frame" }
+        }
+    }
+}
+
+/// Where a request goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Subscribe,
+    UpdateToken,
+    /// A procedure, by the path in the input.
+    Call,
+    /// A procedure, by the request's own path.
+    Direct(Vec<String>),
+    Nowhere,
+}
+
+pub(crate) fn route<O: 'static, C: 'static>(path: &str, procedures: &Procedures<O, C>) -> Route {
+    match path {
+        "/subscribe" => Route::Subscribe,
+        "/updateToken" => Route::UpdateToken,
+        "/call" => Route::Call,
+        path => match path.strip_prefix('/').map(http::decode_path) {
+            Some(path) if procedures.find(&path).is_some() => Route::Direct(path),
+            _ => Route::Nowhere,
+        },
+    }
+}
+
+/// A call of a procedure that the client may call.
+pub(crate) struct Admitted<O, C> {
+    pub(crate) path: Vec<String>,
+    pub(crate) input: Input,
+    pub(crate) handler: Handler<O, C>,
+}
+
+/// Finds the procedure, and whether the client may call it. `direct` is its path where the request's own path says it, and
+/// not the input of `/call`.
+pub(crate) fn admit<O: 'static, C: 'static>(
+    procedures: &Procedures<O, C>,
+    session: &Session,
+    direct: Option<Vec<String>>,
+    input: Result<Input>,
+) -> Result<Admitted<O, C>> {
+    let (path, input) = match (direct, input?) {
+        (Some(path), input) => (path, input),
+        (None, input) => read_call(input)?,
+    };
+    let first = path.first().map(String::as_str).unwrap_or_default();
+    if !session.claims.rpc.iter().any(|allowed| allowed == first) {
+        return Err(Error::new(Code::Forbidden).message(format!("Method \"{first}\" is not allowed.")));
+    }
+    let handler = procedures.find(&path).ok_or_else(|| Error::new(Code::NotFound))?;
+    Ok(Admitted { path, input, handler })
+}
+
+/// The path and the input in the body of `/call`.
+fn read_call(input: Input) -> Result<(Vec<String>, Input)> {
+    #[derive(Deserialize)]
+    struct Body {
+        path: Vec<String>,
+        #[serde(default)]
+        input: Value,
+    }
+    let Body { path, input } = from_value(input.into_value()?)?;
+    if path.is_empty() {
+        return Err(InvalidInput::from(Issue::new("expected a procedure's name").at("path").at(0)).into());
+    }
+    Ok((path, Input::Value(input)))
+}
+
+/// The session with the token that the client sends in place of its own. `name` is the object's.
+pub(crate) fn renew(
+    session: &Session,
+    input: Value,
+    keys: &SigningKeys,
+    name: Option<&str>,
+    now_ms: u64,
+) -> Result<Session> {
+    let TokenUpdate { token } = from_value(input)?;
+    let refused = |message: &str| Error::new(Code::Unauthorized).message(message);
+    // One of the other generation is as good as none.
+    let claims = keys
+        .verify(&token, now_ms)
+        .ok()
+        .filter(|claims| (claims.generation() == Generation::Two) == session.claims.is_second)
+        .ok_or_else(|| refused(renewal::INVALID))?;
+    if name != Some(claims.channel().as_str()) {
+        return Err(refused(renewal::OTHER_CHANNEL));
+    }
+    // The platform takes a socket's tags when it accepts it, and never again.
+    if claims.tags() != session.claims.tags {
+        return Err(refused(renewal::OTHER_TAGS));
+    }
+    Ok(Session { claims: SessionClaims::from(&claims), ..session.clone() })
+}
+
+/// The input of `/updateToken`.
+#[derive(Deserialize)]
+struct TokenUpdate {
+    token: String,
+}
+
+/// Why a renewal is refused, in the words of oRPC's own object (1.9 to 1.16), which clients may have learned to read.
+mod renewal {
+    pub(super) const INVALID: &str = "Invalid Token";
+    pub(super) const OTHER_CHANNEL: &str = "Updated token must have the same channel with the original token";
+    pub(super) const OTHER_TAGS: &str = "Updated token must have the exact same tags with the original token";
+}
+
+/// Whether a call of this id is running, or is the subscription: an answer would be taken for that of the other one.
+pub(crate) fn is_open(session: &Session, calls: &Calls, socket: u32, id: &str) -> bool {
+    let subscription = session.subscription.as_ref();
+    subscription.is_some_and(|subscription| subscription.id == id) || calls.is_running(socket, id)
+}
+
+/// An item of a stream that is a call's input; of no call that is running, it is ignored. Answers with what is to be sent.
+pub(crate) fn upload(
+    calls: &mut Calls,
+    socket: u32,
+    is_expired: bool,
+    id: &str,
+    event: &StreamEvent<'_>,
+) -> Option<Outgoing> {
+    let upload = calls.upload(socket, id)?;
+    let stop = || Some(Outgoing::Text(stop_upload(id)));
+    let answer = match (event.kind, event.to_value()) {
+        _ if is_expired => {
+            upload.fail(token_expired());
+            stop()
+        }
+        (StreamEventKind::Message, Ok(item)) => match upload.send(item, event.size()) {
+            Ok(()) => return None,
+            Err(Overrun) => stop(),
+        },
+        (StreamEventKind::Message, Err(error)) => {
+            upload.fail(error.into());
+            stop()
+        }
+        // What the client's iterator threw is the client's own affair.
+        (StreamEventKind::Error, _) => {
+            upload.fail(Error::new(Code::BadRequest).message("The stream has failed."));
+            None
+        }
+        (StreamEventKind::Done, _) => {
+            upload.end();
+            None
+        }
+    };
+    calls.end_upload(socket, id);
+    answer
+}
+
+/// What a call gets whose token has ended.
+pub(crate) fn token_expired() -> Error {
+    Error::new(Code::Unauthorized).message("Token expired")
+}

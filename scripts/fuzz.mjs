@@ -1,0 +1,123 @@
+// Looks for inputs that break what must hold: `npm run fuzz [-- --target frames --runs 10000000 --seconds 600 --keep]`.
+// Without a target, every one in its turn. `--keep` adds what was found to reach new code to `fuzz/corpus`, as few bytes
+// as possible; an input that fails is kept in `fuzz/failures`, where `npm test` finds it.
+//
+// libFuzzer comes with the crate libfuzzer-sys and is built with the targets; the compiler's flags below are what
+// cargo-fuzz would set, and all are stable. So nothing has to be installed.
+
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+
+import { seeds } from './fuzz-seeds.mjs'
+import { requireRust } from './setup.mjs'
+import { root, run, toolEnvironment } from './toolchain.mjs'
+
+/** Inputs for each target, where nothing else is said. */
+const RUNS = '10000000'
+
+/** The largest input in bytes. Larger ones reach nothing more and are slow; tests of their own have them. */
+const MAX_INPUT = 4_096
+
+/** How long one input may take, in seconds: thousands of times what it does take. */
+const TIMEOUT = 5
+
+/** What the process may take, in MiB: most of it is libFuzzer's own memory of its corpus. */
+const MEMORY = 1_024
+
+/**
+ * The compiler counts which edges are taken. It could also tell libFuzzer what is compared (`trace-compares`), which took
+ * two thirds of the time; the words that a fuzzer would learn from that stand in `fuzz/words.dict`.
+ */
+const COVERAGE = [
+  '-Cpasses=sancov-module',
+  '-Cllvm-args=-sanitizer-coverage-level=4',
+  '-Cllvm-args=-sanitizer-coverage-inline-8bit-counters',
+  '-Cllvm-args=-sanitizer-coverage-pc-table',
+  '--cfg=fuzzing',
+]
+
+const folder = join(root, 'fuzz')
+const built = join(root, 'target', 'fuzz')
+
+/** Compiles the targets, for this machine by name: otherwise build scripts would be instrumented too. */
+async function build() {
+  const { stdout } = await run('rustc', ['--print', 'host-tuple'], { quiet: true })
+  const host = stdout.trim()
+  const { status } = await run(
+    'cargo',
+    ['build', '--locked', '--release', '--target', host, '--target-dir', built],
+    { cwd: folder, env: { ...toolEnvironment(), RUSTFLAGS: COVERAGE.join(' ') } },
+  )
+  if (status !== 0) throw new Error('The fuzzers do not compile.')
+  return join(built, host, 'release')
+}
+
+/** Writes the seeds of a target into its working folder, named as libFuzzer names inputs. */
+function plant(target, corpus) {
+  mkdirSync(corpus, { recursive: true })
+  for (const seed of seeds()[target]) {
+    writeFileSync(join(corpus, createHash('sha1').update(seed).digest('hex')), seed)
+  }
+}
+
+/** @returns {Promise<number>} its status */
+function fuzzer(binary, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(binary, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
+    child.on('error', reject)
+    child.on('close', (status) => resolve(status ?? 1))
+  })
+}
+
+async function fuzz(target, binaries, { runs, seconds, keep }) {
+  const binary = join(binaries, target)
+  const working = join(built, 'corpus', target)
+  const kept = join(folder, 'corpus', target)
+  const failures = join(folder, 'failures', target)
+  plant(target, working)
+  for (const each of [kept, failures]) mkdirSync(each, { recursive: true })
+  const status = await fuzzer(binary, [
+    `-runs=${runs}`,
+    `-max_total_time=${seconds}`,
+    `-max_len=${MAX_INPUT}`,
+    `-timeout=${TIMEOUT}`,
+    `-rss_limit_mb=${MEMORY}`,
+    `-artifact_prefix=${failures}/`,
+    '-print_final_stats=1',
+    `-dict=${join(folder, 'words.dict')}`,
+    working,
+    kept,
+  ])
+  if (status === 0 && keep) await fuzzer(binary, ['-merge=1', `-max_len=${MAX_INPUT}`, kept, working])
+  const files = readdirSync(kept).map((name) => statSync(join(kept, name)).size)
+  const bytes = files.reduce((sum, size) => sum + size, 0)
+  console.log(`${target}: ${status === 0 ? 'nothing found' : 'FAILED'}; ${files.length} inputs of ${bytes} bytes are kept`)
+  return status
+}
+
+try {
+  const { values: options } = parseArgs({
+    options: {
+      target: { type: 'string' },
+      runs: { type: 'string', default: RUNS },
+      // 0: as long as the runs take.
+      seconds: { type: 'string', default: '0' },
+      keep: { type: 'boolean', default: false },
+    },
+  })
+  const targets = Object.keys(seeds())
+  if (options.target !== undefined && !targets.includes(options.target)) {
+    throw new Error(`There is no target ${options.target}; there are ${targets.join(', ')}.`)
+  }
+  await requireRust()
+  const binaries = await build()
+  for (const target of options.target === undefined ? targets : [options.target]) {
+    if ((await fuzz(target, binaries, options)) !== 0) process.exitCode = 1
+  }
+} catch (error) {
+  console.error(error.message)
+  process.exitCode = 1
+}
