@@ -61,7 +61,7 @@ test.each<[string, (chn: string, socket: BareSocket) => unknown]>([
   await journals.set({ isHeld: false })
   const before = socket.messages.map((text) => JSON.parse(text))
   const again = await BareSocket.open(await journals.upgrade('FAULTY', { chn }))
-  again.send(resume(before.at(-1).p.m.id))
+  again.send(resume(before.findLast(({ p }) => p.e === 'message').p.m.id))
   const all = Array.from({ length: what === 'the next event' ? 10 : 9 }, (_, n) => n + 1)
   const after = await again.frames(1 + all.length - numbers(before).length)
   expect(after[0]).toEqual({ i: 's', p: { h: { 'content-type': 'text/event-stream' } } })

@@ -95,7 +95,7 @@ export abstract class SoakClient {
       done: (attempt) => {
         // A position without an event stays that of the socket's first token.
         this.#claims = { iat, exp: claims.exp }
-        if (attempt !== undefined) attempt.expires = claims.exp
+        if (attempt !== undefined) attempt.expires = this.#endOf(claims.exp)
       },
     }
   }
@@ -105,13 +105,18 @@ export abstract class SoakClient {
     return this.#claims.exp * 1000 <= Date.now()
   }
 
+  /** A token of generation 2 is good in the millisecond of its end, too. */
+  #endOf(exp: number): number {
+    return this.options.isSecond ? exp + 0.001 : exp
+  }
+
   /** Writes down that a subscription was asked for. */
   protected asked(lastEventId: string | undefined): Attempt {
     const { iat, exp } = this.#claims
     const attempt: Attempt = {
       from: lastEventId === undefined ? { issuedAt: iat } : { lastEventId: Number(lastEventId) },
       sentAt: Date.now(),
-      expires: exp,
+      expires: this.#endOf(exp),
       frames: [],
     }
     this.record.attempts.push(attempt)
@@ -126,7 +131,7 @@ export abstract class SoakClient {
       const gap = frame.p?.h?.['x-durable-event-gap']
       if (gap !== undefined) attempt.gap = Number(gap)
       // A client that kept the question for the next connection was answered by that one's token.
-      attempt.expires = this.#claims.exp
+      attempt.expires = this.#endOf(this.#claims.exp)
       if ('issuedAt' in attempt.from) attempt.from.issuedAt = this.#claims.iat
     } else if (frame.t === 3 && frame.p?.e === 'message') {
       const id: string = frame.p.m.id
