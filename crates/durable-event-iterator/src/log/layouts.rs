@@ -26,7 +26,10 @@ fn a_database_of_layout_1_is_served_whole_and_carried_on() {
     assert!(matches!(again, Appended::Before(id) if id.as_micros() == ids[2]));
     let id = append(&mut log, &db, AFTER);
     assert_eq!(id, AFTER);
-    assert_eq!(resumed(&log, &db, AFTER, ResumeFrom::LastEventId(&ids[1].to_string())), (vec![ids[2], id], None));
+    assert_eq!(
+        resumed(&log, &db, AFTER, ResumeFrom::LastEventId(&ids[1].to_string())),
+        (vec![ids[2], id], None)
+    );
 }
 
 #[test]
