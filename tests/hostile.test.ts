@@ -14,7 +14,9 @@ beforeAll(async () => {
 afterAll(() => journals.dispose())
 
 const RPC = ['anything', 'context', 'router', 'extra', 'keep', 'kept', '__proto__', 'constructor', 'toString', 'hasOwnProperty']
-const open = async (chn: string): Promise<BareSocket> => BareSocket.open(await journals.upgrade('CALLS', { chn, rpc: RPC }))
+/** Of all tokens, in seconds since the epoch: who comes late gets all there is. */
+const iat = Date.now() / 1000
+const open = async (chn: string): Promise<BareSocket> => BareSocket.open(await journals.upgrade('CALLS', { chn, iat, rpc: RPC }))
 
 const call = (i: string, path: string[], input?: unknown): object => ({ i, p: { u: '/call', b: { json: { path, input } } } })
 const subscribe = (i: string, lastEventId?: unknown): object => ({

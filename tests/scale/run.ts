@@ -20,7 +20,7 @@ export interface Scale {
 }
 
 /** How many sockets are opened at once: a listening socket's queue is not endless. */
-const BATCH = 100
+const BATCH = 50
 
 /**
  * Opens so many sockets on one object and publishes to them all, twice: before and after hibernation. With
