@@ -1,8 +1,11 @@
-// For resuming, beside the floor: an object in plain JavaScript that reads its rows and sends them.
+// Beside the floor, where storage is most of the work: an object in plain JavaScript that inserts a row and sends it, or
+// reads its rows and sends them.
 
 import { DurableObject } from 'cloudflare:workers'
 
 const STEP = 256 * 1024
+
+const frameOf = (id, json) => `{"i":"0","t":3,"p":{"e":"message","d":{"json":${json}},"m":{"id":"${id}"}}}`
 
 export class Room extends DurableObject {
   constructor(ctx, env) {
@@ -17,7 +20,10 @@ export class Room extends DurableObject {
   }
 
   publish(event) {
-    return this.ctx.storage.sql.exec('INSERT INTO events (json) VALUES (?) RETURNING id', JSON.stringify(event)).one().id
+    const json = JSON.stringify(event)
+    const { id } = this.ctx.storage.sql.exec('INSERT INTO events (json) VALUES (?) RETURNING id', json).one()
+    for (const ws of this.ctx.getWebSockets()) ws.send(frameOf(id, json))
+    return id
   }
 
   async webSocketMessage(ws) {
@@ -27,7 +33,7 @@ export class Room extends DurableObject {
       let sent = 0
       const rows = this.ctx.storage.sql.exec('SELECT id, json FROM events WHERE id > ? ORDER BY id LIMIT 1000', last)
       for (const [id, json] of rows.raw()) {
-        const frame = `{"i":"0","t":3,"p":{"e":"message","d":{"json":${json}},"m":{"id":"${id}"}}}`
+        const frame = frameOf(id, json)
         ws.send(frame)
         sent += frame.length
         last = id

@@ -33,19 +33,19 @@ struct Order {
 }
 
 /// An event with types that JSON does not have.
-fn order() -> Result<Order, Failure> {
-    Ok(Order {
+fn order() -> Order {
+    Order {
         number: 4_711,
         price: 99.95,
-        placed: Date::from_millis(NOW_MS as f64)?,
+        placed: Date::from_millis(NOW_MS.cast_signed()),
         note: None,
         lines: [("apples".to_owned(), 3), ("pears".to_owned(), 5)].into_iter().collect(),
-    })
+    }
 }
 
 fn serializer(criterion: &mut Criterion) -> Result<(), Failure> {
     let mut group = criterion.benchmark_group("serializer");
-    let (plain, typed) = (message(), order()?);
+    let (plain, typed) = (message(), order());
     group.bench_function("write a message", |bencher| bencher.iter(|| bench::serialize(black_box(&plain))));
     group.bench_function("write an order", |bencher| bencher.iter(|| bench::serialize(black_box(&typed))));
     for (name, (json, meta)) in
@@ -67,11 +67,14 @@ fn frames(criterion: &mut Criterion) -> Result<(), Failure> {
         return Err("the frame is no call".into());
     }
     group.bench_function("read a call", |bencher| bencher.iter(|| bench::decode(black_box(call))));
-    group.bench_function("write an answer", |bencher| bencher.iter(|| bench::response(black_box("7"), "pong")));
-    for bytes in [100, 4_096] {
-        let json = format!("{{\"message\":\"{}\"}}", "x".repeat(bytes - 14));
-        group.throughput(Throughput::Bytes(bytes as u64));
-        group.bench_function(format!("write an event of {bytes} B"), |bencher| {
+    group.bench_function("write an answer", |bencher| {
+        bencher.iter(|| bench::response(black_box("7"), "pong"))
+    });
+    for length in [86, 4_082] {
+        let (json, _) = bench::serialize(&Message { message: "x".repeat(length) })?;
+        let json = json.ok_or("nothing was written")?;
+        group.throughput(Throughput::Bytes(json.len() as u64));
+        group.bench_function(format!("write an event of {} B", json.len()), |bencher| {
             bencher.iter(|| bench::event_tail(black_box(&json), black_box(NOW_US)));
         });
     }

@@ -89,8 +89,10 @@ impl MemoryLog {
     /// SQLite fails, or `json` is no object.
     pub fn append(&mut self, json: &str, now_us: u64) -> Result<u64, Failure> {
         let record = Record { json, meta: None, extra: None, audience: None };
-        let appended =
-            self.log.append(&self.database, now_us, &record).map_err(|error| crate::Error::from(error).to_string())?;
+        let appended = self
+            .log
+            .append(&self.database, now_us, &record)
+            .map_err(|error| crate::Error::from(error).to_string())?;
         self.log.tidy(&self.database, now_us).map_err(|error| error.to_string())?;
         Ok(appended.as_micros())
     }

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_events_tail_is_one_allocation_of_which_every_socket_gets_its_part() {
+    fn an_events_tail_is_built_in_one_allocation() {
         let json = format!("{{\"a\":\"{}\"}}", "x".repeat(4_096));
         for json in ["{}", &json] {
             for meta in [None, Some(r#"[[1,"a"]]"#)] {
