@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { Client, SIGNING_KEY, token } from './support/client.ts'
 import { token as secondGeneration } from './support/generation-2.ts'
+import { BareSocket } from './support/socket.ts'
 import { startWorkers } from './support/workerd.ts'
 import type { RunningWorkers } from './support/workerd.ts'
 
@@ -183,5 +184,44 @@ test('the key before the current one still verifies, and variables set retention
     client.close()
   } finally {
     await rotated.dispose()
+  }
+})
+
+test('variables set the largest frame and how many bytes are retained, and who has missed more is told', async () => {
+  const variables = { SIGNING_KEY, PUBLISH_KEY, MAX_FRAME_BYTES: '1000', MAX_RETAINED_BYTES: '4000' }
+  const limited = await startWorkers({ workers: [{ name: 'worker', crate: '.', variables, durableObjects }] })
+  try {
+    const upgrade = new URL(limited.url)
+    upgrade.protocol = 'ws:'
+    upgrade.searchParams.set('token', await token({ chn: 'small', iat: Date.now() / 1000 - 1 }))
+    const frame = (size: number): string => {
+      const empty = JSON.stringify({ i: '1', p: { u: '/call', b: { json: { path: ['none'], input: '' } } } })
+      return empty.replace('""', `"${'x'.repeat(size - empty.length)}"`)
+    }
+    const socket = await BareSocket.open(upgrade)
+    socket.send(frame(1000))
+    expect((await socket.frames(1))[0]).toMatchObject({ i: '1', p: { s: 403 } })
+    socket.send(frame(1001))
+    expect(await socket.end()).toEqual({ code: 1009, reason: 'Frame too large' })
+
+    const headers = { authorization: `Bearer ${PUBLISH_KEY}` }
+    const padding = 'x'.repeat(380)
+    const ids: string[] = []
+    for (let n = 1; n <= 30; n++) {
+      const response = await limited.fetch('/channels/small/events', { method: 'POST', body: JSON.stringify({ n, padding }), headers })
+      ids.push(((await response.json()) as { id: string }).id)
+    }
+    const late = await BareSocket.open(upgrade)
+    late.send({ i: 's', p: { u: '/subscribe', b: {}, h: { 'last-event-id': ids[0] } } })
+    await late.until((messages) => messages.some((text) => text.includes(ids.at(-1)!)))
+    const [answer, ...events] = late.messages.map((text) => JSON.parse(text))
+    expect(answer.p.h['x-durable-event-gap']).toMatch(/^\d+$/)
+    // Of 4,000 bytes: at most ten events of 400, and at least three quarters of that.
+    expect(events.length).toBeLessThanOrEqual(10)
+    expect(events.length).toBeGreaterThanOrEqual(7)
+    expect(events.map(({ p }) => p.m.id)).toEqual(ids.slice(-events.length))
+    late.vanish()
+  } finally {
+    await limited.dispose()
   }
 })

@@ -33,6 +33,8 @@ export interface ClientOptions {
   tokenLifetime: number
   /** The time of the first token, in seconds since the epoch; now unless given. */
   issuedAt?: number
+  /** Its tokens are of generation 2, which can be renewed on the open socket. Such a client has a connection id. */
+  isSecond?: boolean
 }
 
 /** What a client's call of `publish` led to. */
@@ -69,14 +71,43 @@ export abstract class SoakClient {
     const iat = this.#tokens++ === 0 ? (this.options.issuedAt ?? now) : now
     this.#claims = { iat, exp: now + this.options.tokenLifetime }
     const url = new URL(this.options.path, `ws://127.0.0.1:${this.line.port}`)
-    url.searchParams.set('token', sign({ chn: this.options.channel, rpc: ['publish'], ...this.#claims }))
+    url.searchParams.set('token', this.#sign())
     if (this.options.connection !== undefined) url.searchParams.set('id', this.options.connection)
     return url.href
+  }
+
+  #sign(): string {
+    const claims = { chn: this.options.channel, rpc: ['publish'], ...this.#claims }
+    return this.options.isSecond ? signSecond(claims) : sign(claims)
+  }
+
+  /** A token that is to take the place of the one behind the open socket, and what to do when it has. */
+  protected renewal(): { token: string; done: (attempt: Attempt | undefined) => void } {
+    const now = Math.floor(Date.now() / 1000)
+    const { iat } = this.#claims
+    const claims = { iat: now, exp: now + this.options.tokenLifetime }
+    const before = this.#claims
+    this.#claims = claims
+    const token = this.#sign()
+    this.#claims = before
+    return {
+      token,
+      done: (attempt) => {
+        // A position without an event stays that of the socket's first token.
+        this.#claims = { iat, exp: claims.exp }
+        if (attempt !== undefined) attempt.expires = this.#endOf(claims.exp)
+      },
+    }
   }
 
   /** Whether the token behind the newest socket is no longer good. */
   protected get isExpired(): boolean {
     return this.#claims.exp * 1000 <= Date.now()
+  }
+
+  /** A token of generation 2 is good in the millisecond of its end, too. */
+  #endOf(exp: number): number {
+    return this.options.isSecond ? exp + 0.001 : exp
   }
 
   /** Writes down that a subscription was asked for. */
@@ -85,7 +116,7 @@ export abstract class SoakClient {
     const attempt: Attempt = {
       from: lastEventId === undefined ? { issuedAt: iat } : { lastEventId: Number(lastEventId) },
       sentAt: Date.now(),
-      expires: exp,
+      expires: this.#endOf(exp),
       frames: [],
     }
     this.record.attempts.push(attempt)
@@ -100,7 +131,7 @@ export abstract class SoakClient {
       const gap = frame.p?.h?.['x-durable-event-gap']
       if (gap !== undefined) attempt.gap = Number(gap)
       // A client that kept the question for the next connection was answered by that one's token.
-      attempt.expires = this.#claims.exp
+      attempt.expires = this.#endOf(this.#claims.exp)
       if ('issuedAt' in attempt.from) attempt.from.issuedAt = this.#claims.iat
     } else if (frame.t === 3 && frame.p?.e === 'message') {
       const id: string = frame.p.m.id
@@ -231,7 +262,7 @@ export class BareClient extends SoakClient {
   #next = 0
 
   constructor(options: ClientOptions) {
-    super('bare', options)
+    super(options.isSecond ? 'bare of generation 2' : 'bare', options)
   }
 
   async start(): Promise<void> {
@@ -271,12 +302,26 @@ export class BareClient extends SoakClient {
     this.#socket.send(JSON.stringify({ i, p: { u: '/subscribe', b: {}, ...h } }))
   }
 
+  /** Sends a new token over the open socket, which goes on with it. Answers whether it could be sent. */
+  renewOnSocket(): boolean {
+    const socket = this.#socket
+    if (!this.options.isSecond || socket?.readyState !== WebSocket.OPEN) return false
+    const { token, done } = this.renewal()
+    const i = this.#id()
+    this.#calls.set(i, (result) => {
+      // Without an answer the socket has gone, and the next one has a token of its own.
+      if (result !== 'unknown' && !('refused' in result) && this.#socket === socket) done(this.#subscription?.attempt)
+    })
+    socket.send(JSON.stringify({ i, p: { u: '/updateToken', b: { json: { token } } } }))
+    return true
+  }
+
   #message(frame: any): void {
     const call = this.#calls.get(frame.i)
     if (call !== undefined) {
       this.#calls.delete(frame.i)
       const { s = 200, b } = frame.p
-      return call(s < 400 ? { id: Number(b.json) } : s < 500 ? { refused: b.json?.code } : 'unknown')
+      return call(s < 400 ? { id: Number(b?.json) } : s < 500 ? { refused: b.json?.code } : 'unknown')
     }
     // Frames of a subscription that was given up for another one are not looked at.
     if (frame.i !== this.#subscription?.i) return
@@ -321,6 +366,12 @@ function sign(claims: object): string {
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
   const head = `${part({ alg: 'HS256' })}.${part(claims)}`
   return `${head}.${createHmac('sha256', SIGNING_KEY).update(head).digest('base64url')}`
+}
+
+/** A generation-2 token: its claims as they are, and their signature. */
+function signSecond(claims: object): string {
+  const payload = JSON.stringify(claims)
+  return `${payload}.${createHmac('sha256', SIGNING_KEY).update(payload).digest('base64url')}`
 }
 
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))

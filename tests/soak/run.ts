@@ -249,20 +249,24 @@ class Run {
     const channel = late?.channel ?? (this.#channels[n % this.#channels.length] as ChannelPlan)
     const name = `${late ? 'late' : 'client'}-${n}`
     const target = await this.#journals.urlOf(channel.worker)
+    // Both kinds, and all versions, on every channel.
+    const turn = Math.floor(n / this.#channels.length)
+    const isBare = turn % 2 === 0
+    const isSecond = isBare && turn % 4 === 2
+    const hasConnection = random.chance(0.7) || isSecond
     const options: ClientOptions = {
       name,
+      isSecond,
       channel: channel.name,
       path: channel.path,
       line: await Line.open(Number(target.port)),
       random,
-      ...(random.chance(0.7) ? { connection: `id-of-${name}` } : {}),
+      ...(hasConnection ? { connection: `id-of-${name}` } : {}),
       tokenLifetime: random.chance(0.25) ? random.whole(4, 8) : 86_400,
       ...(late ? { issuedAt: late.issuedAt } : {}),
     }
-    // Both kinds, and all versions, on every channel.
-    const turn = Math.floor(n / this.#channels.length)
     const client =
-      turn % 2 === 0 ? new BareClient(options) : new StockClient(CLIENT_VERSIONS[(turn >> 1) % CLIENT_VERSIONS.length]!, options)
+      isBare ? new BareClient(options) : new StockClient(CLIENT_VERSIONS[(turn >> 1) % CLIENT_VERSIONS.length]!, options)
     this.#clients.push(client)
     if (!late && n % CALM_EVERY === CALM_EVERY - 1) this.#calm.add(client)
     await client.start()
@@ -319,6 +323,7 @@ class Run {
       'away shortly': 3,
       'away for long': 2,
       'new token': 2,
+      'renewed on the socket': 4,
       'subscribed again': 2,
       'joined late': 1,
       'left for good': 0.3,
@@ -366,6 +371,9 @@ class Run {
       case 'new token':
         note()
         return client.renew()
+      case 'renewed on the socket':
+        if (client instanceof BareClient && client.renewOnSocket()) note()
+        return
       case 'subscribed again':
         if (!(client instanceof BareClient)) return
         note()

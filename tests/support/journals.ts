@@ -14,6 +14,7 @@ const CLASSES = {
   FEW: 'FewJournal',
   ROOMY: 'RoomyJournal',
   BRIEF: 'BriefJournal',
+  LASTING: 'LastingJournal',
   LIVE: 'LiveJournal',
   FORGETFUL: 'ForgetfulJournal',
   LEDGER: 'LedgerObject',
@@ -41,7 +42,7 @@ export default {
     try {
       return Response.json({ result: await stub[method](...sources[source](args)) })
     } catch (error) {
-      return Response.json({ error: { name: error.name, message: error.message, code: error.code } })
+      return Response.json({ error: { name: error.name, message: error.message, code: error.code, failure: error.failure } })
     }
   },
 }`
@@ -49,11 +50,14 @@ export default {
 /** What a stub's method answered. */
 export class StubError extends Error {
   readonly code: string | undefined
+  /** Which failure of publishing it is. */
+  readonly failure: string | undefined
 
-  constructor({ name, message, code }: { name: string; message: string; code?: string }) {
+  constructor({ name, message, code, failure }: { name: string; message: string; code?: string; failure?: string }) {
     super(message)
     this.name = name
     this.code = code
+    this.failure = failure
   }
 }
 

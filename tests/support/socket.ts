@@ -1,6 +1,7 @@
 // A bare WebSocket, for what no real client sends, and for looking at frames.
 
 import WebSocket from 'ws'
+import type { ClientOptions } from 'ws'
 
 /** A bare WebSocket whose messages and end can be awaited. */
 export class BareSocket {
@@ -25,8 +26,8 @@ export class BareSocket {
     socket.on('error', () => this.#wake())
   }
 
-  static async open(url: string | URL): Promise<BareSocket> {
-    const socket = new WebSocket(url)
+  static async open(url: string | URL, options: ClientOptions = {}): Promise<BareSocket> {
+    const socket = new WebSocket(url, options)
     const bare = new BareSocket(socket)
     await new Promise<void>((resolve, reject) => {
       socket.once('open', () => resolve())

@@ -25,6 +25,9 @@ pub struct Live;
 /// Idempotency keys are gone after a second.
 pub struct Forgetful;
 
+/// A token's rights go on as long as its socket.
+pub struct Lasting;
+
 /// What tells the classes apart.
 pub trait Kind: 'static {
     /// The options of the class.
@@ -34,6 +37,12 @@ pub trait Kind: 'static {
 }
 
 impl Kind for Usual {}
+
+impl Kind for Lasting {
+    fn options() -> Options {
+        Options::default().keep_expired_sockets()
+    }
+}
 
 impl Kind for Short {
     fn options() -> Options {
@@ -214,5 +223,6 @@ durable_object!(pub SweptJournal: Journal<Swept>);
 durable_object!(pub FewJournal: Journal<Few>);
 durable_object!(pub RoomyJournal: Journal<Roomy>);
 durable_object!(pub BriefJournal: Journal<Brief>);
+durable_object!(pub LastingJournal: Journal<Lasting>);
 durable_object!(pub LiveJournal: Journal<Live>);
 durable_object!(pub ForgetfulJournal: Journal<Forgetful>);

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::is_json;
 use crate::wire::{
-    BigInt, Blob, Custom, Date, Map, Reader, RegExp, Set, Undefined, Url, Value, from_value,
+    BigInt, Blob, Custom, Date, MAX_DEPTH, Map, Reader, RegExp, Set, Undefined, Url, Value, from_value,
     loss::{after_form, after_json},
     parse_body, read, read_json, serialize, to_value,
 };
@@ -21,14 +21,23 @@ pub(super) fn check(input: &[u8]) -> usize {
         }
         return parse_body(input).map_or(0, |value| check_value(value, input.len()));
     }
-    let value = Recipe(input).value(0);
-    // What is too deep is refused, and nothing else.
+    let value = match input.strip_prefix(DEEP) {
+        Some(input) => Recipe { bytes: input, levels: MAX_DEPTH + 3 }.value(),
+        None => Recipe { bytes: input, levels: LEVELS }.value(),
+    };
+    // What is too deep is refused, and nothing else. It has no size on the wire, but it has been as large.
     if serialize(&value).is_err() {
-        return 0;
+        return format!("{value:?}").len();
     }
     check_form(value.clone());
     check_value(value, input.len())
 }
+
+/// A recipe that begins so may nest its value deeper than is allowed.
+const DEEP: &[u8] = b"!";
+
+/// Any other one nests it this deep. In what is deeper, paths are long, and an input takes ten times as long.
+const LEVELS: usize = 12;
 
 /// Our reader takes what serde_json takes, and makes the same of it.
 fn check_json(text: &str) {
@@ -183,19 +192,23 @@ enum Adjacent {
 }
 
 /// Any value, by what the bytes say: one says which type, the next ones what is in it.
-struct Recipe<'a>(&'a [u8]);
+struct Recipe<'a> {
+    bytes: &'a [u8],
+    /// How many more levels there may be.
+    levels: usize,
+}
 
 impl<'a> Recipe<'a> {
     fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else { return 0 };
-        self.0 = rest;
+        let Some((first, rest)) = self.bytes.split_first() else { return 0 };
+        self.bytes = rest;
         *first
     }
 
     fn bytes(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte());
-        let (bytes, rest) = self.0.split_at(length.min(self.0.len()));
-        self.0 = rest;
+        let (bytes, rest) = self.bytes.split_at(length.min(self.bytes.len()));
+        self.bytes = rest;
         bytes
     }
 
@@ -209,13 +222,22 @@ impl<'a> Recipe<'a> {
 
     fn items<T>(&mut self, mut item: impl FnMut(&mut Self) -> T) -> Vec<T> {
         let count = self.byte() % 8;
-        (0..count).map_while(|_| (!self.0.is_empty()).then(|| item(self))).collect()
+        (0..count).map_while(|_| (!self.bytes.is_empty()).then(|| item(self))).collect()
     }
 
-    fn value(&mut self, depth: usize) -> Value {
-        let deeper = depth + 1;
-        // One level more than fits, and some own types at one place, of which eight are read.
-        let kind = if deeper > 130 { 0 } else { self.byte() % 20 };
+    fn value(&mut self) -> Value {
+        let kind = self.byte();
+        if self.levels == 0 {
+            return self.value_of(kind % 14);
+        }
+        self.levels -= 1;
+        let value = self.value_of(kind % 20);
+        self.levels += 1;
+        value
+    }
+
+    /// The first 14 kinds hold nothing else.
+    fn value_of(&mut self, kind: u8) -> Value {
         match kind {
             0 => Value::Undefined,
             1 => Value::Null,
@@ -236,16 +258,14 @@ impl<'a> Recipe<'a> {
                 let name = self.text().replace('%', "");
                 Value::from(if self.byte().is_multiple_of(2) { blob.name(name) } else { blob })
             }
-            14 => Value::Array(self.items(|recipe| recipe.value(deeper))),
-            15 => Value::Set(self.items(|recipe| recipe.value(deeper))),
-            16 => Value::Map(self.items(|recipe| (recipe.value(deeper), recipe.value(deeper)))),
-            17 => Value::Object(
-                self.items(|recipe| (recipe.text(), recipe.value(deeper))).into_iter().collect(),
-            ),
+            14 => Value::Array(self.items(|recipe| recipe.value())),
+            15 => Value::Set(self.items(|recipe| recipe.value())),
+            16 => Value::Map(self.items(|recipe| (recipe.value(), recipe.value()))),
+            17 => Value::Object(self.items(|recipe| (recipe.text(), recipe.value())).into_iter().collect()),
             18 => self.text().parse::<BigInt>().map_or(Value::Null, Value::from),
             _ => {
                 let number = u32::from_le_bytes(self.number()).max(8);
-                match self.value(deeper) {
+                match self.value() {
                     // More own types at one place are written than are read: they are an application's own.
                     content @ Value::Custom(..) => content,
                     content => Value::Custom(number, Box::new(content)),

@@ -141,6 +141,8 @@ impl Log {
 #[cfg(test)]
 mod keys_model;
 #[cfg(test)]
+mod layouts;
+#[cfg(test)]
 mod model;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod test_database;

@@ -78,7 +78,8 @@ export class Hub {
   startReplay(ws, now) {
     const number = this.#next++
     const last = this.#replays.get(ws)?.began ?? -Infinity
-    const began = Math.max(now, last + REPLAY_INTERVAL)
+    // One that still waits is never begun: this takes its place, or subscribing often would put off the last one for long.
+    const began = last > now ? last : Math.max(now, last + REPLAY_INTERVAL)
     this.#replays.set(ws, { number, began, running: true })
     return [number, began - now]
   }
@@ -159,7 +160,8 @@ export class Hub {
       work += tail.length + ROW_COST
       if (audience !== known) {
         known = audience
-        admitted = audience === null || admits(audience)
+        // Bytes are there only by hand. WASM must not be handed them as text, which it would believe.
+        admitted = audience === null || (typeof audience === 'string' && admits(audience))
       }
       if (!open || !admitted) continue
       try {

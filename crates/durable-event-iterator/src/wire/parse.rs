@@ -245,7 +245,7 @@ fn fits(value: &Value, levels: usize) -> bool {
     match value {
         Value::Array(items) | Value::Set(items) => levels > 0 && items.iter().all(within),
         Value::Map(pairs) => {
-            levels > 1
+            levels > 0
                 && pairs.iter().all(|(key, value)| {
                     levels.checked_sub(2).is_some_and(|levels| fits(key, levels) && fits(value, levels))
                 })

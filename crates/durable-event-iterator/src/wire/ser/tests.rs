@@ -208,6 +208,16 @@ fn a_blob_is_a_level_as_the_object_in_its_place_is() {
 }
 
 #[test]
+fn an_empty_map_is_one_level_beside_an_own_type_too() {
+    let deepest = (0..MAX_DEPTH - 1).fold(Value::Map(vec![]), |value, _| Value::Array(vec![value]));
+    // Where there are own types, levels are counted once more.
+    let both = |value: &Value| Value::Array(vec![value.clone(), Value::Custom(21, Box::new(Value::Null))]);
+    let Value::Array(mut inner) = deepest else { panic!("an array was made") };
+    let both = both(&inner.pop().unwrap());
+    assert_eq!(to_value(&both).unwrap(), both);
+}
+
+#[test]
 fn a_date_at_the_deepest_place_goes_both_ways() {
     let deepest =
         (0..MAX_DEPTH).fold(Value::from(Date::from_millis(0)), |value, _| Value::Array(vec![value]));

@@ -1,0 +1,187 @@
+// What comes between a subscription and its events: an object that is unloaded in the middle of a replay, bounds that pass
+// over it, and the end of its token.
+
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+
+import { token } from './support/client.ts'
+import { startFaultyJournals } from './support/faults.ts'
+import type { FaultyJournals } from './support/faults.ts'
+import { token as secondGeneration, upgradeUrl } from './support/generation-2.ts'
+import type { Binding } from './support/journals.ts'
+import { BareSocket } from './support/socket.ts'
+
+let journals: FaultyJournals
+beforeAll(async () => {
+  journals = await startFaultyJournals()
+})
+afterEach(() => journals.set({ ahead: 0, isHeld: false }))
+afterAll(() => journals.dispose())
+
+const SUBSCRIBE = { i: 's', p: { u: '/subscribe', b: {} } }
+const resume = (id: string): object => ({ i: 's', p: { u: '/subscribe', b: {}, h: { 'last-event-id': id } } })
+/** An hour, in seconds. */
+const HOUR = 3_600
+const seconds = (): number => Math.floor(Date.now() / 1000)
+
+/** Of each event that is replayed, in bytes: so large that a replay's step has few. */
+const SIZE = 100_000
+
+/** A subscriber whose replay of eight events stands still after its first step. */
+async function halfWay(binding: Binding, chn: string, url?: string): Promise<BareSocket> {
+  await journals.stub(binding, chn, 'publishMany', 8, SIZE)
+  const socket = await BareSocket.open(url ?? (await journals.upgrade(binding, { chn })))
+  await journals.set({ isHeld: true })
+  socket.send(SUBSCRIBE)
+  await socket.frames(3)
+  return socket
+}
+
+const numbers = (frames: any[]): number[] => frames.flatMap(({ p }) => (p.e === 'message' ? [p.d.json.n] : []))
+
+test.each<[string, (chn: string, socket: BareSocket) => unknown]>([
+  ['a frame of its client', (_, socket) => socket.send({ i: '1', p: { u: '/call', b: { json: { path: ['ping'] } } } })],
+  ['a frame of another client', async (chn) => {
+    const other = await BareSocket.open(await journals.upgrade('FAULTY', { chn }))
+    other.send(SUBSCRIBE)
+    await other.frames(1)
+    other.vanish()
+  }],
+  ['the next event', (chn) => journals.stub('FAULTY', chn, 'publish', { n: 10 })],
+])('a replay whose instance is lost is ended by %s, and its client resumes without a hole', async (what, find) => {
+  const chn = `interrupted by ${what}`
+  for (let n = 1; n <= 8; n++) await journals.stub('FAULTY', chn, 'publish', { n, padding: 'x'.repeat(SIZE) })
+  const socket = await BareSocket.open(await journals.upgrade('FAULTY', { chn, rpc: ['ping'] }))
+  await journals.set({ isHeld: true })
+  socket.send(SUBSCRIBE)
+  await socket.frames(3)
+  // The last thing that an instance which traps has stored.
+  await expect(journals.stub('FAULTY', chn, 'publishAndFail', 9, 'panic')).rejects.toThrow()
+  await find(chn, socket)
+  expect(await socket.end()).toEqual({ code: 1012, reason: 'Subscription interrupted' })
+  await journals.set({ isHeld: false })
+  const before = socket.messages.map((text) => JSON.parse(text))
+  const again = await BareSocket.open(await journals.upgrade('FAULTY', { chn }))
+  again.send(resume(before.findLast(({ p }) => p.e === 'message').p.m.id))
+  const all = Array.from({ length: what === 'the next event' ? 10 : 9 }, (_, n) => n + 1)
+  const after = await again.frames(1 + all.length - numbers(before).length)
+  expect(after[0]).toEqual({ i: 's', p: { h: { 'content-type': 'text/event-stream' } } })
+  expect([...numbers(before), ...numbers(after)]).toEqual(all)
+  again.vanish()
+})
+
+test('a replay that the bounds pass over is given up, and its client is told of the gap', async () => {
+  const chn = 'outrun'
+  const socket = await halfWay('FEW', chn)
+  await journals.stub('FEW', chn, 'publishMany', 8, 1)
+  await journals.set({ isHeld: false })
+  expect(await socket.end()).toEqual({ code: 1012, reason: 'Replay outrun' })
+  const before = socket.messages.map((text) => JSON.parse(text))
+  const again = await BareSocket.open(await journals.upgrade('FEW', { chn }))
+  const last = before.at(-1).p.m.id
+  again.send(resume(last))
+  const [answer, first] = await again.frames(2)
+  const gap = Number(answer.p.h['x-durable-event-gap'])
+  expect(gap).toBeGreaterThan(Number(last))
+  expect(gap).toBeLessThanOrEqual(Number(first.p.m.id))
+  expect(first.p.d.json.n).toBeLessThanOrEqual(8)
+  again.vanish()
+})
+
+test('a token of generation 1 that ends in the middle of a replay ends the iteration cleanly, and the socket stays', async () => {
+  const chn = 'expiring replay'
+  const url = await journals.upgrade('ROOMY', { chn, exp: seconds() + HOUR })
+  const socket = await halfWay('ROOMY', chn, url)
+  await journals.set({ ahead: 2 * HOUR * 1_000, isHeld: false })
+  await socket.until((messages) => messages.some((text) => text.includes('"done"')))
+  socket.send({ i: '1', p: { u: '/call', b: { json: { path: ['kept'] } } } })
+  await socket.until((messages) => messages.some((text) => text.includes('UNAUTHORIZED')))
+  const frames = socket.messages.map((text) => JSON.parse(text))
+  expect(frames.slice(-2)).toMatchObject([{ i: 's', t: 3, p: { e: 'done' } }, { i: '1', p: { s: 401 } }])
+  expect(numbers(frames).length).toBeLessThan(8)
+  expect(socket.closed).toBeUndefined()
+  socket.vanish()
+})
+
+test('a token of generation 2 that ends in the middle of a replay closes the socket with 1008', async () => {
+  const chn = 'expiring replay of generation 2'
+  const url = upgradeUrl(journals, 'ROOMY', await secondGeneration({ chn, exp: seconds() + HOUR }), 'an-id')
+  const socket = await halfWay('ROOMY', chn, url)
+  await journals.set({ ahead: 2 * HOUR * 1_000, isHeld: false })
+  expect(await socket.end()).toEqual({ code: 1008, reason: 'Token expired' })
+  expect(numbers(socket.messages.map((text) => JSON.parse(text))).length).toBeLessThan(8)
+})
+
+test.each<[string, (chn: string) => Promise<string>, number]>([
+  ['1', (chn) => token({ chn, rpc: ['kept'], exp: seconds() + HOUR }), 1],
+  ['2', (chn) => secondGeneration({ chn, rpc: ['kept'], exp: seconds() + HOUR }), 2],
+])('an expired token of generation %s gets no event and no call on its open socket, also after hibernation', async (generation, sign) => {
+  for (const isAsleep of [false, true]) {
+    const chn = `expired ${generation} ${isAsleep}`
+    const [listening, calling] = await Promise.all(
+      [0, 1].map(async () => BareSocket.open(upgradeUrl(journals, 'USUAL', await sign(chn), 'an-id'))),
+    ) as [BareSocket, BareSocket]
+    for (const socket of [listening, calling]) {
+      socket.send(SUBSCRIBE)
+      await socket.frames(1)
+    }
+    await journals.set({ ahead: 2 * HOUR * 1_000 })
+    if (isAsleep) await journals.hibernate('USUAL', chn)
+    calling.send({ i: '1', p: { u: '/call', b: { json: { path: ['kept'] } } } })
+    await journals.stub('USUAL', chn, 'publish', { n: 1 })
+    const expired = { i: '1', p: { s: 401, b: { json: expect.objectContaining({ code: 'UNAUTHORIZED' }) } } }
+    const done = { i: 's', t: 3, p: { e: 'done', d: {} } }
+    if (generation === '2') {
+      for (const socket of [listening, calling]) expect(await socket.end()).toEqual({ code: 1008, reason: 'Token expired' })
+      expect(listening.messages).toHaveLength(1)
+      expect(numbers(calling.messages.map((text) => JSON.parse(text)))).toEqual([])
+    } else {
+      expect((await listening.frames(2)).slice(1)).toEqual([done])
+      const frames = (await calling.frames(3)).slice(1)
+      expect(frames).toContainEqual(done)
+      expect(frames).toContainEqual(expired)
+      for (const socket of [listening, calling]) expect(socket.closed).toBeUndefined()
+    }
+    for (const socket of [listening, calling]) socket.vanish()
+    await journals.set({ ahead: 0 })
+  }
+})
+
+test('where expired sockets are kept, events and calls go on after the end of the token', async () => {
+  for (const [n, url] of [
+    await journals.upgrade('LASTING', { chn: 'lasting 0', rpc: ['kept'], exp: seconds() + HOUR }),
+    upgradeUrl(journals, 'LASTING', await secondGeneration({ chn: 'lasting 1', rpc: ['kept'], exp: seconds() + HOUR }), 'an-id'),
+  ].entries()) {
+    const chn = `lasting ${n}`
+    const socket = await BareSocket.open(url)
+    socket.send(SUBSCRIBE)
+    await socket.frames(1)
+    await journals.set({ ahead: 2 * HOUR * 1_000 })
+    await journals.stub('LASTING', chn, 'publish', { n: 1 })
+    await journals.hibernate('LASTING', chn)
+    await journals.stub('LASTING', chn, 'publish', { n: 2 })
+    expect(numbers(await socket.frames(3))).toEqual([1, 2])
+    socket.send({ i: '1', p: { u: '/call', b: { json: { path: ['kept'] } } } })
+    expect((await socket.frames(4))[3]).toEqual({ i: '1', p: { b: {} } })
+    socket.vanish()
+    await journals.set({ ahead: 0 })
+  }
+})
+
+test('a keep-alive ping is answered without any of our code: it makes no object and reaches none', async () => {
+  const chn = 'ping'
+  const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn, rpc: ['kept'] }))
+  socket.send(SUBSCRIBE)
+  await socket.frames(1)
+  await journals.hibernate('USUAL', chn)
+  const before = await journals.set({})
+  for (let n = 1; n <= 3; n++) {
+    socket.send('ping')
+    expect(await socket.message(n)).toBe('pong')
+  }
+  expect(await journals.set({})).toEqual(before)
+  // What is no ping makes one, so that the count above would have told.
+  socket.send({ i: '1', p: { u: '/call', b: { json: { path: ['kept'] } } } })
+  await socket.message(4)
+  expect(await journals.set({})).toEqual({ made: before.made + 1, messages: before.messages + 1 })
+  socket.vanish()
+})

@@ -1,0 +1,22 @@
+// `npm run scale`: 10,000 sockets on one object, or another number.
+
+import { parseArgs } from 'node:util'
+
+import { scale } from './run.ts'
+
+const { values } = parseArgs({
+  options: {
+    sockets: { type: 'string', default: '10000' },
+    /** Sockets that compress, as browsers offer. */
+    deflate: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+  },
+})
+const sockets = Number(values.sockets)
+if (!Number.isSafeInteger(sockets) || sockets < 1) {
+  console.error(`--sockets is a whole number from 1 on, not ${values.sockets}`)
+  process.exit(2)
+}
+const figures = await scale(sockets, { perMessageDeflate: values.deflate, onProgress: (line) => values.json || console.log(line) })
+if (values.json) console.log(JSON.stringify(figures))
+else for (const [name, figure] of Object.entries(figures)) console.log(`${name.padEnd(16)} ${Math.round(figure)}`)
