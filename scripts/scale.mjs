@@ -1,5 +1,5 @@
-// Very many sockets on one object: `npm run scale [-- --sockets 10000 --json]`. Each takes two file descriptors, one at
-// either end: `ulimit -n` must allow them.
+// Very many sockets on one object: `npm run scale [-- --sockets 10000 --deflate --json]`. Each takes two file descriptors of
+// the runtime's: where `ulimit -n` is below twice their number and some hundreds, connections are refused in the middle.
 
 import { runBuilt } from './run-built.mjs'
 

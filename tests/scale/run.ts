@@ -31,9 +31,7 @@ export async function scale(sockets: number, { perMessageDeflate = false, onProg
   const journals = await startJournals()
   try {
     const chn = 'everybody'
-    const url = new URL(await journals.upgrade('USUAL', { chn }))
-    // Straight to the Worker: by way of miniflare's own, each socket takes two of the runtime's file descriptors.
-    url.host = (await journals.urlOf('objects')).host
+    const url = await journals.upgrade('USUAL', { chn })
     // What a first object and a first socket cost does not grow with their number.
     await journals.stub('USUAL', chn, 'publish', { n: 0 })
     const before = residentBytes(journals.pid)

@@ -1,6 +1,8 @@
 //! What earlier versions have left in databases is read as if it were ours. There has been one layout so far. A test for
 //! each keeps a change of the tables from being made without a way to read them: it fails until there is one.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // test code, though not all of it is in test functions
+
 use super::{
     Appended, Log, ResumeFrom,
     test_database::{NOW, PREFIX, SECOND, TestDatabase, USUAL, append, event, replay, resumed},
