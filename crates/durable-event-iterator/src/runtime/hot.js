@@ -18,6 +18,12 @@ const ROW_COST = 256
  */
 const REPLAY_INTERVAL = 100
 
+/**
+ * How many different frames of one event are kept while it is sent. A client's first call has the same id as the next
+ * client's, so that most frames are the same text, which need not be put together again for each socket.
+ */
+const SAME_FRAMES = 32
+
 /** The objects that this isolate has had an instance of. A second one means that the first was lost in mid-work. */
 const known = new WeakSet()
 
@@ -126,6 +132,7 @@ export class Hub {
   fanOut(tail, now, admits, chosen, except) {
     const sockets = this.#ctx.getWebSockets()
     const [isChosen, isLeftOut] = admits === undefined ? [] : [new Set(chosen), new Set(except)]
+    const frames = new Map()
     let expired
     for (let n = 0; n < sockets.length; n++) {
       const ws = sockets[n]
@@ -136,8 +143,13 @@ export class Hub {
         continue
       }
       if (admits !== undefined && (isLeftOut.has(ws) || !admits(connection, tags, isChosen.has(ws)))) continue
+      let frame = frames.get(head)
+      if (frame === undefined) {
+        frame = head + tail
+        if (frames.size < SAME_FRAMES) frames.set(head, frame)
+      }
       try {
-        ws.send(head + tail)
+        ws.send(frame)
       } catch {} // closed or closing: it resumes when it comes back
     }
     return expired
