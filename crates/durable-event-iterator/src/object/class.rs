@@ -32,7 +32,7 @@ use futures_util::{
 use serde::Deserialize;
 use std::{any::TypeId, cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 use wasm_bindgen::{JsCast, JsValue};
-use worker::{Env, Request, Response, WebSocketPair, worker_sys::DurableObjectState};
+use worker::{Env, Response, WebSocketPair, worker_sys::DurableObjectState};
 
 /// What one instance of a class holds. Nothing in it cannot be rebuilt: it goes whenever the object sleeps.
 struct Host<O: DurableEventIteratorObject> {
@@ -97,12 +97,12 @@ impl<O: DurableEventIteratorObject> Host<O> {
 
     /// An upgrade request, which a Worker has handed over.
     fn fetch(&self, request: worker::web_sys::Request) -> Result<JsValue, JsValue> {
-        let response = self.answer_upgrade(&request.into());
+        let response = self.answer_upgrade(&request);
         let response = response.map_err(|error| JsValue::from_str(&error.to_string()))?;
         Ok(worker::web_sys::Response::from(response).into())
     }
 
-    fn answer_upgrade(&self, request: &Request) -> worker::Result<Response> {
+    fn answer_upgrade(&self, request: &worker::web_sys::Request) -> worker::Result<Response> {
         let Some(keys) = &self.keys else {
             return Response::error("Internal Server Error", 500); // the log has said what to do
         };

@@ -121,7 +121,7 @@ impl<'a> Upgrade<'a> {
                 None => return Response::error("Internal Server Error", 500),
             },
         };
-        let claims = match read(&request, &keys) {
+        let claims = match read(request.inner(), &keys) {
             Ok(accepted) => accepted.claims,
             Err(refusal) => return answer(&refusal),
         };
@@ -143,9 +143,11 @@ impl<'a> Upgrade<'a> {
 }
 
 /// What the request asks for, if it may.
-pub(crate) fn read(request: &Request, keys: &SigningKeys) -> Result<Accepted, Refusal> {
+///
+/// It takes the platform's own request: making worker's of it reads `cf`, which takes longer than all of this.
+pub(crate) fn read(request: &worker::web_sys::Request, keys: &SigningKeys) -> Result<Accepted, Refusal> {
     let upgrade = request.headers().get("upgrade").ok().flatten();
-    let url = request.inner().url();
+    let url = request.url();
     let head = RequestHead { upgrade: upgrade.as_deref(), query: http::query_of(&url) };
     decide(&head, keys, runtime::now_ms())
 }
