@@ -1,5 +1,5 @@
-//! The one door to the platform: every binding that the crate has to JavaScript, each with `catch`, since an exception
-//! that passes through an import without it leaves the caller hanging and takes the WASM instance down.
+//! The one door to the platform: every binding that the crate has to JavaScript. Each has `catch`, or is to a function that
+//! cannot throw or catches itself, since an exception that passes through WASM costs the instance.
 
 mod alarm;
 mod at_once;
