@@ -1,5 +1,5 @@
-// Very many sockets on one object: `npm run scale [-- --sockets 10000 --deflate --json]`. Each takes two file descriptors of
-// the runtime's: where `ulimit -n` is below twice their number and some hundreds, connections are refused in the middle.
+// Very many sockets on one object: `npm run scale [-- --sockets 10000 --inside 0 --deflate --json]`. Those for which the process
+// has no file descriptors come from within the runtime; `--inside` says how many do.
 
 import { runBuilt } from './run-built.mjs'
 

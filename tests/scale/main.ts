@@ -9,6 +9,8 @@ const { values } = parseArgs({
     sockets: { type: 'string', default: '10000' },
     /** Sockets that compress, as browsers offer. */
     deflate: { type: 'boolean', default: false },
+    /** How many of them from within the runtime. */
+    inside: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 })
@@ -17,6 +19,10 @@ if (!Number.isSafeInteger(sockets) || sockets < 1) {
   console.error(`--sockets is a whole number from 1 on, not ${values.sockets}`)
   process.exit(2)
 }
-const figures = await scale(sockets, { perMessageDeflate: values.deflate, onProgress: (line) => values.json || console.log(line) })
+const figures = await scale(sockets, {
+  perMessageDeflate: values.deflate,
+  onProgress: (line) => values.json || console.log(line),
+  ...(values.inside === undefined ? {} : { inside: Number(values.inside) }),
+})
 if (values.json) console.log(JSON.stringify(figures))
 else for (const [name, figure] of Object.entries(figures)) console.log(`${name.padEnd(16)} ${Math.round(figure)}`)
