@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { startJournals } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
-import { BareSocket } from './support/socket.ts'
+import { BareSocket, upgradeAnswer } from './support/socket.ts'
 
 let journals: Journals
 const lines: string[] = []
@@ -19,6 +19,14 @@ const open = async (chn: string, att?: string): Promise<BareSocket> =>
   BareSocket.open(await journals.upgrade('FAULTY', { chn, rpc: ['ping', 'wait', 'publishAndFail', 'items'], att }))
 
 const call = (i: string, path: string, input: unknown): object => ({ i, p: { u: '/call', b: { json: { path: [path], input } } } })
+
+/** Leaves a call waiting; resolves when the object has it. */
+async function leaveWaiting(socket: BareSocket): Promise<void> {
+  const before = socket.messages.length
+  socket.send(call('w', 'wait', undefined))
+  socket.send(call('p', 'ping', undefined))
+  await socket.frames(before + 1)
+}
 
 /** Every way to fail, each at once and after waiting for something. */
 const WAYS = ['panic', 'index', 'recursion', 'memory', 'exception'].flatMap((how) => [how, `${how} later`])
@@ -63,9 +71,7 @@ describe.each(WAYS)('a procedure that fails by %s', (how) => {
 test('a call that waits is answered when another one takes its instance down', async () => {
   const chn = 'faulty neighbours'
   const [waiting, caller] = [await open(chn), await open(chn)]
-  waiting.send(call('w', 'wait', undefined))
-  waiting.send(call('p', 'ping', undefined))
-  await waiting.frames(1)
+  await leaveWaiting(waiting)
   caller.send(call('1', 'publishAndFail', [1, 'panic']))
   expect((await caller.frames(1))[0]).toMatchObject({ i: '1', p: { s: 500 } })
   expect((await waiting.frames(2))[1]).toEqual({ i: 'w', p: { s: 500, b: INTERNAL } })
@@ -91,4 +97,74 @@ test('a hook on subscribing that panics answers the subscriber, and keeps out no
   await journals.stub('FAULTY', chn, 'publish', { n: 1 })
   expect((await sound.frames(2))[1]).toMatchObject({ p: { d: { json: { n: 1 } } } })
   for (const socket of [broken, sound]) socket.vanish()
+})
+
+describe.each(['panic', 'recursion', 'exception', 'panic later', 'exception later'])('what stands around calls, failing by %s', (how) => {
+  test('is an error to its caller, and nothing to the next call', async () => {
+    const chn = `faulty intercept ${how}`
+    const caller = await open(chn)
+    await journals.stub('FAULTY', chn, 'plan', 'intercept', how)
+    caller.send(call('1', 'ping', undefined))
+    expect((await caller.frames(1))[0]).toEqual({ i: '1', p: { s: 500, b: INTERNAL } })
+    caller.send(call('2', 'ping', undefined))
+    expect((await caller.frames(2))[1]).toEqual({ i: '2', p: { b: { json: 'pong' } } })
+    caller.vanish()
+  })
+
+  test('of the alarm: the platform tries again', async () => {
+    const chn = `faulty alarm ${how}`
+    const reader = await open(chn)
+    reader.send({ i: 's', p: { u: '/subscribe', b: {} } })
+    await reader.frames(1)
+    await journals.stub('FAULTY', chn, 'publish', { n: 1 })
+    await journals.stub('FAULTY', chn, 'plan', 'alarm', how)
+    await journals.stub('FAULTY', chn, 'wake')
+    const frames = await reader.frames(3)
+    expect(frames.slice(1).map(({ p }) => p.d.json)).toEqual([{ n: 1 }, { n: 99 }])
+    reader.vanish()
+  })
+})
+
+describe.each(['panic', 'recursion', 'exception'])('code that cannot wait, failing by %s', (how) => {
+  test('in the making of the object: who called is told, and the object is made for the next', async () => {
+    const chn = `faulty new ${how}`
+    const [waiting, caller, reader] = [await open(`${chn} elsewhere`), await open(chn), await open(chn)]
+    reader.send({ i: 's', p: { u: '/subscribe', b: {} } })
+    await reader.frames(1)
+    await journals.stub('FAULTY', chn, 'publish', { n: 1 })
+    for (const wake of [
+      async () => {
+        caller.send(call('1', 'ping', undefined))
+        expect((await caller.frames(1))[0]).toEqual({ i: '1', p: { s: 500, b: INTERNAL } })
+      },
+      async () => expect(journals.stub('FAULTY', chn, 'publish', { n: 2 })).rejects.toThrow(),
+      async () => expect(await upgradeAnswer(await journals.upgrade('FAULTY', { chn }))).toMatchObject({ status: 500 }),
+    ]) {
+      await leaveWaiting(waiting)
+      await journals.stub('FAULTY', chn, 'plan', 'new', how)
+      await journals.hibernate('FAULTY', chn)
+      await wake()
+      // Its instance was that of the other object too.
+      await waiting.until((messages) => messages.some((message) => message.includes('500')))
+      waiting.messages.length = 0
+    }
+    caller.send(call('2', 'ping', undefined))
+    expect((await caller.frames(2))[1]).toEqual({ i: '2', p: { b: { json: 'pong' } } })
+    await journals.stub('FAULTY', chn, 'publish', { n: 3 })
+    expect((await reader.frames(3)).slice(1).map(({ p }) => p.d.json)).toEqual([{ n: 1 }, { n: 3 }])
+    for (const socket of [waiting, caller, reader]) socket.vanish()
+  })
+
+  test('in the serializer of an event: nothing is stored or sent, and the next event is', async () => {
+    const chn = `faulty event ${how}`
+    const [waiting, reader] = [await open(chn), await open(chn)]
+    reader.send({ i: 's', p: { u: '/subscribe', b: {} } })
+    await reader.frames(1)
+    await leaveWaiting(waiting)
+    await expect(journals.stub('FAULTY', chn, 'publish', { n: 1, how })).rejects.toThrow()
+    expect((await waiting.frames(2))[1]).toEqual({ i: 'w', p: { s: 500, b: INTERNAL } })
+    await journals.stub('FAULTY', chn, 'publish', { n: 2 })
+    expect((await reader.frames(2)).slice(1).map(({ p }) => p.d.json)).toEqual([{ n: 2 }])
+    for (const socket of [waiting, reader]) socket.vanish()
+  })
 })

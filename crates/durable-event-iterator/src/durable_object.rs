@@ -28,8 +28,7 @@ macro_rules! durable_object {
             #[allow(missing_docs, unreachable_pub)]
             #[wasm_bindgen(wasm_bindgen = $crate::__private::wasm_bindgen)]
             pub struct $class {
-                // None only in the instance that shows the class to `extend`.
-                host: ::core::option::Option<::std::rc::Rc<dyn private::AnyHost>>,
+                instance: private::Instance,
             }
 
             #[allow(missing_docs, unreachable_pub)]
@@ -40,84 +39,38 @@ macro_rules! durable_object {
             )]
             impl $class {
                 #[wasm_bindgen(constructor)]
-                pub fn new(
-                    ctx: private::DurableObjectState,
-                    env: private::Env,
-                ) -> ::core::result::Result<$class, JsValue> {
-                    let host = private::host::<$object>(::core::stringify!($class), ctx, env)?;
-                    ::core::result::Result::Ok($class { host: ::core::option::Option::Some(host) })
+                pub fn new(ctx: private::DurableObjectState, env: private::Env) -> $class {
+                    let class = ::core::stringify!($class);
+                    $class { instance: private::Instance::new::<$object>(class, ctx, env) }
                 }
 
-                #[wasm_bindgen(js_name = fetch)]
-                pub fn fetch(&self, request: private::Request) -> ::core::result::Result<JsValue, JsValue> {
-                    match &self.host {
-                        ::core::option::Option::Some(host) => host.fetch(request),
-                        ::core::option::Option::None => ::core::result::Result::Err(JsValue::UNDEFINED),
-                    }
-                }
-
-                // Those that begin with two underscores are taken off the class by `extend`, which defines the platform's
-                // own in their place.
-                #[wasm_bindgen(js_name = __alarm)]
-                pub fn __alarm(&self) -> ::core::result::Result<JsValue, JsValue> {
-                    match self.host.clone() {
-                        ::core::option::Option::Some(host) => host.alarm(),
-                        ::core::option::Option::None => ::core::result::Result::Err(JsValue::UNDEFINED),
-                    }
-                }
-
+                // These are taken off the class by `extend`, which defines the platform's own in their place.
                 #[wasm_bindgen(js_name = __text)]
-                pub fn __text(&self, ws: JsValue, text: ::std::string::String) -> JsValue {
-                    match self.host.clone() {
-                        ::core::option::Option::Some(host) => host.message(ws, private::Message::Text(text)),
-                        ::core::option::Option::None => JsValue::UNDEFINED,
-                    }
+                pub fn __text(
+                    &self,
+                    ws: JsValue,
+                    text: ::std::string::String,
+                ) -> ::core::result::Result<JsValue, JsValue> {
+                    self.instance.message(ws, private::Message::Text(text))
                 }
 
                 #[wasm_bindgen(js_name = __bytes)]
-                pub fn __bytes(&self, ws: JsValue, bytes: ::std::vec::Vec<u8>) -> JsValue {
-                    match self.host.clone() {
-                        ::core::option::Option::Some(host) => host.message(ws, private::Message::Bytes(bytes)),
-                        ::core::option::Option::None => JsValue::UNDEFINED,
-                    }
-                }
-
-                #[wasm_bindgen(js_name = webSocketClose)]
-                pub fn web_socket_close(&self, ws: JsValue, code: JsValue) {
-                    if let ::core::option::Option::Some(host) = &self.host {
-                        host.close(ws, code);
-                    }
-                }
-
-                #[wasm_bindgen(js_name = webSocketError)]
-                pub fn web_socket_error(&self, ws: JsValue) {
-                    if let ::core::option::Option::Some(host) = &self.host {
-                        host.error(ws);
-                    }
-                }
-
-                #[wasm_bindgen(js_name = publish)]
-                pub fn publish(
+                pub fn __bytes(
                     &self,
-                    event: JsValue,
-                    options: JsValue,
+                    ws: JsValue,
+                    bytes: ::std::vec::Vec<u8>,
                 ) -> ::core::result::Result<JsValue, JsValue> {
-                    match &self.host {
-                        ::core::option::Option::Some(host) => host.publish(event, options),
-                        ::core::option::Option::None => ::core::result::Result::Err(JsValue::UNDEFINED),
-                    }
+                    self.instance.message(ws, private::Message::Bytes(bytes))
                 }
 
-                #[wasm_bindgen(js_name = __dispatch)]
-                pub fn __dispatch(
+                #[wasm_bindgen(js_name = __enter)]
+                pub fn __enter(
                     &self,
-                    name: ::std::string::String,
-                    arguments: JsValue,
+                    entry: u8,
+                    first: JsValue,
+                    second: JsValue,
                 ) -> ::core::result::Result<JsValue, JsValue> {
-                    match self.host.clone() {
-                        ::core::option::Option::Some(host) => host.dispatch(name, arguments),
-                        ::core::option::Option::None => ::core::result::Result::Err(JsValue::UNDEFINED),
-                    }
+                    self.instance.enter(entry, first, second)
                 }
             }
 
@@ -127,7 +80,7 @@ macro_rules! durable_object {
             fn $class() {
                 private::extend::<$object>(
                     ::core::stringify!($class),
-                    JsValue::from($class { host: ::core::option::Option::None }),
+                    JsValue::from($class { instance: private::Instance::none() }),
                 );
             }
         };

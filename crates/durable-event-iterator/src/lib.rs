@@ -155,11 +155,11 @@ pub use wire::golden;
 /// For `durable_object!` alone.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::object::{AnyHost, Message, host};
+    pub use crate::object::{Instance, Message};
     pub use js_sys;
     pub use wasm_bindgen;
     pub use wasm_bindgen_futures;
-    pub use worker::{Env, web_sys::Request, worker_sys::DurableObjectState};
+    pub use worker::{Env, worker_sys::DurableObjectState};
 
     /// Lets the class of `dummy` be one that stubs can call.
     pub fn extend<O: crate::DurableEventIteratorObject>(class: &str, dummy: wasm_bindgen::JsValue) {

@@ -4,17 +4,64 @@
 #![allow(clippy::panic, clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 use durable_event_iterator::{
-    Call, Channel, DurableEventIteratorObject, Procedures, Result, StubCall, Subscribed, Value,
-    durable_object, to_value,
+    Call, Channel, DurableEventIteratorObject, Invocation, Next, Procedures, Reply, Result, StubCall,
+    Subscribed, durable_object,
 };
 use futures_util::stream;
+use serde::{Deserialize, Serialize, Serializer};
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
-use worker::{Delay, Env};
+use worker::{Delay, Env, SqlStorage};
+
+/// An event, whose serializer can fail too.
+#[derive(Serialize, Deserialize)]
+pub struct Event {
+    n: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    padding: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "fail_to_serialize")]
+    how: Option<String>,
+}
+
+impl Event {
+    const fn new(n: u32) -> Self {
+        Self { n, padding: None, how: None }
+    }
+}
+
+fn fail_to_serialize<S: Serializer>(how: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    fail_now(how.as_deref().unwrap_or_default()).map_err(serde::ser::Error::custom)?;
+    serializer.serialize_none()
+}
 
 /// The object.
 pub struct Faulty {
-    channel: Channel<Value, Option<String>>,
+    channel: Channel<Event, Option<String>>,
+}
+
+impl Faulty {
+    fn table(&self) -> Result<SqlStorage> {
+        let sql = self.channel.storage().sql();
+        sql.exec("CREATE TABLE IF NOT EXISTS faults (place TEXT, how TEXT)", None)?;
+        Ok(sql)
+    }
+
+    /// What is to go wrong when the code gets there the next time.
+    fn plan(&self, place: String, how: String) -> Result<()> {
+        self.table()?.exec("INSERT INTO faults VALUES (?, ?)", vec![place.into(), how.into()])?;
+        Ok(())
+    }
+
+    /// How the code at this place is to fail, this once.
+    fn planned(&self, place: &str) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Row {
+            how: String,
+        }
+        let rows =
+            self.table()?.exec("DELETE FROM faults WHERE place = ? RETURNING how", vec![place.into()])?;
+        Ok(rows.to_array::<Row>()?.pop().map(|row| row.how).unwrap_or_default())
+    }
 }
 
 #[wasm_bindgen(inline_js = "export function throws() { throw new Error('a secret of the inside') }")]
@@ -29,6 +76,10 @@ async fn fail(how: &str) -> Result<()> {
     if later {
         Delay::from(Duration::from_millis(20)).await;
     }
+    fail_now(how)
+}
+
+fn fail_now(how: &str) -> Result<()> {
     match how {
         "panic" => panic!("a secret of the inside"),
         "index" => {
@@ -61,10 +112,12 @@ fn deeper(text: &str, depth: u64) -> usize {
 }
 
 impl DurableEventIteratorObject for Faulty {
-    type Channel = Channel<Value, Option<String>>;
+    type Channel = Channel<Event, Option<String>>;
 
     fn new(channel: Self::Channel, _env: Env) -> Self {
-        Self { channel }
+        let faulty = Self { channel };
+        let _ = faulty.planned("new").and_then(|how| fail_now(&how));
+        faulty
     }
 
     fn procedures() -> Procedures<Self, Call<Self>> {
@@ -75,7 +128,7 @@ impl DurableEventIteratorObject for Faulty {
                 Ok(())
             })
             .procedure("publishAndFail", async |faulty: &Self, _, (n, how): (u32, String)| {
-                faulty.channel.publish(&to_value(&serde_n(n))?)?;
+                faulty.channel.publish(&Event::new(n))?;
                 fail(&how).await
             })
             .stream("items", async |_: &Self, _, how: String| {
@@ -92,13 +145,29 @@ impl DurableEventIteratorObject for Faulty {
     }
 
     fn methods() -> Procedures<Self, StubCall> {
-        Procedures::new().procedure("ping", async |_: &Self, _, ()| Ok("pong")).procedure(
-            "publishAndFail",
-            async |faulty: &Self, _, (n, how): (u32, String)| {
-                faulty.channel.publish(&to_value(&serde_n(n))?)?;
+        Procedures::new()
+            .procedure("ping", async |_: &Self, _, ()| Ok("pong"))
+            .procedure("publishAndFail", async |faulty: &Self, _, (n, how): (u32, String)| {
+                faulty.channel.publish(&Event::new(n))?;
                 fail(&how).await
-            },
-        )
+            })
+            .procedure("plan", async |faulty: &Self, _, (place, how): (String, String)| {
+                faulty.plan(place, how)
+            })
+            .procedure("wake", async |faulty: &Self, _, ()| {
+                Ok(faulty.channel.storage().set_alarm(0_i64).await?)
+            })
+    }
+
+    async fn intercept(&self, _: Invocation<Self>, next: Next<'_>) -> Result<Reply> {
+        fail(&self.planned("intercept")?).await?;
+        next.run().await
+    }
+
+    async fn alarm(&self) -> Result<()> {
+        fail(&self.planned("alarm")?).await?;
+        self.channel.publish(&Event::new(99))?;
+        Ok(())
     }
 
     fn on_subscribed(&self, client: &Subscribed<Self>) -> Result<()> {
@@ -106,10 +175,6 @@ impl DurableEventIteratorObject for Faulty {
         assert!(attachment.is_none(), "a secret of the inside");
         Ok(())
     }
-}
-
-fn serde_n(n: u32) -> std::collections::BTreeMap<&'static str, u32> {
-    [("n", n)].into_iter().collect()
 }
 
 durable_object!(pub FaultyObject: Faulty);

@@ -1,12 +1,13 @@
 //! The object: what an application implements, and the class around it.
 
 pub(crate) mod calls;
-mod class;
+mod host;
+mod instance;
 pub(crate) mod message;
 mod subscribed;
 
 #[doc(hidden)]
-pub use class::{AnyHost, Message, host};
+pub use instance::{Instance, Message};
 pub use subscribed::Subscribed;
 
 use crate::{

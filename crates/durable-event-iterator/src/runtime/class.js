@@ -10,7 +10,16 @@ const RESERVED = new Set([
 ])
 
 /** Methods of the class that nothing but this calls: they are not left reachable. */
-const INNER = ['__text', '__bytes', '__alarm', '__dispatch']
+const INNER = ['__text', '__bytes', '__enter']
+
+/** What `__enter` is called for: as in src/object/instance.rs. */
+const MAKE = 0
+const FETCH = 1
+const CLOSE = 2
+const ERROR = 3
+const ALARM = 4
+const PUBLISH = 5
+const METHOD = 6
 
 /** The classes that are extended already. Start functions run again when the WASM instance is rebuilt; the class stays. */
 const extended = new WeakSet()
@@ -21,10 +30,10 @@ const TOO_BIG = 1009
 /** Between a binary frame's JSON and what is attached: as in src/wire/frame/mod.rs. */
 const DELIMITER = 0xff
 
-/** The largest frame of each class, in bytes. */
+/** The largest frame of each class, in bytes: known once an object of it has been made. */
 const maxFrames = new Map()
 
-/** Tells how large a frame of an object of this class may be, before its first one comes. */
+/** Tells how large a frame of an object of this class may be. */
 export function setMaxFrame(name, bytes) {
   maxFrames.set(name, bytes)
 }
@@ -71,17 +80,8 @@ function watched(promise) {
   })
 }
 
-/** Calls a method of WASM's, whose answer is there at once, or a promise. */
-function call(method, object, ...args) {
-  let result
-  try {
-    result = method.apply(object, args)
-  } catch (error) {
-    // Its own errors are made by `errorFor`.
-    throw errors.has(error) ? error : lost(error)
-  }
-  return result instanceof Promise ? watched(result) : result
-}
+/** What a call of WASM's has thrown, as its caller is to see it: the errors that are answers, or the end of the instance. */
+const thrown = (error) => (errors.has(error) ? error : lost(error))
 
 /** Tells the client that its call has failed, where the frame was one. Of the reason it learns nothing. */
 function fail(ws, frame) {
@@ -108,28 +108,53 @@ export function extend(name, dummy, methods) {
   const cls = dummy.constructor
   if (extended.has(cls)) return []
   extended.add(cls)
-  const { __text: text, __bytes: bytes, __alarm: alarm, __dispatch: dispatch } = cls.prototype
+  const { __text: text, __bytes: bytes, __enter: enter } = cls.prototype
   Object.setPrototypeOf(cls, DurableObject)
   Object.setPrototypeOf(cls.prototype, DurableObject.prototype)
   for (const inner of [...INNER, 'free', '__destroy_into_raw', Symbol.dispose]) delete cls.prototype[inner]
   const define = (method, value) => Object.defineProperty(cls.prototype, method, { value })
 
-  define('webSocketMessage', function (ws, frame) {
-    // Before it enters WASM, whose memory never shrinks.
-    const size = typeof frame === 'string' ? frame.length : (frame?.byteLength ?? Number.POSITIVE_INFINITY)
-    if (size > (maxFrames.get(name) ?? 0)) return void ws.close(TOO_BIG, 'Frame too large')
+  const call = (object, entry, first, second) => {
     let result
     try {
-      result = typeof frame === 'string' ? text.call(this, ws, frame) : bytes.call(this, ws, new Uint8Array(frame))
+      result = enter.call(object, entry, first, second)
     } catch (error) {
-      const seen = lost(error)
+      throw thrown(error)
+    }
+    return result instanceof Promise ? watched(result) : result
+  }
+
+  define('webSocketMessage', function (ws, frame) {
+    const isText = typeof frame === 'string'
+    const size = isText ? frame.length : (frame?.byteLength ?? Number.POSITIVE_INFINITY)
+    let result
+    try {
+      if (!maxFrames.has(name)) call(this, MAKE)
+      // Before it enters WASM, whose memory never shrinks.
+      if (size > maxFrames.get(name)) result = TOO_BIG
+      else result = isText ? text.call(this, ws, frame) : bytes.call(this, ws, new Uint8Array(frame))
+    } catch (error) {
+      const seen = thrown(error)
       fail(ws, frame)
       throw seen
     }
+    if (result === TOO_BIG) return ws.close(TOO_BIG, 'Frame too large')
     return result === undefined ? undefined : watched(result).catch(() => fail(ws, frame))
   })
+  define('fetch', function (request) {
+    return call(this, FETCH, request)
+  })
+  define('webSocketClose', function (ws, code) {
+    return call(this, CLOSE, ws, code)
+  })
+  define('webSocketError', function (ws) {
+    return call(this, ERROR, ws)
+  })
   define('alarm', function () {
-    return call(alarm, this)
+    return call(this, ALARM)
+  })
+  define('publish', function (event, options) {
+    return call(this, PUBLISH, event, options)
   })
   const refused = []
   for (const method of methods) {
@@ -138,7 +163,7 @@ export function extend(name, dummy, methods) {
       continue
     }
     define(method, function (...args) {
-      return call(dispatch, this, method, args)
+      return call(this, METHOD, method, args)
     })
   }
   return refused

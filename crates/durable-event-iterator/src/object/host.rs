@@ -1,8 +1,9 @@
-//! The class around an application's object: what the platform and stubs call.
+//! What stands around an application's object: what the platform and stubs call ends here.
 
 use super::{
     Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall, Subscribed,
     calls::{Calls, Running},
+    instance::{AnyHost, Message},
     message::{self, Admitted, Refused, Route, close_code, token_expired},
 };
 use crate::{
@@ -35,7 +36,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker::{Env, Response, WebSocketPair, worker_sys::DurableObjectState};
 
 /// What one instance of a class holds. Nothing in it cannot be rebuilt: it goes whenever the object sleeps.
-struct Host<O: DurableEventIteratorObject> {
+pub(super) struct Host<O: DurableEventIteratorObject> {
     object: O,
     procedures: Procedures<O, Call<O>>,
     methods: Procedures<O, StubCall>,
@@ -55,22 +56,18 @@ struct Peer<'a> {
     session: &'a Session,
 }
 
-/// The host of an object of a class, whose `ctx` and `env` these are.
-///
-/// # Errors
-/// When the platform does not let the library see the object's sockets.
-pub fn host<O: DurableEventIteratorObject>(
-    class: &str,
-    ctx: DurableObjectState,
-    env: Env,
-) -> Result<Rc<dyn AnyHost>, JsValue> {
-    match Host::<O>::new(class, ctx, env) {
-        Ok(host) => Ok(Rc::new(host)),
-        Err(error) => Err(runtime::exception(&error.into())),
-    }
-}
-
 impl<O: DurableEventIteratorObject> Host<O> {
+    /// The host of an object of a class, whose `ctx` and `env` these are.
+    ///
+    /// # Errors
+    /// When the platform does not let the library see the object's sockets.
+    pub(super) fn make(class: &str, ctx: DurableObjectState, env: Env) -> Result<Rc<dyn AnyHost>, JsValue> {
+        match Self::new(class, ctx, env) {
+            Ok(host) => Ok(Rc::new(host)),
+            Err(error) => Err(exception(class, &error.into())),
+        }
+    }
+
     /// The object whose `ctx` and `env` these are.
     fn new(class: &str, ctx: DurableObjectState, env: Env) -> Result<Self, JsError> {
         let options = O::options(&env);
@@ -96,8 +93,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     /// An upgrade request, which a Worker has handed over.
-    fn fetch(&self, request: worker::web_sys::Request) -> Result<JsValue, JsValue> {
-        let response = self.answer_upgrade(&request);
+    fn fetch(&self, request: &worker::web_sys::Request) -> Result<JsValue, JsValue> {
+        let response = self.answer_upgrade(request);
         let response = response.map_err(|error| JsValue::from_str(&error.to_string()))?;
         Ok(worker::web_sys::Response::from(response).into())
     }
@@ -385,7 +382,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     /// A method of the application, called by a Worker that holds a stub.
-    async fn dispatch(&self, name: String, arguments: JsValue) -> Result<JsValue, JsValue> {
+    async fn dispatch(&self, name: JsValue, arguments: JsValue) -> Result<JsValue, JsValue> {
+        let name = name.as_string().unwrap_or_default();
         self.try_dispatch(&name, &arguments).await.map_err(|error| exception(&name, &error))
     }
 
@@ -404,44 +402,16 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 }
 
-/// A message of a client.
-pub enum Message {
-    /// A frame without blobs.
-    Text(String),
-    /// A frame that may have some.
-    Bytes(Vec<u8>),
-}
-
-/// A host of whatever object: what a class is made of. It keeps a class's own code small, and what is wrong with its
-/// object one message of the compiler's.
-pub trait AnyHost {
-    /// An upgrade request, which a Worker has handed over.
-    fn fetch(&self, request: worker::web_sys::Request) -> Result<JsValue, JsValue>;
-    /// A frame of a client. Answers with a promise where there is something to wait for.
-    fn message(self: Rc<Self>, ws: JsValue, message: Message) -> JsValue;
-    /// A client has closed its socket, or lost it.
-    fn close(&self, ws: JsValue, code: JsValue);
-    /// A socket has failed.
-    fn error(&self, ws: JsValue);
-    /// The object's alarm has gone off.
-    fn alarm(self: Rc<Self>) -> Result<JsValue, JsValue>;
-    /// `stub.publish(event, options?)`.
-    fn publish(&self, event: JsValue, options: JsValue) -> Result<JsValue, JsValue>;
-    /// A method of the application. Answers with a promise where there is something to wait for.
-    fn dispatch(self: Rc<Self>, name: String, arguments: JsValue) -> Result<JsValue, JsValue>;
-}
-
 impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
-    fn fetch(&self, request: worker::web_sys::Request) -> Result<JsValue, JsValue> {
-        self.fetch(request)
-    }
-
-    fn message(self: Rc<Self>, ws: JsValue, message: Message) -> JsValue {
-        let work = async move {
+    fn message(self: Rc<Self>, ws: JsValue, message: Message) -> Result<JsValue, JsValue> {
+        runtime::at_once(async move {
             (*self).message(ws, message).await;
             Ok(JsValue::UNDEFINED)
-        };
-        runtime::at_once(work).unwrap_or_default()
+        })
+    }
+
+    fn fetch(&self, request: JsValue) -> Result<JsValue, JsValue> {
+        self.fetch(&request.unchecked_into())
     }
 
     fn close(&self, ws: JsValue, code: JsValue) {
@@ -460,7 +430,7 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
         self.publish(event, options)
     }
 
-    fn dispatch(self: Rc<Self>, name: String, arguments: JsValue) -> Result<JsValue, JsValue> {
+    fn dispatch(self: Rc<Self>, name: JsValue, arguments: JsValue) -> Result<JsValue, JsValue> {
         runtime::at_once(async move { (*self).dispatch(name, arguments).await })
     }
 }

@@ -1,0 +1,122 @@
+//! One instance of a Durable Object class, as JavaScript holds it: where everything that the platform or a stub calls comes in.
+
+use super::{DurableEventIteratorObject, host::Host};
+use std::{cell::OnceCell, rc::Rc};
+use wasm_bindgen::{JsCast, JsValue};
+use worker::{Env, worker_sys::DurableObjectState};
+
+/// A message of a client.
+#[derive(Debug)]
+pub enum Message {
+    /// A frame without blobs.
+    Text(String),
+    /// A frame that may have some.
+    Bytes(Vec<u8>),
+}
+
+/// What a class keeps. The object is made by the first call and not by the class's constructor: when its code traps, it is the
+/// call that fails, and `class.js` sees it as it sees every other.
+#[allow(missing_debug_implementations)]
+pub struct Instance {
+    host: OnceCell<Rc<dyn AnyHost>>,
+    /// None only in the instance that shows the class to `extend`.
+    parts: Option<Parts>,
+}
+
+/// Of what the object is made.
+struct Parts {
+    class: &'static str,
+    /// A `DurableObjectState`, whose type cannot be cloned.
+    ctx: JsValue,
+    env: Env,
+    make: fn(&str, DurableObjectState, Env) -> Result<Rc<dyn AnyHost>, JsValue>,
+}
+
+/// A host of whatever object: it keeps a class's own code small, and what is wrong with its object one message of the compiler's.
+pub(super) trait AnyHost {
+    /// A frame of a client. Answers with a promise where there is something to wait for.
+    fn message(self: Rc<Self>, ws: JsValue, message: Message) -> Result<JsValue, JsValue>;
+    /// An upgrade request, which a Worker has handed over.
+    fn fetch(&self, request: JsValue) -> Result<JsValue, JsValue>;
+    /// A client has closed its socket, or lost it.
+    fn close(&self, ws: JsValue, code: JsValue);
+    /// A socket has failed.
+    fn error(&self, ws: JsValue);
+    /// The object's alarm has gone off.
+    fn alarm(self: Rc<Self>) -> Result<JsValue, JsValue>;
+    /// `stub.publish(event, options?)`.
+    fn publish(&self, event: JsValue, options: JsValue) -> Result<JsValue, JsValue>;
+    /// A method of the application. Answers with a promise where there is something to wait for.
+    fn dispatch(self: Rc<Self>, name: JsValue, arguments: JsValue) -> Result<JsValue, JsValue>;
+}
+
+/// What `class.js` enters for; the numbers are its own too.
+mod entry {
+    pub(super) const MAKE: u8 = 0;
+    pub(super) const FETCH: u8 = 1;
+    pub(super) const CLOSE: u8 = 2;
+    pub(super) const ERROR: u8 = 3;
+    pub(super) const ALARM: u8 = 4;
+    pub(super) const PUBLISH: u8 = 5;
+    pub(super) const METHOD: u8 = 6;
+}
+
+impl Instance {
+    /// The instance of a class whose `ctx` and `env` these are.
+    #[must_use]
+    pub fn new<O: DurableEventIteratorObject>(
+        class: &'static str,
+        ctx: DurableObjectState,
+        env: Env,
+    ) -> Self {
+        let parts = Parts { class, ctx: ctx.into(), env, make: Host::<O>::make };
+        Self { host: OnceCell::new(), parts: Some(parts) }
+    }
+
+    /// An instance without an object.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { host: OnceCell::new(), parts: None }
+    }
+
+    fn host(&self) -> Result<Rc<dyn AnyHost>, JsValue> {
+        if let Some(host) = self.host.get() {
+            return Ok(Rc::clone(host));
+        }
+        let Parts { class, ctx, env, make } = self.parts.as_ref().ok_or(JsValue::UNDEFINED)?;
+        let host = make(class, ctx.clone().unchecked_into(), env.clone())?;
+        Ok(Rc::clone(self.host.get_or_init(|| host)))
+    }
+
+    /// A frame of a client. Answers with a promise where there is something to wait for.
+    ///
+    /// # Errors
+    /// When the object cannot be made.
+    pub fn message(&self, ws: JsValue, message: Message) -> Result<JsValue, JsValue> {
+        self.host()?.message(ws, message)
+    }
+
+    /// Whatever else is called, with up to two arguments.
+    ///
+    /// # Errors
+    /// What the caller is to get as an exception.
+    pub fn enter(&self, entry: u8, first: JsValue, second: JsValue) -> Result<JsValue, JsValue> {
+        let host = self.host()?;
+        match entry {
+            entry::MAKE => Ok(JsValue::UNDEFINED),
+            entry::FETCH => host.fetch(first),
+            entry::CLOSE => {
+                host.close(first, second);
+                Ok(JsValue::UNDEFINED)
+            }
+            entry::ERROR => {
+                host.error(first);
+                Ok(JsValue::UNDEFINED)
+            }
+            entry::ALARM => host.alarm(),
+            entry::PUBLISH => host.publish(first, second),
+            entry::METHOD => host.dispatch(first, second),
+            _ => Err(JsValue::UNDEFINED),
+        }
+    }
+}
