@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { CLIENT_VERSIONS } from './support/client.ts'
 import { startJournals } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 import { BareSocket, upgradeAnswer } from './support/socket.ts'
@@ -83,20 +84,32 @@ test.each(['panic', 'panic later'])('a stream that fails by %s in the middle is 
   reader.send(call('1', 'items', how))
   const frames = (await reader.frames(4)) as any[]
   expect(frames.slice(0, 3).map(({ p }) => p.e ?? p.h)).toEqual([{ 'content-type': 'text/event-stream' }, 'message', 'message'])
-  expect(frames[3]).toMatchObject({ i: '1', p: { s: 500 } })
+  expect(frames[3]).toEqual({ i: '1', t: 3, p: { e: 'error', d: INTERNAL } })
   reader.vanish()
 })
 
-test('a hook on subscribing that panics answers the subscriber, and keeps out nobody else', async () => {
+test.each(CLIENT_VERSIONS)('a client of oRPC %s sees such a stream fail, and goes on', async (version) => {
+  const client = await journals.client('FAULTY', { chn: `faulty stream ${version}`, rpc: ['ping', 'items'] }, { version })
+  const items: unknown[] = []
+  const reading = (async () => {
+    for await (const item of await client.call(['items'], 'panic later')) items.push(item)
+  })()
+  await expect(reading).rejects.toMatchObject({ code: 'INTERNAL_SERVER_ERROR' })
+  expect(items).toEqual([0, 1])
+  expect(await client.call(['ping'])).toBe('pong')
+  client.close()
+})
+
+test('a hook on subscribing that panics closes the socket of its subscriber, and keeps out nobody else', async () => {
   const chn = 'faulty hook'
   const [broken, sound] = [await open(chn, 'panic'), await open(chn)]
   sound.send({ i: 's', p: { u: '/subscribe', b: {} } })
   await sound.frames(1)
   broken.send({ i: 's', p: { u: '/subscribe', b: {} } })
-  await broken.frames(2)
+  expect(await broken.end()).toEqual({ code: 1012, reason: 'Subscription interrupted' })
   await journals.stub('FAULTY', chn, 'publish', { n: 1 })
   expect((await sound.frames(2))[1]).toMatchObject({ p: { d: { json: { n: 1 } } } })
-  for (const socket of [broken, sound]) socket.vanish()
+  sound.vanish()
 })
 
 describe.each(['panic', 'recursion', 'exception', 'panic later', 'exception later'])('what stands around calls, failing by %s', (how) => {

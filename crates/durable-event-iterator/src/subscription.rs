@@ -83,7 +83,7 @@ pub(crate) async fn subscribe(
     ask: &Subscribe<'_>,
     on_live: OnLive<'_>,
 ) -> Result<()> {
-    let replay = core.hub.start_replay(ws, runtime::now_ms())?;
+    let replay = core.hub.start_replay(ws, ask.id, runtime::now_ms())?;
     let mut session = core.sessions.read_to_change(ws)?;
     let previous = session.subscription.replace(Subscription { id: ask.id.to_owned(), live: false });
     if let Some(previous) = previous {

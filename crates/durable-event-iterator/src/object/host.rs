@@ -13,7 +13,7 @@ use crate::{
     options::Options,
     procedure::{Answer, Input, Item, Next, Procedures, Reply, Upload},
     publish_options::PublishOptions,
-    runtime::{self, JsError, JsWire, RawSocket},
+    runtime::{self, JsError, JsWire, OpenStream, RawSocket},
     session::{AttachmentTooLarge, Session},
     sessions::Sessions,
     subscription::{self, Subscribe},
@@ -460,6 +460,7 @@ async fn stream(
     if ws.send_text(&stream_response(id, &[])).is_err() {
         return;
     }
+    let _open = OpenStream::new(ws, id);
     let mut turn = 0_usize;
     while let Some(item) = items.next().await {
         let item = if is_over() { Err(token_expired()) } else { item };

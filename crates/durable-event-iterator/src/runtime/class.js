@@ -3,6 +3,8 @@
 
 import { DurableObject } from 'cloudflare:workers'
 
+import { interrupt, replaying } from './hot.js'
+
 /** Names that the platform or JavaScript itself gives a meaning: no method of the application can take them. */
 const RESERVED = new Set([
   'constructor', 'fetch', 'connect', 'alarm', 'webSocketMessage', 'webSocketClose', 'webSocketError',
@@ -83,13 +85,30 @@ function watched(promise) {
 /** What a call of WASM's has thrown, as its caller is to see it: the errors that are answers, or the end of the instance. */
 const thrown = (error) => (errors.has(error) ? error : lost(error))
 
+/** The calls of each socket whose answer is a stream that has begun. */
+const streams = new WeakMap()
+
+/** The answer to a call is a stream, whose items follow. */
+export function beginStream(ws, id) {
+  const begun = streams.get(ws)
+  if (begun === undefined) streams.set(ws, new Set([id]))
+  else begun.add(id)
+}
+
+/** Such a stream has ended, or nobody reads it any more. */
+export function endStream(ws, id) {
+  streams.get(ws)?.delete(id)
+}
+
 /** Tells the client that its call has failed, where the frame was one. Of the reason it learns nothing. */
 function fail(ws, frame) {
   try {
     const { i, t } = JSON.parse(typeof frame === 'string' ? frame : jsonOf(new Uint8Array(frame)))
     if (typeof i !== 'string' || t !== undefined) return
+    if (replaying.get(ws) === i) return interrupt(ws)
     const json = { defined: false, code: 'INTERNAL_SERVER_ERROR', status: 500, message: 'Internal server error' }
-    ws.send(JSON.stringify({ i, p: { s: 500, b: { json } } }))
+    const hasBegun = streams.get(ws)?.delete(i)
+    ws.send(JSON.stringify(hasBegun ? { i, t: 3, p: { e: 'error', d: { json } } } : { i, p: { s: 500, b: { json } } }))
   } catch {} // no frame, or the socket has gone
 }
 

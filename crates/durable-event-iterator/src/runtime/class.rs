@@ -1,6 +1,6 @@
 //! The exported class.
 
-use super::{JsError, log_error, value::from_wire};
+use super::{JsError, RawSocket, log_error, value::from_wire};
 use crate::{
     error::{Error, Failure},
     wire::{Value, serialize},
@@ -16,6 +16,12 @@ extern "C" {
 
     #[wasm_bindgen(catch, js_name = setMaxFrame)]
     fn set_max_frame_js(class: &str, bytes: f64) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(catch, js_name = beginStream)]
+    fn begin_stream(ws: &RawSocket, id: &str) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(catch, js_name = endStream)]
+    fn end_stream(ws: &RawSocket, id: &str) -> Result<(), JsValue>;
 
     #[wasm_bindgen(catch, js_name = errorFor)]
     fn error_for_js(parts: &JsValue) -> Result<JsValue, JsValue>;
@@ -38,6 +44,26 @@ pub(crate) fn extend(class: &str, dummy: &JsValue, methods: &[&str]) {
 /// Tells how large a frame of an object of this class may be, in bytes, before the first one comes.
 pub(crate) fn set_max_frame(class: &str, bytes: usize) -> Result<(), JsError> {
     Ok(set_max_frame_js(class, bytes as f64)?)
+}
+
+/// A stream that answers a call: where WASM is lost with it, its reader gets an error at its end.
+pub(crate) struct OpenStream<'a> {
+    ws: &'a RawSocket,
+    id: &'a str,
+}
+
+impl<'a> OpenStream<'a> {
+    pub(crate) fn new(ws: &'a RawSocket, id: &'a str) -> Self {
+        // Neither can throw for a socket.
+        let _ = begin_stream(ws, id);
+        Self { ws, id }
+    }
+}
+
+impl Drop for OpenStream<'_> {
+    fn drop(&mut self) {
+        let _ = end_stream(self.ws, self.id);
+    }
 }
 
 /// The exception that a stub's caller gets: what a client would get, and which failure of publishing it is.

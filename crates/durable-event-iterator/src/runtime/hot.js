@@ -24,8 +24,8 @@ const REPLAY_INTERVAL = 100
  */
 const SAME_FRAMES = 32
 
-/** The objects that this isolate has had an instance of. A second one means that the first was lost in mid-work. */
-const known = new WeakSet()
+/** The call that a replay to a socket answers, for as long as it runs. */
+export const replaying = new WeakMap()
 
 /**
  * The open sockets of one object. What is kept per socket is only a cache of the attachment: after hibernation the
@@ -40,11 +40,6 @@ export class Hub {
 
   constructor(ctx) {
     this.#ctx = ctx
-    if (known.has(ctx)) {
-      // Replays that the lost instance ran do not go on: their clients have to come back.
-      for (const ws of ctx.getWebSockets()) this.#read(ws)
-    }
-    known.add(ctx)
   }
 
   /** A number that names this socket for as long as this instance of the object lives; 0 where this is none. */
@@ -78,22 +73,25 @@ export class Hub {
   }
 
   /**
-   * Begins a replay to a socket, which ends the one before. Answers with its number, and for how many milliseconds it has
-   * to wait.
+   * Begins a replay to a socket, as the answer to the call `id`, which ends the one before. Answers with its number, and for
+   * how many milliseconds it has to wait.
    */
-  startReplay(ws, now) {
+  startReplay(ws, id, now) {
     const number = this.#next++
     const last = this.#replays.get(ws)?.began ?? -Infinity
     // One that still waits is never begun: this takes its place, or subscribing often would put off the last one for long.
     const began = last > now ? last : Math.max(now, last + REPLAY_INTERVAL)
     this.#replays.set(ws, { number, began, running: true })
+    replaying.set(ws, id)
     return [number, began - now]
   }
 
   /** Ends the replay of this number, if no other has been begun since. */
   endReplay(ws, number) {
     const replay = this.#replays.get(ws)
-    if (replay?.number === number) replay.running = false
+    if (replay?.number !== number) return
+    replay.running = false
+    replaying.delete(ws)
   }
 
   /** The number of the replay that this instance runs to a socket. */
@@ -117,7 +115,7 @@ export class Hub {
         }
       } else if (session?.subscription && this.replayOf(ws) === undefined) {
         // Found half-way through a replay that no longer runs: the client has to come back and resume.
-        ws.close(RESTART, 'Subscription interrupted')
+        interrupt(ws)
       }
     } catch {}
     this.#live.set(ws, state)
@@ -184,6 +182,11 @@ export class Hub {
     }
     return open ? [last, work] : undefined
   }
+}
+
+/** Closes a socket to which a replay has ended half-way: its client comes back and resumes. */
+export function interrupt(ws) {
+  ws.close(RESTART, 'Subscription interrupted')
 }
 
 /** All rows of a statement, each an array of its columns. */

@@ -29,7 +29,7 @@ extern "C" {
     fn set_attachment_js(this: &Hub, ws: &RawSocket, bytes: &Uint8Array) -> Result<(), JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = startReplay)]
-    fn start_replay_js(this: &Hub, ws: &RawSocket, now: f64) -> Result<Array, JsValue>;
+    fn start_replay_js(this: &Hub, ws: &RawSocket, id: &str, now: f64) -> Result<Array, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = endReplay)]
     fn end_replay_js(this: &Hub, ws: &RawSocket, number: u32) -> Result<(), JsValue>;
@@ -132,9 +132,9 @@ impl Hub {
         Ok(self.set_attachment_js(ws, &Uint8Array::from(bytes))?)
     }
 
-    /// Begins a replay to a socket, which ends the one before.
-    pub(crate) fn start_replay(&self, ws: &RawSocket, now_ms: u64) -> Result<Replay, JsError> {
-        let begun = self.start_replay_js(ws, now_ms as f64)?;
+    /// Begins a replay to a socket, as the answer to the call `id`, which ends the one before.
+    pub(crate) fn start_replay(&self, ws: &RawSocket, id: &str, now_ms: u64) -> Result<Replay, JsError> {
+        let begun = self.start_replay_js(ws, id, now_ms as f64)?;
         let number = |n| begun.get(n).as_f64().unwrap_or_default();
         Ok(Replay { number: number(0) as u32, wait_ms: number(1) as u64 })
     }

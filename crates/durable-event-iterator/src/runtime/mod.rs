@@ -16,7 +16,7 @@ mod value;
 pub(crate) use alarm::Alarm;
 pub(crate) use at_once::at_once;
 pub(crate) use body::read_body;
-pub(crate) use class::{exception, extend, set_max_frame};
+pub(crate) use class::{OpenStream, exception, extend, set_max_frame};
 pub(crate) use hub::{Hub, RawSocket, Replay};
 pub(crate) use namespace::{Stub, stub};
 #[cfg(target_arch = "wasm32")]
