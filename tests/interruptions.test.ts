@@ -93,6 +93,24 @@ test('a token of generation 1 that ends in the middle of a replay ends the itera
   socket.vanish()
 })
 
+test('a token that ends while its subscription waits for its turn gets no event', async () => {
+  const chn = 'expiring before a replay'
+  const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn, exp: seconds() + HOUR }))
+  const again = { ...SUBSCRIBE, i: 'again' }
+  socket.send(SUBSCRIBE)
+  await socket.frames(1)
+  await journals.stub('USUAL', chn, 'publish', { n: 1 })
+  await socket.frames(2)
+  await journals.set({ isHeld: true })
+  // Too soon after the first one.
+  socket.send(again)
+  await socket.frames(3)
+  await journals.set({ ahead: 2 * HOUR * 1_000, isHeld: false })
+  const frames = await socket.frames(4)
+  expect(frames.slice(2)).toMatchObject([{ i: 's', t: 3, p: { e: 'done' } }, { i: 'again', p: { s: 401 } }])
+  socket.vanish()
+})
+
 test('a token of generation 2 that ends in the middle of a replay closes the socket with 1008', async () => {
   const chn = 'expiring replay of generation 2'
   const url = upgradeUrl(journals, 'ROOMY', await secondGeneration({ chn, exp: seconds() + HOUR }), 'an-id')

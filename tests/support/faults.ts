@@ -12,11 +12,8 @@ const seen = { made: 0, messages: 0 }
 
 const [now, later] = [Date.now, setTimeout]
 Date.now = () => now() + faults.ahead
-/** Pauses of one turn end when nothing holds them any more. */
-globalThis.setTimeout = (work, milliseconds) => {
-  if (milliseconds !== 0) return later(work, milliseconds)
-  return later(function turn() { faults.isHeld ? later(turn, 5) : work() }, 0)
-}
+/** Pauses end when nothing holds them any more. */
+globalThis.setTimeout = (work, milliseconds) => later(function turn() { faults.isHeld ? later(turn, 5) : work() }, milliseconds)
 
 /** An object's \`storage\`, one of whose statements throws. */
 const faulty = (storage, name) => new Proxy(storage, {
@@ -81,7 +78,7 @@ export const FaultyObject = watched(worker.FaultyObject)
 export interface Faults {
   /** By how much the clock has gone on, in milliseconds. */
   ahead?: number
-  /** Whether pauses of one turn last until this is false again. */
+  /** Whether pauses last until this is false again. */
   isHeld?: boolean
   /** Of the object with this name, so many statements that start so throw. */
   statement?: { name: string; start: string; message: string; times: number }

@@ -5,10 +5,12 @@ use crate::{
     channel::{ChannelCore, MICROS_PER_MILLI},
     error::{Error, Result},
     log::{EventId, Param, PublishError, Resume, ResumeFrom, STEP_BYTES, has_plain_root},
+    object::message::token_expired,
     runtime::{self, RawSocket, Replay},
     session::{Session, Subscription},
     wire::{
-        EventMeta, Headers, Serialized, StreamEventKind, Value, head, parse, stream_event, stream_response,
+        EventMeta, Headers, Serialized, StreamEventKind, Value, error_response, head, parse, stream_event,
+        stream_response,
     },
 };
 
@@ -108,6 +110,11 @@ async fn run(
         runtime::pause(replay.wait_ms).await?;
         let Some(now) = still(core, ws, replay)? else { return Ok(()) };
         session = now;
+        if session.is_expired(runtime::now_ms()) {
+            core.sessions.write(ws, Session { subscription: None, ..session })?;
+            refuse_expired(core, ws, ask.id);
+            return Ok(());
+        }
     }
     let from = ask.from(&session, core.options.second_starts_live);
     // One time for the whole replay: the answer promises what is retained now.
@@ -244,6 +251,13 @@ pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
         Ok(()) => end(ws, &subscription.id),
         Err(error) => runtime::log_error(&format!("ending an expired subscription failed: {error}")),
     }
+}
+
+/// The answer to a call that comes after its token has expired.
+pub(crate) fn refuse_expired(core: &ChannelCore, ws: &RawSocket, id: &str) {
+    expire(core, ws);
+    // For generation 2 the socket has been closed, and this goes nowhere.
+    ws.answer(error_response(id, &token_expired()));
 }
 
 /// Sends an event that is not stored. It has no id, so that it does not move the position to resume from.

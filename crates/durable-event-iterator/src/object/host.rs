@@ -140,7 +140,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             Ok(frame) => frame,
             Err(error) => {
                 return match message::refuse(error) {
-                    Refused::Answered(answer) => send(&ws, answer),
+                    Refused::Answered(answer) => ws.answer(answer),
                     Refused::Closed { code, reason } => close(&ws, code, reason),
                 };
             }
@@ -184,7 +184,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let is_expired = session.is_expired(runtime::now_ms());
         let mut calls = self.calls.try_borrow_mut()?;
         if let Some(answer) = message::upload(&mut calls, key, is_expired, id, event) {
-            send(ws, answer);
+            ws.answer(answer);
         }
         Ok(())
     }
@@ -197,9 +197,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             return Ok(());
         }
         if session.is_expired(runtime::now_ms()) {
-            subscription::expire(&self.core, ws);
-            // For generation 2 the socket has been closed, and this goes nowhere.
-            send(ws, error_response(&id, &token_expired()));
+            subscription::refuse_expired(&self.core, ws, &id);
             return Ok(());
         }
         match message::route(&request.path, &self.procedures) {
@@ -219,13 +217,13 @@ impl<O: DurableEventIteratorObject> Host<O> {
                     Ok(()) => response(&id, OK, &[], Serialized::default()),
                     Err(error) => error_response(&id, &error),
                 };
-                send(ws, answer);
+                ws.answer(answer);
                 Ok(())
             }
             Route::Call => self.call(peer, &id, None, request).await,
             Route::Direct(path) => self.call(peer, &id, Some(path), request).await,
             Route::Nowhere => {
-                send(ws, text_response(&id, Code::NotFound.status(), "No procedure matched"));
+                ws.answer(text_response(&id, Code::NotFound.status(), "No procedure matched"));
                 Ok(())
             }
         }
@@ -257,7 +255,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     ) -> Result<()> {
         let Peer { ws, key, session } = *peer;
         if self.calls.try_borrow()?.running(key) >= self.options().max_calls {
-            send(ws, error_response(id, &Error::new(Code::TooManyRequests)));
+            ws.answer(error_response(id, &Error::new(Code::TooManyRequests)));
             return Ok(());
         }
         let Frame { headers, body, .. } = request;
@@ -270,11 +268,11 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let (handle, registration) = AbortHandle::new_pair();
         let work = async {
             match self.run(peer, direct, headers, input, handle.clone()).await {
-                Ok(Reply(Answer::Value(output))) => send(ws, response(id, OK, &[], output)),
+                Ok(Reply(Answer::Value(output))) => ws.answer(response(id, OK, &[], output)),
                 Ok(Reply(Answer::Stream(items))) => stream(&self.core.sessions, ws, session, id, items).await,
                 Err(error) => {
                     runtime::log_internal("a call", &error);
-                    send(ws, error_response(id, &error));
+                    ws.answer(error_response(id, &error));
                 }
             }
         };
@@ -293,7 +291,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             is_unread
         };
         if is_unread {
-            send(ws, Outgoing::Text(stop_upload(id))); // the procedure wants no more of it
+            ws.answer(Outgoing::Text(stop_upload(id))); // the procedure wants no more of it
         }
         Ok(())
     }
@@ -521,14 +519,6 @@ fn js_body(value: &JsValue) -> Result<Serialized> {
 fn exception(method: &str, error: &Error) -> JsValue {
     runtime::log_internal(method, error);
     runtime::exception(error)
-}
-
-/// An error is a socket that has gone: its client comes back.
-fn send(ws: &RawSocket, frame: Outgoing) {
-    let _ = match frame {
-        Outgoing::Text(text) => ws.send_text(&text),
-        Outgoing::Binary(bytes) => ws.send_bytes(&bytes),
-    };
 }
 
 /// An error is a socket that is closed already, or a code that cannot be sent.

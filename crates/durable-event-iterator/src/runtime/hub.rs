@@ -1,6 +1,7 @@
 //! The open sockets of one object: fan-out and replay are one call into JavaScript each.
 
 use super::JsError;
+use crate::wire::Outgoing;
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 
@@ -210,6 +211,14 @@ impl RawSocket {
     /// Sends a binary message.
     pub(crate) fn send_bytes(&self, bytes: &[u8]) -> Result<(), Closed> {
         if send_bytes_js(self, bytes) { Ok(()) } else { Err(Closed) }
+    }
+
+    /// Sends an answer. Where the socket has gone, nobody waits for it any more.
+    pub(crate) fn answer(&self, frame: Outgoing) {
+        let _ = match frame {
+            Outgoing::Text(text) => self.send_text(&text),
+            Outgoing::Binary(bytes) => self.send_bytes(&bytes),
+        };
     }
 
     /// Closes the socket. `reason` has at most 123 bytes.
