@@ -296,7 +296,7 @@ impl ChannelCore {
         let extra = meta.to_extra();
         let now_ms = runtime::now_ms();
         let now_us = now_ms.saturating_mul(MICROS_PER_MILLI);
-        let rule = audience.rule.to_text()?;
+        let rule = audience.rule.to_text();
         let record =
             Record { json, meta: body.meta.as_deref(), extra: extra.as_deref(), audience: rule.as_deref() };
         let appended = self.with_log(|log, sql| match key {

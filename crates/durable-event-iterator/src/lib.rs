@@ -104,6 +104,7 @@ mod audience;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
+mod by_socket;
 mod channel;
 mod durable_object;
 mod error;

@@ -2,9 +2,12 @@
 
 use crate::{
     audience::{Audience, AudienceRule},
-    wire::EventMeta,
+    wire::{
+        EventMeta, InvalidInput, Value,
+        fields::{boolean, integer, nothing_else, object, optional, string, strings},
+    },
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// What a publish says besides the event; all of it is optional.
 ///
@@ -16,9 +19,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 ///
 /// In JavaScript it is the second argument of `stub.publish`: `{ to, tags, except, retry, comments, key }`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-// A misspelt audience must not become "everyone".
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PublishOptions {
     /// Connection ids.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,6 +98,23 @@ impl PublishOptions {
         self
     }
 
+    /// Reads what a Worker hands over.
+    pub(crate) fn read(value: Value) -> Result<Self, InvalidInput> {
+        let mut fields = object(value)?;
+        let options = Self {
+            to: optional(&mut fields, "to", strings)?,
+            tags: optional(&mut fields, "tags", strings)?,
+            except: optional(&mut fields, "except", strings)?.unwrap_or_default(),
+            retry: optional(&mut fields, "retry", integer)?,
+            comments: optional(&mut fields, "comments", strings)?.unwrap_or_default(),
+            key: optional(&mut fields, "key", string)?,
+            serialized: optional(&mut fields, "serialized", boolean)?.unwrap_or_default(),
+        };
+        // A misspelt audience must not become "everyone".
+        nothing_else(&fields, "to, tags, except, retry, comments, key, serialized")?;
+        Ok(options)
+    }
+
     pub(crate) fn set_serialized(&mut self) {
         self.serialized = true;
     }
@@ -122,5 +140,35 @@ impl PublishOptions {
             rule = rule.only_tagged(tags);
         }
         Audience::from_rule(rule.except(&self.except))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{parse, to_value};
+
+    #[test]
+    fn options_are_read_as_they_are_written() {
+        let mut options = PublishOptions::default()
+            .to("a")
+            .tagged_any(["x", "y"])
+            .except("b")
+            .retry(7)
+            .comment("c")
+            .key("once");
+        options.set_serialized();
+        for options in
+            [PublishOptions::default(), PublishOptions::default().to_connections::<&str>([]), options]
+        {
+            assert_eq!(PublishOptions::read(to_value(&options).unwrap()), Ok(options));
+        }
+    }
+
+    #[test]
+    fn a_misspelt_option_is_refused() {
+        for json in [r#"{"tag":["staff"]}"#, r#"{"to":"a"}"#, "[]", "null"] {
+            assert!(PublishOptions::read(parse(Some(json), None).unwrap()).is_err(), "{json}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The sessions of an object's open sockets: each is read from its socket's attachment once, and kept from then on.
 
 use crate::{
+    by_socket::BySocket,
     error::{Code, Error, Result},
     runtime::{Hub, RawSocket},
     session::Session,
@@ -14,8 +15,7 @@ const MAX_KEPT: usize = 1_024;
 /// The sessions of an object's sockets. Only this reads or writes an attachment, so what is kept is what is there.
 pub(crate) struct Sessions {
     hub: Rc<Hub>,
-    /// In the order of the keys. A socket's key is higher than those before it, so most come to the end.
-    kept: RefCell<Vec<(u32, Rc<Session>)>>,
+    kept: RefCell<BySocket<Rc<Session>>>,
 }
 
 impl Sessions {
@@ -34,7 +34,7 @@ impl Sessions {
     /// The same where the socket's key is known.
     pub(crate) fn read_by_key(&self, key: u32, raw: &RawSocket) -> Result<Rc<Session>> {
         let kept = self.kept.try_borrow()?;
-        if let Some((_, session)) = place(&kept, key).ok().and_then(|at| kept.get(at)) {
+        if let Some(session) = kept.get(key) {
             return Ok(Rc::clone(session));
         }
         drop(kept);
@@ -61,10 +61,8 @@ impl Sessions {
 
     /// The socket has closed.
     pub(crate) fn forget(&self, key: u32) {
-        if let Ok(mut kept) = self.kept.try_borrow_mut()
-            && let Ok(at) = place(&kept, key)
-        {
-            kept.remove(at);
+        if let Ok(mut kept) = self.kept.try_borrow_mut() {
+            kept.remove(key);
         }
     }
 
@@ -73,19 +71,7 @@ impl Sessions {
         if kept.len() >= MAX_KEPT {
             kept.clear();
         }
-        match place(&kept, key) {
-            Ok(at) => {
-                if let Some(slot) = kept.get_mut(at) {
-                    slot.1 = Rc::clone(session);
-                }
-            }
-            Err(at) => kept.insert(at, (key, Rc::clone(session))),
-        }
+        kept.set(key, Rc::clone(session));
         Ok(())
     }
-}
-
-/// Where the session of this key is, or belongs.
-fn place(kept: &[(u32, Rc<Session>)], key: u32) -> Result<usize, usize> {
-    kept.binary_search_by_key(&key, |(other, _)| *other)
 }

@@ -5,8 +5,11 @@
 
 use std::{collections::BinaryHeap, fmt};
 
-use crate::wire::{from_value, parse, serialize};
-use serde::{Deserialize, Serialize};
+use crate::wire::{
+    InvalidInput, Value,
+    fields::{nothing_else, object, optional, strings},
+    parse, push_strings,
+};
 
 /// Who an event is for: everyone, unless restricted by connection ids or tags.
 ///
@@ -14,23 +17,18 @@ use serde::{Deserialize, Serialize};
 /// any. [`except`](Self::except) wins over both.
 ///
 /// A subscriber without a connection id is never among those named, and `except` cannot mean it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)] // a restriction that this version does not know must not be overlooked
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AudienceRule {
     /// Connection ids. Some and empty: nobody.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     to: Option<Names>,
     /// Some and empty: nobody.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     tagged: Option<Names>,
     /// Connection ids.
-    #[serde(default, skip_serializing_if = "Names::is_empty")]
     except: Names,
 }
 
 /// Connection ids or tags, each once and in order: there may be thousands, and each subscriber is looked for among them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<String>")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Names(Vec<String>);
 
 impl From<Vec<String>> for Names {
@@ -49,8 +47,9 @@ impl Names {
         names.into()
     }
 
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// None where nobody is named.
+    fn some(&self) -> Option<&Self> {
+        (!self.0.is_empty()).then_some(self)
     }
 
     fn contains(&self, name: &str) -> bool {
@@ -98,22 +97,38 @@ impl AudienceRule {
     }
 
     /// The text that is stored: compact JSON; none for everyone.
-    pub(crate) fn to_text(&self) -> Result<Option<String>, InvalidAudience> {
-        if *self == Self::default() {
-            return Ok(None);
+    pub(crate) fn to_text(&self) -> Option<String> {
+        let lists =
+            [("to", self.to.as_ref()), ("tagged", self.tagged.as_ref()), ("except", self.except.some())];
+        let mut text = String::new();
+        for (key, Names(names)) in lists.into_iter().filter_map(|(key, list)| Some((key, list?))) {
+            text.push_str(if text.is_empty() { "{\"" } else { ",\"" });
+            text.push_str(key);
+            text.push_str("\":");
+            push_strings(&mut text, names);
         }
-        serialize(self).map(|rule| rule.json).map_err(|_| InvalidAudience(()))
+        if text.is_empty() {
+            return None;
+        }
+        text.push('}');
+        Some(text)
     }
 
     /// Reads what [`to_text`](Self::to_text) wrote.
     pub(crate) fn from_text(text: Option<&str>) -> Result<Self, InvalidAudience> {
-        text.map_or_else(
-            || Ok(Self::everyone()),
-            |text| {
-                let rule = parse(Some(text), None).map_err(|_| InvalidAudience(()))?;
-                from_value(rule).map_err(|_| InvalidAudience(()))
-            },
-        )
+        let Some(text) = text else { return Ok(Self::everyone()) };
+        let value = parse(Some(text), None).map_err(|_| InvalidAudience(()))?;
+        Self::read(value).map_err(|_| InvalidAudience(()))
+    }
+
+    fn read(value: Value) -> Result<Self, InvalidInput> {
+        let mut fields = object(value)?;
+        let mut names = |key| optional(&mut fields, key, |value| strings(value).map(Names::from));
+        let rule =
+            Self { to: names("to")?, tagged: names("tagged")?, except: names("except")?.unwrap_or_default() };
+        // A restriction that this version does not know must not be overlooked.
+        nothing_else(&fields, "")?;
+        Ok(rule)
     }
 
     /// Reads a stored rule; one that cannot be read is for nobody, since a wrong guess would give an event away.
@@ -145,7 +160,7 @@ mod tests {
     #[test]
     fn everyone_is_stored_as_nothing_and_admits_whoever_comes() {
         let rule = AudienceRule::everyone();
-        assert_eq!(rule.to_text(), Ok(None));
+        assert_eq!(rule.to_text(), None);
         assert!(rule.admits(None, &NO_TAGS, false));
         assert!(rule.admits(Some("a"), &["x"], false));
     }
@@ -203,7 +218,7 @@ mod tests {
             AudienceRule::everyone().only_to::<String>([]),
             AudienceRule::everyone().only_tagged::<String>([]),
         ] {
-            let stored = AudienceRule::stored(rule.to_text().unwrap().as_deref());
+            let stored = AudienceRule::stored(rule.to_text().as_deref());
             assert_eq!(stored, rule);
             assert!(!stored.admits(None, &NO_TAGS, false));
             assert!(!stored.admits(Some("a"), &["x"], false));
@@ -213,7 +228,7 @@ mod tests {
     #[test]
     fn the_stored_text_is_compact() {
         let rule = AudienceRule::everyone().only_to(["a"]).only_to(["a"]).only_tagged(["x"]).except(["b"]);
-        assert_eq!(rule.to_text().unwrap().unwrap(), r#"{"to":["a"],"tagged":["x"],"except":["b"]}"#);
+        assert_eq!(rule.to_text().unwrap(), r#"{"to":["a"],"tagged":["x"],"except":["b"]}"#);
     }
 
     #[test]
@@ -252,7 +267,7 @@ mod tests {
             let expected = connection.as_ref().is_none_or(|id| !except.contains(id))
                 && to.as_ref().is_none_or(|to| connection.as_ref().is_some_and(|id| to.contains(id)))
                 && tagged.as_ref().is_none_or(|tagged| tags.iter().any(|tag| tagged.contains(tag)));
-            let stored = AudienceRule::stored(rule.to_text().unwrap().as_deref());
+            let stored = AudienceRule::stored(rule.to_text().as_deref());
             prop_assert_eq!(&stored, &rule);
             prop_assert_eq!(stored.admits(connection.as_deref(), &tags, false), expected);
         }

@@ -329,8 +329,9 @@ impl<'r> Host<'r> {
     fn publish(&mut self, input: &[u8]) {
         let Ok(text) = str::from_utf8(input) else { return };
         let Ok(input) = parse(Some(text), None) else { return };
-        if let Ok((event, options)) = from_value::<(Value, Option<PublishOptions>)>(input) {
-            self.append(&event, &options.unwrap_or_default());
+        let Ok((event, options)) = from_value::<(Value, Option<Value>)>(input) else { return };
+        if let Ok(options) = options.map_or_else(|| Ok(PublishOptions::default()), PublishOptions::read) {
+            self.append(&event, &options);
         }
     }
 
@@ -341,7 +342,7 @@ impl<'r> Host<'r> {
         }
         let extra = options.meta().to_extra();
         let rule = options.audience().rule;
-        let Ok(audience) = rule.to_text() else { return };
+        let audience = rule.to_text();
         let record = Record {
             json: &json,
             meta: meta.as_deref(),

@@ -1,12 +1,11 @@
 //! The calls that are running, per socket.
 
-use crate::procedure::UploadSender;
+use crate::{by_socket::BySocket, procedure::UploadSender};
 use futures_util::future::AbortHandle;
-use std::collections::BTreeMap;
 
 /// The calls that are running. Dropping a handle's future is what cancels a call.
 #[derive(Default)]
-pub(crate) struct Calls(BTreeMap<u32, Vec<(String, Running)>>);
+pub(crate) struct Calls(BySocket<Vec<(String, Running)>>);
 
 /// A call that waits for something.
 pub(crate) struct Running {
@@ -18,7 +17,7 @@ pub(crate) struct Running {
 impl Calls {
     /// How many calls of a socket are running.
     pub(crate) fn running(&self, socket: u32) -> usize {
-        self.0.get(&socket).map_or(0, Vec::len)
+        self.0.get(socket).map_or(0, Vec::len)
     }
 
     /// Whether a call of this id is running.
@@ -28,15 +27,19 @@ impl Calls {
 
     /// Notes a call of the socket with this key.
     pub(crate) fn start(&mut self, socket: u32, id: &str, call: Running) {
-        self.0.entry(socket).or_default().push((id.to_owned(), call));
+        let call = (id.to_owned(), call);
+        match self.0.get_mut(socket) {
+            Some(calls) => calls.push(call),
+            None => self.0.set(socket, vec![call]),
+        }
     }
 
     /// A call has ended.
     pub(crate) fn finish(&mut self, socket: u32, id: &str) {
-        if let Some(calls) = self.0.get_mut(&socket) {
+        if let Some(calls) = self.0.get_mut(socket) {
             calls.retain(|(other, _)| other != id);
             if calls.is_empty() {
-                self.0.remove(&socket);
+                self.0.remove(socket);
             }
         }
     }
@@ -48,7 +51,7 @@ impl Calls {
 
     /// The client's stream for this call has ended.
     pub(crate) fn end_upload(&mut self, socket: u32, id: &str) {
-        let calls = self.0.get_mut(&socket).into_iter().flatten();
+        let calls = self.0.get_mut(socket).into_iter().flatten();
         for (_, call) in calls.filter(|(other, _)| other == id) {
             call.upload = None;
         }
@@ -63,13 +66,13 @@ impl Calls {
 
     /// The socket has closed.
     pub(crate) fn abort_all(&mut self, socket: u32) {
-        for (_, call) in self.0.remove(&socket).into_iter().flatten() {
+        for (_, call) in self.0.remove(socket).into_iter().flatten() {
             call.handle.abort();
         }
     }
 
     fn get(&self, socket: u32, id: &str) -> Option<&Running> {
-        self.0.get(&socket)?.iter().find(|(other, _)| other == id).map(|(_, call)| call)
+        self.0.get(socket)?.iter().find(|(other, _)| other == id).map(|(_, call)| call)
     }
 }
 

@@ -21,8 +21,9 @@ use crate::{
     upgrade::{self, Accepted, Refusal},
     wire::{
         Body, ClientFrame, EventMeta, Headers, Outgoing, Request as Frame, Serialized, StreamEvent,
-        StreamEventKind, Value, decode_binary, decode_text, error_response, from_value, parse, response,
-        stop_upload, stream_event, stream_response, text_response,
+        StreamEventKind, Value, decode_binary, decode_text, error_response,
+        fields::{object, optional, required, string},
+        from_value, parse, response, stop_upload, stream_event, stream_response, text_response,
     },
 };
 use futures_util::{
@@ -30,7 +31,6 @@ use futures_util::{
     future::{AbortHandle, Abortable},
     stream::LocalBoxStream,
 };
-use serde::Deserialize;
 use std::{any::TypeId, cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Env, Response, WebSocketPair, worker_sys::DurableObjectState};
@@ -364,15 +364,18 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     fn try_publish(&self, event: &JsValue, options: &JsValue) -> Result<EventId> {
-        let options: PublishOptions =
-            if options.is_undefined() { PublishOptions::default() } else { from_value(read_js(options)?)? };
+        let options: PublishOptions = if options.is_undefined() {
+            PublishOptions::default()
+        } else {
+            PublishOptions::read(read_js(options)?)?
+        };
         let body = match (options.is_serialized(), is_untyped::<O>()) {
             // JavaScript has written what our own serializer would write of it.
             (false, true) => js_body(event)?,
             (false, false) => event_body(&from_value::<<O::Channel as IsChannel>::Event>(read_js(event)?)?)?,
-            (true, true) => event_body(&SerializedEvent::read(read_js(event)?)?)?,
+            (true, true) => event_body(&read_serialized(read_js(event)?)?)?,
             (true, false) => {
-                let event = SerializedEvent::read(read_js(event)?)?;
+                let event = read_serialized(read_js(event)?)?;
                 event_body(&from_value::<<O::Channel as IsChannel>::Event>(event)?)?
             }
         };
@@ -486,18 +489,12 @@ async fn stream(
     send_event(StreamEventKind::Done, None, None);
 }
 
-/// An event that its publisher has serialized.
-#[derive(Deserialize)]
-struct SerializedEvent {
-    json: String,
-    meta: Option<String>,
-}
-
-impl SerializedEvent {
-    fn read(value: Value) -> Result<Value> {
-        let Self { json, meta } = from_value(value)?;
-        Ok(parse(Some(&json), meta.as_deref())?)
-    }
+/// An event that its publisher has serialized: `{ json, meta? }`, both texts.
+fn read_serialized(value: Value) -> Result<Value> {
+    let mut fields = object(value)?;
+    let json = required(&mut fields, "json", string)?;
+    let meta = optional(&mut fields, "meta", string)?;
+    Ok(parse(Some(&json), meta.as_deref())?)
 }
 
 fn is_untyped<O: DurableEventIteratorObject>() -> bool {

@@ -29,8 +29,10 @@ struct Parts {
     /// A `DurableObjectState`, whose type cannot be cloned.
     ctx: JsValue,
     env: Env,
-    make: fn(&str, DurableObjectState, Env) -> Result<Rc<dyn AnyHost>, JsValue>,
+    make: Make,
 }
+
+type Make = fn(&str, DurableObjectState, Env) -> Result<Rc<dyn AnyHost>, JsValue>;
 
 /// A host of whatever object: it keeps a class's own code small, and what is wrong with its object one message of the compiler's.
 pub(super) trait AnyHost {

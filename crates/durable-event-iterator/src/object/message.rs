@@ -9,10 +9,11 @@ use crate::{
     token::{Generation, SigningKeys},
     wire::{
         FrameError, FrameErrorKind, InvalidInput, Issue, Outgoing, StreamEvent, StreamEventKind, Value,
-        error_response, from_value, stop_upload,
+        error_response,
+        fields::{object, required, string, strings},
+        stop_upload,
     },
 };
-use serde::Deserialize;
 
 /// Close codes of RFC 6455, section 7.4.1.
 pub(crate) mod close_code {
@@ -102,13 +103,9 @@ pub(crate) fn admit<O: 'static, C: 'static>(
 
 /// The path and the input in the body of `/call`.
 fn read_call(input: Input) -> Result<(Vec<String>, Input)> {
-    #[derive(Deserialize)]
-    struct Body {
-        path: Vec<String>,
-        #[serde(default)]
-        input: Value,
-    }
-    let Body { path, input } = from_value(input.into_value()?)?;
+    let mut fields = object(input.into_value()?)?;
+    let path = required(&mut fields, "path", strings)?;
+    let input = fields.remove("input").unwrap_or_default();
     if path.is_empty() {
         return Err(InvalidInput::from(Issue::new("expected a procedure's name").at("path").at(0)).into());
     }
@@ -123,7 +120,7 @@ pub(crate) fn renew(
     name: Option<&str>,
     now_ms: u64,
 ) -> Result<Session> {
-    let TokenUpdate { token } = from_value(input)?;
+    let token = required(&mut object(input)?, "token", string)?;
     let refused = |message: &str| Error::new(Code::Unauthorized).message(message);
     // One of the other generation is as good as none.
     let claims = keys
@@ -139,12 +136,6 @@ pub(crate) fn renew(
         return Err(refused(renewal::OTHER_TAGS));
     }
     Ok(Session { claims: SessionClaims::from(&claims), ..session.clone() })
-}
-
-/// The input of `/updateToken`.
-#[derive(Deserialize)]
-struct TokenUpdate {
-    token: String,
 }
 
 /// Why a renewal is refused, in the words of oRPC's own object (1.9 to 1.16), which clients may have learned to read.

@@ -54,6 +54,15 @@ impl InvalidInput {
         Self { issues: vec![Issue { message, path: reversed_path }] }
     }
 
+    /// The same, as a part of something else.
+    pub(crate) fn within(mut self, segment: impl Into<PathSegment>) -> Self {
+        let segment = segment.into();
+        for issue in &mut self.issues {
+            issue.path.insert(0, segment.clone());
+        }
+        self
+    }
+
     /// What does not fit.
     ///
     /// ```

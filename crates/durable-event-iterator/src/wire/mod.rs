@@ -9,6 +9,7 @@ mod arbitrary;
 mod body;
 mod de;
 mod event_meta;
+pub(crate) mod fields;
 mod float;
 mod frame;
 #[cfg(feature = "golden")]

@@ -93,8 +93,7 @@ fn is_authority(authority: &str, kind: Host) -> bool {
     let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, host_and_port)| host_and_port);
     if let Some(literal) = host_and_port.strip_prefix('[') {
         return literal.split_once(']').is_some_and(|(address, port)| {
-            address.parse::<std::net::Ipv6Addr>().is_ok()
-                && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+            is_ipv6(address) && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
         });
     }
     let (host, port) = host_and_port.split_once(':').unwrap_or((host_and_port, ""));
@@ -120,7 +119,47 @@ fn is_domain_or_ipv4(host: &str) -> bool {
         .or_else(|| last.strip_prefix("0X"))
         .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let is_number = is_hexadecimal || (!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()));
-    !is_number || name.parse::<std::net::Ipv4Addr>().is_ok()
+    !is_number || is_ipv4(name)
+}
+
+/// Four bytes in decimals, without leading zeros.
+fn is_ipv4(text: &str) -> bool {
+    let is_byte = |part: &str| {
+        !(part.len() > 1 && part.starts_with('0'))
+            && part.bytes().all(|byte| byte.is_ascii_digit())
+            && part.parse::<u8>().is_ok()
+    };
+    text.split('.').count() == 4 && text.split('.').all(is_byte)
+}
+
+/// Groups of up to four hexadecimal digits: eight, or fewer with one gap (`::`); an IPv4 address may be the last two (RFC 4291,
+/// section 2.2).
+fn is_ipv6(text: &str) -> bool {
+    const GROUPS: usize = 8;
+    let is_group =
+        |group: &str| (1..=4).contains(&group.len()) && group.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // How many groups there are between two gaps, if they are any.
+    let count = |part: &str, is_last: bool| {
+        let mut count = 0_usize;
+        let mut groups = part.split(':').peekable();
+        while let Some(group) = groups.next() {
+            let is_address = is_last && groups.peek().is_none() && is_ipv4(group);
+            if !part.is_empty() && !is_address && !is_group(group) {
+                return None;
+            }
+            let width = if is_address { 2 } else { 1 };
+            count = count.saturating_add(if part.is_empty() { 0 } else { width });
+        }
+        Some(count)
+    };
+    let mut parts = text.splitn(2, "::");
+    match (parts.next().unwrap_or_default(), parts.next()) {
+        (all, None) => count(all, true) == Some(GROUPS),
+        (before, Some(after)) => match (count(before, false), count(after, true)) {
+            (Some(before), Some(after)) => before.saturating_add(after) < GROUPS,
+            _ => false,
+        },
+    }
 }
 
 checked_string!(Url, tag::URL, "a URL");
@@ -187,6 +226,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn addresses_are_those_of_the_standard_library(
+            four in "[0-9]{0,3}(\\.[0-9]{0,3}){0,4}",
+            six in "(::)?([0-9a-fA-F]{0,5}:){0,8}(:[0-9a-f]{0,4}){0,8}([0-9]{1,3}(\\.[0-9]{1,3}){3})?(::)?",
+            any in "[0-9a-f:.]{0,24}",
+        ) {
+            for text in [&four, &six, &any] {
+                prop_assert_eq!(is_ipv4(text), text.parse::<std::net::Ipv4Addr>().is_ok(), "{}", text);
+                prop_assert_eq!(is_ipv6(text), text.parse::<std::net::Ipv6Addr>().is_ok(), "{}", text);
+            }
+        }
+
         #[test]
         fn reading_any_text_never_panics(text in ".*", close in "(http|foo):/{0,3}[a-z0-9:@\\[\\].%#?/é-]*") {
             let _ = text.parse::<Url>();
