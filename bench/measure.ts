@@ -30,12 +30,30 @@ export interface Sample {
   latencies?: number[]
 }
 
-/** Measures work of so many units. */
+/**
+ * Keeps this process from sleeping, until it is told to stop. Who sends to a process that sleeps pays for waking it, ten
+ * microseconds for each message. Where many come at once, a variant that is quick enough would never find the load asleep,
+ * and a slower one always; where each is waited for, all pay alike.
+ */
+function stayAwake(): () => void {
+  let turn = setImmediate(function again() {
+    turn = setImmediate(again)
+  })
+  return () => clearImmediate(turn)
+}
+
+/** Measures work of so many units, in which one message is waited for after the other. */
 export async function sample(pid: number, units: number, work: () => Promise<number[] | void>): Promise<Sample> {
   const [cpu, startedAt] = [cpuOf(pid), performance.now()]
   const latencies = await work()
   const seconds = (performance.now() - startedAt) / 1_000
   return { cpu: (cpuOf(pid) - cpu) / units, rate: units / seconds, ...(latencies ? { latencies } : {}) }
+}
+
+/** Measures work in which many messages come at once. */
+export async function sampleOfMany(pid: number, units: number, work: () => Promise<number[] | void>): Promise<Sample> {
+  const sleep = stayAwake()
+  return sample(pid, units, work).finally(sleep)
 }
 
 export interface Spread {

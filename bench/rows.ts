@@ -3,7 +3,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 
 import { LoadSocket } from './client.ts'
-import { sample } from './measure.ts'
+import { sample, sampleOfMany } from './measure.ts'
 import type { Sample } from './measure.ts'
 import type { Variant, VariantName } from './variants.ts'
 
@@ -55,7 +55,7 @@ const fanOut = (sockets: number, bytes: number): Row => ({
     const open = await inParts(sockets, () => subscribed(variant, room))
     const publishes = DELIVERIES / sockets
     const measure = (): Promise<Sample> =>
-      sample(variant.pid, DELIVERIES, async () => {
+      sampleOfMany(variant.pid, DELIVERIES, async () => {
         const all = Promise.all(open.map((socket) => socket.received(publishes)))
         await variant.publish([room], publishes, bytes)
         await all
@@ -92,8 +92,9 @@ const calls = (title: string, unit: string, inFlight: number, frame: (variant: V
     if (!ANSWER.test(socket.first)) throw new Error(`${variant.name} does not answer: ${socket.first}`)
     socket.forget()
     const count = 3_000
+    const measured = inFlight === 1 ? sample : sampleOfMany
     const measure = (): Promise<Sample> =>
-      sample(variant.pid, count, () => socket.calls(count, inFlight, (n) => frame(variant, n)))
+      measured(variant.pid, count, () => socket.calls(count, inFlight, (n) => frame(variant, n)))
     return { measure, end: () => socket.close() }
   },
 })
@@ -112,7 +113,7 @@ const resume = (events: number): Row => ({
     await variant.publish([room], events, 100)
     const measure = async (): Promise<Sample> => {
       const socket = await LoadSocket.open(await variant.url(room))
-      const measured = await sample(variant.pid, events, async () => {
+      const measured = await sampleOfMany(variant.pid, events, async () => {
         socket.send(variant.dialect.subscribe(position))
         await socket.received(1 + events)
       })
