@@ -7,9 +7,9 @@
 
 mod publish;
 
-use durable_event_iterator::{Channel, DurableEventIteratorObject as Object, Options, Upgrade, Value};
+use durable_event_iterator::{Channel, DurableEventIteratorObject as Object, Options, Upgrade, Value, http};
 use std::time::Duration;
-use worker::{Context, Env, Method, Request, Response, event};
+use worker::{Context, Env, Response, event, web_sys};
 
 /// The binding of the channels' namespace.
 const NAMESPACE: &str = "CHANNEL";
@@ -78,11 +78,13 @@ fn flag(env: &Env, name: &str) -> bool {
 }
 
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
-    let path = request.path();
-    match (request.method(), path.as_str()) {
-        (_, "/") => Upgrade::new(&env, NAMESPACE).handle(request).await,
-        (Method::Post, path) if publish::channel_of(path).is_some() => publish::handle(request, &env).await,
-        _ => Response::error("Not Found", 404),
+async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> worker::Result<web_sys::Response> {
+    let url = request.url();
+    match http::path_of(&url) {
+        "/" => Upgrade::new(&env, NAMESPACE).handle_raw(&request).await,
+        path if request.method() == "POST" && publish::channel_of(path).is_some() => {
+            Ok(publish::handle(request.into(), &env).await?.into())
+        }
+        _ => Ok(Response::error("Not Found", 404)?.into()),
     }
 }

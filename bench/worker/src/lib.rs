@@ -4,7 +4,7 @@ use durable_event_iterator::{
     Call, Channel, DurableEventIteratorObject, Options, Procedures, Upgrade, Value, durable_object,
 };
 use std::time::Duration;
-use worker::{Context, Env, Request, Response, event};
+use worker::{Context, Env, event, web_sys};
 
 /// A channel of any JSON events.
 pub struct Measured {
@@ -34,6 +34,6 @@ impl DurableEventIteratorObject for Measured {
 durable_object!(pub Room: Measured);
 
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
-    Upgrade::new(&env, "ROOM").handle(request).await
+async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> worker::Result<web_sys::Response> {
+    Upgrade::new(&env, "ROOM").handle_raw(&request).await
 }

@@ -46,7 +46,12 @@ mod path;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::path::data_of;
 pub(crate) use self::path::{decode_path, query_of};
-pub use self::{call::HttpCall, cors::Cors, handler::Handler, path::decode_segment};
+pub use self::{
+    call::HttpCall,
+    cors::Cors,
+    handler::Handler,
+    path::{decode_segment, path_of},
+};
 
 use crate::{
     error::{Code, Error, Result},

@@ -25,6 +25,22 @@ pub(super) fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     Some(path.strip_suffix('/').unwrap_or(path))
 }
 
+/// The path of a request's URL, raw: with a leading slash, without query and fragment.
+///
+/// ```
+/// use durable_event_iterator::http::path_of;
+///
+/// assert_eq!(path_of("https://host:8787/channels/a%2Fb/events?x=/#y"), "/channels/a%2Fb/events");
+/// assert_eq!(path_of("https://host"), "/");
+/// ```
+#[must_use]
+pub fn path_of(url: &str) -> &str {
+    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let end = after_scheme.find(['?', '#']).unwrap_or(after_scheme.len());
+    let host_and_path = after_scheme.get(..end).unwrap_or_default();
+    host_and_path.find('/').and_then(|start| host_and_path.get(start..)).unwrap_or("/")
+}
+
 /// The query of a URL, raw. Not by `Request::url()`: parsing it brings 79 KB of Unicode tables along.
 pub(crate) fn query_of(url: &str) -> Option<&str> {
     let url = url.split_once('#').map_or(url, |(url, _)| url);

@@ -320,10 +320,10 @@ impl<O: DurableEventIteratorObject> Host<O> {
     fn close(&self, ws: JsValue, code: JsValue) {
         let ws: RawSocket = ws.unchecked_into();
         self.forget(&ws);
-        // Without an answer the client sees no close frame.
-        let code = code.as_f64().map_or(close_code::NORMAL, |code| code as u16);
-        match code {
-            close_code::NO_STATUS | close_code::ABNORMAL => close(&ws, close_code::NORMAL, ""),
+        // Without an answer the client sees no close frame. Of one that has vanished nothing is left to be answered.
+        match code.as_f64().map_or(close_code::NORMAL, |code| code as u16) {
+            close_code::ABNORMAL => {}
+            close_code::NO_STATUS => close(&ws, close_code::NORMAL, ""),
             code => close(&ws, code, ""),
         }
     }

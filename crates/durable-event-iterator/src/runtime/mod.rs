@@ -18,7 +18,7 @@ pub(crate) use at_once::at_once;
 pub(crate) use body::read_body;
 pub(crate) use class::{OpenStream, exception, extend, set_max_frame};
 pub(crate) use hub::{Hub, RawSocket, Replay};
-pub(crate) use namespace::{Stub, stub};
+pub(crate) use namespace::{Stub, head_of, stub};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use number::{number_text, read_number, single_text};
 pub(crate) use parts::{Parts, parts_of};

@@ -2,7 +2,12 @@
 
 export function stubOf(namespace, name, locationHint, jurisdiction) {
   const objects = jurisdiction === undefined ? namespace : namespace.jurisdiction(jurisdiction)
-  return objects.get(objects.idFromName(name), locationHint === undefined ? undefined : { locationHint })
+  return objects.getByName(name, locationHint === undefined ? undefined : { locationHint })
+}
+
+/** The `Upgrade` header ('' without one) and the URL of a request: one text, since that is one way into WASM. */
+export function headOf(request) {
+  return `${request.headers.get('upgrade') ?? ''} ${request.url}`
 }
 
 /** The request as it came: the object looks at its query and at one header, and a copy would cost more than both. */

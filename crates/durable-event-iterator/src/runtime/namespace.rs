@@ -3,6 +3,7 @@
 use super::JsError;
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
+use worker::web_sys::Request;
 
 #[wasm_bindgen(module = "/src/runtime/namespace.js")]
 extern "C" {
@@ -13,6 +14,9 @@ extern "C" {
         location_hint: Option<&str>,
         jurisdiction: Option<&str>,
     ) -> Result<Stub, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = headOf)]
+    fn head_of_js(request: &Request) -> Result<String, JsValue>;
 
     #[wasm_bindgen(catch, js_name = forward)]
     async fn forward_js(stub: &Stub, request: &JsValue) -> Result<JsValue, JsValue>;
@@ -33,6 +37,14 @@ pub(crate) fn stub(
     jurisdiction: Option<&str>,
 ) -> Result<Stub, JsError> {
     Ok(stub_of_js(namespace, name, location_hint, jurisdiction)?)
+}
+
+/// The `Upgrade` header and the URL of a request.
+pub(crate) fn head_of(request: &Request) -> (Option<String>, String) {
+    let head = head_of_js(request).unwrap_or_default();
+    // Where a URL begins there is no space in it: it is percent-encoded.
+    let (upgrade, url) = head.rsplit_once(' ').unwrap_or_default();
+    ((!upgrade.is_empty()).then(|| upgrade.to_owned()), url.to_owned())
 }
 
 impl Stub {

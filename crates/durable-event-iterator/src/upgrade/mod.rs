@@ -12,9 +12,9 @@ use crate::{
     token::{Claims, InvalidKey, SigningKeys},
 };
 use futures_util::future::LocalBoxFuture;
-use std::fmt;
+use std::{cell::RefCell, fmt};
 use wasm_bindgen::{JsCast, JsValue};
-use worker::{Env, ObjectNamespace, Request, Response};
+use worker::{Env, ObjectNamespace, Request, Response, web_sys};
 
 /// Sees a verified token's claims, and may refuse them. A trait of its own, since async closures cannot be boxed.
 trait Inspect {
@@ -114,40 +114,56 @@ impl<'a> Upgrade<'a> {
     /// # Errors
     /// When the binding does not exist or the object cannot be reached.
     pub async fn handle(self, request: Request) -> worker::Result<Response> {
+        self.handle_raw(request.inner()).await.map(Into::into)
+    }
+
+    /// The same with the platform's own request and response. Worker's read and copy what nobody looks at here, `cf` for one,
+    /// which is a third of what a Worker does for an upgrade.
+    ///
+    /// ```
+    /// use durable_event_iterator::Upgrade;
+    /// use worker::{Context, Env, web_sys};
+    ///
+    /// // With `#[worker::event(fetch)]`.
+    /// async fn fetch(request: web_sys::Request, env: Env, _: Context) -> worker::Result<web_sys::Response> {
+    ///     Upgrade::new(&env, "CHAT_ROOM").handle_raw(&request).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`handle`](Self::handle).
+    pub async fn handle_raw(self, request: &web_sys::Request) -> worker::Result<web_sys::Response> {
         let keys = match self.keys {
             Some(keys) => keys,
             None => match signing_keys(self.env) {
                 Some(keys) => keys,
-                None => return Response::error("Internal Server Error", 500),
+                None => return Ok(Response::error("Internal Server Error", 500)?.into()),
             },
         };
-        let claims = match read(request.inner(), &keys) {
+        let claims = match read(request, &keys) {
             Ok(accepted) => accepted.claims,
-            Err(refusal) => return answer(&refusal),
+            Err(refusal) => return Ok(answer(&refusal)?.into()),
         };
         if let Some(inspect) = &self.inspect
-            && let Err(error) = inspect.inspect(&claims, &request).await
+            && let Err(error) = inspect.inspect(&claims, &Request::from(Clone::clone(request))).await
         {
-            return Response::error(error.public_message(), error.status());
+            return Ok(Response::error(error.public_message(), error.status())?.into());
         }
         let namespace: ObjectNamespace = self.env.durable_object(self.binding)?;
         let response = async {
             let namespace: &JsValue = namespace.as_ref();
             let stub =
                 runtime::stub(namespace, claims.channel().as_str(), self.location_hint, self.jurisdiction)?;
-            stub.forward(request.inner()).await
+            stub.forward(request).await
         };
         let response = response.await.map_err(|error| worker::Error::RustError(error.to_string()))?;
-        Ok(response.unchecked_into::<worker::web_sys::Response>().into())
+        Ok(response.unchecked_into())
     }
 }
 
 /// What the request asks for, if it may.
-///
-/// It takes the platform's own request: making worker's of it reads `cf`, which takes longer than all of this.
-pub(crate) fn read(request: &worker::web_sys::Request, keys: &SigningKeys) -> Result<Accepted, Refusal> {
-    let upgrade = request.headers().get("upgrade").ok().flatten();
-    let url = request.url();
+pub(crate) fn read(request: &web_sys::Request, keys: &SigningKeys) -> Result<Accepted, Refusal> {
+    let (upgrade, url) = runtime::head_of(request);
     let head = RequestHead { upgrade: upgrade.as_deref(), query: http::query_of(&url) };
     decide(&head, keys, runtime::now_ms())
 }
@@ -171,7 +187,20 @@ pub(crate) fn answer(refusal: &Refusal) -> worker::Result<Response> {
 
 /// The keys of the Worker's secrets. Without them the log says what to run.
 pub(crate) fn signing_keys(env: &Env) -> Option<SigningKeys> {
-    SigningKeys::from_env(env).inspect_err(|error| runtime::log_error(&error.to_string())).ok()
+    thread_local! {
+        /// Those of the last `env`: all requests to a Worker have the same, and its secrets never change.
+        static READ: RefCell<Option<(Env, SigningKeys)>> = const { RefCell::new(None) };
+    }
+    let is_same = |other: &Env| AsRef::<JsValue>::as_ref(other) == AsRef::<JsValue>::as_ref(env);
+    READ.with_borrow_mut(|read| {
+        if let Some((_, keys)) = read.as_ref().filter(|(other, _)| is_same(other)) {
+            return Some(keys.clone());
+        }
+        let keys =
+            SigningKeys::from_env(env).inspect_err(|error| runtime::log_error(&error.to_string())).ok()?;
+        *read = Some((env.clone(), keys.clone()));
+        Some(keys)
+    })
 }
 
 impl SigningKeys {
