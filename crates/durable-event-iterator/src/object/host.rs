@@ -31,7 +31,14 @@ use futures_util::{
     future::{AbortHandle, Abortable},
     stream::LocalBoxStream,
 };
-use std::{any::TypeId, cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
+use std::{
+    any::TypeId,
+    cell::{OnceCell, RefCell},
+    future::poll_fn,
+    pin::pin,
+    rc::Rc,
+    task::Poll,
+};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Env, Response, WebSocketPair, worker_sys::DurableObjectState};
 
@@ -41,7 +48,9 @@ pub(super) struct Host<O: DurableEventIteratorObject> {
     procedures: Procedures<O, Call<O>>,
     methods: Procedures<O, StubCall>,
     core: Rc<ChannelCore>,
-    keys: Option<SigningKeys>,
+    /// Read when the first client comes: most wakings are for a publish.
+    keys: OnceCell<Option<SigningKeys>>,
+    env: Env,
     /// The name by which the object was reached; without one it serves no client.
     name: Option<String>,
     calls: RefCell<Calls>,
@@ -72,17 +81,17 @@ impl<O: DurableEventIteratorObject> Host<O> {
     fn new(class: &str, ctx: DurableObjectState, env: Env) -> Result<Self, JsError> {
         let options = O::options(&env);
         runtime::set_max_frame(class, options.max_frame)?;
-        let keys = options.signing_keys.clone().or_else(|| upgrade::signing_keys(&env));
         let parts = runtime::parts_of(&ctx);
         let name = parts.name.clone();
         let core = Rc::new(ChannelCore::new(ctx, parts, options)?);
-        let object = O::new(O::Channel::from_core(__Core(Rc::clone(&core))), env);
+        let object = O::new(O::Channel::from_core(__Core(Rc::clone(&core))), env.clone());
         Ok(Self {
             object,
             procedures: O::procedures(),
             methods: O::methods(),
             core,
-            keys,
+            keys: OnceCell::new(),
+            env,
             name,
             calls: RefCell::default(),
         })
@@ -90,6 +99,11 @@ impl<O: DurableEventIteratorObject> Host<O> {
 
     fn options(&self) -> &Options {
         &self.core.options
+    }
+
+    fn keys(&self) -> Option<&SigningKeys> {
+        let read = || self.options().signing_keys.clone().or_else(|| upgrade::signing_keys(&self.env));
+        self.keys.get_or_init(read).as_ref()
     }
 
     /// An upgrade request, which a Worker has handed over.
@@ -100,7 +114,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     fn answer_upgrade(&self, request: &worker::web_sys::Request) -> worker::Result<Response> {
-        let Some(keys) = &self.keys else {
+        let Some(keys) = self.keys() else {
             return Response::error("Internal Server Error", 500); // the log has said what to do
         };
         // The Worker has verified the token too, but whoever binds the namespace can send any request.
@@ -238,7 +252,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     /// A client of generation 2 renews its token on the open socket.
     fn update_token(&self, peer: &Peer<'_>, request: Frame<'_>) -> Result<()> {
         let Peer { ws, session, .. } = *peer;
-        let keys = self.keys.as_ref().ok_or_else(|| Error::new(Code::InternalServerError))?;
+        let keys = self.keys().ok_or_else(|| Error::new(Code::InternalServerError))?;
         let input = request.body.into_value()?;
         let renewed = message::renew(session, input, keys, self.name.as_deref(), runtime::now_ms())?;
         self.core.sessions.write(ws, renewed)
