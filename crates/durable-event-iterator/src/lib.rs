@@ -156,7 +156,7 @@ pub use wire::golden;
 /// For `durable_object!` alone.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::object::{Instance, Message};
+    pub use crate::object::{Arrival, Instance, Message};
     pub use js_sys;
     pub use wasm_bindgen;
     pub use wasm_bindgen_futures;

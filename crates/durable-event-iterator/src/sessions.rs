@@ -28,7 +28,7 @@ impl Sessions {
     /// # Errors
     /// When the socket has closed, or its attachment is of another version of ours.
     pub(crate) fn read(&self, raw: &RawSocket) -> Result<Rc<Session>> {
-        self.read_by_key(self.hub.key(raw)?, raw)
+        self.read_by_key(raw.key()?, raw)
     }
 
     /// The same where the socket's key is known.
@@ -56,7 +56,7 @@ impl Sessions {
     /// When it does not fit (the old one stays), or when the socket has closed.
     pub(crate) fn write(&self, raw: &RawSocket, session: Session) -> Result<()> {
         self.hub.set_attachment(raw, &session.encode()?)?;
-        self.keep(self.hub.key(raw)?, &Rc::new(session))
+        self.keep(raw.key()?, &Rc::new(session))
     }
 
     /// The socket has closed.

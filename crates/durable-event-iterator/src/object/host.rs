@@ -3,7 +3,7 @@
 use super::{
     Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall, Subscribed,
     calls::{Calls, Running},
-    instance::{AnyHost, Message},
+    instance::{AnyHost, Arrival, Message},
     message::{self, Admitted, Refused, Route, close_code, token_expired},
 };
 use crate::{
@@ -60,8 +60,9 @@ pub(super) struct Host<O: DurableEventIteratorObject> {
 #[derive(Clone, Copy)]
 struct Peer<'a> {
     ws: &'a RawSocket,
-    /// The socket's, for as long as this instance lives.
     key: u32,
+    /// When the frame came.
+    now_ms: u64,
     session: &'a Session,
 }
 
@@ -140,7 +141,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     /// A frame of a client.
-    async fn message(&self, ws: JsValue, message: Message) {
+    async fn message(&self, arrival: Arrival, message: Message) {
+        let Arrival { ws, key, now_ms } = arrival;
         let ws: RawSocket = ws.unchecked_into();
         let decoded = match &message {
             // Its characters have been counted before it came into WASM.
@@ -159,21 +161,20 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 };
             }
         };
-        if let Err(error) = self.handle(&ws, frame).await {
+        if let Err(error) = self.handle(&ws, key, now_ms as u64, frame).await {
             // Nothing that a client can do: its socket or the storage is gone. It comes back and resumes.
             runtime::log_error(&format!("a frame could not be handled: {error}"));
             close(&ws, subscription::INTERNAL_ERROR, "Internal error");
         }
     }
 
-    async fn handle(&self, ws: &RawSocket, frame: ClientFrame<'_>) -> Result<()> {
-        let key = self.core.hub.key(ws)?;
+    async fn handle(&self, ws: &RawSocket, key: u32, now_ms: u64, frame: ClientFrame<'_>) -> Result<()> {
         let Ok(session) = self.core.sessions.read_by_key(key, ws) else {
             // Of a socket that has closed in the meantime, or one of a version whose sessions were others.
             close(ws, subscription::RESTART, "Session lost");
             return Ok(());
         };
-        let peer = &Peer { ws, key, session: &session };
+        let peer = &Peer { ws, key, now_ms, session: &session };
         if session.subscription.as_ref().is_some_and(|subscription| !subscription.live)
             && !self.core.hub.is_replaying(ws)?
         {
@@ -194,8 +195,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
 
     /// An item of a stream that is a call's input; of no call that is running, it is ignored.
     fn upload(&self, peer: &Peer<'_>, id: &str, event: &StreamEvent<'_>) -> Result<()> {
-        let Peer { ws, key, session } = *peer;
-        let is_expired = session.is_expired(runtime::now_ms());
+        let Peer { ws, key, now_ms, session } = *peer;
+        let is_expired = session.is_expired(now_ms);
         let mut calls = self.calls.try_borrow_mut()?;
         if let Some(answer) = message::upload(&mut calls, key, is_expired, id, event) {
             ws.answer(answer);
@@ -204,13 +205,13 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     async fn request(&self, peer: &Peer<'_>, request: Frame<'_>) -> Result<()> {
-        let Peer { ws, key, session } = *peer;
+        let Peer { ws, key, now_ms, session } = *peer;
         let id = request.id.clone().into_owned();
         if message::is_open(session, &*self.calls.try_borrow()?, key, &id) {
             close(ws, close_code::POLICY, "Call id in use");
             return Ok(());
         }
-        if session.is_expired(runtime::now_ms()) {
+        if session.is_expired(now_ms) {
             subscription::refuse_expired(&self.core, ws, &id);
             return Ok(());
         }
@@ -251,10 +252,10 @@ impl<O: DurableEventIteratorObject> Host<O> {
 
     /// A client of generation 2 renews its token on the open socket.
     fn update_token(&self, peer: &Peer<'_>, request: Frame<'_>) -> Result<()> {
-        let Peer { ws, session, .. } = *peer;
+        let Peer { ws, session, now_ms, .. } = *peer;
         let keys = self.keys().ok_or_else(|| Error::new(Code::InternalServerError))?;
         let input = request.body.into_value()?;
-        let renewed = message::renew(session, input, keys, self.name.as_deref(), runtime::now_ms())?;
+        let renewed = message::renew(session, input, keys, self.name.as_deref(), now_ms)?;
         self.core.sessions.write(ws, renewed)
     }
 
@@ -267,7 +268,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         direct: Option<Vec<String>>,
         request: Frame<'_>,
     ) -> Result<()> {
-        let Peer { ws, key, session } = *peer;
+        let Peer { ws, key, session, .. } = *peer;
         if self.calls.try_borrow()?.running(key) >= self.options().max_calls {
             ws.answer(error_response(id, &Error::new(Code::TooManyRequests)));
             return Ok(());
@@ -350,7 +351,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     fn forget(&self, ws: &RawSocket) {
-        let Ok(socket) = self.core.hub.key(ws) else { return };
+        let Ok(socket) = ws.key() else { return };
         self.core.sessions.forget(socket);
         if let Ok(mut calls) = self.calls.try_borrow_mut() {
             calls.abort_all(socket);
@@ -418,9 +419,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
 }
 
 impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
-    fn message(self: Rc<Self>, ws: JsValue, message: Message) -> Result<JsValue, JsValue> {
+    fn message(self: Rc<Self>, arrival: Arrival, message: Message) -> Result<JsValue, JsValue> {
         runtime::at_once(async move {
-            (*self).message(ws, message).await;
+            (*self).message(arrival, message).await;
             Ok(JsValue::UNDEFINED)
         })
     }

@@ -14,6 +14,17 @@ pub enum Message {
     Bytes(Vec<u8>),
 }
 
+/// Where and when a message has come. JavaScript tells both along with it: asking for them takes as long as reading it.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The socket.
+    pub ws: JsValue,
+    /// The socket's key, see `keyOf` of `hot.js`.
+    pub key: u32,
+    /// Milliseconds since the epoch.
+    pub now_ms: f64,
+}
+
 /// What a class keeps. The object is made by the first call and not by the class's constructor: when its code traps, it is the
 /// call that fails, and `class.js` sees it as it sees every other.
 #[allow(missing_debug_implementations)]
@@ -37,7 +48,7 @@ type Make = fn(&str, DurableObjectState, Env) -> Result<Rc<dyn AnyHost>, JsValue
 /// A host of whatever object: it keeps a class's own code small, and what is wrong with its object one message of the compiler's.
 pub(super) trait AnyHost {
     /// A frame of a client. Answers with a promise where there is something to wait for.
-    fn message(self: Rc<Self>, ws: JsValue, message: Message) -> Result<JsValue, JsValue>;
+    fn message(self: Rc<Self>, arrival: Arrival, message: Message) -> Result<JsValue, JsValue>;
     /// An upgrade request, which a Worker has handed over.
     fn fetch(&self, request: JsValue) -> Result<JsValue, JsValue>;
     /// A client has closed its socket, or lost it.
@@ -94,8 +105,8 @@ impl Instance {
     ///
     /// # Errors
     /// When the object cannot be made.
-    pub fn message(&self, ws: JsValue, message: Message) -> Result<JsValue, JsValue> {
-        self.host()?.message(ws, message)
+    pub fn message(&self, arrival: Arrival, message: Message) -> Result<JsValue, JsValue> {
+        self.host()?.message(arrival, message)
     }
 
     /// Whatever else is called, with up to two arguments.

@@ -7,7 +7,7 @@ pub(crate) mod message;
 mod subscribed;
 
 #[doc(hidden)]
-pub use instance::{Instance, Message};
+pub use instance::{Arrival, Instance, Message};
 pub use subscribed::Subscribed;
 
 use crate::{

@@ -3,7 +3,7 @@
 
 import { DurableObject } from 'cloudflare:workers'
 
-import { interrupt, replaying } from './hot.js'
+import { interrupt, keyOf, replaying } from './hot.js'
 
 /** Names that the platform or JavaScript itself gives a meaning: no method of the application can take them. */
 const RESERVED = new Set([
@@ -151,7 +151,8 @@ export function extend(name, dummy, methods) {
       if (!maxFrames.has(name)) call(this, MAKE)
       // Before it enters WASM, whose memory never shrinks.
       if (size > maxFrames.get(name)) result = TOO_BIG
-      else result = isText ? text.call(this, ws, frame) : bytes.call(this, ws, new Uint8Array(frame))
+      else if (isText) result = text.call(this, ws, keyOf(ws), Date.now(), frame)
+      else result = bytes.call(this, ws, keyOf(ws), Date.now(), new Uint8Array(frame))
     } catch (error) {
       const seen = thrown(error)
       fail(ws, frame)

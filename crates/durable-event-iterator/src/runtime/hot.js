@@ -24,6 +24,19 @@ const REPLAY_INTERVAL = 100
  */
 const SAME_FRAMES = 32
 
+/** The numbers of sockets. After hibernation a socket is a new object, and gets a new one. */
+const keys = new WeakMap()
+let nextKey = 1
+
+/** A number that names this socket for as long as it is the same JavaScript object; 0 where this is none. */
+export function keyOf(ws) {
+  const key = keys.get(ws)
+  if (key !== undefined) return key
+  if (!(ws instanceof WebSocket)) return 0
+  keys.set(ws, nextKey)
+  return nextKey++
+}
+
 /** The call that a replay to a socket answers, for as long as it runs. */
 export const replaying = new WeakMap()
 
@@ -35,20 +48,10 @@ export class Hub {
   #ctx
   #live = new WeakMap()
   #replays = new WeakMap()
-  #keys = new WeakMap()
   #next = 1
 
   constructor(ctx) {
     this.#ctx = ctx
-  }
-
-  /** A number that names this socket for as long as this instance of the object lives; 0 where this is none. */
-  key(ws) {
-    const key = this.#keys.get(ws)
-    if (key !== undefined) return key
-    if (!(ws instanceof WebSocket)) return 0
-    this.#keys.set(ws, this.#next)
-    return this.#next++
   }
 
   /** All sockets that are open. */

@@ -13,9 +13,9 @@ extern "C" {
     #[wasm_bindgen(constructor, catch)]
     fn construct(ctx: &JsValue) -> Result<Hub, JsValue>;
 
-    // Cannot throw: without `catch` the call is shorter, and every frame makes it.
-    #[wasm_bindgen(method, js_name = key)]
-    fn key_js(this: &Hub, ws: &RawSocket) -> u32;
+    // Cannot throw.
+    #[wasm_bindgen(js_name = keyOf)]
+    fn key_of_js(ws: &RawSocket) -> u32;
 
     #[wasm_bindgen(method, catch, js_name = sockets)]
     fn sockets_js(this: &Hub) -> Result<Array, JsValue>;
@@ -102,14 +102,6 @@ impl Hub {
     /// The sockets of the object whose `ctx` this is.
     pub(crate) fn new(ctx: &JsValue) -> Result<Self, JsError> {
         Ok(Self::construct(ctx)?)
-    }
-
-    /// A number that names this socket for as long as this instance of the object lives.
-    pub(crate) fn key(&self, ws: &RawSocket) -> Result<u32, JsError> {
-        match self.key_js(ws) {
-            0 => Err(JsError::new("what should be a socket is none")),
-            key => Ok(key),
-        }
     }
 
     /// All open sockets, subscribed or not.
@@ -203,6 +195,14 @@ fn sockets_of(array: &Array) -> Vec<RawSocket> {
 }
 
 impl RawSocket {
+    /// A number that names this socket for as long as this instance of the object lives.
+    pub(crate) fn key(&self) -> Result<u32, JsError> {
+        match key_of_js(self) {
+            0 => Err(JsError::new("what should be a socket is none")),
+            key => Ok(key),
+        }
+    }
+
     /// Sends a text message.
     pub(crate) fn send_text(&self, text: &str) -> Result<(), Closed> {
         if send_text_js(self, text) { Ok(()) } else { Err(Closed) }
