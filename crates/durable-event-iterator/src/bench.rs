@@ -108,8 +108,8 @@ impl MemoryLog {
             let rows = self.database.execute(&step.sql, &params).map_err(|error| error.to_string())?;
             count = count.saturating_add(rows.len());
             after = step.end;
-            if let Some([Cell::Text(id), ..]) = rows.last().map(Vec::as_slice) {
-                after = id.parse()?;
+            if let Some([Cell::Number(id), ..]) = rows.last().map(Vec::as_slice) {
+                after = *id as u64;
             }
         }
         Ok(count)

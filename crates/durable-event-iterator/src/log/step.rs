@@ -49,12 +49,16 @@ impl Log {
 fn step_sql(segment: &Segment) -> String {
     let table = &segment.table;
     format!(
-        "SELECT CAST(id AS TEXT), {FRAME_TAIL}, audience, bytes FROM \"{table}\" WHERE id > ?1 AND id <= coalesce(\
+        "SELECT id, CASE WHEN meta IS NULL AND extra IS NULL THEN {PLAIN_TAIL} ELSE {FRAME_TAIL} END, audience FROM \"{table}\" WHERE id > ?1 AND id <= coalesce(\
          (SELECT id FROM \"{table}\" WHERE id > ?1 AND bytes + {ROW_COST} * count >= ?2 + coalesce(\
          (SELECT bytes + {ROW_COST} * count FROM \"{table}\" WHERE id <= ?1 ORDER BY id DESC LIMIT 1), 0) \
          ORDER BY id LIMIT 1), ?3) ORDER BY id"
     )
 }
+
+/// The tail of an event that has neither: most do, and a shorter expression takes less.
+const PLAIN_TAIL: &str =
+    r#"',"t":3,"p":{"e":"message","d":{"json":' || json || '},"m":{"id":"' || id || '"}}}'"#;
 
 /// The rest of an event's frame after `{"i":"…"`, in the dialect of generation 1; byte for byte what is sent live.
 const FRAME_TAIL: &str = r#"',"t":3,"p":{"e":"message","d":{"json":' || json || coalesce(',"meta":' || meta, '') || '},"m":{' || coalesce(extra || ',', '') || '"id":"' || id || '"}}}'"#;
@@ -161,8 +165,8 @@ mod tests {
         while let Some(step) = log.step(after, NOW) {
             let rows = db.execute(&step.sql, &step.params.map(Param::Number)).unwrap();
             sizes.push(rows.len());
-            let super::super::Cell::Text(id) = &rows.last().unwrap()[0] else { panic!() };
-            after = id.parse().unwrap();
+            let super::super::Cell::Number(id) = &rows.last().unwrap()[0] else { panic!() };
+            after = *id as u64;
         }
         assert_eq!(sizes, [201, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
     }

@@ -142,14 +142,14 @@ pub(crate) fn replay(log: &Log, db: &TestDatabase, mut after: u64, now_us: u64) 
         let params: Vec<_> = step.params.iter().copied().map(Param::Number).collect();
         after = step.end;
         for row in db.execute(&step.sql, &params).unwrap() {
-            let [Cell::Text(id), Cell::Text(tail), audience, Cell::Number(_)] = row.as_slice() else {
+            let [Cell::Number(id), Cell::Text(tail), audience] = row.as_slice() else {
                 panic!("{row:?}");
             };
             let audience = match audience {
                 Cell::Text(text) => Some(text.clone()),
                 _ => None,
             };
-            after = id.parse().unwrap();
+            after = *id as u64;
             events.push(Replayed { id: after, tail: tail.clone(), audience });
         }
     }

@@ -158,18 +158,21 @@ export class Hub {
 
   /**
    * Sends the rows of one replay step. A row is [id, tail, audience]. The cursor is read to its end even when the
-   * socket has gone, since an unfinished cursor keeps its table locked. Answers with the last row's id ('' without rows)
-   * and how much work it was, in characters; with nothing when the socket has gone.
+   * socket has gone, since an unfinished cursor keeps its table locked. Answers with the last row's id (undefined without
+   * rows) and how much work it was, in characters; with nothing when the socket has gone.
    */
   replay(cursor, ws, head, admits) {
-    let last = ''
+    let last
     let open = true
     let work = 0
     // Neighbouring events are often for the same: the verdict is asked for once.
     let known = null
     let admitted = true
-    for (const [id, tail, audience] of cursor.raw()) {
-      last = id
+    for (const row of cursor.raw()) {
+      // Not taken apart: that would be three steps of an iterator for each row.
+      const tail = row[1]
+      const audience = row[2]
+      last = row[0]
       work += tail.length + ROW_COST
       if (audience !== known) {
         known = audience

@@ -92,8 +92,8 @@ pub(crate) struct Closed;
 
 /// What a replay step has done.
 pub(crate) struct Replayed {
-    /// The id of the last row; empty without rows.
-    pub(crate) last: String,
+    /// The id of the last row, in microseconds; none without rows.
+    pub(crate) last: Option<u64>,
     /// The work it was, in characters: of what was sent, of what was not for this client, and a share for each row.
     pub(crate) work: u64,
 }
@@ -184,7 +184,7 @@ impl Hub {
     ) -> Result<Option<Replayed>, JsError> {
         let replayed = self.replay_js(cursor, ws, head, &|audience: String| admits(&audience))?;
         Ok(replayed.map(|replayed| Replayed {
-            last: replayed.get(0).as_string().unwrap_or_default(),
+            last: replayed.get(0).as_f64().map(|id| id as u64),
             work: replayed.get(1).as_f64().map_or(0, |work| work as u64),
         }))
     }
