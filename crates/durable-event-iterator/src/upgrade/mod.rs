@@ -117,8 +117,7 @@ impl<'a> Upgrade<'a> {
         self.handle_raw(request.inner()).await.map(Into::into)
     }
 
-    /// The same with the platform's own request and response. Worker's read and copy what nobody looks at here, `cf` for one,
-    /// which is a third of what a Worker does for an upgrade.
+    /// The same with the platform's own request and response. Worker's read and copy what nobody looks at here, `cf` for one.
     ///
     /// ```
     /// use durable_event_iterator::Upgrade;
