@@ -24,7 +24,9 @@ export interface Extras {
 
 const COMPARED = ['ours', 'peer', 'partyserver', 'floor'] as const
 
-export async function extras(say: (line: string) => void): Promise<Extras> {
+/** What is counted. With `isQuick`, with fewer sockets and starts. */
+export async function extras(say: (line: string) => void, isQuick: boolean): Promise<Extras> {
+  const [sockets, starts] = isQuick ? [1_000, 1] : [IDLE_SOCKETS, STARTS]
   const memory = { ours: 0, peer: 0, partyserver: 0, floor: 0 }
   const startUp = { ours: 0, peer: 0, partyserver: 0, floor: 0 }
   // One after the other, so that each knows its own process; then all at once, since nothing is timed.
@@ -32,7 +34,7 @@ export async function extras(say: (line: string) => void): Promise<Extras> {
   for (const name of COMPARED) variants.push(await Variant.start(name))
   const [rows] = await Promise.all([
     countRows(),
-    ...variants.map(async (variant, n) => (memory[COMPARED[n]!] = await memoryOfSocket(variant))),
+    ...variants.map(async (variant, n) => (memory[COMPARED[n]!] = await memoryOfSocket(variant, sockets))),
   ])
   say(`\nrows billed for an event over its whole life, removal included; rows read by a publish`)
   for (const [name, { written, read, readPerPublish, perSegment }] of Object.entries(rows)) {
@@ -42,7 +44,7 @@ export async function extras(say: (line: string) => void): Promise<Extras> {
   const size = sizeOfWorker()
   say(`\nthe deployable Worker: ${size.raw.toLocaleString('en')} bytes, ${size.gzip.toLocaleString('en')} with gzip`)
   for (const name of COMPARED) {
-    startUp[name] = await startUpOf(name)
+    startUp[name] = await startUpOf(name, starts)
     say(`  ${name.padEnd(12)} ${Math.round(memory[name]).toLocaleString('en')} bytes an idle socket, ${Math.round(startUp[name])} ms to start`)
   }
   return { rows, size, memory, startUp }
@@ -62,7 +64,7 @@ function sizeOfWorker(): Extras['size'] {
 /** So many that the runtime's own growth in steps hardly counts. */
 const IDLE_SOCKETS = 3_000
 
-async function memoryOfSocket(variant: Variant): Promise<number> {
+async function memoryOfSocket(variant: Variant, sockets: number): Promise<number> {
   const open: LoadSocket[] = []
   const subscribe = async (): Promise<void> => {
     const socket = await LoadSocket.open(await variant.url('idle'))
@@ -73,8 +75,8 @@ async function memoryOfSocket(variant: Variant): Promise<number> {
   // The code and the room itself are there before.
   for (let n = 0; n < 50; n++) await subscribe()
   const before = residentMemoryOf(variant.pid)
-  for (let n = 0; n < IDLE_SOCKETS / 50; n++) await Promise.all(Array.from({ length: 50 }, subscribe))
-  const bytes = (residentMemoryOf(variant.pid) - before) / IDLE_SOCKETS
+  for (let n = 0; n < sockets / 50; n++) await Promise.all(Array.from({ length: 50 }, subscribe))
+  const bytes = (residentMemoryOf(variant.pid) - before) / sockets
   for (const socket of open) socket.close()
   await variant.stop()
   return bytes
@@ -83,9 +85,9 @@ async function memoryOfSocket(variant: Variant): Promise<number> {
 /** Of which the median counts. */
 const STARTS = 3
 
-async function startUpOf(name: VariantName): Promise<number> {
+async function startUpOf(name: VariantName, starts: number): Promise<number> {
   const times: number[] = []
-  for (let n = 0; n < STARTS; n++) {
+  for (let n = 0; n < starts; n++) {
     const startedAt = performance.now()
     const variant = await Variant.start(name)
     const socket = await LoadSocket.open(await variant.url('start'))

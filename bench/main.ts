@@ -115,7 +115,7 @@ try {
   await Promise.all([...variants.values()].map((variant) => variant.stop()))
 }
 if (values.only === undefined) {
-  more = await extras(say)
+  more = await extras(say, values.quick)
 }
 
 if (values.report && more) writeReport({ results, extras: more, rounds })
