@@ -19,10 +19,15 @@ if (!Number.isSafeInteger(sockets) || sockets < 1) {
   console.error(`--sockets is a whole number from 1 on, not ${values.sockets}`)
   process.exit(2)
 }
+const inside = values.inside === undefined ? undefined : Number(values.inside)
+if (inside !== undefined && !(Number.isSafeInteger(inside) && inside >= 0 && inside <= sockets)) {
+  console.error(`--inside is a whole number up to that of --sockets, not ${values.inside}`)
+  process.exit(2)
+}
 const figures = await scale(sockets, {
   perMessageDeflate: values.deflate,
   onProgress: (line) => values.json || console.log(line),
-  ...(values.inside === undefined ? {} : { inside: Number(values.inside) }),
+  ...(inside === undefined ? {} : { inside }),
 })
 if (values.json) console.log(JSON.stringify(figures))
 else for (const [name, figure] of Object.entries(figures)) console.log(`${name.padEnd(16)} ${Math.round(figure)}`)

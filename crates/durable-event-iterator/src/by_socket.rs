@@ -1,8 +1,8 @@
 //! What is kept for each of an object's sockets.
 
-/// Values by the keys of sockets ([`RawSocket::key`](crate::runtime::RawSocket::key)), in the order of the keys: a socket's key is higher than
-/// those before it, so that what is added mostly comes to the end. As a part of a Worker it is a tenth of the standard
-/// library's tree.
+/// Values by the keys of sockets ([`RawSocket::key`](crate::runtime::RawSocket::key)), in the order of the keys: a socket's key is
+/// higher than those before it, so that what is added mostly comes to the end. As a part of a Worker it is a tenth of the
+/// standard library's tree.
 pub(crate) struct BySocket<T>(Vec<(u32, T)>);
 
 impl<T> Default for BySocket<T> {
