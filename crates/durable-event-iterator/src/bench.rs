@@ -46,7 +46,7 @@ pub fn decode(frame: &str) -> Result<bool, Failure> {
 /// # Errors
 /// `output` cannot be serialized.
 pub fn response<T: Serialize + ?Sized>(id: &str, output: &T) -> Result<String, Failure> {
-    match wire::response(id, 200, &[], wire::serialize(output)?) {
+    match wire::response(id, 200, wire::serialize(output)?) {
         Outgoing::Text(text) => Ok(text),
         Outgoing::Binary(_) => Err("with a blob".into()),
     }

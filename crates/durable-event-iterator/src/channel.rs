@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     log::{Appended, EventId, Log, PublishError, Record},
     options::Options,
-    runtime::{self, Hub, RawSocket, Sql},
+    runtime::{self, Hub, RawSocket, Storage},
     sessions::Sessions,
     socket::{Socket, Untyped},
     subscription,
@@ -237,46 +237,42 @@ pub(crate) fn event_body<E: Serialize + ?Sized>(event: &E) -> Result<Serialized,
 pub(crate) struct ChannelCore {
     pub(crate) hub: Rc<Hub>,
     pub(crate) sessions: Rc<Sessions>,
-    pub(crate) sql: Sql,
+    pub(crate) storage: Rc<Storage>,
     pub(crate) options: Options,
     pub(crate) state: worker::State,
     log: RefCell<Option<Log>>,
-    alarm: runtime::Alarm,
     /// Whether this instance knows that an alarm is set.
     alarm_is_set: Rc<Cell<bool>>,
 }
 
 impl ChannelCore {
     /// What works on the object whose `ctx` this is.
-    pub(crate) fn new(
-        ctx: DurableObjectState,
-        parts: runtime::Parts,
-        options: Options,
-    ) -> Result<Self, runtime::JsError> {
+    pub(crate) fn new(ctx: DurableObjectState, options: Options) -> Result<Self, runtime::JsError> {
         let hub = Rc::new(Hub::new(ctx.as_ref())?);
         Ok(Self {
             sessions: Rc::new(Sessions::new(Rc::clone(&hub))),
             hub,
-            sql: Sql::new(parts.sql, parts.storage.clone()),
+            storage: Rc::new(Storage::new(ctx.as_ref())?),
             state: ctx.into(),
             options,
             log: RefCell::new(None),
-            alarm: runtime::Alarm::new(parts.storage),
             alarm_is_set: Rc::new(Cell::new(false)),
         })
     }
 
     /// Works on the log, which is read from the database on first use after waking.
-    pub(crate) fn with_log<R, F>(&self, work: impl FnOnce(&mut Log, &Sql) -> Result<R, F>) -> Result<R>
+    pub(crate) fn with_log<R, F>(&self, work: impl FnOnce(&mut Log, &Storage) -> Result<R, F>) -> Result<R>
     where
         Error: From<F>,
     {
         let mut slot = self.log.try_borrow_mut()?;
         let log = match &mut *slot {
             Some(log) => log,
-            empty => empty.insert(Log::open(&self.sql, self.options.table_prefix, self.options.retention)?),
+            empty => {
+                empty.insert(Log::open(&*self.storage, self.options.table_prefix, self.options.retention)?)
+            }
         };
-        let result = work(log, &self.sql).map_err(Error::from);
+        let result = work(log, &self.storage).map_err(Error::from);
         if result.as_ref().is_err_and(Error::is_storage_failure) {
             // The tables may not be what the log believes: the application can have wiped its storage.
             *slot = None;
@@ -356,9 +352,9 @@ impl ChannelCore {
             let at = next.div_ceil(MICROS_PER_MILLI).max(soonest);
             // Nobody waits for it: the write goes along with the event's, and the next publish tries again if it fails.
             self.alarm_is_set.set(true);
-            let (alarm, is_set) = (self.alarm.clone(), Rc::clone(&self.alarm_is_set));
+            let (storage, is_set) = (Rc::clone(&self.storage), Rc::clone(&self.alarm_is_set));
             wasm_bindgen_futures::spawn_local(async move {
-                if let Err(error) = alarm.ensure(at).await {
+                if let Err(error) = storage.ensure_alarm(at).await {
                     is_set.set(false);
                     runtime::log_error(&format!("setting the alarm failed: {error}"));
                 }

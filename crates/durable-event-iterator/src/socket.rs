@@ -22,28 +22,27 @@ pub struct Untyped(pub serde_json::Value);
 /// Both survive hibernation. The socket itself is not reachable: what is sent through it goes through the channel, so
 /// that order and resuming hold.
 pub struct Socket<T = Untyped, S = Untyped> {
+    parts: Rc<Parts>,
+    types: PhantomData<fn() -> (T, S)>,
+}
+
+struct Parts {
     sessions: Rc<Sessions>,
     /// Never changes in a socket's life, and is known after its end.
     connection: Option<String>,
     raw: RawSocket,
-    types: PhantomData<fn() -> (T, S)>,
 }
 
 impl<T, S> Clone for Socket<T, S> {
     fn clone(&self) -> Self {
-        Self {
-            sessions: Rc::clone(&self.sessions),
-            connection: self.connection.clone(),
-            raw: self.raw.clone(),
-            types: PhantomData,
-        }
+        Self { parts: Rc::clone(&self.parts), types: PhantomData }
     }
 }
 
 impl<T, S> PartialEq for Socket<T, S> {
     fn eq(&self, other: &Self) -> bool {
         // The platform hands out the same JavaScript object for a socket each time.
-        AsRef::<JsValue>::as_ref(&self.raw) == AsRef::<JsValue>::as_ref(&other.raw)
+        AsRef::<JsValue>::as_ref(self.raw()) == AsRef::<JsValue>::as_ref(other.raw())
     }
 }
 
@@ -55,22 +54,22 @@ impl<T, S> fmt::Debug for Socket<T, S> {
 
 impl<T, S> Socket<T, S> {
     pub(crate) fn new(sessions: Rc<Sessions>, connection: Option<String>, raw: RawSocket) -> Self {
-        Self { sessions, connection, raw, types: PhantomData }
+        Self { parts: Rc::new(Parts { sessions, connection, raw }), types: PhantomData }
     }
 
     pub(crate) fn raw(&self) -> &RawSocket {
-        &self.raw
+        &self.parts.raw
     }
 
     pub(crate) fn session(&self) -> Result<Rc<Session>> {
-        self.sessions.read(&self.raw)
+        self.parts.sessions.read(self.raw())
     }
 
     /// The id that the client sent when it connected, the same on each of its reconnects. Clients of generation 1
     /// other than ours send none.
     #[must_use]
     pub fn connection_id(&self) -> Option<&str> {
-        self.connection.as_deref()
+        self.parts.connection.as_deref()
     }
 
     /// The tags of the client's token; none in generation 1.
@@ -102,7 +101,7 @@ impl<T, S> Socket<T, S> {
     pub fn close(&self, code: u16, reason: &str) {
         let end = reason.floor_char_boundary(MAX_CLOSE_REASON);
         // An error is a code that the standard forbids, or a socket that is closed already.
-        let _ = self.raw.close(code, reason.get(..end).unwrap_or_default());
+        let _ = self.raw().close(code, reason.get(..end).unwrap_or_default());
     }
 }
 
@@ -140,7 +139,7 @@ impl<T, S: Serialize + DeserializeOwned> Socket<T, S> {
     /// # Errors
     /// When it does not fit (the old one stays), or when the socket has closed.
     pub fn set_attachment(&self, attachment: &S) -> Result<()> {
-        let mut session = self.sessions.read_to_change(&self.raw)?;
+        let mut session = self.parts.sessions.read_to_change(self.raw())?;
         let Serialized { json, meta, blobs } = serialize(attachment)?;
         if !blobs.is_empty() {
             return Err(Error::new(Code::InternalServerError).message("A socket cannot keep a file or blob."));
@@ -148,7 +147,7 @@ impl<T, S: Serialize + DeserializeOwned> Socket<T, S> {
         // `undefined` is kept as `null`: there is an attachment, and nothing in it.
         let json = json.unwrap_or_else(|| "null".into()).into();
         session.application = Some(Application { json, meta: meta.map(Into::into) });
-        self.sessions.write(&self.raw, session)
+        self.parts.sessions.write(self.raw(), session)
     }
 }
 

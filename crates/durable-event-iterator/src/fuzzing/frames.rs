@@ -55,7 +55,7 @@ fn check_request(request: Request<'_>) {
 
     // As an answer, and as the same request again.
     let has_files = !serialized.blobs.is_empty();
-    check_answer(&id, &response(&id, 200, &[], serialized.clone()));
+    check_answer(&id, &response(&id, 200, serialized.clone()));
     let frame = encode(&id, &path, &headers, &serialized);
     let again = match decode_binary(&frame) {
         Ok(ClientFrame::Request(again)) => again,

@@ -26,7 +26,7 @@ use crate::{
     },
     object::{
         calls::{Calls, Running},
-        message::{self, Admitted, Refused, Route},
+        message::{self, Admitted, Asked, Refused, Route},
     },
     procedure::{Answer, Input, Procedures, Reply, Upload},
     publish_options::PublishOptions,
@@ -250,7 +250,7 @@ impl<'r> Host<'r> {
                         assert_eq!(renewed.claims.is_second, session.claims.is_second);
                         assert!(!renewed.is_expired(self.now_ms));
                         self.keep(&renewed);
-                        check_answer(&id, &response(&id, 200, &[], Serialized::default()));
+                        check_answer(&id, &response(&id, 200, Serialized::default()));
                     }
                     Err(error) => check_answer(&id, &error_response(&id, &error)),
                 }
@@ -266,14 +266,13 @@ impl<'r> Host<'r> {
         if self.calls.running(SOCKET) >= 4 {
             return check_answer(id, &error_response(id, &Error::new(Code::TooManyRequests)));
         }
-        let (upload, input) = if matches!(request.body, Body::Stream) {
+        let (upload, asked) = if matches!(request.body, Body::Stream) {
             let (sender, upload) = Upload::<Value>::channel(4_096);
-            (Some(sender), Ok(Input::Stream(upload)))
+            (Some(sender), Asked::new(direct, Input::Stream(upload)))
         } else {
-            (None, request.body.into_value().map(Input::Value).map_err(Error::from))
+            (None, Asked::read(direct, request.body))
         };
-        let Admitted { path, input, handler } = match message::admit(&self.procedures, session, direct, input)
-        {
+        let Admitted { path, input, handler } = match message::admit(&self.procedures, session, asked) {
             Ok(admitted) => admitted,
             Err(error) => return check_answer(id, &error_response(id, &error)),
         };
@@ -299,7 +298,7 @@ impl<'r> Host<'r> {
         }
         for (id, result) in ended {
             match result {
-                Ok(Reply(Answer::Value(output))) => check_answer(&id, &response(&id, 200, &[], output)),
+                Ok(Reply(Answer::Value(output))) => check_answer(&id, &response(&id, 200, output)),
                 Ok(Reply(Answer::Stream(items))) => {
                     check_answer(&id, &Outgoing::Text(stream_response(&id, &[])));
                     let items = items.collect::<Vec<_>>().now_or_never().expect("items that are there");

@@ -72,10 +72,12 @@ impl Log {
             },
         };
         db.execute(
-            &format!(
-                "INSERT INTO \"{}\" (id, count, bytes, json, meta, extra, audience) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                segment.table
-            ),
+            &[
+                "INSERT INTO \"",
+                &segment.table,
+                "\" (id, count, bytes, json, meta, extra, audience) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            ]
+            .concat(),
             &[
                 Param::Number(micros as f64),
                 Param::Number(content.count as f64),

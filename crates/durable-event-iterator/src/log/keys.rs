@@ -12,6 +12,9 @@ use super::id::EventId;
 use super::retention::Retention;
 use super::segment::{TablePrefix, id};
 
+/// What follows a table's name in the statement that creates it. It has no apostrophes.
+pub(super) const LAYOUT: &str = "\" (key TEXT PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID";
+
 /// The tables of keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct KeyTables {
@@ -34,7 +37,7 @@ impl KeyTable {
 
     /// The statement that creates the table, word for word as SQLite keeps it.
     fn create_sql(&self) -> String {
-        format!("CREATE TABLE \"{}\" (key TEXT PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID", self.name)
+        ["CREATE TABLE \"", &self.name, LAYOUT].concat()
     }
 
     /// Whether at this time keys go into the next table.
@@ -53,9 +56,9 @@ impl KeyTable {
 
 impl KeyTables {
     /// Takes note of a table that is there.
-    pub(super) fn add(&mut self, prefix: &TablePrefix, start: EventId, sql: &str) {
-        let table = KeyTable::new(prefix, start);
-        if table.create_sql() == sql {
+    pub(super) fn add(&mut self, prefix: &TablePrefix, start: EventId, is_ours: bool) {
+        if is_ours {
+            let table = KeyTable::new(prefix, start);
             self.tables.insert(self.tables.partition_point(|other| *other < table), table);
         } else {
             self.foreign = self.foreign.max(Some(start));

@@ -95,20 +95,27 @@ impl Log {
     fn read(db: &impl Database, prefix: TablePrefix, retention: Retention) -> Result<Self, DatabaseError> {
         let (from, to) = prefix.table_range();
         let (keys_from, keys_to) = prefix.key_table_range();
-        let rows = db.execute(
-            "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND \
+        // Whether a table is as we create it, SQLite can tell with less effort than it takes to hand its SQL over.
+        let sql = [
+            "SELECT name, CASE sql WHEN 'CREATE TABLE \"' || name || '",
+            segment::LAYOUT,
+            "' THEN 1 WHEN 'CREATE TABLE \"' || name || '",
+            keys::LAYOUT,
+            "' THEN 2 END FROM sqlite_master WHERE type = 'table' AND \
              (name >= ?1 AND name < ?2 OR name >= ?3 AND name < ?4)",
-            &[&from, &to, &keys_from, &keys_to].map(|name| Param::Text(name)),
-        )?;
+        ];
+        let names = [&from, &to, &keys_from, &keys_to].map(|name| Param::Text(name));
+        let rows = db.execute(&sql.concat(), &names)?;
         // In the order of their names, of which there are few.
-        let mut found: Vec<(SegmentName, &str)> = Vec::with_capacity(rows.len());
+        let mut found: Vec<(SegmentName, bool)> = Vec::with_capacity(rows.len());
         let mut keys = KeyTables::default();
         for row in &rows {
-            let [Cell::Text(table), Cell::Text(sql)] = row.as_slice() else { continue };
+            let [Cell::Text(table), layout] = row.as_slice() else { continue };
             if let Some(name) = prefix.parse(table) {
-                found.insert(found.partition_point(|(other, _)| *other < name), (name, sql));
+                let is_ours = *layout == Cell::Number(1.0);
+                found.insert(found.partition_point(|(other, _)| *other < name), (name, is_ours));
             } else if let Some(start) = prefix.parse_key_table(table) {
-                keys.add(&prefix, start, sql);
+                keys.add(&prefix, start, *layout == Cell::Number(2.0));
             }
         }
 
@@ -121,10 +128,9 @@ impl Log {
             floor_of_ids: None,
             keys,
         };
-        for (name, sql) in found {
-            let segment = Segment::new(&log.prefix, name);
-            if segment.create_sql() == sql {
-                log.segments.push(segment);
+        for (name, is_ours) in found {
+            if is_ours {
+                log.segments.push(Segment::new(&log.prefix, name));
                 log.unreadable = None;
             } else {
                 log.stranded.append(&mut log.segments);

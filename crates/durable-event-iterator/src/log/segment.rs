@@ -108,6 +108,14 @@ pub(crate) struct Content {
     pub(crate) bytes: u64,
 }
 
+/// What follows a table's name in the statement that creates it. It has no apostrophes.
+///
+/// `id` orders, expires and finds events; there is no other index, so an event costs one row written. `count` and `bytes` are
+/// sums up to and including the row, within the table. They come before the texts, because SQLite reads a long row only as
+/// far as it must.
+pub(super) const LAYOUT: &str = "\" (id INTEGER PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL, \
+    json TEXT NOT NULL, meta TEXT, extra TEXT, audience TEXT)";
+
 impl Segment {
     /// An empty segment whose table does not exist yet.
     pub(crate) fn new(prefix: &TablePrefix, name: SegmentName) -> Self {
@@ -136,24 +144,27 @@ impl Segment {
 
     /// Reads how full the table is: two rows, however many there are, since each row holds the sums up to it.
     ///
-    /// Ids outside the segment's range and sums of another type can only be there by hand; they must not keep the log from
+    /// The ids are numbers, since those that are read are below 2^53. Ids outside the segment's range and sums of another type can only be there by hand; they must not keep the log from
     /// opening, so the former are passed over, and the latter count as what SQLite makes of them.
     pub(crate) fn read_content(&mut self, db: &impl Database) -> Result<(), DatabaseError> {
         let table = &self.table;
         let rows = db.execute(
-            &format!(
-                "SELECT (SELECT CAST(min(id) AS TEXT) FROM \"{table}\" WHERE id > ?1), CAST(id AS TEXT), \
-                 CAST(count AS INTEGER), CAST(bytes AS INTEGER) \
-                 FROM \"{table}\" WHERE id > ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1"
-            ),
+            &[
+                "SELECT (SELECT min(id) FROM \"",
+                table,
+                "\" WHERE id > ?1), id, CAST(count AS INTEGER), CAST(bytes AS INTEGER) FROM \"",
+                table,
+                "\" WHERE id > ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1",
+            ]
+            .concat(),
             &[Param::Number(self.lower() as f64), Param::Number(EventId::MAX.as_micros() as f64)],
         )?;
         self.content = match rows.first().map(Vec::as_slice) {
             None => None,
-            Some([Cell::Text(first), Cell::Text(last), Cell::Number(count), Cell::Number(bytes)]) => {
+            Some([Cell::Number(first), Cell::Number(last), Cell::Number(count), Cell::Number(bytes)]) => {
                 Some(Content {
-                    first: id(first)?,
-                    last: id(last)?,
+                    first: *first as u64,
+                    last: *last as u64,
                     count: *count as u64,
                     bytes: *bytes as u64,
                 })
@@ -164,16 +175,8 @@ impl Segment {
     }
 
     /// The statement that creates the table, word for word as SQLite keeps it.
-    ///
-    /// `id` orders, expires and finds events; there is no other index, so an event costs one row written. `count` and
-    /// `bytes` are sums up to and including the row, within the table. They come before the texts, because SQLite reads a
-    /// long row only as far as it must.
     pub(crate) fn create_sql(&self) -> String {
-        format!(
-            "CREATE TABLE \"{}\" (id INTEGER PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL, \
-             json TEXT NOT NULL, meta TEXT, extra TEXT, audience TEXT)",
-            self.table
-        )
+        ["CREATE TABLE \"", &self.table, LAYOUT].concat()
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall, Subscribed,
     calls::{Calls, Running},
     instance::{AnyHost, Arrival, Message},
-    message::{self, Admitted, Refused, Route, close_code, token_expired},
+    message::{self, Admitted, Asked, Refused, Route, close_code, token_expired},
 };
 use crate::{
     channel::{__Core, __Raw, ChannelCore, IsChannel, event_body},
@@ -51,8 +51,6 @@ pub(super) struct Host<O: DurableEventIteratorObject> {
     /// Read when the first client comes: most wakings are for a publish.
     keys: OnceCell<Option<SigningKeys>>,
     env: Env,
-    /// The name by which the object was reached; without one it serves no client.
-    name: Option<String>,
     calls: RefCell<Calls>,
 }
 
@@ -72,19 +70,16 @@ impl<O: DurableEventIteratorObject> Host<O> {
     /// # Errors
     /// When the platform does not let the library see the object's sockets.
     pub(super) fn make(class: &str, ctx: DurableObjectState, env: Env) -> Result<Rc<dyn AnyHost>, JsValue> {
-        match Self::new(class, ctx, env) {
+        match Self::new(ctx, env) {
             Ok(host) => Ok(Rc::new(host)),
             Err(error) => Err(exception(class, &error.into())),
         }
     }
 
     /// The object whose `ctx` and `env` these are.
-    fn new(class: &str, ctx: DurableObjectState, env: Env) -> Result<Self, JsError> {
+    fn new(ctx: DurableObjectState, env: Env) -> Result<Self, JsError> {
         let options = O::options(&env);
-        runtime::set_max_frame(class, options.max_frame)?;
-        let parts = runtime::parts_of(&ctx);
-        let name = parts.name.clone();
-        let core = Rc::new(ChannelCore::new(ctx, parts, options)?);
+        let core = Rc::new(ChannelCore::new(ctx, options)?);
         let object = O::new(O::Channel::from_core(__Core(Rc::clone(&core))), env.clone());
         Ok(Self {
             object,
@@ -93,13 +88,17 @@ impl<O: DurableEventIteratorObject> Host<O> {
             core,
             keys: OnceCell::new(),
             env,
-            name,
             calls: RefCell::default(),
         })
     }
 
     fn options(&self) -> &Options {
         &self.core.options
+    }
+
+    /// The name by which the object was reached; without one it serves no client.
+    fn name(&self) -> Option<String> {
+        self.core.state.id().name()
     }
 
     fn keys(&self) -> Option<&SigningKeys> {
@@ -120,7 +119,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         };
         // The Worker has verified the token too, but whoever binds the namespace can send any request.
         let accepted = match upgrade::read(request, keys) {
-            Ok(accepted) if self.name.as_deref() == Some(accepted.claims.channel().as_str()) => accepted,
+            Ok(accepted) if self.name().as_deref() == Some(accepted.claims.channel().as_str()) => accepted,
             Ok(_) => return upgrade::answer(&Refusal::OtherChannel),
             Err(refusal) => return upgrade::answer(&refusal),
         };
@@ -229,7 +228,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             }
             Route::UpdateToken => {
                 let answer = match self.update_token(peer, request) {
-                    Ok(()) => response(&id, OK, &[], Serialized::default()),
+                    Ok(()) => response(&id, OK, Serialized::default()),
                     Err(error) => error_response(&id, &error),
                 };
                 ws.answer(answer);
@@ -255,7 +254,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let Peer { ws, session, now_ms, .. } = *peer;
         let keys = self.keys().ok_or_else(|| Error::new(Code::InternalServerError))?;
         let input = request.body.into_value()?;
-        let renewed = message::renew(session, input, keys, self.name.as_deref(), now_ms)?;
+        let renewed = message::renew(session, input, keys, self.name().as_deref(), now_ms)?;
         self.core.sessions.write(ws, renewed)
     }
 
@@ -274,16 +273,16 @@ impl<O: DurableEventIteratorObject> Host<O> {
             return Ok(());
         }
         let Frame { headers, body, .. } = request;
-        let (upload, input) = if matches!(body, Body::Stream) {
+        let (upload, asked) = if matches!(body, Body::Stream) {
             let (sender, upload) = Upload::<Value>::channel(self.options().max_frame);
-            (Some(sender), Ok(Input::Stream(upload)))
+            (Some(sender), Asked::new(direct, Input::Stream(upload)))
         } else {
-            (None, body.into_value().map(Input::Value).map_err(Error::from))
+            (None, Asked::read(direct, body))
         };
         let (handle, registration) = AbortHandle::new_pair();
         let work = async {
-            match self.run(peer, direct, headers, input, handle.clone()).await {
-                Ok(Reply(Answer::Value(output))) => ws.answer(response(id, OK, &[], output)),
+            match self.run(peer, asked, headers, handle.clone()).await {
+                Ok(Reply(Answer::Value(output))) => ws.answer(response(id, OK, output)),
                 Ok(Reply(Answer::Stream(items))) => stream(&self.core.sessions, ws, session, id, items).await,
                 Err(error) => {
                     runtime::log_internal("a call", &error);
@@ -314,13 +313,12 @@ impl<O: DurableEventIteratorObject> Host<O> {
     async fn run(
         &self,
         peer: &Peer<'_>,
-        direct: Option<Vec<String>>,
+        asked: Result<Asked>,
         headers: Headers<'_>,
-        input: Result<Input>,
         handle: AbortHandle,
     ) -> Result<Reply> {
         let Peer { ws, session, .. } = *peer;
-        let Admitted { path, input, handler } = message::admit(&self.procedures, session, direct, input)?;
+        let Admitted { path, input, handler } = message::admit(&self.procedures, session, asked)?;
         let call = Call {
             socket: self.socket(ws, session),
             last_event_id: headers.get("last-event-id").map(str::to_owned),
@@ -419,6 +417,10 @@ impl<O: DurableEventIteratorObject> Host<O> {
 }
 
 impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
+    fn max_frame(&self) -> usize {
+        self.options().max_frame
+    }
+
     fn message(self: Rc<Self>, arrival: Arrival, message: Message) -> Result<JsValue, JsValue> {
         runtime::at_once(async move {
             (*self).message(arrival, message).await;

@@ -47,6 +47,8 @@ type Make = fn(&str, DurableObjectState, Env) -> Result<Rc<dyn AnyHost>, JsValue
 
 /// A host of whatever object: it keeps a class's own code small, and what is wrong with its object one message of the compiler's.
 pub(super) trait AnyHost {
+    /// How large a frame may be, in bytes.
+    fn max_frame(&self) -> usize;
     /// A frame of a client. Answers with a promise where there is something to wait for.
     fn message(self: Rc<Self>, arrival: Arrival, message: Message) -> Result<JsValue, JsValue>;
     /// An upgrade request, which a Worker has handed over.
@@ -65,7 +67,7 @@ pub(super) trait AnyHost {
 
 /// What `class.js` enters for; the numbers are its own too.
 mod entry {
-    pub(super) const MAKE: u8 = 0;
+    pub(super) const MAX_FRAME: u8 = 0;
     pub(super) const FETCH: u8 = 1;
     pub(super) const CLOSE: u8 = 2;
     pub(super) const ERROR: u8 = 3;
@@ -116,7 +118,7 @@ impl Instance {
     pub fn enter(&self, entry: u8, first: JsValue, second: JsValue) -> Result<JsValue, JsValue> {
         let host = self.host()?;
         match entry {
-            entry::MAKE => Ok(JsValue::UNDEFINED),
+            entry::MAX_FRAME => Ok(JsValue::from_f64(host.max_frame() as f64)),
             entry::FETCH => host.fetch(first),
             entry::CLOSE => {
                 host.close(first, second);

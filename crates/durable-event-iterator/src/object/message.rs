@@ -8,10 +8,10 @@ use crate::{
     session::{Session, SessionClaims},
     token::{Generation, SigningKeys},
     wire::{
-        FrameError, FrameErrorKind, InvalidInput, Issue, Outgoing, StreamEvent, StreamEventKind, Value,
-        error_response,
+        Body, DeserializeError, FrameError, FrameErrorKind, InvalidInput, Issue, Outgoing, StreamEvent,
+        StreamEventKind, Value, error_response,
         fields::{object, required, string, strings},
-        stop_upload,
+        read_members, stop_upload,
     },
 };
 
@@ -81,18 +81,13 @@ pub(crate) struct Admitted<O, C> {
     pub(crate) handler: Handler<O, C>,
 }
 
-/// Finds the procedure, and whether the client may call it. `direct` is its path where the request's own path says it, and
-/// not the input of `/call`.
+/// Finds the procedure, and whether the client may call it.
 pub(crate) fn admit<O: 'static, C: 'static>(
     procedures: &Procedures<O, C>,
     session: &Session,
-    direct: Option<Vec<String>>,
-    input: Result<Input>,
+    asked: Result<Asked>,
 ) -> Result<Admitted<O, C>> {
-    let (path, input) = match (direct, input?) {
-        (Some(path), input) => (path, input),
-        (None, input) => read_call(input)?,
-    };
+    let Asked { path, input } = asked?;
     let first = path.first().map(String::as_str).unwrap_or_default();
     if !session.claims.rpc.iter().any(|allowed| allowed == first) {
         return Err(Error::new(Code::Forbidden).message(format!("Method \"{first}\" is not allowed.")));
@@ -101,15 +96,56 @@ pub(crate) fn admit<O: 'static, C: 'static>(
     Ok(Admitted { path, input, handler })
 }
 
-/// The path and the input in the body of `/call`.
-fn read_call(input: Input) -> Result<(Vec<String>, Input)> {
-    let mut fields = object(input.into_value()?)?;
-    let path = required(&mut fields, "path", strings)?;
-    let input = fields.remove("input").unwrap_or_default();
-    if path.is_empty() {
-        return Err(InvalidInput::from(Issue::new("expected a procedure's name").at("path").at(0)).into());
+/// What a call is for.
+pub(crate) struct Asked {
+    path: Vec<String>,
+    input: Input,
+}
+
+impl Asked {
+    /// `direct` is the procedure's path where the request's own path says it, and not the input of `/call`.
+    pub(crate) fn new(direct: Option<Vec<String>>, input: Input) -> Result<Self> {
+        if let Some(path) = direct {
+            return Ok(Self { path, input });
+        }
+        let mut fields = object(input.into_value()?)?;
+        let path = required(&mut fields, "path", strings)?;
+        let input = Input::Value(fields.remove("input").unwrap_or_default());
+        if path.is_empty() {
+            return Err(InvalidInput::from(Issue::new("expected a procedure's name").at("path").at(0)).into());
+        }
+        Ok(Self { path, input })
     }
-    Ok((path, Input::Value(input)))
+
+    /// The same of a body, which is no stream.
+    pub(crate) fn read(direct: Option<Vec<String>>, body: Body<'_>) -> Result<Self> {
+        if let (None, Body::Json { json: Some(json), meta: None }) = (&direct, &body)
+            && let Some(asked) = Self::read_plain(json)
+        {
+            return Ok(asked);
+        }
+        Self::new(direct, Input::Value(body.into_value()?))
+    }
+
+    /// The body of `/call` as nearly all are: read at once, without making an object of it. None: it is another one.
+    fn read_plain(json: &str) -> Option<Self> {
+        let mut path = Vec::new();
+        let mut input = Value::Undefined;
+        let mut is_plain = true;
+        read_members(json, &mut |reader, key| {
+            match key {
+                "path" => path = reader.texts()?,
+                "input" => input = reader.value()?,
+                _ => {
+                    is_plain = false;
+                    reader.raw()?;
+                }
+            }
+            Ok::<_, DeserializeError>(())
+        })
+        .ok()?;
+        (is_plain && !path.is_empty()).then_some(Self { path, input: Input::Value(input) })
+    }
 }
 
 /// The session with the token that the client sends in place of its own. `name` is the object's.
@@ -191,4 +227,55 @@ pub(crate) fn upload(
 /// What a call gets whose token has ended.
 pub(crate) fn token_expired() -> Error {
     Error::new(Code::Unauthorized).message("Token expired")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Texts of which many are a call's body, or nearly.
+    fn body() -> impl Strategy<Value = String> {
+        let value = prop_oneof![
+            Just(r#"["ping"]"#.to_owned()),
+            Just(r#"["a","b\u0063"]"#.to_owned()),
+            Just(r#"["\ud800"]"#.to_owned()),
+            Just(r#"[1,{"path":[]}]"#.to_owned()),
+            Just("[]".to_owned()),
+            Just("null".to_owned()),
+            (120_usize..130).prop_map(|depth| "[".repeat(depth) + &"]".repeat(depth)),
+            any::<f64>()
+                .prop_filter("finite", |number| number.is_finite())
+                .prop_map(|number| number.to_string()),
+        ];
+        let key =
+            prop_oneof![4 => Just("path"), 3 => Just("input"), 1 => Just("pat\\u0068"), 1 => Just("other")];
+        let member = (key, value).prop_map(|(key, value)| format!(r#" "{key}" :{value}"#));
+        proptest::collection::vec(member, 0..4).prop_map(|members| format!("{{{}}}", members.join(",")))
+    }
+
+    proptest! {
+        #[test]
+        fn a_plain_call_is_read_as_every_other(json in prop_oneof![9 => body(), 1 => any::<String>()]) {
+            let asked = Asked::read(None, Body::Json { json: Some(&json), meta: None });
+            let in_general = Body::Json { json: Some(&json), meta: None }
+                .into_value()
+                .map_err(Error::from)
+                .and_then(|value| Asked::new(None, Input::Value(value)));
+            prop_assert_eq!(parts(asked), parts(in_general));
+        }
+    }
+
+    fn parts(asked: Result<Asked>) -> Result<(Vec<String>, Value), String> {
+        let Asked { path, input } = asked.map_err(|error| error.to_string())?;
+        Ok((path, input.into_value().unwrap()))
+    }
+
+    #[test]
+    fn a_call_with_a_path_is_plain() {
+        let ping = Asked::read_plain(r#"{"path":["ping"]}"#).unwrap();
+        assert_eq!(parts(Ok(ping)), Ok((vec!["ping".to_owned()], Value::Undefined)));
+        assert!(Asked::read_plain(r#"{"path":["ping"],"more":1}"#).is_none());
+    }
 }

@@ -15,7 +15,7 @@ const RESERVED = new Set([
 const INNER = ['__text', '__bytes', '__enter']
 
 /** What `__enter` is called for: as in src/object/instance.rs. */
-const MAKE = 0
+const MAX_FRAME = 0
 const FETCH = 1
 const CLOSE = 2
 const ERROR = 3
@@ -31,14 +31,6 @@ const TOO_BIG = 1009
 
 /** Between a binary frame's JSON and what is attached: as in src/wire/frame/mod.rs. */
 const DELIMITER = 0xff
-
-/** The largest frame of each class, in bytes: known once an object of it has been made. */
-const maxFrames = new Map()
-
-/** Tells how large a frame of an object of this class may be. */
-export function setMaxFrame(name, bytes) {
-  maxFrames.set(name, bytes)
-}
 
 /** The errors that are answers. */
 const errors = new WeakSet()
@@ -123,7 +115,7 @@ function jsonOf(bytes) {
  * away what wasm-bindgen leaves there for JavaScript's memory management: `stub.free()` would destroy the object.
  * Answers with the names that could not be defined.
  */
-export function extend(name, dummy, methods) {
+export function extend(dummy, methods) {
   const cls = dummy.constructor
   if (extended.has(cls)) return []
   extended.add(cls)
@@ -143,14 +135,17 @@ export function extend(name, dummy, methods) {
     return result instanceof Promise ? watched(result) : result
   }
 
+  /** In bytes. The same for all objects of the class. */
+  let maxFrame
+
   define('webSocketMessage', function (ws, frame) {
     const isText = typeof frame === 'string'
     const size = isText ? frame.length : (frame?.byteLength ?? Number.POSITIVE_INFINITY)
     let result
     try {
-      if (!maxFrames.has(name)) call(this, MAKE)
+      maxFrame ??= call(this, MAX_FRAME)
       // Before it enters WASM, whose memory never shrinks.
-      if (size > maxFrames.get(name)) result = TOO_BIG
+      if (size > maxFrame) result = TOO_BIG
       else if (isText) result = text.call(this, ws, keyOf(ws), Date.now(), frame)
       else result = bytes.call(this, ws, keyOf(ws), Date.now(), new Uint8Array(frame))
     } catch (error) {

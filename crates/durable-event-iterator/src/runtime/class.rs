@@ -12,10 +12,7 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen(module = "/src/runtime/class.js")]
 extern "C" {
     #[wasm_bindgen(catch, js_name = extend)]
-    fn extend_js(class: &str, dummy: &JsValue, methods: &Array) -> Result<Array, JsValue>;
-
-    #[wasm_bindgen(catch, js_name = setMaxFrame)]
-    fn set_max_frame_js(class: &str, bytes: f64) -> Result<(), JsValue>;
+    fn extend_js(dummy: &JsValue, methods: &Array) -> Result<Array, JsValue>;
 
     #[wasm_bindgen(catch, js_name = beginStream)]
     fn begin_stream(ws: &RawSocket, id: &str) -> Result<(), JsValue>;
@@ -31,7 +28,7 @@ extern "C" {
 /// `durable_object!` before any object of the class exists.
 pub(crate) fn extend(class: &str, dummy: &JsValue, methods: &[&str]) {
     let methods: Array = methods.iter().map(|name| JsValue::from_str(name)).collect();
-    match extend_js(class, dummy, &methods) {
+    match extend_js(dummy, &methods) {
         Ok(refused) => {
             for name in refused.iter().filter_map(|name| name.as_string()) {
                 log_error(&format!("{class}: no method can be named `{name}`; stubs will not find it"));
@@ -39,11 +36,6 @@ pub(crate) fn extend(class: &str, dummy: &JsValue, methods: &[&str]) {
         }
         Err(thrown) => log_error(&format!("{class} cannot extend DurableObject: {}", JsError::from(thrown))),
     }
-}
-
-/// Tells how large a frame of an object of this class may be, in bytes, before the first one comes.
-pub(crate) fn set_max_frame(class: &str, bytes: usize) -> Result<(), JsError> {
-    Ok(set_max_frame_js(class, bytes as f64)?)
 }
 
 /// A stream that answers a call: where WASM is lost with it, its reader gets an error at its end.

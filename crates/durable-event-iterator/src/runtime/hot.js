@@ -24,6 +24,11 @@ const REPLAY_INTERVAL = 100
  */
 const SAME_FRAMES = 32
 
+/** The kinds of a statement's parameters: as in storage.rs. */
+const NULL = 0
+const NUMBER = 1
+const TEXT = 2
+
 /** The numbers of sockets. After hibernation a socket is a new object, and gets a new one. */
 const keys = new WeakMap()
 let nextKey = 1
@@ -195,26 +200,68 @@ export function interrupt(ws) {
   ws.close(RESTART, 'Subscription interrupted')
 }
 
-/** All rows of a statement, each an array of its columns. */
-export function run(sql, text, params) {
-  return [...sql.exec(text, ...params).raw()]
+/** The storage of one object. A statement comes as one text and its layout, see `Statement` of storage.rs. */
+export class Storage {
+  #storage
+  #sql
+
+  constructor(ctx) {
+    this.#storage = ctx.storage
+  }
+
+  /** All rows of a statement as JSON, each an array of its columns; undefined where there are none. */
+  run(texts, layout) {
+    const rows = [...this.open(texts, layout).raw()]
+    return rows.length === 0 ? undefined : JSON.stringify(rows)
+  }
+
+  /** A statement whose rows the caller drains. */
+  open(texts, layout) {
+    let end = layout[0]
+    const params = []
+    for (let n = 1; n < layout.length; n += 2) {
+      const value = layout[n + 1]
+      switch (layout[n]) {
+        case NULL:
+          params.push(null)
+          break
+        case NUMBER:
+          params.push(value)
+          break
+        case TEXT:
+          params.push(texts.slice(end, (end += value)))
+          break
+      }
+    }
+    this.#sql ??= sqlOf(this.#storage)
+    return this.#sql.exec(texts.slice(0, layout[0]), ...params)
+  }
+
+  /** Runs `work` in a transaction, which is taken back when it answers false. */
+  atomically(work) {
+    let isTakenBack = false
+    try {
+      this.#storage.transactionSync(() => {
+        isTakenBack = !work()
+        if (isTakenBack) throw new Error('Taken back') // the platform's way to ask for it
+      })
+    } catch (error) {
+      if (!isTakenBack) throw error
+    }
+  }
+
+  /** Sets the object's alarm unless there is one. */
+  async ensureAlarm(at) {
+    if ((await this.#storage.getAlarm()) === null) await this.#storage.setAlarm(at)
+  }
 }
 
-/** A statement whose rows the caller drains. */
-export function open(sql, text, params) {
-  return sql.exec(text, ...params)
-}
-
-/** Runs `work` in a transaction, which is taken back when it answers false. */
-export function atomically(storage, work) {
-  let isTakenBack = false
+/** The database of a storage. A class without SQLite storage has none. */
+function sqlOf(storage) {
   try {
-    storage.transactionSync(() => {
-      isTakenBack = !work()
-      if (isTakenBack) throw new Error('Taken back') // the platform's way to ask for it
-    })
+    return storage.sql
   } catch (error) {
-    if (!isTakenBack) throw error
+    throw new Error(`list the class under \`new_sqlite_classes\`: ${error.message}`)
   }
 }
 
@@ -233,18 +280,3 @@ export function pause(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds))
 }
 
-/** Sets the object's alarm unless there is one. */
-export async function ensureAlarm(storage, at) {
-  if ((await storage.getAlarm()) === null) await storage.setAlarm(at)
-}
-
-/** The parts of an object's `ctx` that Rust uses. A class without SQLite storage throws at `sql`. */
-export function partsOf({ id, storage }) {
-  let sql
-  try {
-    sql = storage.sql
-  } catch (error) {
-    console.error('durable-event-iterator: list the class under `new_sqlite_classes`:', error.message)
-  }
-  return [storage, sql, id.name]
-}

@@ -1,7 +1,6 @@
 //! The one door to the platform: every binding that the crate has to JavaScript. Each has `catch`, or is to a function that
 //! cannot throw or catches itself, since an exception that passes through WASM costs the instance.
 
-mod alarm;
 mod at_once;
 mod body;
 mod class;
@@ -9,20 +8,17 @@ mod hub;
 mod namespace;
 #[cfg(target_arch = "wasm32")]
 mod number;
-mod parts;
-mod sql;
+mod storage;
 mod value;
 
-pub(crate) use alarm::Alarm;
 pub(crate) use at_once::at_once;
 pub(crate) use body::read_body;
-pub(crate) use class::{OpenStream, exception, extend, set_max_frame};
+pub(crate) use class::{OpenStream, exception, extend};
 pub(crate) use hub::{Hub, RawSocket, Replay};
 pub(crate) use namespace::{Stub, head_of, stub};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use number::{number_text, read_number, single_text};
-pub(crate) use parts::{Parts, parts_of};
-pub(crate) use sql::Sql;
+pub(crate) use storage::Storage;
 pub(crate) use value::{JsWire, from_wire, to_wire};
 
 use crate::error::{Code, Error};

@@ -4,6 +4,7 @@
 /** As `MAX_DEPTH` of src/wire/mod.rs. */
 const MAX_DEPTH = 127
 
+/** `path` is where the value is: it is extended and shortened on the way, and copied into `meta`. */
 function walk(value, path, meta) {
   if (path.length > MAX_DEPTH) throw new TypeError(`Nested deeper than ${MAX_DEPTH}`)
   switch (typeof value) {
@@ -25,7 +26,7 @@ function walk(value, path, meta) {
       return value
   }
   if (value === null) return null
-  if (Array.isArray(value)) return value.map((item, n) => walk(item, [...path, n], meta))
+  if (Array.isArray(value)) return value.map((item, n) => walkAt(n, item, path, meta))
   if (value instanceof Date) {
     meta.push([1, ...path])
     return Number.isNaN(value.getTime()) ? null : value.toISOString()
@@ -39,12 +40,12 @@ function walk(value, path, meta) {
     return value.toString()
   }
   if (value instanceof Set) {
-    const json = [...value].map((item, n) => walk(item, [...path, n], meta))
+    const json = walk([...value], path, meta)
     meta.push([6, ...path])
     return json
   }
   if (value instanceof Map) {
-    const json = [...value].map(([k, v], n) => [walk(k, [...path, n, 0], meta), walk(v, [...path, n, 1], meta)])
+    const json = walk([...value], path, meta) // the entries are arrays
     meta.push([7, ...path])
     return json
   }
@@ -54,24 +55,35 @@ function walk(value, path, meta) {
   }
   const json = {}
   for (const key of Object.keys(value)) {
-    if (value[key] === undefined) continue
-    // Not an assignment: a key named `__proto__` would set the prototype and vanish.
-    Object.defineProperty(json, key, {
-      value: walk(value[key], [...path, key], meta),
-      enumerable: true,
-      configurable: true,
-      writable: true,
-    })
+    const item = value[key]
+    if (item === undefined) continue
+    const serialized = walkAt(key, item, path, meta)
+    if (key !== '__proto__') {
+      json[key] = serialized
+    } else {
+      // An assignment would set the prototype, and the key would vanish.
+      Object.defineProperty(json, key, { value: serialized, enumerable: true, configurable: true, writable: true })
+    }
   }
   return json
 }
 
-/** `[json, meta]`, each a text or undefined. Throws a TypeError for what has no serialized form. */
+function walkAt(key, value, path, meta) {
+  path.push(key)
+  const json = walk(value, path, meta)
+  path.pop()
+  return json
+}
+
+/**
+ * The JSON as text; with its meta where there is one, `[json, meta]`; of undefined nothing. Throws a TypeError for what has
+ * no serialized form.
+ */
 export function toWire(value) {
-  if (value === undefined) return [undefined, undefined]
+  if (value === undefined) return undefined
   const meta = []
   const json = JSON.stringify(walk(value, [], meta))
-  return [json, meta.length === 0 ? undefined : JSON.stringify(meta)]
+  return meta.length === 0 ? json : [json, JSON.stringify(meta)]
 }
 
 function revive(type, json) {

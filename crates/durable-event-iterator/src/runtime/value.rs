@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen(module = "/src/runtime/value.js")]
 extern "C" {
     #[wasm_bindgen(catch, js_name = toWire)]
-    fn to_wire_js(value: &JsValue) -> Result<Array, JsValue>;
+    fn to_wire_js(value: &JsValue) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(catch, js_name = fromWire)]
     fn from_wire_js(json: Option<&str>, meta: Option<&str>) -> Result<JsValue, JsValue>;
@@ -22,8 +22,11 @@ pub(crate) struct JsWire {
 
 /// Serializes a JavaScript value; an error says what in it has no serialized form.
 pub(crate) fn to_wire(value: &JsValue) -> Result<JsWire, JsError> {
-    let halves = to_wire_js(value)?;
-    Ok(JsWire { json: halves.get(0).as_string(), meta: halves.get(1).as_string() })
+    let wire = to_wire_js(value)?;
+    Ok(match wire.dyn_ref::<Array>() {
+        None => JsWire { json: wire.as_string(), meta: None },
+        Some(halves) => JsWire { json: halves.get(0).as_string(), meta: halves.get(1).as_string() },
+    })
 }
 
 /// The JavaScript value that was serialized.

@@ -91,9 +91,9 @@ struct Replay {
 
 fn handle(id: &str, request: Request<'_>) -> Result<Vec<Message>> {
     match &*request.path {
-        "/echo" => Ok(vec![response(id, OK, &[], serialize(&request.body.into_value()?)?).into()]),
+        "/echo" => Ok(vec![response(id, OK, serialize(&request.body.into_value()?)?).into()]),
         "/upload" => Ok(vec![Message::Text(stream_response(id, &[]))]),
-        "/headers" => Ok(vec![response(id, OK, &[], serialize(&request.headers.into_map())?).into()]),
+        "/headers" => Ok(vec![response(id, OK, serialize(&request.headers.into_map())?).into()]),
         "/throw" => {
             let Thrown { code, status, message, data, defined } = from_value(request.body.into_value()?)?;
             let mut error = Error::custom(code, status).data(data);
@@ -104,7 +104,7 @@ fn handle(id: &str, request: Request<'_>) -> Result<Vec<Message>> {
         }
         "/number" => {
             let number: u8 = from_value(request.body.into_value()?)?;
-            Ok(vec![response(id, OK, &[], serialize(&number)?).into()])
+            Ok(vec![response(id, OK, serialize(&number)?).into()])
         }
         "/replay" => {
             let Replay { events, retry, comments } = from_value(request.body.into_value()?)?;

@@ -62,21 +62,23 @@ impl<'a> Reader<'a> {
     ) -> Result<(), E> {
         self.skip_whitespace();
         self.expect(b'{', "no object")?;
+        self.depth = self.depth.saturating_add(1);
         self.skip_whitespace();
-        if self.take(b'}') {
-            return Ok(());
-        }
-        loop {
-            let key = self.text()?;
-            self.skip_whitespace();
-            self.expect(b':', "a colon is missing")?;
-            each(self, &key)?;
-            self.skip_whitespace();
-            if self.take(b'}') {
-                return Ok(());
+        if !self.take(b'}') {
+            loop {
+                let key = self.text()?;
+                self.skip_whitespace();
+                self.expect(b':', "a colon is missing")?;
+                each(self, &key)?;
+                self.skip_whitespace();
+                if self.take(b'}') {
+                    break;
+                }
+                self.expect(b',', "a comma or brace is missing")?;
             }
-            self.expect(b',', "a comma or brace is missing")?;
         }
+        self.depth = self.depth.saturating_sub(1);
+        Ok(())
     }
 
     /// The items of an array, each of which `each` reads.
@@ -103,14 +105,13 @@ impl<'a> Reader<'a> {
     /// A string, borrowed where it has no escapes. One that is no text in Unicode is refused.
     pub(crate) fn text(&mut self) -> Result<Cow<'a, str>, DeserializeError> {
         self.skip_whitespace();
-        let text: &'a str = self.text;
-        let rest = text.get(self.at.saturating_add(1)..).unwrap_or_default();
-        let end = rest.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\');
-        if let (Some(b'"'), Some(end)) = (self.peek(), end)
-            && rest.as_bytes().get(end) == Some(&b'"')
-        {
-            self.at = self.at.saturating_add(end).saturating_add(2);
-            return Ok(Cow::Borrowed(rest.get(..end).unwrap_or_default()));
+        if self.peek() == Some(b'"') {
+            let start = self.at.saturating_add(1);
+            let end = self.plain_end(start);
+            if self.text.as_bytes().get(end) == Some(&b'"') {
+                self.at = end.saturating_add(1);
+                return Ok(Cow::Borrowed(self.text.get(start..end).unwrap_or_default()));
+            }
         }
         self.has_replaced = false;
         let text = self.string()?;
@@ -223,10 +224,10 @@ impl<'a> Reader<'a> {
     fn skip_string(&mut self) -> Result<(), DeserializeError> {
         self.expect(b'"', "a string is missing")?;
         loop {
+            self.at = self.plain_end(self.at);
             match self.next() {
                 Some(b'"') => return Ok(()),
                 Some(b'\\') => drop(self.escape()?),
-                Some(b' '..) => {}
                 Some(_) => return Err(self.error("a control character in a string")),
                 None => return Err(self.error("it ends too early")),
             }
@@ -366,17 +367,23 @@ impl<'a> Reader<'a> {
         self.expect(b'"', "a string is missing")?;
         let mut text = String::new();
         loop {
-            let rest = self.rest();
-            let end = rest.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\');
-            let plain = end.and_then(|end| rest.get(..end)).ok_or_else(|| self.error("it ends too early"))?;
-            text.push_str(plain);
-            self.at = self.at.saturating_add(plain.len());
+            let end = self.plain_end(self.at);
+            text.push_str(self.text.get(self.at..end).unwrap_or_default());
+            self.at = end;
             match self.next() {
                 Some(b'"') => return Ok(text),
                 Some(b'\\') => text.push(self.escape()?),
-                _ => return Err(self.error("a control character in a string")),
+                Some(_) => return Err(self.error("a control character in a string")),
+                None => return Err(self.error("it ends too early")),
             }
         }
+    }
+
+    /// Where the characters of a string that stand for themselves end, which begin at `start`.
+    fn plain_end(&self, start: usize) -> usize {
+        let rest = self.text.as_bytes().get(start..).unwrap_or_default();
+        let is_special = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
+        start.saturating_add(rest.iter().position(is_special).unwrap_or(rest.len()))
     }
 
     fn escape(&mut self) -> Result<char, DeserializeError> {
@@ -425,7 +432,15 @@ impl<'a> Reader<'a> {
         Ok(unit)
     }
 
+    /// Between most tokens there is none, so that looking for it is put in place and skipping it is not.
+    #[inline(always)]
     fn skip_whitespace(&mut self) {
+        if matches!(self.peek(), Some(..=b' ')) {
+            self.skip_blanks();
+        }
+    }
+
+    fn skip_blanks(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.advance();
         }

@@ -144,12 +144,8 @@ impl Object {
 
     /// Entries as they came, keys twice included.
     pub(crate) fn from_entries(mut entries: Vec<(String, Value)>) -> Self {
-        if entries.len() <= INDEXED_FROM {
-            let mut object = Self { entries: Vec::with_capacity(entries.len()), index: Vec::new() };
-            for (key, value) in entries {
-                object.insert(key, value);
-            }
-            return object;
+        if entries.len() <= INDEXED_FROM && !has_repeated(&entries) {
+            return Self { entries, index: Vec::new() };
         }
         // By key, and within a key in the order of coming: of each run the first place and the last value stay.
         let order = ordered(entries.iter().map(first));
@@ -195,6 +191,17 @@ impl Object {
             self.index.binary_search_by(|at| key_at(&self.entries, *at).cmp(&Some(key))).map_err(Some)?;
         self.index.get(place).and_then(|at| usize::try_from(*at).ok()).ok_or(None)
     }
+}
+
+/// Whether a key is there twice, of few.
+fn has_repeated(mut entries: &[(String, Value)]) -> bool {
+    while let Some((last, others)) = entries.split_last() {
+        if others.iter().any(|(other, _)| *other == last.0) {
+            return true;
+        }
+        entries = others;
+    }
+    false
 }
 
 fn first(entry: &(String, Value)) -> &str {

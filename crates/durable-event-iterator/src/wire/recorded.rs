@@ -148,7 +148,7 @@ fn every_frame_of_the_server_is_written_the_same() {
                 written
             }
             (None, Some(_), None) => stream_response(&i, &[]),
-            (None, None, None) => text_of(response(&i, 200, &[], again.unwrap())),
+            (None, None, None) => text_of(response(&i, 200, again.unwrap())),
             (None, None, Some(status)) => {
                 let Some(Value::Object(mut body)) = body else { panic!("{name}: no error in {text}") };
                 let mut field = |key: &str| body.remove(key);
@@ -180,7 +180,7 @@ fn a_recorded_form_is_read_and_written() {
     assert_eq!(forms.len(), 4);
     for bytes in forms {
         let value = form_of(bytes);
-        let Outgoing::Binary(again) = response("1", 200, &[], serialize(&value).unwrap()) else {
+        let Outgoing::Binary(again) = response("1", 200, serialize(&value).unwrap()) else {
             panic!("a binary frame was expected")
         };
         assert_eq!(form_of(&again), value);

@@ -189,7 +189,8 @@ fn path_of(url: Cow<'_, str>) -> Option<Cow<'_, str>> {
 }
 
 fn path_of_text(url: &str) -> Option<&str> {
-    let url = url.split(['?', '#']).next().unwrap_or(url);
+    let end = url.bytes().position(|byte| matches!(byte, b'?' | b'#'));
+    let url = end.and_then(|end| url.get(..end)).unwrap_or(url);
     if url.starts_with('/') {
         return Some(url);
     }

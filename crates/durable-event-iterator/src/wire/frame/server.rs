@@ -33,7 +33,16 @@ pub(crate) enum StreamEventKind {
 
 /// A frame's beginning, for the call of this id.
 pub(crate) fn head(id: &str) -> String {
-    let mut head = String::from("{\"i\":");
+    head_of(id, 0)
+}
+
+/// The same with room for so many bytes more.
+fn head_of(id: &str, more: usize) -> String {
+    const START: &str = "{\"i\":";
+    const QUOTES: usize = 2;
+    let length = [START.len(), id.len(), QUOTES, more];
+    let mut head = String::with_capacity(length.into_iter().fold(0, usize::saturating_add));
+    head.push_str(START);
     push_string(&mut head, id);
     head
 }
@@ -70,20 +79,20 @@ pub(crate) fn event_tail(json: &str, meta: Option<&str>, extra: Option<&str>, id
 }
 
 /// The answer to a call.
-pub(crate) fn response(id: &str, status: u16, headers: &[(&str, &str)], body: Serialized) -> Outgoing {
+pub(crate) fn response(id: &str, status: u16, body: Serialized) -> Outgoing {
     if body.blobs.is_empty() {
-        let mut frame = start(id, status, headers.iter().copied());
+        let room = [&body.json, &body.meta].into_iter().flatten().map(String::len);
+        let mut frame = start(id, status, &[], room.fold(0, usize::saturating_add));
         push_key(&mut frame, "b");
         push_body(&mut frame, &body);
         frame.push_str("}}");
         return Outgoing::Text(frame);
     }
     let form = multipart::write(&body);
-    let content_type = ("content-type", form.content_type.as_str());
-    let mut frame = start(id, status, headers.iter().copied().chain([content_type]));
-    frame.push_str("}}");
+    let frame = start(id, status, &[("content-type", &form.content_type)], 0);
     let mut bytes = frame.into_bytes();
-    bytes.reserve_exact(form.bytes.len().saturating_add(1));
+    bytes.reserve_exact(form.bytes.len().saturating_add(3));
+    bytes.extend_from_slice(b"}}");
     bytes.push(DELIMITER);
     bytes.extend_from_slice(&form.bytes);
     Outgoing::Binary(bytes)
@@ -91,7 +100,7 @@ pub(crate) fn response(id: &str, status: u16, headers: &[(&str, &str)], body: Se
 
 /// An answer that no procedure gave, in plain words.
 pub(crate) fn text_response(id: &str, status: u16, text: &str) -> Outgoing {
-    let mut frame = start(id, status, std::iter::empty());
+    let mut frame = start(id, status, &[], text.len());
     push_key(&mut frame, "b");
     push_string(&mut frame, text);
     frame.push_str("}}");
@@ -100,12 +109,13 @@ pub(crate) fn text_response(id: &str, status: u16, text: &str) -> Outgoing {
 
 /// The answer to a call that failed.
 pub(crate) fn error_response(id: &str, error: &Error) -> Outgoing {
-    response(id, error.status(), &[], error.to_wire())
+    response(id, error.status(), error.to_wire())
 }
 
 /// The answer to a call whose output is a stream: events follow.
 pub(crate) fn stream_response(id: &str, headers: &[(&str, &str)]) -> String {
-    let mut frame = start(id, OK, [EVENT_STREAM].into_iter().chain(headers.iter().copied()));
+    let headers: Vec<_> = [&EVENT_STREAM].into_iter().chain(headers).copied().collect();
+    let mut frame = start(id, OK, &headers, 0);
     frame.push_str("}}");
     frame
 }
@@ -145,16 +155,18 @@ pub(crate) fn stop_upload(id: &str) -> String {
     frame
 }
 
-/// A response up to its body.
-fn start<'a>(id: &str, status: u16, headers: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let mut frame = head(id);
+/// A response up to its body, for which there is room for so many bytes.
+fn start(id: &str, status: u16, headers: &[(&str, &str)], body: usize) -> String {
+    /// What most responses have around their body, with a status of three digits.
+    const AROUND: usize = r#","p":{"s":200,"b":{"json":,"meta":}}}"#.len();
+
+    let mut frame = head_of(id, body.saturating_add(AROUND));
     frame.push_str(",\"p\":{");
     if status != OK {
         push_key(&mut frame, "s");
         push_integer(&mut frame, status);
     }
-    let mut headers = headers.peekable();
-    if headers.peek().is_some() {
+    if !headers.is_empty() {
         push_key(&mut frame, "h");
         frame.push('{');
         for (name, value) in headers {
@@ -166,13 +178,12 @@ fn start<'a>(id: &str, status: u16, headers: impl Iterator<Item = (&'a str, &'a 
     frame
 }
 
-/// A key in an object, with the comma before it.
+/// A key in an object, with the comma before it. It is a name without anything to escape.
 fn push_key(out: &mut String, key: &str) {
-    if !out.ends_with('{') {
-        out.push(',');
-    }
-    push_string(out, key);
-    out.push(':');
+    let is_first = out.as_bytes().last() == Some(&b'{');
+    out.push_str(if is_first { "\"" } else { ",\"" });
+    out.push_str(key);
+    out.push_str("\":");
 }
 
 /// `{"json":…,"meta":…}`, of which undefined has nothing.
@@ -221,7 +232,7 @@ mod tests {
 
     #[test]
     fn an_undefined_result_has_an_empty_body() {
-        assert_eq!(text(response("1", 200, &[], Serialized::default())), r#"{"i":"1","p":{"b":{}}}"#);
+        assert_eq!(text(response("1", 200, Serialized::default())), r#"{"i":"1","p":{"b":{}}}"#);
     }
 
     #[test]
@@ -235,8 +246,10 @@ mod tests {
 
     #[test]
     fn an_id_and_a_header_are_escaped() {
-        let frame = text(response("\"}", 200, &[("x-a\"", "b\n")], serialize(&1).unwrap()));
-        assert_eq!(frame, r#"{"i":"\"}","p":{"h":{"x-a\"":"b\n"},"b":{"json":1}}}"#);
+        let frame = text(response("\"}", 200, serialize(&1).unwrap()));
+        assert_eq!(frame, r#"{"i":"\"}","p":{"b":{"json":1}}}"#);
+        let stream = stream_response("\"}", &[("x-a", "b\n")]);
+        assert_eq!(stream, r#"{"i":"\"}","p":{"h":{"content-type":"text/event-stream","x-a":"b\n"}}}"#);
     }
 
     #[test]
@@ -291,9 +304,7 @@ mod tests {
     #[test]
     fn a_blob_travels_behind_the_json() {
         let body = serialize(&Blob::new(vec![0, 0xFF]).name("a").content_type("x/y")).unwrap();
-        let Outgoing::Binary(bytes) = response("1", 200, &[], body) else {
-            panic!("a binary frame was expected")
-        };
+        let Outgoing::Binary(bytes) = response("1", 200, body) else { panic!("a binary frame was expected") };
         let at = bytes.iter().position(|byte| *byte == DELIMITER).unwrap();
         let json: Value = serde_json::from_slice(&bytes[..at]).unwrap();
         assert!(format!("{json:?}").contains("multipart/form-data; boundary="));

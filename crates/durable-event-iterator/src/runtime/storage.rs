@@ -1,0 +1,131 @@
+//! The object's storage: its SQLite database and its one alarm.
+
+use super::JsError;
+use crate::{
+    log::{Cell, Database, DatabaseError, Param},
+    wire::{Value, parse},
+};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(module = "/src/runtime/hot.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = Storage)]
+    type JsStorage;
+
+    #[wasm_bindgen(constructor, js_class = "Storage", catch)]
+    fn construct(ctx: &JsValue) -> Result<JsStorage, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_class = "Storage", js_name = run)]
+    fn run_js(this: &JsStorage, texts: &str, layout: &[f64]) -> Result<Option<String>, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_class = "Storage", js_name = open)]
+    fn open_js(this: &JsStorage, texts: &str, layout: &[f64]) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_class = "Storage", js_name = atomically)]
+    fn atomically_js(this: &JsStorage, work: &mut dyn FnMut() -> bool) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_class = "Storage", js_name = ensureAlarm)]
+    async fn ensure_alarm_js(this: &JsStorage, at: f64) -> Result<JsValue, JsValue>;
+}
+
+/// What `ctx.storage` holds.
+pub(crate) struct Storage(JsStorage);
+
+impl Storage {
+    /// The storage of the object whose `ctx` this is.
+    pub(crate) fn new(ctx: &JsValue) -> Result<Self, JsError> {
+        Ok(Self(JsStorage::construct(ctx)?))
+    }
+
+    /// A cursor for [`super::Hub::replay`], which reads it to its end.
+    pub(crate) fn open(&self, sql: &str, params: &[Param<'_>]) -> Result<JsValue, DatabaseError> {
+        let Statement { texts, layout } = Statement::new(sql, params);
+        self.0.open_js(&texts, &layout).map_err(failure)
+    }
+
+    /// Sets the alarm for this time, in milliseconds since the epoch, unless one is set already.
+    pub(crate) async fn ensure_alarm(&self, at_ms: u64) -> Result<(), JsError> {
+        self.0.ensure_alarm_js(at_ms as f64).await.map(drop).map_err(JsError::from)
+    }
+}
+
+impl Database for Storage {
+    fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, DatabaseError> {
+        let Statement { texts, layout } = Statement::new(sql, params);
+        match self.0.run_js(&texts, &layout).map_err(failure)? {
+            None => Ok(Vec::new()),
+            Some(rows) => rows_of(&rows).ok_or_else(|| DatabaseError::new("the rows are no rows")),
+        }
+    }
+
+    fn atomically(&self, work: &mut dyn FnMut() -> bool) -> Result<(), DatabaseError> {
+        self.0.atomically_js(&mut || work()).map_err(failure)
+    }
+}
+
+/// A statement and its parameters as they cross into JavaScript: all texts as one, and where each begins and ends. A call
+/// for each would take longer than running the statement.
+struct Statement {
+    /// The SQL, followed by the parameters that are texts.
+    texts: String,
+    /// The length of the SQL, and for each parameter its kind, and its number or its length. Lengths are in UTF-16; that of
+    /// the last text is infinite, which spares counting it.
+    layout: Vec<f64>,
+}
+
+impl Statement {
+    fn new(sql: &str, params: &[Param<'_>]) -> Self {
+        /// The kinds of `hot.js`.
+        const NULL: f64 = 0.0;
+        const NUMBER: f64 = 1.0;
+        const TEXT: f64 = 2.0;
+
+        let mut texts = String::with_capacity(params.iter().fold(sql.len(), |sum, param| match param {
+            Param::Text(text) => sum.saturating_add(text.len()),
+            Param::Null | Param::Number(_) => sum,
+        }));
+        texts.push_str(sql);
+        let mut layout = Vec::with_capacity(params.len().saturating_mul(2).saturating_add(1));
+        layout.push(sql.len() as f64); // the log's names are ASCII too
+        let last = params.iter().rposition(|param| matches!(param, Param::Text(_)));
+        for (n, param) in params.iter().enumerate() {
+            layout.extend(match param {
+                Param::Null => [NULL, 0.0],
+                Param::Number(number) => [NUMBER, *number],
+                Param::Text(text) => {
+                    texts.push_str(text);
+                    [TEXT, if Some(n) == last { f64::INFINITY } else { utf16_len(text) }]
+                }
+            });
+        }
+        Self { texts, layout }
+    }
+}
+
+/// How long a text is in JavaScript.
+fn utf16_len(text: &str) -> f64 {
+    (if text.is_ascii() { text.len() } else { text.encode_utf16().count() }) as f64
+}
+
+/// The rows of a JSON text.
+fn rows_of(json: &str) -> Option<Vec<Vec<Cell>>> {
+    let Ok(Value::Array(rows)) = parse(Some(json), None) else { return None };
+    let cells = |row| match row {
+        Value::Array(cells) => Some(cells.into_iter().map(cell_of).collect()),
+        _ => None,
+    };
+    rows.into_iter().map(cells).collect()
+}
+
+/// Bytes count as NULL: no statement of ours reads any.
+fn cell_of(value: Value) -> Cell {
+    match value {
+        Value::Number(number) => Cell::Number(number.as_f64()),
+        Value::String(text) => Cell::Text(text),
+        _ => Cell::Null,
+    }
+}
+
+fn failure(thrown: JsValue) -> DatabaseError {
+    DatabaseError::new(JsError::from(thrown).to_string())
+}
