@@ -63,9 +63,8 @@ impl Log {
         let bytes = u64::try_from(record.bytes()).unwrap_or(u64::MAX);
         let micros = id.as_micros();
         let content = match segment.content {
-            None => Content { first: micros, last: micros, count: 1, bytes },
+            None => Content { last: micros, count: 1, bytes },
             Some(before) => Content {
-                first: before.first,
                 last: micros,
                 count: before.count.saturating_add(1),
                 bytes: before.bytes.saturating_add(bytes),
@@ -88,7 +87,9 @@ impl Log {
                 Param::optional(record.audience),
             ],
         )?;
-        segment.content = Some(content);
+        if segment.content.replace(content).is_none() {
+            self.first_of_newest = Some(micros);
+        }
         Ok(id)
     }
 
@@ -105,8 +106,8 @@ impl Log {
     ///
     /// Where there is a table already, failing to create the next one fails nothing: the event goes into the old one.
     fn make_room(&mut self, db: &impl Database, id: EventId) -> Result<(), DatabaseError> {
-        if let Some(newest) = self.segments.last() {
-            if !self.is_full(newest, id) {
+        if !self.segments.is_empty() {
+            if !self.is_full(db, id)? {
                 return Ok(());
             }
             if !self.is_as_stored(db) {
@@ -134,12 +135,29 @@ impl Log {
         }
     }
 
-    fn is_full(&self, segment: &Segment, id: EventId) -> bool {
-        segment.content.is_some_and(|content| {
-            id.as_micros().saturating_sub(content.first) >= self.retention.segment_micros()
-                || content.count >= self.retention.segment_events()
-                || content.bytes >= self.retention.segment_bytes()
-        })
+    /// Whether the event with this id, which comes after all others, needs a new segment.
+    fn is_full(&mut self, db: &impl Database, id: EventId) -> Result<bool, DatabaseError> {
+        let Some((newest, content)) = self.segments.last().and_then(|newest| Some((newest, newest.content?)))
+        else {
+            return Ok(false);
+        };
+        let spans = |from: u64| id.as_micros().saturating_sub(from) >= self.retention.segment_micros();
+        if content.count >= self.retention.segment_events()
+            || content.bytes >= self.retention.segment_bytes()
+            || spans(content.last)
+        {
+            return Ok(true);
+        }
+        // Where the first event is can matter only now; mostly it need not be read.
+        if !spans(newest.lower()) {
+            return Ok(false);
+        }
+        let first = match self.first_of_newest {
+            Some(first) => first,
+            None => newest.read_first(db)?,
+        };
+        self.first_of_newest = Some(first);
+        Ok(spans(first))
     }
 
     /// Whether the newest table is there. When that cannot be found out, it is.
@@ -337,6 +355,30 @@ mod tests {
         assert_eq!(tables(Retention { events: 1, ..USUAL }, 1, 5), 5);
         assert_eq!(tables(Retention { events: 0, bytes: 0, ..USUAL }, 1, 5), 5);
         assert_eq!(tables(Retention { for_: Duration::ZERO, ..USUAL }, 1, 5), 1, "no table per event");
+    }
+
+    #[test]
+    fn events_after_a_long_silence_share_a_table_whose_first_event_is_read_once() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        append(&mut log, &db, NOW);
+        let day = NOW + 86_400 * SECOND;
+        append(&mut log, &db, day);
+        append(&mut log, &db, day + 149 * SECOND);
+        assert_eq!(db.tables().len(), 2);
+        let mut opened = open(&db, USUAL);
+        db.done();
+        db.refuse("SELECT");
+        let refused = opened.append(&db, day + 149 * SECOND, &event("{}"));
+        assert!(matches!(refused, Err(PublishError::Storage(_))), "{refused:?}");
+        db.accept();
+        db.done();
+        append(&mut opened, &db, day + 149 * SECOND);
+        append(&mut opened, &db, day + 149 * SECOND);
+        assert_eq!(db.done(), ["SELECT", "INSERT", "INSERT"]);
+        append(&mut opened, &db, day + 150 * SECOND);
+        assert_eq!(db.done(), ["SELECT", "CREATE", "INSERT"]);
+        assert_eq!(db.tables().len(), 3);
     }
 
     #[test]

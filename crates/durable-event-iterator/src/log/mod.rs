@@ -59,6 +59,8 @@ pub(crate) struct Log {
     retention: Retention,
     /// Oldest first. Only the newest may be empty; it takes the next event.
     segments: Vec<Segment>,
+    /// The lowest id in the newest segment, if that is not empty; not read before it is needed.
+    first_of_newest: Option<u64>,
     /// Segments from before an unreadable one: they can make no resume whole, so they are dropped at the next occasion.
     stranded: Vec<Segment>,
     /// `lower` of the newest unreadable table, while no segment is newer.
@@ -69,7 +71,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Opens the log: reads the list of tables and two rows of each segment. Writes nothing; a log that never was written
+    /// Opens the log: reads the list of tables and a row of each segment. Writes nothing; a log that never was written
     /// has no table.
     ///
     /// # Errors
@@ -123,6 +125,7 @@ impl Log {
             prefix,
             retention,
             segments: Vec::new(),
+            first_of_newest: None,
             stranded: Vec::new(),
             unreadable: None,
             floor_of_ids: None,

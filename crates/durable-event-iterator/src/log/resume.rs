@@ -3,7 +3,7 @@
 use super::Log;
 use super::database::{Cell, Database, DatabaseError, Param};
 use super::id::EventId;
-use super::segment::{self, Segment, SegmentKind};
+use super::segment::{Segment, SegmentKind};
 
 /// What a subscriber knows of the channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,22 +86,19 @@ impl Log {
 
     /// The highest id of an event that is in a table and not above `bound`.
     fn last_up_to(&self, db: &impl Database, bound: u64) -> Result<Option<u64>, DatabaseError> {
-        let candidate = self.segments.iter().rev().find_map(|segment| {
-            segment.content.filter(|content| content.first <= bound).map(|content| (segment, content))
-        });
-        let Some((segment, content)) = candidate else {
-            return Ok(None);
-        };
-        if content.last <= bound {
-            return Ok(Some(content.last));
+        let below = self.segments.iter().rev().filter(|segment| segment.lower() < bound);
+        for segment in below.filter(|segment| segment.content.is_some()) {
+            if segment.last() <= bound {
+                return Ok(Some(segment.last()));
+            }
+            let sql = ["SELECT max(id) FROM \"", &segment.table, "\" WHERE id > ?1 AND id <= ?2"].concat();
+            let rows =
+                db.execute(&sql, &[Param::Number(segment.lower() as f64), Param::Number(bound as f64)])?;
+            if let Some([Cell::Number(id)]) = rows.first().map(Vec::as_slice) {
+                return Ok(Some(*id as u64));
+            }
         }
-        let sql = format!("SELECT CAST(max(id) AS TEXT) FROM \"{}\" WHERE id <= ?1", segment.table);
-        let rows = db.execute(&sql, &[Param::Number(bound as f64)])?;
-        match rows.first().map(Vec::as_slice) {
-            Some([Cell::Text(text)]) => segment::id(text).map(Some),
-            // Only if rows were removed by hand since: then nothing up to the bound is there.
-            _ => Ok(Some(bound)),
-        }
+        Ok(None)
     }
 }
 

@@ -98,8 +98,6 @@ pub(crate) struct Segment {
 /// What a segment that is not empty holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Content {
-    /// The lowest id.
-    pub(crate) first: u64,
     /// The highest id.
     pub(crate) last: u64,
     /// How many events.
@@ -142,17 +140,15 @@ impl Segment {
         db.execute(&format!("DROP TABLE IF EXISTS \"{}\"", self.table), &[]).map(drop)
     }
 
-    /// Reads how full the table is: two rows, however many there are, since each row holds the sums up to it.
+    /// Reads how full the table is: one row, however many there are, since each holds the sums up to it.
     ///
-    /// The ids are numbers, since those that are read are below 2^53. Ids outside the segment's range and sums of another type can only be there by hand; they must not keep the log from
+    /// Ids outside the segment's range and sums of another type can only be there by hand; they must not keep the log from
     /// opening, so the former are passed over, and the latter count as what SQLite makes of them.
     pub(crate) fn read_content(&mut self, db: &impl Database) -> Result<(), DatabaseError> {
         let table = &self.table;
         let rows = db.execute(
             &[
-                "SELECT (SELECT min(id) FROM \"",
-                table,
-                "\" WHERE id > ?1), id, CAST(count AS INTEGER), CAST(bytes AS INTEGER) FROM \"",
+                "SELECT id, CAST(count AS INTEGER), CAST(bytes AS INTEGER) FROM \"",
                 table,
                 "\" WHERE id > ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1",
             ]
@@ -161,17 +157,23 @@ impl Segment {
         )?;
         self.content = match rows.first().map(Vec::as_slice) {
             None => None,
-            Some([Cell::Number(first), Cell::Number(last), Cell::Number(count), Cell::Number(bytes)]) => {
-                Some(Content {
-                    first: *first as u64,
-                    last: *last as u64,
-                    count: *count as u64,
-                    bytes: *bytes as u64,
-                })
+            Some([Cell::Number(last), Cell::Number(count), Cell::Number(bytes)]) => {
+                Some(Content { last: *last as u64, count: *count as u64, bytes: *bytes as u64 })
             }
             Some(_) => return Err(DatabaseError::new(format!("the last row of {table} is not an event"))),
         };
         Ok(())
+    }
+
+    /// Reads the lowest id of a segment that is not empty.
+    pub(crate) fn read_first(&self, db: &impl Database) -> Result<u64, DatabaseError> {
+        let sql = ["SELECT min(id) FROM \"", &self.table, "\" WHERE id > ?1"].concat();
+        let rows = db.execute(&sql, &[Param::Number(self.lower() as f64)])?;
+        match rows.first().map(Vec::as_slice) {
+            Some([Cell::Number(first)]) => Ok(*first as u64),
+            // Only if rows were removed by hand since.
+            _ => Ok(self.last()),
+        }
     }
 
     /// The statement that creates the table, word for word as SQLite keeps it.
