@@ -32,6 +32,7 @@ const TITLES: Record<VariantName, string> = {
   floor: 'floor',
   noise: 'floor again',
   floorSql: 'JavaScript with SQL',
+  sameLog: 'JavaScript with our log',
 }
 
 const SERIES = [
@@ -117,7 +118,7 @@ function ratios(results: Results): string {
 }
 
 function cpu(results: Results): string {
-  const compared = ['ours', 'peer', 'partyserver', 'floor', 'floorSql'] as const
+  const compared = ['ours', 'peer', 'partyserver', 'floor', 'floorSql', 'sameLog'] as const
   const cell = (measured: Measured | undefined): string => (measured ? `${rough(measured.cpu.median)} · ${whole(measured.rate)}` : '–')
   const lines = rows(results).map(([name, row]) => [
     `${ROWS[name].title}: for each ${ROWS[name].unit}`,

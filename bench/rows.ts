@@ -50,6 +50,8 @@ const DELIVERIES = 10_000
 const fanOut = (sockets: number, bytes: number): Row => ({
   title: `fan-out to ${sockets.toLocaleString('en')} sockets, ${bytes.toLocaleString('en')} B`,
   unit: 'delivery',
+  // The floor does not store what it sends.
+  also: ['floorSql'],
   prepare: async (variant) => {
     const room = `fan-out-${sockets}-${bytes}`
     const open = await inParts(sockets, () => subscribed(variant, room))
@@ -68,8 +70,8 @@ const fanOut = (sockets: number, bytes: number): Row => ({
 const publishByStub: Row = {
   title: 'publish by stub, nobody listening, 100 B',
   unit: 'publish',
-  // One insert, which is most of it.
-  also: ['floorSql'],
+  // The floor stores nothing; the insert is most of it.
+  also: ['floorSql', 'sameLog'],
   prepare: async (variant) => {
     const count = 1_000
     return { measure: () => sample(variant.pid, count, () => variant.publish(['by-stub'], count, 100)), end: () => {} }
@@ -153,7 +155,7 @@ const wake: Row = {
   title: 'wake after hibernation, to the first delivered event',
   unit: 'waking',
   // The floor's object has no database to open.
-  also: ['floorSql'],
+  also: ['floorSql', 'sameLog'],
   rest: () => wait(HIBERNATED_AFTER),
   prepare: async (variant) => {
     const rooms = Array.from({ length: SLEEPERS }, (_, n) => `sleeper-${n}`)

@@ -17,7 +17,7 @@ import type { RunningWorkers, WorkerCode } from '../tests/support/workerd.ts'
 const IN_MEMORY = '/dev/shm'
 if (existsSync(IN_MEMORY)) process.env['TMPDIR'] = IN_MEMORY
 
-export const VARIANTS = ['ours', 'peer', 'partyserver', 'floor', 'noise', 'floorSql'] as const
+export const VARIANTS = ['ours', 'peer', 'partyserver', 'floor', 'noise', 'floorSql', 'sameLog'] as const
 export type VariantName = (typeof VARIANTS)[number]
 
 /** How a client speaks to a variant. */
@@ -76,6 +76,7 @@ const SOURCES: Record<VariantName, { code: () => Promise<WorkerCode>; dialect: D
   floor: { code: async () => ({ source: readFileSync(file('floor.js'), 'utf8') }), dialect: floor },
   noise: { code: async () => ({ source: readFileSync(file('floor.js'), 'utf8') }), dialect: floor },
   floorSql: { code: async () => ({ source: readFileSync(file('floor-sql.js'), 'utf8') }), dialect: ours },
+  sameLog: { code: async () => ({ source: readFileSync(file('same-log.js'), 'utf8') }), dialect: ours },
 }
 
 /** A variant that runs. */
