@@ -241,6 +241,8 @@ pub(crate) struct ChannelCore {
     pub(crate) options: Options,
     pub(crate) state: worker::State,
     log: RefCell<Option<Log>>,
+    /// The last id of a log that was given up for a failure of the storage.
+    given_up_at: Cell<Option<EventId>>,
     /// Whether this instance knows that an alarm is set.
     alarm_is_set: Rc<Cell<bool>>,
 }
@@ -256,6 +258,7 @@ impl ChannelCore {
             state: ctx.into(),
             options,
             log: RefCell::new(None),
+            given_up_at: Cell::new(None),
             alarm_is_set: Rc::new(Cell::new(false)),
         })
     }
@@ -269,12 +272,15 @@ impl ChannelCore {
         let log = match &mut *slot {
             Some(log) => log,
             empty => {
-                empty.insert(Log::open(&*self.storage, self.options.table_prefix, self.options.retention)?)
+                let mut log = Log::open(&*self.storage, self.options.table_prefix, self.options.retention)?;
+                log.go_on_after(self.given_up_at.get());
+                empty.insert(log)
             }
         };
         let result = work(log, &self.storage).map_err(Error::from);
         if result.as_ref().is_err_and(Error::is_storage_failure) {
             // The tables may not be what the log believes: the application can have wiped its storage.
+            self.given_up_at.set(log.last_id());
             *slot = None;
             self.alarm_is_set.set(false);
         }

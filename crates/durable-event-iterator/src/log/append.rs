@@ -171,8 +171,9 @@ impl Log {
 
     /// Reads the log again after its tables were removed behind its back.
     pub(super) fn begin_anew(&mut self, db: &impl Database) -> Result<(), DatabaseError> {
-        let forgotten = self.last_id();
-        *self = Log { floor_of_ids: forgotten, ..Log::read(db, self.prefix.clone(), self.retention)? };
+        let mut log = Log::read(db, self.prefix.clone(), self.retention)?;
+        log.go_on_after(self.last_id());
+        *self = log;
         Ok(())
     }
 }
@@ -432,6 +433,27 @@ mod tests {
         assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId("5")), (vec![id], Some(id)));
         assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId(&id.to_string())), (vec![], None));
         assert_eq!(open(&db, USUAL).segments, log.segments);
+    }
+
+    #[test]
+    fn a_log_that_is_opened_again_after_a_failure_has_ids_that_go_on() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        append(&mut log, &db, NOW);
+        let quiet = NOW + 2_000 * SECOND;
+        let lost = (0..5).map(|_| append(&mut log, &db, quiet)).last().unwrap();
+        log.tidy(&db, quiet).unwrap();
+        for table in db.tables() {
+            db.run(&format!("DROP TABLE \"{table}\""));
+        }
+        let from = lost.to_string();
+        assert!(log.resume(&db, quiet, ResumeFrom::LastEventId(&from)).is_err());
+        let mut opened = open(&db, USUAL);
+        opened.go_on_after(log.last_id());
+        assert_eq!(append(&mut opened, &db, quiet), lost + 1);
+        let (id, before) = (lost + 1, (lost - 1).to_string());
+        assert_eq!(resumed(&opened, &db, quiet, ResumeFrom::LastEventId(&from)), (vec![id], None));
+        assert_eq!(resumed(&opened, &db, quiet, ResumeFrom::LastEventId(&before)), (vec![id], Some(id)));
     }
 
     #[test]

@@ -85,6 +85,11 @@ impl Log {
         Self::read(db, TablePrefix::new(prefix)?, retention)
     }
 
+    /// Lets ids go on after this one: the last of a log that was given up, whose tables may be gone.
+    pub(crate) fn go_on_after(&mut self, last: Option<EventId>) {
+        self.floor_of_ids = self.floor_of_ids.max(last);
+    }
+
     /// The highest id ever, as far as one is known.
     pub(crate) fn last_id(&self) -> Option<EventId> {
         let newest = self.segments.last().map(|newest| EventId::saturating(newest.last()));
