@@ -123,6 +123,21 @@ test('an object that is wiped while it is awake tells the gap, before anything i
   expect(await resume('USUAL', chn, first)).toMatchObject({ gap: expect.stringMatching(/^\d+$/), ids: [] })
 })
 
+test('ids go on rising when an object learns from a client that it was wiped', async () => {
+  const chn = 'wiped-ahead'
+  const [, second] = await publish('USUAL', chn, 2)
+  await journals.stub('USUAL', chn, 'putAhead', second)
+  await journals.hibernate('USUAL', chn)
+  const [ahead] = await publish('USUAL', chn, 1)
+  expect(Number(ahead)).toBeGreaterThan((Date.now() + 1_800_000) * 1_000)
+  await journals.stub('USUAL', chn, 'wipe')
+  const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn }))
+  socket.send({ i: 'a', p: { u: '/subscribe', b: {}, h: { 'last-event-id': second } } })
+  expect((await socket.end()).code).toBe(1011)
+  const [next] = await publish('USUAL', chn, 1)
+  expect(Number(next)).toBeGreaterThan(Number(ahead))
+})
+
 test.each(['', 'abc', '-1', '1e3', '1.5', '007', '99999999999999999999', '9007199254740991', "1' OR '1'='1", '\u0000'])(
   'an id from elsewhere (%j) is a gap, and everything retained follows',
   async (lastEventId) => {

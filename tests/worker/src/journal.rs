@@ -187,6 +187,20 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 journal.channel.storage().delete_all().await?;
                 Ok(())
             })
+            // As if the last event had been stored while the clock was an hour ahead.
+            .procedure("putAhead", async |journal: &Self, _, (id,): (String,)| {
+                #[derive(Deserialize)]
+                struct Table {
+                    name: String,
+                }
+                let sql = journal.channel.storage().sql();
+                let tables = "SELECT name FROM sqlite_master WHERE name GLOB 'dei_events_*'";
+                for Table { name } in sql.exec(tables, None)?.to_array::<Table>()? {
+                    let hour_us = 3_600_000_000_u64;
+                    sql.exec(&format!("UPDATE {name} SET id = id + {hour_us} WHERE id = {id}"), None)?;
+                }
+                Ok(())
+            })
             .procedure("tables", async |journal: &Self, _, kind: Option<(String,)>| {
                 #[derive(Deserialize)]
                 struct Table {
