@@ -279,4 +279,3 @@ export function send(ws, message) {
 export function pause(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds))
 }
-

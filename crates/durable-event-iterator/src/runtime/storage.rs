@@ -129,3 +129,66 @@ fn cell_of(value: Value) -> Cell {
 fn failure(thrown: JsValue) -> DatabaseError {
     DatabaseError::new(JsError::from(thrown).to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Owned {
+        Null,
+        Number(f64),
+        Text(String),
+    }
+
+    /// What `open` of `hot.js` makes of a statement: the SQL and its parameters, cut out of UTF-16.
+    fn read(Statement { texts, layout }: Statement) -> (String, Vec<Owned>) {
+        let texts: Vec<u16> = texts.encode_utf16().collect();
+        let cut = |from: f64, to: f64| {
+            let to = (to as usize).min(texts.len());
+            String::from_utf16(&texts[from as usize..to]).expect("a text is cut between characters")
+        };
+        let mut end = layout[0];
+        let params = layout[1..].chunks_exact(2).map(|param| match param[0] {
+            0.0 => Owned::Null,
+            1.0 => Owned::Number(param[1]),
+            _ => {
+                let start = end;
+                end += param[1];
+                Owned::Text(cut(start, end))
+            }
+        });
+        (cut(0.0, layout[0]), params.collect())
+    }
+
+    proptest! {
+        #[test]
+        fn a_statement_arrives_as_it_was(params in vec(prop_oneof![
+            Just(Owned::Null),
+            any::<f64>().prop_map(Owned::Number),
+            any::<String>().prop_map(Owned::Text),
+            "[a-z]{0,9}".prop_map(Owned::Text),
+        ], 0..8)) {
+            let borrowed: Vec<_> = params.iter().map(|param| match param {
+                Owned::Null => Param::Null,
+                Owned::Number(number) => Param::Number(*number),
+                Owned::Text(text) => Param::Text(text),
+            }).collect();
+            let (sql, read) = read(Statement::new("SELECT ?1", &borrowed));
+            prop_assert_eq!(sql, "SELECT ?1");
+            prop_assert_eq!(format!("{read:?}"), format!("{params:?}"));
+        }
+    }
+
+    #[test]
+    fn rows_are_numbers_texts_and_null() {
+        let rows = rows_of(r#"[[1,"\u00e4",null],[9007199254740991,{},""]]"#).unwrap();
+        assert_eq!(rows[0], [Cell::Number(1.0), Cell::Text("ä".to_owned()), Cell::Null]);
+        assert_eq!(rows[1], [Cell::Number(9_007_199_254_740_991.0), Cell::Null, Cell::Text(String::new())]);
+        for text in ["", "{}", "[1]", "[[1]"] {
+            assert!(rows_of(text).is_none(), "{text}");
+        }
+    }
+}
