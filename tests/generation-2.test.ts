@@ -113,12 +113,14 @@ describe.each(GENERATION_2_VERSIONS)('with oRPC %s', (version) => {
     const invalid = refused('Invalid Token')
     const otherChannel = refused('Updated token must have the same channel with the original token')
     const otherTags = refused('Updated token must have the exact same tags with the original token')
+    const otherSubject = refused('Updated token must have the same subject as the original token')
     const tags = ['a', 'b']
     await expect(renew(await token({ chn: 'another', tags }))).rejects.toMatchObject(otherChannel)
     await expect(renew(await token({ chn, tags: ['b', 'a'] }))).rejects.toMatchObject(otherTags)
     await expect(renew(await token({ chn, tags: ['a'] }))).rejects.toMatchObject(otherTags)
     await expect(renew(await token({ chn, tags: [...tags, 'c'] }))).rejects.toMatchObject(otherTags)
     await expect(renew(await token({ chn }))).rejects.toMatchObject(otherTags)
+    await expect(renew(await token({ chn, tags, sub: 'user' }))).rejects.toMatchObject(otherSubject)
     await expect(renew(await token({ chn, tags, exp: seconds() - 2 }))).rejects.toMatchObject(invalid)
     await expect(renew(await token({ chn, tags }, { key: 'another key' }))).rejects.toMatchObject(invalid)
     await expect(renew((await token({ chn, tags })).replace('"b"', '"c"'))).rejects.toMatchObject(invalid)
@@ -189,7 +191,7 @@ test.each<[string, () => Promise<string>, { status: number; text: string }]>([
   ['with an id that is none', () => url({ chn: 'a' }, 'with space'), { status: 400, text: 'Invalid ID' }],
   ['with a changed token', async () => url((await token({ chn: 'a' })).replace('"a"', '"b"'), 'id'), { status: 401, text: 'Invalid Token' }],
   ['with an expired token', () => url({ chn: 'a', exp: seconds() - 2 }, 'id'), { status: 401, text: 'Invalid Token' }],
-  ['with ten tags', () => url({ chn: 'a', tags: Array.from({ length: 10 }, (_, n) => `${n}`) }, 'id'), { status: 400, text: 'Invalid tags' }],
+  ['with eleven tags', () => url({ chn: 'a', tags: Array.from({ length: 11 }, (_, n) => `${n}`) }, 'id'), { status: 400, text: 'Invalid tags' }],
   ['with a tag that is too long', () => url({ chn: 'a', tags: ['x'.repeat(257)] }, 'id'), { status: 400, text: 'Invalid tags' }],
   ['as it should be', () => url({ chn: 'a', tags: ['x'.repeat(256)] }, 'id'), { status: 101, text: '' }],
 ])('an upgrade %s', async (_, at, answer) => {

@@ -26,24 +26,10 @@ export const SINCE_HEADER = 'x-durable-event-since'
 /** How an object closes the socket of a generation-2 token that has expired (a policy violation of RFC 6455). */
 export const TOKEN_EXPIRED_CLOSE = { code: 1008, reason: 'Token expired' }
 
-/** The longest token that an object accepts, in bytes. */
-export const MAX_TOKEN_BYTES = 8_192
+/** Longest connection id in characters. */
+export const MAX_CONNECTION_ID_LENGTH = 128
 
-/** The longest name of a channel that an object accepts, in bytes. */
-export const MAX_CHANNEL_BYTES = 512
-
-/** The most tags of a token: the platform takes ten for a socket, of which the object keeps one for itself. */
-export const MAX_TAGS = 9
-
-/** The longest tag that the platform takes, in UTF-16 code units. */
-export const MAX_TAG_LENGTH = 256
-
-/** Whether an object accepts these tags. */
-export function areTags(tags: readonly string[]): boolean {
-  return tags.length <= MAX_TAGS && tags.every(({ length }) => length >= 1 && length <= MAX_TAG_LENGTH)
-}
-
-/** Whether an object accepts this connection id: 1 to 128 visible ASCII characters. */
+/** Whether a Durable Object accepts the connection id: 1–128 visible ASCII characters. */
 export function isConnectionId(id: string): boolean {
-  return /^[!-~]{1,128}$/.test(id)
+  return id.length <= MAX_CONNECTION_ID_LENGTH && /^[!-~]+$/.test(id)
 }

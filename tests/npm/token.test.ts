@@ -156,7 +156,7 @@ describe('a token of generation 2', () => {
   })
 
   test.each([
-    ['ten tags', { tags: Array.from({ length: 10 }, (_, n) => `${n}`) }],
+    ['eleven tags', { tags: Array.from({ length: 11 }, (_, n) => `${n}`) }],
     ['a tag that is too long', { tags: ['x'.repeat(257)] }],
     ['an empty tag', { tags: [''] }],
     ['no lifetime', { tokenTTLSeconds: 0 }],
@@ -166,8 +166,14 @@ describe('a token of generation 2', () => {
     await expect(issueSecond(options)).rejects.toThrow(RangeError)
   })
 
+  test('names its subject', async () => {
+    expect(parseDurableIteratorToken(await issueSecond({ subject: 'user-123' })).sub).toBe('user-123')
+    expect('sub' in parseDurableIteratorToken(await issueSecond())).toBe(false)
+    expect(readToken(await issue({ subject: 'ü'.repeat(128) }))?.sub).toBe('ü'.repeat(128))
+  })
+
   test('has the tags that the platform takes', async () => {
-    const tags = Array.from({ length: 9 }, (_, n) => `${n}`.repeat(256))
+    const tags = Array.from({ length: 10 }, (_, n) => `${n}`.repeat(256))
     expect(parseDurableIteratorToken(await issueSecond({ tags })).tags).toEqual(tags)
   })
 

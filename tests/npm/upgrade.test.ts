@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from '../../npm/src/durable-object/index.ts'
 import type { UpgradeDurableIteratorRequestInterceptor } from '../../npm/src/durable-object/index.ts'
-import { signDurableIteratorToken } from '../../npm/src/index.ts'
+import { signToken } from '../../npm/src/token/token.ts'
 import { SIGNING_KEY, token } from '../support/client.ts'
 import { startJournals } from '../support/journals.ts'
 import type { Journals } from '../support/journals.ts'
@@ -74,10 +74,10 @@ test.each<[string, () => Promise<string> | string, number, string]>([
   expect(await upgrade(await query())).toEqual({ status, text })
 })
 
-/** A token of generation 2. */
+/** A token of generation 2, also one that the package's public function would not sign. */
 const second = (claims: object = {}, key = SIGNING_KEY): Promise<string> => {
   const iat = Math.floor(Date.now() / 1_000)
-  return signDurableIteratorToken(key, { chn: 'a', iat, exp: iat + 60, ...claims })
+  return signToken({ chn: 'a', iat, exp: iat + 60, ...claims }, key, 2)
 }
 const query = async (signed: Promise<string>, id?: string): Promise<string> =>
   new URLSearchParams({ token: await signed, ...(id === undefined ? {} : { id }) }).toString()
@@ -89,7 +89,8 @@ describe.each(['/', '/second'])('of generation 2 at %s', (path) => {
     ['a token with an id that is none', () => query(second(), 'a b'), 400, 'Invalid ID'],
     ['a token of a key that is not known', () => query(second({}, 'unknown'), 'id'), 401, 'Invalid Token'],
     ['an expired token', () => query(second({ exp: 1 }), 'id'), 401, 'Invalid Token'],
-    ['ten tags', () => query(second({ tags: Array.from({ length: 10 }, (_, n) => `${n}`) }), 'id'), 400, 'Invalid tags'],
+    ['eleven tags', () => query(second({ tags: Array.from({ length: 11 }, (_, n) => `${n}`) }), 'id'), 400, 'Invalid tags'],
+    ['a tag of 300 bytes', () => query(second({ tags: ['漢'.repeat(100)] }), 'id'), 400, 'Invalid tags'],
     ['a good token', () => query(second({ tags: ['t'] }), 'id'), 101, ''],
     ['a good token of generation 1', () => query(token({ chn: 'a' })), 101, ''],
   ])('%s', async (_, at, status, text) => {

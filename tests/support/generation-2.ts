@@ -9,6 +9,7 @@ export interface Claims {
   rpc?: string[]
   att?: unknown
   tags?: string[]
+  sub?: string
   /** Seconds since the epoch. */
   iat?: number
   exp?: number

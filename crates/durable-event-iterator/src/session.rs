@@ -43,6 +43,8 @@ pub(crate) struct SessionClaims {
     /// The token's attachment.
     pub(crate) att: Option<Box<str>>,
     pub(crate) tags: Vec<String>,
+    /// Who the client is, as the token's issuer says.
+    pub(crate) subject: Option<Box<str>>,
     /// Whether the token is one of generation 2.
     pub(crate) is_second: bool,
     /// Seconds since the epoch.
@@ -65,6 +67,7 @@ impl fmt::Debug for SessionClaims {
             .field("rpc", &self.rpc)
             .field("att", &self.att.as_ref().map(|_| format_args!("..")))
             .field("tags", &self.tags)
+            .field("subject", &self.subject)
             .field("is_second", &self.is_second)
             .field("iat", &self.iat)
             .field("exp", &self.exp)
@@ -79,6 +82,7 @@ impl From<&Claims> for SessionClaims {
             // It was read as JSON, and goes back into JSON as it is.
             att: claims.attachment_json().map(Box::from),
             tags: claims.tags().to_vec(),
+            subject: claims.subject().map(Box::from),
             is_second: claims.generation() == Generation::Two,
             iat: claims.issued_at(),
             exp: claims.expires_at(),
@@ -89,12 +93,13 @@ impl From<&Claims> for SessionClaims {
 impl SessionClaims {
     fn read(reader: &mut Reader<'_>) -> Result<Option<Self>, DeserializeError> {
         let (mut rpc, mut tags, mut att, mut is_second) = (Vec::new(), Vec::new(), None, false);
-        let (mut iat, mut exp) = (None, None);
+        let (mut subject, mut iat, mut exp) = (None, None, None);
         reader.members(&mut |reader, key| {
             match key {
                 "rpc" => rpc = reader.texts()?,
                 "tags" => tags = reader.texts()?,
                 "att" => att = Some(reader.raw()?.into()),
+                "sub" => subject = Some(reader.text()?.into()),
                 "is_second" => is_second = reader.boolean()?,
                 "iat" => iat = Some(reader.float()?),
                 "exp" => exp = Some(reader.float()?),
@@ -102,7 +107,7 @@ impl SessionClaims {
             }
             Ok::<_, DeserializeError>(())
         })?;
-        Ok(iat.zip(exp).map(|(iat, exp)| Self { rpc, att, tags, is_second, iat, exp }))
+        Ok(iat.zip(exp).map(|(iat, exp)| Self { rpc, att, tags, subject, is_second, iat, exp }))
     }
 
     fn push(&self, text: &mut String) {
@@ -113,6 +118,9 @@ impl SessionClaims {
         }
         if !self.tags.is_empty() {
             push_member(text, "tags", |text| push_strings(text, &self.tags));
+        }
+        if let Some(subject) = &self.subject {
+            push_member(text, "sub", |text| push_string(text, subject));
         }
         if self.is_second {
             push_member(text, "is_second", |text| text.push_str("true"));
@@ -266,6 +274,7 @@ mod tests {
                 rpc: vec![],
                 att: None,
                 tags: vec![],
+                subject: None,
                 is_second: false,
                 iat: 1.0,
                 exp: 2.0,
@@ -298,10 +307,11 @@ mod tests {
 
     #[test]
     fn what_is_encoded_is_decoded() {
-        let bytes = session(3, Some("a\"b")).encode().unwrap();
+        let mut whole = session(3, Some("a\"b"));
+        whole.claims.subject = Some("user \"1\"".into());
+        let bytes = whole.encode().unwrap();
         let decoded = Session::decode(&bytes).unwrap();
-        assert_eq!(decoded.subscription, Some(Subscription { id: "a\"b".into(), live: true }));
-        assert_eq!(&*decoded.application.unwrap().json, "\"xxx\"");
+        assert_eq!(decoded, whole);
         assert!(Session::decode(b"{}").is_none());
         assert!(Session::decode(b"\xff").is_none());
     }

@@ -5,7 +5,7 @@ use crate::{
     runtime::RawSocket,
     session::{Application, Session},
     sessions::Sessions,
-    token::InvalidAttachment,
+    token::read_attachment,
     wire::{InvalidInput, Serialized, from_value, parse, serialize},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -110,14 +110,13 @@ const MAX_CLOSE_REASON: usize = 123;
 
 impl<T: DeserializeOwned, S> Socket<T, S> {
     /// The attachment of the client's token: what the server that issued it says of the client. The client can read
-    /// it, but not change it. A token without attachment is JSON's `null`.
+    /// it, but not change it. A token without attachment is JSON's `null`. A lone surrogate in it reads as U+FFFD.
     ///
     /// # Errors
     /// When it is no `T`, or when the socket has closed.
     pub fn token_attachment(&self) -> Result<T> {
         let session = self.session()?;
-        let attachment = serde_json::from_str(session.claims.att.as_deref().unwrap_or("null"));
-        Ok(attachment.map_err(InvalidAttachment::from)?)
+        Ok(read_attachment(session.claims.att.as_deref())?)
     }
 }
 

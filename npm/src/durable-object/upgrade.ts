@@ -1,6 +1,7 @@
+import { checkTags } from '../token/limits.js'
 import { generationOf, verifyToken } from '../token/token.js'
 import type { DurableEventIteratorTokenPayload, DurableIteratorTokenPayload } from '../token/payload.js'
-import { areTags, CONNECTION_ID_PARAMETER, isConnectionId, TOKEN_PARAMETER } from '../wire.js'
+import { CONNECTION_ID_PARAMETER, isConnectionId, TOKEN_PARAMETER } from '../wire.js'
 
 /** What is needed of a binding to Durable Objects; every `DurableObjectNamespace` fits. */
 export interface DurableEventIteratorNamespace {
@@ -130,7 +131,7 @@ async function upgrade(
   if (connectionId && !isConnectionId(connectionId)) return refusal(400, 'Invalid ID')
   if (generationOf(token) === 2) {
     if (!connectionId) return refusal(401, 'ID is required')
-    if (!areTags(payload.tags ?? [])) return refusal(400, 'Invalid tags')
+    if (!areTags(payload.tags)) return refusal(400, 'Invalid tags')
   }
 
   const from = async (index: number): Promise<Response> => {
@@ -140,6 +141,15 @@ async function upgrade(
     return namespace.get(id as never, namespaceGetOptions as never).fetch(request)
   }
   return from(0)
+}
+
+function areTags(tags: readonly string[] = []): boolean {
+  try {
+    checkTags(tags, 2)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function refusal(status: number, text: string): Response {

@@ -16,12 +16,18 @@ export type DurableEventIteratorOptions<
   signingKey: string
 
   /**
-   * How long the token is valid, in seconds. A client with a token that has expired makes its call again, so this is how
+   * How long the token is valid, in seconds: 1 to 10^12, rounded up to whole seconds. A client with a token that has expired makes its call again, so this is how
    * soon a change of rights takes effect.
    *
    * @default 86400 (24 hours)
    */
   tokenTTLSeconds?: number | undefined
+
+  /**
+   * Who the client is, such as a user id: 1–256 UTF-8 bytes (the JWT claim `sub`). The client can read it. A limit per
+   * subject counts all sockets of one user together.
+   */
+  subject?: string | undefined
 
   /**
    * The procedures of the object that the client may call. `.rpc(…)` does the same and infers the names.
@@ -56,11 +62,13 @@ export class DurableEventIterator<
   readonly #options: DurableEventIteratorOptions<T, RPC>
 
   /**
-   * @param channel - The channel, which names the object: 1 to 512 bytes of any text.
-   * @throws {RangeError} When the channel's name has another length, or `tokenTTLSeconds` is no positive number.
+   * @param channel - The channel, which names the Durable Object: 1–512 UTF-8 bytes.
+   * @throws {RangeError} When a Durable Object would reject the channel name, the lifetime or another option; the message
+   * names it and its limit.
+   * @throws {TypeError} When an option has another type.
    */
   constructor(channel: string, options: DurableEventIteratorOptions<T, RPC>) {
-    checkIssue(channel, options)
+    checkIssue(channel, options, 1)
     this.#channel = channel
     this.#options = options
   }
@@ -79,8 +87,9 @@ export class DurableEventIterator<
   /**
    * Issues the token: awaiting is enough, and oRPC awaits what a procedure returns. Each time issues another one.
    *
-   * Rejects with a `RangeError` when the token gets longer than the 8,192 bytes that objects accept, and with a
-   * `TypeError` when the signing key is empty.
+   * Rejects with a `RangeError` when the attachment is nested deeper than 127 levels or contains a lone surrogate, or the
+   * token is longer than 8,192 bytes, and with a `TypeError` when the signing key is empty or JSON cannot represent the
+   * attachment.
    */
   then<TFulfilled = ClientDurableEventIterator<T, RPC>, TRejected = never>(
     onfulfilled?: ((value: ClientDurableEventIterator<T, RPC>) => TFulfilled | PromiseLike<TFulfilled>) | null | undefined,

@@ -16,7 +16,7 @@ export type DurableIteratorOptions<
   signingKey: string
 
   /**
-   * How long the token is valid, in seconds. A client makes its call again before the token expires, and hands the new
+   * How long the token is valid, in seconds: 1 to 10^12, rounded up to whole seconds. A client makes its call again before the token expires, and hands the new
    * one over on the open socket, so this is how soon a change of rights takes effect.
    *
    * @default 86400 (24 hours)
@@ -24,7 +24,13 @@ export type DurableIteratorOptions<
   tokenTTLSeconds?: number | undefined
 
   /**
-   * By these, events can be for some clients only: up to nine, each of 1 to 256 characters.
+   * Who the client is, such as a user id: 1–256 UTF-8 bytes (the JWT claim `sub`). The client can read it. A limit per
+   * subject counts all sockets of one user together.
+   */
+  subject?: string | undefined
+
+  /**
+   * By these, events can be addressed to a subset of clients: at most ten, each 1–256 UTF-8 bytes.
    *
    * @default []
    */
@@ -67,12 +73,13 @@ export class DurableIterator<
   readonly #options: DurableIteratorOptions<T, RPC>
 
   /**
-   * @param channel - The channel, which names the object: 1 to 512 bytes of any text.
-   * @throws {RangeError} When the channel's name has another length, `tokenTTLSeconds` is no positive number, or the
-   * platform would refuse the tags.
+   * @param channel - The channel, which names the Durable Object: 1–512 UTF-8 bytes.
+   * @throws {RangeError} When a Durable Object would reject the channel name, the lifetime or another option; the message
+   * names it and its limit.
+   * @throws {TypeError} When an option has another type.
    */
   constructor(channel: string, options: DurableIteratorOptions<T, RPC>) {
-    checkIssue(channel, options)
+    checkIssue(channel, options, 2)
     this.#channel = channel
     this.#options = options
   }
@@ -91,8 +98,9 @@ export class DurableIterator<
   /**
    * Issues the token: awaiting is enough, and oRPC awaits what a procedure returns. Each time issues another one.
    *
-   * Rejects with a `RangeError` when the token gets longer than the 8,192 bytes that objects accept, and with a
-   * `TypeError` when the signing key is empty.
+   * Rejects with a `RangeError` when the attachment is nested deeper than 127 levels or contains a lone surrogate, or the
+   * token is longer than 8,192 bytes, and with a `TypeError` when the signing key is empty or JSON cannot represent the
+   * attachment.
    */
   then<TFulfilled = ClientDurableIterator<T, RPC>, TRejected = never>(
     onfulfilled?: ((value: ClientDurableIterator<T, RPC>) => TFulfilled | PromiseLike<TFulfilled>) | null | undefined,

@@ -1,7 +1,7 @@
 import type { Generation } from '../token/payload.js'
+import { checkAttachment, checkChannel, checkLifetime, checkProcedures, checkSubject, checkTags } from '../token/limits.js'
 import { signToken } from '../token/token.js'
 import { TokenCarrier } from '../token-carrier.js'
-import { areTags, MAX_CHANNEL_BYTES, MAX_TAG_LENGTH, MAX_TAGS } from '../wire.js'
 
 /** What a token is issued from. */
 export interface IssueOptions {
@@ -10,31 +10,38 @@ export interface IssueOptions {
   readonly rpc?: readonly string[] | undefined
   readonly att?: unknown
   readonly tags?: readonly string[] | undefined
+  readonly subject?: string | undefined
 }
 
 /**
- * What no object would accept is refused before anything is issued.
+ * Checks everything but the attachment and the token's length, which `issue` does.
  *
- * @throws {RangeError}
+ * @throws {RangeError} When a Durable Object would reject the token.
+ * @throws {TypeError} When an option has another type.
  */
-export function checkIssue(channel: string, { tokenTTLSeconds = DEFAULT_TOKEN_TTL_SECONDS, tags = [] }: IssueOptions): void {
-  const bytes = new TextEncoder().encode(channel).length
-  if (bytes < 1 || bytes > MAX_CHANNEL_BYTES) {
-    throw new RangeError(`A channel's name has 1 to ${MAX_CHANNEL_BYTES} bytes, not ${bytes}.`)
-  }
-  if (!Number.isFinite(tokenTTLSeconds) || tokenTTLSeconds <= 0) {
-    throw new RangeError(`tokenTTLSeconds is a positive number of seconds, not ${tokenTTLSeconds}.`)
-  }
-  if (!areTags(tags)) {
-    throw new RangeError(`A token has up to ${MAX_TAGS} tags, each of 1 to ${MAX_TAG_LENGTH} characters.`)
-  }
+export function checkIssue(channel: string, options: IssueOptions, generation: Generation): void {
+  const { tokenTTLSeconds = DEFAULT_TOKEN_TTL_SECONDS, rpc = [], tags = [], subject } = options
+  checkChannel(channel)
+  checkLifetime(tokenTTLSeconds)
+  checkProcedures(rpc)
+  checkTags(tags, generation)
+  if (subject !== undefined) checkSubject(subject)
 }
 
 /** Issues a token, valid from now on. */
 export async function issue(channel: string, options: IssueOptions, generation: Generation): Promise<TokenCarrier> {
-  const { signingKey, tokenTTLSeconds = DEFAULT_TOKEN_TTL_SECONDS, rpc = [], att, tags } = options
+  const { signingKey, tokenTTLSeconds = DEFAULT_TOKEN_TTL_SECONDS, rpc = [], att, tags, subject } = options
+  checkAttachment(att)
   const iat = Math.floor(Date.now() / 1_000)
-  const payload = { chn: channel, rpc, att, ...(tags === undefined ? {} : { tags }), iat, exp: iat + tokenTTLSeconds }
+  const payload = {
+    chn: channel,
+    rpc,
+    att,
+    ...(tags === undefined ? {} : { tags }),
+    ...(subject === undefined ? {} : { sub: subject }),
+    iat,
+    exp: iat + Math.ceil(tokenTTLSeconds),
+  }
   return new TokenCarrier(await signToken(payload, signingKey, generation))
 }
 

@@ -2,15 +2,18 @@
 
 import { DurableIteratorError } from '../error.js'
 import type { DurableIteratorTokenPayload } from './payload.js'
+import { checkPayload, checkTags } from './limits.js'
 import { generationOf, readToken, signToken, verifyToken } from './token.js'
 
 /**
  * Signs a token.
  *
- * Rejects with a `RangeError` when it gets longer than the 8,192 bytes that objects accept, and with a `TypeError` when the
- * key is empty.
+ * Rejects with a `RangeError` when a Durable Object would reject a claim or the token is longer than 8,192 bytes, and with a
+ * `TypeError` when a claim has another type or the key is empty.
  */
-export function signDurableIteratorToken(signingKey: string, payload: DurableIteratorTokenPayload): Promise<string> {
+export async function signDurableIteratorToken(signingKey: string, payload: DurableIteratorTokenPayload): Promise<string> {
+  checkPayload(payload)
+  checkTags(payload.tags ?? [], 2)
   return signToken(payload, signingKey, 2)
 }
 

@@ -14,6 +14,8 @@ export interface DurableIteratorTokenPayload {
   readonly rpc?: readonly string[] | undefined
   /** What the application put into it. */
   readonly att?: unknown
+  /** Who the client is, such as a user id: 1–256 UTF-8 bytes. */
+  readonly sub?: string | undefined
   /** By these, events can be for some clients only. Only tokens of a `DurableIterator` have them. */
   readonly tags?: readonly string[] | undefined
   /** When it was issued, in seconds since the epoch. */
@@ -53,6 +55,7 @@ function isPayload(payload: unknown, generation: Generation): payload is Durable
     typeof payload['chn'] === 'string' &&
     (isTexts(payload['rpc']) || (generation === 2 && payload['rpc'] === undefined)) &&
     (generation === 1 || payload['tags'] === undefined || isTexts(payload['tags'])) &&
+    (payload['sub'] === undefined || typeof payload['sub'] === 'string') &&
     isTime(payload['iat']) &&
     isTime(payload['exp']) &&
     (payload['nbf'] === undefined || isTime(payload['nbf']))

@@ -1,8 +1,8 @@
 // Tokens of both generations: what they say, and a signature by a key that the server and the object share.
 
-import { MAX_TOKEN_BYTES } from '../wire.js'
 import type { OpenedToken, TokenForm } from './form.js'
 import { jwt } from './jwt.js'
+import { bytesOf, checkPayload, checkToken, MAX_TOKEN_BYTES } from './limits.js'
 import { isInForce, readPayload } from './payload.js'
 import type { DurableIteratorTokenPayload, Generation } from './payload.js'
 import { isSigned, sign } from './signature.js'
@@ -23,14 +23,14 @@ export async function signToken(
   generation: Generation = 1,
 ): Promise<string> {
   const token = await FORMS[generation].seal(JSON.stringify(payload), (message) => sign(message, signingKey))
-  const bytes = sizeOf(token)
-  if (bytes > MAX_TOKEN_BYTES) {
-    throw new RangeError(`The token has ${bytes} bytes; ${MAX_TOKEN_BYTES} are possible. Make its attachment smaller.`)
-  }
+  checkToken(token)
   return token
 }
 
-/** What a token says, if one of the keys signed it and it is valid at `now`, in milliseconds since the epoch. */
+/**
+ * What a token says, if one of the keys signed it and it is valid at `now`, in milliseconds since the epoch. Its tags are not
+ * checked: they are rejected with another status.
+ */
 export async function verifyToken(
   token: string,
   signingKeys: readonly string[],
@@ -40,7 +40,7 @@ export async function verifyToken(
   const opened = open(token, generation)
   if (opened === undefined) return undefined
   const payload = readPayload(opened.payload, generation)
-  if (payload === undefined || !isInForce(payload, generation, now)) return undefined
+  if (payload === undefined || !isInForce(payload, generation, now) || !fits(payload)) return undefined
   return (await isSigned(opened.message, opened.signature, signingKeys)) ? payload : undefined
 }
 
@@ -51,12 +51,17 @@ export function readToken(token: string): DurableIteratorTokenPayload | undefine
   return opened && readPayload(opened.payload, generation)
 }
 
+function fits(payload: DurableIteratorTokenPayload): boolean {
+  try {
+    checkPayload(payload)
+    return true
+  } catch {
+    return false
+  }
+}
+
 const FORMS: Record<Generation, TokenForm> = { 1: jwt, 2: signedJson }
 
 function open(token: string, generation: Generation): OpenedToken | undefined {
-  return sizeOf(token) <= MAX_TOKEN_BYTES ? FORMS[generation].open(token) : undefined
-}
-
-function sizeOf(token: string): number {
-  return new TextEncoder().encode(token).length
+  return bytesOf(token) <= MAX_TOKEN_BYTES ? FORMS[generation].open(token) : undefined
 }

@@ -57,7 +57,7 @@ fn check_refusal(head: &RequestHead<'_>, refusal: &Refusal) {
         Refusal::InvalidToken(_) | Refusal::OtherChannel | Refusal::ConnectionIdMissing => {
             assert_eq!(refusal.status(), 401);
         }
-        Refusal::InvalidTags | Refusal::InvalidConnectionId(_) => assert_eq!(refusal.status(), 400),
+        Refusal::InvalidTags(_) | Refusal::InvalidConnectionId(_) => assert_eq!(refusal.status(), 400),
     }
     assert!(refusal.text().len() < 40 && format!("{refusal:?}").len() < 120, "{refusal:?}");
 }

@@ -171,14 +171,20 @@ pub(crate) fn renew(
     if claims.tags() != session.claims.tags {
         return Err(refused(renewal::OTHER_TAGS));
     }
+    // Limits per subject count the socket as that of its first token.
+    if claims.subject() != session.claims.subject.as_deref() {
+        return Err(refused(renewal::OTHER_SUBJECT));
+    }
     Ok(Session { claims: SessionClaims::from(&claims), ..session.clone() })
 }
 
-/// Why a renewal is refused, in the words of oRPC's own object (1.9 to 1.16), which clients may have learned to read.
+/// Why a renewal is rejected. All but the subject's are in the words of oRPC's own object (1.9 to 1.16), which clients may have
+/// learned to read.
 mod renewal {
     pub(super) const INVALID: &str = "Invalid Token";
     pub(super) const OTHER_CHANNEL: &str = "Updated token must have the same channel with the original token";
     pub(super) const OTHER_TAGS: &str = "Updated token must have the exact same tags with the original token";
+    pub(super) const OTHER_SUBJECT: &str = "Updated token must have the same subject as the original token";
 }
 
 /// Whether a call of this id is running, or is the subscription: an answer would be taken for that of the other one.

@@ -35,9 +35,8 @@ impl TryFrom<String> for ChannelName {
 
     fn try_from(name: String) -> Result<Self, Self::Error> {
         match name.len() {
-            0 => Err(InvalidChannelName(Fault::Empty)),
-            bytes if bytes > Self::MAX_BYTES => Err(InvalidChannelName(Fault::TooLong { bytes })),
-            _ => Ok(Self(name)),
+            1..=Self::MAX_BYTES => Ok(Self(name)),
+            bytes => Err(InvalidChannelName { bytes }),
         }
     }
 }
@@ -70,31 +69,22 @@ impl std::fmt::Display for ChannelName {
     }
 }
 
-/// The text cannot be a channel's name: it is empty or longer than 512 bytes.
+/// Channel name that is empty or longer than 512 bytes.
 ///
 /// ```
 /// use durable_event_iterator::ChannelName;
 ///
 /// let error = ChannelName::try_from("").unwrap_err();
-/// assert_eq!(error.to_string(), "a channel's name must not be empty");
+/// assert_eq!(error.to_string(), "channel name must be 1–512 bytes, got 0");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidChannelName(Fault);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Fault {
-    Empty,
-    TooLong { bytes: usize },
+pub struct InvalidChannelName {
+    bytes: usize,
 }
 
 impl std::fmt::Display for InvalidChannelName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Fault::Empty => f.write_str("a channel's name must not be empty"),
-            Fault::TooLong { bytes } => {
-                write!(f, "a channel's name of {bytes} bytes is longer than {}", ChannelName::MAX_BYTES)
-            }
-        }
+        write!(f, "channel name must be 1–{} bytes, got {}", ChannelName::MAX_BYTES, self.bytes)
     }
 }
 
@@ -115,7 +105,7 @@ mod tests {
     fn a_name_of_512_bytes_is_the_longest() {
         assert!(ChannelName::try_from("x".repeat(512)).is_ok());
         let error = ChannelName::try_from("x".repeat(513)).unwrap_err();
-        assert_eq!(error.to_string(), "a channel's name of 513 bytes is longer than 512");
+        assert_eq!(error.to_string(), "channel name must be 1–512 bytes, got 513");
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! What a token says.
 
-use std::{borrow::Cow, ops::RangeInclusive};
+use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
-use super::{ChannelName, Generation, TokenError};
-use crate::wire::{Reader, push_f64, push_member, push_string, push_strings, read_members};
+use super::{
+    ChannelName, Generation, TokenError,
+    attachment::{has_lone_surrogate, read_attachment},
+    limits::{TIMES_S, check_attachment_depth, check_subject, check_tags},
+};
+use crate::wire::{Reader, Value, push_f64, push_member, push_string, push_strings, read_members};
 
 /// What a verified token says.
 ///
@@ -33,6 +37,7 @@ pub struct Claims {
     generation: Generation,
     channel: ChannelName,
     tags: Vec<String>,
+    subject: Option<Box<str>>,
     procedures: Vec<String>,
     attachment: Option<Box<str>>,
     issued_at: f64,
@@ -49,6 +54,11 @@ impl Claims {
     /// The tags, by which events can be for some clients only; none in generation 1.
     pub fn tags(&self) -> &[String] {
         &self.tags
+    }
+
+    /// The subject (`sub`): who the client is, as the issuer says; `None` if the token has none.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
     }
 
     /// The one channel that the token opens (`chn`).
@@ -68,14 +78,13 @@ impl Claims {
     }
 
     /// The application's attachment (`att`) as a `T`. A token without one reads as `null`, which `Option<T>` and `()`
-    /// accept.
+    /// accept. A lone surrogate in it reads as U+FFFD.
     ///
     /// # Errors
     ///
     /// [`TokenError::Attachment`] if the attachment is not a `T`.
     pub fn attachment<T: DeserializeOwned>(&self) -> Result<T, TokenError> {
-        serde_json::from_str(self.attachment_json().unwrap_or("null"))
-            .map_err(|error| TokenError::Attachment(error.into()))
+        read_attachment(self.attachment_json()).map_err(TokenError::Attachment)
     }
 
     /// The attachment's JSON as it stands in the token; `None` if there is none.
@@ -120,6 +129,7 @@ pub(super) struct NewClaims {
     pub(super) generation: Generation,
     pub(super) channel: ChannelName,
     pub(super) tags: Vec<String>,
+    pub(super) subject: Option<String>,
     pub(super) procedures: Vec<String>,
     pub(super) attachment: Option<Box<str>>,
     pub(super) issued_at_s: u64,
@@ -130,8 +140,13 @@ impl TryFrom<NewClaims> for Claims {
     type Error = TokenError;
 
     fn try_from(new: NewClaims) -> Result<Self, TokenError> {
+        check_tags(&new.tags)?;
+        new.subject.as_deref().map_or(Ok(()), check_subject)?;
         if let Some(attachment) = &new.attachment {
-            check_nesting(attachment)?;
+            check_attachment_depth(attachment)?;
+            if has_lone_surrogate(attachment) {
+                return Err(TokenError::LoneSurrogate("att"));
+            }
         }
         let expires_at = new.expires_at_s as f64;
         if !TIMES_S.contains(&expires_at) {
@@ -141,6 +156,7 @@ impl TryFrom<NewClaims> for Claims {
             generation: new.generation,
             channel: new.channel,
             tags: new.tags,
+            subject: new.subject.map(Box::from),
             procedures: new.procedures,
             attachment: new.attachment,
             issued_at: new.issued_at_s as f64,
@@ -175,9 +191,8 @@ impl Claims {
                 (Generation::Two, Some(tags)) => texts("tags", tags)?,
                 _ => Vec::new(), // generation 1 has none
             },
-            channel: text("chn", required("chn")?)?
-                .try_into()
-                .map_err(|_| TokenError::InvalidClaim("chn"))?,
+            channel: text("chn", required("chn")?)?.try_into()?,
+            subject: raw.get("sub").map(|sub| text("sub", sub)).transpose()?.map(Box::from),
             procedures: match (generation, raw.get("rpc")) {
                 (Generation::Two, None) => Vec::new(),
                 _ => texts("rpc", required("rpc")?)?,
@@ -187,7 +202,8 @@ impl Claims {
             expires_at: time("exp", required("exp")?)?,
             not_before: raw.get("nbf").map(|nbf| time("nbf", nbf)).transpose()?,
         };
-        attachment.map_or(Ok(()), check_nesting)?;
+        claims.subject().map_or(Ok(()), check_subject)?;
+        attachment.map_or(Ok(()), check_attachment_depth)?;
         Ok(claims)
     }
 
@@ -201,6 +217,9 @@ impl Claims {
         }
         if let Some(attachment) = &self.attachment {
             push_member(&mut json, "att", |json| json.push_str(attachment));
+        }
+        if let Some(subject) = &self.subject {
+            push_member(&mut json, "sub", |json| push_string(json, subject));
         }
         push_member(&mut json, "iat", |json| push_f64(json, self.issued_at));
         push_member(&mut json, "exp", |json| push_f64(json, self.expires_at));
@@ -219,6 +238,7 @@ impl std::fmt::Debug for Claims {
             .field("generation", &self.generation)
             .field("channel", &self.channel)
             .field("tags", &self.tags)
+            .field("subject", &self.subject)
             .field("procedures", &self.procedures)
             .field("attachment", &self.attachment.as_ref().map(|_| format_args!("..")))
             .field("issued_at", &self.issued_at)
@@ -230,19 +250,12 @@ impl std::fmt::Debug for Claims {
 
 const MS_PER_SECOND: f64 = 1_000.0;
 
-/// Times that are taken, in seconds since 1970: none before that, and none beyond the integers a JS number tells apart
-/// (2^53 - 1; issuers write `Number.MAX_SAFE_INTEGER` for "never").
-const TIMES_S: RangeInclusive<f64> = 0.0..=9_007_199_254_740_991.0;
-
-/// The deepest nesting of an attachment: what serde_json reads within its recursion limit of 128.
-const MAX_ATTACHMENT_NESTING: usize = 127;
-
 /// Each claim first as raw JSON, so that an error can name the claim and never quotes its value.
 #[derive(Default)]
 struct RawClaims<'a>([Option<&'a str>; NAMES.len()]);
 
 /// The claims that are looked at.
-const NAMES: [&str; 7] = ["chn", "rpc", "tags", "att", "iat", "exp", "nbf"];
+const NAMES: [&str; 8] = ["chn", "rpc", "tags", "att", "sub", "iat", "exp", "nbf"];
 
 impl<'a> RawClaims<'a> {
     fn named(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
@@ -255,38 +268,23 @@ impl<'a> RawClaims<'a> {
 }
 
 fn text(claim: &'static str, raw: &str) -> Result<String, TokenError> {
-    Reader::new(raw).text().map(Cow::into_owned).map_err(|_| TokenError::InvalidClaim(claim))
+    Reader::new(raw).text().map(Cow::into_owned).map_err(|_| match Reader::new(raw).value() {
+        // The reader of values replaces lone surrogates, the reader of texts rejects them.
+        Ok(Value::String(_)) => TokenError::LoneSurrogate(claim),
+        _ => TokenError::InvalidClaim(claim),
+    })
 }
 
 fn texts(claim: &'static str, raw: &str) -> Result<Vec<String>, TokenError> {
-    Reader::new(raw).texts().map_err(|_| TokenError::InvalidClaim(claim))
+    Reader::new(raw).texts().map_err(|_| match Reader::new(raw).value() {
+        Ok(Value::Array(items)) if items.iter().all(|item| matches!(item, Value::String(_))) => {
+            TokenError::LoneSurrogate(claim)
+        }
+        _ => TokenError::InvalidClaim(claim),
+    })
 }
 
 fn time(claim: &'static str, raw: &str) -> Result<f64, TokenError> {
     let seconds = Reader::new(raw).float();
     seconds.ok().filter(|seconds| TIMES_S.contains(seconds)).ok_or(TokenError::InvalidClaim(claim))
-}
-
-/// Counts brackets outside strings, without recursion; raw values are known to be well-formed.
-fn check_nesting(attachment: &str) -> Result<(), TokenError> {
-    let mut depth = 0_usize;
-    let mut bytes = attachment.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => {
-                while bytes
-                    .next()
-                    .is_some_and(|byte| byte != b'"' && (byte != b'\\' || bytes.next().is_some()))
-                {
-                }
-            }
-            b'[' | b'{' => depth = depth.saturating_add(1),
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_ATTACHMENT_NESTING {
-            return Err(TokenError::AttachmentTooDeep);
-        }
-    }
-    Ok(())
 }

@@ -2,7 +2,10 @@
 
 use serde_json::error::Category;
 
-use super::InvalidChannelName;
+use super::{
+    InvalidChannelName,
+    limits::{LIFETIME_S, MAX_ATTACHMENT_DEPTH, MAX_TAGS, SUBJECT_BYTES, TAG_BYTES},
+};
 use crate::wire::DeserializeError;
 
 /// Why a token was not issued, not accepted, or its attachment not read.
@@ -43,15 +46,36 @@ pub enum TokenError {
     Expired,
     /// The token's `nbf` has not come yet.
     NotYetValid,
-    /// The channel's name cannot be one. Only when issuing.
+    /// The channel name is empty or longer than 512 bytes.
     Channel(InvalidChannelName),
     /// A procedure is not in the list of those that exist; holds its name. Only when issuing.
     UnknownProcedure(String),
-    /// The lifetime is zero, or the token would end too far in the future to be a time. Only when issuing.
+    /// The lifetime is below one second or above 10^12 seconds, or the issuing time is beyond the times that are read. Only
+    /// when issuing.
     InvalidLifetime,
+    /// The token has more than ten tags.
+    TooManyTags {
+        /// How many tags the token has.
+        count: usize,
+    },
+    /// A tag is empty or longer than 256 bytes.
+    InvalidTag {
+        /// The tag's length in UTF-8 bytes.
+        bytes: usize,
+    },
+    /// Tags on a token of [`Generation::One`](super::Generation::One), which has none. Only when issuing.
+    TagsNotSupported,
+    /// The subject is empty or longer than 256 bytes.
+    InvalidSubject {
+        /// The subject's length in UTF-8 bytes.
+        bytes: usize,
+    },
+    /// A text of this claim contains a lone surrogate (half of a character outside the basic multilingual plane), which no
+    /// UTF-8 text can.
+    LoneSurrogate(&'static str),
     /// The attachment cannot be written as JSON, or cannot be read as the type that was asked for.
     Attachment(InvalidAttachment),
-    /// The attachment is nested more than 127 levels deep.
+    /// The attachment is nested deeper than 127 levels.
     AttachmentTooDeep,
 }
 
@@ -59,7 +83,7 @@ impl std::fmt::Display for TokenError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::TooLong { bytes, limit } => {
-                write!(f, "the token has {bytes} bytes, more than the limit of {limit}")
+                write!(f, "token must be at most {limit} bytes, got {bytes}; make its attachment smaller")
             }
             Self::Malformed => f.write_str("the text is not a well-formed token"),
             Self::UnsupportedAlgorithm => f.write_str("the token's algorithm is not HS256"),
@@ -73,9 +97,29 @@ impl std::fmt::Display for TokenError {
             Self::NotYetValid => f.write_str("the token is not valid yet"),
             Self::Channel(error) => error.fmt(f),
             Self::UnknownProcedure(name) => write!(f, "there is no procedure `{name}` to allow"),
-            Self::InvalidLifetime => f.write_str("the token's lifetime is zero or too long"),
+            Self::InvalidLifetime => {
+                write!(f, "token lifetime must be {}–{} seconds", LIFETIME_S.start(), LIFETIME_S.end())
+            }
+            Self::TooManyTags { count } => {
+                write!(f, "a token must have at most {MAX_TAGS} tags, got {count}")
+            }
+            Self::InvalidTag { bytes } => {
+                write!(f, "each tag must be {}–{} bytes, got {bytes}", TAG_BYTES.start(), TAG_BYTES.end())
+            }
+            Self::TagsNotSupported => f.write_str("tokens of DurableEventIterator clients cannot have tags"),
+            Self::InvalidSubject { bytes } => {
+                write!(
+                    f,
+                    "subject must be {}–{} bytes, got {bytes}",
+                    SUBJECT_BYTES.start(),
+                    SUBJECT_BYTES.end()
+                )
+            }
+            Self::LoneSurrogate(claim) => write!(f, "claim `{claim}` must not contain a lone surrogate"),
             Self::Attachment(error) => error.fmt(f),
-            Self::AttachmentTooDeep => f.write_str("the token's attachment is nested too deep"),
+            Self::AttachmentTooDeep => {
+                write!(f, "attachment must be nested at most {MAX_ATTACHMENT_DEPTH} levels deep")
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::claims::NewClaims;
+use super::limits::LIFETIME_S;
 use super::verify::check_length;
 use super::{ChannelName, Claims, Generation, InvalidChannelName, SigningKeys, TokenError, jws, signed_json};
 
@@ -46,6 +47,7 @@ impl Token {
             channel,
             procedures: Vec::new(),
             tags: Vec::new(),
+            subject: None,
             attachment: None,
             fault: None,
             lifetime: DEFAULT_LIFETIME,
@@ -77,6 +79,7 @@ pub struct TokenBuilder {
     channel: Result<ChannelName, TokenError>,
     procedures: Vec<String>,
     tags: Vec<String>,
+    subject: Option<String>,
     attachment: Option<Box<str>>,
     fault: Option<TokenError>,
     lifetime: Duration,
@@ -90,6 +93,7 @@ impl std::fmt::Debug for TokenBuilder {
             .field("channel", &self.channel)
             .field("procedures", &self.procedures)
             .field("tags", &self.tags)
+            .field("subject", &self.subject)
             .field("attachment", &self.attachment.as_ref().map(|_| format_args!("..")))
             .field("fault", &self.fault)
             .field("lifetime", &self.lifetime)
@@ -165,8 +169,24 @@ impl TokenBuilder {
         self.generation
     }
 
-    /// Adds tags, by which events can be for some clients only. They are generation 2's: a token of generation 1 with
-    /// tags is refused by [`sign`](Self::sign).
+    /// Sets the subject: who the client is, such as a user id, as 1–256 UTF-8 bytes (the JWT claim `sub`). The client can read
+    /// it. Limits per subject count all sockets of one user together, whatever connection ids the clients choose.
+    ///
+    /// ```
+    /// use durable_event_iterator::{SigningKeys, Token};
+    ///
+    /// let keys = SigningKeys::parse("a secret", None)?;
+    /// let token = Token::builder("some-room").subject("user-123").sign(&keys, 0)?;
+    /// assert_eq!(keys.verify(&token, 0)?.subject(), Some("user-123"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn subject(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    /// Adds tags, by which events can be addressed to a subset of clients: at most ten, each 1–256 UTF-8 bytes. Only tokens of
+    /// [`Generation::Two`] have tags; [`sign`](Self::sign) rejects them on others.
     pub fn tags<T>(mut self, tags: impl IntoIterator<Item = T>) -> Self
     where
         T: Into<String>,
@@ -175,7 +195,7 @@ impl TokenBuilder {
         self
     }
 
-    /// How long the token is valid, in steps of a second, rounded up; 24 hours unless told otherwise.
+    /// Sets how long the token is valid: 1 second to 10^12 seconds, rounded up to whole seconds. Default: 24 hours.
     ///
     /// A token cannot be taken back. The shorter it lives, the sooner a right that was withdrawn is gone; clients
     /// fetch the next one by themselves.
@@ -190,23 +210,26 @@ impl TokenBuilder {
     ///
     /// # Errors
     ///
-    /// [`TokenError::Channel`], [`UnknownProcedure`](TokenError::UnknownProcedure),
-    /// [`Attachment`](TokenError::Attachment), [`AttachmentTooDeep`](TokenError::AttachmentTooDeep) for what the builder
-    /// was given, [`InvalidLifetime`](TokenError::InvalidLifetime) for a lifetime of zero, and
-    /// [`TooLong`](TokenError::TooLong) if the token would exceed 8 KiB.
+    /// Whatever a Durable Object would reject: [`TokenError::Channel`], [`TooManyTags`](TokenError::TooManyTags),
+    /// [`InvalidTag`](TokenError::InvalidTag), [`TagsNotSupported`](TokenError::TagsNotSupported),
+    /// [`InvalidSubject`](TokenError::InvalidSubject), [`Attachment`](TokenError::Attachment),
+    /// [`AttachmentTooDeep`](TokenError::AttachmentTooDeep), [`LoneSurrogate`](TokenError::LoneSurrogate),
+    /// [`InvalidLifetime`](TokenError::InvalidLifetime), and [`TooLong`](TokenError::TooLong) if the token would exceed
+    /// 8 KiB. Also [`UnknownProcedure`](TokenError::UnknownProcedure).
     pub fn sign(self, keys: &SigningKeys, now_ms: u64) -> Result<String, TokenError> {
         let channel = self.channel?;
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         if self.generation == Generation::One && !self.tags.is_empty() {
-            return Err(TokenError::InvalidClaim("tags"));
+            return Err(TokenError::TagsNotSupported);
         }
         let issued_at_s = now_ms / 1_000;
         let claims = Claims::try_from(NewClaims {
             generation: self.generation,
             channel,
             tags: self.tags,
+            subject: self.subject,
             procedures: self.procedures,
             attachment: self.attachment,
             issued_at_s,
@@ -232,8 +255,8 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn whole_seconds(lifetime: Duration) -> Result<u64, TokenError> {
     let started = u64::from(lifetime.subsec_nanos() > 0);
-    match lifetime.as_secs().saturating_add(started) {
-        0 => Err(TokenError::InvalidLifetime),
-        seconds => Ok(seconds),
+    match (lifetime.as_secs(), lifetime.as_secs().saturating_add(started)) {
+        (whole, seconds) if LIFETIME_S.contains(&whole) && LIFETIME_S.contains(&seconds) => Ok(seconds),
+        _ => Err(TokenError::InvalidLifetime),
     }
 }

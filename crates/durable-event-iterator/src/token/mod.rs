@@ -6,6 +6,8 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `signing` | the keys: one signs, several verify |
+//! | `attachment` | reading the application's attachment |
+//! | `limits` | the limits of what a token says |
 //! | `claims` | what a token says, and the payload JSON it is written in |
 //! | `jws` | the form of generation 1 around that payload |
 //! | `signed_json` | the form of generation 2 |
@@ -13,14 +15,18 @@
 //! | `verify` | every check between a string from the network and [`Claims`] |
 //! | `publish_key` | the secret of publishing over HTTP, which is no token |
 
+mod attachment;
 #[cfg(test)]
 mod attacks;
 mod channel_name;
 mod claims;
+#[cfg(test)]
+mod corpus;
 mod error;
 mod generation;
 mod issue;
 mod jws;
+mod limits;
 #[cfg(test)]
 mod other_forms;
 mod publish_key;
@@ -28,11 +34,13 @@ mod signed_json;
 mod signing;
 mod verify;
 
+pub(crate) use attachment::read_attachment;
 pub use channel_name::{ChannelName, InvalidChannelName};
 pub use claims::Claims;
 pub use error::{InvalidAttachment, TokenError};
 pub use generation::Generation;
 pub use issue::{Token, TokenBuilder};
+pub(crate) use limits::check_tags;
 pub use publish_key::PublishKey;
 pub use signing::{InvalidKey, SigningKey, SigningKeys};
 pub(crate) use verify::verify;
@@ -42,7 +50,3 @@ pub(crate) use self::{
     jws::{seal as seal_jws, seal_with_header},
     signed_json::seal as seal_signed_json,
 };
-
-/// The longest token in bytes that is issued or looked at. Tokens travel in a URL, and common servers and proxies
-/// refuse request lines beyond 8 KiB.
-const MAX_TOKEN_BYTES: usize = 8 * 1024;

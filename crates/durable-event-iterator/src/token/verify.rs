@@ -1,6 +1,6 @@
 //! Every check between a string from the network and [`Claims`].
 
-use super::{Claims, Generation, MAX_TOKEN_BYTES, SigningKeys, TokenError, jws, signed_json};
+use super::{Claims, Generation, SigningKeys, TokenError, jws, limits::MAX_TOKEN_BYTES, signed_json};
 
 /// What `token` claims, if one of `keys` signed it and it is valid at `now_ms`, in milliseconds since 1970.
 pub(crate) fn verify(token: &str, keys: &SigningKeys, now_ms: u64) -> Result<Claims, TokenError> {

@@ -4,7 +4,7 @@
 
 use super::connection_id::{ConnectionId, InvalidConnectionId};
 
-use crate::token::{Claims, Generation, SigningKeys, TokenError, verify};
+use crate::token::{Claims, Generation, SigningKeys, TokenError, check_tags, verify};
 
 /// What the decision needs to know of a request.
 #[derive(Clone, Copy)]
@@ -35,8 +35,8 @@ pub(crate) enum Refusal {
     OtherChannel,
     /// The token is one of generation 2, whose clients must send a connection id, and there is none.
     ConnectionIdMissing,
-    /// A tag of the token is one that the platform would refuse.
-    InvalidTags,
+    /// The Workers runtime would reject the token's tags. The reason is for logs.
+    InvalidTags(TokenError),
     /// There is a connection id, but not one that can be stored and compared.
     InvalidConnectionId(InvalidConnectionId),
 }
@@ -49,7 +49,7 @@ impl Refusal {
             Self::TokenMissing | Self::InvalidToken(_) | Self::OtherChannel | Self::ConnectionIdMissing => {
                 401
             }
-            Self::InvalidConnectionId(_) | Self::InvalidTags => 400,
+            Self::InvalidConnectionId(_) | Self::InvalidTags(_) => 400,
         }
     }
 
@@ -61,15 +61,10 @@ impl Refusal {
             Self::InvalidToken(_) | Self::OtherChannel => "Invalid Token",
             Self::ConnectionIdMissing => "ID is required",
             Self::InvalidConnectionId(_) => "Invalid ID",
-            Self::InvalidTags => "Invalid tags",
+            Self::InvalidTags(_) => "Invalid tags",
         }
     }
 }
-
-/// The platform takes ten tags for a socket; one is kept for the library's own use.
-const MAX_TAGS: usize = 9;
-/// The platform's limit for a tag, in UTF-16 code units.
-const MAX_TAG_CHARACTERS: usize = 256;
 
 /// Decides about a request at `now_ms`, in milliseconds since 1970. The checks go in the order of the answers that
 /// clients know: no WebSocket, no token, a bad token, then a bad connection id.
@@ -84,10 +79,7 @@ pub(crate) fn decide(head: &RequestHead<'_>, keys: &SigningKeys, now_ms: u64) ->
     if claims.generation() == Generation::Two && connection_id.is_none() {
         return Err(Refusal::ConnectionIdMissing);
     }
-    let fits = |tag: &String| (1..=MAX_TAG_CHARACTERS).contains(&tag.encode_utf16().count());
-    if claims.tags().len() > MAX_TAGS || !claims.tags().iter().all(fits) {
-        return Err(Refusal::InvalidTags);
-    }
+    check_tags(claims.tags()).map_err(Refusal::InvalidTags)?;
     Ok(Accepted { claims, connection_id })
 }
 

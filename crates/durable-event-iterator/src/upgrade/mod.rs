@@ -170,8 +170,8 @@ pub(crate) fn read(request: &web_sys::Request, keys: &SigningKeys) -> Result<Acc
 /// What a client is told of a refusal; the reason stays here.
 pub(crate) fn answer(refusal: &Refusal) -> worker::Result<Response> {
     match refusal {
-        Refusal::InvalidToken(reason) => {
-            worker::console_warn!("durable-event-iterator: an upgrade was refused: {reason}");
+        Refusal::InvalidToken(reason) | Refusal::InvalidTags(reason) => {
+            worker::console_warn!("durable-event-iterator: upgrade rejected: {reason}");
         }
         Refusal::OtherChannel => runtime::log_error(
             "an upgrade was refused: the token is for another channel than this object's name (an object that was \

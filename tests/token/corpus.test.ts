@@ -1,0 +1,162 @@
+// The limits and tokens that the issuer in TypeScript, the crate and a real Durable Object must agree on. The crate's side is
+// in `crates/durable-event-iterator/src/token/corpus.rs`.
+
+import { createHmac } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { DurableEventIterator, DurableIterator, signDurableIteratorToken } from '../../npm/src/index.ts'
+import type { DurableEventIteratorObject } from '../../npm/src/index.ts'
+import { upgradeDurableEventIteratorRequest } from '../../npm/src/durable-object/index.ts'
+import * as limits from '../../npm/src/token/limits.ts'
+import { isConnectionId, MAX_CONNECTION_ID_LENGTH } from '../../npm/src/wire.ts'
+import { SIGNING_KEY } from '../support/client.ts'
+import { startJournals } from '../support/journals.ts'
+import type { Journals } from '../support/journals.ts'
+import { upgradeAnswer } from '../support/socket.ts'
+
+interface Case {
+  name: string
+  /** Both unless it says so. */
+  generation?: 1 | 2
+  options: {
+    channel?: string
+    rpc?: string[]
+    tags?: string[]
+    subject?: string
+    attachment?: unknown
+    lifetimeSeconds?: number
+  }
+  /** Why issuers reject the options, up to where the message names what it got. */
+  reason?: string
+  /** What a Durable Object responds to an upgrade with such a token, however it was issued; null: it depends on the clock. */
+  status?: number | null
+}
+
+const read = (name: string): string => readFileSync(new URL(name, import.meta.url), 'utf8')
+
+/** Repeats what stands between `{{` and `*<number>}}`. */
+const expand = (text: string): string => text.replaceAll(/\{\{(.+?)\*(\d+)\}\}/g, (_, repeated, count) => repeated.repeat(count))
+
+const corpus = (JSON.parse(expand(read('corpus.json'))) as Case[]).flatMap(({ generation, ...rest }) =>
+  ([1, 2] as const)
+    .filter((each) => generation === undefined || generation === each)
+    .map((each) => [rest.name, each, rest] as const),
+)
+
+type Any = DurableEventIteratorObject<object>
+
+async function issue({ channel = 'room', lifetimeSeconds, attachment, ...options }: Case['options'], generation: 1 | 2): Promise<unknown> {
+  const all = {
+    signingKey: SIGNING_KEY,
+    ...options,
+    ...(attachment === undefined ? {} : { att: attachment }),
+    ...(lifetimeSeconds === undefined ? {} : { tokenTTLSeconds: lifetimeSeconds }),
+  } as never
+  return generation === 1 ? new DurableEventIterator<Any>(channel, all) : new DurableIterator<Any>(channel, all)
+}
+
+/** A token with a right signature, whatever it says. */
+function forge({ channel = 'room', rpc = [], tags, subject, attachment, lifetimeSeconds = 60 }: Case['options'], generation: 1 | 2): string {
+  // A second ago, so that what has no lifetime has expired.
+  const iat = Math.floor(Date.now() / 1_000) - 1
+  const payload = JSON.stringify({ chn: channel, rpc, tags, att: attachment, sub: subject, iat, exp: iat + lifetimeSeconds })
+  const base64url = (text: string): string => Buffer.from(text).toString('base64url')
+  const message = generation === 1 ? `${base64url('{"alg":"HS256"}')}.${base64url(payload)}` : payload
+  return `${message}.${createHmac('sha256', SIGNING_KEY).update(message).digest('base64url')}`
+}
+
+const statusOf = ({ reason, status }: Case): number | null => (status === undefined ? (reason === undefined ? 101 : 401) : status)
+
+test('the limits of the package are those of the shared table', () => {
+  expect({
+    token: { maxBytes: limits.MAX_TOKEN_BYTES },
+    channel: { minBytes: 1, maxBytes: limits.MAX_CHANNEL_BYTES },
+    tags: { maxCount: limits.MAX_TAGS, minBytes: 1, maxBytes: limits.MAX_TAG_BYTES },
+    subject: { minBytes: 1, maxBytes: limits.MAX_SUBJECT_BYTES },
+    attachment: { maxDepth: limits.MAX_ATTACHMENT_DEPTH },
+    lifetime: { minSeconds: 1, maxSeconds: limits.MAX_LIFETIME_SECONDS },
+    time: { minSeconds: 0, maxSeconds: limits.MAX_TIME_SECONDS },
+    connectionId: { minBytes: 1, maxBytes: MAX_CONNECTION_ID_LENGTH },
+  }).toEqual(JSON.parse(read('limits.json')))
+  expect(['', 'x'.repeat(129), 'a b', 'ü'].some(isConnectionId)).toBe(false)
+  expect(['x', 'x'.repeat(128)].every(isConnectionId)).toBe(true)
+})
+
+describe('the issuer in TypeScript', () => {
+  test.each(corpus)('%s (generation %i)', async (_, generation, { options, reason }) => {
+    const issued = issue(options, generation)
+    if (reason === undefined) {
+      await issued
+    } else {
+      const error = (await issued.catch((error: unknown) => error)) as Error
+      expect(error).toBeInstanceOf(RangeError)
+      expect(error.message.slice(0, reason.length)).toBe(reason)
+    }
+  })
+
+  test.each(corpus.filter(([, generation]) => generation === 2))('%s: signDurableIteratorToken', async (_, __, rest) => {
+    const { channel: chn = 'room', rpc = [], tags, subject: sub, attachment: att, lifetimeSeconds } = rest.options
+    if (lifetimeSeconds !== undefined) return // a payload has no lifetime but times
+    const signed = signDurableIteratorToken(SIGNING_KEY, { chn, rpc, tags, sub, att, iat: 1, exp: 2 })
+    if (rest.reason === undefined) await signed
+    else await expect(signed).rejects.toThrow(rest.reason)
+  })
+
+  test.each<[string, object, RegExp]>([
+    ['a lifetime that is not a number', { tokenTTLSeconds: Number.NaN }, /lifetime .* got NaN/],
+    ['an infinite lifetime', { tokenTTLSeconds: Number.POSITIVE_INFINITY }, /lifetime .* got Infinity/],
+    ['a lifetime as text', { tokenTTLSeconds: 'an hour' }, /lifetime .* got an hour/],
+    ['tags of null', { tags: null }, /`tags` must be an array of strings/],
+    ['a tag that is not a string', { tags: [1] }, /item of `tags` must be a string/],
+    ['procedures of null', { rpc: null }, /`rpc` must be an array of strings/],
+    ['a subject of null', { subject: null }, /subject must be a string/],
+    ['a subject that is not a string', { subject: 7 }, /subject must be a string/],
+    ['an attachment that JSON cannot represent', { att: () => {} }, /attachment must be a value that JSON can represent/],
+  ])('rejects %s', async (_, options, message) => {
+    const signed = async (): Promise<unknown> => new DurableIterator<Any>('room', { signingKey: SIGNING_KEY, ...options } as never)
+    await expect(signed()).rejects.toThrow(message)
+  })
+
+  test.each([{ iat: -1 }, { iat: Number.NaN }, { exp: 2 ** 53 }, { exp: undefined }, { nbf: 1e300 }])(
+    'signDurableIteratorToken rejects the times %j',
+    async (times) => {
+      const signed = signDurableIteratorToken(SIGNING_KEY, { chn: 'room', iat: 1, exp: 2, ...times } as never)
+      await expect(signed).rejects.toThrow('seconds since 1970')
+    },
+  )
+})
+
+describe('an upgrade', () => {
+  let journals: Journals
+  const log: string[] = []
+  beforeAll(async () => {
+    journals = await startJournals({ onLog: (line) => log.push(line) })
+  })
+  afterAll(() => journals.dispose())
+
+  const asked = corpus.filter(([, , rest]) => statusOf(rest) !== null)
+
+  test.each(asked)('%s (generation %i)', async (_, generation, rest) => {
+    const url = new URL('/upgrade/USUAL', journals.url.href.replace('http', 'ws'))
+    url.searchParams.set('token', forge(rest.options, generation))
+    url.searchParams.set('id', 'an-id')
+    log.length = 0
+    const { status } = await upgradeAnswer(url)
+    expect(status).toBe(statusOf(rest))
+    // Whatever a Durable Object rejects, issuers reject.
+    if (status !== 101) expect(rest.reason).toBeDefined()
+    if (status !== 101 && rest.options.lifetimeSeconds === undefined) await expect.poll(() => log.join('\n')).toContain(rest.reason)
+  })
+
+  test.each(asked)('%s (generation %i): the upgrade in TypeScript', async (_, generation, rest) => {
+    const url = new URL('http://localhost/')
+    url.searchParams.set('token', forge(rest.options, generation))
+    url.searchParams.set('id', 'an-id')
+    const namespace = { idFromName: () => ({}), get: () => ({ fetch: async () => new Response('passed on') }) }
+    const request = new Request(url, { headers: { upgrade: 'websocket' } })
+    const response = await upgradeDurableEventIteratorRequest(request, { signingKey: SIGNING_KEY, namespace })
+    expect(response.status === 200 ? 101 : response.status).toBe(statusOf(rest))
+  })
+})
