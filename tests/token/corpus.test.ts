@@ -11,7 +11,7 @@ import type { DurableEventIteratorObject } from '../../npm/src/index.ts'
 import { upgradeDurableEventIteratorRequest } from '../../npm/src/durable-object/index.ts'
 import * as limits from '../../npm/src/token/limits.ts'
 import { isConnectionId, MAX_CONNECTION_ID_LENGTH } from '../../npm/src/wire.ts'
-import { SIGNING_KEY } from '../support/client.ts'
+import { Client, SIGNING_KEY } from '../support/client.ts'
 import { startJournals } from '../support/journals.ts'
 import type { Journals } from '../support/journals.ts'
 import { upgradeAnswer } from '../support/socket.ts'
@@ -148,6 +148,18 @@ describe('an upgrade', () => {
     // Whatever a Durable Object rejects, issuers reject.
     if (status !== 101) expect(rest.reason).toBeDefined()
     if (status !== 101 && rest.options.lifetimeSeconds === undefined) await expect.poll(() => log.join('\n')).toContain(rest.reason)
+  })
+
+  test.each([1, 2] as const)('a lone surrogate in an attachment reads as U+FFFD (generation %i)', async (generation) => {
+    const url = new URL('/upgrade/USUAL', journals.url.href.replace('http', 'ws'))
+    const attachment = 'Anna😀'.slice(0, 5)
+    url.searchParams.set('token', forge({ channel: 'surrogates', rpc: ['whoAmI'], attachment: [attachment, '\\ud83d'] }, generation))
+    url.searchParams.set('id', 'an-id')
+    const client = await Client.connect(url.href)
+    expect(await client.call(['whoAmI'])).toEqual(['Anna\ufffd', '\\ud83d'])
+    await journals.hibernate('USUAL', 'surrogates')
+    expect(await client.call(['whoAmI'])).toEqual(['Anna\ufffd', '\\ud83d'])
+    client.close()
   })
 
   test.each(asked)('%s (generation %i): the upgrade in TypeScript', async (_, generation, rest) => {

@@ -2,7 +2,7 @@
 
 import { DurableIteratorError } from '../error.js'
 import type { DurableIteratorTokenPayload } from './payload.js'
-import { checkPayload, checkTags } from './limits.js'
+import { checkAttachment, checkClaims, checkTags } from './limits.js'
 import { generationOf, readToken, signToken, verifyToken } from './token.js'
 
 /**
@@ -12,7 +12,8 @@ import { generationOf, readToken, signToken, verifyToken } from './token.js'
  * `TypeError` when a claim has another type or the key is empty.
  */
 export async function signDurableIteratorToken(signingKey: string, payload: DurableIteratorTokenPayload): Promise<string> {
-  checkPayload(payload)
+  checkAttachment(payload.att)
+  checkClaims(payload)
   checkTags(payload.tags ?? [], 2)
   return signToken(payload, signingKey, 2)
 }

@@ -55,16 +55,17 @@ export function checkSubject(subject: string): void {
 }
 
 /**
- * @throws {RangeError} When a Durable Object would reject the attachment, or could not read it as it is.
+ * Checks an attachment that is issued. One that is read may have lone surrogates, which read as U+FFFD: tokens of other issuers
+ * have them.
+ *
+ * @throws {RangeError} When a Durable Object would reject the attachment, or would not read it as it is.
  * @throws {TypeError} When it cannot be written as JSON.
  */
 export function checkAttachment(attachment: unknown): void {
   if (attachment === undefined) return
   const json: string | undefined = JSON.stringify(attachment)
   if (json === undefined) throw new TypeError('attachment must be a value that JSON can represent')
-  if (depthOf(json) > MAX_ATTACHMENT_DEPTH) {
-    throw new RangeError(`attachment must be nested at most ${MAX_ATTACHMENT_DEPTH} levels deep`)
-  }
+  checkDepth(json)
   // `JSON.stringify` escapes surrogates that are not part of a pair, and no others.
   if (/(?:^|[^\\])(?:\\\\)*\\ud[89a-f]/.test(json)) throw loneSurrogate('att')
 }
@@ -85,16 +86,18 @@ export function checkToken(token: string): void {
 }
 
 /**
- * Checks every claim of a payload but its tags.
+ * Checks the claims as a Durable Object does when it verifies a token. The number and length of tags are left out: it rejects
+ * them with another status.
  *
- * @throws {RangeError} When a Durable Object would reject it.
+ * @throws {RangeError} When a Durable Object would reject a claim.
  * @throws {TypeError} When a claim has another type.
  */
-export function checkPayload({ chn, rpc = [], att, sub, iat, exp, nbf }: DurableIteratorTokenPayload): void {
+export function checkClaims({ chn, rpc = [], att, tags = [], sub, iat, exp, nbf }: DurableIteratorTokenPayload): void {
   checkChannel(chn)
   checkProcedures(rpc)
+  checkTexts('tags', tags)
   if (sub !== undefined) checkSubject(sub)
-  checkAttachment(att)
+  if (att !== undefined) checkDepth(JSON.stringify(att))
   checkTime('iat', iat)
   checkTime('exp', exp)
   if (nbf !== undefined) checkTime('nbf', nbf)
@@ -103,6 +106,12 @@ export function checkPayload({ chn, rpc = [], att, sub, iat, exp, nbf }: Durable
 /** Length in UTF-8 bytes. */
 export function bytesOf(text: string): number {
   return new TextEncoder().encode(text).length
+}
+
+function checkDepth(json: string): void {
+  if (depthOf(json) > MAX_ATTACHMENT_DEPTH) {
+    throw new RangeError(`attachment must be nested at most ${MAX_ATTACHMENT_DEPTH} levels deep`)
+  }
 }
 
 function checkTime(claim: string, seconds: number): void {

@@ -2,7 +2,7 @@
 
 import type { OpenedToken, TokenForm } from './form.js'
 import { jwt } from './jwt.js'
-import { bytesOf, checkPayload, checkToken, MAX_TOKEN_BYTES } from './limits.js'
+import { bytesOf, checkClaims, checkToken, MAX_TOKEN_BYTES } from './limits.js'
 import { isInForce, readPayload } from './payload.js'
 import type { DurableIteratorTokenPayload, Generation } from './payload.js'
 import { isSigned, sign } from './signature.js'
@@ -53,7 +53,7 @@ export function readToken(token: string): DurableIteratorTokenPayload | undefine
 
 function fits(payload: DurableIteratorTokenPayload): boolean {
   try {
-    checkPayload(payload)
+    checkClaims(payload)
     return true
   } catch {
     return false
