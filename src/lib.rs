@@ -3,7 +3,7 @@
 //! | request | answer |
 //! | --- | --- |
 //! | `GET /` with `Upgrade: websocket`, `?token=…` | the socket of the channel that the token names |
-//! | `POST /channels/<channel>/events` | stores and sends an event, see `publish.rs` |
+//! | `POST /channels/<channel>/events`, `POST /events?channel=<channel>` | stores and sends an event, see `publish.rs` |
 
 mod publish;
 
@@ -82,7 +82,7 @@ async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> worker
     let url = request.url();
     match http::path_of(&url) {
         "/" => Upgrade::new(&env, NAMESPACE).handle_raw(&request).await,
-        path if request.method() == "POST" && publish::channel_of(path).is_some() => {
+        path if request.method() == "POST" && publish::is_endpoint(path) => {
             Ok(publish::handle(request.into(), &env).await?.into())
         }
         _ => Ok(Response::error("Not Found", 404)?.into()),

@@ -1,9 +1,12 @@
-//! Publishing over HTTP, for what is no Worker.
+//! Publishing over HTTP, for servers that are not Workers.
 //!
-//! `POST /channels/<channel, URI-encoded>/events` with `Authorization: Bearer <publish key>`. The body is the event's
-//! JSON; or, with the content type `application/vnd.orpc+json`, oRPC's serialized form `{"json":…,"meta":…}`. The
-//! answer is 201 and `{"id":"…"}`. With the header `Idempotency-Key` the event is stored once, however often it is sent: the
-//! answer to the second one is that to the first. The publish key is a secret of its own: a subscriber's token never publishes.
+//! `POST /channels/<channel, URI-encoded>/events` or `POST /events?channel=<channel, URI-encoded>`, with
+//! `Authorization: Bearer <publish key>`. The second form reaches channels of every name: URLs cannot have a path segment of
+//! `.` or `..`, encoded or not. The body is the event's JSON; or, with the content type `application/vnd.orpc+json`, oRPC's
+//! serialized form `{"json":…,"meta":…}`. The response is 201 and `{"id":"…"}`. With the header `Idempotency-Key` the event is
+//! stored once, however often it is sent: repeated requests return the id of the first. There are no other options: an
+//! unknown parameter or property is rejected, since it could be meant to restrict who gets the event. The publish key is a
+//! secret of its own: a subscriber's token never publishes.
 
 use crate::NAMESPACE;
 use durable_event_iterator::{
@@ -17,10 +20,37 @@ const MAX_BODY: usize = 2 * 1024 * 1024;
 /// The content type of oRPC's serialized form.
 const SERIALIZED: &str = "application/vnd.orpc+json";
 
-/// The channel that a path publishes to, decoded.
-pub(crate) fn channel_of(path: &str) -> Option<String> {
-    let channel = path.strip_prefix("/channels/")?.strip_suffix("/events")?;
-    if channel.is_empty() || channel.contains('/') { None } else { http::decode_segment(channel) }
+/// The path whose query names the channel.
+const BY_QUERY: &str = "/events";
+
+/// Whether requests to this path publish.
+pub(crate) fn is_endpoint(path: &str) -> bool {
+    path == BY_QUERY || segment_of(path).is_some()
+}
+
+/// The segment of a path that names the channel.
+fn segment_of(path: &str) -> Option<&str> {
+    let segment = path.strip_prefix("/channels/")?.strip_suffix("/events")?;
+    (!segment.is_empty() && !segment.contains('/')).then_some(segment)
+}
+
+/// The channel that a URL publishes to.
+fn channel_of(url: &str) -> Result<String> {
+    let bad = |message: &str| Error::new(Code::BadRequest).message(message);
+    let query = http::query_of(url).filter(|query| !query.is_empty());
+    let name = match (segment_of(http::path_of(url)), query) {
+        (Some(segment), None) => http::decode_segment(segment),
+        (Some(_), Some(_)) => {
+            return Err(bad("This endpoint takes no query parameters."));
+        }
+        (None, query) => {
+            let value =
+                query.and_then(|query| query.strip_prefix("channel=")).filter(|value| !value.contains('&'));
+            let value = value.ok_or_else(|| bad("Expected one query parameter, `channel`."))?;
+            http::decode_segment(&value.replace('+', "%20"))
+        }
+    };
+    name.ok_or_else(|| bad("The channel name must be UTF-8, percent-encoded."))
 }
 
 /// Answers a publish.
@@ -53,12 +83,12 @@ async fn publish(request: Request, env: &Env) -> Result<EventId> {
     if !key.admits(authorization.as_deref()) {
         return Err(Error::new(Code::Unauthorized));
     }
-    let channel = channel_of(&request.path()).ok_or_else(|| Error::new(Code::NotFound))?;
+    let channel = channel_of(&request.inner().url())?;
     let content_type = request.headers().get("content-type")?.unwrap_or_default();
     let body = http::read_body(&request, MAX_BODY).await?;
     let event =
         if content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(SERIALIZED)) {
-            Value::from_serialized(&body)
+            check_properties(&body).and_then(|()| Value::from_serialized(&body))
         } else {
             Value::from_json(&body)
         };
@@ -68,4 +98,14 @@ async fn publish(request: Request, env: &Env) -> Result<EventId> {
         None => PublishOptions::default(),
     };
     ChannelStub::new(env, NAMESPACE, &channel)?.publish_with(&event, options).await
+}
+
+/// The serialized form has no properties besides these. oRPC ignores others, here they could be meant as options.
+fn check_properties(body: &[u8]) -> Result<()> {
+    let Value::Object(properties) = Value::from_json(body)? else { return Err(Error::new(Code::BadRequest)) };
+    if properties.keys().all(|key| matches!(key, "json" | "meta")) {
+        Ok(())
+    } else {
+        Err(Error::new(Code::BadRequest))
+    }
 }

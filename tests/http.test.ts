@@ -242,6 +242,83 @@ test('what is no call is refused in oRPC’s form', async () => {
   expect((await post('/rpc/app/name/')).status).toBe(200)
 })
 
+test('a byte order mark before a body is left out, as by oRPC’s server', async () => {
+  for (const headers of [json, {}]) {
+    const answer = await post('/rpc/echo', new Blob(['\ufeff{"json":"x"}']), headers)
+    expect([answer.status, await answer.text()]).toEqual([200, '{"json":"x"}'])
+  }
+})
+
+describe('cross-site request forgery', () => {
+  const cookie = { cookie: 'session=1' }
+  const evil = { origin: 'https://evil.example' }
+  const form = (): FormData => {
+    const form = new FormData()
+    form.set('data', '{"json":"forged"}')
+    return form
+  }
+  const bodies: [string, () => BodyInit | undefined, Record<string, string>][] = [
+    ['a Blob without a type', () => new Blob(['{"json":"forged"}']), {}],
+    ['a form', form, {}],
+    ['no body', () => undefined, {}],
+    ['text', () => '{"json":"forged"}', { 'content-type': 'text/plain' }],
+    ['URL-encoded data', () => new URLSearchParams({ data: '{"json":"forged"}' }), {}],
+  ]
+  const send = (body: BodyInit | undefined, headers: Record<string, string>, path = '/rpc/echo'): Promise<Response> =>
+    post(path, body, headers)
+
+  test.each(bodies)('what a page of another site sends without a preflight runs no procedure: %s', async (_, body, type) => {
+    for (const headers of [{ ...cookie, ...evil }, evil, cookie, { ...cookie, origin: 'null' }, { ...evil, 'sec-fetch-site': 'cross-site' }]) {
+      const response = await send(body(), { ...type, ...headers } as Record<string, string>)
+      const { json } = (await response.json()) as any
+      expect([response.status, json.code]).toEqual([403, 'FORBIDDEN'])
+      expect(json.message).toContain('x-csrf-token: orpc')
+    }
+  })
+
+  test.each([
+    ['the same origin', () => ({ origin: workers.url.origin })],
+    ['a browser that says so', () => ({ ...evil, 'sec-fetch-site': 'same-origin' })],
+    ['the configured origin', () => ({ origin: FRIEND })],
+    ["oRPC's header", () => ({ ...evil, 'x-csrf-token': 'orpc' })],
+  ])('a form with cookies passes from %s', async (_, headers) => {
+    const response = await send(form(), { ...cookie, ...headers() })
+    expect([response.status, await response.text()]).toEqual([200, '{"json":"forged"}'])
+  })
+
+  test('where any origin is allowed, cookies are not', async () => {
+    expect((await send(form(), evil, '/open/echo')).status).toBe(200)
+    expect((await send(form(), { ...evil, ...cookie }, '/open/echo')).status).toBe(403)
+  })
+
+  test('a GET with cookies that the browser calls cross-site is rejected', async () => {
+    const get = async (headers: Record<string, string>): Promise<number> =>
+      (await workers.fetch('/rpc/echo?data=%7B%7D', { headers: { ...cookie, ...headers } })).status
+    expect(await get({})).toBe(200)
+    expect(await get({ 'sec-fetch-site': 'same-origin' })).toBe(200)
+    expect(await get({ 'sec-fetch-site': 'cross-site' })).toBe(403)
+    expect(await get(evil)).toBe(403)
+  })
+
+  test.each(CLIENT_VERSIONS)('clients of oRPC %s work with cookies on pages of the configured origin, files included', async (version) => {
+    const [{ RPCLink }, { createORPCClient }, { SimpleCsrfProtectionLinkPlugin }] = await Promise.all([
+      import(`orpc-client-${version}/fetch`),
+      import(`orpc-client-${version}`),
+      import(`orpc-client-${version}/plugins`),
+    ])
+    const url = new URL('/rpc', workers.url).href
+    const connect = (headers: object, plugins: object[] = []): any =>
+      createORPCClient(new RPCLink({ url, headers: () => ({ ...cookie, ...headers }), plugins }))
+    const file = new File(['x'], 'x.txt', { type: 'text/plain' })
+    for (const client of [connect({ origin: FRIEND }), connect(evil, [new SimpleCsrfProtectionLinkPlugin()])]) {
+      expect(await client.echo('x')).toBe('x')
+      expect(await client.echo()).toBeUndefined()
+      expect(await (await client.echo(file)).text()).toBe('x')
+    }
+    await expect(connect(evil).echo(file)).rejects.toMatchObject({ code: 'FORBIDDEN', status: 403 })
+  })
+})
+
 describe('pages of other origins', () => {
   const allow = (response: Response, name: string): string | null => response.headers.get(`access-control-${name}`)
 
@@ -270,9 +347,12 @@ describe('pages of other origins', () => {
   })
 
   test('another one may not', async () => {
-    const answer = await post('/rpc/onMessage', undefined, { origin: 'https://other.example' })
-    expect(answer.status).toBe(200)
-    expect([...answer.headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([])
+    const origin = 'https://other.example'
+    // After a preflight, which allows it nothing; and without one.
+    for (const [answer, status] of [[await post('/rpc/onMessage', '{}', { ...json, origin }), 200], [await post('/rpc/onMessage', undefined, { origin }), 403]] as const) {
+      expect(answer.status).toBe(status)
+      expect([...answer.headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([])
+    }
   })
 
   test('any may where the server says so', async () => {

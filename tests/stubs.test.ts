@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-import { startJournals } from './support/journals.ts'
+import { startJournals, UNDEFINED_OPTION } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 
 let journals: Journals
@@ -20,6 +20,47 @@ test('publish answers with the id of the event', async () => {
   expect(id).toBeGreaterThanOrEqual(before)
   expect(id).toBeLessThan(Date.now() * 1000 + 1_000_000)
   expect(Number(await call('publish', { n: 2 }))).toBeGreaterThan(id)
+})
+
+test.each([
+  { to: null },
+  { to: {} },
+  { to: { tags: [] } },
+  { to: [] },
+  { to: 'anna' },
+  { to: [''] },
+  { to: ['a b'] },
+  { to: [null] },
+  { tags: null },
+  { tags: [] },
+  { tags: 'staff' },
+  { tags: [''] },
+  { except: null },
+  { except: [1] },
+  { key: null },
+  { taggs: ['staff'] },
+  { TO: ['anna'] },
+])('publishing with the options %j is an error that names the option, and reaches nobody', async (options) => {
+  const client = await journals.client('USUAL', { chn: 'fail-closed' })
+  const subscription = await client.subscribe()
+  const error = await journals.stub('USUAL', 'fail-closed', 'publish', { n: 1 }, options).catch((error: unknown) => error)
+  expect(error).toMatchObject({ name: 'ORPCError', code: 'BAD_REQUEST' })
+  expect((error as Error).message).toMatch(/^Invalid publish options: .*expected/)
+  expect((error as Error).message).toContain(Object.keys(options)[0])
+  await journals.stub('USUAL', 'fail-closed', 'publish', { last: true })
+  await subscription.until(({ events }) => events.at(-1)?.last === true)
+  expect(subscription.events.filter(({ n }) => n === 1)).toEqual([])
+  client.close()
+})
+
+test.each(['to', 'tags', 'except', 'key'])('publishing with `%s` of undefined is an error', async (name) => {
+  const error = await journals.stub('USUAL', 'stubs', 'publish', UNDEFINED_OPTION, { n: 1 }, name).catch((error: unknown) => error)
+  expect(error).toMatchObject({ name: 'ORPCError', code: 'BAD_REQUEST', message: expect.stringContaining(name) })
+})
+
+test('options of undefined that restrict nothing are as good as missing', async () => {
+  await expect(journals.stub('USUAL', 'stubs', 'publish', UNDEFINED_OPTION, { n: 1 }, 'retry')).resolves.toMatch(/^\d+$/)
+  await expect(call('publish', { n: 1 }, { except: [] })).resolves.toMatch(/^\d+$/)
 })
 
 test("an object's own method takes its arguments, and its error reaches the caller with code and message", async () => {

@@ -11,10 +11,21 @@ import type { RunningWorkers } from './support/workerd.ts'
 const PUBLISH_KEY = 'the publish key of the tests'
 const durableObjects = { CHANNEL: { className: 'DurableEventIteratorObject' } }
 
+/** Publishes by a stub. */
+const PUBLISHER = `export default {
+  async fetch(request, env) {
+    const { chn, event } = await request.json()
+    return new Response(await env.CHANNEL.getByName(chn).publish(event))
+  },
+}`
+
 let worker: RunningWorkers
 beforeAll(async () => {
   worker = await startWorkers({
-    workers: [{ name: 'worker', crate: '.', variables: { SIGNING_KEY, PUBLISH_KEY }, durableObjects }],
+    workers: [
+      { name: 'worker', crate: '.', variables: { SIGNING_KEY, PUBLISH_KEY }, durableObjects },
+      { name: 'publisher', source: PUBLISHER, durableObjects: { CHANNEL: { ...durableObjects.CHANNEL, scriptName: 'worker' } } },
+    ],
   })
 })
 afterAll(() => worker.dispose())
@@ -32,6 +43,9 @@ const publish = (
   headers: Record<string, string> = { authorization: `Bearer ${PUBLISH_KEY}` },
 ): Promise<Response> => worker.fetch(`/channels/${encodeURIComponent(channel)}/events`, { method: 'POST', body, headers })
 
+const authorized = (path: string): Promise<Response> =>
+  worker.fetch(path, { method: 'POST', body: '{}', headers: { authorization: `Bearer ${PUBLISH_KEY}` } })
+
 test('an event published over HTTP arrives, with the id that the publisher was told', async () => {
   const chn = 'rööm/1 #?'
   const client = await connect(worker, chn)
@@ -42,6 +56,41 @@ test('an event published over HTTP arrives, with the id that the publisher was t
   const { id } = (await response.json()) as { id: string }
   await subscription.count(1)
   expect(subscription.received[0]).toMatchObject({ event: { message: 'Hello, world!', n: 1.5 }, id })
+  client.close()
+})
+
+/** Names that URLs treat specially, or might. */
+const NAMES = [
+  '.', '..', '...', '.hidden', '%2E', '%2e%2E', '/', '//', 'a/b', 'a//b', '../x', '/channels/x/events', ' ', '+', 'a+b', 'a b',
+  '?', '#', '&channel=x', 'channel=', '%', '%FF', '\\', '\0', '\n', '\t', '漢', '😀', 'ü'.repeat(256), "'\"<>`{}|^[]@:;,$!*()~",
+  'constructor', '__proto__', 'events',
+]
+
+test.each(NAMES)('the channel %j is one by token, by stub and over HTTP', async (chn) => {
+  const client = await connect(worker, chn)
+  const subscription = await client.subscribe()
+  const headers = { authorization: `Bearer ${PUBLISH_KEY}` }
+  const publishTo = (path: string, n: number): Promise<Response> =>
+    worker.fetch(path, { method: 'POST', body: JSON.stringify({ n }), headers })
+  const byStub = await worker.fetch(await worker.urlOf('publisher'), { method: 'POST', body: JSON.stringify({ chn, event: { n: 1 } }) })
+  expect(byStub.status).toBe(200)
+  expect((await publishTo(`/events?channel=${encodeURIComponent(chn)}`, 2)).status).toBe(201)
+  expect((await publishTo(`/events?${new URLSearchParams({ channel: chn })}`, 3)).status).toBe(201)
+  // No URL has such a segment: it is resolved before the request is made.
+  if (chn !== '.' && chn !== '..') expect((await publishTo(`/channels/${encodeURIComponent(chn)}/events`, 4)).status).toBe(201)
+  else await publishTo(`/events?channel=${chn}`, 4)
+  expect(await subscription.count(4)).toEqual([1, 2, 3, 4].map((n) => ({ n })))
+  client.close()
+})
+
+test('a byte order mark before the body is left out, as JavaScript does it', async () => {
+  const headers = { authorization: `Bearer ${PUBLISH_KEY}` }
+  const serialized = { ...headers, 'content-type': 'application/vnd.orpc+json' }
+  const client = await connect(worker, 'bom')
+  const subscription = await client.subscribe()
+  expect((await publish('bom', '\ufeff{"n":1}', headers)).status).toBe(201)
+  expect((await publish('bom', '\ufeff{"json":{"n":2}}', serialized)).status).toBe(201)
+  expect(await subscription.count(2)).toEqual([{ n: 1 }, { n: 2 }])
   client.close()
 })
 
@@ -86,6 +135,21 @@ test.each<[string, () => Promise<Response>, number, string]>([
   [
     'with an idempotency key that is none',
     () => publish('a', '{}', { authorization: `Bearer ${PUBLISH_KEY}`, 'idempotency-key': 'a b' }),
+    400,
+    'BAD_REQUEST',
+  ],
+  ['with an empty idempotency key', () => publish('a', '{}', { authorization: `Bearer ${PUBLISH_KEY}`, 'idempotency-key': '' }), 400, 'BAD_REQUEST'],
+  ['with a channel name that is too long', () => publish('x'.repeat(513), '{}'), 400, 'BAD_REQUEST'],
+  ['with a channel name that is no UTF-8', () => authorized('/channels/%FF/events'), 400, 'BAD_REQUEST'],
+  ['with a channel name that is no UTF-8 in the query', () => authorized('/events?channel=%FF'), 400, 'BAD_REQUEST'],
+  ['without a channel', () => authorized('/events'), 400, 'BAD_REQUEST'],
+  ['with an empty channel', () => authorized('/events?channel='), 400, 'BAD_REQUEST'],
+  ['with two channels', () => authorized('/events?channel=a&channel=b'), 400, 'BAD_REQUEST'],
+  ['with an audience in the query, which there is not', () => authorized('/channels/a/events?to=anna'), 400, 'BAD_REQUEST'],
+  ['with an audience beside the channel', () => authorized('/events?channel=a&to=anna'), 400, 'BAD_REQUEST'],
+  [
+    'with an audience in the serialized form',
+    () => publish('a', '{"json":{},"tags":["staff"]}', { authorization: `Bearer ${PUBLISH_KEY}`, 'content-type': 'application/vnd.orpc+json' }),
     400,
     'BAD_REQUEST',
   ],

@@ -29,6 +29,8 @@ export type Binding = keyof typeof CLASSES
 const CALLER = `
 const sources = {
   json: (args) => args,
+  // Each option of this name is there and undefined.
+  undefinedOption: ([event, name]) => [event, { [name]: undefined }],
   everything: () => [{
     date: new Date('2020-01-02T03:04:05.678Z'), badDate: new Date(NaN), big: 12345678901234567890n, nan: NaN,
     nothing: null, undef: undefined, re: /a\\/b+(c)/gi, url: new URL('https://example.com/a?b=c#d').href,
@@ -113,8 +115,8 @@ export async function startJournals({ workers: more = [], front, ...options }: J
     ...workers,
     upgrade,
     stub: async (binding, channel, method, ...args) => {
-      const source = args[0] === EVERYTHING ? 'everything' : 'json'
-      const body = JSON.stringify({ binding, channel, method, args, source })
+      const source = args[0] === EVERYTHING ? 'everything' : args[0] === UNDEFINED_OPTION ? 'undefinedOption' : 'json'
+      const body = JSON.stringify({ binding, channel, method, args: source === 'undefinedOption' ? args.slice(1) : args, source })
       const response = await workers.fetch(caller, { method: 'POST', body })
       const { result, error } = (await response.json()) as any
       if (error) throw new StubError(error)
@@ -126,6 +128,9 @@ export async function startJournals({ workers: more = [], front, ...options }: J
       workers.evict({ worker: 'objects', className: CLASSES[binding], name: channel }, 'hibernate'),
   }
 }
+
+/** Before an event and a name: publishes with an option of that name that is undefined. */
+export const UNDEFINED_OPTION = Symbol('undefinedOption')
 
 /** Stands for an event with every type that a stub can carry. */
 export const EVERYTHING = Symbol('everything')

@@ -16,7 +16,7 @@ const REQUEST_TIMEOUT = 10_000
 const RESTART_TIMEOUT = 30_000
 
 /** As in the Workers' wrangler.toml. */
-const COMPATIBILITY_DATE = '2026-06-01'
+export const COMPATIBILITY_DATE = '2026-06-01'
 
 const repository = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -33,6 +33,8 @@ export type WorkerCode =
 
 export type WorkerDefinition = WorkerCode & {
   name: string
+  /** By default that of the Workers' wrangler.toml. */
+  compatibilityDate?: string
   /** Variables and secrets; what is not text arrives as parsed JSON. */
   variables?: Record<string, Json>
   /** Bindings to classes of Durable Objects, all of which keep their data in SQLite. */
@@ -196,7 +198,7 @@ function workerOptions(worker: WorkerDefinition, classes: Set<string>): WorkerOp
   return {
     config: {
       name: worker.name,
-      compatibilityDate: COMPATIBILITY_DATE,
+      compatibilityDate: worker.compatibilityDate ?? COMPATIBILITY_DATE,
       manifest: manifest(worker),
       env: bindings,
       exports: Object.fromEntries([...classes].map((name) => [name, { type: 'durable-object', storage: 'sqlite' }])),

@@ -2,8 +2,10 @@
 
 use crate::{
     audience::{Audience, AudienceRule},
+    token::TAG_BYTES,
+    upgrade::ConnectionId,
     wire::{
-        EventMeta, InvalidInput, Value,
+        EventMeta, InvalidInput, Issue, Object, Value,
         fields::{boolean, integer, nothing_else, object, optional, string, strings},
     },
 };
@@ -48,14 +50,14 @@ impl PublishOptions {
         self
     }
 
-    /// Only the clients with these connection ids. With none: nobody.
+    /// Only the clients with these connection ids. With none, publishing fails with BAD_REQUEST.
     #[must_use]
     pub fn to_connections<C: Into<String>>(mut self, connection_ids: impl IntoIterator<Item = C>) -> Self {
         self.to.get_or_insert_default().extend(connection_ids.into_iter().map(Into::into));
         self
     }
 
-    /// Only clients whose token has one of these tags. With none: nobody.
+    /// Only clients whose token has one of these tags. With none, publishing fails with BAD_REQUEST.
     #[must_use]
     pub fn tagged_any<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         self.tags.get_or_insert_default().extend(tags.into_iter().map(Into::into));
@@ -102,12 +104,15 @@ impl PublishOptions {
     pub(crate) fn read(value: Value) -> Result<Self, InvalidInput> {
         let mut fields = object(value)?;
         let options = Self {
-            to: optional(&mut fields, "to", strings)?,
-            tags: optional(&mut fields, "tags", strings)?,
-            except: optional(&mut fields, "except", strings)?.unwrap_or_default(),
+            to: given(&mut fields, "to", |value| {
+                names(value, CONNECTION_IDS, is_connection_id).and_then(not_empty(CONNECTION_IDS))
+            })?,
+            tags: given(&mut fields, "tags", |value| names(value, TAGS, is_tag).and_then(not_empty(TAGS)))?,
+            except: given(&mut fields, "except", |value| names(value, CONNECTION_IDS, is_connection_id))?
+                .unwrap_or_default(),
             retry: optional(&mut fields, "retry", integer)?,
             comments: optional(&mut fields, "comments", strings)?.unwrap_or_default(),
-            key: optional(&mut fields, "key", string)?,
+            key: given(&mut fields, "key", string)?,
             serialized: optional(&mut fields, "serialized", boolean)?.unwrap_or_default(),
         };
         // A misspelt audience must not become "everyone".
@@ -143,6 +148,59 @@ impl PublishOptions {
     }
 }
 
+/// Options that restrict who gets an event, or that it is stored once: undefined must not mean that they were left out.
+pub(crate) const RESTRICTIONS: [&str; 4] = ["to", "tags", "except", "key"];
+
+/// What a list must be.
+#[derive(Clone, Copy)]
+struct Expected {
+    list: &'static str,
+    item: &'static str,
+}
+
+const CONNECTION_IDS: Expected = Expected {
+    list: "a non-empty array of connection ids",
+    item: "a connection id of 1–128 visible ASCII characters",
+};
+const TAGS: Expected = Expected { list: "a non-empty array of tags", item: "a tag of 1–256 UTF-8 bytes" };
+
+fn is_connection_id(name: &str) -> bool {
+    ConnectionId::try_from(name).is_ok()
+}
+
+fn is_tag(name: &str) -> bool {
+    TAG_BYTES.contains(&name.len())
+}
+
+/// A property that may be left out, but be neither undefined nor null: such an audience must not become "everyone".
+fn given<T>(
+    fields: &mut Object,
+    key: &str,
+    read: impl FnOnce(Value) -> Result<T, InvalidInput>,
+) -> Result<Option<T>, InvalidInput> {
+    fields.remove(key).map(read).transpose().map_err(|error| error.within(key))
+}
+
+/// A list of names, each of which can be that of somebody.
+fn names(value: Value, expected: Expected, fits: fn(&str) -> bool) -> Result<Vec<String>, InvalidInput> {
+    let Value::Array(items) = value else {
+        return Err(Issue::new(format!("expected {}, found {}", expected.list, value.kind())).into());
+    };
+    let read = |(at, item)| match item {
+        Value::String(name) if fits(&name) => Ok(name),
+        Value::String(_) => Err(Issue::new(format!("expected {}", expected.item)).at(at).into()),
+        other => Err(Issue::new(format!("expected {}, found {}", expected.item, other.kind())).at(at).into()),
+    };
+    items.into_iter().enumerate().map(read).collect()
+}
+
+fn not_empty(expected: Expected) -> impl FnOnce(Vec<String>) -> Result<Vec<String>, InvalidInput> {
+    move |names| match names.is_empty() {
+        true => Err(Issue::new(format!("expected {}, found an empty one", expected.list)).into()),
+        false => Ok(names),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,16 +216,55 @@ mod tests {
             .comment("c")
             .key("once");
         options.set_serialized();
-        for options in
-            [PublishOptions::default(), PublishOptions::default().to_connections::<&str>([]), options]
-        {
+        for options in [PublishOptions::default(), PublishOptions::default().tagged("x"), options] {
             assert_eq!(PublishOptions::read(to_value(&options).unwrap()), Ok(options));
         }
     }
 
     #[test]
+    fn an_issue_names_the_option_and_what_is_expected() {
+        for (json, expected) in [
+            (r#"{"to":null}"#, "expected a non-empty array of connection ids, found null"),
+            (r#"{"tags":[]}"#, "expected a non-empty array of tags, found an empty one"),
+            (r#"{"except":["a b"]}"#, "expected a connection id of 1–128 visible ASCII characters"),
+        ] {
+            let error = PublishOptions::read(parse(Some(json), None).unwrap()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_excepted_by_an_empty_list() {
+        let options = PublishOptions::read(parse(Some(r#"{"except":[]}"#), None).unwrap());
+        assert_eq!(options, Ok(PublishOptions::default()));
+    }
+
+    #[test]
     fn a_misspelt_option_is_refused() {
-        for json in [r#"{"tag":["staff"]}"#, r#"{"to":"a"}"#, "[]", "null"] {
+        for json in [
+            r#"{"tag":["staff"]}"#,
+            r#"{"taggs":["staff"]}"#,
+            r#"{"To":["a"]}"#,
+            r#"{"to":"a"}"#,
+            r#"{"to":null}"#,
+            r#"{"to":{}}"#,
+            r#"{"to":{"tags":[]}}"#,
+            r#"{"to":[]}"#,
+            r#"{"to":[null]}"#,
+            r#"{"to":[""]}"#,
+            r#"{"to":["a b"]}"#,
+            r#"{"tags":null}"#,
+            r#"{"tags":[]}"#,
+            r#"{"tags":[1]}"#,
+            r#"{"tags":[""]}"#,
+            r#"{"except":null}"#,
+            r#"{"except":"a"}"#,
+            r#"{"except":["ü"]}"#,
+            r#"{"key":null}"#,
+            r#"{"key":7}"#,
+            "[]",
+            "null",
+        ] {
             assert!(PublishOptions::read(parse(Some(json), None).unwrap()).is_err(), "{json}");
         }
     }

@@ -7,7 +7,7 @@ use std::{collections::BinaryHeap, fmt};
 
 use crate::wire::{
     InvalidInput, Value,
-    fields::{nothing_else, object, optional, strings},
+    fields::{nothing_else, object, strings},
     parse, push_strings,
 };
 
@@ -123,7 +123,8 @@ impl AudienceRule {
 
     fn read(value: Value) -> Result<Self, InvalidInput> {
         let mut fields = object(value)?;
-        let mut names = |key| optional(&mut fields, key, |value| strings(value).map(Names::from));
+        // A list of null is none of ours: it must not admit everyone.
+        let mut names = |key| fields.remove(key).map(|value| strings(value).map(Names::from)).transpose();
         let rule =
             Self { to: names("to")?, tagged: names("tagged")?, except: names("except")?.unwrap_or_default() };
         // A restriction that this version does not know must not be overlooked.
@@ -233,9 +234,18 @@ mod tests {
 
     #[test]
     fn a_stored_text_that_cannot_be_read_is_for_nobody() {
-        for text in
-            ["", "x", "[]7", "null", "{", r#"{"to":"a"}"#, r#"{"to":["a"],"region":["eu"]}"#, r#"{"to":[1]}"#]
-        {
+        for text in [
+            "",
+            "x",
+            "[]7",
+            "null",
+            "{",
+            r#"{"to":"a"}"#,
+            r#"{"to":["a"],"region":["eu"]}"#,
+            r#"{"to":[1]}"#,
+            r#"{"to":null}"#,
+            r#"{"except":null}"#,
+        ] {
             assert!(AudienceRule::from_text(Some(text)).is_err(), "{text}");
             assert!(!AudienceRule::stored(Some(text)).admits(Some("a"), &["x"], false), "{text}");
         }

@@ -63,17 +63,27 @@ impl Cors {
         self
     }
 
+    /// Whether the origin is one of those that are named.
+    pub(super) fn names(&self, origin: &str) -> bool {
+        self.origins.as_ref().is_some_and(|origins| origins.iter().any(|allowed| allowed == origin))
+    }
+
+    /// Whether it allows pages of any origin.
+    pub(super) fn is_any(&self) -> bool {
+        self.origins.is_none()
+    }
+
     /// The headers of an answer to a request of this origin.
     pub(super) fn answer(&self, origin: Option<&str>) -> Vec<(&'static str, String)> {
         let mut headers = Vec::new();
-        let Some(origins) = &self.origins else {
+        if self.is_any() {
             headers.push(("access-control-allow-origin", "*".into()));
             headers.push(("access-control-expose-headers", self.exposed.clone()));
             return headers;
-        };
+        }
         // Whatever the origin: a cache must not hand one page's answer to another.
         headers.push(("vary", "origin".into()));
-        if let Some(origin) = origin.filter(|origin| origins.iter().any(|allowed| allowed == origin)) {
+        if let Some(origin) = origin.filter(|origin| self.names(origin)) {
             headers.push(("access-control-allow-origin", origin.into()));
             headers.push(("access-control-expose-headers", self.exposed.clone()));
             headers.extend(self.credentials.map(|yes| ("access-control-allow-credentials", yes.into())));

@@ -1,6 +1,6 @@
 //! Answers requests by calling procedures.
 
-use super::{Cors, HttpCall, events, path, respond};
+use super::{Cors, Csrf, HttpCall, events, path, respond};
 use crate::{
     error::{Code, Error, Result},
     procedure::{Answer, Input, Procedures, Reply},
@@ -49,6 +49,7 @@ pub struct Handler<A> {
     prefix: String,
     readable: Vec<Vec<String>>,
     cors: Option<Cors>,
+    csrf: Csrf,
     max_body: usize,
     keys: Option<SigningKeys>,
 }
@@ -67,6 +68,7 @@ impl<A: 'static> Handler<A> {
             prefix: String::new(),
             readable: Vec::new(),
             cors: None,
+            csrf: Csrf::new(),
             max_body: DEFAULT_MAX_BODY,
             keys: None,
         }
@@ -78,8 +80,8 @@ impl<A: 'static> Handler<A> {
         self
     }
 
-    /// Lets these procedures be called by GET too, each named by its path: `"find"`, `"planet/find"`. List only such as
-    /// change nothing: any link on any page can make a browser send a GET, cookies included. All others answer
+    /// Allows GET for these procedures too, each named by its path: `"find"`, `"planet/find"`. List only procedures that
+    /// change nothing: older browsers send a GET for a link on any page, cookies included. All others respond with
     /// METHOD_NOT_SUPPORTED.
     pub fn allow_get<'n>(mut self, procedures: impl IntoIterator<Item = &'n str>) -> Self {
         let paths = procedures.into_iter().map(|name| name.split('/').map(str::to_owned).collect());
@@ -87,9 +89,15 @@ impl<A: 'static> Handler<A> {
         self
     }
 
-    /// Lets pages of other origins call. Default: browsers allow it to pages of the same origin alone.
+    /// Allows pages of other origins to call the procedures and read the responses. Default: pages of the same origin only.
     pub fn cors(mut self, cors: Cors) -> Self {
         self.cors = Some(cors);
+        self
+    }
+
+    /// Sets the protection from cross-site request forgery. Default: [`Csrf::new`].
+    pub fn csrf(mut self, csrf: Csrf) -> Self {
+        self.csrf = csrf;
         self
     }
 
@@ -131,6 +139,13 @@ impl<A: 'static> Handler<A> {
         let path = path::below(&whole_path, &self.prefix).map(super::decode_path).unwrap_or_default();
         let Some(procedure) = self.procedures.find(&path) else { return not_found() };
         let reply = async {
+            let url = request.inner().url();
+            let checked = self.csrf.check(&request.method(), &url, &call.headers, self.cors.as_ref());
+            if checked.is_err() {
+                // A body that nobody reads breaks the connection off, and with it the response.
+                runtime::read_body(&request, self.max_body).await?;
+            }
+            checked?;
             let input = self.read(&request, &path, &call).await?;
             procedure(app, call.clone(), Input::Value(input)).await
         };

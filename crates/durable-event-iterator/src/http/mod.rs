@@ -39,18 +39,20 @@
 
 mod call;
 mod cors;
+mod csrf;
 mod events;
 mod handler;
 mod path;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::path::data_of;
-pub(crate) use self::path::{decode_path, query_of};
+pub(crate) use self::path::decode_path;
 pub use self::{
     call::HttpCall,
     cors::Cors,
+    csrf::Csrf,
     handler::Handler,
-    path::{decode_segment, path_of},
+    path::{decode_segment, path_of, query_of},
 };
 
 use crate::{

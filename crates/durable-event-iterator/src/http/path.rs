@@ -41,8 +41,16 @@ pub fn path_of(url: &str) -> &str {
     host_and_path.find('/').and_then(|start| host_and_path.get(start..)).unwrap_or("/")
 }
 
-/// The query of a URL, raw. Not by `Request::url()`: parsing it brings 79 KB of Unicode tables along.
-pub(crate) fn query_of(url: &str) -> Option<&str> {
+/// The query of a URL, raw and without its `?`. Not by `Request::url()`: parsing it brings 79 KB of Unicode tables along.
+///
+/// ```
+/// use durable_event_iterator::http::query_of;
+///
+/// assert_eq!(query_of("https://host/events?channel=a%2Fb#y"), Some("channel=a%2Fb"));
+/// assert_eq!(query_of("https://host/events"), None);
+/// ```
+#[must_use]
+pub fn query_of(url: &str) -> Option<&str> {
     let url = url.split_once('#').map_or(url, |(url, _)| url);
     url.split_once('?').map(|(_, query)| query)
 }

@@ -12,7 +12,7 @@ use crate::{
     log::EventId,
     options::Options,
     procedure::{Answer, Input, Item, Next, Procedures, Reply, Upload},
-    publish_options::PublishOptions,
+    publish_options::{self, PublishOptions},
     runtime::{self, JsError, JsWire, OpenStream, RawSocket},
     session::{AttachmentTooLarge, Session},
     sessions::Sessions,
@@ -20,8 +20,8 @@ use crate::{
     token::SigningKeys,
     upgrade::{self, Accepted, Refusal},
     wire::{
-        Body, ClientFrame, EventMeta, Headers, Outgoing, Request as Frame, Serialized, StreamEvent,
-        StreamEventKind, Value, decode_binary, decode_text, error_response,
+        Body, ClientFrame, EventMeta, Headers, InvalidInput, Issue, Outgoing, Request as Frame, Serialized,
+        StreamEvent, StreamEventKind, Value, decode_binary, decode_text, error_response,
         fields::{object, optional, required, string},
         from_value, parse, response, stop_upload, stream_event, stream_response, text_response,
     },
@@ -380,7 +380,10 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let options: PublishOptions = if options.is_undefined() {
             PublishOptions::default()
         } else {
-            PublishOptions::read(read_js(options)?)?
+            if let Some(name) = runtime::undefined_option(options, &publish_options::RESTRICTIONS)? {
+                return Err(invalid_options(Issue::new("expected a value, found undefined").at(name).into()));
+            }
+            PublishOptions::read(read_js(options)?).map_err(invalid_options)?
         };
         let body = match (options.is_serialized(), is_untyped::<O>()) {
             // JavaScript has written what our own serializer would write of it.
@@ -512,6 +515,10 @@ fn read_serialized(value: Value) -> Result<Value> {
     let json = required(&mut fields, "json", string)?;
     let meta = optional(&mut fields, "meta", string)?;
     Ok(parse(Some(&json), meta.as_deref())?)
+}
+
+fn invalid_options(error: InvalidInput) -> Error {
+    Error::new(Code::BadRequest).message(format!("Invalid publish options: {error}")).data(error)
 }
 
 fn is_untyped<O: DurableEventIteratorObject>() -> bool {

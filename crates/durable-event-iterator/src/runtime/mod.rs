@@ -8,6 +8,7 @@ mod hub;
 mod namespace;
 #[cfg(target_arch = "wasm32")]
 mod number;
+mod options;
 mod storage;
 mod value;
 
@@ -18,6 +19,7 @@ pub(crate) use hub::{Hub, RawSocket, Replay};
 pub(crate) use namespace::{Stub, head_of, stub};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use number::{number_text, read_number, single_text};
+pub(crate) use options::undefined_option;
 pub(crate) use storage::Storage;
 pub(crate) use value::{JsWire, from_wire, to_wire};
 

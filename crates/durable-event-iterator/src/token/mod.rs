@@ -40,7 +40,7 @@ pub use claims::Claims;
 pub use error::{InvalidAttachment, TokenError};
 pub use generation::Generation;
 pub use issue::{Token, TokenBuilder};
-pub(crate) use limits::check_tags;
+pub(crate) use limits::{TAG_BYTES, check_tags};
 pub use publish_key::PublishKey;
 pub use signing::{InvalidKey, SigningKey, SigningKeys};
 pub(crate) use verify::verify;

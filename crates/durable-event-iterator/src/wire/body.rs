@@ -15,6 +15,11 @@ const JSON: &str = "application/json";
 /// The content type of a body with files.
 const FORM: &str = "multipart/form-data";
 
+/// The body without a byte order mark, which JavaScript's `Request.text()`, and thereby oRPC's server, leaves out too.
+pub(crate) fn without_bom(body: &[u8]) -> &[u8] {
+    body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
+}
+
 /// A body for HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HttpBody {
@@ -23,21 +28,22 @@ pub(crate) struct HttpBody {
 }
 
 impl Value {
-    /// Reads plain JSON.
+    /// Reads plain JSON, with or without a byte order mark.
     ///
     /// # Errors
     /// BAD_REQUEST for what is no JSON, or nested deeper than 127 levels.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let text = str::from_utf8(json).map_err(|_| Error::new(Code::BadRequest).message("Not in UTF-8."))?;
+        let text = str::from_utf8(without_bom(json))
+            .map_err(|_| Error::new(Code::BadRequest).message("Not in UTF-8."))?;
         Ok(parse(Some(text), None)?)
     }
 
-    /// Reads oRPC's serialized form, `{"json":…,"meta":…}`. Nothing at all is undefined.
+    /// Reads oRPC's serialized form, `{"json":…,"meta":…}`, with or without a byte order mark. Nothing at all is undefined.
     ///
     /// # Errors
     /// BAD_REQUEST for what is none, or nested deeper than 127 levels.
     pub fn from_serialized(body: &[u8]) -> Result<Self> {
-        Ok(parse_body(body)?)
+        Ok(parse_body(without_bom(body))?)
     }
 
     /// Reads a request's body by its content type. Nothing at all is undefined, whatever its type.
@@ -49,8 +55,9 @@ impl Value {
         if is(FORM) {
             return read_form(content_type.unwrap_or_default(), body);
         }
-        if body.is_empty() || content_type.is_none() || is(JSON) {
-            return parse_body(body);
+        let text = without_bom(body);
+        if text.is_empty() || content_type.is_none() || is(JSON) {
+            return parse_body(text);
         }
         Err(DeserializeError::Unreadable("a body of this content type"))
     }
@@ -97,6 +104,16 @@ mod tests {
         assert!(read(Some("text/plain"), r#"{"json":"x"}"#).is_err());
         assert!(read(Some("application/json"), "{").is_err());
         assert!(read(Some("multipart/form-data"), "").is_err(), "there is no boundary");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_left_out() {
+        let one = Value::from(1);
+        assert_eq!(Value::from_http(None, b"\xef\xbb\xbf{\"json\":1}"), Ok(one.clone()));
+        assert_eq!(Value::from_http(Some("application/json"), b"\xef\xbb\xbf"), Ok(Value::Undefined));
+        assert_eq!(Value::from_json(b"\xef\xbb\xbf1").unwrap(), one);
+        assert_eq!(Value::from_serialized(b"\xef\xbb\xbf{\"json\":1}").unwrap(), one);
+        assert!(Value::from_json(b"\xef\xbb\xbf\xef\xbb\xbf1").is_err(), "one only");
     }
 
     #[test]

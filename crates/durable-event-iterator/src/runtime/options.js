@@ -1,0 +1,10 @@
+// Options of a stub's caller, before they are serialized.
+
+/**
+ * The first of the names that is a property of its own and undefined, or else undefined. Serialized, such a property is as
+ * good as missing.
+ */
+export function undefinedOption(options, names) {
+  if (typeof options !== 'object' || options === null) return undefined
+  return names.find((name) => Object.hasOwn(options, name) && options[name] === undefined)
+}

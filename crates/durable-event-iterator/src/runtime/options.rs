@@ -1,0 +1,17 @@
+//! Options of a stub's caller, before they are serialized.
+
+use super::JsError;
+use js_sys::Array;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(module = "/src/runtime/options.js")]
+extern "C" {
+    #[wasm_bindgen(catch, js_name = undefinedOption)]
+    fn undefined_option_js(options: &JsValue, names: &Array) -> Result<Option<String>, JsValue>;
+}
+
+/// The first of the options that is given and undefined.
+pub(crate) fn undefined_option(options: &JsValue, names: &[&str]) -> Result<Option<String>, JsError> {
+    let names = names.iter().map(|name| JsValue::from_str(name)).collect();
+    Ok(undefined_option_js(options, &names)?)
+}
