@@ -21,6 +21,18 @@ test('a request that asks for no WebSocket is told so', async () => {
   expect([response.status, await response.text()]).toEqual([426, 'Expected WebSocket upgrade'])
 })
 
+test('a request that asks for no WebSocket is rejected for its bad token first, readable by pages of any origin', async () => {
+  for (const [query, status, text] of [
+    [`token=${await token({ chn: 'a' }, 'another key')}`, 401, 'Invalid Token'],
+    [`token=${await token({ chn: 'a' })}&id=a%20b`, 400, 'Invalid ID'],
+    ['', 426, 'Expected WebSocket upgrade'],
+  ] as const) {
+    const response = await journals.fetch(`/upgrade/USUAL?${query}`)
+    expect([response.status, await response.text()]).toEqual([status, text])
+    expect(response.headers.get('access-control-allow-origin')).toBe('*')
+  }
+})
+
 describe('an upgrade is refused', () => {
   const required = { status: 401, text: 'Token is required' }
   const invalid = { status: 401, text: 'Invalid Token' }

@@ -23,6 +23,12 @@ export const GAP_HEADER = 'x-durable-event-gap'
  */
 export const SINCE_HEADER = 'x-durable-event-since'
 
+/**
+ * Header of the answer to a call, over the socket, that came after its token had expired. The call has not been executed,
+ * which its UNAUTHORIZED alone does not say: a procedure can fail with the same error.
+ */
+export const TOKEN_EXPIRED_HEADER = 'x-durable-event-token-expired'
+
 /** How an object closes the socket of a generation-2 token that has expired (a policy violation of RFC 6455). */
 export const TOKEN_EXPIRED_CLOSE = { code: 1008, reason: 'Token expired' }
 

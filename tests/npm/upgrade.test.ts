@@ -59,6 +59,18 @@ test('a request that asks for no WebSocket is told so', async () => {
   expect([response.status, await response.text()]).toEqual([426, 'Expected WebSocket upgrade'])
 })
 
+test('a request that asks for no WebSocket is rejected for its bad token first, readable by pages of any origin', async () => {
+  for (const [query, status, text] of [
+    [`token=${await token({ chn: 'a' }, 'unknown')}`, 401, 'Invalid Token'],
+    [`token=${await token({ chn: 'a' })}&id=a%20b`, 400, 'Invalid ID'],
+    ['', 426, 'Expected WebSocket upgrade'],
+  ] as const) {
+    const response = await journals.fetch(new URL(`/?${query}`, await journals.urlOf('router')))
+    expect([response.status, await response.text()]).toEqual([status, text])
+    expect(response.headers.get('access-control-allow-origin')).toBe('*')
+  }
+})
+
 test.each<[string, () => Promise<string> | string, number, string]>([
   ['no token', () => '', 401, 'Token is required'],
   ['an empty token', () => 'token=', 401, 'Token is required'],

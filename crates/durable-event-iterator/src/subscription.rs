@@ -9,7 +9,7 @@ use crate::{
     runtime::{self, RawSocket, Replay},
     session::{Session, Subscription},
     wire::{
-        EventMeta, Headers, Serialized, StreamEventKind, Value, error_response, head, parse, stream_event,
+        EventMeta, Headers, Serialized, StreamEventKind, Value, expired_response, head, parse, stream_event,
         stream_response,
     },
 };
@@ -257,7 +257,7 @@ pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
 pub(crate) fn refuse_expired(core: &ChannelCore, ws: &RawSocket, id: &str) {
     expire(core, ws);
     // For generation 2 the socket has been closed, and this goes nowhere.
-    ws.answer(error_response(id, &token_expired()));
+    ws.answer(expired_response(id, &token_expired()));
 }
 
 /// Sends an event that is not stored. It has no id, so that it does not move the position to resume from.

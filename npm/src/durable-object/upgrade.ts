@@ -116,11 +116,12 @@ async function upgrade(
   { signingKey, namespace, namespaceGetOptions }: UpgradeOptions,
   interceptors: readonly UpgradeDurableEventIteratorRequestInterceptor[] = [],
 ): Promise<Response> {
-  if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket') return refusal(426, 'Expected WebSocket upgrade')
-
+  const isWebSocket = request.headers.get('upgrade')?.toLowerCase() === 'websocket'
   const parameters = new URL(request.url).searchParams
   const token = parameters.getAll(TOKEN_PARAMETER).at(-1)
-  if (!token) return refusal(401, 'Token is required')
+  // With a token, a request that is no upgrade is refused for what is wrong with its token: so our client learns why an
+  // upgrade fails, which a browser does not report.
+  if (!token) return isWebSocket ? refusal(401, 'Token is required') : notAWebSocket()
 
   const signingKeys = typeof signingKey === 'string' ? [signingKey] : signingKey
   const verified = await verifyToken(token, signingKeys, Date.now())
@@ -133,6 +134,7 @@ async function upgrade(
     if (!connectionId) return refusal(401, 'ID is required')
     if (!areTags(payload.tags)) return refusal(400, 'Invalid tags')
   }
+  if (!isWebSocket) return notAWebSocket()
 
   const from = async (index: number): Promise<Response> => {
     const interceptor = interceptors[index]
@@ -152,6 +154,11 @@ function areTags(tags: readonly string[] = []): boolean {
   }
 }
 
+function notAWebSocket(): Response {
+  return refusal(426, 'Expected WebSocket upgrade')
+}
+
+/** A page of any origin may read it: it holds nothing, and our client reports why it cannot connect. */
 function refusal(status: number, text: string): Response {
-  return new Response(text, { status })
+  return new Response(text, { status, headers: { 'access-control-allow-origin': '*' } })
 }

@@ -35,8 +35,8 @@ use crate::{
     token::{Generation, verify},
     wire::{
         BigInt, Body, ClientFrame, Date, Map, Outgoing, Request, Serialized, Set, StreamEventKind, Url,
-        Value, decode_binary, decode_text, error_response, event_tail, from_value, head, parse, response,
-        serialize, stop_upload, stream_event, stream_response, text_response,
+        Value, decode_binary, decode_text, error_response, event_tail, expired_response, from_value, head,
+        parse, response, serialize, stop_upload, stream_event, stream_response, text_response,
     },
 };
 
@@ -225,7 +225,7 @@ impl<'r> Host<'r> {
             return Socket::Closed;
         }
         if session.is_expired(self.now_ms) {
-            check_answer(&id, &error_response(&id, &message::token_expired()));
+            check_answer(&id, &expired_response(&id, &message::token_expired()));
             return if session.claims.is_second { Socket::Closed } else { Socket::Open };
         }
         match message::route(&request.path, &self.procedures) {

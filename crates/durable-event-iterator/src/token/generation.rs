@@ -16,7 +16,7 @@ pub enum Generation {
     /// "Durable event iterator", oRPC 1.6 to 1.8, and this project's own package. The token is a compact JWS.
     #[default]
     One,
-    /// "Durable iterator", oRPC 1.9 to 1.16. The token is its payload's JSON, a dot, and a signature; it may have tags,
+    /// "Durable iterator", oRPC 1.9.1 to 1.16. The token is its payload's JSON, a dot, and a signature; it may have tags,
     /// and can be renewed on the open socket.
     Two,
 }

@@ -67,12 +67,21 @@ impl Refusal {
 }
 
 /// Decides about a request at `now_ms`, in milliseconds since 1970. The checks go in the order of the answers that
-/// clients know: no WebSocket, no token, a bad token, then a bad connection id.
+/// clients know: no token, a bad token, then a bad connection id.
+///
+/// A request that is no upgrade and has a token is refused for what is wrong with its token: a browser does not report the
+/// status of a failed upgrade, and our client learns it by such a request.
 pub(crate) fn decide(head: &RequestHead<'_>, keys: &SigningKeys, now_ms: u64) -> Result<Accepted, Refusal> {
-    if !head.upgrade.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket")) {
+    let is_websocket = head.upgrade.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket"));
+    let parameters = Parameters::of(head.query.unwrap_or_default());
+    if !is_websocket && parameters.token.is_none() {
         return Err(Refusal::NotAWebSocket);
     }
-    let Parameters { token, id } = Parameters::of(head.query.unwrap_or_default());
+    let accepted = check(parameters, keys, now_ms)?;
+    if is_websocket { Ok(accepted) } else { Err(Refusal::NotAWebSocket) }
+}
+
+fn check(Parameters { token, id }: Parameters, keys: &SigningKeys, now_ms: u64) -> Result<Accepted, Refusal> {
     let token = token.ok_or(Refusal::TokenMissing)?;
     let claims = verify(&token, keys, now_ms).map_err(Refusal::InvalidToken)?;
     let connection_id = id.map(ConnectionId::try_from).transpose().map_err(Refusal::InvalidConnectionId)?;
@@ -153,17 +162,28 @@ mod tests {
     }
 
     #[test]
-    fn the_upgrade_header_comes_in_any_case_and_first() {
+    fn the_upgrade_header_comes_in_any_case() {
         let query = format!("token={}", token());
         for upgrade in ["websocket", "WebSocket", "WEBSOCKET"] {
             let head = RequestHead { upgrade: Some(upgrade), query: Some(&query) };
             assert!(decide(&head, &keys(), NOW_MS).is_ok(), "{upgrade}");
         }
         for upgrade in [None, Some(""), Some("h2c"), Some("websockets")] {
-            for query in [None, Some(query.as_str()), Some("token=garbage")] {
+            for query in [None, Some(query.as_str()), Some("token=")] {
                 let refused = decide(&RequestHead { upgrade, query }, &keys(), NOW_MS);
                 assert_refused(refused, 426, "Expected WebSocket upgrade");
             }
+        }
+    }
+
+    #[test]
+    fn a_request_that_is_no_upgrade_is_refused_for_its_bad_token() {
+        for (query, status, text) in [
+            ("token=garbage".to_owned(), 401, "Invalid Token"),
+            (format!("token={}&id=a%20b", token()), 400, "Invalid ID"),
+        ] {
+            let refused = decide(&RequestHead { upgrade: None, query: Some(&query) }, &keys(), NOW_MS);
+            assert_refused(refused, status, text);
         }
     }
 

@@ -181,8 +181,12 @@ pub(crate) fn answer(refusal: &Refusal) -> worker::Result<Response> {
     }
     Ok(Response::from_bytes(refusal.text().as_bytes().to_vec())?
         .with_status(refusal.status())
-        .with_headers([("content-type", "text/plain;charset=UTF-8")].into_iter().collect()))
+        .with_headers(REFUSAL_HEADERS.into_iter().collect()))
 }
+
+/// A page of any origin may read a refusal: it holds nothing, and our client reports why it cannot connect.
+const REFUSAL_HEADERS: [(&str, &str); 2] =
+    [("content-type", "text/plain;charset=UTF-8"), ("access-control-allow-origin", "*")];
 
 /// The keys of the Worker's secrets. Without them the log says what to run.
 pub(crate) fn signing_keys(env: &Env) -> Option<SigningKeys> {

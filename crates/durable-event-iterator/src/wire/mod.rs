@@ -35,8 +35,8 @@ pub(crate) use self::{
     body::HttpBody,
     frame::{
         Body, ClientFrame, FrameError, FrameErrorKind, Headers, Outgoing, Request, StreamEvent,
-        StreamEventKind, decode_binary, decode_text, error_response, event_tail, head, response, stop_upload,
-        stream_event, stream_response, text_response,
+        StreamEventKind, decode_binary, decode_text, error_response, event_tail, expired_response, head,
+        response, stop_upload, stream_event, stream_response, text_response,
     },
     json::{Reader, read_members},
     parse::{DeserializeError, parse},

@@ -11,8 +11,8 @@ pub(crate) use self::{
     },
     multipart::{Form, write as write_form},
     server::{
-        Outgoing, StreamEventKind, error_response, event_tail, head, push_body, response, stop_upload,
-        stream_event, stream_response, text_response,
+        Outgoing, StreamEventKind, error_response, event_tail, expired_response, head, push_body, response,
+        stop_upload, stream_event, stream_response, text_response,
     },
 };
 

@@ -14,6 +14,7 @@ use crate::{
 /// What a client takes for the status of a response that has none.
 const OK: u16 = 200;
 const EVENT_STREAM: (&str, &str) = ("content-type", "text/event-stream");
+const TOKEN_EXPIRED: (&str, &str) = ("x-durable-event-token-expired", "1");
 
 /// A frame to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,9 +81,14 @@ pub(crate) fn event_tail(json: &str, meta: Option<&str>, extra: Option<&str>, id
 
 /// The answer to a call.
 pub(crate) fn response(id: &str, status: u16, body: Serialized) -> Outgoing {
+    response_with(id, status, &[], body)
+}
+
+/// The same with headers, which only an answer without blobs has.
+fn response_with(id: &str, status: u16, headers: &[(&str, &str)], body: Serialized) -> Outgoing {
     if body.blobs.is_empty() {
         let room = [&body.json, &body.meta].into_iter().flatten().map(String::len);
-        let mut frame = start(id, status, &[], room.fold(0, usize::saturating_add));
+        let mut frame = start(id, status, headers, room.fold(0, usize::saturating_add));
         push_key(&mut frame, "b");
         push_body(&mut frame, &body);
         frame.push_str("}}");
@@ -110,6 +116,12 @@ pub(crate) fn text_response(id: &str, status: u16, text: &str) -> Outgoing {
 /// The answer to a call that failed.
 pub(crate) fn error_response(id: &str, error: &Error) -> Outgoing {
     response(id, error.status(), error.to_wire())
+}
+
+/// The answer to a call that was not executed, since its token had expired. A header says so to our client, which makes the
+/// call again: a procedure's own error may have the same code and message.
+pub(crate) fn expired_response(id: &str, error: &Error) -> Outgoing {
+    response_with(id, error.status(), &[TOKEN_EXPIRED], error.to_wire())
 }
 
 /// The answer to a call whose output is a stream: events follow.
@@ -241,6 +253,15 @@ mod tests {
         assert_eq!(
             frame,
             r#"{"i":"0","p":{"s":409,"b":{"json":{"defined":false,"code":"CONFLICT","status":409,"message":"Conflict"}}}}"#
+        );
+    }
+
+    #[test]
+    fn an_expired_token_is_told_by_a_header_too() {
+        let frame = text(expired_response("0", &Error::new(Code::Unauthorized).message("Token expired")));
+        assert_eq!(
+            frame,
+            r#"{"i":"0","p":{"s":401,"h":{"x-durable-event-token-expired":"1"},"b":{"json":{"defined":false,"code":"UNAUTHORIZED","status":401,"message":"Token expired"}}}}"#
         );
     }
 
