@@ -6,6 +6,7 @@ import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'n
 import { join, relative, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
+import { endChildrenWithScript } from './children.mjs'
 import { setup } from './setup.mjs'
 import { elapsedSince, pinnedTools, root, run, toolEnvironment, wasmTarget, workspace } from './toolchain.mjs'
 
@@ -101,6 +102,7 @@ async function main(folders) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  endChildrenWithScript()
   try {
     await main(process.argv.slice(2))
   } catch (error) {

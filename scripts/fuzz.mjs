@@ -5,12 +5,12 @@
 // libFuzzer comes with the crate libfuzzer-sys and is built with the targets; the compiler's flags below are what
 // cargo-fuzz would set, and all are stable. So nothing has to be installed.
 
-import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 
+import { endChildrenWithScript, spawnChild } from './children.mjs'
 import { seeds } from './fuzz-seeds.mjs'
 import { requireRust } from './setup.mjs'
 import { root, run, toolEnvironment } from './toolchain.mjs'
@@ -66,7 +66,7 @@ function plant(target, corpus) {
 /** @returns {Promise<number>} its status */
 function fuzzer(binary, args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(binary, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
+    const child = spawnChild(binary, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
     child.on('error', reject)
     child.on('close', (status) => resolve(status ?? 1))
   })
@@ -100,6 +100,8 @@ async function fuzz(target, binaries, { runs, seconds, keep }) {
   return status
 }
 
+// libFuzzer ends with its statistics on SIGINT.
+endChildrenWithScript({ signal: 'SIGINT' })
 try {
   const { values: options } = parseArgs({
     options: {

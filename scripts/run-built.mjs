@@ -1,8 +1,8 @@
 // Runs a program of this repository on Workers that are built first.
 
-import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 
+import { endChildrenWithScript, spawnChild } from './children.mjs'
 import { root, toolEnvironment } from './toolchain.mjs'
 
 /**
@@ -12,6 +12,7 @@ import { root, toolEnvironment } from './toolchain.mjs'
  * @returns {Promise<number>} its status
  */
 export async function runBuilt(program, workers, args) {
+  endChildrenWithScript()
   // Standard error is file descriptor 2.
   const built = await node('scripts/build.mjs', workers, args.includes('--json') ? 2 : 'inherit')
   return built === 0 ? node(program, args, 'inherit') : built
@@ -20,7 +21,7 @@ export async function runBuilt(program, workers, args) {
 /** @returns {Promise<number>} its status */
 function node(file, parameters, stdout) {
   return new Promise((resolve, reject) => {
-    const child = spawn('node', [join(root, file), ...parameters], {
+    const child = spawnChild('node', [join(root, file), ...parameters], {
       cwd: root,
       env: toolEnvironment(),
       stdio: ['ignore', stdout, 'inherit'],

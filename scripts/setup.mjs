@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
+import { endChildrenWithScript } from './children.mjs'
 import { elapsedSince, pinnedTools, root, run, toolsFolder, wasmTarget } from './toolchain.mjs'
 
 /** How often a long step says that it is still at work, in milliseconds: often enough not to look stuck. */
@@ -77,6 +78,7 @@ async function requireSuccess(command, args, title) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  endChildrenWithScript()
   try {
     await setup()
   } catch (error) {

@@ -1,6 +1,5 @@
 // The chat room on this machine: `npm start`, with another port than 8787 as `npm start -- --port 9000`.
 
-import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -8,6 +7,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 
 import { buildWorker, workers } from './build.mjs'
+import { endChildrenWithScript, isStopping, spawnChild } from './children.mjs'
 import { setup } from './setup.mjs'
 import { root, toolEnvironment } from './toolchain.mjs'
 
@@ -20,9 +20,6 @@ const SECRETS = ['SIGNING_KEY']
 /** How many random bytes a secret has: as many as HMAC-SHA256 puts out, beyond which a key gets no stronger. */
 const SECRET_BYTES = 32
 
-/** How long the runtime may take to stop before it is ended, in milliseconds: open WebSockets would hold it up. */
-const STOP_TIMEOUT = 3_000
-
 /** How often to look whether the chat room answers yet, in milliseconds. */
 const READY_INTERVAL = 200
 
@@ -32,6 +29,8 @@ const READY_TIMEOUT = 5_000
 const chatRoom = join(root, 'examples', 'chat-room')
 
 async function main() {
+  // wrangler stops its runtime on SIGINT. Stopping the chat room is no failure.
+  endChildrenWithScript({ signal: 'SIGINT', status: 0 })
   const { values } = parseArgs({ options: { port: { type: 'string' } } })
   await setup()
   const worker = (await workers()).find(({ folder }) => folder === chatRoom)
@@ -77,40 +76,26 @@ function canListen(port) {
 }
 
 async function serve(port) {
-  const wrangler = spawn(
+  const wrangler = spawnChild(
     'wrangler',
     ['dev', '--ip', '127.0.0.1', '--port', String(port), '--show-interactive-dev-session=false'],
-    // A process group of its own, so that stopping reaches the runtime that wrangler has started too.
-    { cwd: chatRoom, env: toolEnvironment(), stdio: ['ignore', 'inherit', 'inherit'], detached: true },
+    { cwd: chatRoom, env: toolEnvironment(), stdio: ['ignore', 'inherit', 'inherit'] },
   )
+  let status
   const ended = new Promise((resolve) => {
     wrangler.on('error', (error) => {
       console.error(error.message)
       resolve(1)
     })
-    wrangler.on('exit', (status) => resolve(status ?? 1))
+    wrangler.on('exit', (code) => resolve(code ?? 1))
   })
-
-  let running = true
-  ended.then(() => (running = false))
-
-  let stopping = false
-  const stop = () => {
-    // A second Ctrl-C does not wait.
-    signalGroup(wrangler, stopping ? 'SIGKILL' : 'SIGINT')
-    stopping = true
-    setTimeout(() => signalGroup(wrangler, 'SIGKILL'), STOP_TIMEOUT).unref()
-  }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop)
+  ended.then((code) => (status = code))
 
   const url = `http://localhost:${port}`
-  if (await answers(url, () => running && !stopping)) {
+  if (await answers(url, () => status === undefined && !isStopping())) {
     console.log(`\nThe chat room is at ${url} (Ctrl-C stops it)\n`)
   }
-  const status = await ended
-  // What wrangler leaves behind when it is ended while starting or stopping.
-  signalGroup(wrangler, 'SIGKILL')
-  process.exitCode = stopping ? 0 : status
+  process.exitCode = await ended
 }
 
 /** Waits until the address answers, with whatever status, or until that is not wanted any more. */
@@ -121,15 +106,6 @@ async function answers(url, isWanted) {
     await new Promise((resolve) => setTimeout(resolve, READY_INTERVAL))
   }
   return false
-}
-
-function signalGroup({ pid }, signal) {
-  if (pid === undefined) return
-  try {
-    process.kill(-pid, signal)
-  } catch {
-    // It has ended.
-  }
 }
 
 try {

@@ -5,6 +5,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { buildWorker, workers } from './build.mjs'
+import { endChildrenWithScript } from './children.mjs'
 import { setup } from './setup.mjs'
 import { elapsedSince, root, run, toolEnvironment, wasmTarget, workspace } from './toolchain.mjs'
 
@@ -137,6 +138,7 @@ async function runSteps(list) {
   return total
 }
 
+endChildrenWithScript()
 let total
 try {
   await setup()

@@ -1,10 +1,11 @@
 // What the commands of this repository run with, and where it comes from. Every script here also runs on a fresh
 // clone, under the node that is installed, so this uses node's own modules only.
 
-import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+
+import { spawnChild } from './children.mjs'
 
 /** The folder of the repository. */
 export const root = fileURLToPath(new URL('..', import.meta.url))
@@ -52,7 +53,7 @@ export function toolEnvironment() {
  */
 export function run(command, args, { cwd = root, env = toolEnvironment(), quiet = false } = {}) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawnChild(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
     let output = ''
     let stdout = ''
     child.stdout.setEncoding('utf8').on('data', (text) => {
