@@ -192,6 +192,18 @@ test.each(AWAY)('one %s gets all that was said, once each and in order (%s)', { 
   expect([ids.length > 1, new Set(ids).size]).toEqual([true, 1])
 })
 
+test('messages that could not be sent return to the input, in order', { timeout: 60_000 }, async () => {
+  const { page, context } = await Visitor.enter('unsent', 'Anna')
+  await context.setOffline(true)
+  await page.getByRole('button', { name: 'Cut the connection' }).click()
+  const input = page.getByLabel('Message', { exact: true })
+  for (const text of ['One', 'Two']) {
+    await input.fill(text)
+    await page.keyboard.press('Enter')
+  }
+  await expect.poll(() => input.inputValue(), { timeout: PATIENCE }).toBe('One Two')
+})
+
 test('a room that was left goes on where it was left', async () => {
   const anna = await Visitor.enter('corner', 'Anna')
   const bert = await Visitor.enter('corner', 'Bert')

@@ -32,7 +32,7 @@ export interface ChatRoom extends DurableEventIteratorObject<Message | People, {
   setStatus: Procedure<Status>
 }
 
-/** What the page iterates with: the names that the clients of oRPC 1.6 to 1.8 and of 1.9 to 1.16 have. */
+/** What the page iterates with: the names that the clients of oRPC 1.6 to 1.8 and of 1.9.1 to 1.16 have. */
 export type ClientKind = 'durableEventIterator' | 'durableIterator'
 
 /** The context of a call: the plugin that its answer is for reads its own part. */

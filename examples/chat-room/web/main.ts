@@ -10,7 +10,7 @@ import { colourOf, initialOf, showAgain, showMessage, showNote, takeAway } from 
 /** After so long without a key, nobody is typing any more. In milliseconds. */
 const TYPING_PAUSE = 3_000
 
-const STATES = { connecting: 'Connecting', open: 'Connected', recovering: 'Reconnecting', closed: 'Disconnected' }
+const STATES = { connecting: 'Connecting', open: 'Connected', recovering: 'Reconnecting', paused: 'Paused', closed: 'Disconnected' }
 
 const state = element('state', HTMLOutputElement)
 const cutButton = element('cut', HTMLButtonElement)
@@ -143,7 +143,8 @@ element('send', HTMLFormElement).addEventListener('submit', (event) => {
     },
     (error: unknown) => {
       showNote(`Not sent: ${reasonOf(error)}`, 'bad')
-      if (text.value === '') text.value = message
+      // What could not be sent returns, behind what has been typed since or has returned before.
+      text.value = text.value === '' ? message : `${text.value} ${message}`
     },
   )
 })
