@@ -1,7 +1,7 @@
 // What the types allow and what they do not. Only compiled: here with the sources, and by `package.test.ts` with the packed
 // package and each oRPC version.
 
-import { createORPCClient, onError } from '@orpc/client'
+import { createORPCClient, mapEventIterator, onError } from '@orpc/client'
 import type { Client, ClientLink } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
 import { oc, type } from '@orpc/contract'
@@ -12,6 +12,7 @@ import { RPCHandler } from '@orpc/server/fetch'
 import { BatchHandlerPlugin } from '@orpc/server/plugins'
 
 import {
+  createClientDurableEventIterator,
   createClientDurableIterator,
   DurableEventIteratorConnectionError,
   DurableEventIteratorLinkPlugin,
@@ -28,6 +29,7 @@ import type {
   DurableEventIteratorState,
   DurableIteratorLinkPluginContext,
   DurableIteratorLinkPluginOptions,
+  EventIterator,
 } from '../../npm/src/client/index.ts'
 import { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from '../../npm/src/durable-object/index.ts'
 import {
@@ -125,7 +127,7 @@ const link = new RPCLink({
       },
       onStateChange: (state, { path }) => {
         yes<Equal<typeof state, DurableEventIteratorState>>()
-        yes<Equal<typeof state, 'connecting' | 'open' | 'recovering' | 'closed'>>()
+        yes<Equal<typeof state, 'connecting' | 'open' | 'recovering' | 'paused' | 'closed'>>()
         yes<Equal<typeof path, readonly string[]>>()
       },
     }),
@@ -330,7 +332,8 @@ export async function followOn(): Promise<void> {
   // @ts-expect-error: not allowed by this token
   void (await follower.onEvents()).singleClient
   yes<Equal<ReturnType<typeof getClientDurableIteratorToken>, string | undefined>>()
-  yes<Equal<Awaited<ReturnType<(typeof iterator)['next']>>, IteratorResult<{ message: string }, void>>>()
+  const next = await iterator.next()
+  yes<Equal<typeof next, IteratorResult<{ message: string }, void>>>()
   const payload = parseDurableIteratorToken(getClientDurableIteratorToken(iterator))
   yes<Equal<typeof payload.tags, readonly string[] | undefined>>()
   yes<Equal<typeof payload.att, unknown>>()
@@ -344,6 +347,23 @@ declare const events: AsyncGenerator<{ message: string }, void, void>
 declare const socketLink: ClientLink<ClientDurableIteratorRpcContext>
 const made = createClientDurableIterator<FollowedRoom, 'singleClient'>(events, socketLink, { getToken: () => 'token' })
 yes<Equal<typeof made, ClientDurableIterator<FollowedRoom, 'singleClient'>>>()
+const madeFirst = createClientDurableEventIterator<ChatRoom, 'router'>(events, socketLink, { token: 'token' })
+yes<Equal<typeof madeFirst, ClientDurableEventIterator<ChatRoom, 'router'>>>()
+createClientDurableEventIterator<ChatRoom>(events, socketLink, { token: () => 'token' })
+// @ts-expect-error: a string is no iterator
+createClientDurableEventIterator<ChatRoom>('token', socketLink, { token: 'token' })
+
+// Iterators are assignable where those of oRPC's own plugins are: to the `AsyncIteratorClass` of every version, which has a
+// private member and is no interface. Only functions that return it have its name in every version.
+const orpcs = mapEventIterator(events, { value: async (event) => event as { message: string }, error: async (error) => error })
+let asOrpcs: typeof orpcs
+asOrpcs = made
+asOrpcs = madeFirst
+// @ts-expect-error: an AsyncGenerator is not enough
+asOrpcs = events
+export const isAssignable: AsyncGenerator<{ message: string }, void, void> = made
+export const onlyEvents: EventIterator<{ message: string }> = madeFirst
+void asOrpcs
 yes<Equal<ReturnType<typeof withEventMeta<{ message: string }>>, { message: string }>>()
 
 export interface ContractedFollowing extends DurableIteratorObject<{ message: string }> {

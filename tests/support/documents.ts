@@ -34,7 +34,7 @@ export async function createProject(files: Map<string, string>): Promise<{ folde
   const installed = join(folder, 'node_modules')
   await mkdir(join(installed, 'durable-event-iterator'), { recursive: true })
   await mkdir(join(installed, '@types'))
-  for (const name of ['@orpc', '@cloudflare', '@types/node', 'partysocket']) await symlink(join(modules, name), join(installed, name))
+  for (const name of ['@orpc', '@cloudflare', '@types/node']) await symlink(join(modules, name), join(installed, name))
   const dist = join(installed, 'durable-event-iterator/dist')
   await cp(join(root, 'npm/package.json'), join(installed, 'durable-event-iterator/package.json'))
   await run(process.execPath, [join(modules, 'typescript/bin/tsc'), '-p', join(root, 'npm'), '--outDir', dist])

@@ -1,13 +1,15 @@
-import type { Client, ClientContext, NestedClient, ThrowableError } from '@orpc/client'
+import type { Client, ClientContext, ClientLink, NestedClient, ThrowableError } from '@orpc/client'
 
 import type {
   AnyDurableEventIteratorObject,
   InferDurableEventIteratorObjectEvent,
   InferDurableEventIteratorObjectRPC,
 } from '../object.js'
+import type { AsyncIteratorClass } from './async-iterator-class.js'
+import { makeIterator } from './make-iterator.js'
 import type { ClientDurableEventIteratorRpcContext } from './rpc-context.js'
 
-/** A client of an object's procedures, over the iterator's socket. */
+/** A client of a Durable Object's procedures, over the iterator's socket. */
 export type ClientDurableEventIteratorRpc<T> = IteratorRpc<T, ClientDurableEventIteratorRpcContext>
 
 /** The procedures with a context of the iterator's own. */
@@ -17,13 +19,19 @@ export type IteratorRpc<T, TContext extends ClientContext> =
     : { readonly [K in keyof T]: IteratorRpc<T[K], TContext> }
 
 /**
- * What a client gets where the procedure returned a `DurableEventIterator`: the object's events, in order, each once, and
- * the procedures that the token allows.
+ * An iterator of events: an `AsyncGenerator`, and an instance of oRPC's `AsyncIteratorClass`, as the iterators of oRPC's own
+ * plugins are.
+ */
+export type EventIterator<TEvent> = AsyncGenerator<TEvent, void, void> & AsyncIteratorClass<TEvent>
+
+/**
+ * What a client gets where the procedure returned a `DurableEventIterator`: the Durable Object's events, in order, each once,
+ * and the procedures that the token allows.
  *
- * It goes on until `return()` (which `break` in a `for await` calls), an aborted `signal`, or the server's refusal to
+ * It continues until `return()` (which `break` in a `for await` calls), an aborted `signal`, or a server that refuses to
  * issue a new token.
  *
- * @typeParam T - The type of the object.
+ * @typeParam T - The type of the Durable Object.
  * @typeParam RPC - The procedures that the token allows.
  *
  * @example
@@ -36,8 +44,32 @@ export type IteratorRpc<T, TContext extends ClientContext> =
 export type ClientDurableEventIterator<
   T extends AnyDurableEventIteratorObject,
   RPC extends InferDurableEventIteratorObjectRPC<T> = never,
-> = AsyncGenerator<InferDurableEventIteratorObjectEvent<T>, void, void> & {
+> = EventIterator<InferDurableEventIteratorObjectEvent<T>> & {
   readonly [K in RPC]: T[K] extends (...args: never[]) => (infer TClient extends NestedClient<Record<never, never>>)
     ? ClientDurableEventIteratorRpc<TClient>
     : never
+}
+
+/** The options of {@link createClientDurableEventIterator}. */
+export interface CreateClientDurableEventIteratorOptions {
+  /** The token, which says what may be called. A function if it changes. */
+  token: string | (() => string)
+}
+
+/**
+ * Combines an iterator over events with a link to the Durable Object's procedures. The link plugin does this; the function
+ * is for applications with a connection of their own.
+ *
+ * @throws {DurableIteratorError} When `iterator` is no iterator, or the token no token.
+ */
+export function createClientDurableEventIterator<
+  T extends AnyDurableEventIteratorObject,
+  RPC extends InferDurableEventIteratorObjectRPC<T> = never,
+>(
+  iterator: AsyncGenerator<InferDurableEventIteratorObjectEvent<T>, unknown, never>,
+  link: ClientLink<ClientDurableEventIteratorRpcContext>,
+  { token }: CreateClientDurableEventIteratorOptions,
+): ClientDurableEventIterator<T, RPC> {
+  const getToken = typeof token === 'function' ? token : () => token
+  return makeIterator(iterator, link, getToken) as unknown as ClientDurableEventIterator<T, RPC>
 }

@@ -5,21 +5,21 @@ import type {
   InferDurableEventIteratorObjectEvent,
   InferDurableIteratorObjectRPC,
 } from '../object.js'
-import type { IteratorRpc } from './client-durable-event-iterator.js'
-import { createIteratorProxy } from './iterator-proxy.js'
+import type { EventIterator, IteratorRpc } from './client-durable-event-iterator.js'
+import { makeIterator } from './make-iterator.js'
 import type { ClientDurableIteratorRpcContext } from './rpc-context.js'
 
-/** A client of an object's procedures, over the iterator's socket. */
+/** A client of a Durable Object's procedures, over the iterator's socket. */
 export type ClientDurableIteratorRpc<T> = IteratorRpc<T, ClientDurableIteratorRpcContext>
 
 /**
- * What a client gets where the procedure returned a `DurableIterator`: the object's events, in order, each once, and the
- * procedures that the token allows.
+ * What a client gets where the procedure returned a `DurableIterator`: the Durable Object's events, in order, each once, and
+ * the procedures that the token allows.
  *
- * It goes on until `return()` (which `break` in a `for await` calls), an aborted `signal`, or the server's refusal to
+ * It continues until `return()` (which `break` in a `for await` calls), an aborted `signal`, or a server that refuses to
  * issue a new token.
  *
- * @typeParam T - The type of the object.
+ * @typeParam T - The type of the Durable Object.
  * @typeParam RPC - The procedures that the token allows.
  *
  * @example
@@ -32,21 +32,23 @@ export type ClientDurableIteratorRpc<T> = IteratorRpc<T, ClientDurableIteratorRp
 export type ClientDurableIterator<
   T extends AnyDurableEventIteratorObject,
   RPC extends InferDurableIteratorObjectRPC<T> = never,
-> = AsyncGenerator<InferDurableEventIteratorObjectEvent<T>, void, void> & {
+> = EventIterator<InferDurableEventIteratorObjectEvent<T>> & {
   readonly [K in RPC]: T[K] extends (...args: never[]) => (infer TClient extends NestedClient<Record<never, never>>)
     ? ClientDurableIteratorRpc<TClient>
     : never
 }
 
-/** What {@link createClientDurableIterator} needs besides. */
+/** The options of {@link createClientDurableIterator}. */
 export interface CreateClientDurableIteratorOptions {
-  /** The token of now, which says what may be called. */
+  /** Returns the present token, which says what may be called. */
   getToken: () => string
 }
 
 /**
- * Makes one of an iterator over events and a link to the object's procedures. The link plugin does this; it is here for
- * those who bring a connection of their own.
+ * Combines an iterator over events with a link to the Durable Object's procedures. The link plugin does this; the function
+ * is for applications with a connection of their own.
+ *
+ * @throws {DurableIteratorError} When `iterator` is no iterator, or the token no token.
  */
 export function createClientDurableIterator<
   T extends AnyDurableEventIteratorObject,
@@ -56,5 +58,5 @@ export function createClientDurableIterator<
   link: ClientLink<ClientDurableIteratorRpcContext>,
   options: CreateClientDurableIteratorOptions,
 ): ClientDurableIterator<T, RPC> {
-  return createIteratorProxy(iterator, link, options.getToken) as unknown as ClientDurableIterator<T, RPC>
+  return makeIterator(iterator, link, options.getToken) as unknown as ClientDurableIterator<T, RPC>
 }

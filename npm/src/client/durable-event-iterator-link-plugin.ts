@@ -3,7 +3,8 @@ import type { StandardLinkOptions, StandardLinkPlugin } from '@orpc/client/stand
 
 import { combineHooks } from './hooks.js'
 import type { DurableEventIteratorHooks } from './hooks.js'
-import type { ConnectingOptions, SocketLinkOptions, UrlValue } from './link-options.js'
+import { resolveNumbers } from './link-options.js'
+import type { ConnectingNumbers, ConnectingOptions, SocketLinkOptions, UrlValue } from './link-options.js'
 import type { ClientDurableEventIteratorRpcContext } from './rpc-context.js'
 import { openIterator } from './session.js'
 import { interceptTokens } from './token-calls.js'
@@ -70,9 +71,12 @@ export class DurableEventIteratorLinkPlugin<T extends ClientContext> implements 
   /** Around all others: a batch or a retry inside it concerns the call for a token, never the iterator. */
   readonly order = Number.MIN_SAFE_INTEGER
   readonly #options: DurableEventIteratorLinkPluginOptions
+  readonly #numbers: ConnectingNumbers
 
+  /** @throws {RangeError} When an option that is a number is out of range. */
   constructor(options: DurableEventIteratorLinkPluginOptions) {
     this.#options = options
+    this.#numbers = resolveNumbers(options)
   }
 
   init(options: StandardLinkOptions<T>): void {
@@ -82,6 +86,7 @@ export class DurableEventIteratorLinkPlugin<T extends ClientContext> implements 
       return openIterator({
         ...rest,
         ...token,
+        numbers: this.#numbers,
         url: async () => (typeof url === 'function' ? url() : url),
         createId: async () => (createId === undefined ? newConnectionId() : checkConnectionId(await createId())),
         renewal: () => ({}),

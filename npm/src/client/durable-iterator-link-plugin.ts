@@ -4,7 +4,8 @@ import type { StandardLinkInterceptorOptions, StandardLinkOptions, StandardLinkP
 import type { DurableIteratorTokenPayload } from '../token/payload.js'
 import { combineHooks } from './hooks.js'
 import type { DurableEventIteratorHooks } from './hooks.js'
-import type { ConnectingOptions, SocketLinkOptions, UrlValue } from './link-options.js'
+import { resolveNumbers } from './link-options.js'
+import type { ConnectingNumbers, ConnectingOptions, SocketLinkOptions, UrlValue } from './link-options.js'
 import type { ClientDurableIteratorRpcContext } from './rpc-context.js'
 import { openIterator } from './session.js'
 import { interceptTokens } from './token-calls.js'
@@ -100,9 +101,12 @@ export class DurableIteratorLinkPlugin<T extends ClientContext> implements Stand
   /** Around all others: a batch or a retry inside it concerns the call for a token, never the iterator. */
   readonly order = Number.MIN_SAFE_INTEGER
   readonly #options: DurableIteratorLinkPluginOptions<T>
+  readonly #numbers: ConnectingNumbers
 
+  /** @throws {RangeError} When an option that is a number is out of range. */
   constructor(options: DurableIteratorLinkPluginOptions<T>) {
     this.#options = options
+    this.#numbers = resolveNumbers(options)
   }
 
   init(options: StandardLinkOptions<T>): void {
@@ -116,6 +120,7 @@ export class DurableIteratorLinkPlugin<T extends ClientContext> implements Stand
       return openIterator({
         ...rest,
         ...token,
+        numbers: this.#numbers,
         url: async (payload) => valueOf(url, payload),
         createId: async (payload) =>
           createId === undefined ? newConnectionId() : checkConnectionId(await createId(payload, call)),

@@ -1,25 +1,34 @@
 import { DurableIteratorError } from '../error.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 
-/** The object has ended the subscription, because the token of its connection has expired. */
+/** The Durable Object has ended the subscription, because the token of its connection has expired. */
 export class SubscriptionEndedError extends Error {
   override readonly name = 'SubscriptionEndedError'
 
   constructor() {
-    super('The object has ended the subscription; it goes on with a new token.')
+    super('the subscription has ended with its token, and continues with a new one')
   }
 }
 
-/** The call that should answer with a token answered with something else. */
+/** The buffer is full, and the subscription ended until the application has read it. */
+export class BufferFullError extends Error {
+  override readonly name = 'BufferFullError'
+
+  constructor() {
+    super('the application reads events more slowly than they arrive')
+  }
+}
+
+/** The call that should respond with a token responded with something else. */
 export class NotATokenError extends DurableIteratorError {
   override readonly name = 'NotATokenError'
 
   constructor() {
-    super('The procedure answered with no token where one was expected.')
+    super('the procedure responded with no token where one was expected')
   }
 }
 
-/** Whether a server has said no, as opposed to: cannot now. Saying it again would get the same answer. */
+/** Whether a server rejects a request, as opposed to being unable to respond now: another try would get the same response. */
 export function isRefusal(error: unknown): boolean {
   if (error instanceof NotATokenError) return true
   const status = statusOf(error)

@@ -1,11 +1,17 @@
+import { MAX_TIMER_MS } from './backoff.js'
+import { monotonicNow } from './clock.js'
+
 /**
- * Notices a connection that has died without a word, which a WebSocket alone takes minutes for.
+ * Notices a connection that has died without a close, which a WebSocket alone takes minutes for.
  *
- * The message `ping` is answered by the runtime in the object's place, so it wakes nobody.
+ * The message `ping` is answered by the Workers runtime in place of the Durable Object, so it wakes nobody.
  */
 export class Heartbeat {
   readonly #options: HeartbeatOptions
   #lastHeard = 0
+  #lastAsked = Number.NEGATIVE_INFINITY
+  /** Whether a ping was sent and nothing has arrived since. */
+  #isWaiting = false
   #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(options: HeartbeatOptions) {
@@ -13,28 +19,40 @@ export class Heartbeat {
   }
 
   start(): void {
-    this.#lastHeard = Date.now()
+    this.stop()
+    this.#lastHeard = monotonicNow()
     this.#listen()
   }
 
   stop(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
+    this.#isWaiting = false
   }
 
-  /** Something came. Only noted: this runs with each message. */
+  /** Something arrived. Only noted: this runs with each message. */
   heard(): void {
-    this.#lastHeard = Date.now()
+    this.#lastHeard = monotonicNow()
+    this.#isWaiting = false
   }
 
-  /** Asks now, because something suggests that the connection is dead. */
+  /**
+   * Sends a ping now, because something suggests that the connection is dead. An earlier ping that was not answered keeps
+   * its deadline, however often this is called.
+   */
   ask(): void {
-    if (this.#options.interval === 0) return
+    const now = monotonicNow()
+    if (this.#options.interval === 0 || this.#isWaiting || now - this.#lastAsked < MIN_ASK_INTERVAL_MS) return
+    this.#lastAsked = now
+    this.#ping()
+  }
+
+  #ping(): void {
     clearTimeout(this.#timer)
-    const askedAt = Date.now()
+    this.#isWaiting = true
     this.#options.send(PING)
     this.#timer = setTimeout(() => {
-      if (this.#lastHeard < askedAt) this.#options.onSilence()
+      if (this.#isWaiting) this.#options.onSilence()
       else this.#listen()
     }, Math.min(this.#options.interval, MAX_ANSWER_TIMEOUT_MS))
   }
@@ -42,26 +60,29 @@ export class Heartbeat {
   #listen(): void {
     const { interval } = this.#options
     if (interval === 0) return
-    const quiet = Date.now() - this.#lastHeard
+    const quiet = monotonicNow() - this.#lastHeard
     this.#timer = setTimeout(() => {
-      if (Date.now() - this.#lastHeard >= interval) this.ask()
+      if (monotonicNow() - this.#lastHeard >= interval) this.#ping()
       else this.#listen()
-    }, Math.max(interval - quiet, 0))
+    }, Math.min(Math.max(interval - quiet, 0), MAX_TIMER_MS))
   }
 }
 
 export interface HeartbeatOptions {
-  /** How long nothing may come before it is asked, in milliseconds; 0 never asks. */
+  /** How long the connection may be silent before a ping is sent, in milliseconds; 0 never sends one. */
   interval: number
   send(message: string): void
-  /** Called when no answer came. */
+  /** Called when a ping was not answered. */
   onSilence(): void
 }
+
+/** The least time between two pings that events ask for, in milliseconds: events may come in bursts. */
+const MIN_ASK_INTERVAL_MS = 1_000
 
 const PING = 'ping'
 
 /** The answer to a ping, which is no frame. */
 export const PONG = 'pong'
 
-/** Ten round trips of a bad mobile connection. */
+/** How long an answer to a ping may take, in milliseconds: ten round trips of a bad mobile connection. */
 const MAX_ANSWER_TIMEOUT_MS = 10_000

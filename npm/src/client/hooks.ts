@@ -1,26 +1,31 @@
 /**
- * What an iterator's connection is doing:
- * - `connecting`: not open yet, for the first time.
- * - `open`: subscribed; events come as they are published.
- * - `recovering`: the connection broke or its token ran out, and a new one is on its way. Nothing is lost: what is
- *   published meanwhile comes when it is open again, or `onGap` tells that it cannot.
- * - `closed`: the iterator has ended, for good.
+ * What an iterator is doing:
+ * - `connecting`: it has not been open yet.
+ * - `open`: it is subscribed; events arrive as they are published.
+ * - `recovering`: the connection broke or its token expired, and it reconnects. Events that are published meanwhile arrive
+ *   when it is open again, or `onGap` reports that they cannot.
+ * - `paused`: the application reads events more slowly than they arrive, and the buffer is full (`maxBufferedEvents`,
+ *   `maxBufferedBytes`). It subscribes again when the application has read what is buffered.
+ * - `closed`: the iterator has ended.
  */
-export type DurableEventIteratorState = 'connecting' | 'open' | 'recovering' | 'closed'
+export type DurableEventIteratorState = 'connecting' | 'open' | 'recovering' | 'paused' | 'closed'
 
-/** What comes with a state. */
+/** The call that the iterator is for, and the reason of a state. */
 export interface DurableEventIteratorStateDetails {
-  /** The call that made the iterator, such as `['onMessage']`: one plugin serves many. */
+  /** The call that returned the iterator, such as `['onMessage']`: one plugin serves many. */
   readonly path: readonly string[]
   /** The input of that call. */
   readonly input: unknown
-  /** Why it is recovering or closed; missing when it was closed on request. */
+  /**
+   * Why it is recovering or closed; missing if the application closed it. While attempts to connect fail, a
+   * `DurableEventIteratorConnectionError` that says why, as far as it is known.
+   */
   readonly error?: unknown
 }
 
-/** Events that were missed and are gone: the object keeps them for a limited time. */
+/** Missed events that are no longer available: a Durable Object keeps them for a limited time. */
 export interface DurableEventIteratorGap {
-  /** The call that made the iterator, such as `['onMessage']`: one plugin serves many. */
+  /** The call that returned the iterator, such as `['onMessage']`: one plugin serves many. */
   readonly path: readonly string[]
   /** The input of that call. */
   readonly input: unknown
@@ -38,7 +43,10 @@ export interface DurableEventIteratorHooks {
    */
   onGap?: ((gap: DurableEventIteratorGap) => void) | undefined
 
-  /** Called with each new state, first with `connecting`. */
+  /**
+   * Called with each new state, first with `connecting`. It is called again with `connecting` or `recovering` when attempts
+   * to connect fail and the reason becomes known or changes.
+   */
   onStateChange?: ((state: DurableEventIteratorState, details: DurableEventIteratorStateDetails) => void) | undefined
 }
 

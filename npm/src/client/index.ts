@@ -1,12 +1,18 @@
 /**
- * For browsers and other clients: the link plugin that turns a token into an open subscription.
+ * For browsers and other clients: the link plugins that turn a token into an open subscription.
  *
  * @module
  */
 
 export { DurableIteratorError } from '../error.js'
 export { getClientDurableEventIteratorToken, getClientDurableIteratorToken } from '../token-carrier.js'
-export type { ClientDurableEventIterator, ClientDurableEventIteratorRpc } from './client-durable-event-iterator.js'
+export { createClientDurableEventIterator } from './client-durable-event-iterator.js'
+export type {
+  ClientDurableEventIterator,
+  ClientDurableEventIteratorRpc,
+  CreateClientDurableEventIteratorOptions,
+  EventIterator,
+} from './client-durable-event-iterator.js'
 export { createClientDurableIterator } from './client-durable-iterator.js'
 export type {
   ClientDurableIterator,
@@ -14,7 +20,10 @@ export type {
   CreateClientDurableIteratorOptions,
 } from './client-durable-iterator.js'
 export { DurableEventIteratorConnectionError } from './connection-error.js'
-export type { DurableEventIteratorConnectionErrorReason } from './connection-error.js'
+export type {
+  DurableEventIteratorConnectionErrorOptions,
+  DurableEventIteratorConnectionErrorReason,
+} from './connection-error.js'
 export { DurableEventIteratorLinkPlugin } from './durable-event-iterator-link-plugin.js'
 export type {
   DurableEventIteratorLinkPluginContext,

@@ -1,20 +1,24 @@
-import { createORPCClient } from '@orpc/client'
+import { createORPCClient, mapEventIterator } from '@orpc/client'
 import type { ClientLink } from '@orpc/client'
 import type { ClientRetryPluginContext } from '@orpc/client/plugins'
 
 import { TOKEN } from '../token-carrier.js'
 import { readToken } from '../token/token.js'
+import type { AsyncIteratorClass } from './async-iterator-class.js'
 
 /**
- * The events and the procedures as one; only what the token of now allows is there.
- *
- * @param getToken - The token of now.
+ * The events and the procedures as one iterator, an instance of oRPC's `AsyncIteratorClass`; it has the procedures that the
+ * present token allows.
  */
-export function createIteratorProxy<T extends AsyncIterator<unknown>>(
-  events: T,
+export function createIteratorProxy<TEvent>(
+  iterator: AsyncIterator<TEvent>,
   link: ClientLink<ClientRetryPluginContext>,
   getToken: () => string,
-): T {
+): AsyncIteratorClass<TEvent> {
+  const events: AsyncIteratorClass<TEvent> = mapEventIterator<TEvent, unknown, unknown, TEvent>(iterator as AsyncIterator<TEvent, unknown, unknown>, {
+    value: async (event) => event as TEvent,
+    error: async (error) => error,
+  })
   let read: { token: string; procedures: readonly string[] } | undefined
   const isAllowed = (name: string): boolean => {
     const token = getToken()

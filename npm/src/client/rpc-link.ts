@@ -2,7 +2,7 @@ import type { ClientContext, ClientLink } from '@orpc/client'
 import type { StandardRPCLinkOptions } from '@orpc/client/standard'
 import * as adapter from '@orpc/client/websocket'
 
-import type { LinkSocket } from './connection.js'
+import type { LinkSocket } from './link-socket.js'
 
 export interface SocketRPCLinkOptions<T extends ClientContext>
   extends Omit<StandardRPCLinkOptions<T>, 'url' | 'method' | 'fallbackMethod' | 'maxUrlLength'> {

@@ -5,26 +5,29 @@ import type { ClientRetryPluginContext } from '@orpc/client/plugins'
 import type { StandardLinkClientInterceptorOptions, StandardLinkOptions } from '@orpc/client/standard'
 
 import type { DurableIteratorTokenPayload } from '../token/payload.js'
-import { GAP_HEADER, SINCE_HEADER, TOKEN_EXPIRED_CLOSE } from '../wire.js'
+import { GAP_HEADER, SINCE_HEADER, TOKEN_EXPIRED_CLOSE, TOKEN_EXPIRED_HEADER } from '../wire.js'
+import type { AsyncIteratorClass } from './async-iterator-class.js'
+import { backoff, MAX_TIMER_MS } from './backoff.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 import { Connection } from './connection.js'
-import type { ConnectionClose } from './connection.js'
-import { isPassing, isRefusal, isUnauthorized, SubscriptionEndedError } from './errors.js'
+import type { ConnectionClose, FailedAttempt, WebSocketClass } from './connection.js'
+import { BufferFullError, isPassing, isRefusal, isUnauthorized, SubscriptionEndedError } from './errors.js'
 import { EventBuffer } from './event-buffer.js'
-import type { CombinedHooks, DurableEventIteratorHooks, DurableEventIteratorState } from './hooks.js'
+import type { CombinedHooks, DurableEventIteratorState } from './hooks.js'
 import { createIteratorProxy } from './iterator-proxy.js'
-import type { ConnectingOptions, SocketLinkOptions } from './link-options.js'
+import type { ConnectingNumbers, SocketLinkOptions } from './link-options.js'
 import { SocketRPCLink } from './rpc-link.js'
 import { TokenHolder } from './token-holder.js'
 import type { HeldToken, TokenSource } from './token-holder.js'
+import { diagnoseUpgrade, messageOf } from './upgrade-diagnosis.js'
 import { upgradeUrl } from './upgrade-url.js'
 import { delay, within } from './waiting.js'
 import { watchStream } from './watched-stream.js'
 
-export interface SessionOptions
-  extends SocketLinkOptions<Context>,
-    Omit<ConnectingOptions, keyof DurableEventIteratorHooks>,
-    TokenSource {
+export interface SessionOptions extends SocketLinkOptions<Context>, TokenSource {
+  numbers: ConnectingNumbers
+  /** @default globalThis.WebSocket */
+  WebSocket?: WebSocketClass | undefined
   /** Called before each connection. */
   url(payload: DurableIteratorTokenPayload): Promise<string | URL>
   /** Called once. */
@@ -41,7 +44,7 @@ export interface SessionOptions
 
 type Context = ClientRetryPluginContext
 
-/** The procedures that every object answers. */
+/** The procedures that every Durable Object has. */
 type ObjectClient = {
   subscribe: Client<Context, undefined, AsyncIterator<unknown>, Error>
   call: Client<Context, { path: readonly string[]; input: unknown }, unknown, Error>
@@ -56,9 +59,10 @@ type TransmitResponse = Awaited<ReturnType<NonNullable<StandardLinkOptions<Conte
 /**
  * Opens the iterator that a token is for: resolves when its subscription is open.
  *
- * @throws When the signal is aborted, the URL or the connection id is none, or the object refuses.
+ * @throws When the signal is aborted, the URL or the connection id is invalid, a plugin of the link cannot be initialized,
+ * the Durable Object rejects the subscription, or there is no connection in time.
  */
-export async function openIterator(options: SessionOptions): Promise<AsyncGenerator<unknown, void, void>> {
+export async function openIterator(options: SessionOptions): Promise<AsyncIteratorClass<unknown>> {
   const session = await Session.open(options)
   return createIteratorProxy(session.events, session.link, () => session.token)
 }
@@ -79,11 +83,11 @@ class Session {
     upgradeUrl(await options.url(payload), '', connectionId)
     options.signal?.throwIfAborted()
     const session = new Session(options, token, connectionId)
-    await session.#subscribe()
+    await session.#start()
     return session
   }
 
-  readonly events = new EventBuffer<unknown>(() => this.#close())
+  readonly events: EventBuffer<unknown>
   readonly link: ClientLink<Context> = {
     call: (path, input, options) => this.#client.call({ path, input }, options),
   }
@@ -100,10 +104,20 @@ class Session {
   readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason, 'cancel')
 
   #state: DurableEventIteratorState | undefined
-  /** What the present connection, or the try at one, was opened with, or has been given since. */
+  /** What the present connection, or the attempt at one, was opened with, or has been given since. */
   #tokenInUse: HeldToken | undefined
-  /** Tries since the last open connection that came to nothing. */
-  #failedTries = 0
+  /** Handshakes that failed in a row. */
+  #failedHandshakes = 0
+  /** Of those, the ones with the present token. */
+  #failuresOfToken = 0
+  /** After so many it is replaced. */
+  #maxFailuresOfToken = FAILURES_PER_TOKEN
+  /** Diagnoses in a row by which the server rejects the connection. */
+  #refusals = 0
+  /** Why there is no subscription, as far as it is known. */
+  #lastProblem: unknown
+  /** The message of the problem that was reported last. */
+  #reported: string | undefined
   /** Attempts to subscribe that came to nothing, or not to much, since the last one that lasted. */
   #setbacks = 0
   /** When the subscription opened that has not broken yet. */
@@ -117,34 +131,92 @@ class Session {
   #callsInFlight = 0
   #onIdle: (() => void) | undefined
 
+  /** @throws What a plugin of the application throws when the link is created. Nothing has been started then. */
   private constructor(options: SessionOptions, token: TokenHolder, connectionId: string) {
     this.#options = options
     this.#token = token
     this.#connectionId = connectionId
     this.#since = token.current.payload.iat
-    const { minReconnectionDelay = 500 + Math.random() * 1_000, maxReconnectionDelay = 30_000 } = options
-    this.#enter('connecting')
+    const { numbers, WebSocket = (globalThis as { WebSocket?: WebSocketClass }).WebSocket } = options
+    if (WebSocket === undefined) {
+      throw new TypeError('WebSocket is missing in this environment; set the option `WebSocket` of the link plugin')
+    }
+    const { maxBufferedEvents: maxEvents, maxBufferedBytes: maxBytes } = numbers
+    this.events = new EventBuffer({ maxEvents, maxBytes }, () => this.#close())
     this.#connection = new Connection({
+      ...numbers,
       url: () => this.#nextUrl(),
-      WebSocket: options.WebSocket,
-      minReconnectionDelay,
-      maxReconnectionDelay,
-      connectionTimeout: options.connectionTimeout ?? 10_000,
-      heartbeatInterval: options.heartbeatInterval ?? 30_000,
-      onOpen: () => {
-        this.#failedTries = 0
-      },
+      WebSocket,
+      onOpen: () => this.#onConnected(),
       onLost: (close) => this.#onLost(close),
-      onFailedTry: () => {
-        this.#failedTries += 1
-      },
+      onFailedAttempt: (failure) => void this.#onFailedAttempt(failure),
     })
     this.#client = createORPCClient(this.#createLink())
-    options.signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
   get token(): string {
     return this.#token.current.text
+  }
+
+  // The connection
+
+  async #start(): Promise<void> {
+    this.#enter('connecting')
+    this.#options.signal?.addEventListener('abort', this.#onAbort, { once: true })
+    this.#connection.start()
+    const { openTimeout } = this.#options.numbers
+    const timer =
+      openTimeout > MAX_TIMER_MS ? undefined : setTimeout(() => this.#failToOpen(`within ${openTimeout} ms`), openTimeout)
+    try {
+      await this.#subscribe()
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #onConnected(): void {
+    this.#failedHandshakes = 0
+    this.#failuresOfToken = 0
+    this.#maxFailuresOfToken = FAILURES_PER_TOKEN
+    this.#refusals = 0
+  }
+
+  /** Finds out why the connection does not open, and reports it. */
+  async #onFailedAttempt({ isHandshake, error, url }: FailedAttempt): Promise<void> {
+    if (!isHandshake || url === undefined) {
+      const message = `cannot connect: ${messageOf(error)}`
+      this.#report(new DurableEventIteratorConnectionError('unavailable', { message, cause: error }))
+      return
+    }
+    this.#failedHandshakes += 1
+    this.#failuresOfToken += 1
+    // A single failure is a network that has just gone, and each diagnosis is a request.
+    const handshakes = this.#failedHandshakes
+    if (handshakes < 2 || !Number.isInteger(Math.log2(handshakes))) return
+    const diagnosis = await diagnoseUpgrade(url, error)
+    if (this.#isEnded || this.#failedHandshakes < handshakes) return
+    if (diagnosis.retryAfter !== undefined) this.#connection.holdOff(diagnosis.retryAfter)
+    this.#refusals = diagnosis.isRefusal ? this.#refusals + 1 : 0
+    this.#report(diagnosis.error)
+    if (this.#state === 'connecting' && this.#refusals >= REFUSALS_TO_GIVE_UP) this.#failToOpen(`after ${handshakes} attempts`)
+  }
+
+  /** The application gets to know why it waits, once for each reason. */
+  #report(problem: Error): void {
+    this.#lastProblem = problem
+    if (this.#isEnded || this.#reported === problem.message) return
+    if (this.#state !== 'connecting' && this.#state !== 'recovering') return
+    this.#reported = problem.message
+    const { path, input, hooks } = this.#options
+    hooks.onStateChange(this.#state, { path, input, error: problem })
+  }
+
+  /** The first connection does not succeed. */
+  #failToOpen(limit: string): void {
+    const cause = this.#lastProblem
+    const message = `the iterator did not open ${limit}${cause === undefined ? '' : `: ${messageOf(cause)}`}`
+    const status = cause instanceof DurableEventIteratorConnectionError ? cause.status : undefined
+    this.#fail(new DurableEventIteratorConnectionError('unavailable', { message, cause, status }))
   }
 
   // The subscription
@@ -168,7 +240,9 @@ class Session {
 
   async #pump(stream: AsyncIterator<unknown>): Promise<void> {
     try {
-      for (let item = await stream.next(); item.done !== true; item = await stream.next()) this.events.push(item.value)
+      for (let item = await stream.next(); item.done !== true; item = await stream.next()) {
+        this.events.push(item.value, this.#connection.socket.takeEventBytes())
+      }
       this.#fail(new SubscriptionEndedError())
     } catch (error) {
       this.#fail(error)
@@ -180,6 +254,8 @@ class Session {
     if (this.#isEnded) return false
     // What each attempt waits for is enough.
     if (error instanceof DurableEventIteratorConnectionError) return true
+    if (error instanceof BufferFullError) return this.#pause()
+    this.#lastProblem = error
     this.#interrupt(error)
     try {
       const needsToken = error instanceof SubscriptionEndedError || (isUnauthorized(error) && this.#isTokenWorn)
@@ -187,23 +263,34 @@ class Session {
       const lasted = this.#subscribedAt !== undefined && Date.now() - this.#subscribedAt >= LASTING_MS
       this.#subscribedAt = undefined
       if (lasted || this.#token.isExpired) this.#setbacks = 0
-      if (this.#setbacks > 0) await this.#backOff(this.#setbacks)
+      // An expired token is replaced at once, everything else waits.
+      if (this.#setbacks > 0 || !needsToken) await this.#backOff(this.#setbacks)
       this.#setbacks += 1
       if (needsToken) await this.#renew()
-      else if (this.#setbacks === 1) await this.#backOff(this.#setbacks)
     } catch {
       // A refusal, which has ended the session.
     }
     return !this.#isEnded
   }
 
-  /** Whether the token has been good once, so that being refused may be its age. */
+  /** Waits, without a subscription, until the application has read what is buffered. */
+  async #pause(): Promise<boolean> {
+    this.#subscribedAt = undefined
+    this.#enter('paused')
+    await this.events.drained()
+    this.#enter('recovering')
+    return !this.#isEnded
+  }
+
+  /** Whether the token has been accepted once, so that its age may be why it is rejected. */
   get #isTokenWorn(): boolean {
     return this.#token.isExpired || this.#provenToken === this.#token.current
   }
 
   #onSubscribed(lastEventId: string | undefined, nextEventId: string | undefined): void {
     this.#subscribedAt = Date.now()
+    this.#lastProblem = undefined
+    this.#reported = undefined
     this.#provenToken = this.#tokenInUse
     if (nextEventId !== undefined) {
       const { path, input } = this.#options
@@ -218,7 +305,8 @@ class Session {
     if (close?.code === TOKEN_EXPIRED_CLOSE.code && close.reason === TOKEN_EXPIRED_CLOSE.reason) {
       this.#token.expire(this.#tokenInUse)
     }
-    this.#interrupt(new DurableEventIteratorConnectionError('lost'))
+    const how = close === undefined ? '' : ` (close code ${close.code}${close.reason === '' ? '' : `: ${close.reason}`})`
+    this.#interrupt(new DurableEventIteratorConnectionError('lost', { message: `the connection was lost${how}` }))
   }
 
   // The wire
@@ -257,13 +345,9 @@ class Session {
 
   /** Sends one request, and a call that came too late for its token once more. */
   async #transmit(request: TransmitOptions, next: Transmit): Promise<TransmitResponse> {
-    if (request.path[0] !== 'call') return this.#send(request, next)
-    const { current } = this.#token
     const response = await this.#send(request, next)
-    if (response.status !== 401 || !saysTokenExpired(await response.body())) return response
-    // The object knows better when that is, and has done nothing yet.
-    this.#token.expire(current)
-    return this.#send(request, next)
+    // The Durable Object has not executed the call, which an application's own error would not say.
+    return request.path[0] === 'call' && saysTokenExpired(response) ? this.#send(request, next) : response
   }
 
   /** Sends one request when there is a connection, and tells a lost connection from an answer. */
@@ -277,6 +361,7 @@ class Session {
     while (!this.#connection.isOpen)
 
     const { losses } = this.#connection
+    const tokenInUse = this.#tokenInUse
     const explain = (error: unknown): unknown => {
       if (request.signal?.aborted === true || this.#connection.losses === losses) return error
       return this.#isEnded ? this.#closedError() : new DurableEventIteratorConnectionError('lost', { cause: error })
@@ -284,15 +369,24 @@ class Session {
     if (isCall) this.#callsInFlight += 1
     try {
       const response = await next(isSubscription ? this.#withSince(request) : request)
+      if (saysTokenExpired(response)) {
+        // The clock of the Durable Object decides.
+        this.#token.expire(tokenInUse)
+        if (isSubscription) throw new SubscriptionEndedError()
+      }
       if (isSubscription && response.status < 400) this.#onSubscribed(request.lastEventId, header(response, GAP_HEADER))
-      const onDone = isSubscription ? endSubscription : undefined
-      return { ...response, body: async () => watchStream(await response.body(), explain, onDone) }
+      const watcher = isSubscription ? { explain, beforeItem: this.#checkBuffer, onDone: endSubscription } : { explain }
+      return { ...response, body: async () => watchStream(await response.body(), watcher) }
     } catch (error) {
       throw explain(error)
     } finally {
       if (isCall) this.#callsInFlight -= 1
       if (this.#callsInFlight === 0) this.#onIdle?.()
     }
+  }
+
+  readonly #checkBuffer = (): void => {
+    if (this.events.isFull) throw new BufferFullError()
   }
 
   #withSince(request: TransmitOptions): TransmitOptions {
@@ -311,22 +405,26 @@ class Session {
         else await (this.#connection.isOpen ? this.#renew() : this.#connection.opened()).catch(() => {})
       }
     }
-    const { callTimeout = 10_000 } = this.#options
-    const tooLate = (): Error => new DurableEventIteratorConnectionError('unavailable')
-    await within(callTimeout, tooLate, signal, ready())
+    const tooLate = (): Error => new DurableEventIteratorConnectionError('unavailable', { cause: this.#lastProblem })
+    await within(this.#options.numbers.callTimeout, tooLate, signal, ready())
   }
 
   // The token
 
   async #nextUrl(): Promise<string> {
-    if (this.#token.isDue || this.#failedTries >= TRIES_PER_TOKEN) {
+    const isSuspect = this.#failuresOfToken >= this.#maxFailuresOfToken
+    if (this.#token.isDue || isSuspect) {
+      if (isSuspect) {
+        this.#failuresOfToken = 0
+        // A second token that opens nothing either is not why.
+        this.#maxFailuresOfToken *= 2
+      }
       try {
         await this.#token.renew()
-        this.#failedTries = 0
       } catch (error) {
-        // Anything else is a try that failed, which the connection makes again later.
         if (isRefusal(error)) this.#fail(error)
-        throw error
+        // While there is no new token, the present one may be good. Otherwise this is a failed attempt.
+        if (this.#isEnded || this.#token.isExpired) throw error
       }
     }
     const { current } = this.#token
@@ -348,14 +446,15 @@ class Session {
   }
 
   async #renewAndReplace(): Promise<void> {
-    for (let tries = 1; ; tries += 1) {
+    for (let failures = 0; ; failures += 1) {
       try {
         await this.#token.renew()
         break
       } catch (error) {
         if (isRefusal(error)) this.#fail(error)
         if (this.#isEnded) throw error
-        await this.#backOff(tries, this.#token.current.minInterval)
+        this.#lastProblem = error
+        await this.#backOff(failures, this.#token.current.minInterval)
       }
     }
     // After a loss it may have been opened with the new one meanwhile.
@@ -366,13 +465,14 @@ class Session {
       await this.#replacement
       this.#replacement = undefined
     }
-    if (isOld()) this.#connection.reconnect()
+    if (isOld()) this.#connection.replace()
   }
 
   /** Gives the open connection the new token, where that is possible. Whatever goes wrong, a new connection mends. */
   async #handOver(): Promise<void> {
     const { current } = this.#token
-    if (this.#state !== 'open' || !canTakeOver(this.#tokenInUse, current)) return
+    const isInUse = this.#state === 'open' || (this.#state === 'paused' && this.#connection.isOpen)
+    if (!isInUse || !canTakeOver(this.#tokenInUse, current)) return
     const { losses } = this.#connection
     try {
       const answer = this.#client.updateToken({ token: current.text }, { context: { retry: 0 } })
@@ -445,18 +545,20 @@ class Session {
     hooks.onStateChange(state, { path, input, ...details })
   }
 
-  #backOff(tries: number, atLeast = 0): Promise<void> {
-    const { minReconnectionDelay = 1_000, maxReconnectionDelay = 30_000 } = this.#options
-    const wait = Math.min(minReconnectionDelay * 2 ** (tries - 1), maxReconnectionDelay)
-    return delay(Math.max(wait * (0.5 + Math.random() / 2), atLeast), this.#ended.signal)
+  #backOff(failures: number, atLeast = 0): Promise<void> {
+    const { minReconnectionDelay: first, maxReconnectionDelay: longest } = this.#options.numbers
+    return delay(atLeast + backoff(failures, { first, longest }), this.#ended.signal)
   }
 }
 
 /** A subscription that lasted this long was none of a row of failures. */
 const LASTING_MS = 5_000
 
-/** So often a token is tried before the next one: a browser does not learn why an upgrade failed. */
-const TRIES_PER_TOKEN = 2
+/** After so many failed handshakes in a row a token is replaced: a browser does not learn why an upgrade failed. */
+const FAILURES_PER_TOKEN = 2
+
+/** After so many diagnoses in a row by which the server rejects it, the first connection is given up. */
+const REFUSALS_TO_GIVE_UP = 2
 
 /** How long calls in flight hold up a new connection. */
 const REPLACEMENT_PATIENCE_MS = 5_000
@@ -469,9 +571,6 @@ const CALL_RETRY_DELAY_MS = 2_000
 
 /** Tokens that live no longer than this are renewed when they are needed, not before. */
 const MIN_RENEWAL_INTERVAL_MS = 1_000
-
-/** Timers count in 32 bits. */
-const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** Whether an open connection may go on with another token: the platform takes a socket's tags once and for all. */
 function canTakeOver(old: HeldToken | undefined, { generation, payload }: HeldToken): boolean {
@@ -489,10 +588,9 @@ function endSubscription(): never {
   throw new SubscriptionEndedError()
 }
 
-/** Whether the body is the error with which an object refuses every call of an expired token. */
-function saysTokenExpired(body: unknown): boolean {
-  const { json } = (body ?? {}) as { json?: { code?: unknown; message?: unknown } }
-  return json?.code === 'UNAUTHORIZED' && json.message === 'Token expired'
+/** Whether the Durable Object has rejected a call because its token had expired. */
+function saysTokenExpired(response: TransmitResponse): boolean {
+  return response.status === 401 && header(response, TOKEN_EXPIRED_HEADER) !== undefined
 }
 
 function header({ headers }: TransmitResponse, name: string): string | undefined {

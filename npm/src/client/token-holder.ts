@@ -1,6 +1,7 @@
 import type { DurableIteratorTokenPayload, Generation } from '../token/payload.js'
 import { generationOf, readToken } from '../token/token.js'
 import { NotATokenError } from './errors.js'
+import { within } from './waiting.js'
 
 /** A token and what the client makes of its times. */
 export interface HeldToken {
@@ -74,17 +75,19 @@ export class TokenHolder {
 
   async #renew(): Promise<HeldToken> {
     const timeout = new AbortController()
-    const timer = setTimeout(() => timeout.abort(new Error('No new token came in time.')), FETCH_TIMEOUT_MS)
-    try {
-      this.#current = await hold(await this.#source.fetchToken(timeout.signal), this.#source)
-      return this.#current
-    } finally {
-      clearTimeout(timer)
+    const tooLate = (): Error => {
+      const error = new Error(`no new token arrived within ${FETCH_TIMEOUT_MS} ms`)
+      timeout.abort(error)
+      return error
     }
+    // A call that ignores its signal must not keep the client from trying again.
+    const call = async (): Promise<HeldToken> => hold(await this.#source.fetchToken(timeout.signal), this.#source)
+    this.#current = await within(FETCH_TIMEOUT_MS, tooLate, undefined, call())
+    return this.#current
   }
 }
 
-/** A call for a new token that takes longer than this is given up and made again. */
+/** How long a call for a new token may take, in milliseconds; then it is aborted and made again. */
 const FETCH_TIMEOUT_MS = 30_000
 
 /** A token is replaced this long before it expires: longer than a call and a handshake usually take. */

@@ -36,9 +36,12 @@ export interface Journal extends DurableEventIteratorObject<Event, string | unde
   keep: Procedure<unknown, void>
   kept: Procedure<void, unknown>
   whoAmI: Procedure<void, unknown>
+  /** Publishes, and fails with the error that calls of an expired token fail with. */
+  publishAndFail: Procedure<Event, void>
 }
 
-type Procedures = 'publish' | 'keep' | 'kept' | 'whoAmI'
+const PROCEDURES = ['publish', 'keep', 'kept', 'whoAmI', 'publishAndFail'] as const
+type Procedures = (typeof PROCEDURES)[number]
 
 /** What the server does with the calls for a token from now on. */
 export interface Policy {
@@ -65,7 +68,7 @@ function createRouter(policy: Policy, issued: string[]) {
         signingKey: SIGNING_KEY,
         tokenTTLSeconds: policy.tokenTTLSeconds,
         att: 'me',
-      }).rpc('publish', 'keep', 'kept', 'whoAmI')
+      }).rpc(...PROCEDURES)
     }),
     /** The same of generation 2. */
     follow: os.handler(async ({ input }) => {
@@ -121,7 +124,7 @@ export async function startApplication(plugins: object[] = [new BatchHandlerPlug
     check: () => {},
     tokenTTLSeconds: 3_600,
     tags: [],
-    procedures: ['publish', 'keep', 'kept', 'whoAmI'],
+    procedures: [...PROCEDURES],
     issue: undefined,
   }
   const issued: string[] = []
@@ -211,6 +214,8 @@ export class States {
   #waiting: (() => void)[] = []
 
   readonly onStateChange: NonNullable<DurableEventIteratorLinkPluginOptions['onStateChange']> = (state, { error }) => {
+    // The same state with another reason.
+    if (this.seen.at(-1) === state) return
     this.seen.push(state)
     this.errors.push(error)
     for (const wake of this.#waiting.splice(0)) wake()

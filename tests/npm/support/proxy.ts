@@ -4,12 +4,16 @@ import { createConnection, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 
 export class Proxy {
-  /** The requests that opened connections, as the client sent them, in order. */
+  /** The upgrade requests, as the client sent them, in order. */
   readonly upgrades: URL[] = []
+  /** The other requests that opened connections. */
+  readonly requests: URL[] = []
   /** When each connection was made, in milliseconds. */
   readonly attempts: number[] = []
   /** New connections are closed at once. */
   refuses = false
+  /** For so many milliseconds the Worker's answers to new connections stay here. */
+  handshakeDelay = 0
   readonly url: URL
   readonly #server
   readonly #pairs = new Set<[Socket, Socket]>()
@@ -71,8 +75,10 @@ export class Proxy {
       return
     }
     client.once('data', (data) => {
-      const path = /^GET (\S+)/.exec(data.toString('latin1'))?.[1]
-      if (path !== undefined) this.upgrades.push(new URL(path, this.url))
+      const head = data.toString('latin1')
+      const path = /^GET (\S+)/.exec(head)?.[1]
+      const requests = /^upgrade: *websocket/im.test(head) ? this.upgrades : this.requests
+      if (path !== undefined) requests.push(new URL(path, this.url))
     })
     const server = createConnection(Number(target.port), target.hostname)
     server.on('error', () => {})
@@ -86,6 +92,7 @@ export class Proxy {
     client.on('close', end)
     server.on('close', end)
     client.pipe(server)
-    server.pipe(client)
+    if (this.handshakeDelay === 0) server.pipe(client)
+    else setTimeout(() => server.pipe(client), this.handshakeDelay)
   }
 }

@@ -131,6 +131,11 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 Ok(call.socket.attachment()?.map_or(Value::Undefined, |kept| kept.value))
             })
             .procedure("whoAmI", async |_: &Self, call: Call<Self>, ()| call.socket.token_attachment())
+            // Fails as a call of an expired token does, after it has done something.
+            .procedure("publishAndFail", async |journal: &Self, _, event: Value| {
+                journal.channel.publish(&event)?;
+                Err::<Undefined, _>(Error::new(Code::Unauthorized).message("Token expired"))
+            })
     }
 
     fn methods() -> Procedures<Self, StubCall> {
