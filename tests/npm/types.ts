@@ -31,7 +31,7 @@ import type {
   DurableIteratorLinkPluginOptions,
   EventIterator,
 } from '../../npm/src/client/index.ts'
-import { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from '../../npm/src/durable-object/index.ts'
+import { callStub, StubError, upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from '../../npm/src/durable-object/index.ts'
 import {
   DurableEventIterator,
   DurableEventIteratorHandlerPlugin,
@@ -389,3 +389,8 @@ upgradeDurableIteratorRequest(new Request('https://example.com'), {
     onError((error) => console.error(error)),
   ],
 })
+
+const published = callStub<string>({}, 'publish', { message: 'Hello' }).catch((error: unknown) =>
+  error instanceof StubError ? error.code : undefined,
+)
+yes<Equal<typeof published, Promise<string | undefined>>>()

@@ -98,6 +98,8 @@ export interface StartOptions {
   persistence?: string
   /** The port of the first Worker, to come back at the same address after a restart. Otherwise any free one. */
   port?: number
+  /** A folder by which runtimes find each other's Workers, as development processes do. */
+  registry?: string
   /** Allows `sql`. Off unless asked for: the runtime then wraps each class in one of its own, and tests are about ours. */
   inspectStorage?: boolean
   /** What the Workers write to the console. Without it nothing is shown. */
@@ -105,8 +107,8 @@ export interface StartOptions {
 }
 
 export async function startWorkers(options: StartOptions): Promise<RunningWorkers> {
-  const { workers, persistence, port = 0, inspectStorage = false, onLog } = options
-  const classes = definedClasses(workers)
+  const { workers, persistence, registry, port = 0, inspectStorage = false, onLog } = options
+  const classes = definedClasses(workers, registry !== undefined)
   const runtime = findRuntime()
   let restarted = (): void => {}
   const miniflare = new Miniflare({
@@ -117,7 +119,8 @@ export async function startWorkers(options: StartOptions): Promise<RunningWorker
     logRequests: false,
     // Neither looked up on the network nor advertised to other runtimes on this machine.
     cf: false,
-    enableDevRegistry: false,
+    enableDevRegistry: registry !== undefined,
+    ...(registry === undefined ? {} : { unsafeDevRegistryPath: registry }),
     unsafeInspectDurableObjects: inspectStorage,
     unsafeHandleRuntimeRestart: () => restarted(),
     handleStructuredLogs: ({ message }: WorkerdStructuredLog) => onLog?.(message),
@@ -209,13 +212,13 @@ function workerOptions(worker: WorkerDefinition, classes: Set<string>): WorkerOp
 }
 
 /** Which Worker defines which classes: every class that a binding anywhere names, of its own or another script. */
-function definedClasses(workers: WorkerDefinition[]): Map<string, Set<string>> {
+function definedClasses(workers: WorkerDefinition[], hasRegistry: boolean): Map<string, Set<string>> {
   const classes = new Map(workers.map(({ name }) => [name, new Set<string>()]))
   for (const { name, durableObjects = {} } of workers) {
     for (const { className, scriptName = name } of Object.values(durableObjects)) {
       const defined = classes.get(scriptName)
-      if (defined === undefined) throw new Error(`${name} binds a class of ${scriptName}, which is not among the Workers`)
-      defined.add(className)
+      if (defined === undefined && !hasRegistry) throw new Error(`${name} binds a class of ${scriptName}, which is not among the Workers`)
+      defined?.add(className)
     }
   }
   return classes

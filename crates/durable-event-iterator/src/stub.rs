@@ -74,8 +74,9 @@ impl ChannelStub {
     /// Publishes to everyone.
     ///
     /// # Errors
-    /// What the object refused the event with, by its code and message; or that it could not be reached. In the
-    /// latter case the event may have been stored all the same: with a [key](PublishOptions::key) trying again is safe.
+    /// The Durable Object's own error with its code, status, message, data and kind, at every compatibility date; or that it
+    /// could not be reached. In the latter case the event may have been stored all the same: with a
+    /// [key](PublishOptions::key) trying again is safe.
     pub async fn publish<E: Serialize + ?Sized>(&self, event: &E) -> Result<EventId> {
         self.publish_with(event, PublishOptions::default()).await
     }
@@ -107,7 +108,7 @@ impl ChannelStub {
     /// `("Lobby",)` for one, `()` for none.
     ///
     /// # Errors
-    /// The method's own error, by its code and message; or that the object could not be reached, or that the answer is
+    /// The method's own error with its code, status, message and data, at every compatibility date; or that the object could not be reached, or that the answer is
     /// no `R`.
     pub async fn call<A: Serialize, R: DeserializeOwned>(&self, method: &str, arguments: A) -> Result<R> {
         let arguments = runtime::from_wire(&serialize(&to_value(&arguments)?)?)?;
@@ -142,7 +143,8 @@ fn error_of(thrown: JsValue) -> Error {
     let part = |key: &str| js_sys::Reflect::get(&thrown, &key.into()).unwrap_or_default();
     let text = |key: &str| part(key).as_string();
     match (text("name").as_deref(), text("code"), text("message")) {
-        (Some("ORPCError"), Some(code), Some(message)) => {
+        // An exception, or the properties of one as a value.
+        (Some("ORPCError") | None, Some(code), Some(message)) => {
             let status =
                 part("status").as_f64().map_or(Code::InternalServerError.status(), |status| status as u16);
             let data = runtime::to_wire(&part("data")).ok().filter(|data| data.json.is_some());

@@ -1,8 +1,8 @@
 //! Objects with events of any JSON.
 
 use durable_event_iterator::{
-    Audience, Call, Channel, Code, DurableEventIteratorObject, Error, Object, Options, Procedures, Result,
-    StubCall, Undefined, Value, durable_object,
+    Audience, BigInt, Call, Channel, Code, Date, DurableEventIteratorObject, Error, Object, Options,
+    Procedures, Result, StubCall, Undefined, Value, durable_object,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -87,6 +87,13 @@ impl Kind for Forgetful {
 }
 
 /// Whom an event is for, by what is kept with their sockets.
+/// Data of an error, with types that JSON does not have.
+#[derive(Debug, Serialize)]
+struct Clash {
+    since: Date,
+    count: BigInt,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Who {
@@ -225,7 +232,8 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
             })
             .procedure("prune", async |journal: &Self, _, ()| journal.channel.prune())
             .procedure("refuse", async |_: &Self, _, ()| {
-                Err::<Undefined, _>(Error::new(Code::Conflict).message("Already there."))
+                let data = Clash { since: Date::from_millis(0), count: BigInt::from(1_u8) };
+                Err::<Undefined, _>(Error::new(Code::Conflict).message("Already there.").data(data))
             })
             .procedure("fail", async |_: &Self, _, ()| {
                 let number: u8 = "not a number, and nobody's business".parse()?;

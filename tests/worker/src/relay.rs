@@ -1,6 +1,6 @@
 //! A Worker in Rust that publishes to objects of another one.
 
-use durable_event_iterator::{ChannelStub, Error, PublishOptions, Value};
+use durable_event_iterator::{ChannelStub, Error, PublishOptions, Value, to_value};
 use worker::{Env, Request, Response};
 
 /// Publishes the body, once where there is a key.
@@ -52,5 +52,10 @@ fn refused(error: &Error) -> worker::Result<Response> {
         () if error.is_invalid_key() => " InvalidKey",
         () => "",
     };
-    Response::error(format!("{} {}{kind}", error.code(), error.public_message()), error.status())
+    let response =
+        Response::error(format!("{} {}{kind}", error.code(), error.public_message()), error.status())?;
+    // All that a client would get of it.
+    let wire = to_value(error).ok().and_then(|error| error.to_json().ok());
+    response.headers().set("x-error", &wire.unwrap_or_default())?;
+    Ok(response)
 }

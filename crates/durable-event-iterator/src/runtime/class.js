@@ -171,17 +171,42 @@ export function extend(dummy, methods) {
   define('publish', function (event, options) {
     return call(this, PUBLISH, event, options)
   })
+  /** What callers of `~settle` may name. */
+  const callable = new Set(['publish'])
+  define('~settle', function (method, args) {
+    return callable.has(method) ? settle(() => this[method](...args)) : undefined
+  })
   const refused = []
   for (const method of methods) {
     if (RESERVED.has(method)) {
       refused.push(method)
       continue
     }
+    callable.add(method)
     define(method, function (...args) {
       return call(this, METHOD, method, args)
     })
   }
   return refused
+}
+
+/**
+ * What a call returns or throws, as a value. An exception's own properties (`code`, `status`, `data`, `failure`) reach a stub's
+ * caller only if both Workers have a compatibility date of 2026-04-21 or later; values do at every date. Exceptions other than
+ * ours stay exceptions: the runtime's, and the loss of an instance.
+ */
+function settle(call) {
+  const failed = (error) => {
+    if (error?.name !== 'ORPCError') throw error
+    const { message, code, status, data, failure } = error
+    return { error: { message, code, status, data, failure } }
+  }
+  try {
+    const value = call()
+    return value instanceof Promise ? value.then((value) => ({ value }), failed) : { value }
+  } catch (error) {
+    return failed(error)
+  }
 }
 
 /** An error for a stub's caller. `failure` names what can be told apart besides the code. */

@@ -15,6 +15,15 @@ export function forward(stub, request) {
   return stub.fetch(request)
 }
 
-export function call(stub, method, args) {
-  return stub[method](...args)
+/**
+ * Calls a method: `{ value }`, or `{ error }` with the properties of an error of ours (see `settle` of class.js). Any other
+ * exception is thrown.
+ */
+export async function call(stub, method, args) {
+  const settled = await stub['~settle'](method, args).catch((error) => {
+    // A class of an earlier version, or one that is not ours: nothing has run yet.
+    if (error instanceof TypeError && error.message.includes('~settle')) return undefined
+    throw error
+  })
+  return settled ?? { value: await stub[method](...args) }
 }

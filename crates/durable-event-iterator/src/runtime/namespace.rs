@@ -53,8 +53,11 @@ impl Stub {
         Ok(forward_js(self, request).await?)
     }
 
-    /// Calls a method of the object. The exception is handed on, since its message and code are for the caller.
+    /// Calls an RPC method of the Durable Object. The error is what it has thrown, or an object with the properties of that.
     pub(crate) async fn call(&self, method: &str, args: &Array) -> Result<JsValue, JsValue> {
-        call_js(self, method, args).await
+        let settled = call_js(self, method, args).await?;
+        let part = |key: &str| js_sys::Reflect::get(&settled, &key.into()).unwrap_or_default();
+        let error = part("error");
+        if error.is_undefined() { Ok(part("value")) } else { Err(error) }
     }
 }

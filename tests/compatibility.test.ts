@@ -1,0 +1,187 @@
+// Compatibility dates of the Worker that defines the Durable Objects and of the one that calls them: the earliest that is
+// supported, the last before errors keep their properties across stubs, the first from which on they do, and the newest that the
+// runtime knows.
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { build } from 'esbuild'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { Client, SIGNING_KEY, token } from './support/client.ts'
+import { startWorkers } from './support/workerd.ts'
+import type { RunningWorkers, WorkerDefinition } from './support/workerd.ts'
+
+/** As README.md states it: the first date at which stubs have RPC methods. */
+const EARLIEST = '2024-04-03'
+const LAST_WITHOUT = '2026-04-20'
+const FIRST_WITH = '2026-04-21'
+const { compatibilityDate: NEWEST } = createRequire(import.meta.url)('workerd') as { compatibilityDate: string }
+
+const PUBLISH_KEY = 'the publish key of the tests'
+const TOO_LARGE = 2_000_000
+
+/** Calls a method of a stub: directly, or with the package's `callStub`. */
+const CALLER = `
+  import { callStub } from './npm/src/durable-object/index.ts'
+  export default {
+    async fetch(request, env) {
+      const { way, method, args } = await request.json()
+      const stub = env.USUAL.get(env.USUAL.idFromName('a'))
+      try {
+        const result = way === 'direct' ? await stub[method](...args) : await callStub(stub, method, ...args)
+        return Response.json({ result })
+      } catch ({ name, message, code, status, data, failure }) {
+        const types = data && { since: data.since instanceof Date, count: typeof data.count }
+        return Response.json({ error: { name, message, code, status, failure, types } })
+      }
+    },
+  }`
+
+const USUAL = { className: 'UsualJournal' }
+const CHANNEL = { className: 'DurableEventIteratorObject' }
+
+async function callerSource(): Promise<string> {
+  const { outputFiles } = await build({
+    stdin: { contents: CALLER, resolveDir: new URL('..', import.meta.url).pathname, loader: 'ts' },
+    bundle: true,
+    write: false,
+    format: 'esm',
+    platform: 'neutral',
+  })
+  return outputFiles[0]!.text
+}
+
+function objects(compatibilityDate: string): [WorkerDefinition, WorkerDefinition] {
+  return [
+    { name: 'objects', crate: 'tests/worker', variables: { SIGNING_KEY }, durableObjects: { USUAL }, compatibilityDate },
+    { name: 'channels', crate: '.', variables: { SIGNING_KEY, PUBLISH_KEY }, durableObjects: { CHANNEL }, compatibilityDate },
+  ]
+}
+
+function callers(compatibilityDate: string, source: string): [WorkerDefinition, WorkerDefinition, WorkerDefinition] {
+  const foreign = { USUAL: { ...USUAL, scriptName: 'objects' } }
+  return [
+    { name: 'caller', source, durableObjects: foreign, compatibilityDate },
+    { name: 'relay', crate: 'tests/worker', variables: { SIGNING_KEY }, durableObjects: foreign, compatibilityDate },
+    {
+      name: 'publisher',
+      crate: '.',
+      variables: { SIGNING_KEY, PUBLISH_KEY },
+      durableObjects: { CHANNEL: { ...CHANNEL, scriptName: 'channels' } },
+      compatibilityDate,
+    },
+  ]
+}
+
+/** Every way in which errors cross from a Durable Object to another Worker. */
+function itKeepsErrors(running: () => RunningWorkers, keepsProperties: boolean): void {
+  const call = async (way: 'direct' | 'helper', method: string, ...args: unknown[]): Promise<any> => {
+    const body = JSON.stringify({ way, method, args })
+    return (await running().fetch(await running().urlOf('caller'), { method: 'POST', body })).json()
+  }
+  const relay = async (path: string, body: string): Promise<Response> =>
+    running().fetch(new URL(`/relay/USUAL/a${path}`, await running().urlOf('relay')), { method: 'POST', body })
+  const publish = async (body: string, worker = 'publisher'): Promise<Response> =>
+    running().fetch(new URL('/channels/a/events', await running().urlOf(worker)), {
+      method: 'POST',
+      body,
+      headers: { authorization: `Bearer ${PUBLISH_KEY}` },
+    })
+
+  test('a Worker in Rust gets code, status, message, data and failure', async () => {
+    const refused = await relay('/refuse', '[]')
+    expect([refused.status, await refused.text()]).toEqual([409, 'CONFLICT Already there.'])
+    expect(JSON.parse(refused.headers.get('x-error')!)).toMatchObject({
+      code: 'CONFLICT',
+      status: 409,
+      data: { since: '1970-01-01T00:00:00.000Z', count: '1' },
+    })
+    const tooLarge = await relay('', JSON.stringify({ json: { x: 'x'.repeat(TOO_LARGE) } }))
+    expect([tooLarge.status, (await tooLarge.text()).split(' ').at(-1)]).toEqual([413, 'EventTooLarge'])
+    expect((await relay('/kept', '[]')).status).toBe(200)
+    expect((await relay('', '{"json":{}}')).status).toBe(200)
+  })
+
+  test('a Worker in JavaScript gets them with `callStub`', async () => {
+    expect(await call('helper', 'refuse')).toEqual({
+      error: { name: 'ORPCError', message: 'Already there.', code: 'CONFLICT', status: 409, types: { since: true, count: 'bigint' } },
+    })
+    expect(await call('helper', 'publish', 'text')).toMatchObject({
+      error: { name: 'ORPCError', code: 'BAD_REQUEST', status: 400, failure: 'EventNotAnObject' },
+    })
+    expect(await call('helper', 'publish', { n: 1 })).toEqual({ result: expect.stringMatching(/^\d+$/) })
+    for (const method of ['nothing', 'constructor', '__enter', '__proto__']) {
+      expect((await call('helper', method)).error.name, method).not.toBe('ORPCError')
+    }
+  })
+
+  test(`a Worker in JavaScript that calls the stub directly gets ${keepsProperties ? 'them too' : 'a message'}`, async () => {
+    const { error } = await call('direct', 'refuse')
+    if (keepsProperties) expect(error).toMatchObject({ name: 'ORPCError', message: 'Already there.', code: 'CONFLICT', status: 409 })
+    else expect(error).toEqual({ name: 'Error', message: 'ORPCError: Already there.' })
+  })
+
+  test('publishing over HTTP answers with the statuses of its errors', async () => {
+    for (const worker of ['publisher', 'channels']) {
+      const [good, none, large] = [await publish('{}', worker), await publish('"text"', worker), await publish(JSON.stringify({ x: 'x'.repeat(TOO_LARGE) }), worker)]
+      expect([good!.status, none!.status, large!.status]).toEqual([201, 400, 413])
+      expect(((await large!.json()) as any).json.code).toBe('PAYLOAD_TOO_LARGE')
+    }
+  })
+}
+
+const pairs = [
+  [EARLIEST, EARLIEST],
+  [EARLIEST, NEWEST],
+  [NEWEST, EARLIEST],
+  [LAST_WITHOUT, FIRST_WITH],
+  [FIRST_WITH, LAST_WITHOUT],
+  [FIRST_WITH, FIRST_WITH],
+  [NEWEST, NEWEST],
+] as const
+
+describe.each(pairs)('with Durable Objects of %s and callers of %s', (ofObjects, ofCallers) => {
+  let workers: RunningWorkers
+  beforeAll(async () => {
+    workers = await startWorkers({ workers: [...objects(ofObjects), ...callers(ofCallers, await callerSource())] })
+  })
+  afterAll(() => workers.dispose())
+
+  itKeepsErrors(() => workers, ofObjects >= FIRST_WITH && ofCallers >= FIRST_WITH)
+
+  test('a client gets events, live and after hibernation, and its calls are answered', async () => {
+    const url = new URL('/upgrade/USUAL', workers.url.href.replace('http', 'ws'))
+    url.searchParams.set('token', await token({ chn: 'clients', rpc: ['whoAmI'], att: 'anna' }))
+    const client = await Client.connect(url.href)
+    const subscription = await client.subscribe()
+    const publish = async (n: number): Promise<unknown> =>
+      workers.fetch(new URL('/relay/USUAL/clients', await workers.urlOf('relay')), { method: 'POST', body: JSON.stringify({ json: { n } }) })
+    await publish(1)
+    await subscription.count(1)
+    await workers.evict({ worker: 'objects', className: 'UsualJournal', name: 'clients' })
+    await publish(2)
+    expect(await subscription.count(2)).toEqual([{ n: 1 }, { n: 2 }])
+    expect(await client.call(['whoAmI'])).toBe('anna')
+    client.close()
+  })
+})
+
+describe('between two development processes', () => {
+  let registry: string
+  let first: RunningWorkers
+  let second: RunningWorkers
+  beforeAll(async () => {
+    registry = await mkdtemp(join(tmpdir(), 'registry-'))
+    first = await startWorkers({ workers: objects(NEWEST), registry })
+    second = await startWorkers({ workers: callers(NEWEST, await callerSource()), registry })
+  })
+  afterAll(async () => {
+    await Promise.all([first?.dispose(), second?.dispose()])
+    await rm(registry, { recursive: true, force: true })
+  })
+
+  itKeepsErrors(() => ({ ...second, urlOf: (worker) => (worker === 'channels' ? first : second).urlOf(worker) }), false)
+})
