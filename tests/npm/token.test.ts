@@ -78,7 +78,10 @@ describe('an issued token', () => {
   })
 
   test('is refused without a key', async () => {
-    await expect(issue({ signingKey: '' })).rejects.toThrow('The signing key is empty.')
+    for (const signingKey of ['', undefined, null, 7]) {
+      await expect(issue({ signingKey })).rejects.toThrow('signing key must be a non-empty string')
+      await expect(verifyToken(await issue(), [signingKey as string], Date.now())).rejects.toThrow('signing key')
+    }
   })
 })
 

@@ -7,7 +7,7 @@ const utf8 = new TextEncoder()
 /**
  * The signature of a message, as base64url.
  *
- * @throws {TypeError} When the key is empty.
+ * @throws {TypeError} When the key is empty or not a string.
  */
 export async function sign(message: string, signingKey: string): Promise<string> {
   return encode(new Uint8Array(await crypto.subtle.sign('HMAC', await importKey(signingKey), utf8.encode(message))))
@@ -30,7 +30,8 @@ const importedKeys = new Map<string, Promise<CryptoKey>>()
 const MAX_IMPORTED_KEYS = 16
 
 function importKey(signingKey: string): Promise<CryptoKey> {
-  if (signingKey === '') throw new TypeError('The signing key is empty.')
+  // A variable that is not set is undefined, which the encoder would take for an empty key.
+  if (typeof signingKey !== 'string' || signingKey === '') throw new TypeError('signing key must be a non-empty string')
   const imported = importedKeys.get(signingKey)
   if (imported !== undefined) return imported
   if (importedKeys.size >= MAX_IMPORTED_KEYS) importedKeys.clear()

@@ -87,7 +87,8 @@ impl Claims {
         read_attachment(self.attachment_json()).map_err(TokenError::Attachment)
     }
 
-    /// The attachment's JSON as it stands in the token; `None` if there is none.
+    /// The attachment's JSON as it stands in the token; `None` if there is none. It may hold escapes of lone surrogates, which
+    /// serde_json rejects and [`attachment`](Self::attachment) replaces.
     pub fn attachment_json(&self) -> Option<&str> {
         self.attachment.as_deref()
     }
