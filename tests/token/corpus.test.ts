@@ -108,6 +108,8 @@ describe('the issuer in TypeScript', () => {
     ['a lifetime that is not a number', { tokenTTLSeconds: Number.NaN }, /lifetime .* got NaN/],
     ['an infinite lifetime', { tokenTTLSeconds: Number.POSITIVE_INFINITY }, /lifetime .* got Infinity/],
     ['a lifetime as text', { tokenTTLSeconds: 'an hour' }, /lifetime .* got an hour/],
+    ['a misspelt option', { tokenTTLSecond: 60 }, /unknown option `tokenTTLSecond`, expected one of signingKey, tokenTTLSeconds/],
+    ['a lifetime of null', { tokenTTLSeconds: null }, /lifetime .* got null/],
     ['tags of null', { tags: null }, /`tags` must be an array of strings/],
     ['a tag that is not a string', { tags: [1] }, /item of `tags` must be a string/],
     ['procedures of null', { rpc: null }, /`rpc` must be an array of strings/],

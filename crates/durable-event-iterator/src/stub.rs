@@ -138,13 +138,13 @@ impl fmt::Display for UnexpectedAnswer {
 
 impl std::error::Error for UnexpectedAnswer {}
 
-/// What the object threw, if it is an error of ours; anything else is no business of a client.
+/// What the Durable Object has thrown, as an exception or as a value with its properties. If it is not an error of ours, clients
+/// are not told of it.
 fn error_of(thrown: JsValue) -> Error {
     let part = |key: &str| js_sys::Reflect::get(&thrown, &key.into()).unwrap_or_default();
     let text = |key: &str| part(key).as_string();
     match (text("name").as_deref(), text("code"), text("message")) {
-        // An exception, or the properties of one as a value.
-        (Some("ORPCError") | None, Some(code), Some(message)) => {
+        (Some("ORPCError"), Some(code), Some(message)) => {
             let status =
                 part("status").as_f64().map_or(Code::InternalServerError.status(), |status| status as u16);
             let data = runtime::to_wire(&part("data")).ok().filter(|data| data.json.is_some());

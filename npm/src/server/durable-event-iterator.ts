@@ -65,7 +65,7 @@ export class DurableEventIterator<
    * @param channel - The channel, which names the Durable Object: 1–512 UTF-8 bytes.
    * @throws {RangeError} When a Durable Object would reject the channel name, the lifetime or another option; the message
    * names it and its limit.
-   * @throws {TypeError} When an option has another type.
+   * @throws {TypeError} When an option has another type or an unknown name.
    */
   constructor(channel: string, options: DurableEventIteratorOptions<T, RPC>) {
     checkIssue(channel, options, 1)

@@ -76,7 +76,7 @@ export class DurableIterator<
    * @param channel - The channel, which names the Durable Object: 1–512 UTF-8 bytes.
    * @throws {RangeError} When a Durable Object would reject the channel name, the lifetime or another option; the message
    * names it and its limit.
-   * @throws {TypeError} When an option has another type.
+   * @throws {TypeError} When an option has another type or an unknown name.
    */
   constructor(channel: string, options: DurableIteratorOptions<T, RPC>) {
     checkIssue(channel, options, 2)

@@ -17,10 +17,13 @@ export interface IssueOptions {
  * Checks everything but the attachment and the token's length, which `issue` does.
  *
  * @throws {RangeError} When a Durable Object would reject the token.
- * @throws {TypeError} When an option has another type.
+ * @throws {TypeError} When an option has another type or an unknown name.
  */
 export function checkIssue(channel: string, options: IssueOptions, generation: Generation): void {
   const { tokenTTLSeconds = DEFAULT_TOKEN_TTL_SECONDS, rpc = [], tags = [], subject } = options
+  const unknown = Object.keys(options).find((name) => !OPTIONS.has(name))
+  // A misspelt lifetime or list of procedures must not become the default.
+  if (unknown !== undefined) throw new TypeError(`unknown option \`${unknown}\`, expected one of ${[...OPTIONS].join(', ')}`)
   checkChannel(channel)
   checkLifetime(tokenTTLSeconds)
   checkProcedures(rpc)
@@ -44,5 +47,7 @@ export async function issue(channel: string, options: IssueOptions, generation: 
   }
   return new TokenCarrier(await signToken(payload, signingKey, generation))
 }
+
+const OPTIONS: ReadonlySet<string> = new Set<keyof IssueOptions>(['signingKey', 'tokenTTLSeconds', 'rpc', 'att', 'tags', 'subject'])
 
 const DEFAULT_TOKEN_TTL_SECONDS = 24 * 60 * 60

@@ -198,8 +198,8 @@ export function extend(dummy, methods) {
 function settle(call) {
   const failed = (error) => {
     if (error?.name !== 'ORPCError') throw error
-    const { message, code, status, data, failure } = error
-    return { error: { message, code, status, data, failure } }
+    const { name, message, code, status, data, failure } = error
+    return { error: { name, message, code, status, data, failure } }
   }
   try {
     const value = call()
