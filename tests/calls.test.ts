@@ -210,7 +210,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
   test('an input that does not fit is told with the place and the reason', async () => {
     const client = await connect(channel('issues'), { version })
     for (const [path, input, issues] of [
-      [['extra', 'needsNumber'], { n: 'x' }, [{ message: 'expected f64, found a string', path: ['n'] }]],
+      [['extra', 'needsNumber'], { n: 'x' }, [{ message: 'expected a number, found a string', path: ['n'] }]],
       [['extra', 'needsNumber'], { n: 1 }, [{ message: 'expected at least 3', path: ['n'] }]],
       [['extra', 'needsNumber'], {}, [{ message: 'missing', path: ['n'] }]],
       [['extra', 'needsNumber'], 'no object', [{ message: 'expected an object, found a string', path: [] }]],
@@ -245,6 +245,22 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     }
     expect(await client.call(['extra', 'needsNumber'], { n: 4 })).toBe(8)
     expect(await client.call(['extra', 'needsShapes'], { tagged: { kind: 'circle', radius: 1 }, untagged: 'x' })).toBe('1 x')
+    client.close()
+  })
+
+  test('what does not fit and is not the input of the client stays in the object', async () => {
+    const client = await connect(channel('stored'), { version })
+    for (const what of ['value', 'issue', 'json', 'serialized', 'date', 'bigint', 'url', 'regexp', 'output']) {
+      const { code, status, message, data } = await rejection(client.call(['extra', 'readStored'], what))
+      expect({ code, status, message, data }, what).toEqual({
+        code: 'INTERNAL_SERVER_ERROR', status: 500, message: 'Internal server error', data: undefined,
+      })
+    }
+    // Unless the procedure says that it is.
+    const issue = { message: 'expected an integer from 0 to 255, found a string', path: ['seats'] }
+    const invalid = { code: 'BAD_REQUEST', status: 400, message: 'Input validation failed', data: { issues: [issue] } }
+    expect(await rejection(client.call(['extra', 'readStored'], 'input'))).toMatchObject(invalid)
+    expect(await rejection(client.call(['extra', 'takesSeats'], { seats: 'x' }))).toMatchObject(invalid)
     client.close()
   })
 
@@ -361,7 +377,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     expect(await rejection(client.raw.upload.sum(wrong()))).toMatchObject({
       code: 'BAD_REQUEST',
       message: 'Input validation failed',
-      data: { issues: [{ message: 'expected f64, found a string', path: [] }] },
+      data: { issues: [{ message: 'expected a number, found a string', path: [] }] },
     })
     expect(await rejection(client.raw.upload.sum(5))).toMatchObject({ code: 'BAD_REQUEST', message: 'This procedure takes a stream.' })
     expect(await rejection(client.raw.router.ping(numbers(1)))).toMatchObject({ code: 'BAD_REQUEST', message: 'This procedure takes no stream.' })

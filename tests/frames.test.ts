@@ -80,7 +80,7 @@ const DIFFERENT: Record<string, Record<string, object>> = {
   '03-rpc-ping': { '1': { b: { json: 'pong' } } },
   '20-file-input': { '1': { b: { json: { d: 'File:héllo "x".txt:text/plain:12', text: 'file body é' } } } },
   '30-errors': {
-    '6': invalid({ message: 'expected f64, found a string', path: ['n'] }),
+    '6': invalid({ message: 'expected a number, found a string', path: ['n'] }),
     '7': invalid({ message: 'expected at least 3', path: ['n'] }),
     a: NOT_FOUND,
     b: NOT_FOUND,

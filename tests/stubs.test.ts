@@ -107,3 +107,15 @@ test('a method that bears a name of the platform leaves the platform its own', a
   expect(await journals.client('USUAL', { chn: 'stubs' }).then((client) => client.open().then(() => client.close()))).toBeUndefined()
   expect(log.join('\n')).toContain('no method can be named `fetch`')
 })
+
+test('a method tells its caller what does not fit of its arguments, and nothing of what is stored', async () => {
+  await expect(journals.stub('CALLS', 'arguments', 'takesSeats', { seats: 256 })).rejects.toMatchObject({
+    code: 'BAD_REQUEST', message: 'Input validation failed',
+  })
+  expect(await journals.stub('CALLS', 'arguments', 'takesSeats', { seats: 3 })).toBe(3)
+  for (const what of ['value', 'issue', 'json', 'date', 'url']) {
+    await expect(journals.stub('CALLS', 'arguments', 'readStored', what), what).rejects.toMatchObject({
+      code: 'INTERNAL_SERVER_ERROR', message: 'Internal server error',
+    })
+  }
+})

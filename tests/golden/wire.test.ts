@@ -113,7 +113,7 @@ describe.each(Object.entries(versions))('the oRPC client %s', (_, { connect, get
     expect(error).toMatchObject({
       code: 'BAD_REQUEST',
       message: 'Input validation failed',
-      data: { issues: [{ message: 'expected u8, found a string', path: [] }] },
+      data: { issues: [{ message: 'expected an integer from 0 to 255, found a string', path: [] }] },
     })
   })
 

@@ -116,7 +116,7 @@ impl<E, T, S> Channel<E, T, S> {
     /// When the platform refuses to list them.
     pub fn sockets(&self) -> Result<Vec<Socket<T, S>>> {
         let sockets = self.core.hub.sockets()?;
-        // One whose session cannot be read has just closed.
+        // One whose session cannot be read has closed, or is closed by that.
         let sessions = &self.core.sessions;
         let socket = |raw: RawSocket| {
             let connection = sessions.read(&raw).ok()?.connection.clone();
@@ -135,8 +135,13 @@ impl<E, T, S> Channel<E, T, S> {
     /// #[derive(Serialize, Deserialize)]
     /// struct Region(String);
     ///
-    /// // To those who are in Europe, now or when they come back.
-    /// fn warn(channel: &Channel<String, (), Region>, warning: String) -> Result<EventId> {
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Warning {
+    ///     text: String,
+    /// }
+    ///
+    /// // To clients in Europe, now and when they reconnect.
+    /// fn warn(channel: &Channel<Warning, (), Region>, warning: Warning) -> Result<EventId> {
     ///     let europe = channel.sockets_where(|socket| {
     ///         socket.attachment().is_ok_and(|region| region.is_some_and(|Region(region)| region == "eu"))
     ///     })?;
@@ -237,6 +242,7 @@ pub(crate) fn event_body<E: Serialize + ?Sized>(event: &E) -> Result<Serialized,
 pub(crate) struct ChannelCore {
     pub(crate) hub: Rc<Hub>,
     pub(crate) sessions: Rc<Sessions>,
+    pub(crate) waiting: subscription::Waiting,
     pub(crate) storage: Rc<Storage>,
     pub(crate) options: Options,
     pub(crate) state: worker::State,
@@ -253,6 +259,7 @@ impl ChannelCore {
         let hub = Rc::new(Hub::new(ctx.as_ref())?);
         Ok(Self {
             sessions: Rc::new(Sessions::new(Rc::clone(&hub))),
+            waiting: subscription::Waiting::default(),
             hub,
             storage: Rc::new(Storage::new(ctx.as_ref())?),
             state: ctx.into(),
@@ -313,12 +320,12 @@ impl ChannelCore {
         // The event is stored: from here on nothing makes the publish fail.
         let tail = event_tail(json, record.meta, record.extra, id.as_micros());
         let expired = if audience.is_everyone() {
-            self.hub.fan_out(&tail, now_ms)
+            self.sessions.fan_out(&tail, now_ms)
         } else {
             let admits = |connection: Option<&str>, tags: &[String], is_chosen: bool| {
                 audience.rule.admits(connection, tags, is_chosen)
             };
-            self.hub.fan_out_to(&tail, now_ms, &admits, &audience.chosen, &audience.except)
+            self.sessions.fan_out_to(&tail, now_ms, &admits, &audience.chosen, &audience.except)
         };
         match expired {
             Ok(sockets) => sockets.iter().for_each(|ws| subscription::expire(self, ws)),

@@ -19,6 +19,12 @@ const MAX_FRAME: usize = 1024 * 1024;
 /// As many calls as one client has a reason to run at once.
 const MAX_CALLS: usize = 64;
 
+/// Room for several calls with a large frame each. What a client takes besides stays below the same again, an eighth of an
+/// isolate's 128 MB in all.
+const MAX_CALL_BYTES: usize = 8 * 1024 * 1024;
+/// Of all clients together: a quarter of an isolate's memory.
+const MAX_TOTAL_CALL_BYTES: usize = 32 * 1024 * 1024;
+
 /// How an object of a class behaves, see
 /// [`DurableEventIteratorObject::options`](crate::DurableEventIteratorObject::options).
 ///
@@ -33,6 +39,8 @@ pub struct Options {
     pub(crate) retention: Retention,
     pub(crate) max_frame: usize,
     pub(crate) max_calls: usize,
+    pub(crate) max_call_bytes: usize,
+    pub(crate) max_total_call_bytes: usize,
     pub(crate) enforce_expiry: bool,
     pub(crate) second_starts_live: bool,
     pub(crate) begins_with_snapshot: bool,
@@ -52,6 +60,8 @@ impl Default for Options {
             },
             max_frame: MAX_FRAME,
             max_calls: MAX_CALLS,
+            max_call_bytes: MAX_CALL_BYTES,
+            max_total_call_bytes: MAX_TOTAL_CALL_BYTES,
             enforce_expiry: true,
             second_starts_live: false,
             begins_with_snapshot: false,
@@ -105,6 +115,26 @@ impl Options {
     #[must_use]
     pub fn max_calls(mut self, calls: usize) -> Self {
         self.max_calls = calls;
+        self
+    }
+
+    /// How many bytes of memory one socket's running calls may take together. Default: 8 MiB. Counted are a call's frame, which
+    /// the Workers runtime keeps while the call runs, its input in parsed values, which take more than their JSON (24 bytes for a
+    /// number), its headers twice, 2 KiB for the call itself, and the unread items of an [`Upload`](crate::Upload). A call that
+    /// alone exceeds the limit is rejected with PAYLOAD_TOO_LARGE, one that exceeds it together with others with
+    /// TOO_MANY_REQUESTS. With a larger [`Options::max_frame`], raise this too.
+    #[must_use]
+    pub fn max_call_bytes(mut self, bytes: usize) -> Self {
+        self.max_call_bytes = bytes;
+        self
+    }
+
+    /// How many bytes of memory the running calls of all sockets may take together, counted as in
+    /// [`Options::max_call_bytes`]. Default: 32 MiB. A call that exceeds the limit is rejected with TOO_MANY_REQUESTS. The last
+    /// quarter is for sockets whose calls take up to 64 KiB: a few large ones do not keep the others from calling.
+    #[must_use]
+    pub fn max_total_call_bytes(mut self, bytes: usize) -> Self {
+        self.max_total_call_bytes = bytes;
         self
     }
 

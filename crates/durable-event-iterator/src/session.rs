@@ -6,7 +6,12 @@ use crate::{
 };
 use std::fmt;
 
-/// The platform takes 16,384 bytes of its own encoding, which adds a few bytes to those of one byte array.
+/// The layout that [`Session::encode`] writes. Version 1 was also written without its version, before there was one.
+/// A reader of an older version ignores members that it does not know, so only what it would misread needs a new version.
+const VERSION: u64 = 1;
+
+/// The Workers runtime takes 16,384 bytes of its own encoding, which adds a few bytes to those of one byte array. The version is
+/// not counted: what fitted without it still fits.
 const MAX_BYTES: usize = 16_300;
 
 /// Room for a subscription, so that one can always be added: an id of 64 bytes, each escaped as `\u0000`, and the keys.
@@ -14,8 +19,8 @@ const SUBSCRIPTION_BYTES: usize = 64 * 6 + 64;
 
 /// A socket's token, connection id, subscription and the application's own part.
 ///
-/// Stored as JSON in UTF-8: `runtime/hot.js` reads `subscription`, `claims.exp`, `claims.tags`, `connection` and
-/// `enforced` from it, once per socket and waking.
+/// Stored as JSON in UTF-8, with the version of its layout. Only [`Session::decode`] reads it, for messages and for live events
+/// alike, once per socket and waking.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Session {
     pub(crate) claims: SessionClaims,
@@ -91,7 +96,7 @@ impl From<&Claims> for SessionClaims {
 }
 
 impl SessionClaims {
-    fn read(reader: &mut Reader<'_>) -> Result<Option<Self>, DeserializeError> {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Unreadable> {
         let (mut rpc, mut tags, mut att, mut is_second) = (Vec::new(), Vec::new(), None, false);
         let (mut subject, mut iat, mut exp) = (None, None, None);
         reader.members(&mut |reader, key| {
@@ -107,7 +112,8 @@ impl SessionClaims {
             }
             Ok::<_, DeserializeError>(())
         })?;
-        Ok(iat.zip(exp).map(|(iat, exp)| Self { rpc, att, tags, subject, is_second, iat, exp }))
+        let (iat, exp) = iat.zip(exp).ok_or(Unreadable::Layout)?;
+        Ok(Self { rpc, att, tags, subject, is_second, iat, exp })
     }
 
     fn push(&self, text: &mut String) {
@@ -147,7 +153,7 @@ pub(crate) struct Subscription {
 }
 
 impl Application {
-    fn read(reader: &mut Reader<'_>) -> Result<Option<Self>, DeserializeError> {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Unreadable> {
         let (mut json, mut meta) = (None, None);
         reader.members(&mut |reader, key| {
             match key {
@@ -157,12 +163,12 @@ impl Application {
             }
             Ok::<_, DeserializeError>(())
         })?;
-        Ok(json.map(|json| Self { json, meta }))
+        Ok(Self { json: json.ok_or(Unreadable::Layout)?, meta })
     }
 }
 
 impl Subscription {
-    fn read(reader: &mut Reader<'_>) -> Result<Option<Self>, DeserializeError> {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Unreadable> {
         let (mut id, mut live) = (None, None);
         reader.members(&mut |reader, key| {
             match key {
@@ -172,7 +178,8 @@ impl Subscription {
             }
             Ok::<_, DeserializeError>(())
         })?;
-        Ok(id.zip(live).map(|(id, live)| Self { id, live }))
+        let (id, live) = id.zip(live).ok_or(Unreadable::Layout)?;
+        Ok(Self { id, live })
     }
 }
 
@@ -184,13 +191,19 @@ impl Session {
 
     /// Whether the token's rights have ended.
     pub(crate) fn is_expired(&self, now_ms: u64) -> bool {
-        self.enforced && self.claims.ends_at_ms() <= now_ms as f64
+        self.expires_ms() <= now_ms as f64
+    }
+
+    /// The first millisecond at which the session has no rights any more, since the epoch; infinite if they never end.
+    pub(crate) fn expires_ms(&self) -> f64 {
+        if self.enforced { self.claims.ends_at_ms() } else { f64::INFINITY }
     }
 
     /// The bytes to keep.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, AttachmentTooLarge> {
-        let mut text = String::from("{\"claims\":");
-        self.claims.push(&mut text);
+        let mut text = format!("{{\"version\":{VERSION}");
+        let uncounted = text.len();
+        push_member(&mut text, "claims", |text| self.claims.push(text));
         push_member(&mut text, "enforced", |text| {
             text.push_str(if self.enforced { "true" } else { "false" })
         });
@@ -208,7 +221,7 @@ impl Session {
             });
         }
         // The same whether there is a subscription or not: one must always be removable, and addable.
-        let bytes = text.len().saturating_add(SUBSCRIPTION_BYTES);
+        let bytes = text.len().saturating_sub(uncounted).saturating_add(SUBSCRIPTION_BYTES);
         if bytes > MAX_BYTES {
             return Err(AttachmentTooLarge { bytes });
         }
@@ -223,27 +236,87 @@ impl Session {
         Ok(text.into_bytes())
     }
 
-    /// The session kept in these bytes; nothing when they are not ours.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let text = str::from_utf8(bytes).ok()?;
+    /// The session kept in these bytes.
+    ///
+    /// # Errors
+    /// The bytes are not ours, or of a version that has another layout. Nothing of what is there is left out: a subscription that
+    /// cannot be read would be one that silently receives nothing any more.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let text = str::from_utf8(bytes).map_err(|_| Unreadable::Layout)?;
         let mut claims = None;
         let mut enforced = None;
         let (mut connection, mut subscription, mut application) = (None, None, None);
         read_members(text, &mut |reader, key| {
             match key {
-                "claims" => claims = SessionClaims::read(reader)?,
+                "version" => match reader.unsigned()? {
+                    VERSION => {}
+                    version => return Err(Unreadable::Version(version)),
+                },
+                "claims" => claims = Some(SessionClaims::read(reader)?),
                 "enforced" => enforced = Some(reader.boolean()?),
                 "connection" => connection = Some(reader.text()?.into_owned()),
-                "subscription" => subscription = Subscription::read(reader)?,
-                "application" => application = Application::read(reader)?,
+                "subscription" => subscription = Some(Subscription::read(reader)?),
+                "application" => application = Some(Application::read(reader)?),
                 _ => drop(reader.raw()?),
             }
-            Ok::<_, DeserializeError>(())
-        })
-        .ok()?;
-        Some(Self { claims: claims?, connection, enforced: enforced?, subscription, application })
+            Ok(())
+        })?;
+        let (claims, enforced) = claims.zip(enforced).ok_or(Unreadable::Layout)?;
+        Ok(Self { claims, connection, enforced, subscription, application })
+    }
+
+    /// About how many bytes of memory the session takes.
+    pub(crate) fn memory(&self) -> usize {
+        let texts = |texts: &[String]| {
+            texts.iter().fold(0_usize, |sum, text| sum.saturating_add(text.len()).saturating_add(TEXT_BYTES))
+        };
+        let optional = |text: Option<&str>| text.map_or(0, str::len);
+        let application = self.application.as_ref();
+        [
+            SESSION_BYTES,
+            texts(&self.claims.rpc),
+            texts(&self.claims.tags),
+            optional(self.claims.att.as_deref()),
+            optional(self.claims.subject.as_deref()),
+            optional(self.connection.as_deref()),
+            application.map_or(0, |application| application.json.len()),
+            optional(application.and_then(|application| application.meta.as_deref())),
+        ]
+        .into_iter()
+        .fold(0, usize::saturating_add)
     }
 }
+
+/// What a session takes besides its texts, in bytes: itself, and what the allocator needs for each of its parts.
+const SESSION_BYTES: usize = 512;
+/// What a text in a list takes besides its own bytes.
+const TEXT_BYTES: usize = 32;
+
+/// An attachment that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// Not what any version has written.
+    Layout,
+    /// Of another version than [`VERSION`].
+    Version(u64),
+}
+
+impl From<DeserializeError> for Unreadable {
+    fn from(_: DeserializeError) -> Self {
+        Self::Layout // what is wrong with it may repeat parts of it
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Layout => f.write_str("not a session"),
+            Self::Version(version) => write!(f, "layout version {version}, expected {VERSION}"),
+        }
+    }
+}
+
+impl std::error::Error for Unreadable {}
 
 /// The token's attachment, the application's part and the rest do not fit the platform's limit together.
 #[derive(Debug)]
@@ -312,8 +385,6 @@ mod tests {
         let bytes = whole.encode().unwrap();
         let decoded = Session::decode(&bytes).unwrap();
         assert_eq!(decoded, whole);
-        assert!(Session::decode(b"{}").is_none());
-        assert!(Session::decode(b"\xff").is_none());
     }
 
     #[test]
@@ -324,5 +395,59 @@ mod tests {
         assert!(!session.is_expired(2_000) && session.is_expired(2_001));
         session.enforced = false;
         assert!(!session.is_expired(u64::MAX));
+    }
+
+    /// What an earlier release has written, and what none has: the same as `tests/attachments.test.ts` puts on real sockets.
+    #[derive(serde::Deserialize)]
+    struct Corpus {
+        recorded: Vec<Attachment>,
+        unreadable: Vec<Attachment>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Attachment {
+        name: String,
+        text: String,
+    }
+
+    fn corpus() -> Corpus {
+        serde_json::from_str(include_str!("../../../tests/attachments.json")).unwrap()
+    }
+
+    #[test]
+    fn what_an_earlier_release_has_written_is_read_with_all_that_is_in_it() {
+        for Attachment { name, text } in corpus().recorded {
+            let session = Session::decode(text.as_bytes()).unwrap();
+            let again = String::from_utf8(session.encode().unwrap()).unwrap();
+            assert_eq!(again, text.replacen('{', r#"{"version":1,"#, 1), "{name}");
+            assert_eq!(Session::decode(again.as_bytes()).unwrap(), session, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_no_release_has_written_is_unreadable() {
+        for Attachment { name, text } in corpus().unreadable {
+            let expected = if name.contains("version") { Unreadable::Version(2) } else { Unreadable::Layout };
+            assert_eq!(Session::decode(text.as_bytes()), Err(expected), "{name}");
+        }
+        for bytes in [b"".as_slice(), b"\xff", b"\xff\x0f\"\x01a"] {
+            assert_eq!(Session::decode(bytes), Err(Unreadable::Layout), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn the_version_takes_no_room_from_what_fitted_before() {
+        let fits = |size| session(size, None).encode().is_ok();
+        let limit = (0..MAX_BYTES).rfind(|size| fits(*size)).unwrap();
+        let before =
+            r#"{"claims":{"rpc":[],"iat":1,"exp":2},"enforced":true,"application":{"json":""}"#.len();
+        assert_eq!(limit, MAX_BYTES - SUBSCRIPTION_BYTES - before);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_decode_fail_otherwise(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let _ = Session::decode(&bytes);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     audience::AudienceRule,
+    by_socket::BySocket,
     channel::{ChannelCore, MICROS_PER_MILLI},
     error::{Error, Result},
     log::{EventId, Param, PublishError, Resume, ResumeFrom, STEP_BYTES, has_plain_root},
@@ -13,6 +14,8 @@ use crate::{
         stream_response,
     },
 };
+
+use std::cell::RefCell;
 
 /// Tells a client in the answer to its `/subscribe` that something it missed is no longer there, and from which event
 /// id on everything is.
@@ -37,31 +40,69 @@ pub(crate) const INTERNAL_ERROR: u16 = 1011;
 /// Close code "service restart" (IANA's registry): as above.
 pub(crate) const RESTART: u16 = 1012;
 
+/// No id of an event is longer, in bytes. What is longer is cut, which does not make it one: it is kept as long as a replay lasts.
+const MAX_EVENT_ID: usize = 64;
+
 /// What a client asks for with `/subscribe`.
-pub(crate) struct Subscribe<'a> {
+pub(crate) struct Subscribe {
     /// The id of the call.
-    pub(crate) id: &'a str,
+    pub(crate) id: String,
     /// The id of the last event that it has seen.
-    pub(crate) last_event_id: Option<&'a str>,
+    pub(crate) last_event_id: Option<String>,
     /// Without such an event: since when it waits, in seconds since the epoch, if it says so.
     pub(crate) since: Option<f64>,
 }
 
-impl<'a> Subscribe<'a> {
-    pub(crate) fn new(id: &'a str, headers: &'a Headers<'_>) -> Self {
+impl Subscribe {
+    pub(crate) fn new(id: String, headers: &Headers<'_>) -> Self {
         let since = headers.get(SINCE_HEADER).and_then(read_since);
-        Self { id, last_event_id: headers.get("last-event-id"), since }
+        let last_event_id = headers.get("last-event-id").map(|id| {
+            let end = id.floor_char_boundary(MAX_EVENT_ID);
+            id.get(..end).unwrap_or_default().to_owned()
+        });
+        Self { id, last_event_id, since }
     }
 
     /// From where the replay goes on.
-    pub(crate) fn from(&self, session: &Session, second_starts_live: bool) -> ResumeFrom<'a> {
+    pub(crate) fn from(&self, session: &Session, second_starts_live: bool) -> ResumeFrom<'_> {
         let since = if session.claims.is_second && second_starts_live {
             f64::INFINITY // nothing that is there now
         } else {
             // A client that has renewed its token before its first event has waited since the first one.
             self.since.map_or(session.claims.iat, |since| since.min(session.claims.iat))
         };
-        self.last_event_id.map_or(ResumeFrom::IssuedAt(since), ResumeFrom::LastEventId)
+        self.last_event_id.as_deref().map_or(ResumeFrom::IssuedAt(since), ResumeFrom::LastEventId)
+    }
+}
+
+/// The subscriptions that wait for their replay to begin, by socket: they have not been answered yet. No more than one for each
+/// socket, since the next one takes its place.
+#[derive(Default)]
+pub(crate) struct Waiting(RefCell<BySocket<(u32, String)>>);
+
+impl Waiting {
+    fn begin(&self, socket: u32, replay: &Replay, id: &str) -> Result<()> {
+        self.0.try_borrow_mut()?.set(socket, (replay.number(), id.to_owned()));
+        Ok(())
+    }
+
+    /// The wait of a replay is over, if it has not been before.
+    fn end(&self, socket: u32, replay: &Replay) -> Result<()> {
+        let mut waiting = self.0.try_borrow_mut()?;
+        if waiting.get(socket).is_some_and(|(number, _)| *number == replay.number()) {
+            waiting.remove(socket);
+        }
+        Ok(())
+    }
+
+    /// Takes out the subscription of this call. Returns whether it was waiting, and so has not been answered.
+    fn take(&self, socket: u32, id: &str) -> Result<bool> {
+        let mut waiting = self.0.try_borrow_mut()?;
+        let is_waiting = waiting.get(socket).is_some_and(|(_, other)| other == id);
+        if is_waiting {
+            waiting.remove(socket);
+        }
+        Ok(is_waiting)
     }
 }
 
@@ -82,15 +123,15 @@ pub(crate) type OnLive<'a> = &'a dyn Fn(Option<EventId>) -> Result<()>;
 pub(crate) async fn subscribe(
     core: &ChannelCore,
     ws: &RawSocket,
-    ask: &Subscribe<'_>,
+    ask: &Subscribe,
     on_live: OnLive<'_>,
 ) -> Result<()> {
-    let replay = core.hub.start_replay(ws, ask.id, runtime::now_ms())?;
+    let replay = core.hub.start_replay(ws, &ask.id, runtime::now_ms())?;
     let mut session = core.sessions.read_to_change(ws)?;
-    let previous = session.subscription.replace(Subscription { id: ask.id.to_owned(), live: false });
+    let previous = session.subscription.replace(Subscription { id: ask.id.clone(), live: false });
     if let Some(previous) = previous {
         core.sessions.write(ws, session.clone())?;
-        end(ws, &previous.id);
+        replaced(core, ws, &previous.id)?;
     }
     let result = run(core, ws, ask, &replay, session, on_live).await;
     core.hub.end_replay(ws, &replay)?;
@@ -100,19 +141,23 @@ pub(crate) async fn subscribe(
 async fn run(
     core: &ChannelCore,
     ws: &RawSocket,
-    ask: &Subscribe<'_>,
+    ask: &Subscribe,
     replay: &Replay,
     mut session: Session,
     on_live: OnLive<'_>,
 ) -> Result<()> {
     if replay.wait_ms > 0 {
         core.sessions.write(ws, session)?;
-        runtime::pause(replay.wait_ms).await?;
+        let socket = ws.key()?;
+        core.waiting.begin(socket, replay, &ask.id)?;
+        let paused = runtime::pause(replay.wait_ms).await;
+        core.waiting.end(socket, replay)?;
+        paused?;
         let Some(now) = still(core, ws, replay)? else { return Ok(()) };
         session = now;
         if session.is_expired(runtime::now_ms()) {
             core.sessions.write(ws, Session { subscription: None, ..session })?;
-            refuse_expired(core, ws, ask.id);
+            refuse_expired(core, ws, &ask.id);
             return Ok(());
         }
     }
@@ -124,13 +169,13 @@ async fn run(
         // Any event before the snapshot would give the client a place that looks as if it had one.
         let end = core.with_log(|log, sql| log.resume(sql, now_us, ResumeFrom::IssuedAt(f64::INFINITY)))?;
         let next = EventId::saturating(end.after.saturating_add(1));
-        resume = Resume { gap: ask.last_event_id.and(resume.gap).map(|_| next), ..end };
+        resume = Resume { gap: ask.last_event_id.as_ref().and(resume.gap).map(|_| next), ..end };
     }
-    if ws.send_text(&answer(ask.id, resume.gap)).is_err() {
+    if ws.send_text(&answer(&ask.id, resume.gap)).is_err() {
         return Ok(()); // the socket has gone
     }
 
-    let head = head(ask.id);
+    let head = head(&ask.id);
     let mut after = resume.after;
     let mut work = 0_u64;
     let mut is_noted = false;
@@ -141,9 +186,9 @@ async fn run(
             Ok::<_, Error>(Some((step.end, cursor)))
         })?;
         let Some((end, cursor)) = step else {
-            session.subscription = Some(Subscription { id: ask.id.to_owned(), live: true });
+            session.subscription = Some(Subscription { id: ask.id.clone(), live: true });
             core.sessions.write(ws, session)?;
-            return on_live(resume.gap).or_else(|error| fail(core, ws, ask.id, &error));
+            return on_live(resume.gap).or_else(|error| fail(core, ws, &ask.id, &error));
         };
         let admits = |audience: &str| {
             AudienceRule::stored(Some(audience)).admits(
@@ -234,6 +279,7 @@ pub(crate) fn abort(core: &ChannelCore, ws: &RawSocket, session: &Session, id: &
         return Ok(false);
     }
     core.sessions.write(ws, Session { subscription: None, ..session.clone() })?;
+    core.waiting.take(ws.key()?, id)?; // nothing more is sent for it
     Ok(true)
 }
 
@@ -246,9 +292,11 @@ pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
         let _ = ws.close(POLICY, "Token expired"); // an error is a socket that is closing already
         return;
     }
-    let Some(subscription) = session.subscription.take() else { return };
-    match core.sessions.write(ws, session) {
-        Ok(()) => end(ws, &subscription.id),
+    let Some(Subscription { id, .. }) = session.subscription.take() else { return };
+    let ended = core.sessions.write(ws, session).and_then(|()| core.waiting.take(ws.key()?, &id));
+    match ended {
+        Ok(false) => end(ws, &id),
+        Ok(true) => ws.answer(expired_response(&id, &token_expired())),
         Err(error) => runtime::log_error(&format!("ending an expired subscription failed: {error}")),
     }
 }
@@ -272,6 +320,17 @@ pub(crate) fn send_live(core: &ChannelCore, ws: &RawSocket, body: &Serialized) {
         // An error is a socket that has gone.
         let _ = ws.send_text(&stream_event(&subscription.id, StreamEventKind::Message, Some(body), None));
     }
+}
+
+/// The client has subscribed anew on the same socket: the iteration of its subscription before ends cleanly, also where it has not
+/// been answered yet. An error would make stock clients subscribe again, which would replace the new one, without end.
+fn replaced(core: &ChannelCore, ws: &RawSocket, id: &str) -> Result<()> {
+    if core.waiting.take(ws.key()?, id)? {
+        // An error is a socket that has gone.
+        let _ = ws.send_text(&answer(id, None));
+    }
+    end(ws, id);
+    Ok(())
 }
 
 fn end(ws: &RawSocket, id: &str) {

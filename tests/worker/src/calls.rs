@@ -4,7 +4,7 @@ use crate::types::{Everything, User};
 use durable_event_iterator::{
     Audience, BigInt, Blob, Call, Channel, Code, Custom, Date, DurableEventIteratorObject, Error, EventMeta,
     InvalidInput, Invocation, Issue, Map, Next, Object, Options, Procedures, RegExp, Reply, Result, Set,
-    StreamItem, StubCall, Undefined, Upload, Url, Value, durable_object, to_value,
+    StreamItem, StubCall, Undefined, Upload, Url, Value, durable_object, from_value, to_value,
 };
 use futures_util::{Stream, StreamExt, future, stream};
 use serde::{Deserialize, Serialize, de};
@@ -223,6 +223,8 @@ impl DurableEventIteratorObject for Calls {
                 Ok(())
             })
             .stream("stream", async |_: &Self, _, ()| Ok(stream::iter([Ok("no stub gets this")])))
+            .procedure("readStored", async |_: &Self, _, (what,): (String,)| read_stored(&what))
+            .procedure("takesSeats", async |_: &Self, _, (Booking { seats },): (Booking,)| Ok(seats))
     }
 
     async fn intercept(&self, invocation: Invocation<Self>, next: Next<'_>) -> Result<Reply> {
@@ -290,7 +292,9 @@ fn extra() -> Procedures<Calls, Call<Calls>> {
         })
         .procedure("needsNumber", async |_: &Calls, _, NeedsNumber { n: AtLeastThree(n) }| Ok(n + n))
         .procedure("needsName", async |_: &Calls, _, Named { name }| Ok(name))
-        .procedure("needsPeriod", async |_: &Calls, _, period: Period| Ok(period.validate()?))
+        .procedure("needsPeriod", async |_: &Calls, _, period: Period| {
+            period.validate().map_err(Error::invalid_input)
+        })
         .procedure("needsShapes", async |_: &Calls, _, Shapes { tagged, untagged }| {
             let Tagged::Circle { radius } = tagged;
             Ok(match untagged {
@@ -298,6 +302,8 @@ fn extra() -> Procedures<Calls, Call<Calls>> {
                 Untagged::Text(text) => format!("{radius} {text}"),
             })
         })
+        .procedure("readStored", async |_: &Calls, _, what: String| read_stored(&what))
+        .procedure("takesSeats", async |_: &Calls, _, Booking { seats }: Booking| Ok(seats))
         .procedure("badOutput", async |_: &Calls, _, ()| Ok(Unwritable))
         .procedure("slow", async |calls: &Calls, call: Call<Calls>, ()| {
             let _entry = calls.diary.entry("slow");
@@ -353,6 +359,30 @@ fn extra() -> Procedures<Calls, Call<Calls>> {
                 ("file", Value::from(file)),
             ]))
         })
+}
+
+#[derive(Deserialize)]
+struct Booking {
+    seats: u8,
+}
+
+/// Reads data of the application's own, which does not fit; or reports that a client's does not.
+fn read_stored(what: &str) -> Result<()> {
+    let seats = || Value::from(Object::from_iter([("seats", "a secret of the server")]));
+    match what {
+        "value" => from_value::<Booking>(seats()).map(drop)?,
+        "issue" => Err(InvalidInput::from(Issue::new("a secret of the server")))?,
+        "json" => Value::from_json(b"a secret of the server").map(drop)?,
+        "serialized" => Value::from_serialized(b"a secret of the server").map(drop)?,
+        "date" => "a secret of the server".parse::<Date>().map(drop)?,
+        "bigint" => "a secret of the server".parse::<BigInt>().map(drop)?,
+        "url" => "a secret of the server".parse::<Url>().map(drop)?,
+        "regexp" => RegExp::new("a", "secret").map(drop)?,
+        "output" => to_value(&Unwritable).map(drop)?,
+        "input" => from_value::<Booking>(seats()).map(drop).map_err(Error::invalid_input)?,
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Procedures that answer when the diary says so.

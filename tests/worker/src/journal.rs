@@ -2,7 +2,7 @@
 
 use durable_event_iterator::{
     Audience, BigInt, Call, Channel, Code, Date, DurableEventIteratorObject, Error, Object, Options,
-    Procedures, Result, StubCall, Undefined, Value, durable_object,
+    Procedures, Result, StubCall, Undefined, Upload, Value, durable_object,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -142,6 +142,16 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
             .procedure("publishAndFail", async |journal: &Self, _, event: Value| {
                 journal.channel.publish(&event)?;
                 Err::<Undefined, _>(Error::new(Code::Unauthorized).message("Token expired"))
+            })
+            // Never answers: the call, with its input, is in flight until its client aborts it.
+            .procedure("hold", async |_: &Self, _, value: Value| {
+                std::future::pending::<()>().await;
+                Ok(value)
+            })
+            .upload("holdItems", async |_: &Self, _, values: Upload<Value>| {
+                std::future::pending::<()>().await;
+                drop(values);
+                Ok(())
             })
     }
 

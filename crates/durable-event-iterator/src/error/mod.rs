@@ -21,8 +21,9 @@ const ERROR_STATUS: std::ops::RangeInclusive<u16> = 400..=599;
 
 /// What can go wrong in a handler: everything that `?` meets, or an oRPC error made on purpose.
 ///
-/// An error made with [`Error::new`] or [`Error::custom`] reaches the client as it is. Any other error becomes
-/// `INTERNAL_SERVER_ERROR` without its text, which is for the log alone. So that `?` takes every error, this type is no
+/// An error made with [`Error::new`], [`Error::custom`] or [`Error::invalid_input`] reaches the client as it is. Any other error
+/// becomes `INTERNAL_SERVER_ERROR` without its text, which is for the log alone; also an [`InvalidInput`], since it may be about
+/// data of the application's own. (Errors of publishing keep their codes.) So that `?` takes every error, this type is not a
 /// [`std::error::Error`] itself.
 ///
 /// ```
@@ -82,6 +83,40 @@ impl Error {
     pub fn custom(code: impl Into<Cow<'static, str>>, status: u16) -> Self {
         let status = if ERROR_STATUS.contains(&status) { status } else { Code::InternalServerError.status() };
         Self::of(code.into(), status)
+    }
+
+    /// Returns the error of a procedure whose input does not fit: BAD_REQUEST, "Input validation failed", with the issues as
+    /// `data.issues`. Procedures respond with it by themselves when the input is not of their type; this is for what a
+    /// procedure checks itself.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Error, Issue, Result};
+    ///
+    /// fn book(seats: u32) -> Result<()> {
+    ///     if seats > 9 {
+    ///         return Err(Error::invalid_input(Issue::new("expected at most 9 seats").at("seats")));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// let error = book(10).unwrap_err();
+    /// assert_eq!((error.code(), error.public_message()), ("BAD_REQUEST", "Input validation failed"));
+    /// ```
+    ///
+    /// It also takes an [`InvalidInput`] that [`from_value`](crate::from_value) or a validator has returned:
+    /// `from_value(part).map_err(Error::invalid_input)?`. Use it for what a client has sent, and not for stored data.
+    #[must_use]
+    pub fn invalid_input(invalid: impl Into<InvalidInput>) -> Self {
+        let invalid = invalid.into();
+        let mut error = Self::new(Code::BadRequest).message(INVALID_INPUT_MESSAGE).data(&invalid);
+        error.0.source = Some(Box::new(invalid));
+        error
+    }
+
+    /// The error of a request whose body cannot be read.
+    pub(crate) fn malformed(reason: DeserializeError) -> Self {
+        let mut error = Self::new(Code::BadRequest).message(MALFORMED_REQUEST);
+        error.0.source = Some(Box::new(reason));
+        error
     }
 
     /// Sets the text that the client gets.
@@ -321,10 +356,6 @@ fn public_part(error: &dyn Any) -> Error {
             }
             PublishError::Storage(_) => internal(),
         }
-    } else if let Some(error) = error.downcast_ref::<InvalidInput>() {
-        Error::new(Code::BadRequest).message(INVALID_INPUT_MESSAGE).data(error)
-    } else if error.is::<DeserializeError>() {
-        Error::new(Code::BadRequest).message(MALFORMED_REQUEST)
     } else {
         internal()
     }
@@ -388,7 +419,7 @@ impl fmt::Debug for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{BigInt, Date, from_value, parse};
+    use crate::wire::{BigInt, Date, Issue, RegExp, Url, from_value, parse};
 
     fn json(error: &Error) -> String {
         error.to_wire().json.unwrap()
@@ -473,17 +504,49 @@ mod tests {
     }
 
     #[test]
-    fn invalid_input_tells_the_issues() {
-        let error = Error::from(from_value::<Vec<u8>>(parse(Some("[1,\"x\"]"), None).unwrap()).unwrap_err());
+    fn invalid_input_has_the_issues() {
+        let invalid = from_value::<Vec<u8>>(parse(Some("[1,\"x\"]"), None).unwrap()).unwrap_err();
+        let error = Error::invalid_input(invalid);
         assert_eq!((error.code(), error.public_message()), ("BAD_REQUEST", "Input validation failed"));
         assert!(json(&error).contains(r#""data":{"issues":[{"message":"#), "{}", json(&error));
         assert!(json(&error).contains(r#""path":[1]"#), "{}", json(&error));
+        let issues = vec![Issue::new("a").at("x"), Issue::new("b")];
+        assert!(
+            json(&Error::invalid_input(issues))
+                .contains(r#"[{"message":"a","path":["x"]},{"message":"b","path":[]}]"#)
+        );
     }
 
     #[test]
     fn a_body_that_cannot_be_read_is_malformed() {
-        let error = Error::from(parse(Some("{"), None).unwrap_err());
+        let error = Error::malformed(parse(Some("{"), None).unwrap_err());
         assert!(error.public_message().starts_with("Malformed request."));
         assert_eq!(error.status(), 400);
+    }
+
+    /// What `?` meets in a handler may be about the application's own data.
+    #[test]
+    fn no_error_of_reading_or_writing_a_value_reaches_the_client_by_itself() {
+        let stored = || parse(Some(r#"{"seats":"stored"}"#), None).unwrap();
+        let errors: Vec<Error> = vec![
+            from_value::<Vec<u8>>(stored()).unwrap_err().into(),
+            InvalidInput::from(Issue::new("stored")).into(),
+            parse(Some("stored"), None).unwrap_err().into(),
+            Value::from_json(b"stored").unwrap_err(),
+            Value::from_json(b"\xff").unwrap_err(),
+            Value::from_serialized(b"stored").unwrap_err(),
+            "stored".parse::<Date>().unwrap_err().into(),
+            "stored".parse::<BigInt>().unwrap_err().into(),
+            "stored".parse::<Url>().unwrap_err().into(),
+            RegExp::new("stored", "stored").unwrap_err().into(),
+            serde_json::from_str::<u8>("\"stored\"").unwrap_err().into(),
+        ];
+        for error in errors {
+            assert_eq!(
+                json(&error),
+                r#"{"defined":false,"code":"INTERNAL_SERVER_ERROR","status":500,"message":"Internal server error"}"#,
+                "{error}"
+            );
+        }
     }
 }

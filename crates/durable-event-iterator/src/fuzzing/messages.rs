@@ -4,7 +4,7 @@
 //! An input is a list of parts with the byte 0xFE between them, which UTF-8 never has. A part that begins with a byte of
 //! [`Step`] is what happens beside the socket; any other is a message of the client.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, rc::Rc};
 
 use futures_util::{
     FutureExt, StreamExt, TryStreamExt,
@@ -28,6 +28,7 @@ use crate::{
         calls::{Calls, Running},
         message::{self, Admitted, Asked, Refused, Route},
     },
+    options::Options,
     procedure::{Answer, Input, Procedures, Reply, Upload},
     publish_options::PublishOptions,
     session::{Session, Subscription},
@@ -74,7 +75,7 @@ pub(super) fn check(input: &[u8]) {
         room: &room,
         procedures: procedures(),
         session: Session::new(&claims, connection, true).encode().unwrap(),
-        calls: Calls::default(),
+        calls: Calls::new(&Options::default().max_call_bytes(64 * 1_024)),
         running: Vec::new(),
         database: None,
         log: None,
@@ -234,7 +235,7 @@ impl<'r> Host<'r> {
                     let done = stream_event(&previous.id, StreamEventKind::Done, None, None);
                     check_answer(&previous.id, &Outgoing::Text(done));
                 }
-                self.subscribe(&session, &Subscribe::new(&id, &request.headers));
+                self.subscribe(&session, &Subscribe::new(id.clone(), &request.headers));
                 session.subscription = Some(Subscription { id, live: true });
                 self.keep(&session);
             }
@@ -266,19 +267,25 @@ impl<'r> Host<'r> {
         if self.calls.running(SOCKET) >= 4 {
             return check_answer(id, &error_response(id, &Error::new(Code::TooManyRequests)));
         }
+        let held = self.calls.holds_nothing();
+        let headers = request.headers.into_map();
         let (upload, asked) = if matches!(request.body, Body::Stream) {
-            let (sender, upload) = Upload::<Value>::channel(4_096);
+            let (sender, upload) = Upload::<Value>::channel(4_096, Rc::clone(&held));
             (Some(sender), Asked::new(direct, Input::Stream(upload)))
         } else {
             (None, Asked::read(direct, request.body))
         };
-        let Admitted { path, input, handler } = match message::admit(&self.procedures, session, asked) {
+        let admitted = message::admit(&self.procedures, session, asked).and_then(|admitted| {
+            self.calls.hold(SOCKET, &held, admitted.memory(&headers))?;
+            Ok(admitted)
+        });
+        let Admitted { path, input, handler } = match admitted {
             Ok(admitted) => admitted,
             Err(error) => return check_answer(id, &error_response(id, &error)),
         };
         assert!(["echo", "router"].contains(&path[0].as_str()), "{path:?} is not the token's");
         let (handle, _) = AbortHandle::new_pair();
-        self.calls.start(SOCKET, id, Running { handle, upload });
+        self.calls.start(SOCKET, id, Running { handle, upload, held });
         let room = self.room;
         self.running.push((id.to_owned(), async move { handler(room, (), input).await }.boxed_local()));
     }
@@ -384,21 +391,21 @@ impl<'r> Host<'r> {
     }
 
     /// Everything after the place that the client tells, in order, or a gap; and nothing that is meant for others.
-    fn subscribe(&mut self, session: &Session, ask: &Subscribe<'_>) {
+    fn subscribe(&mut self, session: &Session, ask: &Subscribe) {
         let now_us = self.now_us();
         let from = ask.from(session, false);
         let (resume, events) = self.with_log(|log, database| {
             let resume = log.resume(database, now_us, from).unwrap();
             (resume, replay(log, database, resume.after, now_us).0)
         });
-        check_answer(ask.id, &Outgoing::Text(answer(ask.id, resume.gap)));
+        check_answer(&ask.id, &Outgoing::Text(answer(&ask.id, resume.gap)));
         let admits =
             |rule: &AudienceRule| rule.admits(session.connection.as_deref(), &session.claims.tags, false);
         let sent: Vec<u64> = events
             .iter()
             .filter(|event| admits(&AudienceRule::stored(event.audience.as_deref())))
             .map(|event| {
-                check_answer(ask.id, &Outgoing::Text(head(ask.id) + &event.tail));
+                check_answer(&ask.id, &Outgoing::Text(head(&ask.id) + &event.tail));
                 event.id
             })
             .collect();
@@ -412,7 +419,7 @@ impl<'r> Host<'r> {
             .map(|published| published.id)
             .collect();
         assert_eq!(sent, expected);
-        if let Some(seen) = ask.last_event_id.and_then(|id| id.parse::<EventId>().ok())
+        if let Some(seen) = ask.last_event_id.as_deref().and_then(|id| id.parse::<EventId>().ok())
             && resume.gap.is_none()
         {
             assert_eq!(resume.after, seen.as_micros(), "a whole resume begins where the client is");

@@ -178,7 +178,7 @@ impl<A: 'static> Handler<A> {
             Method::Get if self.readable.iter().any(|readable| readable == path) => {
                 let url = request.inner().url();
                 let data = super::query_of(&url).and_then(path::data_of);
-                return Value::from_serialized(data.unwrap_or_default().as_bytes());
+                return Value::from_http(None, data.unwrap_or_default().as_bytes()).map_err(Error::malformed);
             }
             Method::Post | Method::Put | Method::Patch | Method::Delete => {}
             _ => return Err(Error::new(Code::MethodNotSupported)),
@@ -196,7 +196,7 @@ impl<A: 'static> Handler<A> {
         if call.headers.contains_key("content-disposition") {
             return Err(Error::new(Code::BadRequest).message(super::MALFORMED_REQUEST)); // a file in no form
         }
-        Ok(Value::from_http(content_type, &body)?)
+        Value::from_http(content_type, &body).map_err(Error::malformed)
     }
 }
 

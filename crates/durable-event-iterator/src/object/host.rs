@@ -11,7 +11,7 @@ use crate::{
     error::{Code, Error, Result},
     log::EventId,
     options::Options,
-    procedure::{Answer, Input, Item, Next, Procedures, Reply, Upload},
+    procedure::{Answer, Held, Input, Item, Next, Procedures, Reply, Upload, UploadSender},
     publish_options::{self, PublishOptions},
     runtime::{self, JsError, JsWire, OpenStream, RawSocket},
     session::{AttachmentTooLarge, Session},
@@ -20,7 +20,7 @@ use crate::{
     token::SigningKeys,
     upgrade::{self, Accepted, Refusal},
     wire::{
-        Body, ClientFrame, EventMeta, Headers, InvalidInput, Issue, Outgoing, Request as Frame, Serialized,
+        Body, ClientFrame, EventMeta, InvalidInput, Issue, Outgoing, Request as Frame, Serialized,
         StreamEvent, StreamEventKind, Value, decode_binary, decode_text, error_response,
         fields::{object, optional, required, string},
         from_value, parse, response, stop_upload, stream_event, stream_response, text_response,
@@ -28,7 +28,7 @@ use crate::{
 };
 use futures_util::{
     StreamExt,
-    future::{AbortHandle, Abortable},
+    future::{AbortHandle, AbortRegistration, Abortable},
     stream::LocalBoxStream,
 };
 use std::{
@@ -61,7 +61,28 @@ struct Peer<'a> {
     key: u32,
     /// When the frame came.
     now_ms: u64,
-    session: &'a Session,
+    /// How large the frame is. The Workers runtime keeps it for as long as its call waits.
+    frame_bytes: usize,
+    session: &'a Rc<Session>,
+}
+
+/// What a frame leaves to do that may have to wait.
+enum Received<O: DurableEventIteratorObject> {
+    Subscribe(Rc<Session>, Subscribe),
+    Call(Rc<Session>, Box<ReceivedCall<O>>),
+}
+
+/// A call that its client may make, and its context.
+type AdmittedCall<O> = (Admitted<O, Call<O>>, Call<O>);
+
+/// A call that has been read.
+struct ReceivedCall<O: DurableEventIteratorObject> {
+    id: String,
+    admitted: Result<AdmittedCall<O>>,
+    upload: Option<UploadSender>,
+    held: Rc<Held>,
+    handle: AbortHandle,
+    registration: AbortRegistration,
 }
 
 impl<O: DurableEventIteratorObject> Host<O> {
@@ -81,6 +102,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let options = O::options(&env);
         let core = Rc::new(ChannelCore::new(ctx, options)?);
         let object = O::new(O::Channel::from_core(__Core(Rc::clone(&core))), env.clone());
+        let calls = RefCell::new(Calls::new(&core.options));
         Ok(Self {
             object,
             procedures: O::procedures(),
@@ -88,7 +110,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             core,
             keys: OnceCell::new(),
             env,
-            calls: RefCell::default(),
+            calls,
         })
     }
 
@@ -143,10 +165,35 @@ impl<O: DurableEventIteratorObject> Host<O> {
     async fn message(&self, arrival: Arrival, message: Message) {
         let Arrival { ws, key, now_ms } = arrival;
         let ws: RawSocket = ws.unchecked_into();
-        let decoded = match &message {
+        let received = self.receive(&ws, key, now_ms as u64, &message);
+        // What waits does not keep the frame, which may be large.
+        drop(message);
+        let result = match received {
+            Ok(Some(Received::Subscribe(session, ask))) => self.subscribe(&ws, &session, &ask).await,
+            Ok(Some(Received::Call(session, call))) => self.call(&ws, key, &session, *call).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            // Nothing that a client can do: its socket or the storage is gone. It comes back and resumes.
+            runtime::log_error(&format!("a frame could not be handled: {error}"));
+            close(&ws, subscription::INTERNAL_ERROR, "Internal error");
+        }
+    }
+
+    /// Reads a frame, and does at once what there is nothing to wait for. What is left to do holds nothing of the message.
+    fn receive(
+        &self,
+        ws: &RawSocket,
+        key: u32,
+        now_ms: u64,
+        message: &Message,
+    ) -> Result<Option<Received<O>>> {
+        let decoded = match message {
             // Its characters have been counted before it came into WASM.
             Message::Text(text) if text.len() > self.options().max_frame => {
-                return close(&ws, close_code::TOO_BIG, "Frame too large");
+                close(ws, close_code::TOO_BIG, "Frame too large");
+                return Ok(None);
             }
             Message::Text(text) => decode_text(text),
             Message::Bytes(bytes) => decode_binary(bytes),
@@ -154,47 +201,34 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let frame = match decoded {
             Ok(frame) => frame,
             Err(error) => {
-                return match message::refuse(error) {
+                match message::refuse(error) {
                     Refused::Answered(answer) => ws.answer(answer),
-                    Refused::Closed { code, reason } => close(&ws, code, reason),
-                };
+                    Refused::Closed { code, reason } => close(ws, code, reason),
+                }
+                return Ok(None);
             }
         };
-        if let Err(error) = self.handle(&ws, key, now_ms as u64, frame).await {
-            // Nothing that a client can do: its socket or the storage is gone. It comes back and resumes.
-            runtime::log_error(&format!("a frame could not be handled: {error}"));
-            close(&ws, subscription::INTERNAL_ERROR, "Internal error");
-        }
-    }
-
-    async fn handle(&self, ws: &RawSocket, key: u32, now_ms: u64, frame: ClientFrame<'_>) -> Result<()> {
-        let Ok(session) = self.core.sessions.read_by_key(key, ws) else {
-            // Of a socket that has closed in the meantime, or one of a version whose sessions were others.
-            close(ws, subscription::RESTART, "Session lost");
-            return Ok(());
+        let Some(session) = self.core.sessions.serve(key, ws)? else { return Ok(None) };
+        let frame_bytes = match message {
+            Message::Text(text) => text.len(),
+            Message::Bytes(bytes) => bytes.len(),
         };
-        let peer = &Peer { ws, key, now_ms, session: &session };
-        if session.subscription.as_ref().is_some_and(|subscription| !subscription.live)
-            && !self.core.hub.is_replaying(ws)?
-        {
-            close(ws, subscription::RESTART, "Subscription interrupted");
-            return Ok(());
-        }
+        let peer = &Peer { ws, key, now_ms, frame_bytes, session: &session };
         match frame {
-            ClientFrame::Request(request) => self.request(peer, request).await,
+            ClientFrame::Request(request) => self.request(peer, request),
             ClientFrame::Abort { id } => {
                 if !subscription::abort(&self.core, ws, &session, &id)? {
                     self.calls.try_borrow_mut()?.abort(key, &id);
                 }
-                Ok(())
+                Ok(None)
             }
-            ClientFrame::Event { id, event } => self.upload(peer, &id, &event),
+            ClientFrame::Event { id, event } => self.upload(peer, &id, &event).map(|()| None),
         }
     }
 
     /// An item of a stream that is a call's input; of no call that is running, it is ignored.
     fn upload(&self, peer: &Peer<'_>, id: &str, event: &StreamEvent<'_>) -> Result<()> {
-        let Peer { ws, key, now_ms, session } = *peer;
+        let Peer { ws, key, now_ms, session, .. } = *peer;
         let is_expired = session.is_expired(now_ms);
         let mut calls = self.calls.try_borrow_mut()?;
         if let Some(answer) = message::upload(&mut calls, key, is_expired, id, event) {
@@ -203,28 +237,21 @@ impl<O: DurableEventIteratorObject> Host<O> {
         Ok(())
     }
 
-    async fn request(&self, peer: &Peer<'_>, request: Frame<'_>) -> Result<()> {
-        let Peer { ws, key, now_ms, session } = *peer;
+    fn request(&self, peer: &Peer<'_>, request: Frame<'_>) -> Result<Option<Received<O>>> {
+        let Peer { ws, key, now_ms, session, .. } = *peer;
         let id = request.id.clone().into_owned();
         if message::is_open(session, &*self.calls.try_borrow()?, key, &id) {
             close(ws, close_code::POLICY, "Call id in use");
-            return Ok(());
+            return Ok(None);
         }
         if session.is_expired(now_ms) {
             subscription::refuse_expired(&self.core, ws, &id);
-            return Ok(());
+            return Ok(None);
         }
         match message::route(&request.path, &self.procedures) {
             Route::Subscribe => {
-                let ask = Subscribe::new(&id, &request.headers);
-                let on_live = |gap| {
-                    let last_event_id = ask.last_event_id.map(str::to_owned);
-                    let socket = self.socket(ws, session);
-                    let core = Rc::clone(&self.core);
-                    let subscribed = Subscribed::new(core, socket, ws.clone(), last_event_id, gap);
-                    self.object.on_subscribed(&subscribed)
-                };
-                subscription::subscribe(&self.core, ws, &ask, &on_live).await
+                let ask = Subscribe::new(id, &request.headers);
+                Ok(Some(Received::Subscribe(Rc::clone(session), ask)))
             }
             Route::UpdateToken => {
                 let answer = match self.update_token(peer, request) {
@@ -232,15 +259,26 @@ impl<O: DurableEventIteratorObject> Host<O> {
                     Err(error) => error_response(&id, &error),
                 };
                 ws.answer(answer);
-                Ok(())
+                Ok(None)
             }
-            Route::Call => self.call(peer, &id, None, request).await,
-            Route::Direct(path) => self.call(peer, &id, Some(path), request).await,
+            Route::Call => self.receive_call(peer, id, None, request),
+            Route::Direct(path) => self.receive_call(peer, id, Some(path), request),
             Route::Nowhere => {
                 ws.answer(text_response(&id, Code::NotFound.status(), "No procedure matched"));
-                Ok(())
+                Ok(None)
             }
         }
+    }
+
+    async fn subscribe(&self, ws: &RawSocket, session: &Session, ask: &Subscribe) -> Result<()> {
+        let on_live = |gap| {
+            let last_event_id = ask.last_event_id.clone();
+            let socket = self.socket(ws, session);
+            let core = Rc::clone(&self.core);
+            let subscribed = Subscribed::new(core, socket, ws.clone(), last_event_id, gap);
+            self.object.on_subscribed(&subscribed)
+        };
+        subscription::subscribe(&self.core, ws, ask, &on_live).await
     }
 
     /// The socket as the application sees it.
@@ -253,40 +291,60 @@ impl<O: DurableEventIteratorObject> Host<O> {
     fn update_token(&self, peer: &Peer<'_>, request: Frame<'_>) -> Result<()> {
         let Peer { ws, session, now_ms, .. } = *peer;
         let keys = self.keys().ok_or_else(|| Error::new(Code::InternalServerError))?;
-        let input = request.body.into_value()?;
+        let input = request.body.into_value().map_err(Error::malformed)?;
         let renewed = message::renew(session, input, keys, self.name().as_deref(), now_ms)?;
         self.core.sessions.write(ws, renewed)
     }
 
-    /// Runs one call, unless too many are running; nothing is sent for it any more once its client has aborted it.
-    /// `direct` is the procedure's path where the request's own path says it, and not the input of `/call`.
-    async fn call(
+    /// Reads a call, unless too many are running. `direct` is the procedure's path where the request's own path says it, and
+    /// not the input of `/call`.
+    fn receive_call(
         &self,
         peer: &Peer<'_>,
-        id: &str,
+        id: String,
         direct: Option<Vec<String>>,
         request: Frame<'_>,
-    ) -> Result<()> {
-        let Peer { ws, key, session, .. } = *peer;
-        if self.calls.try_borrow()?.running(key) >= self.options().max_calls {
-            ws.answer(error_response(id, &Error::new(Code::TooManyRequests)));
-            return Ok(());
+    ) -> Result<Option<Received<O>>> {
+        let Peer { ws, key, frame_bytes, session, .. } = *peer;
+        let calls = self.calls.try_borrow()?;
+        if calls.running(key) >= self.options().max_calls {
+            ws.answer(error_response(&id, &Error::new(Code::TooManyRequests)));
+            return Ok(None);
         }
+        let held = calls.holds_nothing();
         let Frame { headers, body, .. } = request;
         let (upload, asked) = if matches!(body, Body::Stream) {
-            let (sender, upload) = Upload::<Value>::channel(self.options().max_frame);
+            let (sender, upload) = Upload::<Value>::channel(self.options().max_frame, Rc::clone(&held));
             (Some(sender), Asked::new(direct, Input::Stream(upload)))
         } else {
             (None, Asked::read(direct, body))
         };
         let (handle, registration) = AbortHandle::new_pair();
+        let admitted = message::admit(&self.procedures, session, asked).and_then(|admitted| {
+            let last_event_id = headers.get("last-event-id").map(str::to_owned);
+            let headers = headers.into_map();
+            let input = admitted.memory(&headers);
+            calls.hold(key, &held, input.saturating_add(frame_bytes))?;
+            let handle = handle.clone();
+            let call = Call { socket: self.socket(ws, session), last_event_id, headers, handle };
+            Ok((admitted, call))
+        });
+        let call = ReceivedCall { id, admitted, upload, held, handle, registration };
+        Ok(Some(Received::Call(Rc::clone(session), Box::new(call))))
+    }
+
+    /// Runs one call; nothing is sent for it any more once its client has aborted it.
+    async fn call(&self, ws: &RawSocket, key: u32, session: &Session, call: ReceivedCall<O>) -> Result<()> {
+        let ReceivedCall { id, admitted, upload, held, handle, registration } = call;
         let work = async {
-            match self.run(peer, asked, headers, handle.clone()).await {
-                Ok(Reply(Answer::Value(output))) => ws.answer(response(id, OK, output)),
-                Ok(Reply(Answer::Stream(items))) => stream(&self.core.sessions, ws, session, id, items).await,
+            match self.run(admitted).await {
+                Ok(Reply(Answer::Value(output))) => ws.answer(response(&id, OK, output)),
+                Ok(Reply(Answer::Stream(items))) => {
+                    stream(&self.core.sessions, ws, session, &id, items).await;
+                }
                 Err(error) => {
                     runtime::log_internal("a call", &error);
-                    ws.answer(error_response(id, &error));
+                    ws.answer(error_response(&id, &error));
                 }
             }
         };
@@ -297,34 +355,21 @@ impl<O: DurableEventIteratorObject> Host<O> {
             upload.is_some()
         } else {
             let is_upload = upload.is_some();
-            self.calls.try_borrow_mut()?.start(key, id, Running { handle: handle.clone(), upload });
+            self.calls.try_borrow_mut()?.start(key, &id, Running { handle, upload, held });
             let ended = work.await;
             let mut calls = self.calls.try_borrow_mut()?;
-            let is_unread = is_upload && ended.is_ok() && calls.upload(key, id).is_some();
-            calls.finish(key, id);
+            let is_unread = is_upload && ended.is_ok() && calls.upload(key, &id).is_some();
+            calls.finish(key, &id);
             is_unread
         };
         if is_unread {
-            ws.answer(Outgoing::Text(stop_upload(id))); // the procedure wants no more of it
+            ws.answer(Outgoing::Text(stop_upload(&id))); // the procedure wants no more of it
         }
         Ok(())
     }
 
-    async fn run(
-        &self,
-        peer: &Peer<'_>,
-        asked: Result<Asked>,
-        headers: Headers<'_>,
-        handle: AbortHandle,
-    ) -> Result<Reply> {
-        let Peer { ws, session, .. } = *peer;
-        let Admitted { path, input, handler } = message::admit(&self.procedures, session, asked)?;
-        let call = Call {
-            socket: self.socket(ws, session),
-            last_event_id: headers.get("last-event-id").map(str::to_owned),
-            headers: headers.into_map(),
-            handle,
-        };
+    async fn run(&self, admitted: Result<AdmittedCall<O>>) -> Result<Reply> {
+        let (Admitted { path, input, handler }, call) = admitted?;
         let invocation = Invocation { path, call: call.clone() };
         self.object.intercept(invocation, Next::new(handler(&self.object, call, input))).await
     }
@@ -388,12 +433,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let body = match (options.is_serialized(), is_untyped::<O>()) {
             // JavaScript has written what our own serializer would write of it.
             (false, true) => js_body(event)?,
-            (false, false) => event_body(&from_value::<<O::Channel as IsChannel>::Event>(read_js(event)?)?)?,
+            (false, false) => event_body(&typed_event::<O>(read_js(event)?)?)?,
             (true, true) => event_body(&read_serialized(read_js(event)?)?)?,
-            (true, false) => {
-                let event = read_serialized(read_js(event)?)?;
-                event_body(&from_value::<<O::Channel as IsChannel>::Event>(event)?)?
-            }
+            (true, false) => event_body(&typed_event::<O>(read_serialized(read_js(event)?)?)?)?,
         };
         self.core.publish(&body, &options.meta(), &options.audience(), options.idempotency_key())
     }
@@ -502,7 +544,12 @@ async fn stream(
             }
         }
         turn = turn.saturating_add(1);
-        if turn.is_multiple_of(ITEMS_PER_TURN) && runtime::next_turn().await.is_err() {
+        if turn.is_multiple_of(ITEMS_PER_TURN)
+            && let Err(error) = runtime::next_turn().await
+        {
+            let error = Error::from(error);
+            runtime::log_internal("a stream", &error);
+            send_event(StreamEventKind::Error, Some(&error.to_wire()), None);
             return;
         }
     }
@@ -511,10 +558,16 @@ async fn stream(
 
 /// An event that its publisher has serialized: `{ json, meta? }`, both texts.
 fn read_serialized(value: Value) -> Result<Value> {
-    let mut fields = object(value)?;
-    let json = required(&mut fields, "json", string)?;
-    let meta = optional(&mut fields, "meta", string)?;
-    Ok(parse(Some(&json), meta.as_deref())?)
+    let texts = object(value).and_then(|mut fields| {
+        Ok((required(&mut fields, "json", string)?, optional(&mut fields, "meta", string)?))
+    });
+    let (json, meta) = texts.map_err(Error::invalid_input)?;
+    parse(Some(&json), meta.as_deref()).map_err(Error::malformed)
+}
+
+/// An event as the class has it: one that does not fit is its publisher's to know.
+fn typed_event<O: DurableEventIteratorObject>(event: Value) -> Result<<O::Channel as IsChannel>::Event> {
+    from_value(event).map_err(Error::invalid_input)
 }
 
 fn invalid_options(error: InvalidInput) -> Error {
@@ -527,7 +580,7 @@ fn is_untyped<O: DurableEventIteratorObject>() -> bool {
 
 fn read_js(value: &JsValue) -> Result<Value> {
     let Serialized { json, meta, .. } = js_body(value)?;
-    Ok(parse(json.as_deref(), meta.as_deref())?)
+    parse(json.as_deref(), meta.as_deref()).map_err(Error::malformed)
 }
 
 fn js_body(value: &JsValue) -> Result<Serialized> {

@@ -4,16 +4,18 @@ use super::calls::Calls;
 use crate::{
     error::{Code, Error, Result},
     http,
-    procedure::{Handler, Input, Overrun, Procedures},
+    procedure::{Handler, Input, Overrun, Procedures, UploadSender},
     session::{Session, SessionClaims},
     token::{Generation, SigningKeys},
     wire::{
-        Body, DeserializeError, FrameError, FrameErrorKind, InvalidInput, Issue, Outgoing, StreamEvent,
-        StreamEventKind, Value, error_response,
+        Body, DeserializeError, FrameError, FrameErrorKind, Issue, Outgoing, StreamEvent, StreamEventKind,
+        Value, allocation, error_response,
         fields::{object, required, string, strings},
         read_members, stop_upload,
     },
 };
+
+use std::{collections::BTreeMap, mem::size_of};
 
 /// Close codes of RFC 6455, section 7.4.1.
 pub(crate) mod close_code {
@@ -81,6 +83,25 @@ pub(crate) struct Admitted<O, C> {
     pub(crate) handler: Handler<O, C>,
 }
 
+/// How often a call's headers are there: in its context, and in that of what wraps it.
+const COPIES: usize = 2;
+
+impl<O, C> Admitted<O, C> {
+    /// About how many bytes of memory its input and headers take.
+    pub(crate) fn memory(&self, headers: &BTreeMap<String, Vec<String>>) -> usize {
+        let text = |text: &String| size_of::<String>().saturating_add(allocation(text.capacity()));
+        let add = |sum: usize, text: usize| sum.saturating_add(text);
+        let header = |(name, values): (&String, &Vec<String>)| {
+            values.iter().map(text).fold(text(name).saturating_add(HEADER_BYTES), add)
+        };
+        let headers = headers.iter().map(header).fold(0, add);
+        self.input.memory().saturating_add(headers.saturating_mul(COPIES))
+    }
+}
+
+/// What a header takes besides its texts, in bytes: its list of values, and its share of the map.
+const HEADER_BYTES: usize = 64;
+
 /// Finds the procedure, and whether the client may call it.
 pub(crate) fn admit<O: 'static, C: 'static>(
     procedures: &Procedures<O, C>,
@@ -108,11 +129,11 @@ impl Asked {
         if let Some(path) = direct {
             return Ok(Self { path, input });
         }
-        let mut fields = object(input.into_value()?)?;
-        let path = required(&mut fields, "path", strings)?;
+        let mut fields = object(input.into_value()?).map_err(Error::invalid_input)?;
+        let path = required(&mut fields, "path", strings).map_err(Error::invalid_input)?;
         let input = Input::Value(fields.remove("input").unwrap_or_default());
         if path.is_empty() {
-            return Err(InvalidInput::from(Issue::new("expected a procedure's name").at("path").at(0)).into());
+            return Err(Error::invalid_input(Issue::new("expected a procedure's name").at("path").at(0)));
         }
         Ok(Self { path, input })
     }
@@ -124,7 +145,7 @@ impl Asked {
         {
             return Ok(asked);
         }
-        Self::new(direct, Input::Value(body.into_value()?))
+        Self::new(direct, Input::Value(body.into_value().map_err(Error::malformed)?))
     }
 
     /// The body of `/call` as nearly all are: read at once, without making an object of it. None: it is another one.
@@ -156,7 +177,8 @@ pub(crate) fn renew(
     name: Option<&str>,
     now_ms: u64,
 ) -> Result<Session> {
-    let token = required(&mut object(input)?, "token", string)?;
+    let token = object(input).and_then(|mut fields| required(&mut fields, "token", string));
+    let token = token.map_err(Error::invalid_input)?;
     let refused = |message: &str| Error::new(Code::Unauthorized).message(message);
     // One of the other generation is as good as none.
     let claims = keys
@@ -202,18 +224,28 @@ pub(crate) fn upload(
     event: &StreamEvent<'_>,
 ) -> Option<Outgoing> {
     let upload = calls.upload(socket, id)?;
+    let has_room = |item: &Value| {
+        let bytes = UploadSender::bytes_of(item);
+        calls.has_room_for_item(socket, id, bytes).map(|()| bytes)
+    };
     let stop = || Some(Outgoing::Text(stop_upload(id)));
     let answer = match (event.kind, event.to_value()) {
         _ if is_expired => {
             upload.fail(token_expired());
             stop()
         }
-        (StreamEventKind::Message, Ok(item)) => match upload.send(item, event.size()) {
-            Ok(()) => return None,
-            Err(Overrun) => stop(),
+        (StreamEventKind::Message, Ok(item)) => match has_room(&item) {
+            Ok(bytes) => match upload.send(item, bytes) {
+                Ok(()) => return None,
+                Err(Overrun) => stop(),
+            },
+            Err(error) => {
+                upload.fail(error);
+                stop()
+            }
         },
         (StreamEventKind::Message, Err(error)) => {
-            upload.fail(error.into());
+            upload.fail(Error::malformed(error));
             stop()
         }
         // What the client's iterator threw is the client's own affair.
@@ -267,7 +299,7 @@ mod tests {
             let asked = Asked::read(None, Body::Json { json: Some(&json), meta: None });
             let in_general = Body::Json { json: Some(&json), meta: None }
                 .into_value()
-                .map_err(Error::from)
+                .map_err(Error::malformed)
                 .and_then(|value| Asked::new(None, Input::Value(value)));
             prop_assert_eq!(parts(asked), parts(in_general));
         }

@@ -1,5 +1,6 @@
 //! Procedures: what clients may call over the socket, and other Workers through a stub.
 
+mod held;
 mod next;
 mod reply;
 mod upload;
@@ -8,6 +9,7 @@ pub use next::Next;
 pub use reply::{Reply, StreamItem};
 pub use upload::Upload;
 pub(crate) use {
+    held::Held,
     reply::{Answer, Item},
     upload::{Overrun, UploadSender},
 };
@@ -31,6 +33,19 @@ impl Input {
         match self {
             Self::Value(value) => Ok(value),
             Self::Stream(_) => Err(Error::new(Code::BadRequest).message("This procedure takes no stream.")),
+        }
+    }
+
+    /// The input as the type that its procedure takes: what does not fit is the client's to know.
+    fn into_typed<T: DeserializeOwned>(self) -> Result<T> {
+        from_value(self.into_value()?).map_err(Error::invalid_input)
+    }
+
+    /// About how many bytes of memory it takes. The items of a stream are counted as they come.
+    pub(crate) fn memory(&self) -> usize {
+        match self {
+            Self::Value(value) => value.memory(),
+            Self::Stream(_) => 0,
         }
     }
 
@@ -107,7 +122,7 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
             Rc::new(move |object, context, input| {
                 let handler = Rc::clone(&handler);
                 Box::pin(async move {
-                    let input: I = from_value(input.into_value()?)?;
+                    let input: I = input.into_typed()?;
                     let output = handler(object, context, input).await?;
                     Reply::value(&output)
                 })
@@ -142,7 +157,7 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
             Rc::new(move |object, context, input| {
                 let handler = Rc::clone(&handler);
                 Box::pin(async move {
-                    let input: I = from_value(input.into_value()?)?;
+                    let input: I = input.into_typed()?;
                     Ok(Reply::stream(handler(object, context, input).await?))
                 })
             }),

@@ -2,6 +2,7 @@
 
 use crate::{
     error::{Code, Error, Result},
+    procedure::Held,
     wire::{Value, from_value},
 };
 use futures_util::Stream;
@@ -19,13 +20,15 @@ use std::{
 /// The items that a client sends as the input of a call, as they come.
 ///
 /// It ends when the client's iterator does. An item that is no `T`, and an error of the client's iterator, are errors
-/// of the stream. A client cannot be asked to wait, so items that come faster than they are read are kept, as many
-/// bytes as a frame may have ([`Options::max_frame`](crate::Options::max_frame)); beyond that the stream fails with
-/// PAYLOAD_TOO_LARGE.
+/// of the stream. A client cannot be asked to wait, so items that arrive faster than they are read are kept: one of any size, or
+/// as many bytes of memory as a frame may have ([`Options::max_frame`](crate::Options::max_frame)). Beyond that the stream fails
+/// with PAYLOAD_TOO_LARGE. What is kept counts towards [`Options::max_call_bytes`](crate::Options::max_call_bytes) and
+/// [`Options::max_total_call_bytes`](crate::Options::max_total_call_bytes); where other calls leave no room, the stream fails with
+/// TOO_MANY_REQUESTS.
 ///
 /// A procedure that answers before the end tells the client to stop.
 pub struct Upload<T> {
-    queue: Rc<RefCell<Queue>>,
+    reader: QueueReader,
     items: PhantomData<fn() -> T>,
 }
 
@@ -36,25 +39,57 @@ impl<T> fmt::Debug for Upload<T> {
 }
 
 impl Upload<Value> {
-    /// The two ends of a client's stream.
-    pub(crate) fn channel(max_unread: usize) -> (UploadSender, Self) {
-        let queue = Rc::new(RefCell::new(Queue { max_unread, ..Queue::default() }));
-        (UploadSender(Rc::clone(&queue)), Self { queue, items: PhantomData })
+    /// The two ends of a client's stream, of which so many bytes may be unread. What is unread is held by the call.
+    pub(crate) fn channel(max_unread: usize, held: Rc<Held>) -> (UploadSender, Self) {
+        let queue = Queue {
+            items: VecDeque::new(),
+            unread: 0,
+            max_unread,
+            held,
+            has_ended: false,
+            is_abandoned: false,
+            waker: None,
+        };
+        let queue = Rc::new(RefCell::new(queue));
+        (UploadSender(Rc::clone(&queue)), Self { reader: QueueReader(queue), items: PhantomData })
     }
 
     pub(crate) fn typed<U>(self) -> Upload<U> {
-        Upload { queue: self.queue, items: PhantomData }
+        Upload { reader: self.reader, items: PhantomData }
     }
 }
 
-#[derive(Default)]
 struct Queue {
     items: VecDeque<Unread>,
     /// Bytes of all of them.
     unread: usize,
     max_unread: usize,
+    held: Rc<Held>,
     has_ended: bool,
-    reader: Option<Waker>,
+    /// Nobody reads it any more.
+    is_abandoned: bool,
+    waker: Option<Waker>,
+}
+
+impl Queue {
+    fn take(&mut self) -> Option<Result<Value>> {
+        let Unread { item, bytes } = self.items.pop_front()?;
+        self.unread = self.unread.saturating_sub(bytes);
+        self.held.release(bytes);
+        Some(item)
+    }
+}
+
+/// The end that is read. What is unread when it goes is of no use to anybody.
+struct QueueReader(Rc<RefCell<Queue>>);
+
+impl Drop for QueueReader {
+    fn drop(&mut self) {
+        if let Ok(mut queue) = self.0.try_borrow_mut() {
+            queue.is_abandoned = true;
+            while queue.take().is_some() {}
+        }
+    }
 }
 
 struct Unread {
@@ -62,10 +97,10 @@ struct Unread {
     bytes: usize,
 }
 
-/// What an item takes beside its text, in bytes: so that very many small ones are bounded too.
+/// What an item takes beside its value, in bytes: so that very many small ones are bounded too.
 const ITEM_BYTES: usize = 64;
 
-/// A stream has been sent faster than it was read, for too long. It has ended.
+/// An item that its queue does not take: the stream has ended.
 #[derive(Debug)]
 pub(crate) struct Overrun;
 
@@ -73,12 +108,19 @@ pub(crate) struct Overrun;
 pub(crate) struct UploadSender(Rc<RefCell<Queue>>);
 
 impl UploadSender {
-    /// Hands over an item whose text has so many bytes.
+    /// How many bytes an item takes.
+    pub(crate) fn bytes_of(item: &Value) -> usize {
+        item.memory().saturating_add(ITEM_BYTES)
+    }
+
+    /// Hands over an item, for which there must be room among all calls. `bytes` is what it takes.
     pub(crate) fn send(&self, item: Value, bytes: usize) -> Result<(), Overrun> {
-        let bytes = bytes.saturating_add(ITEM_BYTES);
-        let fits = self.0.try_borrow().is_ok_and(|queue| {
-            queue.items.is_empty() || queue.unread.saturating_add(bytes) <= queue.max_unread
-        });
+        let Ok(queue) = self.0.try_borrow() else { return Err(Overrun) };
+        if queue.is_abandoned {
+            return Err(Overrun);
+        }
+        let fits = queue.items.is_empty() || queue.unread.saturating_add(bytes) <= queue.max_unread;
+        drop(queue);
         if !fits {
             let message = "The stream is sent faster than it is read.";
             self.fail(Error::new(Code::PayloadTooLarge).message(message));
@@ -86,6 +128,7 @@ impl UploadSender {
         }
         self.change(|queue| {
             queue.unread = queue.unread.saturating_add(bytes);
+            queue.held.add(bytes);
             queue.items.push_back(Unread { item: Ok(item), bytes });
         });
         Ok(())
@@ -104,15 +147,15 @@ impl UploadSender {
     }
 
     fn change(&self, change: impl FnOnce(&mut Queue)) {
-        let reader = match self.0.try_borrow_mut() {
+        let waker = match self.0.try_borrow_mut() {
             Ok(mut queue) => {
                 change(&mut queue);
-                queue.reader.take()
+                queue.waker.take()
             }
             Err(_) => None,
         };
-        if let Some(reader) = reader {
-            reader.wake();
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 }
@@ -121,15 +164,15 @@ impl<T: DeserializeOwned> Stream for Upload<T> {
     type Item = Result<T>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<T>>> {
-        let Ok(mut queue) = self.queue.try_borrow_mut() else { return Poll::Ready(None) };
-        match queue.items.pop_front() {
-            Some(Unread { item, bytes }) => {
-                queue.unread = queue.unread.saturating_sub(bytes);
-                Poll::Ready(Some(item.and_then(|value| from_value(value).map_err(Error::from))))
+        let Ok(mut queue) = self.reader.0.try_borrow_mut() else { return Poll::Ready(None) };
+        match queue.take() {
+            Some(item) => {
+                drop(queue); // a type's own code reads it
+                Poll::Ready(Some(item.and_then(|value| from_value(value).map_err(Error::invalid_input))))
             }
             None if queue.has_ended => Poll::Ready(None),
             None => {
-                queue.reader = Some(context.waker().clone());
+                queue.waker = Some(context.waker().clone());
                 Poll::Pending
             }
         }
@@ -140,30 +183,39 @@ impl<T: DeserializeOwned> Stream for Upload<T> {
 mod tests {
     use super::*;
     use futures_util::{FutureExt, StreamExt};
+    use std::cell::Cell;
 
     fn read<T: DeserializeOwned>(upload: &mut Upload<T>) -> Option<Option<Result<T, String>>> {
         let next = upload.next().now_or_never();
         next.map(|item| item.map(|item| item.map_err(|error| error.code().to_owned())))
     }
 
+    fn channel(max_unread: usize) -> (UploadSender, Upload<Value>, Rc<Cell<usize>>) {
+        let total = Rc::new(Cell::new(0));
+        let (sender, upload) = Upload::channel(max_unread, Held::new(&total));
+        (sender, upload, total)
+    }
+
     #[test]
     fn items_are_read_in_order_until_the_end() {
-        let (sender, upload) = Upload::channel(1_000);
+        let (sender, upload, total) = channel(1_000);
         let mut upload = upload.typed::<u8>();
         assert_eq!(read(&mut upload), None);
         sender.send(1.into(), 1).unwrap();
         sender.send("no number".into(), 1).unwrap();
         sender.send(2.into(), 1).unwrap();
+        assert_eq!(total.get(), 3);
         sender.end();
         assert_eq!(read(&mut upload), Some(Some(Ok(1))));
         assert_eq!(read(&mut upload), Some(Some(Err("BAD_REQUEST".into()))));
         assert_eq!(read(&mut upload), Some(Some(Ok(2))));
         assert_eq!(read(&mut upload), Some(None));
+        assert_eq!(total.get(), 0);
     }
 
     #[test]
     fn what_is_not_read_is_bounded() {
-        let (sender, mut upload) = Upload::channel(300);
+        let (sender, mut upload, _) = channel(300);
         for _ in 0..5 {
             sender.send(1.into(), 200).unwrap();
             assert_eq!(read(&mut upload), Some(Some(Ok(1.into()))));
@@ -178,7 +230,20 @@ mod tests {
 
     #[test]
     fn very_many_small_items_are_bounded_too() {
-        let (sender, _upload) = Upload::channel(1_000);
-        assert_eq!((0..1_000).take_while(|_| sender.send(Value::Null, 0).is_ok()).count(), 15);
+        let (sender, _upload, _) = channel(10_000);
+        let bytes = UploadSender::bytes_of(&Value::Null);
+        let sent = (0..1_000).take_while(|_| sender.send(Value::Null, bytes).is_ok()).count();
+        assert_eq!(sent, 10_000 / bytes);
+    }
+
+    #[test]
+    fn nothing_is_held_for_a_reader_that_has_gone() {
+        let (sender, upload, total) = channel(1_000);
+        sender.send(1.into(), 100).unwrap();
+        assert_eq!(total.get(), 100);
+        drop(upload);
+        assert_eq!(total.get(), 0);
+        assert!(sender.send(2.into(), 100).is_err());
+        assert_eq!(total.get(), 0);
     }
 }

@@ -92,16 +92,29 @@ export function endStream(ws, id) {
   streams.get(ws)?.delete(id)
 }
 
-/** Tells the client that its call has failed, where the frame was one. Of the reason it learns nothing. */
-function fail(ws, frame) {
+/** Tells the client that its call has failed, where its frame was one. Of the reason it learns nothing. */
+function fail(ws, id) {
+  if (id === undefined) return
   try {
-    const { i, t } = JSON.parse(typeof frame === 'string' ? frame : jsonOf(new Uint8Array(frame)))
-    if (typeof i !== 'string' || t !== undefined) return
-    if (replaying.get(ws) === i) return interrupt(ws)
+    if (replaying.get(ws) === id) return interrupt(ws)
     const json = { defined: false, code: 'INTERNAL_SERVER_ERROR', status: 500, message: 'Internal server error' }
-    const hasBegun = streams.get(ws)?.delete(i)
-    ws.send(JSON.stringify(hasBegun ? { i, t: 3, p: { e: 'error', d: { json } } } : { i, p: { s: 500, b: { json } } }))
-  } catch {} // no frame, or the socket has gone
+    const hasBegun = streams.get(ws)?.delete(id)
+    ws.send(JSON.stringify(hasBegun ? { i: id, t: 3, p: { e: 'error', d: { json } } } : { i: id, p: { s: 500, b: { json } } }))
+  } catch {} // the socket has gone
+}
+
+/** How the frames of oRPC's calls begin. */
+const CALL = /^\{"i":("[^"\\]{1,64}"),"p":/
+
+/** The id of the call that a frame is, if it is one. A copy: a part of the frame would keep all of it in memory while the call waits. */
+function callOf(frame) {
+  try {
+    const text = typeof frame === 'string' ? frame : jsonOf(new Uint8Array(frame))
+    const id = CALL.exec(text)?.[1]
+    if (id !== undefined) return JSON.parse(id)
+    const { i, t } = JSON.parse(text)
+    return typeof i === 'string' && t === undefined ? i : undefined
+  } catch {} // no frame
 }
 
 /** The JSON of a binary frame, which ends before the delimiter. */
@@ -150,11 +163,13 @@ export function extend(dummy, methods) {
       else result = bytes.call(this, ws, keyOf(ws), Date.now(), new Uint8Array(frame))
     } catch (error) {
       const seen = thrown(error)
-      fail(ws, frame)
+      fail(ws, callOf(frame))
       throw seen
     }
     if (result === TOO_BIG) return ws.close(TOO_BIG, 'Frame too large')
-    return result === undefined ? undefined : watched(result).catch(() => fail(ws, frame))
+    if (result === undefined) return
+    const id = callOf(frame)
+    return watched(result).catch(() => fail(ws, id))
   })
   define('fetch', function (request) {
     return call(this, FETCH, request)

@@ -1,10 +1,16 @@
 // The loops that would cost too much from WASM, one call each. Nothing here decides anything that Rust could decide;
 // nothing here throws for one socket's sake.
 
-const decoder = new TextDecoder()
+/**
+ * What fan-out keeps of a live subscription: the beginning of its frames, the first millisecond at which its rights have
+ * ended, and what decides whether an event is for it. sessions.rs makes it of the socket's attachment.
+ */
+export function liveView(head, expires, connection, tags) {
+  return { head, expires, connection, tags }
+}
 
-/** What a socket's attachment says of its subscription (session.rs writes it). */
-const NOT_LIVE = Object.freeze({ head: '', expires: 0, connection: undefined, tags: undefined })
+/** Of a socket that gets nothing live. */
+const NOT_LIVE = Object.freeze(liveView('', 0, undefined, undefined))
 
 /** Close code "service restart": the client comes back and resumes. */
 const RESTART = 1012
@@ -61,7 +67,7 @@ export class Hub {
 
   /** All sockets that are open. */
   sockets() {
-    return this.#ctx.getWebSockets().filter((ws) => ws.readyState === WebSocket.READY_STATE_OPEN)
+    return this.#ctx.getWebSockets().filter(isOpen)
   }
 
   /** Accepts a socket for hibernation, with its attachment in place before the first frame can arrive. */
@@ -108,41 +114,26 @@ export class Hub {
     return replay?.running ? replay.number : undefined
   }
 
-  #read(ws) {
-    let state = NOT_LIVE
-    try {
-      const bytes = ws.deserializeAttachment()
-      const session = bytes instanceof Uint8Array ? JSON.parse(decoder.decode(bytes)) : undefined
-      if (session?.subscription?.live) {
-        state = {
-          head: '{"i":' + JSON.stringify(session.subscription.id),
-          // The first millisecond without rights, as `ends_at_ms` in session.rs has it.
-          expires: session.enforced ? session.claims.exp * 1000 + (session.claims.is_second ? 1 : 0) : Infinity,
-          connection: session.connection,
-          tags: session.claims.tags,
-        }
-      } else if (session?.subscription && this.replayOf(ws) === undefined) {
-        // Found half-way through a replay that no longer runs: the client has to come back and resume.
-        interrupt(ws)
-      }
-    } catch {}
-    this.#live.set(ws, state)
-    return state
+  #read(ws, read) {
+    const view = read(ws) ?? NOT_LIVE
+    this.#live.set(ws, view)
+    return view
   }
 
   /**
-   * Sends one event to every live subscription; answers with the sockets whose token has expired, if any.
+   * Sends one event to every live subscription; answers with the sockets whose token has expired, if any. `read(ws)` makes the
+   * view of a socket that has none yet, once per waking.
    * `admits(connection, tags, isChosen)` is there for an event that is not for everybody; `chosen` are the sockets of which it
    * is told so, `except` are left out.
    */
-  fanOut(tail, now, admits, chosen, except) {
+  fanOut(tail, now, read, admits, chosen, except) {
     const sockets = this.#ctx.getWebSockets()
     const [isChosen, isLeftOut] = admits === undefined ? [] : [new Set(chosen), new Set(except)]
     const frames = new Map()
     let expired
     for (let n = 0; n < sockets.length; n++) {
       const ws = sockets[n]
-      const { head, expires, connection, tags } = this.#live.get(ws) ?? this.#read(ws)
+      const { head, expires, connection, tags } = this.#live.get(ws) ?? this.#read(ws, read)
       if (head === '') continue
       if (expires <= now) {
         ;(expired ??= []).push(ws)
@@ -263,6 +254,11 @@ function sqlOf(storage) {
   } catch (error) {
     throw new Error(`list the class under \`new_sqlite_classes\`: ${error.message}`)
   }
+}
+
+/** Whether neither side has begun to close a socket. */
+export function isOpen(ws) {
+  return ws.readyState === WebSocket.READY_STATE_OPEN
 }
 
 /** Sends a message; false where the socket has closed. */

@@ -39,13 +39,19 @@ extern "C" {
     fn replay_of_js(this: &Hub, ws: &RawSocket) -> Result<Option<u32>, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = fanOut)]
-    fn fan_out_js(this: &Hub, tail: &str, now: f64) -> Result<Option<Array>, JsValue>;
+    fn fan_out_js(
+        this: &Hub,
+        tail: &str,
+        now: f64,
+        read: &dyn Fn(RawSocket) -> Option<LiveView>,
+    ) -> Result<Option<Array>, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = fanOut)]
     fn fan_out_to_js(
         this: &Hub,
         tail: &str,
         now: f64,
+        read: &dyn Fn(RawSocket) -> Option<LiveView>,
         admits: &dyn Fn(Option<String>, JsValue, bool) -> bool,
         chosen: &Array,
         except: &Array,
@@ -59,6 +65,17 @@ extern "C" {
         head: &str,
         admits: &dyn Fn(String) -> bool,
     ) -> Result<Option<Array>, JsValue>;
+
+    /// What fan-out keeps of a live subscription, see `hot.js`.
+    pub(crate) type LiveView;
+
+    // Cannot throw.
+    #[wasm_bindgen(js_name = liveView)]
+    fn live_view_js(head: &str, expires: f64, connection: Option<&str>, tags: Option<Array>) -> LiveView;
+
+    // Cannot throw.
+    #[wasm_bindgen(js_name = isOpen)]
+    fn is_open_js(ws: &RawSocket) -> bool;
 
     /// One end of a WebSocket, as the platform hands it out.
     #[derive(Clone)]
@@ -77,13 +94,31 @@ extern "C" {
 }
 
 /// Whether a subscription gets an event: of its connection id, its tags, and whether its socket was chosen.
-type Admits<'a> = dyn Fn(Option<&str>, &[String], bool) -> bool + 'a;
+pub(crate) type Admits<'a> = dyn Fn(Option<&str>, &[String], bool) -> bool + 'a;
+
+/// Reads what a socket gets live; nothing if it gets nothing.
+type ReadView<'a> = dyn Fn(&RawSocket) -> Option<LiveView> + 'a;
+
+impl LiveView {
+    /// The beginning of the subscription's frames, the first millisecond at which its rights have ended, and what decides whether
+    /// an event is for it.
+    pub(crate) fn new(head: &str, expires_ms: f64, connection: Option<&str>, tags: &[String]) -> Self {
+        live_view_js(head, expires_ms, connection, (!tags.is_empty()).then(|| array_of(tags)))
+    }
+}
 
 /// A replay that has been begun.
 pub(crate) struct Replay {
     number: u32,
     /// How long it has to wait before its first step, in milliseconds.
     pub(crate) wait_ms: u64,
+}
+
+impl Replay {
+    /// What tells it from the others of this instance.
+    pub(crate) const fn number(&self) -> u32 {
+        self.number
+    }
 }
 
 /// A socket is closed or closing.
@@ -111,8 +146,7 @@ impl Hub {
 
     /// Hands a socket over to the platform, which may hibernate the object while the socket stays.
     pub(crate) fn accept(&self, ws: &RawSocket, tags: &[String], attachment: &[u8]) -> Result<(), JsError> {
-        let tags: Array = tags.iter().map(|tag| JsValue::from_str(tag)).collect();
-        Ok(self.accept_js(ws, &tags, &Uint8Array::from(attachment))?)
+        Ok(self.accept_js(ws, &array_of(tags), &Uint8Array::from(attachment))?)
     }
 
     /// The bytes kept with a socket; none when they are not ours.
@@ -147,9 +181,16 @@ impl Hub {
         Ok(self.replay_of_js(ws)?.is_some())
     }
 
-    /// Sends to every live subscription; answers with the sockets whose token has expired.
-    pub(crate) fn fan_out(&self, tail: &str, now_ms: u64) -> Result<Vec<RawSocket>, JsError> {
-        Ok(self.fan_out_js(tail, now_ms as f64)?.as_ref().map(sockets_of).unwrap_or_default())
+    /// Sends to every live subscription; answers with the sockets whose token has expired. `read` is asked for what has not been
+    /// read since waking.
+    pub(crate) fn fan_out(
+        &self,
+        tail: &str,
+        now_ms: u64,
+        read: &ReadView<'_>,
+    ) -> Result<Vec<RawSocket>, JsError> {
+        let expired = self.fan_out_js(tail, now_ms as f64, &|ws: RawSocket| read(&ws))?;
+        Ok(expired.as_ref().map(sockets_of).unwrap_or_default())
     }
 
     /// The same for an event that is for some only. `admits` gets a subscription's connection id and tags, and whether its
@@ -158,6 +199,7 @@ impl Hub {
         &self,
         tail: &str,
         now_ms: u64,
+        read: &ReadView<'_>,
         admits: &Admits<'_>,
         chosen: &[RawSocket],
         except: &[RawSocket],
@@ -170,7 +212,9 @@ impl Hub {
             admits(connection.as_deref(), &tags, is_chosen)
         };
         let array = |sockets: &[RawSocket]| sockets.iter().map(JsValue::from).collect::<Array>();
-        let expired = self.fan_out_to_js(tail, now_ms as f64, &admits, &array(chosen), &array(except))?;
+        let read = |ws: RawSocket| read(&ws);
+        let expired =
+            self.fan_out_to_js(tail, now_ms as f64, &read, &admits, &array(chosen), &array(except))?;
         Ok(expired.as_ref().map(sockets_of).unwrap_or_default())
     }
 
@@ -190,6 +234,10 @@ impl Hub {
     }
 }
 
+fn array_of(texts: &[String]) -> Array {
+    texts.iter().map(|text| JsValue::from_str(text)).collect()
+}
+
 fn sockets_of(array: &Array) -> Vec<RawSocket> {
     array.iter().map(JsValue::unchecked_into).collect()
 }
@@ -201,6 +249,11 @@ impl RawSocket {
             0 => Err(JsError::new("what should be a socket is none")),
             key => Ok(key),
         }
+    }
+
+    /// Whether neither side has begun to close it.
+    pub(crate) fn is_open(&self) -> bool {
+        is_open_js(self)
     }
 
     /// Sends a text message.

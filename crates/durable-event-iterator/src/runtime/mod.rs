@@ -15,7 +15,7 @@ mod value;
 pub(crate) use at_once::at_once;
 pub(crate) use body::read_body;
 pub(crate) use class::{OpenStream, exception, extend};
-pub(crate) use hub::{Hub, RawSocket, Replay};
+pub(crate) use hub::{Admits, Hub, LiveView, RawSocket, Replay};
 pub(crate) use namespace::{Stub, head_of, stub};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use number::{number_text, read_number, single_text};

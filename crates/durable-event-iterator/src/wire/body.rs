@@ -8,7 +8,7 @@ use super::{
     parse::{DeserializeError, parse, parse_body},
     ser::serialize,
 };
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 
 /// The content type of a body without files.
 const JSON: &str = "application/json";
@@ -31,17 +31,18 @@ impl Value {
     /// Reads plain JSON, with or without a byte order mark.
     ///
     /// # Errors
-    /// BAD_REQUEST for what is no JSON, or nested deeper than 127 levels.
+    /// The bytes are not JSON in UTF-8, or nested deeper than 127 levels: INTERNAL_SERVER_ERROR, since they may be the
+    /// application's own. Make another error of it where a client has sent them.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         let text = str::from_utf8(without_bom(json))
-            .map_err(|_| Error::new(Code::BadRequest).message("Not in UTF-8."))?;
+            .map_err(|_| DeserializeError::Unreadable("bytes that are not UTF-8"))?;
         Ok(parse(Some(text), None)?)
     }
 
     /// Reads oRPC's serialized form, `{"json":…,"meta":…}`, with or without a byte order mark. Nothing at all is undefined.
     ///
     /// # Errors
-    /// BAD_REQUEST for what is none, or nested deeper than 127 levels.
+    /// As [`Value::from_json`].
     pub fn from_serialized(body: &[u8]) -> Result<Self> {
         Ok(parse_body(without_bom(body))?)
     }
@@ -65,7 +66,7 @@ impl Value {
     /// Its JSON form, in which a Date is a string and undefined is `null`.
     ///
     /// # Errors
-    /// BAD_REQUEST for a value nested deeper than 127 levels.
+    /// The value is nested deeper than 127 levels: INTERNAL_SERVER_ERROR.
     pub fn to_json(&self) -> Result<String> {
         Ok(serialize(self)?.json.unwrap_or_else(|| "null".into()))
     }

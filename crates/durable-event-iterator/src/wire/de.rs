@@ -74,7 +74,8 @@ impl std::error::Error for Misfit {}
 impl de::Error for Misfit {
     fn custom<T: fmt::Display>(message: T) -> Self {
         let message = message.to_string();
-        let message = if message.starts_with(UNTAGGED) { FITS_NOTHING.to_owned() } else { message };
+        let fits_nothing = NO_VARIANT.iter().any(|start| message.starts_with(start));
+        let message = if fits_nothing { FITS_NOTHING.to_owned() } else { message };
         Self { message, path: Vec::new() }
     }
 
@@ -111,18 +112,21 @@ impl de::Error for Misfit {
     }
 }
 
-/// How serde begins to say that no variant of an untagged enum fits; the enum's name follows.
-const UNTAGGED: &str = "data did not match any variant of untagged enum";
+/// How serde begins to say that no variant of an untagged or flattened enum fits; the enum's name follows.
+const NO_VARIANT: [&str; 2] = ["data did not match any variant of untagged enum", "no variant of enum"];
 const FITS_NOTHING: &str = "fits none of the alternatives";
 
-/// What is expected, without the names of Rust types, by which serde calls what is derived: they are nobody's business,
-/// and say nothing to a client.
+/// What is expected, in JavaScript's words: the names of Rust types, which serde gives, say nothing to a client.
 fn public_name(expected: &dyn de::Expected) -> String {
     let name = expected.to_string();
     let elements = name.rsplit_once(" with ").map(|(_, elements)| elements);
     let is = |kinds: &[&str]| kinds.iter().any(|kind| name.starts_with(kind));
-    if is(&["tuple struct ", "tuple variant "]) {
+    if let Some(number) = public_number(&name) {
+        number
+    } else if is(&["tuple struct ", "tuple variant "]) {
         elements.map_or_else(|| "an array".to_owned(), |elements| format!("an array with {elements}"))
+    } else if let Some(size) = name.strip_prefix("a tuple of size ") {
+        format!("an array with {size} elements")
     } else if is(&["struct ", "struct variant ", "internally tagged enum ", "adjacently tagged enum "]) {
         "an object".to_owned()
     } else if is(&["enum "]) {
@@ -132,13 +136,52 @@ fn public_name(expected: &dyn de::Expected) -> String {
     } else if is(&["newtype struct ", "newtype variant "]) {
         "a value".to_owned()
     } else {
-        name
+        match name.as_str() {
+            "a sequence" => "an array".to_owned(),
+            "a map" => "an object".to_owned(),
+            "unit" => "null or undefined".to_owned(),
+            "option" => "a value or null".to_owned(),
+            "any value" => "a value".to_owned(),
+            "byte array" => "a Blob".to_owned(),
+            "a borrowed string" => "a string".to_owned(),
+            "a character" => "a string of one character".to_owned(),
+            _ => name,
+        }
     }
 }
 
-const fn kind_of(found: de::Unexpected<'_>) -> &'static str {
+/// A number, by the name of its Rust type: `u8`, `f64`, `a nonzero i32`.
+fn public_number(name: &str) -> Option<String> {
+    let (name, is_nonzero) = match name.strip_prefix("a nonzero ") {
+        Some(name) => (name, true),
+        None => (name, false),
+    };
+    macro_rules! integers {
+        ($($integer:ident)*) => {
+            match name {
+                "f32" | "f64" => return Some("a number".to_owned()),
+                $(stringify!($integer) => (i128::from($integer::MIN), $integer::MAX.to_string()),)*
+                "usize" => (0, usize::MAX.to_string()),
+                "isize" => (isize::MIN as i128, isize::MAX.to_string()),
+                "u128" => (0, u128::MAX.to_string()),
+                _ => return None,
+            }
+        };
+    }
+    let (least, most) = integers!(u8 u16 u32 u64 i8 i16 i32 i64 i128);
+    Some(match (is_nonzero, least) {
+        (true, 0) => format!("an integer from 1 to {most}"),
+        (true, least) => format!("an integer from {least} to {most} except 0"),
+        (false, least) => format!("an integer from {least} to {most}"),
+    })
+}
+
+fn kind_of(found: de::Unexpected<'_>) -> &'static str {
     match found {
         de::Unexpected::Bool(_) => "a boolean",
+        // Where a number is found that is not expected, an integer is.
+        de::Unexpected::Float(number) if number.is_nan() => "NaN",
+        de::Unexpected::Float(number) if number.fract() != 0.0 => "a number with a fraction",
         de::Unexpected::Unsigned(_) | de::Unexpected::Signed(_) | de::Unexpected::Float(_) => "a number",
         de::Unexpected::Char(_) | de::Unexpected::Str(_) => "a string",
         de::Unexpected::Unit | de::Unexpected::Option => "null",

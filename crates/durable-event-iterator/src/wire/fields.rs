@@ -50,7 +50,7 @@ pub(crate) fn string(value: Value) -> Result<String, InvalidInput> {
 
 /// An array of strings.
 pub(crate) fn strings(value: Value) -> Result<Vec<String>, InvalidInput> {
-    let Value::Array(items) = value else { return Err(expected("a sequence", &value)) };
+    let Value::Array(items) = value else { return Err(expected("an array", &value)) };
     let mut strings = Vec::with_capacity(items.len());
     for (at, item) in items.into_iter().enumerate() {
         strings.push(string(item).map_err(|error| error.within(at))?);
@@ -60,10 +60,12 @@ pub(crate) fn strings(value: Value) -> Result<Vec<String>, InvalidInput> {
 
 /// A whole number of at most 32 bits.
 pub(crate) fn integer(value: Value) -> Result<u32, InvalidInput> {
-    let Value::Number(number) = value else { return Err(expected("u32", &value)) };
+    let Value::Number(number) = value else { return Err(expected(INTEGER, &value)) };
     let integer = number.as_u64().and_then(|number| u32::try_from(number).ok());
-    integer.ok_or_else(|| Issue::new("expected u32, found a number out of range").into())
+    integer.ok_or_else(|| Issue::new(format!("expected {INTEGER}, found a number out of range")).into())
 }
+
+const INTEGER: &str = "an integer from 0 to 4294967295";
 
 /// A boolean.
 pub(crate) fn boolean(value: Value) -> Result<bool, InvalidInput> {

@@ -4,19 +4,22 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// A value does not fit the type that a handler asks for. Through `?` it becomes BAD_REQUEST, "Input validation failed",
-/// whose data tells the client the issues.
+/// A value does not fit the type that is asked for.
+///
+/// Through `?` it becomes INTERNAL_SERVER_ERROR, and its issues are in the log: the value may be the application's own.
+/// [`Error::invalid_input`](crate::Error::invalid_input) makes BAD_REQUEST of it, "Input validation failed", whose data has the
+/// issues for the client.
 ///
 /// ```
 /// use durable_event_iterator::{Value, from_value};
 /// let error = from_value::<Vec<u8>>(Value::Array(vec![Value::from("x")])).unwrap_err();
-/// assert_eq!(error.issues()[0].message(), "expected u8, found a string");
+/// assert_eq!(error.issues()[0].message(), "expected an integer from 0 to 255, found a string");
 /// ```
 ///
-/// What a type cannot say, a validator can, with all that it finds:
+/// For cross-field checks, or to report several problems at once, return a list of [`Issue`]s:
 ///
 /// ```
-/// use durable_event_iterator::{InvalidInput, Issue, Result};
+/// use durable_event_iterator::{Error, Issue, Result};
 ///
 /// fn validate(name: &str, age: u32) -> Result<()> {
 ///     let mut issues = Vec::new();
@@ -26,7 +29,7 @@ use serde::{Serialize, Serializer};
 ///     if age < 18 {
 ///         issues.push(Issue::new("expected 18 or more").at("age"));
 ///     }
-///     if issues.is_empty() { Ok(()) } else { Err(InvalidInput::from_iter(issues).into()) }
+///     if issues.is_empty() { Ok(()) } else { Err(Error::invalid_input(issues)) }
 /// }
 /// assert_eq!(validate(" ", 12).unwrap_err().code(), "BAD_REQUEST");
 /// ```
@@ -39,6 +42,12 @@ pub struct InvalidInput {
 impl FromIterator<Issue> for InvalidInput {
     fn from_iter<I: IntoIterator<Item = Issue>>(issues: I) -> Self {
         Self { issues: issues.into_iter().collect() }
+    }
+}
+
+impl From<Vec<Issue>> for InvalidInput {
+    fn from(issues: Vec<Issue>) -> Self {
+        Self { issues }
     }
 }
 

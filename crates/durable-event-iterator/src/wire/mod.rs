@@ -19,6 +19,7 @@ mod invalid_input;
 mod json;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod loss;
+mod memory;
 mod number;
 mod object;
 mod order;
@@ -39,6 +40,7 @@ pub(crate) use self::{
         response, stop_upload, stream_event, stream_response, text_response,
     },
     json::{Reader, read_members},
+    memory::allocation,
     parse::{DeserializeError, parse},
     ser::{Serialized, serialize, serialize_output},
     text::{push_f64, push_member, push_string, push_strings},

@@ -143,6 +143,11 @@ impl Object {
     }
 
     /// Entries as they came, keys twice included.
+    /// For how many entries, and places in the index, there is room.
+    pub(super) const fn capacities(&self) -> (usize, usize) {
+        (self.entries.capacity(), self.index.capacity())
+    }
+
     pub(crate) fn from_entries(mut entries: Vec<(String, Value)>) -> Self {
         if entries.len() <= INDEXED_FROM && !has_repeated(&entries) {
             return Self { entries, index: Vec::new() };

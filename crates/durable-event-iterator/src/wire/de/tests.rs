@@ -116,23 +116,85 @@ fn an_issue_tells_the_path() {
     }
     assert_eq!(
         issue::<Outer>(r#"{"items":[{},{"k":{"n":"secret"}}]}"#),
-        "items.1.k.n: expected u8, found a string"
+        "items.1.k.n: expected an integer from 0 to 255, found a string"
     );
     assert_eq!(
         issue::<Outer>(r#"{"items":[{"k":{"n":256}}]}"#),
-        "items.0.k.n: expected u8, found a number out of range"
+        "items.0.k.n: expected an integer from 0 to 255, found a number out of range"
     );
-    assert_eq!(issue::<Outer>(r#"{"items":[{"k":{"n":1.5}}]}"#), "items.0.k.n: expected u8, found a number");
+    assert_eq!(
+        issue::<Outer>(r#"{"items":[{"k":{"n":1.5}}]}"#),
+        "items.0.k.n: expected an integer from 0 to 255, found a number with a fraction"
+    );
     assert_eq!(issue::<Outer>(r#"{"items":[{"k":{}}]}"#), "items.0.k.n: missing");
     assert_eq!(
         issue::<Outer>(r#"{"items":[{"k":{"n":1,"m":2}}]}"#),
         "items.0.k.m: unknown property, expected one of n"
     );
     assert_eq!(issue::<Outer>("null"), ": expected an object, found null");
-    assert_eq!(issue::<Enum>(r#"{"Newtype":"x"}"#), "Newtype: expected u8, found a string");
+    assert_eq!(
+        issue::<Enum>(r#"{"Newtype":"x"}"#),
+        "Newtype: expected an integer from 0 to 255, found a string"
+    );
     let map = Value::Map(vec![(Value::from("k"), Value::from("v"))]);
     let error = from_value::<Map<String, u8>>(map).unwrap_err();
     assert_eq!(error.issues()[0].path(), [PathSegment::Index(0), PathSegment::Index(1)]);
+}
+
+#[test]
+fn an_issue_names_what_is_expected_in_the_words_of_javascript() {
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code)]
+    struct Pair(u8, u8);
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code)]
+    struct Flattened {
+        #[serde(flatten)]
+        inner: Enum,
+    }
+    let text = r#""x""#;
+    let integer =
+        |least: &str, most: &str| format!(": expected an integer from {least} to {most}, found a string");
+    assert_eq!(issue::<u8>(text), integer("0", "255"));
+    assert_eq!(issue::<u16>(text), integer("0", "65535"));
+    assert_eq!(issue::<u32>(text), integer("0", "4294967295"));
+    assert_eq!(issue::<u64>(text), integer("0", "18446744073709551615"));
+    assert_eq!(issue::<i8>(text), integer("-128", "127"));
+    assert_eq!(issue::<i16>(text), integer("-32768", "32767"));
+    assert_eq!(issue::<i32>(text), integer("-2147483648", "2147483647"));
+    assert_eq!(issue::<i64>(text), integer("-9223372036854775808", "9223372036854775807"));
+    assert_eq!(issue::<usize>(text), integer("0", &usize::MAX.to_string()));
+    assert_eq!(issue::<isize>(text), integer(&isize::MIN.to_string(), &isize::MAX.to_string()));
+    assert_eq!(issue::<u128>(text), integer("0", &u128::MAX.to_string()));
+    assert_eq!(issue::<i128>(text), integer(&i128::MIN.to_string(), &i128::MAX.to_string()));
+    assert_eq!(issue::<std::num::NonZeroU8>(text), integer("1", "255"));
+    assert_eq!(
+        issue::<std::num::NonZeroU8>("0"),
+        ": expected an integer from 1 to 255, found a number out of range"
+    );
+    assert_eq!(
+        issue::<std::num::NonZeroI8>(text),
+        ": expected an integer from -128 to 127 except 0, found a string"
+    );
+    assert_eq!(
+        issue::<u32>("4294967296"),
+        ": expected an integer from 0 to 4294967295, found a number out of range"
+    );
+    assert_eq!(issue::<u32>("-1"), ": expected an integer from 0 to 4294967295, found a number out of range");
+    assert_eq!(issue::<f32>(text), ": expected a number, found a string");
+    assert_eq!(issue::<f64>(text), ": expected a number, found a string");
+    assert_eq!(
+        issue::<char>(text.replace('x', "xy").as_str()),
+        ": expected a string of one character, found a string"
+    );
+    assert_eq!(issue::<()>("1"), ": expected null or undefined, found a number");
+    assert_eq!(issue::<Vec<u8>>("{}"), ": expected an array, found an object");
+    assert_eq!(issue::<BTreeMap<String, u8>>("[]"), ": expected an object, found an array");
+    assert_eq!(issue::<(u8, u8)>("1"), ": expected an array with 2 elements, found a number");
+    assert_eq!(issue::<Pair>("1"), ": expected an array, found a number");
+    assert_eq!(issue::<[u8; 2]>("1"), ": expected an array of length 2, found a number");
+    assert_eq!(issue::<Flattened>("{}"), ": fits none of the alternatives");
+    assert_eq!(issue::<crate::Custom<u8, 21>>("1"), ": expected the custom type 21, found a number");
 }
 
 #[test]
@@ -140,9 +202,9 @@ fn an_issue_reaches_the_client_as_json() {
     let error = read::<Vec<u8>>(r#"[1,"x"]"#).unwrap_err();
     assert_eq!(
         serde_json::to_string(&error).unwrap(),
-        r#"{"issues":[{"message":"expected u8, found a string","path":[1]}]}"#
+        r#"{"issues":[{"message":"expected an integer from 0 to 255, found a string","path":[1]}]}"#
     );
-    assert_eq!(error.to_string(), "invalid input: expected u8, found a string at /1");
+    assert_eq!(error.to_string(), "invalid input: expected an integer from 0 to 255, found a string at /1");
 }
 
 #[test]

@@ -89,11 +89,6 @@ impl StreamEvent<'_> {
     pub(crate) fn to_value(&self) -> Result<Value, DeserializeError> {
         parse(self.json, self.meta)
     }
-
-    /// How many bytes its data has as text.
-    pub(crate) fn size(&self) -> usize {
-        [self.json, self.meta].into_iter().flatten().fold(0, |sum, part| sum.saturating_add(part.len()))
-    }
 }
 
 /// A message that is no frame.

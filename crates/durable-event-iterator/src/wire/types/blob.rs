@@ -20,6 +20,12 @@ use crate::wire::{Value, handover, tag};
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Blob {
     bytes: Vec<u8>,
+    /// Most values are no blobs: what one has besides its bytes must not make each of them larger.
+    about: Option<Box<About>>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+struct About {
     content_type: String,
     name: Option<String>,
 }
@@ -32,7 +38,7 @@ impl Blob {
     /// ```
     #[must_use]
     pub const fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes, content_type: String::new(), name: None }
+        Self { bytes, about: None }
     }
 
     /// Sets the media type. As in JavaScript, one with characters beyond printable ASCII counts as none.
@@ -45,7 +51,14 @@ impl Blob {
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         let content_type = content_type.into();
         let is_printable = content_type.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-        self.content_type = if is_printable { content_type } else { String::new() };
+        let content_type = if is_printable { content_type } else { String::new() };
+        // One without a type and without a name is equal to one that never had any.
+        if !content_type.is_empty() || self.about.is_some() {
+            self.about.get_or_insert_default().content_type = content_type;
+        }
+        if self.about.as_deref() == Some(&About::default()) {
+            self.about = None;
+        }
         self
     }
 
@@ -57,7 +70,7 @@ impl Blob {
     /// ```
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
+        self.about.get_or_insert_default().name = Some(name.into());
         self
     }
 
@@ -88,7 +101,7 @@ impl Blob {
     /// ```
     #[must_use]
     pub fn get_content_type(&self) -> &str {
-        &self.content_type
+        self.about.as_ref().map_or("", |about| &about.content_type)
     }
 
     /// The file's name.
@@ -98,7 +111,7 @@ impl Blob {
     /// ```
     #[must_use]
     pub fn get_name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.about.as_ref()?.name.as_deref()
     }
 }
 
@@ -107,8 +120,8 @@ impl fmt::Debug for Blob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Blob")
             .field("size", &self.bytes.len())
-            .field("content_type", &self.content_type)
-            .field("name", &self.name)
+            .field("content_type", &self.get_content_type())
+            .field("name", &self.get_name())
             .finish()
     }
 }
@@ -128,8 +141,8 @@ impl Serialize for Content<'_> {
         }
         let mut fields = serializer.serialize_struct("Blob", 3)?;
         fields.serialize_field("bytes", &self.0.bytes)?;
-        fields.serialize_field("contentType", &self.0.content_type)?;
-        fields.serialize_field("name", &self.0.name)?;
+        fields.serialize_field("contentType", self.0.get_content_type())?;
+        fields.serialize_field("name", &self.0.get_name())?;
         fields.end()
     }
 }
@@ -182,6 +195,12 @@ mod tests {
     #[test]
     fn a_type_that_is_none_counts_as_none() {
         assert_eq!(Blob::new(vec![]).content_type("text/plain\r\nx-injected: 1").get_content_type(), "");
+    }
+
+    #[test]
+    fn no_type_is_the_same_as_an_empty_one() {
+        assert_eq!(Blob::new(vec![1]).content_type(""), Blob::new(vec![1]));
+        assert_eq!(Blob::new(vec![1]).content_type("a/b").content_type("ä"), Blob::new(vec![1]));
     }
 
     #[test]

@@ -1,0 +1,114 @@
+// What clients send and what waits because of it takes a bounded part of a Durable Object's memory.
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+import { startJournals } from './support/journals.ts'
+import type { Journals } from './support/journals.ts'
+import { BareSocket } from './support/socket.ts'
+
+let journals: Journals
+beforeAll(async () => {
+  journals = await startJournals()
+})
+afterAll(() => journals.dispose())
+
+const MEGABYTE = 1_000_000
+const RPC = ['hold', 'holdItems', 'publish', 'kept']
+
+const open = async (chn: string): Promise<BareSocket> => BareSocket.open(await journals.upgrade('USUAL', { chn, rpc: RPC }))
+const call = (i: string, path: string, input: string): string => `{"i":"${i}","p":{"u":"/call","b":{"json":{"path":["${path}"],"input":${input}}}}}`
+const text = (bytes: number): string => JSON.stringify('x'.repeat(bytes))
+
+/** A small call on a socket: its answer comes after all that the socket has been sent before. */
+async function ping(socket: BareSocket, i: string): Promise<any> {
+  socket.send(call(i, 'kept', 'null'))
+  await socket.until((messages) => messages.some((message) => JSON.parse(message).i === i))
+  return socket.messages.map((message) => JSON.parse(message)).find((frame) => frame.i === i).p
+}
+
+/** The codes with which calls have been refused. */
+const refused = (socket: BareSocket): string[] =>
+  socket.messages.map((message) => JSON.parse(message)).flatMap(({ p }) => (p?.s >= 400 ? [p.b.json.code] : []))
+
+/** Calls of a megabyte that a socket may have in flight, each with its frame: 8 MiB. */
+const FITTING = 4
+/** Unread items of uploads, whose frames are not kept. */
+const FITTING_ITEMS = 8
+
+test('the calls of one socket that are in flight are bounded by their memory', async () => {
+  const chn = 'one'
+  const socket = await open(chn)
+  for (let n = 0; n < 40; n++) socket.send(call(`c${n}`, 'hold', text(MEGABYTE)))
+  expect(await ping(socket, 'ping')).toEqual({ b: {} })
+  expect(refused(socket)).toEqual(Array.from({ length: 40 - FITTING }, () => 'TOO_MANY_REQUESTS'))
+  // One that ends makes room for one.
+  socket.send({ i: 'c0', t: 4 })
+  for (const i of ['d0', 'd1']) socket.send(call(i, 'hold', text(MEGABYTE)))
+  await ping(socket, 'ping again')
+  expect(refused(socket)).toHaveLength(40 - FITTING + 1)
+  socket.vanish()
+})
+
+test.each([
+  ['numbers', `[${'0,'.repeat(520_000)}0]`],
+  ['arrays', `[${'[],'.repeat(340_000)}0]`],
+  ['objects', `[${'{"":0},'.repeat(140_000)}0]`],
+])('a call whose input of %s needs more memory than all calls of a socket may is rejected, whatever its text takes', async (_, input) => {
+  const socket = await open('many-values')
+  socket.send(call('1', 'hold', input))
+  await ping(socket, 'ping')
+  expect(socket.messages.map((message) => JSON.parse(message))[0]).toMatchObject({
+    i: '1', p: { s: 413, b: { json: { code: 'PAYLOAD_TOO_LARGE', message: "The call takes more than 8388608 bytes of memory." } } },
+  })
+  socket.vanish()
+})
+
+test('headers count too', async () => {
+  const socket = await open('headers')
+  const header = text(MEGABYTE - 1_000)
+  for (let n = 0; n < 10; n++) socket.send(`{"i":"c${n}","p":{"u":"/call","h":{"x":${header}},"b":{"json":{"path":["hold"]}}}}`)
+  await ping(socket, 'ping')
+  expect(refused(socket)).toHaveLength(10 - 2) // twice, and in the frame
+  socket.vanish()
+})
+
+test('the calls of all sockets that are in flight are bounded by their memory, and small calls of others go on', async () => {
+  const chn = 'all'
+  const sockets = await Promise.all(Array.from({ length: 6 }, () => open(chn)))
+  for (const socket of sockets) {
+    for (let n = 0; n < FITTING; n++) socket.send(call(`c${n}`, 'hold', text(MEGABYTE)))
+    await ping(socket, 'ping')
+  }
+  // Three quarters of 32 MiB.
+  const held = sockets.reduce((sum, socket) => sum + FITTING - refused(socket).length, 0)
+  expect(held).toBe(12)
+  const neighbour = await open(chn)
+  expect(await ping(neighbour, 'ping')).toEqual({ b: {} })
+  // What a socket held is free when it has closed.
+  sockets[0]!.socket.close()
+  await sockets[0]!.end()
+  for (let n = 0; n < FITTING; n++) neighbour.send(call(`c${n}`, 'hold', text(MEGABYTE)))
+  await ping(neighbour, 'ping again')
+  expect(refused(neighbour)).toEqual([])
+  for (const socket of [...sockets, neighbour]) socket.vanish()
+})
+
+test('the unread items of uploads count too', async () => {
+  const socket = await open('uploads')
+  const uploads = Array.from({ length: 12 }, (_, n) => `u${n}`)
+  for (const i of uploads) {
+    socket.send({ i, p: { u: '/holdItems', h: { 'content-type': 'text/event-stream' } } })
+    socket.send(`{"i":"${i}","t":3,"p":{"e":"message","d":{"json":${text(MEGABYTE)}}}}`)
+  }
+  await ping(socket, 'ping')
+  // Those that do not fit are told to stop.
+  const stopped = socket.messages.map((message) => JSON.parse(message)).filter(({ t }) => t === 4).map(({ i }) => i)
+  expect(stopped).toEqual(uploads.slice(FITTING_ITEMS))
+  // What nobody reads any more takes no memory.
+  for (const i of uploads) socket.send({ i, t: 4 })
+  await ping(socket, 'after the aborts')
+  for (let n = 0; n < FITTING; n++) socket.send(call(`c${n}`, 'hold', text(MEGABYTE)))
+  await ping(socket, 'last')
+  expect(refused(socket)).toEqual([])
+  socket.vanish()
+})
