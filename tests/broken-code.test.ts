@@ -69,6 +69,27 @@ describe.each(WAYS)('a procedure that fails by %s', (how) => {
   })
 })
 
+test.each(['panic', 'index', 'recursion', 'exception'])('a transaction that fails by %s is rolled back, and the next one is whole', async (how) => {
+  for (const method of ['transactAndFail', 'transactAndFailLater']) {
+    const chn = `${method} ${how}`
+    const live = await open(chn)
+    live.send({ i: 's', p: { u: '/subscribe', b: {} } })
+    await live.frames(1)
+    const before = await journals.stub('FAULTY', chn, 'publish', { n: 1 })
+    await expect(journals.stub('FAULTY', chn, method, 2, how)).rejects.toThrow()
+    await journals.stub('FAULTY', chn, method, 3, 'not at all')
+    await live.until((messages) => messages.some((text) => text.includes('"n":3')))
+    expect(live.messages.slice(1).map((text) => JSON.parse(text).p.d.json.n)).toEqual([1, 3])
+    live.vanish()
+    // What the storage tells, it tells the instance that is there now.
+    await journals.stub('FAULTY', chn, 'wipe')
+    const late = await open(chn)
+    late.send({ i: 's', p: { u: '/subscribe', b: {}, h: { 'last-event-id': before } } })
+    expect((await late.frames(1))[0].p.h).toHaveProperty('x-durable-event-gap')
+    late.vanish()
+  }
+})
+
 test('a call that waits is answered when another one takes its instance down', async () => {
   const chn = 'faulty neighbours'
   const [waiting, caller] = [await open(chn), await open(chn)]

@@ -103,7 +103,7 @@ test('a connection and a subscription write nothing', async () => {
 test('a publish writes one row and reads at most one, once the first table is there', async () => {
   await journals.stub('USUAL', 'publisher', 'publish', { n: 0 })
   const [first] = [await statements('publisher')]
-  expect(sum(first, 'written')).toBeLessThanOrEqual(3) // two for the table
+  expect(sum(first, 'written')).toBeLessThanOrEqual(5) // two for the table, two for the epoch view
   for (let n = 1; n <= 10; n++) await journals.stub('USUAL', 'publisher', 'publish', { n })
   const all = await statements('publisher')
   expect(all).toHaveLength(10)
@@ -112,6 +112,22 @@ test('a publish writes one row and reads at most one, once the first table is th
     expect(written).toBe(1)
     expect(read).toBeLessThanOrEqual(1)
   }
+})
+
+test('a token from a clock that is ahead costs one note, until it expires', async () => {
+  const iat = Math.floor(Date.now() / 1000) + 60
+  const connect = async (): Promise<Statement[]> => {
+    const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn: 'early', iat, exp: iat + 300 }))
+    socket.send({ i: '0', p: { u: '/subscribe', b: {} } })
+    await socket.frames(1)
+    socket.vanish()
+    return statements('early')
+  }
+  expect(sum(await connect(), 'written')).toBe(2) // the view
+  expect(sum(await connect(), 'written')).toBe(0)
+  await journals.hibernate('USUAL', 'early')
+  const waking = await connect()
+  expect([waking.length, sum(waking, 'written')]).toEqual([1, 0])
 })
 
 test('a key costs one row, and a publish that it answers costs none', async () => {

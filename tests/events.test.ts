@@ -65,16 +65,17 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version) => {
     const chn = channel('since')
     await journals.stub('USUAL', chn, 'publish', { n: 1 })
     await journals.stub('USUAL', chn, 'publish', { n: 2 })
-    const fresh = await journals.client('USUAL', { chn }, { version })
-    // Issued four seconds ahead: nothing that is there now is as young as that, even with two seconds of slack.
-    const ahead = await journals.client('USUAL', { chn, iat: Date.now() / 1000 + 4 }, { version })
-    const [all, none] = await Promise.all([fresh.subscribe(), ahead.subscribe()])
+    const older = await journals.client('USUAL', { chn, iat: Date.now() / 1000 - 10 }, { version })
+    // The time is what this is about: 2 s of slack, and tokens state whole seconds.
+    await new Promise((resolve) => setTimeout(resolve, 3_100))
+    const newer = await journals.client('USUAL', { chn }, { version })
+    const [all, none] = await Promise.all([older.subscribe(), newer.subscribe()])
     await journals.stub('USUAL', chn, 'publish', { n: 3 })
     await Promise.all([all.count(3), none.count(1)])
     expect(numbers(all.events)).toEqual([1, 2, 3])
     expect(numbers(none.events)).toEqual([3])
-    fresh.close()
-    ahead.close()
+    older.close()
+    newer.close()
   })
 
   test("an event's retry and comments arrive live and on replay", async () => {

@@ -149,6 +149,30 @@ describe.each([1, 2] as const)('in generation %i', (generation) => {
     back.close()
   })
 
+  test('after its storage was deleted, a client that reconnects receives a gap and the state anew', async () => {
+    const chn = `deleted-${generation}`
+    await addMany(chn, 3)
+    const one = await client(generation, chn)
+    const subscription = await one.subscribe()
+    await reach(subscription, 3)
+    // It has every event, and still a state that is gone.
+    const lastEventId = subscription.received.at(-1)!.id!
+    one.close()
+    await journals.stub('LEDGER', chn, 'wipe')
+    const back = await client(generation, chn)
+    const resumed = await back.subscribe({ lastEventId })
+    await resumed.count(1)
+    expect(resumed.events[0]).toMatchObject({ lastEventId, gap: expect.stringMatching(/^\d+$/), items: [] })
+    await add(chn)
+    await reach(resumed, 1)
+    // The snapshot's position is one of the new history.
+    back.cut()
+    await add(chn)
+    await reach(resumed, 2)
+    expect(snapshots(resumed)).toHaveLength(1)
+    back.close()
+  })
+
   test('a snapshot in parts is one: only its last part carries the position', async () => {
     const chn = `parts-${generation}`
     await addMany(chn, 7)

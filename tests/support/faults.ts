@@ -1,7 +1,7 @@
 // Objects on a platform that fails when a test says so: statements that throw, a clock that has gone on, pauses that last.
 
 import { startJournals } from './journals.ts'
-import type { Binding, Journals } from './journals.ts'
+import type { Binding, JournalOptions, Journals } from './journals.ts'
 
 /** Stands before the Worker of the objects, which is as it is. */
 const FRONT = `
@@ -97,8 +97,8 @@ export interface FaultyJournals extends Journals {
   statement(binding: Binding, name: string, sql: string): Promise<any[]>
 }
 
-export async function startFaultyJournals(): Promise<FaultyJournals> {
-  const journals = await startJournals({ front: FRONT })
+export async function startFaultyJournals(options: JournalOptions = {}): Promise<FaultyJournals> {
+  const journals = await startJournals({ front: FRONT, ...options })
   return {
     ...journals,
     get pid() {

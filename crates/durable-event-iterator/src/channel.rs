@@ -3,12 +3,13 @@
 use crate::{
     audience::Audience,
     error::{Error, Result},
-    log::{Appended, EventId, Log, PublishError, Record},
+    log::{Appended, EventId, Log, Memory, PublishError, Record, is_early},
     options::Options,
     runtime::{self, Hub, RawSocket, Storage},
     sessions::Sessions,
     socket::{Socket, Untyped},
     subscription,
+    transaction::Transactions,
     wire::{EventMeta, Serialized, event_tail, serialize},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -64,7 +65,8 @@ impl<E, T, S> std::fmt::Debug for Channel<E, T, S> {
 impl<E: Serialize, T, S> Channel<E, T, S> {
     /// Publishes to everyone: all who are connected, and all who come back within retention.
     ///
-    /// Synchronous: when it returns, the event is stored and sent. Nobody outside sees it before it is durable.
+    /// Synchronous: when it returns, the event is stored and sent. Nobody outside sees it before it is durable. Inside a
+    /// transaction ([`Channel::transaction`], or any other one of the storage) it is sent when that is committed.
     ///
     /// # Errors
     /// [`Error::is_event_too_large`], [`Error::is_event_not_an_object`], [`Error::is_not_serializable`], and
@@ -92,22 +94,28 @@ impl<E: Serialize, T, S> Channel<E, T, S> {
     ///
     /// # Errors
     /// As [`Channel::publish`], except for the storage. A socket that has closed is no error.
+    ///
+    /// Inside a transaction it waits for the commit, as events do.
     pub fn send_live<'s>(&self, sockets: impl IntoIterator<Item = &'s Socket<T, S>>, event: &E) -> Result<()>
     where
         T: 's,
         S: 's,
     {
         let body = event_body(event)?;
-        for socket in sockets {
-            subscription::send_live(&self.core, socket.raw(), &body);
-        }
-        Ok(())
+        let sockets: Vec<RawSocket> = sockets.into_iter().map(|socket| socket.raw().clone()).collect();
+        self.core.send_on_commit(None, move |core| {
+            sockets.iter().for_each(|socket| subscription::send_live(core, socket, &body));
+        })
     }
 }
 
 impl<E, T, S> Channel<E, T, S> {
     pub(crate) fn from_core(core: Rc<ChannelCore>) -> Self {
         Self { core, types: PhantomData }
+    }
+
+    pub(crate) fn core(&self) -> &ChannelCore {
+        &self.core
     }
 
     /// The sockets that are open, subscribed or not.
@@ -158,11 +166,26 @@ impl<E, T, S> Channel<E, T, S> {
     }
 
     /// The object's storage, for the application's own data. The library's tables start with
-    /// [`Options::table_prefix`](crate::Options::table_prefix); `delete_all` removes them too, after which clients that
-    /// resume are told of a gap.
+    /// [`Options::table_prefix`](crate::Options::table_prefix).
+    ///
+    /// `delete_all` deletes the events too. Every client that resumes from before it, or has an older token, then receives a
+    /// gap notification. For that a channel that had events keeps an empty table and a view, about 8 KB on disk;
+    /// [`Channel::erase`] leaves nothing.
     #[must_use]
     pub fn storage(&self) -> worker::Storage {
         self.core.state.storage()
+    }
+
+    /// Deletes everything that the Durable Object has stored, the application's data and every trace of the channel: for a
+    /// Durable Object that is not used any more, and should cost nothing.
+    ///
+    /// Unlike after `storage().delete_all()`, the channel is then like one that never had an event: clients that have seen
+    /// one receive a gap notification, but those that have only an older token do not.
+    ///
+    /// # Errors
+    /// When the storage cannot be deleted.
+    pub async fn erase(&self) -> Result<()> {
+        self.core.erase().await
     }
 
     /// Removes from disk what is past retention. Such events are never served, removed or not; this is for a channel
@@ -246,28 +269,32 @@ pub(crate) struct ChannelCore {
     pub(crate) storage: Rc<Storage>,
     pub(crate) options: Options,
     pub(crate) state: worker::State,
+    pub(crate) transactions: Transactions,
     log: RefCell<Option<Log>>,
-    /// The last id of a log that was given up for a failure of the storage.
-    given_up_at: Cell<Option<EventId>>,
+    /// What is known of a log that was given up: for a failure of the storage, or since a transaction was rolled back.
+    memory: Cell<Memory>,
     /// Whether this instance knows that an alarm is set.
     alarm_is_set: Rc<Cell<bool>>,
 }
 
 impl ChannelCore {
     /// What works on the object whose `ctx` this is.
-    pub(crate) fn new(ctx: DurableObjectState, options: Options) -> Result<Self, runtime::JsError> {
+    pub(crate) fn new(ctx: DurableObjectState, options: Options) -> Result<Rc<Self>, runtime::JsError> {
         let hub = Rc::new(Hub::new(ctx.as_ref())?);
-        Ok(Self {
+        let core = Rc::new(Self {
             sessions: Rc::new(Sessions::new(Rc::clone(&hub))),
             waiting: subscription::Waiting::default(),
             hub,
             storage: Rc::new(Storage::new(ctx.as_ref())?),
             state: ctx.into(),
             options,
+            transactions: Transactions::default(),
             log: RefCell::new(None),
-            given_up_at: Cell::new(None),
+            memory: Cell::default(),
             alarm_is_set: Rc::new(Cell::new(false)),
-        })
+        });
+        core.listen();
+        Ok(core)
     }
 
     /// Works on the log, which is read from the database on first use after waking.
@@ -280,18 +307,63 @@ impl ChannelCore {
             Some(log) => log,
             empty => {
                 let mut log = Log::open(&*self.storage, self.options.table_prefix, self.options.retention)?;
-                log.go_on_after(self.given_up_at.get());
+                log.go_on(&*self.storage, now_us(), self.memory.get());
                 empty.insert(log)
             }
         };
         let result = work(log, &self.storage).map_err(Error::from);
         if result.as_ref().is_err_and(Error::is_storage_failure) {
-            // The tables may not be what the log believes: the application can have wiped its storage.
-            self.given_up_at.set(log.last_id());
+            // The tables may not be what the log believes: the application can have dropped them.
+            self.memory.set(log.memory());
             *slot = None;
             self.alarm_is_set.set(false);
         }
         result
+    }
+
+    /// What is known of the log.
+    pub(crate) fn log_memory(&self) -> Result<Memory> {
+        Ok(self.log.try_borrow()?.as_ref().map_or(self.memory.get(), Log::memory))
+    }
+
+    /// The database may not be what the log believes, as a transaction has ended that began when `before` was known.
+    pub(crate) fn give_up_log(&self, before: Memory) -> Result<()> {
+        self.memory.set(Memory::rolled_back(before, self.log_memory()?));
+        *self.log.try_borrow_mut()? = None;
+        self.alarm_is_set.set(false);
+        Ok(())
+    }
+
+    /// The application has deleted all of its storage, unless that has failed.
+    pub(crate) fn storage_was_deleted(&self) -> Result<()> {
+        self.alarm_is_set.set(false);
+        self.with_log(|log, sql| log.read_again(sql, now_us()))
+    }
+
+    async fn erase(&self) -> Result<()> {
+        *self.log.try_borrow_mut()? = None;
+        self.memory.set(Memory::default());
+        self.alarm_is_set.set(false);
+        Ok(self.storage.delete_all().await?) // which nothing can come before
+    }
+
+    /// A token has arrived, whose times are in seconds since the epoch. If it comes before it was issued, its issuer's clock is
+    /// ahead, which counts when a client without a cursor resumes.
+    pub(crate) fn note_token(&self, issued_at: f64, expires_at: f64) {
+        let now_us = now_us();
+        if !is_early(issued_at, now_us) {
+            return;
+        }
+        match self.with_log(|log, sql| log.note_token(sql, now_us, issued_at, expires_at)) {
+            Ok(None) => {}
+            Ok(Some(seconds)) => runtime::log_warning(&format!(
+                "a token was issued by a clock that is {seconds} s ahead: synchronize it; until then clients without a cursor \
+                 may receive older events"
+            )),
+            Err(error) => {
+                runtime::log_error(&format!("noting that an issuer's clock is ahead failed: {error}"))
+            }
+        }
     }
 
     pub(crate) fn publish(
@@ -319,29 +391,43 @@ impl ChannelCore {
 
         // The event is stored: from here on nothing makes the publish fail.
         let tail = event_tail(json, record.meta, record.extra, id.as_micros());
+        if self.transactions.is_open() {
+            let audience = audience.clone();
+            self.send_on_commit(Some(id), move |core| core.send(id, &tail, runtime::now_ms(), &audience))?;
+        } else {
+            self.send(id, &tail, now_ms, audience);
+            self.after_publish();
+        }
+        Ok(id)
+    }
+
+    /// Sends an event that is stored to those whom it is for.
+    fn send(&self, id: EventId, tail: &str, now_ms: u64, audience: &Audience) {
         let expired = if audience.is_everyone() {
-            self.sessions.fan_out(&tail, now_ms)
+            self.sessions.fan_out(tail, now_ms)
         } else {
             let admits = |connection: Option<&str>, tags: &[String], is_chosen: bool| {
                 audience.rule.admits(connection, tags, is_chosen)
             };
-            self.sessions.fan_out_to(&tail, now_ms, &admits, &audience.chosen, &audience.except)
+            self.sessions.fan_out_to(tail, now_ms, &admits, &audience.chosen, &audience.except)
         };
         match expired {
             Ok(sockets) => sockets.iter().for_each(|ws| subscription::expire(self, ws)),
             Err(error) => runtime::log_error(&format!("fan-out of {id} failed: {error}")),
         }
-        if let Err(error) = self.with_log(|log, sql| log.tidy(sql, now_us)) {
+    }
+
+    /// What follows a publish, or a transaction with some: not inside of one, since it must not be rolled back.
+    pub(crate) fn after_publish(&self) {
+        if let Err(error) = self.with_log(|log, sql| log.tidy(sql, now_us())) {
             runtime::log_error(&format!("removing old events failed, the next publish tries again: {error}"));
         }
         self.ensure_alarm();
-        Ok(id)
     }
 
     pub(crate) fn prune(&self) -> Result<Option<u64>> {
-        let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
         self.with_log(|log, sql| {
-            log.prune(sql, now_us)?;
+            log.prune(sql, now_us())?;
             Ok::<_, Error>(log.next_expiry().map(|us| us.div_ceil(MICROS_PER_MILLI)))
         })
     }
@@ -374,6 +460,10 @@ impl ChannelCore {
             });
         }
     }
+}
+
+fn now_us() -> u64 {
+    runtime::now_ms().saturating_mul(MICROS_PER_MILLI)
 }
 
 mod sealed {

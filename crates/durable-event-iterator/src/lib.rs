@@ -124,6 +124,7 @@ mod socket;
 mod stub;
 mod subscription;
 mod token;
+mod transaction;
 mod upgrade;
 mod wire;
 
@@ -141,6 +142,7 @@ pub use token::{
     ChannelName, Claims, Generation, InvalidAttachment, InvalidChannelName, InvalidKey, PublishKey,
 };
 pub use token::{SigningKey, SigningKeys, Token, TokenBuilder, TokenError};
+pub use transaction::Transaction;
 pub use upgrade::{ConnectionId, InvalidConnectionId, Upgrade};
 pub use wire::{
     BigInt, Blob, Custom, Date, EventMeta, InvalidBigInt, InvalidDate, InvalidInput, InvalidRegExp,

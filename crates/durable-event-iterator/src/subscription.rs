@@ -65,13 +65,15 @@ impl Subscribe {
 
     /// From where the replay goes on.
     pub(crate) fn from(&self, session: &Session, second_starts_live: bool) -> ResumeFrom<'_> {
-        let since = if session.claims.is_second && second_starts_live {
-            f64::INFINITY // nothing that is there now
-        } else {
-            // A client that has renewed its token before its first event has waited since the first one.
-            self.since.map_or(session.claims.iat, |since| since.min(session.claims.iat))
-        };
-        self.last_event_id.as_deref().map_or(ResumeFrom::IssuedAt(since), ResumeFrom::LastEventId)
+        match self.last_event_id.as_deref() {
+            Some(id) => ResumeFrom::LastEventId(id),
+            None if session.claims.is_second && second_starts_live => ResumeFrom::End,
+            None => {
+                let issued = session.claims.iat;
+                // A client that has renewed its token before its first event has waited since the first one.
+                ResumeFrom::IssuedAt(self.since.map_or(issued, |since| since.min(issued)))
+            }
+        }
     }
 }
 
@@ -161,13 +163,14 @@ async fn run(
             return Ok(());
         }
     }
+    core.note_token(session.claims.iat, session.claims.exp);
     let from = ask.from(&session, core.options.second_starts_live);
     // One time for the whole replay: the answer promises what is retained now.
     let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
     let mut resume = core.with_log(|log, sql| log.resume(sql, now_us, from))?;
     if core.options.begins_with_snapshot && (ask.last_event_id.is_none() || resume.gap.is_some()) {
         // Any event before the snapshot would give the client a place that looks as if it had one.
-        let end = core.with_log(|log, sql| log.resume(sql, now_us, ResumeFrom::IssuedAt(f64::INFINITY)))?;
+        let end = core.with_log(|log, sql| log.resume(sql, now_us, ResumeFrom::End))?;
         let next = EventId::saturating(end.after.saturating_add(1));
         resume = Resume { gap: ask.last_event_id.as_ref().and(resume.gap).map(|_| next), ..end };
     }
@@ -212,6 +215,7 @@ async fn run(
             core.sessions.write(ws, session)?;
             is_noted = true;
         }
+        // Not within a transaction: while an asynchronous one is open, the runtime holds back timers too.
         runtime::next_turn().await?;
         let Some(now) = still(core, ws, replay)? else { return Ok(()) };
         session = now;
@@ -220,7 +224,7 @@ async fn run(
             return Ok(());
         }
         if core.with_log(|log, _| Ok::<_, Error>(log.has_dropped_after(after)))? {
-            // What was promised has gone over its bounds meanwhile: the client comes back and is told of the gap.
+            // What was promised has gone over its bounds or was deleted meanwhile: the client comes back and is told of the gap.
             return Ok(ws.close(RESTART, "Replay outrun")?);
         }
     }
@@ -240,7 +244,9 @@ fn fail(core: &ChannelCore, ws: &RawSocket, id: &str, error: &Error) -> Result<(
 
 /// Sends a live subscription events of its own. The last of them carries the position of the log's end, so that a client
 /// that has them all resumes from there, and one that has not does not.
-pub(crate) fn send_snapshot(core: &ChannelCore, ws: &RawSocket, bodies: &[Serialized]) -> Result<()> {
+///
+/// In a transaction it waits for the commit, so that it comes after the events that its position includes.
+pub(crate) fn send_snapshot(core: &ChannelCore, ws: &RawSocket, bodies: Vec<Serialized>) -> Result<()> {
     let is_plain = |body: &Serialized| {
         body.json.as_deref().is_some_and(|json| has_plain_root(json, body.meta.as_deref()))
     };
@@ -249,19 +255,22 @@ pub(crate) fn send_snapshot(core: &ChannelCore, ws: &RawSocket, bodies: &[Serial
     }
     let end = core.with_log(|log, _| Ok::<_, Error>(log.last_id()))?;
     let position = EventMeta { id: end.map(|id| id.to_string()), ..EventMeta::default() };
-    let Ok(session) = core.sessions.read(ws) else { return Ok(()) }; // the socket has gone
-    let Some(subscription) = session.subscription.as_ref().filter(|subscription| subscription.live) else {
-        return Ok(());
-    };
-    let last = bodies.len().saturating_sub(1);
-    for (n, body) in bodies.iter().enumerate() {
-        let meta = (n == last).then_some(&position);
-        if ws.send_text(&stream_event(&subscription.id, StreamEventKind::Message, Some(body), meta)).is_err()
-        {
-            return Ok(()); // the socket has gone
+    let ws = ws.clone();
+    core.send_on_commit(None, move |core| {
+        let Ok(session) = core.sessions.read(&ws) else { return }; // the socket has gone
+        let Some(subscription) = session.subscription.as_ref().filter(|subscription| subscription.live)
+        else {
+            return;
+        };
+        let last = bodies.len().saturating_sub(1);
+        for (n, body) in bodies.iter().enumerate() {
+            let meta = (n == last).then_some(&position);
+            let event = stream_event(&subscription.id, StreamEventKind::Message, Some(body), meta);
+            if ws.send_text(&event).is_err() {
+                return; // the socket has gone
+            }
         }
-    }
-    Ok(())
+    })
 }
 
 /// The session as it is after others had their say, if the replay is still to go on: the client may have left, aborted, or

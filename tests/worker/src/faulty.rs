@@ -151,6 +151,24 @@ impl DurableEventIteratorObject for Faulty {
                 faulty.channel.publish(&Event::new(n))?;
                 fail(&how).await
             })
+            // Within a transaction, and in one that waits.
+            .procedure("transactAndFail", async |faulty: &Self, _, (n, how): (u32, String)| {
+                faulty.channel.transaction(|tx| {
+                    tx.publish(&Event::new(n))?;
+                    fail_now(&how)
+                })
+            })
+            .procedure("transactAndFailLater", async |faulty: &Self, _, (n, how): (u32, String)| {
+                let (storage, channel) = (faulty.channel.storage(), faulty.channel.clone());
+                let work = async move |_| {
+                    channel
+                        .publish(&Event::new(n))
+                        .map_err(|error| worker::Error::RustError(error.to_string()))?;
+                    fail(&how).await.map_err(|error| worker::Error::RustError(error.to_string()))
+                };
+                Ok(storage.transaction(work).await?)
+            })
+            .procedure("wipe", async |faulty: &Self, _, ()| Ok(faulty.channel.storage().delete_all().await?))
             .procedure("plan", async |faulty: &Self, _, (place, how): (String, String)| {
                 faulty.plan(place, how)
             })

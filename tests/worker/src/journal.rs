@@ -1,12 +1,12 @@
 //! Objects with events of any JSON.
 
 use durable_event_iterator::{
-    Audience, BigInt, Call, Channel, Code, Date, DurableEventIteratorObject, Error, Object, Options,
-    Procedures, Result, StubCall, Undefined, Upload, Value, durable_object,
+    Audience, BigInt, Call, Channel, Code, Date, DurableEventIteratorObject, Error, EventId, Object, Options,
+    Procedures, Result, StubCall, Transaction, Undefined, Upload, Value, durable_object,
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
-use worker::Env;
+use std::{cell::RefCell, rc::Rc, time::Duration};
+use worker::{Delay, Env};
 
 /// The defaults.
 pub struct Usual;
@@ -109,14 +109,58 @@ pub struct Kept {
     value: Value,
 }
 
+type JournalChannel = Channel<Value, Value, Kept>;
+
+/// What a transaction does.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Step {
+    Publish(Value),
+    /// An event with an idempotency key.
+    Once(Value, String),
+    Sql(String),
+    /// An event that is not stored.
+    Live(Value),
+    Prune(Undefined),
+    /// A transaction within, whose failure is no failure of this one.
+    Nested(Vec<Step>),
+    Fail(String),
+}
+
+/// Returns the ids of what was published until the end or the first error.
+fn run(
+    channel: &JournalChannel,
+    tx: Option<&Transaction<'_, Value, Value, Kept>>,
+    steps: &[Step],
+    ids: &mut Vec<EventId>,
+) -> Result<()> {
+    for step in steps {
+        match (step, tx) {
+            (Step::Publish(event), Some(tx)) => ids.push(tx.publish(event)?),
+            (Step::Publish(event), None) => ids.push(channel.publish(event)?),
+            (Step::Once(event, key), Some(tx)) => ids.push(tx.draft(event).key(key).publish()?),
+            (Step::Once(event, key), None) => ids.push(channel.draft(event).key(key).publish()?),
+            (Step::Sql(sql), Some(tx)) => drop(tx.sql().exec(sql, None)?),
+            (Step::Sql(sql), None) => drop(channel.storage().sql().exec(sql, None)?),
+            (Step::Live(event), _) => channel.send_live(&channel.sockets()?, event)?,
+            (Step::Prune(_), _) => drop(channel.prune()?),
+            (Step::Nested(steps), _) => {
+                let _ = channel.transaction(|tx| run(channel, Some(tx), steps, ids));
+            }
+            (Step::Fail(message), _) => return Err(Error::new(Code::Conflict).message(message)),
+        }
+    }
+    Ok(())
+}
+
 /// An object with events of any JSON.
 pub struct Journal<K> {
-    channel: Channel<Value, Value, Kept>,
+    channel: JournalChannel,
     kind: std::marker::PhantomData<K>,
 }
 
 impl<K: Kind> DurableEventIteratorObject for Journal<K> {
-    type Channel = Channel<Value, Value, Kept>;
+    type Channel = JournalChannel;
 
     fn new(channel: Self::Channel, _env: Env) -> Self {
         Self { channel, kind: std::marker::PhantomData }
@@ -205,6 +249,33 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 }
                 Ok(())
             })
+            .procedure("transact", async |journal: &Self, _, (steps,): (Vec<Step>,)| {
+                let mut ids = Vec::new();
+                let done =
+                    journal.channel.transaction(|tx| run(&journal.channel, Some(tx), &steps, &mut ids));
+                Ok((ids, done.err().map(|error| error.to_string())))
+            })
+            // The same in an asynchronous transaction of the storage, which takes a while.
+            .procedure("transactSlowly", async |journal: &Self, _, (steps, end): (Vec<Step>, String)| {
+                let ids = Rc::new(RefCell::new(Vec::new()));
+                let (channel, all) = (journal.channel.clone(), Rc::clone(&ids));
+                let storage = journal.channel.storage();
+                let done = storage.transaction(async move |tx| {
+                    let (first, rest) = steps.split_at(steps.len().min(1));
+                    let done = run(&channel, None, first, &mut all.borrow_mut());
+                    Delay::from(Duration::from_millis(20)).await;
+                    let done = done.and_then(|()| run(&channel, None, rest, &mut all.borrow_mut()));
+                    done.map_err(|error| worker::Error::RustError(error.to_string()))?;
+                    if end == "roll back" {
+                        tx.rollback()?;
+                        run(&channel, None, rest, &mut all.borrow_mut()).ok();
+                    }
+                    Ok(())
+                });
+                let done = done.await;
+                Ok((ids.take(), done.err().map(|error| error.to_string())))
+            })
+            .procedure("erase", async |journal: &Self, _, ()| journal.channel.erase().await)
             .procedure("wipe", async |journal: &Self, _, ()| {
                 journal.channel.storage().delete_all().await?;
                 Ok(())

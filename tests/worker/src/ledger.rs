@@ -86,6 +86,7 @@ impl<const BEGINS_WITH_SNAPSHOT: bool> DurableEventIteratorObject for Ledger<BEG
         Procedures::new()
             .procedure("add", async |ledger: &Self, _, ()| ledger.add())
             .procedure("failNext", async |ledger: &Self, _, (times,): (u32,)| ledger.set("failures", times))
+            .procedure("wipe", async |ledger: &Self, _, ()| Ok(ledger.channel.storage().delete_all().await?))
             .procedure("greetings", async |ledger: &Self, _, ()| ledger.get("greetings"))
     }
 
@@ -137,10 +138,12 @@ impl<const BEGINS_WITH_SNAPSHOT: bool> DurableEventIteratorObject for Ledger<BEG
 impl<const BEGINS_WITH_SNAPSHOT: bool> Ledger<BEGINS_WITH_SNAPSHOT> {
     /// Adds the next number, and tells everyone.
     fn add(&self) -> Result<u32> {
-        let n = self.get("items")?.saturating_add(1);
-        self.set("items", n)?;
-        self.channel.publish(&Entry::Added { n })?;
-        Ok(n)
+        self.channel.transaction(|tx| {
+            let n = self.get("items")?.saturating_add(1);
+            self.set("items", n)?;
+            tx.publish(&Entry::Added { n })?;
+            Ok(n)
+        })
     }
 
     fn items(&self) -> Result<Vec<u32>> {

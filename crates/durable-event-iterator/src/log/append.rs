@@ -32,7 +32,7 @@ impl Log {
     /// stored and nothing has changed: the next event gets the id that this one would have got. Nothing is ever removed
     /// here.
     ///
-    /// When the tables are gone (the application wiped its storage), the log begins anew, with ids that go on.
+    /// When the tables are gone (the application dropped them), the log begins a new epoch, with ids that go on.
     pub(crate) fn append(
         &mut self,
         db: &impl Database,
@@ -44,7 +44,7 @@ impl Log {
             if self.is_as_stored(db) {
                 return Err(error);
             }
-            self.begin_anew(db)?;
+            self.read_again(db, now_us)?;
             self.insert(db, now_us, &record)
         })
     }
@@ -56,7 +56,8 @@ impl Log {
         record: &Record<'_>,
     ) -> Result<EventId, PublishError> {
         let id = self.next_id(now_us)?;
-        self.make_room(db, id)?;
+        self.make_room(db, now_us, id)?;
+        let id = self.next_id(now_us)?; // a new epoch is above the one before
         let Some(segment) = self.segments.last_mut() else {
             return Err(DatabaseError::new("the log has no table").into());
         };
@@ -95,7 +96,7 @@ impl Log {
 
     /// `max(last + 1, now)`, so that ids grow although the clock stands still while code runs and may step back.
     fn next_id(&self, now_us: u64) -> Result<EventId, DatabaseError> {
-        let last = self.last_id().map_or(0, EventId::as_micros);
+        let last = self.last_id().max(self.floor_of_ids).map_or(0, EventId::as_micros);
         if last >= EventId::MAX.as_micros() {
             return Err(DatabaseError::new("the log has used up its ids: the clock was far in the future"));
         }
@@ -105,18 +106,23 @@ impl Log {
     /// Creates the table for the event with this id, if it needs a new one.
     ///
     /// Where there is a table already, failing to create the next one fails nothing: the event goes into the old one.
-    fn make_room(&mut self, db: &impl Database, id: EventId) -> Result<(), DatabaseError> {
+    fn make_room(&mut self, db: &impl Database, now_us: u64, id: EventId) -> Result<(), DatabaseError> {
         if !self.segments.is_empty() {
             if !self.is_full(db, id)? {
                 return Ok(());
             }
             if !self.is_as_stored(db) {
-                self.begin_anew(db)?;
+                self.read_again(db, now_us)?;
+                return self.make_room(db, now_us, self.next_id(now_us)?);
             }
         }
         let segment = Segment::new(&self.prefix, self.next_name(id));
         match segment.create(db) {
-            Ok(()) => self.segments.push(segment),
+            Ok(()) => {
+                self.segments.push(segment);
+                self.lost = None;
+                self.mark_epoch(db);
+            }
             Err(error) if self.segments.is_empty() => return Err(error),
             Err(_) => {}
         }
@@ -126,7 +132,7 @@ impl Log {
     /// The name of the segment that begins with the event with this id.
     fn next_name(&self, id: EventId) -> SegmentName {
         let before = EventId::saturating(id.as_micros().saturating_sub(1));
-        match (self.segments.last(), self.unreadable) {
+        match (self.segments.last(), self.unreadable.or(self.lost)) {
             (Some(newest), _) => {
                 SegmentName { lower: EventId::saturating(newest.last()), kind: SegmentKind::Next }
             }
@@ -161,20 +167,12 @@ impl Log {
     }
 
     /// Whether the newest table is there. When that cannot be found out, it is.
-    fn is_as_stored(&self, db: &impl Database) -> bool {
+    pub(super) fn is_as_stored(&self, db: &impl Database) -> bool {
         let Some(newest) = self.segments.last() else {
             return true;
         };
         let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
         db.execute(sql, &[Param::Text(&newest.table)]).map_or(true, |rows| !rows.is_empty())
-    }
-
-    /// Reads the log again after its tables were removed behind its back.
-    pub(super) fn begin_anew(&mut self, db: &impl Database) -> Result<(), DatabaseError> {
-        let mut log = Log::read(db, self.prefix.clone(), self.retention)?;
-        log.go_on_after(self.last_id());
-        *self = log;
-        Ok(())
     }
 }
 
@@ -222,7 +220,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::test_database::{
-        NOW, SECOND, TestDatabase, USUAL, append, event, open, replay, resumed,
+        NOW, PREFIX, SECOND, TestDatabase, USUAL, append, event, open, replay, resumed,
     };
     use super::super::{ResumeFrom, Retention};
     use super::*;
@@ -233,7 +231,7 @@ mod tests {
         let mut log = open(&db, USUAL);
         db.done();
         append(&mut log, &db, NOW);
-        assert_eq!(db.done(), ["CREATE", "INSERT"]);
+        assert_eq!(db.done(), ["CREATE", "CREATE", "INSERT"], "a table, and the epoch view");
         let before = db.connection.total_changes();
         append(&mut log, &db, NOW + 1);
         assert_eq!(db.done(), ["INSERT"]);
@@ -425,11 +423,9 @@ mod tests {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let lost = append(&mut log, &db, NOW);
-        for table in db.tables() {
-            db.run(&format!("DROP TABLE \"{table}\""));
-        }
+        db.drop_tables(|_| true);
         let id = append(&mut log, &db, NOW - SECOND);
-        assert_eq!(id, lost + 1);
+        assert_eq!(id, lost + 2, "after the epoch, which is after the last id");
         assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId("5")), (vec![id], Some(id)));
         assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId(&id.to_string())), (vec![], None));
         assert_eq!(open(&db, USUAL).segments, log.segments);
@@ -443,17 +439,18 @@ mod tests {
         let quiet = NOW + 2_000 * SECOND;
         let lost = (0..5).map(|_| append(&mut log, &db, quiet)).last().unwrap();
         log.tidy(&db, quiet).unwrap();
-        for table in db.tables() {
-            db.run(&format!("DROP TABLE \"{table}\""));
-        }
+        db.drop_tables(|_| true);
         let from = lost.to_string();
         assert!(log.resume(&db, quiet, ResumeFrom::LastEventId(&from)).is_err());
-        let mut opened = open(&db, USUAL);
-        opened.go_on_after(log.last_id());
-        assert_eq!(append(&mut opened, &db, quiet), lost + 1);
-        let (id, before) = (lost + 1, (lost - 1).to_string());
-        assert_eq!(resumed(&opened, &db, quiet, ResumeFrom::LastEventId(&from)), (vec![id], None));
-        assert_eq!(resumed(&opened, &db, quiet, ResumeFrom::LastEventId(&before)), (vec![id], Some(id)));
+        let mut opened = Log::open(&db, PREFIX, USUAL).unwrap();
+        opened.go_on(&db, quiet, log.memory());
+        let id = lost + 2;
+        assert_eq!(append(&mut opened, &db, quiet), id);
+        for seen in [lost, lost - 1] {
+            let from = seen.to_string();
+            assert_eq!(resumed(&opened, &db, quiet, ResumeFrom::LastEventId(&from)), (vec![id], Some(id)));
+        }
+        assert_eq!(open(&db, USUAL).segments, opened.segments);
     }
 
     #[test]
@@ -461,9 +458,7 @@ mod tests {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         append(&mut log, &db, NOW);
-        for table in db.tables() {
-            db.run(&format!("DROP TABLE \"{table}\""));
-        }
+        db.drop_tables(|_| true);
         let id = append(&mut log, &db, NOW + 200 * SECOND);
         assert_eq!(open(&db, USUAL).segments, log.segments);
         assert_eq!(resumed(&log, &db, id, ResumeFrom::LastEventId(&NOW.to_string())), (vec![id], Some(id)));

@@ -170,9 +170,7 @@ fn run(retention: Retention, steps: Vec<(i64, Action)>) {
             }
             Action::Reopen => log = open(&db, retention),
             Action::Wipe => {
-                for table in db.tables() {
-                    db.run(&format!("DROP TABLE \"{table}\""));
-                }
+                db.wipe();
                 model.keys.clear();
                 // It is noticed by the next publish.
                 append(&mut log, &db, model.now);

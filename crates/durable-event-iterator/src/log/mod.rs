@@ -11,8 +11,35 @@
 //! Idempotency keys have tables of their own, `<prefix>keys_<start>`, so that an event without a key costs nothing more
 //! (`keys.rs`).
 //!
-//! The log keeps in memory how full each segment is. If the application wipes its storage, [`Log::append`] notices; if
-//! another call fails, open the log anew.
+//! # Layout
+//!
+//! | name | kind | states |
+//! | --- | --- | --- |
+//! | `<prefix>events_<birth>_first` | table | the first segment; nothing was before it |
+//! | `<prefix>events_<lower>` | table | a segment; all events up to `lower` were before it. Only the newest may be empty |
+//! | `<prefix>keys_<start>` | table | idempotency keys, see `keys.rs` |
+//! | `<prefix>epoch` | view | this channel has had events |
+//! | `<prefix>lead_<seconds>_<until>` | view | how far ahead the clocks of token issuers are, see `lead.rs` |
+//!
+//! Views have no content and take no page, and dropping every table does not remove them. A database without the
+//! epoch view (of a version before it) gets one with its next segment.
+//!
+//! # Lost tables
+//!
+//! Tables can vanish behind the log's back: the application calls `deleteAll`, or drops them. The log then begins a new
+//! epoch (`epoch.rs`): an empty segment `<prefix>events_<lower>` whose `lower` is above every id so far and at least the
+//! clock, so that every older cursor and every older token is a gap. The log notices a loss
+//!
+//! - at `deleteAll`, which `runtime/hot.js` wraps;
+//! - when a statement fails because the newest table is gone;
+//! - when it opens and finds the epoch view without any segment;
+//! - when it opens and a segment does not begin where the one before it ends: whatever is before the hole counts as lost;
+//! - when it opens in an instance that knows of later events than the database.
+//!
+//! It cannot notice that exactly the newest tables were dropped by hand and the instance was evicted before the log was
+//! used again, nor that the epoch view was dropped too. An instance that finds all tables gone knows no ids, and begins
+//! with the clock. A point-in-time recovery looks like a log whose later events never
+//! happened: cursors beyond its last event are a gap until newer events have passed them.
 //!
 //! # Damage
 //!
@@ -27,8 +54,10 @@
 
 mod append;
 mod database;
+mod epoch;
 mod id;
 mod keys;
+mod lead;
 mod once;
 mod publish_error;
 mod resume;
@@ -40,11 +69,14 @@ mod tidy;
 pub use id::{EventId, InvalidEventId};
 
 use self::keys::KeyTables;
+use self::lead::Lead;
 pub(crate) use self::segment::TablePrefix;
 use self::segment::{Segment, SegmentName};
 pub(crate) use self::{
     append::{Record, has_plain_root},
     database::{Cell, Database, DatabaseError, Param},
+    epoch::Memory,
+    lead::is_early,
     once::Appended,
     publish_error::PublishError,
     resume::{Resume, ResumeFrom},
@@ -61,12 +93,18 @@ pub(crate) struct Log {
     segments: Vec<Segment>,
     /// The lowest id in the newest segment, if that is not empty; not read before it is needed.
     first_of_newest: Option<u64>,
-    /// Segments from before an unreadable one: they can make no resume whole, so they are dropped at the next occasion.
+    /// Segments from before an unreadable or a missing one: they can make no resume whole, so they are dropped at the next occasion.
     stranded: Vec<Segment>,
     /// `lower` of the newest unreadable table, while no segment is newer.
     unreadable: Option<EventId>,
-    /// The last id of a log whose tables are gone: ids go on from there.
+    /// Everything up to this id is gone, and no table says so yet: creating it has failed.
+    lost: Option<EventId>,
+    /// The highest id that was given to an event and then rolled back. It is not given again.
     floor_of_ids: Option<EventId>,
+    /// Whether the epoch view exists.
+    has_epoch: bool,
+    /// How far ahead the clocks of token issuers are.
+    lead: Option<Lead>,
     keys: KeyTables,
 }
 
@@ -85,37 +123,39 @@ impl Log {
         Self::read(db, TablePrefix::new(prefix)?, retention)
     }
 
-    /// Lets ids go on after this one: the last of a log that was given up, whose tables may be gone.
-    pub(crate) fn go_on_after(&mut self, last: Option<EventId>) {
-        self.floor_of_ids = self.floor_of_ids.max(last);
-    }
-
-    /// The highest id ever, as far as one is known.
+    /// The highest id in the log's history, as far as one is known; for a log that is empty, the time of its birth.
     pub(crate) fn last_id(&self) -> Option<EventId> {
         let newest = self.segments.last().map(|newest| EventId::saturating(newest.last()));
         // An unreadable table holds one event at least, and no two tables can have the same name.
         let unreadable =
             self.unreadable.map(|lower| EventId::saturating(lower.as_micros().saturating_add(1)));
-        newest.max(unreadable).max(self.floor_of_ids)
+        newest.max(unreadable).max(self.lost)
     }
 
     fn read(db: &impl Database, prefix: TablePrefix, retention: Retention) -> Result<Self, DatabaseError> {
         let (from, to) = prefix.table_range();
         let (keys_from, keys_to) = prefix.key_table_range();
+        let epoch_view = prefix.epoch_view();
+        let (lead_from, lead_to) = prefix.lead_view_range();
         // Whether a table is as we create it, SQLite can tell with less effort than it takes to hand its SQL over.
         let sql = [
             "SELECT name, CASE sql WHEN 'CREATE TABLE \"' || name || '",
             segment::LAYOUT,
             "' THEN 1 WHEN 'CREATE TABLE \"' || name || '",
             keys::LAYOUT,
-            "' THEN 2 END FROM sqlite_master WHERE type = 'table' AND \
-             (name >= ?1 AND name < ?2 OR name >= ?3 AND name < ?4)",
+            "' THEN 2 WHEN 'CREATE VIEW \"' || name || '",
+            epoch::VIEW,
+            "' THEN 3 END FROM sqlite_master WHERE type = 'table' AND \
+             (name >= ?1 AND name < ?2 OR name >= ?3 AND name < ?4) \
+             OR type = 'view' AND (name = ?5 OR name >= ?6 AND name < ?7)",
         ];
-        let names = [&from, &to, &keys_from, &keys_to].map(|name| Param::Text(name));
+        let names = [&from, &to, &keys_from, &keys_to, &epoch_view, &lead_from, &lead_to];
+        let names = names.map(|name| Param::Text(name));
         let rows = db.execute(&sql.concat(), &names)?;
         // In the order of their names, of which there are few.
         let mut found: Vec<(SegmentName, bool)> = Vec::with_capacity(rows.len());
         let mut keys = KeyTables::default();
+        let (mut has_epoch, mut lead) = (false, None);
         for row in &rows {
             let [Cell::Text(table), layout] = row.as_slice() else { continue };
             if let Some(name) = prefix.parse(table) {
@@ -123,6 +163,9 @@ impl Log {
                 found.insert(found.partition_point(|(other, _)| *other < name), (name, is_ours));
             } else if let Some(start) = prefix.parse_key_table(table) {
                 keys.add(&prefix, start, *layout == Cell::Number(2.0));
+            } else if *layout == Cell::Number(3.0) {
+                has_epoch |= *table == epoch_view;
+                lead = lead.max(prefix.parse_lead_view(table).map(Lead::from));
             }
         }
 
@@ -133,7 +176,10 @@ impl Log {
             first_of_newest: None,
             stranded: Vec::new(),
             unreadable: None,
+            lost: None,
             floor_of_ids: None,
+            has_epoch,
+            lead,
             keys,
         };
         for (name, is_ours) in found {
@@ -148,6 +194,7 @@ impl Log {
         for segment in &mut log.segments {
             segment.read_content(db)?;
         }
+        log.cut_off_at_holes();
         Ok(log)
     }
 }

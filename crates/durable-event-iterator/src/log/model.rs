@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::test_database::{NOW, SECOND, TestDatabase, USUAL, event, open, resumed};
-use super::{EventId, Log, ResumeFrom, Retention};
+use super::test_database::{NOW, PREFIX, SECOND, TestDatabase, USUAL, event, open, open_at, resumed};
+use super::{EventId, Log, Memory, ResumeFrom, Retention};
 
 #[derive(Clone, Debug)]
 enum Action {
@@ -22,8 +22,15 @@ enum Action {
     Prune(i64),
     /// The same, but no table can be dropped.
     FailedPrune(i64),
-    /// The object is evicted.
+    /// The instance is evicted.
     Reopen,
+    /// The application calls `deleteAll`.
+    DeleteAll,
+    /// Somebody drops all tables. Either the next event, or the next instance finds out.
+    DropAll(bool),
+    /// Somebody drops the table of this number, counted around. Either this instance opens the log anew, or the next one
+    /// does.
+    DropOne(usize, bool),
 }
 
 /// Steps of the clock: within a microsecond, around the second that a table spans at least, around retention, and back.
@@ -46,6 +53,9 @@ fn action() -> impl Strategy<Value = Action> {
         2 => clock().prop_map(Action::Prune),
         1 => clock().prop_map(Action::FailedPrune),
         2 => Just(Action::Reopen),
+        1 => Just(Action::DeleteAll),
+        1 => any::<bool>().prop_map(Action::DropAll),
+        1 => (0..8_usize, any::<bool>()).prop_map(|(table, asleep)| Action::DropOne(table, asleep)),
     ]
 }
 
@@ -74,6 +84,8 @@ struct Model {
     /// Before the first event's id.
     born: Option<u64>,
     ever: Vec<Published>,
+    /// Tables were lost: nothing is served from up to here, and whoever knows nothing later has a gap.
+    gone: Option<u64>,
 }
 
 impl Model {
@@ -88,32 +100,60 @@ impl Model {
 
     /// The ids that must be served to whoever asks for all.
     fn there(&self, stored: &[u64]) -> Vec<u64> {
-        stored.iter().copied().filter(|id| !self.is_expired(*id)).collect()
+        let is_there = |id: &u64| !self.is_expired(*id) && Some(*id) > self.gone;
+        stored.iter().copied().filter(is_there).collect()
     }
 
-    /// The highest id that is not served any more.
+    /// The highest id that is not served any more, or the end of what was lost.
     fn lost(&self, there: &[u64]) -> Option<u64> {
-        self.ever.iter().map(|event| event.id).rfind(|id| !there.contains(id))
+        self.ever.iter().map(|event| event.id).rfind(|id| !there.contains(id)).max(self.gone)
     }
+
+    /// The highest id, or what stands for it while there is none.
+    fn last(&self) -> Option<u64> {
+        self.ever.last().map(|event| event.id).max(self.gone).or(self.born)
+    }
+
+    /// Another instance finds out what is lost, later than the last event. (It knows no ids, only the clock: if that has
+    /// stepped back, ids begin again with it.)
+    fn wake(&mut self) {
+        self.now = self.now.max(self.last().map_or(0, |last| last + 1));
+    }
+
+    /// Everything is lost, which is noticed now.
+    fn lose_all(&mut self) {
+        if let Some(last) = self.last() {
+            self.gone = Some(self.now.max(last + 1));
+        }
+    }
+}
+
+/// The number in a table's name.
+fn lower(table: &str) -> u64 {
+    table.split('_').nth(2).unwrap().parse().unwrap()
+}
+
+/// The tables, oldest first.
+fn sorted(db: &TestDatabase) -> Vec<String> {
+    let mut tables = db.tables();
+    tables.sort_by_key(|table| lower(table));
+    tables
 }
 
 /// The ids in each table, in the order of tables.
 fn stored(db: &TestDatabase) -> Vec<Vec<u64>> {
-    let lower = |table: &String| table.split('_').nth(2).unwrap().parse::<u64>().unwrap();
-    let mut tables = db.tables();
-    tables.sort_by_key(lower);
     let ids = |table: &String| {
         let mut select = db.connection.prepare(&format!("SELECT id FROM {table} ORDER BY id")).unwrap();
         select.query_map([], |row| row.get::<_, i64>(0)).unwrap().map(|id| id.unwrap() as u64).collect()
     };
-    tables.iter().map(ids).collect()
+    sorted(db).iter().map(ids).collect()
 }
 
 fn check_resume_by_id(model: &Model, log: &Log, db: &TestDatabase, there: &[u64], seen: u64) {
-    let last = model.ever.last().map(|event| event.id);
     let lost = model.lost(there);
     let before_all = lost.or(model.born).unwrap_or(0);
-    let in_this_life = model.born.is_some_and(|born| seen >= born) && last.or(model.born) >= Some(seen);
+    let in_this_life =
+        Some(seen) >= model.gone.or(model.born).or(Some(u64::MAX)) && model.last() >= Some(seen);
     let misses = lost.is_some_and(|lost| lost > seen);
     let (served, gap) = resumed(log, db, model.now, ResumeFrom::LastEventId(&seen.to_string()));
     if in_this_life && !misses {
@@ -126,20 +166,36 @@ fn check_resume_by_id(model: &Model, log: &Log, db: &TestDatabase, there: &[u64]
     }
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 fn check_first_connect(model: &Model, log: &Log, db: &TestDatabase, there: &[u64], issued: u64) {
     // Whole milliseconds are exact enough in seconds; what rounding there is, the model does too.
     let seconds = issued as f64 / 1e6;
-    let issued = (seconds * 1e6) as u64;
+    let stated = (seconds * 1e6) as u64;
+    // A token that arrives before it was issued is at most as young as now, and one from another century of any age.
+    let issued = match stated.saturating_sub(model.now) {
+        ahead if u128::from(ahead) > DAY.as_micros() => 0,
+        ahead if ahead > 2 * SECOND => model.now,
+        _ => stated,
+    };
     let lost = model.lost(there);
     let expected_gap = lost.filter(|lost| *lost >= issued).map(|lost| lost + 1);
     let (served, gap) = resumed(log, db, model.now, ResumeFrom::IssuedAt(seconds));
-    assert_eq!(gap, expected_gap, "issued at {issued}");
+    assert_eq!(gap, expected_gap, "issued at {stated}, now {}", model.now);
     let wanted = issued.saturating_sub(2 * SECOND);
     assert_eq!(
         served,
         there.iter().copied().filter(|id| *id >= wanted).collect::<Vec<_>>(),
-        "issued at {issued}"
+        "issued at {stated}, now {}",
+        model.now
     );
+}
+
+/// A replay that was half-way through what is gone is given up.
+fn check_replay(model: &Model, log: &Log, after: u64) {
+    if let Some(gone) = model.gone {
+        assert!(log.has_dropped_after(after) || after >= gone, "a replay after {after}");
+    }
 }
 
 fn check(model: &Model, log: &Log, db: &TestDatabase) {
@@ -148,10 +204,11 @@ fn check(model: &Model, log: &Log, db: &TestDatabase) {
 
     let reopened = open(db, model.retention);
     assert_eq!(reopened.segments, log.segments, "what is in memory is what is stored");
-    assert_eq!(log.last_id().map(EventId::as_micros), model.ever.last().map(|event| event.id).or(model.born));
+    assert_eq!(log.last_id().map(EventId::as_micros), model.last());
 
     let mut points: Vec<u64> = vec![0, 1, model.now, EventId::MAX.as_micros()];
     points.extend(model.born);
+    points.extend(model.gone);
     points.extend(model.ever.iter().rev().take(6).map(|event| event.id));
     points.extend(model.lost(&there));
     points.extend(there.first());
@@ -161,6 +218,7 @@ fn check(model: &Model, log: &Log, db: &TestDatabase) {
     around.dedup();
     for point in around.into_iter().filter(|point| *point <= EventId::MAX.as_micros()) {
         check_resume_by_id(model, log, db, &there, point);
+        check_replay(model, log, point);
         check_first_connect(model, log, db, &there, point);
         check_first_connect(
             model,
@@ -191,6 +249,9 @@ fn check_removal(model: &Model, before: &[Vec<u64>], after: &[Vec<u64>]) {
     let removed: Vec<_> =
         before.iter().enumerate().filter(|(_, table)| !table.iter().all(|id| kept.contains(id))).collect();
     for (place, table) in removed {
+        if table.iter().all(|id| Some(*id) <= model.gone) {
+            continue; // it counted as lost
+        }
         assert!(expired(table) || exceeds(size(&before[place..])), "{table:?} had to go");
     }
     assert!(after.len() <= 1 || !exceeds(size(after)), "within the bounds");
@@ -202,7 +263,7 @@ fn check_removal(model: &Model, before: &[Vec<u64>], after: &[Vec<u64>]) {
 fn run(retention: Retention, start: u64, actions: Vec<Action>) {
     let db = TestDatabase::new();
     let mut log = open(&db, retention);
-    let mut model = Model { retention, now: start, born: None, ever: Vec::new() };
+    let mut model = Model { retention, now: start, born: None, ever: Vec::new(), gone: None };
     check(&model, &log, &db);
     for action in actions {
         let before = stored(&db);
@@ -259,7 +320,47 @@ fn run(retention: Retention, start: u64, actions: Vec<Action>) {
                 db.accept();
                 assert_eq!(stored(&db).concat(), before.concat());
             }
-            Action::Reopen => log = open(&db, retention),
+            Action::Reopen => log = open_at(&db, retention, model.now),
+            Action::DeleteAll => {
+                db.wipe();
+                log.read_again(&db, model.now).unwrap();
+                model.lose_all();
+                assert_eq!(db.views().is_empty(), model.gone.is_none());
+            }
+            Action::DropAll(is_asleep) => {
+                db.drop_tables(|_| true);
+                if is_asleep {
+                    model.wake();
+                    log = open_at(&db, retention, model.now);
+                    model.lose_all();
+                } else {
+                    let id = log.append(&db, model.now, &event("[]")).unwrap().as_micros();
+                    model.lose_all();
+                    model.born.get_or_insert(id - 1);
+                    model.ever.push(Published { id, bytes: 2 });
+                    assert!(model.gone.is_none_or(|gone| id == gone + 1));
+                }
+            }
+            Action::DropOne(n, is_asleep) => {
+                let Some(n) = n.checked_rem(before.len()) else { continue };
+                let tables = sorted(&db);
+                db.drop_tables(|table| table == tables[n]);
+                let is_newest = n + 1 == tables.len();
+                if is_newest && is_asleep && tables.len() > 1 {
+                    return; // nothing is left that tells
+                }
+                if is_asleep {
+                    model.wake();
+                }
+                let memory = if is_asleep { Memory::default() } else { log.memory() };
+                log = Log::open(&db, PREFIX, retention).unwrap();
+                log.go_on(&db, model.now, memory);
+                match tables.get(n + 1) {
+                    Some(next) => model.gone = model.gone.max(Some(lower(next))),
+                    None if n > 0 && before[n].is_empty() => {} // nothing was in it
+                    None => model.lose_all(),
+                }
+            }
         }
         check(&model, &log, &db);
     }

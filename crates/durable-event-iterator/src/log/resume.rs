@@ -3,15 +3,18 @@
 use super::Log;
 use super::database::{Cell, Database, DatabaseError, Param};
 use super::id::EventId;
-use super::segment::{Segment, SegmentKind};
+use super::lead::CLOCK_SLACK_US;
+use super::segment::Segment;
 
 /// What a subscriber knows of the channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum ResumeFrom<'a> {
     /// The id of the last event that it got, in whatever text it sent. A text that is no id is a gap.
     LastEventId(&'a str),
-    /// It got none yet; its token was issued at this time, in seconds since the epoch.
+    /// It got none yet; its token says that it was issued at this time, in seconds since the epoch.
     IssuedAt(f64),
+    /// It begins now, with the next event.
+    End,
 }
 
 /// Where a replay begins, and whether it is whole.
@@ -28,8 +31,8 @@ impl Log {
     /// Decides from where a subscriber is served. Reads one row at most.
     ///
     /// A resume from id X is whole if and only if X is neither before what was dropped nor after the last id, and no event
-    /// after X is past retention. A first connect is whole if and only if nothing that was stored since the token was
-    /// issued has gone.
+    /// after X is past retention. A first connect is whole if and only if nothing that was stored since the earliest time
+    /// at which the token may have been issued has gone.
     pub(crate) fn resume(
         &self,
         db: &impl Database,
@@ -38,50 +41,44 @@ impl Log {
     ) -> Result<Resume, DatabaseError> {
         let retained = self.retained(db, now_us)?;
         let gap = Some(EventId::saturating(retained.after.saturating_add(1)));
-        let last = self.segments.last().map_or(0, Segment::last);
+        let known = self.segments.last().map(Segment::last).or(self.lost.map(EventId::as_micros));
+        let last = known.unwrap_or(0);
         Ok(match from {
             ResumeFrom::LastEventId(text) => match text.parse().map(EventId::as_micros) {
-                Ok(seen) if !self.segments.is_empty() && retained.after <= seen && seen <= last => {
+                Ok(seen) if known.is_some() && retained.after <= seen && seen <= last => {
                     Resume { after: seen, gap: None }
                 }
                 _ => Resume { after: retained.after.min(last), gap },
             },
             ResumeFrom::IssuedAt(seconds) => {
-                let issued = micros(seconds);
+                let issued = self.earliest_issue(now_us, seconds);
                 let missed = retained.lost.is_some_and(|lost| lost >= issued);
                 let wanted = issued.saturating_sub(CLOCK_SLACK_US).saturating_sub(1);
-                // Not beyond the last id: the issuer's clock may be ahead of ours, and the next event must not be skipped.
+                // Not beyond the last id: the next event must not be skipped.
                 Resume { after: wanted.max(retained.after).min(last), gap: gap.filter(|_| missed) }
             }
+            ResumeFrom::End => Resume { after: last, gap: None },
         })
     }
 
-    /// Whether events after `after` were dropped. A replay that is under way asks this before each [`step`](Self::step):
-    /// if so, it cannot be whole any more, and its client must come back to be told of the gap.
+    /// Whether events after `after` were dropped, or lost. A replay that is under way asks this before each
+    /// [`step`](Self::step): if so, it cannot be whole any more, and its client must reconnect to receive the gap.
     pub(crate) fn has_dropped_after(&self, after: u64) -> bool {
-        self.segments
-            .first()
-            .is_some_and(|oldest| oldest.name.kind == SegmentKind::Next && oldest.lower() > after)
+        self.gone_up_to().is_some_and(|gone| gone > after)
     }
 
     /// Which events are there at `now_us`.
     fn retained(&self, db: &impl Database, now_us: u64) -> Result<Retained, DatabaseError> {
+        let gone = self.gone_up_to();
         let Some(oldest) = self.segments.first() else {
-            return Ok(match self.unreadable {
-                None => Retained { after: now_us.saturating_sub(1), lost: None },
-                Some(lower) => Retained {
-                    after: lower.as_micros().max(now_us.saturating_sub(1)),
-                    lost: Some(EventId::MAX.as_micros()),
-                },
-            });
+            let after = match (self.unreadable, self.lost) {
+                (None, Some(lost)) => lost.as_micros(),
+                (unreadable, _) => unreadable.map_or(0, EventId::as_micros).max(now_us.saturating_sub(1)),
+            };
+            return Ok(Retained { after, lost: gone });
         };
-        let horizon = self.retention.horizon(now_us);
-        let expired = self.last_up_to(db, horizon)?;
-        let dropped = match oldest.name.kind {
-            SegmentKind::First => None,
-            SegmentKind::Next => Some(oldest.lower()),
-        };
-        Ok(Retained { after: expired.unwrap_or(oldest.lower()), lost: expired.or(dropped) })
+        let expired = self.last_up_to(db, self.retention.horizon(now_us))?;
+        Ok(Retained { after: expired.unwrap_or(oldest.lower()), lost: expired.or(gone) })
     }
 
     /// The highest id of an event that is in a table and not above `bound`.
@@ -102,21 +99,12 @@ impl Log {
     }
 }
 
-/// How far the clock of the host that issued a token may be ahead of ours, in microseconds. 2 s: hosts keep time by NTP;
-/// what it costs is that a first connect may get events of the two seconds before its token.
-const CLOCK_SLACK_US: u64 = 2_000_000;
-
 /// Which events are there.
 struct Retained {
     /// Those with higher ids, and all of them.
     after: u64,
     /// The highest id of those that are not, as far as there have been any.
     lost: Option<u64>,
-}
-
-/// Seconds as microseconds. Times before the epoch and no numbers are the epoch; those beyond every id are the last id.
-fn micros(seconds: f64) -> u64 {
-    EventId::saturating((seconds * 1e6) as u64).as_micros()
 }
 
 #[cfg(test)]
@@ -222,7 +210,7 @@ mod tests {
         let mut log = open(&db, USUAL);
         let ids: Vec<u64> = (0..6).map(|n| append(&mut log, &db, NOW + n * SECOND)).collect();
         let issued = ResumeFrom::IssuedAt((NOW / SECOND + 4) as f64);
-        assert_eq!(resumed(&log, &db, NOW, issued), (ids[2..].to_vec(), None));
+        assert_eq!(resumed(&log, &db, NOW + 5 * SECOND, issued), (ids[2..].to_vec(), None));
     }
 
     #[test]
@@ -243,14 +231,17 @@ mod tests {
     }
 
     #[test]
-    fn a_token_from_the_future_does_not_hide_the_next_event() {
+    fn a_token_from_the_future_gets_the_next_event_and_perhaps_some_before() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
-        let last = append(&mut log, &db, NOW);
-        for seconds in [f64::INFINITY, 1e300, (NOW / SECOND) as f64 + 60.0] {
-            let resume = log.resume(&db, NOW, ResumeFrom::IssuedAt(seconds)).unwrap();
-            assert_eq!(resume, Resume { after: last, gap: None });
+        let (old, last) = (append(&mut log, &db, NOW - 10 * SECOND), append(&mut log, &db, NOW));
+        let ahead = |by: f64| ResumeFrom::IssuedAt((NOW / SECOND) as f64 + by);
+        assert_eq!(resumed(&log, &db, NOW, ahead(1.0)), (vec![last], None), "within the slack");
+        assert_eq!(resumed(&log, &db, NOW, ahead(60.0)), (vec![last], None), "at most as young as now");
+        for anything in [ahead(100_000.0), ResumeFrom::IssuedAt(f64::INFINITY), ResumeFrom::IssuedAt(1e300)] {
+            assert_eq!(resumed(&log, &db, NOW, anything), (vec![old, last], None), "it says nothing");
         }
+        assert_eq!(log.resume(&db, NOW, ResumeFrom::End).unwrap(), Resume { after: last, gap: None });
     }
 
     #[test]
@@ -266,10 +257,10 @@ mod tests {
                 (vec![], Some(last + 1))
             );
             assert_eq!(resumed(&log, &db, now, ResumeFrom::IssuedAt(0.0)), (vec![], Some(last + 1)));
-            assert_eq!(
-                resumed(&log, &db, now, ResumeFrom::IssuedAt(last as f64 / 1e6 + 1.0)),
-                (vec![], None)
-            );
+            let after = ResumeFrom::IssuedAt(last as f64 / 1e6 + 1.0);
+            let has_stepped_back = now + SECOND <= NOW; // then the token seems to be early, and may be older
+            let gap = has_stepped_back.then_some(last + 1);
+            assert_eq!(resumed(&log, &db, now, after), (vec![], gap), "{now}");
         }
     }
 

@@ -6,7 +6,8 @@ use super::id::EventId;
 /// What the names of a log's tables begin with: 1 to 32 of `a` to `z`, `0` to `9` and `_`.
 ///
 /// All tables that are named `<prefix>events_<number>`, `<prefix>events_<number>_first` or `<prefix>keys_<number>` belong to
-/// the log. No two prefixes share a name: what precedes the number says which prefix it is.
+/// the log, and so do the views `<prefix>epoch` and `<prefix>lead_<number>_<number>`. No two prefixes share a name: what
+/// precedes the number (or `epoch`) says which prefix it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TablePrefix(String);
 
@@ -38,6 +39,29 @@ impl TablePrefix {
     /// The same for the tables of keys, whose names are `<prefix>keys_<number>`.
     pub(crate) fn key_table_range(&self) -> (String, String) {
         (format!("{}keys_0", self.0), format!("{}keys_:", self.0))
+    }
+
+    /// The name of the view that says that this channel has had events.
+    pub(crate) fn epoch_view(&self) -> String {
+        format!("{}epoch", self.0)
+    }
+
+    /// The range of names, as in [`table_range`](Self::table_range), of the views that hold the issuers' lead.
+    pub(crate) fn lead_view_range(&self) -> (String, String) {
+        (format!("{}lead_0", self.0), format!("{}lead_:", self.0))
+    }
+
+    /// The name of the view that holds these two numbers.
+    pub(crate) fn lead_view(&self, seconds: u64, until: u64) -> String {
+        format!("{}lead_{seconds}_{until}", self.0)
+    }
+
+    /// The two numbers in the name of such a view.
+    pub(crate) fn parse_lead_view(&self, view: &str) -> Option<(u64, u64)> {
+        let numbers = view.strip_prefix(self.0.as_str())?.strip_prefix("lead_")?;
+        let (seconds, until) = numbers.split_once('_')?;
+        let number = |text: &str| text.parse().ok().map(EventId::as_micros);
+        Some((number(seconds)?, number(until)?))
     }
 
     /// The number in the name of a table of keys.

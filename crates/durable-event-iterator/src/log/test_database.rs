@@ -63,10 +63,35 @@ impl TestDatabase {
         self.statements.take()
     }
 
-    /// The names of all tables.
+    /// The names of all tables and indexes.
     pub(crate) fn tables(&self) -> Vec<String> {
-        let mut select = self.connection.prepare("SELECT name FROM sqlite_master ORDER BY name").unwrap();
+        self.names("type <> 'view'")
+    }
+
+    /// The names of all views.
+    pub(crate) fn views(&self) -> Vec<String> {
+        self.names("type = 'view'")
+    }
+
+    fn names(&self, condition: &str) -> Vec<String> {
+        let sql = format!("SELECT name FROM sqlite_master WHERE {condition} ORDER BY name");
+        let mut select = self.connection.prepare(&sql).unwrap();
         select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    /// What `deleteAll` does: everything is gone.
+    pub(crate) fn wipe(&self) {
+        self.drop_tables(|_| true);
+        for view in self.views() {
+            self.run(&format!("DROP VIEW \"{view}\""));
+        }
+    }
+
+    /// Drops the tables of which this is true.
+    pub(crate) fn drop_tables(&self, is_dropped: impl Fn(&str) -> bool) {
+        for table in self.tables().iter().filter(|table| is_dropped(table)) {
+            self.run(&format!("DROP TABLE \"{table}\""));
+        }
     }
 
     pub(crate) fn run(&self, sql: &str) {
@@ -169,7 +194,14 @@ pub(crate) fn resumed(
 }
 
 pub(crate) fn open(db: &TestDatabase, retention: Retention) -> Log {
-    Log::open(db, PREFIX, retention).unwrap()
+    open_at(db, retention, NOW)
+}
+
+/// Opens the log as an instance does that remembers nothing.
+pub(crate) fn open_at(db: &TestDatabase, retention: Retention, now_us: u64) -> Log {
+    let mut log = Log::open(db, PREFIX, retention).unwrap();
+    log.go_on(db, now_us, super::Memory::default());
+    log
 }
 
 pub(crate) fn event(json: &str) -> Record<'_> {

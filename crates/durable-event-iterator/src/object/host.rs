@@ -100,7 +100,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     /// The object whose `ctx` and `env` these are.
     fn new(ctx: DurableObjectState, env: Env) -> Result<Self, JsError> {
         let options = O::options(&env);
-        let core = Rc::new(ChannelCore::new(ctx, options)?);
+        let core = ChannelCore::new(ctx, options)?;
         let object = O::new(O::Channel::from_core(__Core(Rc::clone(&core))), env.clone());
         let calls = RefCell::new(Calls::new(&core.options));
         Ok(Self {
@@ -152,6 +152,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             Ok(attachment) => attachment,
             Err(AttachmentTooLarge { .. }) => return Response::error("Token attachment is too large", 413),
         };
+        self.core.note_token(session.claims.iat, session.claims.exp);
         let pair = WebSocketPair::new()?;
         let server: &RawSocket = pair.server.as_ref().unchecked_ref();
         self.core
@@ -293,6 +294,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let keys = self.keys().ok_or_else(|| Error::new(Code::InternalServerError))?;
         let input = request.body.into_value().map_err(Error::malformed)?;
         let renewed = message::renew(session, input, keys, self.name().as_deref(), now_ms)?;
+        self.core.note_token(renewed.claims.iat, renewed.claims.exp);
         self.core.sessions.write(ws, renewed)
     }
 

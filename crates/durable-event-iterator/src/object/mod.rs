@@ -128,12 +128,13 @@ pub trait DurableEventIteratorObject: Sized + 'static {
     /// }
     ///
     /// impl List {
-    ///     /// Stores an item and tells everyone, in one turn.
+    ///     /// Stores an item and publishes it, atomically.
     ///     fn add(&self, item: String) -> Result<()> {
-    ///         let sql = self.channel.storage().sql();
-    ///         sql.exec("INSERT INTO items (item) VALUES (?)", vec![item.clone().into()])?;
-    ///         self.channel.publish(&Entry::Added { item })?;
-    ///         Ok(())
+    ///         self.channel.transaction(|tx| {
+    ///             tx.sql().exec("INSERT INTO items (item) VALUES (?)", vec![item.clone().into()])?;
+    ///             tx.publish(&Entry::Added { item })?;
+    ///             Ok(())
+    ///         })
     ///     }
     ///
     ///     fn items(&self) -> Result<Vec<String>> {

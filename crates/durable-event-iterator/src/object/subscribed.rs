@@ -65,7 +65,7 @@ impl<O: DurableEventIteratorObject> Subscribed<O> {
     {
         let bodies =
             events.into_iter().map(|event| event_body(event.borrow())).collect::<Result<Vec<_>>>()?;
-        subscription::send_snapshot(&self.core, &self.raw, &bodies)
+        subscription::send_snapshot(&self.core, &self.raw, bodies)
     }
 }
 

@@ -3,7 +3,7 @@
 
 import { DurableObject } from 'cloudflare:workers'
 
-import { interrupt, keyOf, replaying } from './hot.js'
+import { instanceLost, interrupt, keyOf, replaying } from './hot.js'
 
 /** Names that the platform or JavaScript itself gives a meaning: no method of the application can take them. */
 const RESERVED = new Set([
@@ -44,6 +44,7 @@ const waiting = new Set()
  * call, once it has seen the error that this answers with.
  */
 function lost(error) {
+  instanceLost()
   for (const reject of waiting) reject(error)
   waiting.clear()
   if (error instanceof WebAssembly.RuntimeError) return error

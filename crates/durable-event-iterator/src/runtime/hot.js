@@ -191,13 +191,115 @@ export function interrupt(ws) {
   ws.close(RESTART, 'Subscription interrupted')
 }
 
+/**
+ * The key of the hooks of a Durable Object's storage. They stay with it when the WASM instance is lost, and so does the
+ * storage; only who listens changes.
+ */
+const HOOKS = Symbol('durable-event-iterator')
+
+/** What a listener is told: as in storage.rs. */
+const BEGUN = 0
+const COMMITTED = 1
+const ROLLED_BACK = 2
+const TAKEN_BACK = 3
+const SETTLED = 4
+const FAILED = 5
+const DELETING = 6
+const DELETED = 7
+
+/** The number of the WASM instance. What an earlier one listens with is not called any more. */
+let instance = 0
+
+/** What rejects each asynchronous transaction whose code is running. */
+const running = new Set()
+
+/** The WASM instance is lost, and with it the code of the transactions that are open: they are rolled back. */
+export function instanceLost() {
+  instance++
+  for (const reject of running) reject(new Error('The instance is lost'))
+  running.clear()
+}
+
+/**
+ * Wraps the methods of a Durable Object's storage that begin and end transactions or delete everything, whoever calls
+ * them: `ctx.storage` is one object.
+ */
+function hook(storage) {
+  const { transactionSync, transaction, deleteAll } = storage
+  const hooks = {
+    transactionSync: (work) => transactionSync.call(storage, work),
+    deleteAll: (...args) => deleteAll.call(storage, ...args),
+    listener: undefined,
+    instance,
+  }
+  const tell = (what, level = 0) => (hooks.instance === instance ? hooks.listener(what, level) : 0)
+  const define = (object, name, value) => Object.defineProperty(object, name, { value, configurable: true, writable: true })
+
+  define(storage, HOOKS, hooks)
+  define(storage, 'transactionSync', (work) => {
+    const level = tell(BEGUN)
+    let result
+    try {
+      result = transactionSync.call(storage, work)
+    } catch (error) {
+      // A trap: nothing of the instance may run any more.
+      if (!(error instanceof WebAssembly.RuntimeError)) tell(ROLLED_BACK, level)
+      throw error
+    }
+    tell(COMMITTED, level)
+    return result
+  })
+  define(storage, 'transaction', async (work) => {
+    let level
+    let reject
+    const lost = new Promise((_, rejected) => (reject = rejected))
+    const settle = (what) => {
+      running.delete(reject)
+      if (level !== undefined) tell(what, level)
+    }
+    let result
+    try {
+      result = await transaction.call(storage, (txn) => {
+        level = tell(BEGUN)
+        const { rollback } = txn
+        define(txn, 'rollback', () => {
+          rollback.call(txn)
+          tell(TAKEN_BACK, level)
+        })
+        running.add(reject)
+        return Promise.race([work(txn), lost])
+      })
+    } catch (error) {
+      settle(FAILED)
+      throw error
+    }
+    settle(SETTLED)
+    return result
+  })
+  define(storage, 'deleteAll', (...args) => {
+    tell(DELETING)
+    const deleted = deleteAll.call(storage, ...args)
+    // With SQLite everything is gone at once. Nothing promises that, hence again below.
+    tell(DELETED)
+    return deleted.then(() => void tell(DELETED))
+  })
+  return hooks
+}
+
 /** The storage of one object. A statement comes as one text and its layout, see `Statement` of storage.rs. */
 export class Storage {
   #storage
+  #hooks
   #sql
 
   constructor(ctx) {
     this.#storage = ctx.storage
+    this.#hooks = this.#storage[HOOKS] ?? hook(this.#storage)
+  }
+
+  /** Lets `listener(what, level)` know of transactions and of what is deleted. `BEGUN` it answers with the level's number. */
+  listen(listener) {
+    Object.assign(this.#hooks, { listener, instance })
   }
 
   /** All rows of a statement as JSON, each an array of its columns; undefined where there are none. */
@@ -228,22 +330,37 @@ export class Storage {
     return this.#sql.exec(texts.slice(0, layout[0]), ...params)
   }
 
-  /** Runs `work` in a transaction, which is taken back when it answers false. */
+  /** Runs `work` in a transaction, which is rolled back when it answers false. The listener does not hear of it. */
   atomically(work) {
-    let isTakenBack = false
-    try {
-      this.#storage.transactionSync(() => {
-        isTakenBack = !work()
-        if (isTakenBack) throw new Error('Taken back') // the platform's way to ask for it
-      })
-    } catch (error) {
-      if (!isTakenBack) throw error
-    }
+    rollBackUnless(work, this.#hooks.transactionSync)
+  }
+
+  /** The same as the application's own transactions: the listener hears of it. */
+  transaction(work) {
+    rollBackUnless(work, (run) => this.#storage.transactionSync(run))
+  }
+
+  /** Deletes everything, unheard by the listener. */
+  async deleteAll() {
+    await this.#hooks.deleteAll()
   }
 
   /** Sets the object's alarm unless there is one. */
   async ensureAlarm(at) {
     if ((await this.#storage.getAlarm()) === null) await this.#storage.setAlarm(at)
+  }
+}
+
+/** Runs `work` in a transaction of `begin`, which is rolled back when it answers false. */
+function rollBackUnless(work, begin) {
+  let isRolledBack = false
+  try {
+    begin(() => {
+      isRolledBack = !work()
+      if (isRolledBack) throw new Error('Rolled back') // the runtime's way to ask for it
+    })
+  } catch (error) {
+    if (!isRolledBack) throw error
   }
 }
 

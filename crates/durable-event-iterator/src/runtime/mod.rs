@@ -20,7 +20,7 @@ pub(crate) use namespace::{Stub, head_of, stub};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use number::{number_text, read_number, single_text};
 pub(crate) use options::undefined_option;
-pub(crate) use storage::Storage;
+pub(crate) use storage::{Storage, StorageEvent};
 pub(crate) use value::{JsWire, from_wire, to_wire};
 
 use crate::error::{Code, Error};
@@ -72,6 +72,11 @@ pub(crate) async fn next_turn() -> Result<(), JsError> {
 /// Waits so many milliseconds, in which others go on.
 pub(crate) async fn pause(milliseconds: u64) -> Result<(), JsError> {
     pause_js(milliseconds as f64).await.map(drop).map_err(JsError::from)
+}
+
+/// A warning in the Worker's log. Never give it a token, a key or an attachment.
+pub(crate) fn log_warning(line: &str) {
+    worker::console_warn!("durable-event-iterator: {line}");
 }
 
 /// A line in the Worker's log. Never give it a token, a key or an attachment.

@@ -5,6 +5,7 @@ use crate::{
     log::{Cell, Database, DatabaseError, Param},
     wire::{Value, parse},
 };
+use std::cell::OnceCell;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/src/runtime/hot.js")]
@@ -24,42 +25,114 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_class = "Storage", js_name = atomically)]
     fn atomically_js(this: &JsStorage, work: &mut dyn FnMut() -> bool) -> Result<(), JsValue>;
 
+    #[wasm_bindgen(method, catch, js_class = "Storage", js_name = transaction)]
+    fn transaction_js(this: &JsStorage, work: &mut dyn FnMut() -> bool) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_class = "Storage", js_name = deleteAll)]
+    async fn delete_all_js(this: &JsStorage) -> Result<JsValue, JsValue>;
+
+    // Cannot throw.
+    #[wasm_bindgen(method, js_class = "Storage", js_name = listen)]
+    fn listen_js(this: &JsStorage, listener: &Closure<Listener>);
+
     #[wasm_bindgen(method, catch, js_class = "Storage", js_name = ensureAlarm)]
     async fn ensure_alarm_js(this: &JsStorage, at: f64) -> Result<JsValue, JsValue>;
 }
 
+/// Gets the number of an [`StorageEvent`] and of a level, and answers with the number of a level that has begun.
+type Listener = dyn Fn(u8, u32) -> u32;
+
+/// What happens to the storage, by whoever's code. Levels are the transactions that are open, by their numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum StorageEvent {
+    /// A transaction has begun, which may be within another one.
+    Begun,
+    /// A synchronous one has been committed.
+    Committed(u32),
+    /// A synchronous one has been rolled back.
+    RolledBack(u32),
+    /// An asynchronous one has been rolled back, and its code goes on outside of it.
+    TakenBack(u32),
+    /// An asynchronous one has ended without an error: it was committed, unless it had been taken back.
+    Settled(u32),
+    /// An asynchronous one has ended with an error.
+    Failed(u32),
+    /// Everything is about to be deleted.
+    Deleting,
+    /// Everything has been deleted, if that has not failed.
+    Deleted,
+}
+
+impl StorageEvent {
+    /// The numbers of `hot.js`.
+    fn read(what: u8, level: u32) -> Option<Self> {
+        Some(match what {
+            0 => Self::Begun,
+            1 => Self::Committed(level),
+            2 => Self::RolledBack(level),
+            3 => Self::TakenBack(level),
+            4 => Self::Settled(level),
+            5 => Self::Failed(level),
+            6 => Self::Deleting,
+            7 => Self::Deleted,
+            _ => return None,
+        })
+    }
+}
+
 /// What `ctx.storage` holds.
-pub(crate) struct Storage(JsStorage);
+pub(crate) struct Storage {
+    js: JsStorage,
+    /// Held for as long as JavaScript may call it.
+    listener: OnceCell<Closure<Listener>>,
+}
 
 impl Storage {
     /// The storage of the object whose `ctx` this is.
     pub(crate) fn new(ctx: &JsValue) -> Result<Self, JsError> {
-        Ok(Self(JsStorage::construct(ctx)?))
+        Ok(Self { js: JsStorage::construct(ctx)?, listener: OnceCell::new() })
+    }
+
+    /// Calls `listener` whenever something happens to the storage. [`StorageEvent::Begun`] it answers with the level's number.
+    pub(crate) fn listen(&self, listener: impl Fn(StorageEvent) -> u32 + 'static) {
+        let closure =
+            Closure::<Listener>::new(move |what, level| StorageEvent::read(what, level).map_or(0, &listener));
+        self.js.listen_js(self.listener.get_or_init(|| closure));
+    }
+
+    /// Runs `work` in a transaction of the application's: when it answers false, nothing that it wrote remains.
+    pub(crate) fn transaction(&self, work: &mut dyn FnMut() -> bool) -> Result<(), DatabaseError> {
+        self.js.transaction_js(&mut || work()).map_err(failure)
+    }
+
+    /// Deletes everything, the log's epoch too.
+    pub(crate) async fn delete_all(&self) -> Result<(), JsError> {
+        self.js.delete_all_js().await.map(drop).map_err(JsError::from)
     }
 
     /// A cursor for [`super::Hub::replay`], which reads it to its end.
     pub(crate) fn open(&self, sql: &str, params: &[Param<'_>]) -> Result<JsValue, DatabaseError> {
         let Statement { texts, layout } = Statement::new(sql, params);
-        self.0.open_js(&texts, &layout).map_err(failure)
+        self.js.open_js(&texts, &layout).map_err(failure)
     }
 
     /// Sets the alarm for this time, in milliseconds since the epoch, unless one is set already.
     pub(crate) async fn ensure_alarm(&self, at_ms: u64) -> Result<(), JsError> {
-        self.0.ensure_alarm_js(at_ms as f64).await.map(drop).map_err(JsError::from)
+        self.js.ensure_alarm_js(at_ms as f64).await.map(drop).map_err(JsError::from)
     }
 }
 
 impl Database for Storage {
     fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, DatabaseError> {
         let Statement { texts, layout } = Statement::new(sql, params);
-        match self.0.run_js(&texts, &layout).map_err(failure)? {
+        match self.js.run_js(&texts, &layout).map_err(failure)? {
             None => Ok(Vec::new()),
             Some(rows) => rows_of(&rows).ok_or_else(|| DatabaseError::new("the rows are no rows")),
         }
     }
 
     fn atomically(&self, work: &mut dyn FnMut() -> bool) -> Result<(), DatabaseError> {
-        self.0.atomically_js(&mut || work()).map_err(failure)
+        self.js.atomically_js(&mut || work()).map_err(failure)
     }
 }
 
