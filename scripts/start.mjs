@@ -111,6 +111,7 @@ async function answers(url, isWanted) {
 try {
   await main()
 } catch (error) {
-  console.error(error.message)
+  // What was stopped has failed, and nobody wonders why.
+  if (!isStopping()) console.error(error.message)
   process.exitCode = 1
 }

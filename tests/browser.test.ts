@@ -193,9 +193,10 @@ test.each(AWAY)('one %s gets all that was said, once each and in order (%s)', { 
 })
 
 test('messages that could not be sent return to the input, in order', { timeout: 60_000 }, async () => {
-  const { page, context } = await Visitor.enter('unsent', 'Anna')
-  await context.setOffline(true)
+  const anna = await Visitor.enter('unsent', 'Anna')
+  const { page } = anna
   await page.getByRole('button', { name: 'Cut the connection' }).click()
+  await anna.is('Reconnecting')
   const input = page.getByLabel('Message', { exact: true })
   for (const text of ['One', 'Two']) {
     await input.fill(text)

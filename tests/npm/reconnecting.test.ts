@@ -5,6 +5,7 @@ import { setMaxListeners } from 'node:events'
 
 import { createORPCClient } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
+import { build } from 'esbuild'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import WebSocket from 'ws'
 
@@ -25,11 +26,37 @@ import { forbidden, Reader, startApplication, States, unavailable } from './supp
 import type { AppClient, Application, Iterator } from './support/app.ts'
 import { Proxy } from './support/proxy.ts'
 
+/** A Worker as a client, whose globals are neither a browser's nor those of Node.js. */
+const WORKER = `
+import { createORPCClient } from '@orpc/client'
+import { RPCLink } from '@orpc/client/fetch'
+import { DurableEventIteratorLinkPlugin } from './npm/src/client/index.ts'
+
+export default {
+  async fetch(request) {
+    const { rpc, url, channel } = await request.json()
+    const link = new RPCLink({ url: rpc, plugins: [new DurableEventIteratorLinkPlugin({ url })] })
+    const iterator = await createORPCClient(link).onEvent(channel)
+    const failure = await iterator.publishAndFail({ n: 1 }).catch(({ code }) => code)
+    const { value } = await iterator.next()
+    await iterator.return()
+    return Response.json([await iterator.next(), failure, value])
+  },
+}`
+
 let journals: Journals
 let app: Application
 let proxy: Proxy
 beforeAll(async () => {
-  journals = await startJournals()
+  const { outputFiles } = await build({
+    stdin: { contents: WORKER, resolveDir: new URL('../..', import.meta.url).pathname, loader: 'ts' },
+    bundle: true,
+    write: false,
+    format: 'esm',
+    platform: 'neutral',
+    mainFields: ['module', 'main'],
+  })
+  journals = await startJournals({ workers: [{ name: 'iterating', source: outputFiles[0]!.text }] })
 })
 afterAll(() => journals.dispose())
 beforeEach(async () => {
@@ -429,7 +456,7 @@ describe('an application that reads slowly', () => {
   const many = (channel: string, count: number, size = 10): Promise<void> => journals.stub('ROOMY', channel, 'publishMany', count, size)
 
   test.each<[string, Options, number, number]>([
-    ['more events than it may buffer', { maxBufferedEvents: 500 }, 5_000, 10],
+    ['more events than it may buffer', { maxBufferedEvents: 300 }, 2_500, 10],
     ['more bytes than it may buffer', { maxBufferedBytes: 200_000 }, 300, 10_000],
   ])('gets all of %s, once each and in order', { timeout: 120_000 }, async (_, options, count, size) => {
     const channel = newChannel()
@@ -520,6 +547,13 @@ describe('an environment with a part of the globals', () => {
     await states.reach('open', 2)
     await publish(channel, 1)
     expect(numbers(await reader.count(1))).toEqual([1])
+  })
+
+  test('such as a Worker is enough', async () => {
+    const body = JSON.stringify({ rpc: app.url.href, url: url().href, channel: newChannel() })
+    const response = await journals.fetch(await journals.urlOf('iterating'), { method: 'POST', body })
+    expect(await response.json()).toEqual([{ done: true }, 'UNAUTHORIZED', { n: 1 }])
+    await proxy.closed()
   })
 
   test('without WebSocket or a source of randomness names the option that helps', async () => {
