@@ -1,5 +1,6 @@
 // Looks for inputs that break what must hold: `npm run fuzz [-- --target frames --runs 10000000 --seconds 600 --keep]`.
-// Without a target, every one in its turn. `--keep` adds what was found to reach new code to `fuzz/corpus`, as few bytes
+// Without a target, every one in its turn. The target `clients` (`fuzz-clients.mjs`) needs no libFuzzer: it hands what the crate
+// accepts to real clients, and `--seed` repeats a run of it. `--keep` adds what was found to reach new code to `fuzz/corpus`, as few bytes
 // as possible; an input that fails is kept in `fuzz/failures`, where `npm test` finds it.
 //
 // libFuzzer comes with the crate libfuzzer-sys and is built with the targets; the compiler's flags below are what
@@ -17,6 +18,9 @@ import { root, run, toolEnvironment } from './toolchain.mjs'
 
 /** Inputs for each target, where nothing else is said. */
 const RUNS = '10000000'
+
+/** Inputs for the target `clients`, where nothing else is said: it tries some hundreds a second. */
+const CLIENT_RUNS = '100000'
 
 /** The largest input in bytes. Larger ones reach nothing more and are slow; tests of their own have them. */
 const MAX_INPUT = 4_096
@@ -38,6 +42,9 @@ const COVERAGE = [
   '-Cllvm-args=-sanitizer-coverage-pc-table',
   '--cfg=fuzzing',
 ]
+
+/** The target whose inputs go to clients. */
+const CLIENTS = 'clients'
 
 const folder = join(root, 'fuzz')
 const built = join(root, 'target', 'fuzz')
@@ -100,26 +107,35 @@ async function fuzz(target, binaries, { runs, seconds, keep }) {
   return status
 }
 
+/** @returns {Promise<number>} its status */
+async function clients({ runs = CLIENT_RUNS, seconds, seed }) {
+  const { fuzzClients } = await import('./fuzz-clients.mjs')
+  return fuzzClients({ runs: Number(runs), seconds: Number(seconds), seed: Number(seed) })
+}
+
 // libFuzzer ends with its statistics on SIGINT.
 endChildrenWithScript({ signal: 'SIGINT' })
 try {
   const { values: options } = parseArgs({
     options: {
       target: { type: 'string' },
-      runs: { type: 'string', default: RUNS },
+      runs: { type: 'string' },
       // 0: as long as the runs take.
       seconds: { type: 'string', default: '0' },
       keep: { type: 'boolean', default: false },
+      seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
     },
   })
-  const targets = Object.keys(seeds())
+  const targets = [...Object.keys(seeds()), CLIENTS]
   if (options.target !== undefined && !targets.includes(options.target)) {
     throw new Error(`There is no target ${options.target}; there are ${targets.join(', ')}.`)
   }
   await requireRust()
-  const binaries = await build()
-  for (const target of options.target === undefined ? targets : [options.target]) {
-    if ((await fuzz(target, binaries, options)) !== 0) process.exitCode = 1
+  const wanted = options.target === undefined ? targets : [options.target]
+  const binaries = wanted.some((target) => target !== CLIENTS) ? await build() : undefined
+  for (const target of wanted) {
+    const status = target === CLIENTS ? await clients(options) : await fuzz(target, binaries, { ...options, runs: options.runs ?? RUNS })
+    if (status !== 0) process.exitCode = 1
   }
 } catch (error) {
   console.error(error.message)

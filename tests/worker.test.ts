@@ -104,6 +104,22 @@ test("an event in oRPC's serialized form arrives with its types", async () => {
   client.close()
 })
 
+test.each([
+  ['a URL that no client can construct', { json: { x: 'foo://@/' }, meta: [[4, 'x']] }],
+  ['a RegExp that no client can construct', { json: { x: '/(/' }, meta: [[5, 'x']] }],
+  ['a bigint of 4,301 digits', { json: { x: '9'.repeat(4_301) }, meta: [[0, 'x']] }],
+  ['a path that leads to nothing', { json: {}, meta: [[1, 'x']] }],
+])('an event with %s is rejected, and stalls nobody', async (name, event) => {
+  const client = await connect(worker, name)
+  const subscription = await client.subscribe()
+  const headers = { authorization: `Bearer ${PUBLISH_KEY}`, 'content-type': 'application/vnd.orpc+json' }
+  const response = await publish(name, JSON.stringify(event), headers)
+  expect([response.status, await response.json()]).toMatchObject([400, { json: { code: 'BAD_REQUEST' } }])
+  await publish(name, '{"n":1}')
+  expect(await subscription.count(1)).toEqual([{ n: 1 }])
+  client.close()
+})
+
 test('an event with an Idempotency-Key is stored and sent once, and answered with one id', async () => {
   const client = await connect(worker, 'once')
   const subscription = await client.subscribe()

@@ -13,7 +13,23 @@ export interface Socket {
   send(message: string | ArrayBufferLike | ArrayBufferView): void
 }
 
+/** What is asked of the Rust side besides frames, as `src/wire/golden.rs` has it. */
+export type Question =
+  | { urls: string[] }
+  | { regexps: [source: string, flags: string][] }
+  | { candidate: { body: string; retry?: number; comments?: string[]; event_id?: string } }
+
+/** The frames of a body; their call's id is empty. */
+export interface Frames {
+  rejected: string | null
+  output: string | null
+  item: string | null
+  event: string | null
+}
+
 export interface Server {
+  /** The list that a question is answered by. */
+  ask(question: Question): Promise<unknown[]>
   /** A new connection, with all frames that went over it. */
   connect(): Socket & { readonly sent: (string | Uint8Array)[]; readonly received: (string | Uint8Array)[] }
   close(): void
@@ -32,12 +48,12 @@ export function startServer(): Server {
   // Answers come in the order of the messages.
   let last: Promise<unknown> = Promise.resolve()
 
-  function ask(message: Message): Promise<Message[]> {
+  function ask<Answer = Message>(message: Message | Question): Promise<Answer[]> {
     child.stdin.write(`${JSON.stringify(message)}\n`)
     const answer = last.then(async () => {
       const { value, done } = await lines.next()
       if (done) throw new Error('the Rust side has ended')
-      const parsed = JSON.parse(value) as Message[] | { error: string }
+      const parsed = JSON.parse(value) as Answer[] | { error: string }
       if (!Array.isArray(parsed)) throw new Error(parsed.error)
       return parsed
     })
@@ -46,6 +62,7 @@ export function startServer(): Server {
   }
 
   return {
+    ask,
     connect() {
       const listeners = new Set<(event: { data: unknown }) => void>()
       const sent: (string | Uint8Array)[] = []

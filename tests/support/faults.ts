@@ -72,6 +72,7 @@ export const UsualJournal = watched(worker.UsualJournal)
 export const FewJournal = watched(worker.FewJournal)
 export const RoomyJournal = watched(worker.RoomyJournal)
 export const LastingJournal = watched(worker.LastingJournal)
+export const CallsObject = watched(worker.CallsObject)
 export const FaultyObject = watched(worker.FaultyObject)
 `
 

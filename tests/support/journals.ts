@@ -7,7 +7,7 @@ import { Client, SIGNING_KEY, token } from './client.ts'
 import type { Claims, ConnectOptions } from './client.ts'
 
 /** Binding and class of each object of `tests/worker`. */
-const CLASSES = {
+export const CLASSES = {
   USUAL: 'UsualJournal',
   SHORT: 'ShortJournal',
   SWEPT: 'SweptJournal',

@@ -10,7 +10,7 @@ use crate::{
     socket::{Socket, Untyped},
     subscription,
     transaction::Transactions,
-    wire::{EventMeta, Serialized, event_tail, serialize},
+    wire::{CheckedMeta, EventMeta, Serialized, event_tail, safe_tail, serialize},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -217,7 +217,8 @@ impl<E: Serialize> Draft<'_, E> {
     }
 
     /// The meta that travels with it: after how many milliseconds a client that loses the connection retries, and
-    /// comments. Its id is not used: ids are the channel's.
+    /// comments. Its id is not used: ids are the channel's. Publishing fails with [`Error::is_invalid_meta`] where the retry delay
+    /// is longer than 2,147,483,647 milliseconds.
     pub fn meta(mut self, meta: EventMeta) -> Self {
         self.meta = meta;
         self
@@ -247,7 +248,8 @@ impl<E: Serialize> Draft<'_, E> {
     /// As [`Channel::publish`]; and [`Error::is_invalid_key`] with a [key](Draft::key) that is none.
     pub fn publish(self) -> Result<EventId> {
         let body = event_body(self.event)?;
-        self.core.publish(&body, &self.meta, &self.audience, self.key.as_deref())
+        let meta = EventMeta { id: None, ..self.meta }.checked().map_err(PublishError::InvalidMeta)?;
+        self.core.publish(&body, &meta, &self.audience, self.key.as_deref())
     }
 }
 
@@ -273,6 +275,8 @@ pub(crate) struct ChannelCore {
     log: RefCell<Option<Log>>,
     /// What is known of a log that was given up: for a failure of the storage, or since a transaction was rolled back.
     memory: Cell<Memory>,
+    /// Whether the log has been told of an event that was changed before it was sent.
+    has_reported_change: Cell<bool>,
     /// Whether this instance knows that an alarm is set.
     alarm_is_set: Rc<Cell<bool>>,
 }
@@ -291,6 +295,7 @@ impl ChannelCore {
             transactions: Transactions::default(),
             log: RefCell::new(None),
             memory: Cell::default(),
+            has_reported_change: Cell::new(false),
             alarm_is_set: Rc::new(Cell::new(false)),
         });
         core.listen();
@@ -369,7 +374,7 @@ impl ChannelCore {
     pub(crate) fn publish(
         &self,
         body: &Serialized,
-        meta: &EventMeta,
+        meta: &CheckedMeta,
         audience: &Audience,
         key: Option<&str>,
     ) -> Result<EventId> {
@@ -423,6 +428,18 @@ impl ChannelCore {
             runtime::log_error(&format!("removing old events failed, the next publish tries again: {error}"));
         }
         self.ensure_alarm();
+    }
+
+    /// The tail of a stored event that clients could throw on, as they can read it: see [`safe_tail`]. None: it is not sent.
+    pub(crate) fn safe_tail(&self, row: &str) -> Option<String> {
+        let safe = safe_tail(row);
+        if safe.as_ref().is_none_or(|safe| safe.is_changed) && !self.has_reported_change.replace(true) {
+            runtime::log_error(
+                "a stored event has a URL, a regular expression, a bigint or event meta that clients cannot read: it is sent \
+                 without what they cannot read (further ones are not logged)",
+            );
+        }
+        safe.map(|safe| safe.tail)
     }
 
     pub(crate) fn prune(&self) -> Result<Option<u64>> {

@@ -5,8 +5,8 @@ use crate::{
     token::TAG_BYTES,
     upgrade::ConnectionId,
     wire::{
-        EventMeta, InvalidInput, Issue, Object, Value,
-        fields::{boolean, integer, nothing_else, object, optional, string, strings},
+        CheckedMeta, EventMeta, InvalidEventMeta, InvalidInput, Issue, MAX_RETRY_MS, Object, Value,
+        fields::{boolean, nothing_else, object, optional, string, strings},
     },
 };
 use serde::Serialize;
@@ -78,14 +78,14 @@ impl PublishOptions {
         self
     }
 
-    /// After how many milliseconds a client that loses the connection retries.
+    /// After how many milliseconds a client that loses the connection retries, at most 2,147,483,647.
     #[must_use]
     pub fn retry(mut self, milliseconds: u32) -> Self {
         self.retry = Some(milliseconds);
         self
     }
 
-    /// A comment that travels with the event.
+    /// A comment that travels with the event. A text of several lines is sent as several comments.
     #[must_use]
     pub fn comment(mut self, comment: impl Into<String>) -> Self {
         self.comments.push(comment.into());
@@ -110,7 +110,7 @@ impl PublishOptions {
             tags: given(&mut fields, "tags", |value| names(value, TAGS, is_tag).and_then(not_empty(TAGS)))?,
             except: given(&mut fields, "except", |value| names(value, CONNECTION_IDS, is_connection_id))?
                 .unwrap_or_default(),
-            retry: optional(&mut fields, "retry", integer)?,
+            retry: optional(&mut fields, "retry", retry)?,
             comments: optional(&mut fields, "comments", strings)?.unwrap_or_default(),
             key: given(&mut fields, "key", string)?,
             serialized: optional(&mut fields, "serialized", boolean)?.unwrap_or_default(),
@@ -132,8 +132,8 @@ impl PublishOptions {
         self.key.as_deref()
     }
 
-    pub(crate) fn meta(&self) -> EventMeta {
-        EventMeta { retry: self.retry, comments: self.comments.clone(), id: None }
+    pub(crate) fn meta(&self) -> Result<CheckedMeta, InvalidEventMeta> {
+        EventMeta { retry: self.retry, comments: self.comments.clone(), id: None }.checked()
     }
 
     pub(crate) fn audience(&self) -> Audience {
@@ -201,6 +201,19 @@ fn not_empty(expected: Expected) -> impl FnOnce(Vec<String>) -> Result<Vec<Strin
     }
 }
 
+/// A retry delay in milliseconds.
+fn retry(value: Value) -> Result<u32, InvalidInput> {
+    let Value::Number(number) = value else {
+        let expected = format!("expected an integer from 0 to {MAX_RETRY_MS}, found {}", value.kind());
+        return Err(Issue::new(expected).into());
+    };
+    let milliseconds = number.as_u64().and_then(|number| u32::try_from(number).ok());
+    milliseconds.filter(|milliseconds| *milliseconds <= MAX_RETRY_MS).ok_or_else(|| {
+        let found = number.as_f64();
+        Issue::new(format!("expected an integer from 0 to {MAX_RETRY_MS}, found {found}")).into()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,6 +250,21 @@ mod tests {
     fn nobody_is_excepted_by_an_empty_list() {
         let options = PublishOptions::read(parse(Some(r#"{"except":[]}"#), None).unwrap());
         assert_eq!(options, Ok(PublishOptions::default()));
+    }
+
+    #[test]
+    fn a_retry_that_is_no_delay_is_rejected() {
+        for number in [f64::NAN, f64::INFINITY, -1.0, 1.5, 2_147_483_648.0, 9_007_199_254_740_993.0, 1e300] {
+            let options = Value::from(crate::wire::Object::from_iter([("retry", number)]));
+            let error = PublishOptions::read(options).unwrap_err().to_string();
+            assert!(
+                error.contains("an integer from 0 to 2147483647") && error.ends_with("/retry"),
+                "{error}"
+            );
+        }
+        let longest = PublishOptions::read(parse(Some(r#"{"retry":2147483647}"#), None).unwrap()).unwrap();
+        assert!(longest.meta().is_ok());
+        assert!(PublishOptions::default().retry(u32::MAX).meta().is_err());
     }
 
     #[test]

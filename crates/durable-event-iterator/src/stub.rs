@@ -5,7 +5,7 @@ use crate::{
     error::{Code, Error, Failure, Result},
     log::EventId,
     publish_options::PublishOptions,
-    runtime::{self, Stub},
+    runtime::{self, Infinity, Stub},
     token::ChannelName,
     wire::{Serialized, from_value, parse, serialize, to_value},
 };
@@ -114,11 +114,15 @@ impl ChannelStub {
         let arguments = runtime::from_wire(&serialize(&to_value(&arguments)?)?)?;
         let arguments = arguments.dyn_into::<Array>().unwrap_or_default();
         let output = self.0.call(method, &arguments).await.map_err(error_of)?;
-        let output = runtime::to_wire(&output)?;
+        let output =
+            runtime::to_wire(&output, MAX_ANSWER_BYTES, Infinity::Null).map_err(UnexpectedAnswer::of)?;
         let output = parse(output.json.as_deref(), output.meta.as_deref()).map_err(UnexpectedAnswer::of)?;
         Ok(from_value(output).map_err(UnexpectedAnswer::of)?)
     }
 }
+
+/// The largest answer of an object, in bytes of JSON: what the Workers runtime lets an RPC call carry.
+const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
 /// The object's answer is not of the type that was asked for: an affair between two Workers, and none of a client's input.
 #[derive(Debug)]
@@ -147,7 +151,8 @@ fn error_of(thrown: JsValue) -> Error {
         (Some("ORPCError"), Some(code), Some(message)) => {
             let status =
                 part("status").as_f64().map_or(Code::InternalServerError.status(), |status| status as u16);
-            let data = runtime::to_wire(&part("data")).ok().filter(|data| data.json.is_some());
+            let data = runtime::to_wire(&part("data"), MAX_ANSWER_BYTES, Infinity::Null).ok();
+            let data = data.filter(|data| data.json.is_some());
             let data = data.and_then(|data| parse(data.json.as_deref(), data.meta.as_deref()).ok());
             let failure = text("failure").as_deref().and_then(Failure::from_name);
             Error::elsewhere(code, status, message, data, failure)

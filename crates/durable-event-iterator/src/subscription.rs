@@ -200,7 +200,7 @@ async fn run(
                 false, // an id is what remains of a socket that was chosen
             )
         };
-        let Some(step) = core.hub.replay(&cursor, ws, &head, &admits)? else {
+        let Some(step) = core.hub.replay(&cursor, ws, &head, &admits, &|row| core.safe_tail(row))? else {
             return Ok(()); // the socket has gone
         };
         after = step.last.unwrap_or(end);
@@ -254,7 +254,7 @@ pub(crate) fn send_snapshot(core: &ChannelCore, ws: &RawSocket, bodies: Vec<Seri
         return Err(PublishError::NotAnObject.into());
     }
     let end = core.with_log(|log, _| Ok::<_, Error>(log.last_id()))?;
-    let position = EventMeta { id: end.map(|id| id.to_string()), ..EventMeta::default() };
+    let position = EventMeta { id: end.map(|id| id.to_string()), ..EventMeta::default() }.checked()?;
     let ws = ws.clone();
     core.send_on_commit(None, move |core| {
         let Ok(session) = core.sessions.read(&ws) else { return }; // the socket has gone

@@ -166,6 +166,15 @@ struct Shapes {
     untagged: Untagged,
 }
 
+/// What an item of a stream is accompanied by.
+#[derive(Deserialize)]
+struct WithMeta {
+    retry: Option<u32>,
+    #[serde(default)]
+    comments: Vec<String>,
+    id: Option<String>,
+}
+
 /// What serde cannot write.
 struct Unwritable;
 
@@ -335,6 +344,10 @@ fn extra() -> Procedures<Calls, Call<Calls>> {
                 let meta = EventMeta { id: Some(n.to_string()), ..EventMeta::default() };
                 Ok(StreamItem::from([("n", n)].into_iter().collect::<BTreeMap<_, _>>()).meta(meta))
             })))
+        })
+        .stream("withMeta", async |_: &Calls, _, WithMeta { retry, comments, id }| {
+            let item = StreamItem::from([("n", 1)].into_iter().collect::<BTreeMap<_, _>>());
+            Ok(stream::iter([Ok(item.meta(EventMeta { retry, comments, id })), Ok(2.into())]))
         })
         .procedure("file", async |_: &Calls, _, file: Blob| describe(&file))
         .procedure("fileInObject", async |_: &Calls, _, WithFile { d }| describe(&d))

@@ -1,8 +1,8 @@
 //! Objects with events of any JSON.
 
 use durable_event_iterator::{
-    Audience, BigInt, Call, Channel, Code, Date, DurableEventIteratorObject, Error, EventId, Object, Options,
-    Procedures, Result, StubCall, Transaction, Undefined, Upload, Value, durable_object,
+    Audience, BigInt, Call, Channel, Code, Date, DurableEventIteratorObject, Error, EventId, EventMeta,
+    Object, Options, Procedures, Result, StubCall, Transaction, Undefined, Upload, Value, durable_object,
 };
 use serde::{Deserialize, Serialize};
 use std::{cell::RefCell, rc::Rc, time::Duration};
@@ -212,6 +212,13 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
             .procedure("publishOnce", async |journal: &Self, _, (event, key): (Value, String)| {
                 journal.channel.draft(&event).key(key).publish()
             })
+            .procedure(
+                "publishWithMeta",
+                async |journal: &Self, _, (event, retry, comments): (Value, Option<u32>, Vec<String>)| {
+                    let meta = EventMeta { retry, comments, id: None };
+                    journal.channel.draft(&event).meta(meta).publish()
+                },
+            )
             .procedure("publishFor", async |journal: &Self, _, (event, who): (Value, Who)| {
                 let among = |values: Vec<Value>| {
                     journal.channel.sockets_where(|socket| {

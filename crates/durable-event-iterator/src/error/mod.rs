@@ -238,6 +238,18 @@ impl Error {
         self.failure() == Some(Failure::InvalidKey)
     }
 
+    /// Whether an event was rejected because its [meta](crate::EventMeta) is nothing that clients could read: a retry delay beyond
+    /// 2,147,483,647 milliseconds.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Code, Error};
+    /// assert!(!Error::new(Code::BadRequest).is_invalid_meta());
+    /// ```
+    #[must_use]
+    pub fn is_invalid_meta(&self) -> bool {
+        self.failure() == Some(Failure::InvalidMeta)
+    }
+
     /// Whether the storage failed. Nothing was stored; trying again later may succeed.
     ///
     /// ```
@@ -269,9 +281,10 @@ impl Error {
             return Some(Failure::Storage);
         }
         source.downcast_ref().map(|error: &PublishError| match error {
-            PublishError::TooLarge { .. } => Failure::EventTooLarge,
+            PublishError::TooLarge { .. } | PublishError::TooLargeToRead { .. } => Failure::EventTooLarge,
             PublishError::NotAnObject => Failure::EventNotAnObject,
             PublishError::NotSerializable(_) => Failure::NotSerializable,
+            PublishError::InvalidMeta(_) => Failure::InvalidMeta,
             PublishError::InvalidKey => Failure::InvalidKey,
             PublishError::Storage(_) => Failure::Storage,
         })
@@ -303,19 +316,27 @@ pub(crate) enum Failure {
     EventTooLarge,
     EventNotAnObject,
     NotSerializable,
+    InvalidMeta,
     InvalidKey,
     Storage,
 }
 
 impl Failure {
-    const ALL: [Self; 5] =
-        [Self::EventTooLarge, Self::EventNotAnObject, Self::NotSerializable, Self::InvalidKey, Self::Storage];
+    const ALL: [Self; 6] = [
+        Self::EventTooLarge,
+        Self::EventNotAnObject,
+        Self::NotSerializable,
+        Self::InvalidMeta,
+        Self::InvalidKey,
+        Self::Storage,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::EventTooLarge => "EventTooLarge",
             Self::EventNotAnObject => "EventNotAnObject",
             Self::NotSerializable => "NotSerializable",
+            Self::InvalidMeta => "InvalidMeta",
             Self::InvalidKey => "InvalidKey",
             Self::Storage => "StorageFailure",
         }
@@ -350,10 +371,13 @@ impl<E: std::error::Error + 'static> From<E> for Error {
 fn public_part(error: &dyn Any) -> Error {
     if let Some(error) = error.downcast_ref::<PublishError>() {
         match error {
-            PublishError::TooLarge { .. } => Error::new(Code::PayloadTooLarge).message(error.to_string()),
-            PublishError::NotAnObject | PublishError::NotSerializable(_) | PublishError::InvalidKey => {
-                Error::new(Code::BadRequest).message(error.to_string())
+            PublishError::TooLarge { .. } | PublishError::TooLargeToRead { .. } => {
+                Error::new(Code::PayloadTooLarge).message(error.to_string())
             }
+            PublishError::NotAnObject
+            | PublishError::NotSerializable(_)
+            | PublishError::InvalidMeta(_)
+            | PublishError::InvalidKey => Error::new(Code::BadRequest).message(error.to_string()),
             PublishError::Storage(_) => internal(),
         }
     } else {

@@ -346,7 +346,8 @@ impl<'r> Host<'r> {
         if !blobs.is_empty() {
             return;
         }
-        let extra = options.meta().to_extra();
+        let Ok(event_meta) = options.meta() else { return };
+        let extra = event_meta.to_extra();
         let rule = options.audience().rule;
         let audience = rule.to_text();
         let record = Record {

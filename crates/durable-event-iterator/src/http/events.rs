@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Result},
     procedure::Item,
-    wire::{EventMeta, Serialized, StreamEventKind},
+    wire::{CheckedMeta, Serialized, StreamEventKind},
 };
 use futures_util::{
     Stream, StreamExt,
@@ -52,20 +52,21 @@ pub(super) fn body<T: Future>(
                 }
                 Some(Err(error)) => {
                     report(&error);
-                    (event(StreamEventKind::Error, &error.to_wire(), &EventMeta::default()), State::End)
+                    (event(StreamEventKind::Error, &error.to_wire(), &CheckedMeta::default()), State::End)
                 }
-                None => {
-                    (event(StreamEventKind::Done, &Serialized::default(), &EventMeta::default()), State::End)
-                }
+                None => (
+                    event(StreamEventKind::Done, &Serialized::default(), &CheckedMeta::default()),
+                    State::End,
+                ),
             })
         }
     })
 }
 
 /// One event. Blobs are left out: clients cannot read them here.
-fn event(kind: StreamEventKind, data: &Serialized, meta: &EventMeta) -> String {
+fn event(kind: StreamEventKind, data: &Serialized, meta: &CheckedMeta) -> String {
     let mut text = String::new();
-    for comment in meta.comments.iter().flat_map(|comment| comment.split(LINE_BREAKS)) {
+    for comment in meta.comments() {
         // Writing into a String cannot fail; likewise below.
         let _ = writeln!(text, ": {comment}");
     }
@@ -74,19 +75,16 @@ fn event(kind: StreamEventKind, data: &Serialized, meta: &EventMeta) -> String {
         StreamEventKind::Error => "event: error\n",
         StreamEventKind::Done => "event: done\n",
     });
-    if let Some(retry) = meta.retry {
+    if let Some(retry) = meta.retry() {
         let _ = writeln!(text, "retry: {retry}");
     }
-    if let Some(id) = &meta.id {
-        let _ = writeln!(text, "id: {}", id.replace(LINE_BREAKS, ""));
+    if let Some(id) = meta.id() {
+        let _ = writeln!(text, "id: {id}");
     }
     // JSON as we write it has no line breaks.
     let _ = write!(text, "data: {}\n\n", data.to_body());
     text
 }
-
-/// What ends a line of such a stream, and so cannot stand within one.
-const LINE_BREAKS: [char; 2] = ['\n', '\r'];
 
 #[cfg(test)]
 mod tests {
@@ -94,6 +92,7 @@ mod tests {
     use crate::{
         error::Code,
         procedure::{Answer, Reply, StreamItem},
+        wire::EventMeta,
     };
     use futures_util::{FutureExt, future, stream};
     use std::cell::Cell;
@@ -119,10 +118,10 @@ mod tests {
 
     #[test]
     fn meta_stands_before_the_data_without_line_breaks() {
-        let meta = EventMeta { retry: Some(9), comments: vec!["a\r\nb".into()], id: Some("x\ny\r".into()) };
+        let meta = EventMeta { retry: Some(9), comments: vec!["a\r\nb".into()], id: Some("x y".into()) };
         assert_eq!(
             texts(vec![Ok(StreamItem::result(&"z\n").meta(meta))])[1],
-            ": a\n: \n: b\nevent: done\nretry: 9\nid: xy\ndata: {\"json\":\"z\\n\"}\n\n"
+            ": a\n: b\nevent: done\nretry: 9\nid: x y\ndata: {\"json\":\"z\\n\"}\n\n"
         );
     }
 

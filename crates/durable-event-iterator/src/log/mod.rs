@@ -73,7 +73,7 @@ use self::lead::Lead;
 pub(crate) use self::segment::TablePrefix;
 use self::segment::{Segment, SegmentName};
 pub(crate) use self::{
-    append::{Record, has_plain_root},
+    append::{MAX_EVENT_BYTES, Record, has_plain_root},
     database::{Cell, Database, DatabaseError, Param},
     epoch::Memory,
     lead::is_early,

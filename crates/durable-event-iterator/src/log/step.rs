@@ -5,7 +5,7 @@ use super::segment::Segment;
 
 /// One statement of a replay.
 ///
-/// Its rows, in the order of ids: id (TEXT), the frame's tail (TEXT), audience (TEXT or NULL), and the bytes of its table's
+/// Its rows, in the order of ids: id (TEXT), the frame's tail or a marked row (TEXT, see [`MARKED`]), audience (TEXT or NULL), and the bytes of its table's
 /// events up to it (a number). They must be read to the end, as a half-read cursor keeps the table locked.
 ///
 /// The next step begins after the last row's id, or after [`end`](Self::end) if no row came.
@@ -49,7 +49,7 @@ impl Log {
 fn step_sql(segment: &Segment) -> String {
     let table = &segment.table;
     format!(
-        "SELECT id, CASE WHEN meta IS NULL AND extra IS NULL THEN {PLAIN_TAIL} ELSE {FRAME_TAIL} END, audience FROM \"{table}\" WHERE id > ?1 AND id <= coalesce(\
+        "SELECT id, CASE WHEN meta IS NULL AND extra IS NULL THEN {PLAIN_TAIL} WHEN {MARKED} THEN {MARKED_ROW} ELSE {FRAME_TAIL} END, audience FROM \"{table}\" WHERE id > ?1 AND id <= coalesce(\
          (SELECT id FROM \"{table}\" WHERE id > ?1 AND bytes + {ROW_COST} * count >= ?2 + coalesce(\
          (SELECT bytes + {ROW_COST} * count FROM \"{table}\" WHERE id <= ?1 ORDER BY id DESC LIMIT 1), 0) \
          ORDER BY id LIMIT 1), ?3) ORDER BY id"
@@ -62,6 +62,15 @@ const PLAIN_TAIL: &str =
 
 /// The rest of an event's frame after `{"i":"…"`, in the dialect of generation 1; byte for byte what is sent live.
 const FRAME_TAIL: &str = r#"',"t":3,"p":{"e":"message","d":{"json":' || json || coalesce(',"meta":' || meta, '') || '},"m":{' || coalesce(extra || ',', '') || '"id":"' || id || '"}}}'"#;
+
+/// Whether a row can hold what clients throw on. Earlier versions accepted URLs and regular expressions (types 4 and 5) that no
+/// client can construct, integers (type 0) of more than 4,300 digits, comments with `\r` (two characters in JSON), and a
+/// `retry` beyond a timer's range. Such a row is given to [`safe_tail`](crate::wire::safe_tail); a row without meta never is.
+const MARKED: &str = r#"instr(meta, '[4,') OR instr(meta, '[5,') OR (length(json) > 4300 AND instr(meta, '[0,')) OR instr(extra, '\r') OR (substr(extra, 1, 8) = '"retry":' AND CAST(substr(extra, 9, 10) AS INTEGER) > 2147483647)"#;
+
+/// A marked row: it begins with `[`, a tail with a comma. Bytes, which are there only by hand, would end the statement.
+const MARKED_ROW: &str =
+    "json_array(CAST(json AS TEXT), CAST(meta AS TEXT), CAST(extra AS TEXT), CAST(id AS TEXT))";
 
 #[cfg(test)]
 mod tests {
@@ -96,6 +105,52 @@ mod tests {
             assert_eq!(events[0].tail, live_tail(&record, id));
             let frame = format!(r#"{{"i":"1"{}"#, events[0].tail);
             serde_json::from_str::<serde_json::Value>(&frame).unwrap();
+        }
+    }
+
+    #[test]
+    fn rows_that_clients_may_throw_on_are_marked_and_made_safe() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        let long = format!(r#"{{"n":"{}"}}"#, "9".repeat(4_301));
+        // Stored, and sent where that differs.
+        let plain = |json| (Record { json, ..event("") }, None);
+        let with = |json, meta, extra, safe| (Record { json, meta, extra, audience: None }, Some(safe));
+        let rows = [
+            plain(r#"{"x":"[4,","r":"\r"}"#),
+            with(r#"{"x":"foo://@/"}"#, Some(r#"[[4,"x"]]"#), None, (r#"{"x":"foo://@/"}"#, None, None)),
+            with(
+                r#"{"x":"https://a/"}"#,
+                Some(r#"[[4,"x"]]"#),
+                Some(r#""comments":["a\r\nb"]"#),
+                (r#"{"x":"https://a/"}"#, Some(r#"[[4,"x"]]"#), Some(r#""comments":["a","b"]"#)),
+            ),
+            with(
+                r#"{"x":"/(/"}"#,
+                Some(r#"[[5,"x"]]"#),
+                Some(r#""retry":9"#),
+                (r#"{"x":"/(/"}"#, None, Some(r#""retry":9"#)),
+            ),
+            with(
+                "{}",
+                None,
+                Some(r#""retry":4294967295,"comments":["c"]"#),
+                ("{}", None, Some(r#""comments":["c"]"#)),
+            ),
+            with(&long, Some(r#"[[0,"n"]]"#), None, (&long, None, None)),
+            with("{}", None, Some(r#""retry":2147483647"#), ("{}", None, Some(r#""retry":2147483647"#))),
+        ];
+        let ids: Vec<u64> =
+            rows.iter().map(|(record, _)| log.append(&db, NOW, record).unwrap().as_micros()).collect();
+        let (events, _) = replay(&log, &db, 0, NOW);
+        for ((event, id), (record, safe)) in events.iter().zip(ids).zip(&rows) {
+            let expected = match safe {
+                None => live_tail(record, id),
+                Some((json, meta, extra)) => {
+                    live_tail(&Record { json, meta: *meta, extra: *extra, audience: None }, id)
+                }
+            };
+            assert_eq!(event.tail, expected);
         }
     }
 
@@ -259,6 +314,9 @@ mod tests {
             let mut log = open(&db, USUAL);
             let record = Record { json: &json, meta: meta.as_deref(), extra: extra.as_deref(), audience: None };
             log.append(&db, id, &record).unwrap();
+            // What is marked goes another way, and these are no JSON.
+            prop_assume!(!meta.as_ref().is_some_and(|meta| meta.contains("[4,") || meta.contains("[5,")));
+            prop_assume!(!extra.as_ref().is_some_and(|extra| extra.contains("\\r")));
             prop_assert_eq!(&replay(&log, &db, 0, id).0[0].tail, &live_tail(&record, id));
         }
     }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, StatementStatus, params_from_iter};
 
 use super::database::{Cell, Database, DatabaseError, Param};
 use super::{Log, Record, ResumeFrom, Retention};
+use crate::wire::safe_tail;
 
 pub(crate) const PREFIX: &str = "dei_";
 
@@ -175,7 +176,13 @@ pub(crate) fn replay(log: &Log, db: &TestDatabase, mut after: u64, now_us: u64) 
                 _ => None,
             };
             after = *id as u64;
-            events.push(Replayed { id: after, tail: tail.clone(), audience });
+            // As `replay` of hot.js does with a marked row.
+            let safe = if tail.starts_with(',') {
+                Some(tail.clone())
+            } else {
+                safe_tail(tail).map(|safe| safe.tail)
+            };
+            events.extend(safe.map(|tail| Replayed { id: after, tail, audience }));
         }
     }
     (events, steps)

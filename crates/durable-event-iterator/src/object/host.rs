@@ -9,21 +9,20 @@ use super::{
 use crate::{
     channel::{__Core, __Raw, ChannelCore, IsChannel, event_body},
     error::{Code, Error, Result},
-    log::EventId,
+    log::{EventId, MAX_EVENT_BYTES, PublishError},
     options::Options,
     procedure::{Answer, Held, Input, Item, Next, Procedures, Reply, Upload, UploadSender},
     publish_options::{self, PublishOptions},
-    runtime::{self, JsError, JsWire, OpenStream, RawSocket},
+    runtime::{self, Infinity, JsError, JsWire, NotWire, OpenStream, RawSocket},
     session::{AttachmentTooLarge, Session},
     sessions::Sessions,
     subscription::{self, Subscribe},
     token::SigningKeys,
     upgrade::{self, Accepted, Refusal},
     wire::{
-        Body, ClientFrame, EventMeta, InvalidInput, Issue, Outgoing, Request as Frame, Serialized,
-        StreamEvent, StreamEventKind, Value, decode_binary, decode_text, error_response,
-        fields::{object, optional, required, string},
-        from_value, parse, response, stop_upload, stream_event, stream_response, text_response,
+        Body, CheckedMeta, ClientFrame, InvalidInput, Issue, Outgoing, Request as Frame, Serialized,
+        StreamEvent, StreamEventKind, Value, decode_binary, decode_text, error_response, from_value, parse,
+        response, stop_upload, stream_event, stream_response, text_response,
     },
 };
 use futures_util::{
@@ -430,16 +429,23 @@ impl<O: DurableEventIteratorObject> Host<O> {
             if let Some(name) = runtime::undefined_option(options, &publish_options::RESTRICTIONS)? {
                 return Err(invalid_options(Issue::new("expected a value, found undefined").at(name).into()));
             }
-            PublishOptions::read(read_js(options)?).map_err(invalid_options)?
+            let options =
+                runtime::to_wire(options, MAX_EVENT_BYTES, Infinity::Error).map_err(unpublishable)?;
+            PublishOptions::read(options.parse()?).map_err(invalid_options)?
         };
+        let event = if options.is_serialized() {
+            runtime::serialized_of(event, MAX_EVENT_BYTES)
+        } else {
+            runtime::to_wire(event, MAX_EVENT_BYTES, Infinity::Null)
+        };
+        let event = event.map_err(unpublishable)?;
         let body = match (options.is_serialized(), is_untyped::<O>()) {
-            // JavaScript has written what our own serializer would write of it.
-            (false, true) => js_body(event)?,
-            (false, false) => event_body(&typed_event::<O>(read_js(event)?)?)?,
-            (true, true) => event_body(&read_serialized(read_js(event)?)?)?,
-            (true, false) => event_body(&typed_event::<O>(read_serialized(read_js(event)?)?)?)?,
+            (false, true) => event.into(),
+            (true, true) => event_body(&event.parse()?)?,
+            (_, false) => event_body(&typed_event::<O>(event.parse()?)?)?,
         };
-        self.core.publish(&body, &options.meta(), &options.audience(), options.idempotency_key())
+        let meta = options.meta().map_err(PublishError::InvalidMeta)?;
+        self.core.publish(&body, &meta, &options.audience(), options.idempotency_key())
     }
 
     /// A method of the application, called by a Worker that holds a stub.
@@ -449,7 +455,14 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     async fn try_dispatch(&self, name: &str, arguments: &JsValue) -> Result<JsValue> {
-        let arguments = match read_js(arguments)? {
+        let arguments = runtime::to_wire(arguments, MAX_ARGUMENT_BYTES, Infinity::Null).map_err(|error| {
+            let code = match error {
+                NotWire::TooLarge { .. } => Code::PayloadTooLarge,
+                NotWire::Invalid(_) => Code::BadRequest,
+            };
+            Error::new(code).message(format!("arguments of {name:?}: {error}"))
+        })?;
+        let arguments = match arguments.parse()? {
             Value::Array(arguments) if arguments.is_empty() => Value::Undefined,
             arguments => arguments,
         };
@@ -514,7 +527,7 @@ async fn stream(
     id: &str,
     mut items: LocalBoxStream<'static, Result<Item>>,
 ) {
-    let send_event = |kind, data: Option<&Serialized>, meta: Option<&EventMeta>| {
+    let send_event = |kind, data: Option<&Serialized>, meta: Option<&CheckedMeta>| {
         ws.send_text(&stream_event(id, kind, data, meta)).is_ok()
     };
     // Once it seems over, it is asked anew: the token can have been renewed. A socket without a session has gone.
@@ -558,13 +571,15 @@ async fn stream(
     send_event(StreamEventKind::Done, None, None);
 }
 
-/// An event that its publisher has serialized: `{ json, meta? }`, both texts.
-fn read_serialized(value: Value) -> Result<Value> {
-    let texts = object(value).and_then(|mut fields| {
-        Ok((required(&mut fields, "json", string)?, optional(&mut fields, "meta", string)?))
-    });
-    let (json, meta) = texts.map_err(Error::invalid_input)?;
-    parse(Some(&json), meta.as_deref()).map_err(Error::malformed)
+/// What the arguments of an RPC method may have together, in bytes of JSON: four of the largest events.
+const MAX_ARGUMENT_BYTES: usize = 8 * 1024 * 1024;
+
+/// Why a stub's event or options cannot be published.
+fn unpublishable(error: NotWire) -> Error {
+    match error {
+        NotWire::TooLarge { limit } => PublishError::TooLargeToRead { limit }.into(),
+        NotWire::Invalid(reason) => PublishError::NotSerializable(reason).into(),
+    }
 }
 
 /// An event as the class has it: one that does not fit is its publisher's to know.
@@ -580,16 +595,17 @@ fn is_untyped<O: DurableEventIteratorObject>() -> bool {
     TypeId::of::<<O::Channel as IsChannel>::Event>() == TypeId::of::<Value>()
 }
 
-fn read_js(value: &JsValue) -> Result<Value> {
-    let Serialized { json, meta, .. } = js_body(value)?;
-    parse(json.as_deref(), meta.as_deref()).map_err(Error::malformed)
+impl JsWire {
+    fn parse(&self) -> Result<Value> {
+        parse(self.json.as_deref(), self.meta.as_deref()).map_err(Error::malformed)
+    }
 }
 
-fn js_body(value: &JsValue) -> Result<Serialized> {
-    let wire = runtime::to_wire(value);
-    let JsWire { json, meta } =
-        wire.map_err(|error: JsError| Error::new(Code::BadRequest).message(error.to_string()))?;
-    Ok(Serialized { json, meta, blobs: Vec::new() })
+/// JavaScript has written what our own serializer would write of it.
+impl From<JsWire> for Serialized {
+    fn from(JsWire { json, meta }: JsWire) -> Self {
+        Self { json, meta, blobs: Vec::new() }
+    }
 }
 
 fn exception(method: &str, error: &Error) -> JsValue {

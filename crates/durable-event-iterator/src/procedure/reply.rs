@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    wire::{EventMeta, SerializeError, Serialized, serialize, serialize_output},
+    wire::{CheckedMeta, EventMeta, SerializeError, Serialized, serialize, serialize_output},
 };
 use futures_util::{Stream, StreamExt, stream::LocalBoxStream};
 use serde::Serialize;
@@ -62,7 +62,7 @@ pub struct StreamItem {
 
 pub(crate) struct Item {
     pub(crate) data: Serialized,
-    pub(crate) meta: EventMeta,
+    pub(crate) meta: CheckedMeta,
     pub(crate) is_last: bool,
 }
 
@@ -78,7 +78,8 @@ impl StreamItem {
         Self { data: serialize(value), meta: EventMeta::default(), is_last: true }
     }
 
-    /// The meta that accompanies the item: an id to resume from, a retry delay, comments.
+    /// The meta that accompanies the item: an id to resume from, a retry delay, comments. Meta that clients could not read (see
+    /// [`EventMeta`]) ends the stream with INTERNAL_SERVER_ERROR; the log states the member and the rule.
     #[must_use]
     pub fn meta(mut self, meta: EventMeta) -> Self {
         self.meta = meta;
@@ -87,6 +88,7 @@ impl StreamItem {
 
     fn serialized(self) -> Result<Item> {
         let data = self.data.map_err(|error| Error::from(error).message(INVALID_OUTPUT))?;
-        Ok(Item { data, meta: self.meta, is_last: self.is_last })
+        let meta = self.meta.checked().map_err(|error| Error::from(error).message(INVALID_OUTPUT))?;
+        Ok(Item { data, meta, is_last: self.is_last })
     }
 }

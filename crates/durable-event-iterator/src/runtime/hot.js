@@ -30,6 +30,9 @@ const REPLAY_INTERVAL = 100
  */
 const SAME_FRAMES = 32
 
+/** What a frame's tail begins with; a marked row begins otherwise: `MARKED_ROW` of log/step.rs. */
+const COMMA = 0x2c
+
 /** The kinds of a statement's parameters: as in storage.rs. */
 const NULL = 0
 const NUMBER = 1
@@ -153,11 +156,12 @@ export class Hub {
   }
 
   /**
-   * Sends the rows of one replay step. A row is [id, tail, audience]. The cursor is read to its end even when the
+   * Sends the rows of one replay step. A row is [id, tail, audience]; instead of a tail it may have a marked row, of which
+   * `makeSafe` makes one, or nothing where it cannot be sent. The cursor is read to its end even when the
    * socket has gone, since an unfinished cursor keeps its table locked. Answers with the last row's id (undefined without
    * rows) and how much work it was, in characters; with nothing when the socket has gone.
    */
-  replay(cursor, ws, head, admits) {
+  replay(cursor, ws, head, admits, makeSafe) {
     let last
     let open = true
     let work = 0
@@ -166,7 +170,7 @@ export class Hub {
     let admitted = true
     for (const row of cursor.raw()) {
       // Not taken apart: that would be three steps of an iterator for each row.
-      const tail = row[1]
+      let tail = row[1]
       const audience = row[2]
       last = row[0]
       work += tail.length + ROW_COST
@@ -176,6 +180,7 @@ export class Hub {
         admitted = audience === null || (typeof audience === 'string' && admits(audience))
       }
       if (!open || !admitted) continue
+      if (tail.charCodeAt(0) !== COMMA && (tail = makeSafe(tail)) === undefined) continue
       try {
         ws.send(head + tail)
       } catch {

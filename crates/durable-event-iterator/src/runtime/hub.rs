@@ -64,6 +64,7 @@ extern "C" {
         ws: &RawSocket,
         head: &str,
         admits: &dyn Fn(String) -> bool,
+        make_safe: &dyn Fn(String) -> Option<String>,
     ) -> Result<Option<Array>, JsValue>;
 
     /// What fan-out keeps of a live subscription, see `hot.js`.
@@ -218,15 +219,20 @@ impl Hub {
         Ok(expired.as_ref().map(sockets_of).unwrap_or_default())
     }
 
-    /// Sends the rows of a replay step; answers with nothing when the socket has gone. `admits` gets the stored audience of a row that has one.
+    /// Sends the rows of a replay step; answers with nothing when the socket has gone. `admits` gets the stored audience of a row that has one,
+    /// `make_safe` a marked row (see `log/step.rs`), of which it makes the frame's tail; none: the event is not sent.
     pub(crate) fn replay(
         &self,
         cursor: &JsValue,
         ws: &RawSocket,
         head: &str,
         admits: &dyn Fn(&str) -> bool,
+        make_safe: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Option<Replayed>, JsError> {
-        let replayed = self.replay_js(cursor, ws, head, &|audience: String| admits(&audience))?;
+        let replayed =
+            self.replay_js(cursor, ws, head, &|audience: String| admits(&audience), &|row: String| {
+                make_safe(&row)
+            })?;
         Ok(replayed.map(|replayed| Replayed {
             last: replayed.get(0).as_f64().map(|id| id as u64),
             work: replayed.get(1).as_f64().map_or(0, |work| work as u64),

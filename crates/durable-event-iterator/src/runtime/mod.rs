@@ -4,6 +4,8 @@
 mod at_once;
 mod body;
 mod class;
+#[cfg(target_arch = "wasm32")]
+mod constructors;
 mod hub;
 mod namespace;
 #[cfg(target_arch = "wasm32")]
@@ -15,13 +17,15 @@ mod value;
 pub(crate) use at_once::at_once;
 pub(crate) use body::read_body;
 pub(crate) use class::{OpenStream, exception, extend};
+#[cfg(target_arch = "wasm32")]
+pub(crate) use constructors::{is_regexp, is_url};
 pub(crate) use hub::{Admits, Hub, LiveView, RawSocket, Replay};
 pub(crate) use namespace::{Stub, head_of, stub};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use number::{number_text, read_number, single_text};
 pub(crate) use options::undefined_option;
 pub(crate) use storage::{Storage, StorageEvent};
-pub(crate) use value::{JsWire, from_wire, to_wire};
+pub(crate) use value::{Infinity, JsWire, NotWire, from_wire, serialized_of, to_wire};
 
 use crate::error::{Code, Error};
 use std::fmt;

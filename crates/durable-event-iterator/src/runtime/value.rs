@@ -2,13 +2,17 @@
 
 use super::JsError;
 use crate::wire::Serialized;
-use js_sys::Array;
+use js_sys::{Array, RangeError};
+use std::fmt;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/src/runtime/value.js")]
 extern "C" {
     #[wasm_bindgen(catch, js_name = toWire)]
-    fn to_wire_js(value: &JsValue) -> Result<JsValue, JsValue>;
+    fn to_wire_js(value: &JsValue, limit: f64, is_finite: bool) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = serializedOf)]
+    fn serialized_of_js(event: &JsValue, limit: f64) -> Result<Array, JsValue>;
 
     #[wasm_bindgen(catch, js_name = fromWire)]
     fn from_wire_js(json: Option<&str>, meta: Option<&str>) -> Result<JsValue, JsValue>;
@@ -20,13 +24,68 @@ pub(crate) struct JsWire {
     pub(crate) meta: Option<String>,
 }
 
-/// Serializes a JavaScript value; an error says what in it has no serialized form.
-pub(crate) fn to_wire(value: &JsValue) -> Result<JsWire, JsError> {
-    let wire = to_wire_js(value)?;
+/// What becomes of an infinity, for which JSON has no number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Infinity {
+    /// It becomes null, as oRPC has it.
+    Null,
+    /// It is an error.
+    Error,
+}
+
+/// As in `value.js`.
+const MAX_VALUES: usize = 1_000_000;
+
+/// Why a JavaScript value has no serialized form.
+#[derive(Debug)]
+pub(crate) enum NotWire {
+    /// It has more bytes or values than allowed.
+    TooLarge { limit: usize },
+    /// The text says what cannot be sent.
+    Invalid(String),
+}
+
+impl NotWire {
+    fn new(thrown: JsValue, limit: usize) -> Self {
+        if thrown.is_instance_of::<RangeError>() {
+            Self::TooLarge { limit }
+        } else {
+            Self::Invalid(JsError::from(thrown).to_string())
+        }
+    }
+}
+
+impl fmt::Display for NotWire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { limit } => {
+                write!(f, "must have at most {limit} bytes as JSON, and at most {MAX_VALUES} values")
+            }
+            Self::Invalid(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for NotWire {}
+
+/// Serializes a JavaScript value of at most `limit` bytes. A larger one does not enter WASM.
+pub(crate) fn to_wire(value: &JsValue, limit: usize, infinity: Infinity) -> Result<JsWire, NotWire> {
+    let wire = to_wire_js(value, limit as f64, infinity == Infinity::Error)
+        .map_err(|thrown| NotWire::new(thrown, limit))?;
     Ok(match wire.dyn_ref::<Array>() {
         None => JsWire { json: wire.as_string(), meta: None },
-        Some(halves) => JsWire { json: halves.get(0).as_string(), meta: halves.get(1).as_string() },
+        Some(halves) => halves_of(halves),
     })
+}
+
+/// The halves of an event that its publisher has serialized, `{ json, meta? }`.
+pub(crate) fn serialized_of(event: &JsValue, limit: usize) -> Result<JsWire, NotWire> {
+    let halves = serialized_of_js(event, limit as f64).map_err(|thrown| NotWire::new(thrown, limit))?;
+    Ok(halves_of(&halves))
+}
+
+fn halves_of(halves: &Array) -> JsWire {
+    JsWire { json: halves.get(0).as_string(), meta: halves.get(1).as_string() }
 }
 
 /// The JavaScript value that was serialized.

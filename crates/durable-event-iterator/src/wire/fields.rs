@@ -58,15 +58,6 @@ pub(crate) fn strings(value: Value) -> Result<Vec<String>, InvalidInput> {
     Ok(strings)
 }
 
-/// A whole number of at most 32 bits.
-pub(crate) fn integer(value: Value) -> Result<u32, InvalidInput> {
-    let Value::Number(number) = value else { return Err(expected(INTEGER, &value)) };
-    let integer = number.as_u64().and_then(|number| u32::try_from(number).ok());
-    integer.ok_or_else(|| Issue::new(format!("expected {INTEGER}, found a number out of range")).into())
-}
-
-const INTEGER: &str = "an integer from 0 to 4294967295";
-
 /// A boolean.
 pub(crate) fn boolean(value: Value) -> Result<bool, InvalidInput> {
     match value {
@@ -91,7 +82,6 @@ mod tests {
     struct Derived {
         name: String,
         list: Option<Vec<String>>,
-        number: Option<u32>,
         flag: Option<bool>,
     }
 
@@ -100,10 +90,9 @@ mod tests {
         let read = Derived {
             name: required(&mut fields, "name", string)?,
             list: optional(&mut fields, "list", strings)?,
-            number: optional(&mut fields, "number", integer)?,
             flag: optional(&mut fields, "flag", boolean)?,
         };
-        nothing_else(&fields, "name, list, number, flag")?;
+        nothing_else(&fields, "name, list, flag")?;
         Ok(read)
     }
 
@@ -111,17 +100,14 @@ mod tests {
     fn it_reads_and_refuses_as_a_derived_one_does() {
         for json in [
             r#"{"name":"a"}"#,
-            r#"{"name":"a","list":["x","y"],"number":7,"flag":true}"#,
-            r#"{"name":"a","list":null,"number":null,"flag":null}"#,
+            r#"{"name":"a","list":["x","y"],"flag":true}"#,
+            r#"{"name":"a","list":null,"flag":null}"#,
             r#"{"name":"a","list":[]}"#,
             r#"{"name":null}"#,
             r#"{"name":1}"#,
             "{}",
             r#"{"name":"a","list":["x",1]}"#,
             r#"{"name":"a","list":"x"}"#,
-            r#"{"name":"a","number":-1}"#,
-            r#"{"name":"a","number":4294967296}"#,
-            r#"{"name":"a","number":"7"}"#,
             r#"{"name":"a","flag":0}"#,
             r#"{"name":"a","other":0}"#,
             "[]",

@@ -1,14 +1,18 @@
-//! A server that gives clients back what they send: real ones talk to it in `tests/golden`.
+//! A server that gives clients back what they send: real ones talk to it in `tests/golden`. And what this crate accepts, for
+//! tests and a fuzzer (`scripts/fuzz-clients.mjs`) that hand it to real clients.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ClientFrame, EventMeta, Outgoing, Request, StreamEventKind, Value, decode_binary, decode_text,
-    error_response, event_tail, from_value, head, response, serialize, stream_event, stream_response,
-    text_response,
+    ClientFrame, EventMeta, Outgoing, RegExp, Request, StreamEventKind, Url, Value, decode_binary,
+    decode_text, error_response, event_tail, from_value, head, parse_body, response, serialize, stream_event,
+    stream_response, text_response,
 };
-use crate::error::{Code, Error, Result};
+use crate::{
+    error::{Code, Error, Result},
+    log::has_plain_root,
+};
 
 /// HTTP's "OK".
 const OK: u16 = 200;
@@ -30,11 +34,78 @@ impl From<Outgoing> for Message {
     }
 }
 
-/// Answers one message, `{"text"}` or `{"binary"}`, by a list of them.
+/// What is accepted.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Question {
+    /// Of texts, those that are URLs.
+    Urls(Vec<String>),
+    /// Of sources and flags, those that are regular expressions.
+    Regexps(Vec<(String, String)>),
+    /// The frames by which a body reaches a client, if it is accepted.
+    Candidate(Candidate),
+}
+
+/// A body, and what accompanies it as an event.
+#[derive(Deserialize)]
+struct Candidate {
+    body: String,
+    retry: Option<u32>,
+    #[serde(default)]
+    comments: Vec<String>,
+    event_id: Option<String>,
+}
+
+/// The frames of an accepted body. The call's id is empty: `{"i":""`.
+#[derive(Default, Serialize)]
+struct Frames {
+    /// Why it is not accepted.
+    rejected: Option<String>,
+    /// As a procedure's output.
+    output: Option<String>,
+    /// As an item of a procedure's stream.
+    item: Option<String>,
+    /// As an event of a channel, if its root is plain.
+    event: Option<String>,
+}
+
+impl Candidate {
+    fn frames(self) -> Result<Frames> {
+        let Self { body, retry, comments, event_id } = self;
+        let value = parse_body(body.as_bytes())?;
+        let written = serialize(&value)?;
+        let meta = EventMeta { retry, comments, id: event_id }.checked()?;
+        let event = written.json.as_deref().filter(|json| has_plain_root(json, written.meta.as_deref()));
+        let event = event
+            .map(|json| head("") + &event_tail(json, written.meta.as_deref(), meta.to_extra().as_deref(), 1));
+        let item = stream_event("", StreamEventKind::Message, Some(&written), Some(&meta));
+        let Outgoing::Text(output) = response("", OK, written) else { return Ok(Frames::default()) };
+        Ok(Frames { rejected: None, output: Some(output), item: Some(item), event })
+    }
+}
+
+fn accepted(question: Question) -> Result<String> {
+    let accepted: Vec<bool> = match question {
+        Question::Urls(texts) => texts.iter().map(|text| text.parse::<Url>().is_ok()).collect(),
+        Question::Regexps(texts) => {
+            texts.iter().map(|(source, flags)| RegExp::new(source, flags).is_ok()).collect()
+        }
+        Question::Candidate(candidate) => {
+            let rejected = |error: Error| Frames { rejected: Some(error.to_string()), ..Frames::default() };
+            return Ok(serde_json::to_string(&[candidate.frames().unwrap_or_else(rejected)])?);
+        }
+    };
+    Ok(serde_json::to_string(&accepted)?)
+}
+
+/// Answers one message, `{"text"}` or `{"binary"}`, by a list of them; or a question by a list of answers.
 ///
 /// # Errors
 /// The message is no frame.
 pub fn answer(line: &str) -> Result<String> {
+    if let Ok(question) = serde_json::from_str(line) {
+        return accepted(question);
+    }
     let bytes;
     let text;
     let frame = match serde_json::from_str(line)? {
@@ -61,7 +132,8 @@ fn answers(frame: ClientFrame<'_>) -> Result<Vec<Message>> {
         // What a client streams comes back as a stream.
         ClientFrame::Event { id, event } => {
             let data = serialize(&event.to_value()?)?;
-            let meta = EventMeta { id: Some("x".into()), retry: Some(5), comments: vec!["c".into()] };
+            let meta =
+                EventMeta { id: Some("x".into()), retry: Some(5), comments: vec!["c".into()] }.checked()?;
             Ok(vec![Message::Text(stream_event(&id, event.kind, Some(&data), Some(&meta)))])
         }
         ClientFrame::Abort { .. } => Ok(Vec::new()),
@@ -108,7 +180,7 @@ fn handle(id: &str, request: Request<'_>) -> Result<Vec<Message>> {
         }
         "/replay" => {
             let Replay { events, retry, comments } = from_value(request.body.into_value()?)?;
-            let extra = EventMeta { retry, comments, id: None }.to_extra();
+            let extra = EventMeta { retry, comments, id: None }.checked()?.to_extra();
             let mut frames = vec![Message::Text(stream_response(id, &[]))];
             for (number, event) in (1..).zip(&events) {
                 let data = serialize(event)?;

@@ -27,13 +27,17 @@ mod parse;
 #[cfg(test)]
 mod recorded;
 mod ser;
+mod stored;
 mod tag;
 mod text;
 mod types;
 mod value;
 
+#[cfg(any(test, feature = "fuzzing", feature = "golden"))]
+pub(crate) use self::parse::parse_body;
 pub(crate) use self::{
     body::HttpBody,
+    event_meta::{CheckedMeta, InvalidEventMeta, MAX_RETRY_MS},
     frame::{
         Body, ClientFrame, FrameError, FrameErrorKind, Headers, Outgoing, Request, StreamEvent,
         StreamEventKind, decode_binary, decode_text, error_response, event_tail, expired_response, head,
@@ -43,6 +47,7 @@ pub(crate) use self::{
     memory::allocation,
     parse::{DeserializeError, parse},
     ser::{Serialized, serialize, serialize_output},
+    stored::safe_tail,
     text::{push_f64, push_member, push_string, push_strings},
 };
 pub use self::{
@@ -62,7 +67,7 @@ pub use self::{
 pub(crate) use self::{
     frame::{DELIMITER, push_body, write_form},
     json::read_json,
-    parse::{parse_body, read},
+    parse::read,
 };
 
 /// How deep a value may be nested, in both directions. It is what serde_json's own limit allows, and keeps recursion

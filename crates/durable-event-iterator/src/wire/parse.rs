@@ -49,6 +49,18 @@ pub(crate) fn parse_with_blobs(
     Ok(root)
 }
 
+/// Applies every entry of `meta` that can be applied; where one cannot, the JSON stays in its place.
+pub(crate) fn read_leniently(mut root: Value, meta: Option<&str>) -> Value {
+    let mut reader = Reader::new(meta.unwrap_or_default());
+    // An error is the end of what is a list.
+    let _ = reader.items(&mut |reader| {
+        let mut entry_reader = Reader::new(reader.raw()?);
+        let _ = entry(&mut entry_reader, &mut root, &mut Apply::Types { customs: &mut 0 }, 0);
+        Ok::<_, DeserializeError>(())
+    });
+    root
+}
+
 /// The value again of what our serializer wrote.
 pub(crate) fn read(serialized: Serialized) -> Result<Value, DeserializeError> {
     let Serialized { json, meta, blobs } = serialized;
@@ -197,7 +209,8 @@ fn index(reader: &mut Reader<'_>) -> Result<Option<usize>, DeserializeError> {
 /// Makes a value of type `kind` of the JSON in its place.
 fn revive(kind: u32, place: &mut Value, customs: &mut usize) -> Result<(), DeserializeError> {
     let wrong = || DeserializeError::WrongForm { kind };
-    *place = match (kind, std::mem::take(place)) {
+    // After an error the JSON is still in its place.
+    *place = match (kind, &mut *place) {
         (BIGINT_TYPE, Value::String(text)) => Value::BigInt(text.parse().map_err(|_| wrong())?),
         (DATE_TYPE, Value::String(text)) => Value::Date(text.parse().map_err(|_| wrong())?),
         (DATE_TYPE, Value::Null) => Value::Date(super::Date::INVALID),
@@ -205,24 +218,24 @@ fn revive(kind: u32, place: &mut Value, customs: &mut usize) -> Result<(), Deser
         (UNDEFINED_TYPE, Value::Null | Value::Undefined) => Value::Undefined,
         (URL_TYPE, Value::String(text)) => Value::Url(text.parse().map_err(|_| wrong())?),
         (REGEXP_TYPE, Value::String(text)) => Value::RegExp(text.parse().map_err(|_| wrong())?),
-        (SET_TYPE, Value::Array(items)) => Value::Set(items),
+        (SET_TYPE, Value::Array(items)) => Value::Set(std::mem::take(items)),
         (MAP_TYPE, Value::Array(items)) => {
-            let pairs = items.into_iter().map(|item| match item {
-                Value::Array(pair) => {
-                    <[Value; 2]>::try_from(pair).map(<(Value, Value)>::from).map_err(|_| wrong())
-                }
-                _ => Err(wrong()),
+            if !items.iter().all(|item| matches!(item, Value::Array(pair) if pair.len() == 2)) {
+                return Err(wrong());
+            }
+            let pairs = std::mem::take(items).into_iter().filter_map(|item| match item {
+                Value::Array(pair) => <[Value; 2]>::try_from(pair).map(<(Value, Value)>::from).ok(),
+                _ => None,
             });
-            Value::Map(pairs.collect::<Result<_, _>>()?)
+            Value::Map(pairs.collect())
         }
         (BIGINT_TYPE..=MAP_TYPE, _) => return Err(wrong()),
         (number, content) => {
-            *customs = customs.saturating_add(1);
-            let custom = Value::Custom(number, Box::new(content));
-            if chain(&custom) > MAX_CUSTOM_CHAIN {
+            if chain(content) >= MAX_CUSTOM_CHAIN {
                 return Err(DeserializeError::TooDeep);
             }
-            custom
+            *customs = customs.saturating_add(1);
+            Value::Custom(number, Box::new(std::mem::take(content)))
         }
     };
     Ok(())

@@ -132,14 +132,15 @@ fn every_frame_of_the_server_is_written_the_same() {
         let again = body.as_ref().map(|value| serialize(value).unwrap());
         let written = match (t, p.h, p.s) {
             (Some(3), ..) => {
-                let meta: Option<EventMeta> = p.m.map(|meta| serde_json::from_str(meta.get()).unwrap());
+                let meta =
+                    p.m.map(|meta| serde_json::from_str::<EventMeta>(meta.get()).unwrap().checked().unwrap());
                 let kind = if p.e.as_deref() == Some("done") {
                     StreamEventKind::Done
                 } else {
                     StreamEventKind::Message
                 };
                 let written = stream_event(&i, kind, again.as_ref(), meta.as_ref());
-                if let Some(id) = meta.as_ref().and_then(|meta| meta.id.as_ref()?.parse().ok()) {
+                if let Some(id) = meta.as_ref().and_then(|meta| meta.id()?.parse().ok()) {
                     let Serialized { json, meta: types, .. } = again.unwrap();
                     let extra = meta.and_then(|meta| meta.to_extra());
                     let live = head(&i) + &event_tail(&json.unwrap(), types.as_deref(), extra.as_deref(), id);

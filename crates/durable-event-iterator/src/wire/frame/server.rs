@@ -6,7 +6,7 @@ use super::{DELIMITER, multipart};
 use crate::{
     error::Error,
     wire::{
-        EventMeta, Serialized,
+        CheckedMeta, Serialized,
         text::{push_integer, push_string},
     },
 };
@@ -137,7 +137,7 @@ pub(crate) fn stream_event(
     id: &str,
     kind: StreamEventKind,
     data: Option<&Serialized>,
-    meta: Option<&EventMeta>,
+    meta: Option<&CheckedMeta>,
 ) -> String {
     let mut frame = head(id);
     frame.push_str(r#","t":3,"p":{"e":"#);
@@ -152,7 +152,7 @@ pub(crate) fn stream_event(
         Some(data) => push_body(&mut frame, data),
         None => frame.push_str("{}"),
     }
-    if let Some(meta) = meta.and_then(EventMeta::to_json) {
+    if let Some(meta) = meta.and_then(CheckedMeta::to_json) {
         frame.push_str(",\"m\":");
         frame.push_str(&meta);
     }
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
     use crate::{
         error::{Code, Error},
-        wire::{Blob, Value, serialize},
+        wire::{Blob, EventMeta, Value, serialize},
     };
 
     fn text(frame: Outgoing) -> String {
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn an_event_of_a_procedure_is_written_as_recorded() {
-        let meta = EventMeta { id: Some("end-id".into()), ..EventMeta::default() };
+        let meta = EventMeta { id: Some("end-id".into()), ..EventMeta::default() }.checked().unwrap();
         let data = serialize(&serde_json::json!({ "end": true })).unwrap();
         assert_eq!(
             stream_event("1", StreamEventKind::Done, Some(&data), Some(&meta)),
@@ -308,7 +308,7 @@ mod tests {
         );
         let undefined = Serialized::default();
         assert_eq!(
-            stream_event("1", StreamEventKind::Message, Some(&undefined), Some(&EventMeta::default())),
+            stream_event("1", StreamEventKind::Message, Some(&undefined), Some(&CheckedMeta::default())),
             r#"{"i":"1","t":3,"p":{"e":"message","d":{}}}"#
         );
         assert!(stream_event("1", StreamEventKind::Error, None, None).contains(r#""e":"error""#));

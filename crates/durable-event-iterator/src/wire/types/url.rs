@@ -5,13 +5,13 @@ use std::{fmt, str::FromStr};
 use super::checked_string;
 use crate::wire::tag;
 
-/// The schemes for which a URL must have a host (WHATWG URL, "special scheme"; `file` may do without).
+/// The schemes for which a URL must have a host (WHATWG URL, "special scheme"; `file` may have none).
 const SCHEMES_WITH_HOST: [&str; 5] = ["http", "https", "ws", "wss", "ftp"];
 
 /// JavaScript's `URL`, as its text: absolute, in ASCII, percent-encoded.
 ///
-/// The text is checked as far as a client's `new URL(text)` must not throw; it is not normalized. What is more than
-/// syntax (international names, for one) is left to the client.
+/// The text is accepted if JavaScript's `new URL(text)` takes it: in a Worker its own constructor is asked. It is not
+/// normalized. Outside a Worker (native tests) international names (`xn--…`) are rejected, as nothing is there to check them.
 ///
 /// ```
 /// use durable_event_iterator::Url;
@@ -60,25 +60,47 @@ impl fmt::Display for InvalidUrl {
 
 impl std::error::Error for InvalidUrl {}
 
+/// Whether every client's `new URL(text)` takes the text. In a Worker JavaScript's own constructor has the last word.
 fn is_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else { return false };
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
     // Spaces stand in texts such as `data:text/plain,a b`, but WHATWG URL cuts them off at the end.
     let is_plain = text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) && !text.ends_with(' ');
-    let authority =
-        rest.strip_prefix("//").map(|rest| rest.split(['/', '?', '#', '\\']).next().unwrap_or(rest));
-    is_scheme
-        && is_plain
-        && match authority {
-            _ if SCHEMES_WITH_HOST.iter().any(|special| scheme.eq_ignore_ascii_case(special)) => {
-                !rest.contains(' ')
-                    && authority.is_some_and(|authority| is_authority(authority, Host::Domain))
-            }
-            Some("") | None => true,
-            Some(authority) => is_authority(authority, Host::Opaque),
-        }
+    is_scheme && is_plain && is_rest(scheme, rest) && is_for_javascript(text)
 }
+
+#[cfg(target_arch = "wasm32")]
+fn is_for_javascript(text: &str) -> bool {
+    crate::runtime::is_url(text)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+const fn is_for_javascript(_: &str) -> bool {
+    true
+}
+
+/// What follows the scheme and its colon.
+fn is_rest(scheme: &str, rest: &str) -> bool {
+    let is = |name: &&str| scheme.eq_ignore_ascii_case(name);
+    let authority =
+        |ends: &[char]| rest.strip_prefix("//").map(|rest| rest.split(ends).next().unwrap_or(rest));
+    if SCHEMES_WITH_HOST.iter().any(is) {
+        !rest.contains(' ')
+            && authority(&ENDS_OF_SPECIAL).is_some_and(|authority| is_authority(authority, Host::Domain))
+    } else if is(&"file") {
+        // No port and no user; `file:a` and backslashes are read in ways of their own, and JavaScript writes neither.
+        authority(&ENDS_OF_SPECIAL).is_some_and(|host| {
+            host.is_empty() || (!host.contains(['@', ':']) && is_host(host, Host::Domain))
+        })
+    } else {
+        authority(&ENDS).is_none_or(|authority| authority.is_empty() || is_authority(authority, Host::Opaque))
+    }
+}
+
+/// What ends an authority, and what does in a URL of a special scheme, where a backslash is a slash.
+const ENDS: [char; 3] = ['/', '?', '#'];
+const ENDS_OF_SPECIAL: [char; 4] = ['/', '?', '#', '\\'];
 
 /// How a host is read.
 #[derive(Clone, Copy, PartialEq)]
@@ -97,13 +119,22 @@ fn is_authority(authority: &str, kind: Host) -> bool {
         });
     }
     let (host, port) = host_and_port.split_once(':').unwrap_or((host_and_port, ""));
-    let forbidden = |byte: u8| {
-        matches!(byte, b' ' | b'"' | b'<' | b'>' | b'[' | b']' | b'^' | b'|' | b':' | b'`' | b'{' | b'}')
+    is_port(port) && is_host(host, kind)
+}
+
+/// A host that is no IPv6 address. There are engines that reject more characters in a domain than WHATWG URL has them reject.
+fn is_host(host: &str, kind: Host) -> bool {
+    let is_forbidden = |byte: u8| match byte {
+        b' ' | b'#' | b'/' | b':' | b'<' | b'>' | b'?' | b'@' | b'[' | b'\\' | b']' | b'^' | b'|' => true,
+        b'"' | b'%' | b'`' | b'{' | b'}' => kind == Host::Domain,
+        _ => false,
     };
-    if !is_port(port) || host.bytes().any(forbidden) {
-        return false;
-    }
-    kind == Host::Opaque || (!host.is_empty() && !host.contains('%') && is_domain_or_ipv4(host))
+    !host.is_empty() && !host.bytes().any(is_forbidden) && (kind == Host::Opaque || is_domain_or_ipv4(host))
+}
+
+/// Whether a label is an international name. Only JavaScript has the tables that say whether it is a valid one.
+fn is_international(label: &str) -> bool {
+    label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("xn--"))
 }
 
 fn is_port(port: &str) -> bool {
@@ -119,7 +150,8 @@ fn is_domain_or_ipv4(host: &str) -> bool {
         .or_else(|| last.strip_prefix("0X"))
         .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let is_number = is_hexadecimal || (!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()));
-    !is_number || is_ipv4(name)
+    let is_known = cfg!(target_arch = "wasm32") || !host.split('.').any(is_international);
+    is_known && (!is_number || is_ipv4(name))
 }
 
 /// Four bytes in decimals, without leading zeros.
@@ -186,7 +218,11 @@ mod tests {
             "about:blank",
             "foo://bar/",
             "foo:///",
-            "wss://xn--e1afmkfd.example/",
+            "file://host/share",
+            "foo://a%zz\"b/",
+            "foo:///a b",
+            "foo://user:p@h:1/",
+            "http://a.axn--/xn--",
             "http://a_b/",
             "https://a/?q={x}|y",
         ] {
@@ -220,6 +256,17 @@ mod tests {
             "data:x ",
             "http://user@/",
             "http://0xzz.0x1/",
+            "foo://@/",
+            "foo://:80/",
+            "foo://user@/",
+            "foo://a\\b/",
+            "foo:// /",
+            "file://host:80/",
+            "file://a%b/",
+            "file://u@host/",
+            "file:\\\\host:80\\",
+            "http://xn--/",
+            "http://a.XN--E1AFMKFD/",
         ] {
             assert!(text.parse::<Url>().is_err(), "{text}");
         }
