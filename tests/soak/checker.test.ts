@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 
 import { check, excerpt } from './checker.ts'
 import type { ViolationKind } from './checker.ts'
-import type { Attempt, ClientRecord, History, Publish } from './history.ts'
+import type { Attempt, ClientRecord, GapNotification, History, Publish, Wipe } from './history.ts'
 
 /** In milliseconds: a time like those of a run. */
 const START = 1_800_000_000_000
@@ -54,6 +54,7 @@ function good(): History & { clients: [ClientRecord] } {
   return {
     channels: [{ name: 'c', retention: RETENTION, bound: 1_000, last: id(10) }],
     publishes: Array.from({ length: 10 }, (_, n) => publish(n + 1)),
+    wipes: [],
     clients: [client([attempt(undefined, START, [1, 2, 3, 4]), attempt(4, after(6), [5, 6, 7, 8, 9, 10])], { stayed: true })],
     faults: [{ at: after(4), kind: 'cut', target: 'anna' }],
   }
@@ -185,6 +186,7 @@ describe('gaps', () => {
   const expired = (gap: number | undefined, numbers: number[]): History => ({
     channels: [{ name: 'c', retention: RETENTION, bound: 1_000 }],
     publishes: Array.from({ length: 40 }, (_, n) => publish(n + 1)),
+    wipes: [],
     clients: [client([attempt(undefined, START, [1, 2, 3, 4]), attempt(4, after(40), numbers, gap === undefined ? {} : { gap })])],
     faults: [],
   })
@@ -200,6 +202,17 @@ describe('gaps', () => {
 
   test('one that is not told is found even if no event follows', () => {
     expect(found(expired(undefined, []))).toEqual(['gap missed'])
+  })
+
+  test('one that is not told by a subscription which ended at once is not missed', () => {
+    const history = expired(undefined, [])
+    const [anna] = history.clients as [ClientRecord]
+    ;(anna.attempts[1] as Attempt).ended = true
+    expect(found(history)).toEqual([])
+    // But the next one must tell it.
+    anna.attempts.push(attempt(4, after(40) + 20, []))
+    expect(found(history)).toEqual(['gap missed'])
+    expect(found(expired(undefined, range(11, 40)))).toContain('gap missed')
   })
 
   test('one that says less than has gone is found', () => {
@@ -245,6 +258,7 @@ describe('gaps', () => {
   const bounded = (attempts: Attempt[]): History => ({
     channels: [{ name: 'c', retention: 1_000_000, bound: 8 }],
     publishes: Array.from({ length: 40 }, (_, n) => publish(n + 1)),
+    wipes: [],
     clients: attempts.map((each, n) => client([each], { name: `client-${n}` })),
     faults: [],
   })
@@ -263,6 +277,215 @@ describe('gaps', () => {
     const told = attempt(4, after(40), range(35, 40), { gap: id(34) + 1 })
     const later = attempt(33, after(41), range(34, 40))
     expect(found(bounded([told, later]))).toEqual(['gap false', 'gap missed'])
+  })
+})
+
+describe('wipes', () => {
+  /** From 10 ms before a moment to 10 ms after it. */
+  const wipe = (at: number, more: Partial<Wipe> = {}): Wipe => ({ channel: 'c', sentAt: at - 10, endedAt: at + 10, outcome: 'wiped', ...more })
+  const issued = (at: number): Partial<Attempt> => ({ from: { issuedAt: Math.floor(at / 1_000) } })
+  const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, n) => from + n)
+  const gap = (n: number): Partial<Attempt> => ({ gap: id(n) + 1 })
+
+  /** Forty events in four seconds, nothing of which expires, and a wipe after the twentieth. */
+  const wiped = (attempts: Attempt[], wipes = [wipe(after(20))], more: Partial<ClientRecord> = {}): History => ({
+    channels: [{ name: 'c', retention: 1_000_000, bound: 1_000 }],
+    publishes: Array.from({ length: 40 }, (_, n) => publish(n + 1)),
+    wipes,
+    clients: [client(attempts, more)],
+    faults: [],
+  })
+
+  test('a client that missed wiped events receives a gap, and everything later', () => {
+    const history = wiped([attempt(undefined, START, range(1, 4)), attempt(4, after(30), range(21, 40), gap(20))])
+    expect(check(history)).toEqual({ violations: [], gapsTold: 1 })
+  })
+
+  test('a gap that is not reported is found', () => {
+    const found_ = (numbers: number[]): ViolationKind[] => found(wiped([attempt(4, after(30), numbers)]))
+    expect(found_(range(21, 40))).toContain('gap missed')
+    expect(found_([])).toEqual(['gap missed'])
+  })
+
+  test('a gap that is not reported to a token from before the wipe is found', () => {
+    expect(found(wiped([attempt(undefined, after(30), range(21, 40))]))).toContain('gap missed')
+    expect(found(wiped([attempt(undefined, after(30), range(21, 40), gap(20))]))).toEqual([])
+  })
+
+  test('a replay that goes on after the wipe as if nothing had gone is found', () => {
+    const history = wiped([attempt(undefined, START, [...range(1, 12), ...range(21, 40)])])
+    expect(found(history)).toEqual(Array(8).fill('lost'))
+  })
+
+  test('a replay that was broken off by the wipe, and a gap in the next one, are right', () => {
+    expect(found(wiped([attempt(undefined, START, range(1, 12)), attempt(12, after(21), range(21, 40), gap(20))]))).toEqual([])
+  })
+
+  test('an open subscription receives what is published after the wipe', () => {
+    expect(found(wiped([attempt(undefined, START, range(1, 40))]))).toEqual([])
+    expect(found(wiped([attempt(undefined, START, [...range(1, 20), ...range(22, 40)])]))).toEqual(['lost'])
+  })
+
+  test('whoever had all of what was wiped may receive a gap or not', () => {
+    expect(found(wiped([attempt(20, after(30), range(21, 40))]))).toEqual([])
+    expect(found(wiped([attempt(20, after(30), range(21, 40), { gap: id(21) - 5 })]))).toEqual([])
+  })
+
+  test('a gap may end anywhere between the wipe and the next event', () => {
+    for (const end of [id(20) + 1, id(20) + 60_000, id(21)]) {
+      expect(found(wiped([attempt(4, after(30), range(21, 40), { gap: end })]))).toEqual([])
+    }
+  })
+
+  test('a gap that leaves out a wiped event is found', () => {
+    expect(found(wiped([attempt(4, after(30), range(21, 40), gap(19))]))).toContain('gap false')
+  })
+
+  test('a gap that includes an event stored after the wipe is found', () => {
+    expect(found(wiped([attempt(4, after(30), range(22, 40), gap(21))]))).toEqual(['gap false'])
+  })
+
+  test('a gap to a cursor from after the wipe is found', () => {
+    expect(found(wiped([attempt(22, after(30), range(23, 40), gap(22))]))).toEqual(['gap false'])
+    expect(found(wiped([attempt(22, after(30), range(24, 40), gap(23))]))).toEqual(['gap false'])
+  })
+
+  test('a gap to a token from after the wipe and the next event is found', () => {
+    const late = (more: Partial<Attempt>): History => {
+      const history = wiped([attempt(undefined, after(30), range(31, 40), { ...issued(START + 3_000), ...more })])
+      history.publishes = history.publishes.filter(({ n }) => n !== 30)
+      return history
+    }
+    expect(found(late({}))).toEqual([])
+    expect(found(late({ gap: (START + 3_040) * 1_000 }))).toEqual(['gap false'])
+  })
+
+  test('a gap to a token from between the wipe and the next event is allowed', () => {
+    const history = wiped([attempt(undefined, after(30), range(31, 40), { ...issued(START + 3_000), gap: (START + 3_045) * 1_000 })], [wipe(START + 2_950)])
+    // Nothing was published for half a second, so that the token's second begins in it.
+    history.publishes = history.publishes.filter(({ n }) => n < 27 || n > 30)
+    expect(found(history)).toEqual([])
+  })
+
+  test('an event published during the wipe may be gone or not', () => {
+    const during = [wipe(START + 2_000, { sentAt: START + 1_990, endedAt: START + 2_010 })]
+    expect(found(wiped([attempt(4, after(30), range(21, 40), gap(20))], during))).toEqual([])
+    expect(found(wiped([attempt(4, after(30), range(20, 40), gap(19))], during))).toEqual([])
+    // But what one client received cannot have been gone before.
+    const both = wiped([attempt(4, after(25), range(21, 40), gap(20)), attempt(4, after(30), range(20, 40), gap(19))], during)
+    expect(found(both)).toContain('gap false')
+  })
+
+  test('a subscription during the wipe may have been answered before it', () => {
+    const during = attempt(4, after(20) - 5, [])
+    expect(found(wiped([during]))).toEqual([])
+    expect(found(wiped([{ ...during, ...gap(20), frames: frames(...range(21, 40)) }]))).toEqual([])
+    expect(found(wiped([{ ...during, frames: frames(...range(21, 40)) }]))).toEqual(Array(16).fill('lost'))
+  })
+
+  test('a wipe without a response may have happened or not', () => {
+    const unknown = [wipe(after(20), { outcome: 'unknown' })]
+    expect(found(wiped([attempt(4, after(30), range(5, 40))], unknown))).toEqual([])
+    expect(found(wiped([attempt(4, after(30), range(21, 40), gap(20))], unknown))).toEqual([])
+    expect(found(wiped([attempt(4, after(30), range(21, 40))], unknown))).toEqual(Array(16).fill('lost'))
+  })
+
+  test('a gap before the wipe, or by the wipe of another channel, is found', () => {
+    expect(found(wiped([attempt(4, after(18), range(19, 40), gap(18))]))).toEqual(['gap false'])
+    expect(found(wiped([attempt(4, after(30), range(21, 40), gap(20))], [wipe(after(20), { channel: 'd' })]))).toEqual(['gap false'])
+  })
+
+  test('after two wipes the gap includes both', () => {
+    const twice = [wipe(after(20)), wipe(after(30))]
+    expect(found(wiped([attempt(4, after(35), range(31, 40), gap(30))], twice))).toEqual([])
+    expect(found(wiped([attempt(4, after(35), range(31, 40), gap(20))], twice))).toContain('gap false')
+    expect(found(wiped([attempt(22, after(35), range(31, 40))], twice))).toContain('gap missed')
+    expect(found(wiped([attempt(32, after(35), range(33, 40))], twice))).toEqual([])
+  })
+
+  test('an id that goes back is found', () => {
+    const history = wiped([])
+    ;(history.publishes[20] as Publish).id = id(20) - 1
+    expect(check(history).violations).toMatchObject([{ kind: 'reordered', id: id(20) - 1 }])
+  })
+
+  test('an id that is given out twice is found', () => {
+    const history = wiped([])
+    ;(history.publishes[20] as Publish).id = id(20)
+    expect(found(history)).toEqual(['invented'])
+  })
+
+  test('an id that is not above a gap reported before is found', () => {
+    const told = attempt(4, after(20) + 20, [], { gap: id(21) + 20_000 })
+    expect(found(wiped([told]))).toContain('reordered')
+    expect(found(wiped([{ ...told, gap: id(21) - 40_000 }]))).toEqual([])
+  })
+})
+
+describe('what an application is notified of', () => {
+  const GAP = id(4) + 60_000
+
+  /** Like the good history, but for events 1 to 4, which were wiped before anna came back for the rest. */
+  const notified = (...notifications: GapNotification[]): ReturnType<typeof good> => {
+    const history = good()
+    history.wipes = [{ channel: 'c', sentAt: after(4) - 10, endedAt: after(4) + 10, outcome: 'wiped' }]
+    ;(history.clients[0].attempts[1] as Attempt).gap = GAP
+    history.clients[0].notified = notifications
+    return history
+  }
+
+  test('a gap between the right events is right', () => {
+    expect(found(notified({ after: 4, next: GAP }))).toEqual([])
+  })
+
+  test('a gap that only the answer contains is found', () => {
+    expect(found(notified())).toEqual(['gap missed'])
+  })
+
+  test('one that has left need not be notified', () => {
+    const history = notified()
+    history.clients[0].stayed = false
+    expect(found(history)).toEqual([])
+  })
+
+  test('a gap that no answer contains is found', () => {
+    expect(found(notified({ after: 4, next: GAP }, { after: 4, next: GAP }))).toEqual(['gap false'])
+  })
+
+  test('another gap than the one in the answer is found', () => {
+    expect(found(notified({ after: 4, next: GAP + 1 }))).toEqual(['gap false'])
+  })
+
+  test('a gap on the wrong side of an event is found', () => {
+    expect(check(notified({ after: 3, next: GAP })).violations).toMatchObject([{ kind: 'gap false', id: id(4) }])
+    expect(check(notified({ after: 5, next: GAP })).violations).toMatchObject([{ kind: 'gap false', id: id(5) }])
+  })
+})
+
+describe('clients that limit their attempts', () => {
+  const attempting = (...handshakes: number[]): History => {
+    const history = good()
+    history.clients[0].handshakes = handshakes.map((at) => START + at)
+    return history
+  }
+
+  test('one attempt each second is right, also if some arrive late', () => {
+    expect(found(attempting(0, 1_000, 2_000, 3_000, 4_000, 5_000))).toEqual([])
+    expect(found(attempting(0, 1_900, 2_000, 3_990, 4_000, 5_000))).toEqual([])
+  })
+
+  test('a storm of attempts is found', () => {
+    expect(found(attempting(0, 50, 100, 150, 200, 250))).toEqual(['too many attempts'])
+  })
+
+  test('two attempts each second are found after a while', () => {
+    expect(found(attempting(...Array.from({ length: 10 }, (_, n) => n * 500)))).toEqual(['too many attempts'])
+  })
+
+  test('an iterator that ended is found', () => {
+    const history = good()
+    history.clients[0].ended = ['Error: gone']
+    expect(check(history).violations).toMatchObject([{ kind: 'iteration ended', text: 'its iterator ended: Error: gone' }])
   })
 })
 

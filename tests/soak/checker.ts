@@ -9,10 +9,25 @@
 // 2. Whether a publish that was never answered, and that nobody has ever seen, is stored. It may count or not.
 // 3. Between three quarters of a bound and the whole bound, how many events are kept: that is not promised. But what was
 //    said to be gone may not come again later, and what came later may not have been said to be gone.
+//
+// A wipe removes everything that is stored at one moment between its call and its response. Events stored before the
+// call are gone after the response; those stored in between may be gone or not. The log learns of a wipe only when it is
+// next used, and storage no longer contains the time. Until the first event is stored afterwards, the log can therefore
+// not tell a token that was issued after the wipe from one that was issued before: a gap may be reported to both. From
+// then on, a token that was issued later receives none.
 
-import type { Attempt, Audience, Channel, ClientRecord, Delivery, History, Publish } from './history.ts'
+import type { Attempt, Audience, Channel, ClientRecord, Delivery, History, Publish, Wipe } from './history.ts'
 
-export type ViolationKind = 'lost' | 'duplicated' | 'reordered' | 'leaked' | 'invented' | 'gap missed' | 'gap false'
+export type ViolationKind =
+  | 'lost'
+  | 'duplicated'
+  | 'reordered'
+  | 'leaked'
+  | 'invented'
+  | 'gap missed'
+  | 'gap false'
+  | 'iteration ended'
+  | 'too many attempts'
 
 export interface Violation {
   kind: ViolationKind
@@ -20,7 +35,7 @@ export interface Violation {
   /** None: it is about the publishers. */
   client?: string
   attempt?: number
-  /** The id of the event that it is about. */
+  /** The id of the event that it is about; where it is about none, an id of its time. */
   id: number
   text: string
 }
@@ -46,6 +61,14 @@ const FIRST_CONNECT_SLACK = 2 * MICROS_PER_SECOND
  */
 const ID_AHEAD = MICROS_PER_MILLI
 
+/** How long a client waits at least between two attempts to connect, in milliseconds: see the option `minReconnectionDelay`. */
+const ATTEMPT_INTERVAL = 1_000
+
+/**
+ * How many attempts may come at once: those that a busy machine held up arrive late, and the next one may not.
+ */
+const ATTEMPT_BURST = 3
+
 /** How long a publish that was never answered can have been under way, in microseconds: its publisher gives up then. */
 const REACH_OF_DOUBT = 15 * MICROS_PER_SECOND
 
@@ -61,10 +84,12 @@ export function check(history: History): Verdict {
   const publishes = new Map(history.publishes.map((publish) => [publish.n, publish]))
   for (const channel of history.channels) {
     const clients = history.clients.filter((client) => client.channel === channel.name)
-    const log = new ChannelLog(channel, history.publishes, clients, report)
+    const log = new ChannelLog(channel, history, clients, report)
     log.checkOrderOfPublishing(report)
     for (const client of clients) {
       checkContents(client, publishes, log, report)
+      checkNotifications(client, report)
+      checkAttempts(client, report)
       const gaps = client.attempts.flatMap((attempt, index) => {
         if (attempt.gap !== undefined) verdict.gapsTold++
         return checkAttempt(client, index, attempt, log, report)
@@ -85,11 +110,12 @@ class ChannelLog {
   readonly publishOf = new Map<number, Publish>()
   /** Publishes that may be stored or not. */
   readonly #doubtful: Publish[]
-  readonly #claims: { answeredAt: number; lost: number }[]
+  readonly #claims: Claim[]
   /** By ascending `sentAt`; `first` is the lowest id that this attempt or a later one replayed. */
   readonly #replays: { sentAt: number; first: number }[]
+  readonly #wipes: LoggedWipe[]
 
-  constructor(channel: Channel, publishes: Publish[], clients: ClientRecord[], report: Report) {
+  constructor(channel: Channel, { publishes, wipes }: History, clients: ClientRecord[], report: Report) {
     this.channel = channel
     const own = publishes.filter((publish) => publish.channel === channel.name)
     const byNumber = new Map(own.map((publish) => [publish.n, publish]))
@@ -118,6 +144,8 @@ class ChannelLog {
     }
     this.ids.sort((a, b) => a - b)
     this.#doubtful = own.filter(({ n, outcome }) => outcome === 'unknown' && !idOf.has(n))
+
+    this.#wipes = wipes.filter((wipe) => wipe.channel === channel.name).map((wipe) => logged(wipe, own))
 
     const attempts = clients.flatMap((client) => client.attempts)
     this.#claims = attempts
@@ -149,14 +177,25 @@ class ChannelLog {
     const stored = this.upTo(sentAt * MICROS_PER_MILLI - 1)
     const overBound = stored - this.channel.bound
     const expired = this.upTo((sentAt - this.channel.retention) * MICROS_PER_MILLI)
+    const wiped = this.#wipes.reduce(
+      (most, wipe) => (wipe.outcome === 'wiped' && wipe.endedAt < sentAt ? Math.max(most, this.upTo(wipe.sentAt * MICROS_PER_MILLI - 1)) : most),
+      0,
+    )
     const claimed = this.#claims.reduce((most, { answeredAt, lost }) => (answeredAt < sentAt ? Math.max(most, lost) : most), 0)
-    return Math.max(this.#at(Math.max(overBound, expired)), claimed)
+    // A gap after a wipe may end anywhere before the next event, and concerns nobody who knows the last event before that.
+    return Math.max(this.#at(Math.max(overBound, expired, wiped)), this.#wipes.length === 0 ? claimed : this.#at(this.upTo(claimed)))
   }
 
-  /** Whether everything up to this id may have gone by then. */
-  mayHaveGone(lost: number, answeredAt: number): boolean {
+  /** Whether everything up to this id may have gone by then, to who comes from `after`. */
+  mayHaveGone(lost: number, answeredAt: number, after: number): boolean {
     const later = this.#replays.find(({ sentAt }) => sentAt > answeredAt)
     if (later !== undefined && later.first <= lost) return false
+    if (lost <= (answeredAt + 1) * MICROS_PER_MILLI + ID_AHEAD) {
+      const newest = this.#at(this.upTo(lost))
+      const mayBeWiped = ({ sentAt, through, knownFrom }: LoggedWipe): boolean =>
+        sentAt <= answeredAt && newest <= through && after < knownFrom
+      if (this.#wipes.some(mayBeWiped)) return true
+    }
     const doubtful = this.#doubtful.filter(({ sentAt }) => sentAt <= answeredAt)
     const isOwn = ({ sentAt }: Publish): boolean =>
       sentAt * MICROS_PER_MILLI <= lost && lost <= sentAt * MICROS_PER_MILLI + REACH_OF_DOUBT
@@ -171,24 +210,48 @@ class ChannelLog {
     return count <= 0 ? 0 : (this.ids[Math.min(count, this.ids.length) - 1] as number)
   }
 
-  /** A publish that began when another one had been answered has the higher id. */
+  /** Ids never go back: one that is given out has a higher one than all that were known when its publish began. */
   checkOrderOfPublishing(report: Report): void {
     const stored = [...this.publishOf].map(([id, publish]) => ({ id, publish }))
-    const answered = stored
+    const known: Claim[] = stored
       .filter(({ publish }) => publish.answeredAt !== undefined && publish.outcome === 'stored')
-      .sort((a, b) => (a.publish.answeredAt as number) - (b.publish.answeredAt as number))
+      .map(({ id, publish }) => ({ answeredAt: publish.answeredAt as number, lost: id }))
+      .concat(this.#claims)
+      .sort((a, b) => a.answeredAt - b.answeredAt)
     const sent = stored.sort((a, b) => a.publish.sentAt - b.publish.sentAt)
     let [next, highest] = [0, 0]
     for (const { id, publish } of sent) {
-      while (next < answered.length && (answered[next] as (typeof answered)[0]).publish.answeredAt! < publish.sentAt) {
-        highest = Math.max(highest, (answered[next++] as (typeof answered)[0]).id)
+      while (next < known.length && (known[next] as Claim).answeredAt < publish.sentAt) {
+        highest = Math.max(highest, (known[next++] as Claim).lost)
       }
-      if (id < highest) {
+      if (id <= highest) {
         const text = `event ${publish.n} has the id ${id}, though ${highest} had been answered when it was sent`
         report({ kind: 'reordered', channel: this.channel.name, id, text })
       }
     }
   }
+}
+
+/** Up to which id a client was told that events were lost, and when. */
+interface Claim {
+  answeredAt: number
+  lost: number
+}
+
+/** A wipe as the log can know it. */
+interface LoggedWipe extends Wipe {
+  /** No event with a higher id can have gone by it. */
+  through: number
+  /** Who comes from this id on came after it, as far as the log can tell. */
+  knownFrom: number
+}
+
+function logged(wipe: Wipe, publishes: Publish[]): LoggedWipe {
+  const through = (wipe.endedAt + 1) * MICROS_PER_MILLI + ID_AHEAD
+  const next = publishes
+    .filter(({ outcome, sentAt }) => outcome === 'stored' && sentAt >= wipe.endedAt)
+    .reduce((first, { answeredAt = first }) => Math.min(first, answeredAt), Number.POSITIVE_INFINITY)
+  return { ...wipe, through, knownFrom: Math.max(through, (next + 1) * MICROS_PER_MILLI) }
 }
 
 /** `maybe`: an exception that holds only while a socket is open. */
@@ -235,11 +298,14 @@ interface Gap {
 /** A subscription's frames are those after where it resumed, without a hole but the gap, which is the answer. */
 function checkAttempt(client: ClientRecord, index: number, attempt: Attempt, log: ChannelLog, report: Report): Gap[] {
   const about = { channel: client.channel, client: client.name, attempt: index }
-  const { from, sentAt, answeredAt, gap, frames } = attempt
+  const { from, sentAt, answeredAt, gap, frames, ended = false } = attempt
   if (answeredAt === undefined) {
     if (frames.length > 0) report({ ...about, kind: 'invented', id: (frames[0] as Delivery).id, text: 'events came before the answer' })
     return []
   }
+  // One that the server ended before any event: replaced by another one, its token expired, or its log found its tables gone.
+  // The client has to subscribe again, and what that one responds counts.
+  if (ended && gap === undefined && frames.length === 0) return []
   const first = 'issuedAt' in from
   // "Since the token was issued" includes that very microsecond.
   const after = first ? from.issuedAt * MICROS_PER_SECOND - 1 : from.lastEventId
@@ -253,7 +319,7 @@ function checkAttempt(client: ClientRecord, index: number, attempt: Attempt, log
     }
   } else {
     const lost = gap - 1
-    if (lost <= after || lost < atLeast || !log.mayHaveGone(lost, answeredAt)) {
+    if (lost <= after || lost < atLeast || !log.mayHaveGone(lost, answeredAt, after)) {
       const text = `a gap up to ${lost} was told to who came from ${after}; up to ${atLeast} had gone, if not more`
       report({ ...about, kind: 'gap false', id: lost, text })
     }
@@ -295,6 +361,49 @@ function checkApplication(client: ClientRecord, gaps: Gap[], log: ChannelLog, re
   })
 }
 
+/** Every gap in an answer is one that the application is notified of, between the right events. */
+function checkNotifications(client: ClientRecord, report: Report): void {
+  const { notified, attempts, delivered, stayed } = client
+  if (notified === undefined) return
+  const about = { channel: client.channel, client: client.name }
+  const told = attempts.flatMap((attempt, index) => (attempt.gap === undefined ? [] : [{ gap: attempt.gap, attempt: index }]))
+  for (let n = 0; n < Math.max(told.length, notified.length); n++) {
+    const [expected, notification] = [told[n], notified[n]]
+    if (notification === undefined && expected !== undefined) {
+      // One that has left may have left before.
+      if (!stayed) return
+      const { gap, attempt } = expected
+      return report({ ...about, kind: 'gap missed', attempt, id: gap - 1, text: `the application was not notified of the gap before ${gap}` })
+    }
+    const { next, after } = notification as NonNullable<typeof notification>
+    if (expected?.gap !== next) {
+      return report({ ...about, kind: 'gap false', id: next - 1, text: `the application was notified of a gap before ${next}, and the answer said ${expected?.gap ?? 'none'}` })
+    }
+    const misplaced = delivered.find(({ id }, index) => id < next !== index < after)
+    if (misplaced !== undefined) {
+      report({ ...about, kind: 'gap false', attempt: expected.attempt, id: misplaced.id, text: `the application was notified of the gap before ${next} on the wrong side of ${misplaced.id}` })
+    }
+  }
+}
+
+/** A client that limits its attempts keeps to it, and its iterators go on. */
+function checkAttempts(client: ClientRecord, report: Report): void {
+  const { handshakes = [], ended = [] } = client
+  const about = { channel: client.channel, client: client.name }
+  for (const text of ended) {
+    report({ ...about, kind: 'iteration ended', id: client.delivered.at(-1)?.id ?? 0, text: `its iterator ended: ${text}` })
+  }
+  // How many more there were than one for each interval, as a bucket that leaks.
+  let [level, before] = [0, Number.NEGATIVE_INFINITY]
+  for (const at of handshakes) {
+    level = Math.max(0, level - (at - before) / ATTEMPT_INTERVAL) + 1
+    before = at
+    if (level <= ATTEMPT_BURST) continue
+    const text = `it connected ${handshakes.filter((other) => other <= at && other > at - 10 * ATTEMPT_INTERVAL).length} times within ${10 * ATTEMPT_INTERVAL} ms`
+    return report({ ...about, kind: 'too many attempts', id: at * MICROS_PER_MILLI, text })
+  }
+}
+
 function checkOrder(deliveries: Delivery[], report: (kind: ViolationKind, id: number, text: string) => void): void {
   const seen = new Set<number>()
   let highest = 0
@@ -334,7 +443,7 @@ export function excerpt(history: History, violation: Violation): string[] {
   const lines = [`${kind}: channel ${channel},${who} ${violation.text}`]
   const log = new ChannelLog(
     history.channels.find((candidate) => candidate.name === channel) as Channel,
-    history.publishes,
+    history,
     history.clients.filter((candidate) => candidate.channel === channel),
     () => {},
   )

@@ -18,7 +18,10 @@ const CALL_TIMEOUT = 10_000
 const TOKEN_CHECK = 500
 
 /** How long a stock client that is to be a slow reader takes for each event, in milliseconds. */
-const SLOW_EVENT = 5
+export const SLOW_EVENT = 5
+
+/** With these a Durable Object closes a socket that it cannot serve any more: internal error, and service restart. */
+const RECONNECT_CODES: ReadonlySet<number> = new Set([1011, 1012])
 
 export interface ClientOptions {
   name: string
@@ -45,9 +48,11 @@ export abstract class SoakClient {
   readonly line: Line
   protected readonly random: Random
   protected readonly options: ClientOptions
+  /** Until when its application reads slowly; bare ones have none. */
+  slowUntil = 0
   protected stopped = false
   /** Of the token behind the newest socket. */
-  #claims = { iat: 0, exp: 0 }
+  protected claims = { iat: 0, exp: 0 }
   #tokens = 0
 
   constructor(kind: string, options: ClientOptions) {
@@ -69,7 +74,7 @@ export abstract class SoakClient {
   protected url(): string {
     const now = Math.floor(Date.now() / 1000)
     const iat = this.#tokens++ === 0 ? (this.options.issuedAt ?? now) : now
-    this.#claims = { iat, exp: now + this.options.tokenLifetime }
+    this.claims = { iat, exp: now + this.options.tokenLifetime }
     const url = new URL(this.options.path, `ws://127.0.0.1:${this.line.port}`)
     url.searchParams.set('token', this.#sign())
     if (this.options.connection !== undefined) url.searchParams.set('id', this.options.connection)
@@ -77,46 +82,46 @@ export abstract class SoakClient {
   }
 
   #sign(): string {
-    const claims = { chn: this.options.channel, rpc: ['publish'], ...this.#claims }
+    const claims = { chn: this.options.channel, rpc: ['publish'], ...this.claims }
     return this.options.isSecond ? signSecond(claims) : sign(claims)
   }
 
   /** A token that is to take the place of the one behind the open socket, and what to do when it has. */
   protected renewal(): { token: string; done: (attempt: Attempt | undefined) => void } {
     const now = Math.floor(Date.now() / 1000)
-    const { iat } = this.#claims
+    const { iat } = this.claims
     const claims = { iat: now, exp: now + this.options.tokenLifetime }
-    const before = this.#claims
-    this.#claims = claims
+    const before = this.claims
+    this.claims = claims
     const token = this.#sign()
-    this.#claims = before
+    this.claims = before
     return {
       token,
       done: (attempt) => {
         // A position without an event stays that of the socket's first token.
-        this.#claims = { iat, exp: claims.exp }
-        if (attempt !== undefined) attempt.expires = this.#endOf(claims.exp)
+        this.claims = { iat, exp: claims.exp }
+        if (attempt !== undefined) attempt.expires = this.endOf(claims.exp)
       },
     }
   }
 
   /** Whether the token behind the newest socket is no longer good. */
   protected get isExpired(): boolean {
-    return this.#claims.exp * 1000 <= Date.now()
+    return this.claims.exp * 1000 <= Date.now()
   }
 
   /** A token of generation 2 is good in the millisecond of its end, too. */
-  #endOf(exp: number): number {
+  protected endOf(exp: number): number {
     return this.options.isSecond ? exp + 0.001 : exp
   }
 
   /** Writes down that a subscription was asked for. */
   protected asked(lastEventId: string | undefined): Attempt {
-    const { iat, exp } = this.#claims
+    const { iat, exp } = this.claims
     const attempt: Attempt = {
       from: lastEventId === undefined ? { issuedAt: iat } : { lastEventId: Number(lastEventId) },
       sentAt: Date.now(),
-      expires: this.#endOf(exp),
+      expires: this.endOf(exp),
       frames: [],
     }
     this.record.attempts.push(attempt)
@@ -131,14 +136,21 @@ export abstract class SoakClient {
       const gap = frame.p?.h?.['x-durable-event-gap']
       if (gap !== undefined) attempt.gap = Number(gap)
       // A client that kept the question for the next connection was answered by that one's token.
-      attempt.expires = this.#endOf(this.#claims.exp)
-      if ('issuedAt' in attempt.from) attempt.from.issuedAt = this.#claims.iat
+      attempt.expires = this.endOf(this.claims.exp)
+      if ('issuedAt' in attempt.from) attempt.from.issuedAt = this.claims.iat
     } else if (frame.t === 3 && frame.p?.e === 'message') {
       const id: string = frame.p.m.id
       attempt.frames.push({ id: Number(id), n: frame.p.d.json.n })
       return id
+    } else if (frame.t === 3) {
+      attempt.ended = true
     }
     return undefined
+  }
+
+  /** Writes down how the socket of an open subscription was closed. */
+  protected closed(attempt: Attempt | undefined, code: number): void {
+    if (attempt !== undefined && RECONNECT_CODES.has(code)) attempt.ended = true
   }
 
   /** Whether its newest subscription was answered, on a socket that is open. */
@@ -162,10 +174,8 @@ export class StockClient extends SoakClient {
   readonly #version: ClientVersion
   #client: Client | undefined
   #tokenCheck: ReturnType<typeof setInterval> | undefined
-  /** The newest one that was answered, while its socket is open. */
+  /** Its newest subscription if that was answered, while its socket is open. */
   #answered: Attempt | undefined
-  /** It reads slowly until then. */
-  slowUntil = 0
 
   constructor(version: ClientVersion, options: ClientOptions) {
     super(`stock ${version}`, options)
@@ -193,6 +203,7 @@ export class StockClient extends SoakClient {
       if (frame?.p?.u === '/subscribe') {
         const header = frame.p.h?.['last-event-id']
         attempts.set(frame.i, this.asked(Array.isArray(header) ? header.at(-1) : header))
+        this.#answered = undefined
       }
       return send(data)
     }
@@ -202,9 +213,14 @@ export class StockClient extends SoakClient {
       const attempt = attempts.get(frame.i)
       if (attempt === undefined) return
       this.heard(attempt, frame)
-      if (frame.t === undefined && attempt.answeredAt !== undefined) this.#answered = attempt
+      // An earlier one may be answered late, when the client has given it up.
+      const isNewest = attempt === this.record.attempts.at(-1)
+      if (frame.t === undefined && attempt.answeredAt !== undefined && isNewest) this.#answered = attempt
     })
-    socket.addEventListener('close', () => (this.#answered = undefined))
+    socket.addEventListener('close', ({ code }) => {
+      this.closed(this.#answered, code)
+      this.#answered = undefined
+    })
   }
 
   async #iterate({ raw, socket, library }: Client): Promise<void> {
@@ -278,8 +294,10 @@ export class BareClient extends SoakClient {
     socket.on('open', () => this.subscribe())
     // What comes on a socket that was given up is not looked at, as no client would.
     socket.on('message', (data) => this.#socket === socket && this.#message(JSON.parse(data.toString())))
-    socket.on('close', () => {
-      if (this.#socket === socket) this.#lost()
+    socket.on('close', (code) => {
+      if (this.#socket !== socket) return
+      this.closed(this.#subscription?.attempt, code)
+      this.#lost()
     })
   }
 
@@ -374,4 +392,4 @@ function signSecond(claims: object): string {
   return `${payload}.${createHmac('sha256', SIGNING_KEY).update(payload).digest('base64url')}`
 }
 
-const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))
+export const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))

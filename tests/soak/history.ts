@@ -4,6 +4,7 @@
 export interface History {
   channels: Channel[]
   publishes: Publish[]
+  wipes: Wipe[]
   clients: ClientRecord[]
   /** What was done to it, for the excerpt. */
   faults: Fault[]
@@ -36,6 +37,16 @@ export interface Publish {
   audience: Audience
 }
 
+/** One removal of everything that a channel has stored. */
+export interface Wipe {
+  channel: string
+  sentAt: number
+  /** When it had been done, or could not be done any more. */
+  endedAt: number
+  /** `unknown`: no response, the events may be there or not. */
+  outcome: 'wiped' | 'unknown'
+}
+
 /** Connection ids, see the library's Audience. */
 export interface Audience {
   to?: string[]
@@ -52,6 +63,12 @@ export interface ClientRecord {
   attempts: Attempt[]
   /** What its application got: for a bare client every frame, for a stock one what its iterators yielded. */
   delivered: Delivery[]
+  /** The gaps that its application was notified of; only for clients whose application is notified. */
+  notified?: GapNotification[]
+  /** When it opened a connection; only for clients that limit how often they do. */
+  handshakes?: number[]
+  /** The errors that ended its iterators; only for clients whose iterators never end by themselves. */
+  ended?: string[]
   /** Whether it was there to the end, and so must have got the channel's last event. */
   stayed: boolean
 }
@@ -63,6 +80,8 @@ export interface Attempt {
   answeredAt?: number
   /** Value of the header that tells of a gap. */
   gap?: number
+  /** Whether the server ended it: by its last message, or by closing the socket so that the client reconnects. */
+  ended?: boolean
   /** Until when the token behind the socket is good, in seconds since the epoch. */
   expires: number
   frames: Delivery[]
@@ -71,6 +90,14 @@ export interface Attempt {
 export interface Delivery {
   id: number
   n: number
+}
+
+/** A gap as an application is notified of it. */
+export interface GapNotification {
+  /** How many events the application had received before. */
+  after: number
+  /** From this id on every event is there. */
+  next: number
 }
 
 export interface Fault {

@@ -1,9 +1,17 @@
 // `npm run soak`: a long run, whose seed repeats it.
 
 import { writeFileSync } from 'node:fs'
+import { registerHooks } from 'node:module'
 import { parseArgs } from 'node:util'
 
-import { failures, soak } from './run.ts'
+// The package's sources import each other by the names that they have when they are built.
+registerHooks({
+  resolve: (specifier, context, next) => {
+    const isSource = context.parentURL?.includes('/npm/src/') === true && specifier.startsWith('.')
+    return next(isSource ? specifier.replace(/\.js$/, '.ts') : specifier, context)
+  },
+})
+const { failures, soak } = await import('./run.ts')
 
 const { values } = parseArgs({
   options: {
@@ -48,6 +56,7 @@ const figures = {
   reordered: result.reordered,
   leaked: result.leaked,
   invented: result.invented,
+  misbehaved: result.misbehaved,
   gaps_told: result.gapsTold,
   gaps_missed: result.gapsMissed,
   gaps_false: result.gapsFalse,

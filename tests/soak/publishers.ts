@@ -2,7 +2,9 @@
 
 import type { Journals } from '../support/journals.ts'
 import type { SoakClient } from './clients.ts'
-import type { Audience, Publish } from './history.ts'
+import { FRONT_ORIGIN } from './front.ts'
+import type { FrontRequest, WIPES } from './front.ts'
+import type { Audience, Publish, Wipe } from './history.ts'
 import type { Random } from './random.ts'
 
 export const PUBLISH_KEY = 'the publish key of the soak'
@@ -24,8 +26,12 @@ const spoiled = {
 }
 export default {
   async fetch(request, env) {
-    const { binding, channel, event, options, spoil } = await request.json()
+    const { binding, channel, event, options, spoil, front } = await request.json()
     try {
+      if (front) {
+        const stub = env[binding].getByName(channel)
+        return await stub.fetch('${FRONT_ORIGIN}', { method: 'POST', body: JSON.stringify(front) })
+      }
       const id = await env[binding].getByName(channel).publish(spoil ? spoiled[spoil](event) : event, options)
       return Response.json({ id })
     } catch (error) {
@@ -53,6 +59,7 @@ export interface Target {
 
 export class Publishers {
   readonly publishes: Publish[] = []
+  readonly wipes: Wipe[] = []
   /** How many were acknowledged. */
   stored = 0
   readonly #journals: Journals
@@ -105,6 +112,27 @@ export class Publishers {
       this.#end(publish, 'unknown')
     }
     return publish.id
+  }
+
+  /** Removes everything that the channel has stored. */
+  async wipe(target: Target, kind: (typeof WIPES)[number]): Promise<void> {
+    const wipe: Wipe = { channel: target.name, sentAt: Date.now(), endedAt: Number.POSITIVE_INFINITY, outcome: 'unknown' }
+    this.wipes.push(wipe)
+    try {
+      await this.front(target, { wipe: kind })
+      wipe.outcome = 'wiped'
+    } finally {
+      wipe.endedAt = Date.now()
+    }
+  }
+
+  /** Asks the front of a channel's Durable Object for something. */
+  async front(target: Target, front: FrontRequest): Promise<{ sockets?: number }> {
+    const body = JSON.stringify({ binding: target.binding, channel: target.name, front })
+    const response = await this.#journals.fetch(this.#publisher, { method: 'POST', body })
+    const result = (await response.json()) as { sockets?: number; error?: { message: string } }
+    if (result.error !== undefined) throw new Error(result.error.message)
+    return result
   }
 
   async #byRequest(target: Target, by: string, url: URL, headers: Record<string, string>, body: (event: object) => string): Promise<void> {

@@ -5,14 +5,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { CLIENT_VERSIONS, SIGNING_KEY } from '../support/client.ts'
+import type { ClientVersion } from '../support/client.ts'
 import { startJournals } from '../support/journals.ts'
 import type { Journals } from '../support/journals.ts'
 import { check, excerpt } from './checker.ts'
 import type { Violation, ViolationKind } from './checker.ts'
 import { BareClient, StockClient } from './clients.ts'
 import type { ClientOptions, SoakClient } from './clients.ts'
+import { ATTACHMENTS, WIPES, front } from './front.ts'
 import type { Channel, Fault, History } from './history.ts'
 import { Line } from './line.ts'
+import { Network } from './network.ts'
+import { NpmClient } from './npm-client.ts'
 import { PUBLISHER, PUBLISH_KEY, Publishers, SPOILED } from './publishers.ts'
 import type { Target } from './publishers.ts'
 import { Random } from './random.ts'
@@ -41,6 +45,8 @@ export interface SoakResult {
   leaked: number
   /** Events that nobody published, or whose publish was refused, or under another id than was answered. */
   invented: number
+  /** Clients of this project's package that connected more often than they may, or whose iterator ended. */
+  misbehaved: number
   gapsTold: number
   gapsMissed: number
   gapsFalse: number
@@ -86,8 +92,19 @@ const CALM_EVERY = 6
 /** How long everyone may take to be back, and to get the last event, in milliseconds. */
 const SETTLE_TIMEOUT = 30_000
 
+/** How long a wipe waits for the replay that it is to interrupt, in milliseconds. */
+const SUBSCRIBE_TIMEOUT = 1_000
+
 /** Bindings of each object, as Workers of another script have them. */
 const CLASSES = { USUAL: 'UsualJournal', FEW: 'FewJournal', BRIEF: 'BriefJournal', ROOMY: 'RoomyJournal' } as const
+
+/** The kinds of clients, in turn on each channel; 2: with tokens that can be refreshed on the open socket. */
+const KINDS = ['bare 1', 'stock', 'bare 2', 'npm 1', 'stock', 'bare 1', 'npm 2', 'stock'] as const
+type Kind = (typeof KINDS)[number]
+
+/** Of a channel whose storage is wiped, while what, and what follows. */
+const WIPED_DURING = { nothing: 2, publishes: 2, replay: 3 } as const
+const WIPED_BEFORE = { nothing: 3, hibernated: 2, closed: 1 } as const
 
 function plan(events: number): ChannelPlan[] {
   const journal = (name: string, binding: keyof typeof CLASSES, retention: number, bound: number, padding = 0): ChannelPlan => ({
@@ -130,11 +147,13 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   ])
   const journals = await startJournals({
     persistence,
+    front: front(Object.values(CLASSES)),
     workers: [
       { name: 'publisher', source: PUBLISHER, durableObjects: bindings },
       {
         name: 'deployable',
         crate: '.',
+        front: front(['DurableEventIteratorObject']),
         variables: { SIGNING_KEY, PUBLISH_KEY, EVENT_RETENTION_SECONDS: String(DEPLOYABLE_RETENTION_SECONDS) },
         durableObjects: { CHANNEL: { className: 'DurableEventIteratorObject' } },
       },
@@ -167,6 +186,7 @@ function judge({ seed }: SoakOptions, history: History): SoakResult {
     reordered: count('reordered'),
     leaked: count('leaked'),
     invented: count('invented'),
+    misbehaved: count('too many attempts') + count('iteration ended'),
     gapsTold,
     gapsMissed: count('gap missed'),
     gapsFalse: count('gap false'),
@@ -189,6 +209,7 @@ class Run {
   readonly #clients: SoakClient[] = []
   readonly #calm = new Set<SoakClient>()
   readonly #faults: Fault[] = []
+  readonly #network = new Network()
   readonly #startedAt = Date.now()
   #late = 0
   #publishing = true
@@ -207,12 +228,14 @@ class Run {
     return {
       channels: this.#channels,
       publishes: this.#publishers.publishes,
+      wipes: this.#publishers.wipes,
       clients: this.#clients.map(({ record }) => record),
       faults: this.#faults,
     }
   }
 
   async go(): Promise<void> {
+    this.#network.install()
     for (let n = 0; n < this.#options.clients; n++) await this.#join(n)
     const publishing = this.#channels.flatMap((channel) =>
       Array.from({ length: PUBLISHERS_PER_CHANNEL }, (_, n) => this.#publish(channel, `${channel.name}-publisher-${n}`)),
@@ -226,6 +249,7 @@ class Run {
       await this.#settle()
     } finally {
       clearInterval(progress)
+      this.#network.uninstall()
       for (const client of this.#clients) client.stop()
       await Promise.all(this.#clients.map(({ line }) => line.close()))
     }
@@ -244,16 +268,16 @@ class Run {
 
   // --- Clients
 
-  async #join(n: number, late?: { channel: ChannelPlan; issuedAt: number }): Promise<SoakClient> {
+  async #join(n: number, late?: { channel: ChannelPlan; issuedAt: number; kind?: Kind }): Promise<SoakClient> {
     const random = this.#random.part(`client ${n}`)
     const channel = late?.channel ?? (this.#channels[n % this.#channels.length] as ChannelPlan)
     const name = `${late ? 'late' : 'client'}-${n}`
     const target = await this.#journals.urlOf(channel.worker)
-    // Both kinds, and all versions, on every channel.
+    // All kinds, and all versions, on every channel.
     const turn = Math.floor(n / this.#channels.length)
-    const isBare = turn % 2 === 0
-    const isSecond = isBare && turn % 4 === 2
-    const hasConnection = random.chance(0.7) || isSecond
+    const kind = late?.kind ?? (KINDS[turn % KINDS.length] as Kind)
+    const isSecond = kind.endsWith('2')
+    const hasConnection = random.chance(0.7) || isSecond || kind.startsWith('npm')
     const options: ClientOptions = {
       name,
       isSecond,
@@ -265,8 +289,7 @@ class Run {
       tokenLifetime: random.chance(0.25) ? random.whole(4, 8) : 86_400,
       ...(late ? { issuedAt: late.issuedAt } : {}),
     }
-    const client =
-      isBare ? new BareClient(options) : new StockClient(CLIENT_VERSIONS[(turn >> 1) % CLIENT_VERSIONS.length]!, options)
+    const client = create(kind, CLIENT_VERSIONS[(n + turn) % CLIENT_VERSIONS.length]!, options)
     this.#clients.push(client)
     if (!late && n % CALM_EVERY === CALM_EVERY - 1) this.#calm.add(client)
     await client.start()
@@ -331,6 +354,9 @@ class Run {
       closed: 1,
       pruned: 0.5,
       'bad publish': 2,
+      wiped: 2,
+      'unreadable attachments': 2,
+      'online storm': 1,
     })
     const channel = random.pick(this.#channels)
     const client = random.pick(this.#clients.filter((candidate) => !this.#calm.has(candidate) && candidate.record.stayed))
@@ -358,7 +384,7 @@ class Run {
         note()
         return line.slow(300 + small * 4_000)
       case 'slow application':
-        if (!(client instanceof StockClient)) return
+        if (client instanceof BareClient) return
         note()
         client.slowUntil = Date.now() + 300 + small * 3_000
         return
@@ -379,12 +405,9 @@ class Run {
         note()
         return client.subscribe()
       case 'joined late': {
-        if (this.#late >= this.#options.clients * LATECOMERS) return
-        const number = this.#options.clients + this.#late++
         // Those of the bulk channel have a long replay before them, which is cut.
-        const joined = large < 0.6 ? (this.#channels[3] as ChannelPlan) : channel
-        const late = await this.#join(number, { channel: joined, issuedAt: Math.floor(this.#startedAt / 1000) })
-        this.#note(kind, late.record.name)
+        const late = await this.#joinLate(large < 0.6 ? this.#bulk : channel)
+        if (late === undefined) return
         await pause(10 + small * 60)
         return late.line.cutAfter(1 + Math.floor(small * 1_500_000), 'down')
       }
@@ -395,15 +418,8 @@ class Run {
         line.vanish()
         return client.stop()
       case 'hibernated':
-      case 'closed': {
-        const { worker, className, name } = channel
-        try {
-          await this.#journals.evict({ worker, className, name }, kind === 'closed' ? 'close' : 'hibernate')
-        } catch {
-          return // it is not loaded, which is as good
-        }
-        return this.#note(kind, name)
-      }
+      case 'closed':
+        return this.#evict(channel, kind)
       case 'pruned':
         if (channel.worker !== 'objects') return
         await this.#journals.stub(channel.binding as keyof typeof CLASSES, channel.name, 'prune')
@@ -411,14 +427,92 @@ class Run {
       case 'bad publish': {
         this.#note(kind, channel.name)
         await this.#publishers.send(channel, 'scheduler', {}, SPOILED[Math.floor(small * SPOILED.length)]!)
+        return
+      }
+      case 'wiped':
+        return this.#wipe(channel, this.#random.part(`wipe ${small}`))
+      case 'unreadable attachments':
+        return this.#spoilAttachments(channel, this.#random.part(`attachments ${small}`))
+      case 'online storm': {
+        this.#note(kind)
+        this.#network.storm(300 + small * 3_000, 5 + large * 100)
+        // While some of those that hear of it cannot connect.
+        const part = this.#random.part(`storm ${small}`)
+        for (const { line } of this.#clients.filter((candidate) => candidate instanceof NpmClient && !this.#calm.has(candidate))) {
+          if (part.chance(0.3)) line.away(200 + 4_000 * part.next())
+        }
       }
     }
+  }
+
+  get #bulk(): ChannelPlan {
+    return this.#channels.find(({ name }) => name === 'bulk') as ChannelPlan
+  }
+
+  /** A client that comes with a token from the beginning of the run; nothing when there have been enough. */
+  async #joinLate(channel: ChannelPlan, kind?: Kind): Promise<SoakClient | undefined> {
+    if (this.#late >= this.#options.clients * LATECOMERS) return undefined
+    const late = { channel, issuedAt: Math.floor(this.#startedAt / 1000), ...(kind === undefined ? {} : { kind }) }
+    const client = await this.#join(this.#options.clients + this.#late++, late)
+    this.#note('joined late', client.record.name)
+    return client
+  }
+
+  async #evict({ worker, className, name }: ChannelPlan, kind: 'hibernated' | 'closed'): Promise<void> {
+    try {
+      await this.#journals.evict({ worker, className, name }, kind === 'closed' ? 'close' : 'hibernate')
+    } catch {
+      return // it is not loaded, which is as good
+    }
+    this.#note(kind, name)
+  }
+
+  /** Removes everything that a channel has stored. */
+  async #wipe(channel: ChannelPlan, random: Random): Promise<void> {
+    const kind = random.pick(WIPES)
+    const during = random.weighted(WIPED_DURING)
+    const before = random.weighted(WIPED_BEFORE)
+    const wiped = during === 'replay' ? this.#bulk : channel
+    if (during === 'replay') {
+      const late = await this.#joinLate(wiped, 'bare 1')
+      if (late !== undefined) await until(() => late.isSubscribed, { timeout: SUBSCRIBE_TIMEOUT, interval: 1 })
+      await pause(random.whole(0, 10))
+    }
+    const burst = Array.from({ length: during === 'publishes' ? random.whole(4, 12) : 0 }, () => (): Promise<unknown> =>
+      this.#publishers.send(wiped, 'burst', {}),
+    )
+    const half = burst.length / 2
+    const publishes = burst.slice(0, half).map((publish) => publish())
+    this.#note(`wiped (${kind})`, wiped.name)
+    const wipe = this.#publishers.wipe(wiped, kind)
+    publishes.push(...burst.slice(half).map((publish) => publish()))
+    await wipe
+    if (before !== 'nothing') await this.#evict(wiped, before)
+    await Promise.all(publishes)
+  }
+
+  /** Overwrites the attachments of some open sockets, and by chance lets their Durable Object read them again. */
+  async #spoilAttachments(channel: ChannelPlan, random: Random): Promise<void> {
+    const spoiled = Array.from({ length: random.whole(1, 3) }, () => ({ attachment: random.pick(ATTACHMENTS), socket: random.next() }))
+    const isHibernated = random.chance(0.7)
+    for (const each of spoiled) {
+      const { sockets } = await this.#publishers.front(channel, each)
+      if (sockets !== 0) this.#note(`unreadable attachment (${each.attachment})`, channel.name)
+    }
+    if (isHibernated) await this.#evict(channel, 'hibernated')
   }
 
   /** In the middle of publishes, some of which will never be answered. */
   async #kill(random: Random): Promise<void> {
     let back = (): void => {}
-    const burst = Array.from({ length: random.whole(5, 15) }, () => this.#publishers.send(random.pick(this.#channels), 'burst', {}))
+    const burst: Promise<unknown>[] = Array.from({ length: random.whole(5, 15) }, () =>
+      this.#publishers.send(random.pick(this.#channels), 'burst', {}),
+    )
+    const [isWiped, channel, kind] = [random.chance(0.5), random.pick(this.#channels), random.pick(WIPES)]
+    if (isWiped) {
+      this.#note(`wiped (${kind})`, channel.name)
+      burst.push(this.#publishers.wipe(channel, kind).catch(() => {}))
+    }
     await pause(random.whole(0, 12))
     this.#running = new Promise((resolve) => (back = resolve))
     this.#note('killed')
@@ -431,6 +525,7 @@ class Run {
 
   /** Everyone comes back, and gets one more event. */
   async #settle(): Promise<void> {
+    this.#network.calm()
     for (const { line } of this.#clients) line.heal()
     const there = this.#clients.filter(({ record }) => record.stayed)
     await until(() => there.every((client) => client.isSubscribed))
@@ -447,15 +542,20 @@ class Run {
   }
 }
 
+function create(kind: Kind, version: ClientVersion, options: ClientOptions): SoakClient {
+  if (kind === 'stock') return new StockClient(version, options)
+  return kind.startsWith('npm') ? new NpmClient(options) : new BareClient(options)
+}
+
 /** What a person is told of a run that failed. */
 export function failures({ violations, history, seed }: SoakResult): string[] {
   const shown = violations.slice(0, 3).flatMap((violation) => ['', ...excerpt(history, violation)])
   return [`${violations.length} violations. To repeat it: npm run soak -- --seed ${seed}`, ...shown]
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  const end = Date.now() + SETTLE_TIMEOUT
-  while (!condition() && Date.now() < end) await pause(20)
+async function until(condition: () => boolean, { timeout = SETTLE_TIMEOUT, interval = 20 } = {}): Promise<void> {
+  const end = Date.now() + timeout
+  while (!condition() && Date.now() < end) await pause(interval)
 }
 
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, Math.max(0, milliseconds)))

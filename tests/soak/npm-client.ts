@@ -1,0 +1,241 @@
+// The clients of a run that use this project's own package as an application does: a procedure of an oRPC server returns a
+// token, and the link plugin makes an iterator of it.
+
+import { createORPCClient, getEventMeta } from '@orpc/client'
+import type { Client } from '@orpc/client'
+import { RPCLink } from '@orpc/client/fetch'
+import { os, type } from '@orpc/server'
+import type { RouterClient } from '@orpc/server'
+import { RPCHandler } from '@orpc/server/fetch'
+
+import {
+  DurableEventIteratorConnectionError,
+  DurableEventIteratorLinkPlugin,
+  DurableIteratorLinkPlugin,
+} from '../../npm/src/client/index.ts'
+import type { DurableEventIteratorGap } from '../../npm/src/client/index.ts'
+import { DurableEventIterator, DurableEventIteratorHandlerPlugin, DurableIterator } from '../../npm/src/index.ts'
+import type { DurableEventIteratorObject } from '../../npm/src/index.ts'
+import { SIGNING_KEY } from '../support/client.ts'
+import { SLOW_EVENT, SoakClient, pause } from './clients.ts'
+import type { CallResult, ClientOptions } from './clients.ts'
+import type { Attempt } from './history.ts'
+
+/** The longest wait before an attempt to connect, in milliseconds: the end of a run waits for it. */
+const LONGEST_WAIT = 3_000
+
+/** How long a call waits for a connection, in milliseconds: so long its publisher publishes nothing else. */
+const CALL_PATIENCE = 1_000
+
+/** How long nothing may come before the connection is checked, in milliseconds: some lines are slow for longer. */
+const HEARTBEAT = 3_000
+
+/** How many events an iterator buffers for a slow application: few, so that it pauses and resumes. */
+const BUFFERED = 20
+
+/** How long the application waits before it asks for another iterator, in milliseconds. */
+const NEXT_ITERATOR = 1_000
+
+interface Journal extends DurableEventIteratorObject<{ n: number }> {
+  publish(): Client<Record<never, never>, object, string, Error>
+}
+
+interface TokenRequest {
+  channel: string
+  /** In seconds. */
+  lifetime: number
+}
+
+const router = {
+  onEvent: os.input(type<TokenRequest>()).handler(({ input: { channel, lifetime } }) =>
+    new DurableEventIterator<Journal>(channel, { signingKey: SIGNING_KEY, tokenTTLSeconds: lifetime }).rpc('publish'),
+  ),
+  follow: os.input(type<TokenRequest>()).handler(({ input: { channel, lifetime } }) =>
+    new DurableIterator<Journal>(channel, { signingKey: SIGNING_KEY, tokenTTLSeconds: lifetime }).rpc('publish'),
+  ),
+}
+const server = new RPCHandler(router, { plugins: [new DurableEventIteratorHandlerPlugin()] })
+
+type Iterator = Awaited<ReturnType<RouterClient<typeof router>['onEvent' | 'follow']>>
+
+/** A client of this project's package. */
+export class NpmClient extends SoakClient {
+  readonly #stop = new AbortController()
+  /** The newest socket, until it is given up. */
+  #socket: WebSocket | undefined
+  /** Of the newest socket, by the ids of their calls. */
+  #attempts = new Map<string, Attempt>()
+  #refreshes = new Map<string, { iat: number; exp: number }>()
+  /** Its newest subscription if that was answered, while its socket is open. */
+  #answered: Attempt | undefined
+  #iterator: Iterator | undefined
+
+  constructor(options: ClientOptions) {
+    super(options.isSecond ? 'npm, DurableIterator' : 'npm, DurableEventIterator', options)
+    Object.assign(this.record, { notified: [], ended: [], handshakes: options.line.handshakes })
+  }
+
+  async start(): Promise<void> {
+    void this.#iterate()
+  }
+
+  async #iterate(): Promise<void> {
+    const { channel, tokenLifetime, isSecond } = this.options
+    const { delivered, ended } = this.record
+    const client = this.#createClient()
+    while (!this.stopped) {
+      const last = this.last
+      const options = { signal: this.#stop.signal, ...(last === undefined ? {} : { lastEventId: String(last) }) }
+      try {
+        const iterator = await client[isSecond ? 'follow' : 'onEvent']({ channel, lifetime: tokenLifetime }, options)
+        this.#iterator = iterator
+        try {
+          for await (const event of iterator) {
+            delivered.push({ id: Number(getEventMeta(event)?.id), n: event.n })
+            if (Date.now() < this.slowUntil) await pause(SLOW_EVENT)
+          }
+          if (!this.stopped) ended?.push('without an error')
+        } catch (error) {
+          if (!this.stopped) ended?.push(String(error))
+        }
+      } catch {
+        // The first connection did not open in time.
+      }
+      this.#iterator = undefined
+      await pause(NEXT_ITERATOR)
+    }
+  }
+
+  #createClient(): RouterClient<typeof router> {
+    const { path, connection = '' } = this.options
+    const options = {
+      url: new URL(path, `ws://127.0.0.1:${this.line.port}`),
+      createId: () => connection,
+      WebSocket: this.#listeningWebSocket(),
+      maxReconnectionDelay: LONGEST_WAIT,
+      callTimeout: CALL_PATIENCE,
+      heartbeatInterval: HEARTBEAT,
+      maxBufferedEvents: BUFFERED,
+      onGap: ({ nextEventId }: DurableEventIteratorGap) => {
+        const { delivered, notified } = this.record
+        notified?.push({ after: delivered.length, next: Number(nextEventId) })
+      },
+    }
+    const plugin = this.options.isSecond ? new DurableIteratorLinkPlugin(options) : new DurableEventIteratorLinkPlugin(options)
+    const link = new RPCLink({
+      url: 'http://tokens.test/rpc',
+      fetch: async (request) => {
+        const { response } = await server.handle(request, { prefix: '/rpc', context: {} })
+        return response ?? new Response(null, { status: 404 })
+      },
+      plugins: [plugin],
+    })
+    return createORPCClient(link)
+  }
+
+  /** The platform's WebSocket, which this hears both ways, and changes nothing. */
+  #listeningWebSocket(): typeof WebSocket {
+    const client = this
+    return class extends WebSocket {
+      constructor(url: string | URL, protocols?: string | string[]) {
+        super(url, protocols)
+        client.#opened(this, new URL(url))
+      }
+
+      override send(data: Parameters<WebSocket['send']>[0]): void {
+        if (client.#socket === this && typeof data === 'string' && data.startsWith('{')) client.#sent(JSON.parse(data))
+        super.send(data)
+      }
+
+      // What comes after that is not looked at.
+      override close(code?: number, reason?: string): void {
+        client.#gaveUp(this)
+        super.close(code, reason)
+      }
+    }
+  }
+
+  #opened(socket: WebSocket, url: URL): void {
+    this.#socket = socket
+    this.#attempts = new Map()
+    this.#refreshes = new Map()
+    this.#answered = undefined
+    this.claims = claimsOf(url.searchParams.get('token') ?? '')
+    socket.addEventListener('message', ({ data }) => {
+      if (this.#socket === socket && typeof data === 'string' && data.startsWith('{')) this.#received(JSON.parse(data))
+    })
+    socket.addEventListener('close', ({ code }) => {
+      if (this.#socket === socket) this.closed(this.#answered, code)
+      this.#gaveUp(socket)
+    })
+  }
+
+  #gaveUp(socket: WebSocket): void {
+    if (this.#socket !== socket) return
+    this.#socket = undefined
+    this.#answered = undefined
+  }
+
+  #sent({ i, p }: any): void {
+    if (p?.u === '/subscribe') {
+      const attempt = this.asked([p.h?.['last-event-id']].flat().at(-1))
+      // A client that waits for its first event with its second token says since when.
+      const since = p.h?.['x-durable-event-since']
+      if (since !== undefined && 'issuedAt' in attempt.from) attempt.from.issuedAt = Number(since)
+      this.#attempts.set(i, attempt)
+      this.#answered = undefined
+    } else if (p?.u === '/updateToken') {
+      this.#refreshes.set(i, claimsOf(p.b.json.token))
+    }
+  }
+
+  #received(frame: any): void {
+    const refresh = this.#refreshes.get(frame.i)
+    if (refresh !== undefined && !(frame.p?.s >= 400)) {
+      this.claims = refresh
+      if (this.#answered !== undefined) this.#answered.expires = this.endOf(refresh.exp)
+    }
+    const attempt = this.#attempts.get(frame.i)
+    if (attempt === undefined) return
+    const from = { ...attempt.from }
+    this.heard(attempt, frame)
+    attempt.from = from
+    const isNewest = attempt === this.record.attempts.at(-1)
+    if (frame.t === undefined && attempt.answeredAt !== undefined && isNewest) this.#answered = attempt
+  }
+
+  get isSubscribed(): boolean {
+    return this.#answered !== undefined
+  }
+
+  async publish(event: object): Promise<CallResult> {
+    if (this.#iterator === undefined) return { refused: 'not connected' }
+    try {
+      return { id: Number(await this.#iterator.publish(event)) }
+    } catch (error: any) {
+      if (error instanceof DurableEventIteratorConnectionError) {
+        return error.reason === 'unavailable' ? { refused: error.reason } : 'unknown'
+      }
+      return typeof error?.code === 'string' && error.status < 500 ? { refused: error.code } : 'unknown'
+    }
+  }
+
+  /** It refreshes its tokens by itself. */
+  renew(): void {
+    this.line.cut()
+  }
+
+  stop(): void {
+    this.stopped = true
+    this.#stop.abort()
+  }
+}
+
+/** What a token of either kind says of its time. */
+function claimsOf(token: string): { iat: number; exp: number } {
+  const payload = token.startsWith('{')
+    ? token.slice(0, token.lastIndexOf('.'))
+    : Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()
+  const { iat, exp } = JSON.parse(payload)
+  return { iat, exp }
+}
