@@ -20,7 +20,7 @@ const SUBSCRIPTION_BYTES: usize = 64 * 6 + 64;
 /// A socket's token, connection id, subscription and the application's own part.
 ///
 /// Stored as JSON in UTF-8, with the version of its layout. Only [`Session::decode`] reads it, for messages and for live events
-/// alike, once per socket and waking.
+/// alike, once for each after waking.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Session {
     pub(crate) claims: SessionClaims,
