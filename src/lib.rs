@@ -44,6 +44,16 @@ impl Object for AnyChannel {
         if let Some(bytes) = number(env, "MAX_FRAME_BYTES") {
             options = options.max_frame(usize::try_from(bytes).unwrap_or(usize::MAX));
         }
+        let sockets = |name| number(env, name).map(|sockets| usize::try_from(sockets).unwrap_or(usize::MAX));
+        if let Some(sockets) = sockets("MAX_SOCKETS") {
+            options = options.max_sockets(sockets);
+        }
+        if let Some(sockets) = sockets("MAX_SOCKETS_PER_CONNECTION") {
+            options = options.max_sockets_per_connection(sockets);
+        }
+        if let Some(sockets) = sockets("MAX_SOCKETS_PER_SUBJECT") {
+            options = options.max_sockets_per_subject(sockets);
+        }
         if flag(env, "START_GENERATION_2_LIVE") {
             options = options.start_generation_2_live();
         }

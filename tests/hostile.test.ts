@@ -1,5 +1,7 @@
 // What no honest client sends: it is answered or closed, and the neighbours on the same object notice nothing.
 
+import type { Socket } from 'node:net'
+
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { token as secondGeneration, upgradeUrl } from './support/generation-2.ts'
@@ -338,5 +340,14 @@ describe('what is kept with a socket', () => {
     expect((await socket.frames(2))[1].p.d.json).toEqual({ n: 1 })
     socket.vanish()
     expect((await upgradeAnswer(upgradeUrl(journals, 'USUAL', await sized(largest + 1), 'i'))).status).toBe(401)
+  })
+})
+
+describe('a close frame with a code that no close frame may have', () => {
+  test.each([0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65_535])('%i is answered, and the connection ends', async (code) => {
+    const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn: 'close codes' }))
+    const frame = Buffer.from([0x88, 0x82, 0, 0, 0, 0, code >> 8, code & 0xff]) // masked with zeros
+    ;(socket.socket as unknown as { _socket: Socket })._socket.write(frame)
+    await socket.end()
   })
 })

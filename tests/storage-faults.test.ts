@@ -172,3 +172,13 @@ test('tables of the application that look like ours are neither read nor written
     expect(await journals.statement('USUAL', chn, `SELECT * FROM "${table}"`)).toEqual([{ mine: n }])
   }
 })
+
+test('an alarm that could not be set is set later, without another publish', async () => {
+  const chn = 'alarm'
+  await journals.set({ thrown: { call: 'setAlarm', value: 'Error', times: 1, name: chn } })
+  await journals.stub('SWEPT', chn, 'publish', { n: 1 })
+  // The event is removed by the alarm: nothing else looks at the log.
+  const tables = (): Promise<unknown[]> => journals.statement('SWEPT', chn, "SELECT 1 FROM sqlite_master WHERE name GLOB 'dei_events_*_first'")
+  expect(await tables()).toHaveLength(1)
+  await expect.poll(tables, { interval: 100, timeout: 15_000 }).toHaveLength(0)
+})

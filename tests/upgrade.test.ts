@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { SIGNING_KEY, token } from './support/client.ts'
+import { token as secondGeneration } from './support/generation-2.ts'
 import { startJournals } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 import { BareSocket, upgradeAnswer } from './support/socket.ts'
@@ -134,6 +135,83 @@ test('the object itself refuses a request that a Worker forwards without looking
   } finally {
     await workers.dispose()
   }
+})
+
+describe('a Durable Object that is reached by an id without a name, as through another dev process', () => {
+  const FORWARDER = `export default {
+    async fetch(request, env) {
+      const { pathname } = new URL(request.url)
+      const [, name, method] = pathname.split('/')
+      const stub = env.USUAL.get(env.USUAL.idFromString(env.USUAL.idFromName(name).toString()))
+      return method ? Response.json(await stub[method](await request.json())) : stub.fetch(request)
+    }
+  }`
+  const start = (scriptName: string): Promise<Journals> =>
+    startJournals({
+      onLog: (line) => log.push(line),
+      workers: [
+        { name: 'forwarder', source: FORWARDER, durableObjects: { USUAL: { className: 'UsualJournal', scriptName } } },
+        // Defines the classes, and binds none.
+        { name: 'unbound', crate: 'tests/worker', variables: { SIGNING_KEY } },
+      ],
+    })
+  const address = async (workers: Journals, name: string, signed: string): Promise<URL> => {
+    const at = new URL(`/${name}`, await workers.urlOf('forwarder'))
+    at.protocol = 'ws:'
+    at.search = `token=${signed}&id=some-id`
+    return at
+  }
+
+  test('serves its channel where its Worker binds its namespace, also after hibernation, and renews tokens', async () => {
+    const workers = await start('objects')
+    try {
+      const socket = await BareSocket.open(await address(workers, 'here', await secondGeneration({ chn: 'here' })))
+      socket.send({ i: 's', p: { u: '/subscribe', b: {} } })
+      await socket.frames(1)
+      const at = new URL('/here/publish', await workers.urlOf('forwarder'))
+      await workers.fetch(at, { method: 'POST', body: '{"n":1}' })
+      expect((await socket.frames(2))[1]).toMatchObject({ p: { d: { json: { n: 1 } } } })
+      const renew = async (i: string, chn: string): Promise<void> =>
+        socket.send({ i, p: { u: '/updateToken', b: { json: { token: await secondGeneration({ chn }) } } } })
+      await renew('1', 'elsewhere')
+      expect((await socket.frames(3))[2]).toMatchObject({ i: '1', p: { s: 401 } })
+      await renew('2', 'here')
+      expect((await socket.frames(4))[3]).toEqual({ i: '2', p: { b: {} } })
+      socket.vanish()
+      expect(await upgradeAnswer(await address(workers, 'here', await token({ chn: 'elsewhere' })))).toEqual({ status: 401, text: 'Invalid Token' })
+      // One that has served nobody yet cannot know its name.
+      expect(await upgradeAnswer(await address(workers, 'there', await token({ chn: 'elsewhere' })))).toMatchObject({ status: 500 })
+      expect(await upgradeAnswer(await address(workers, 'there', await token({ chn: 'there' })))).toEqual({ status: 101, text: '' })
+    } finally {
+      await workers.dispose()
+    }
+  })
+
+  test('says what to do where nothing proves its name', async () => {
+    const workers = await start('unbound')
+    try {
+      const { status, text } = await upgradeAnswer(await address(workers, 'here', await token({ chn: 'here' })))
+      expect(status).toBe(500)
+      expect(text).toMatch(/^This Durable Object has no name.*wrangler dev -c a\/wrangler.toml -c b\/wrangler.toml/)
+      await expect.poll(() => log.some((line) => line.includes(text))).toBe(true)
+    } finally {
+      await workers.dispose()
+    }
+  })
+})
+
+test.each<[string, string[]]>([
+  ['eleven tags', Array.from({ length: 11 }, (_, n) => `tag ${n}`)],
+  ['a tag of 100 characters that are 300 bytes', ['漢'.repeat(100)]],
+  ['an empty tag', ['']],
+])('a token with %s is refused by the limit', async (_, tags) => {
+  const answer = await upgradeAnswer(url(`?token=${await secondGeneration({ chn: 'tags', tags })}&id=some-id`))
+  expect(answer).toEqual({ status: 400, text: 'Invalid tags: expected at most 10 tags of 1-256 UTF-8 bytes' })
+})
+
+test('a token with as many and as long tags as possible opens a socket', async () => {
+  const tags = Array.from({ length: 10 }, (_, n) => `${n}${'漢'.repeat(85)}`)
+  expect(await upgradeAnswer(url(`?token=${await secondGeneration({ chn: 'tags', tags })}&id=some-id`))).toEqual({ status: 101, text: '' })
 })
 
 test('neither a token nor the key is in the log', async () => {

@@ -101,8 +101,8 @@ describe.each(['/', '/second'])('of generation 2 at %s', (path) => {
     ['a token with an id that is none', () => query(second(), 'a b'), 400, 'Invalid ID'],
     ['a token of a key that is not known', () => query(second({}, 'unknown'), 'id'), 401, 'Invalid Token'],
     ['an expired token', () => query(second({ exp: 1 }), 'id'), 401, 'Invalid Token'],
-    ['eleven tags', () => query(second({ tags: Array.from({ length: 11 }, (_, n) => `${n}`) }), 'id'), 400, 'Invalid tags'],
-    ['a tag of 300 bytes', () => query(second({ tags: ['漢'.repeat(100)] }), 'id'), 400, 'Invalid tags'],
+    ['eleven tags', () => query(second({ tags: Array.from({ length: 11 }, (_, n) => `${n}`) }), 'id'), 400, 'Invalid tags: expected at most 10 tags of 1-256 UTF-8 bytes'],
+    ['a tag of 300 bytes', () => query(second({ tags: ['漢'.repeat(100)] }), 'id'), 400, 'Invalid tags: expected at most 10 tags of 1-256 UTF-8 bytes'],
     ['a good token', () => query(second({ tags: ['t'] }), 'id'), 101, ''],
     ['a good token of generation 1', () => query(token({ chn: 'a' })), 101, ''],
   ])('%s', async (_, at, status, text) => {
@@ -139,6 +139,16 @@ test('clients of both generations subscribe and call through it', async () => {
 describe('without a Worker', () => {
   const request = async (): Promise<Request> =>
     new Request(`https://example.com/?token=${await token({ chn: 'a' })}`, { headers: { upgrade: 'WebSocket' } })
+
+  test.each(['retryable', 'overloaded'])('a failure that the runtime calls %s is 503 with Retry-After, any other one is thrown', async (flag) => {
+    const failing = (error: unknown) => ({ idFromName: (name: string) => ({ name }), get: () => ({ fetch: () => Promise.reject(error) }) })
+    const options = { signingKey: SIGNING_KEY, namespace: failing(Object.assign(new Error('by a test'), { [flag]: true })) }
+    const response = await upgradeDurableIteratorRequest(await request(), options)
+    expect([response.status, await response.text(), response.headers.get('retry-after')]).toEqual([503, 'Service Unavailable', '2'])
+    for (const error of [new Error('by a test'), undefined, null, 'text']) {
+      await expect(upgradeDurableIteratorRequest(await request(), { ...options, namespace: failing(error) })).rejects.toBe(error)
+    }
+  })
 
   test('the object gets the request as it came, and interceptors go from the first to the last and back', async () => {
     const steps: string[] = []

@@ -20,6 +20,7 @@ export interface Claims {
   chn: string
   rpc?: string[]
   att?: unknown
+  sub?: string
   /** Seconds since the epoch. */
   iat?: number
   exp?: number

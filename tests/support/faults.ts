@@ -7,7 +7,7 @@ import type { Binding, JournalOptions, Journals } from './journals.ts'
 const FRONT = `
 import * as worker from './index.js'
 
-const faults = { ahead: 0, isHeld: false, statement: undefined }
+const faults = { ahead: 0, isHeld: false, statement: undefined, thrown: undefined, held: null }
 const seen = { made: 0, messages: 0 }
 
 const [now, later] = [Date.now, setTimeout]
@@ -15,16 +15,66 @@ Date.now = () => now() + faults.ahead
 /** Pauses end when nothing holds them any more. */
 globalThis.setTimeout = (work, milliseconds) => later(function turn() { faults.isHeld ? later(turn, 5) : work() }, milliseconds)
 
+/** What can be thrown. */
+const values = {
+  Error: () => new Error('by a test'),
+  string: () => 'by a test',
+  undefined: () => undefined,
+  null: () => null,
+  number: () => 7,
+  'Error with a number as message': () => Object.assign(new Error(), { message: 7 }),
+  'Error with throwing getters': () => {
+    const get = () => { throw new Error('by a getter') }
+    return Object.defineProperties(new Error(), { message: { get }, retryable: { get }, stack: { get }, name: { get } })
+  },
+  'Proxy that throws': () => {
+    const trap = () => { throw new Error('by a trap') }
+    return new Proxy({}, { get: trap, has: trap, getPrototypeOf: trap, ownKeys: trap })
+  },
+  RuntimeError: () => new WebAssembly.RuntimeError('by a test'),
+  'Error with wasm in its stack': () => Object.assign(new Error('by a test'), { stack: 'Error\\n    at wasm://wasm/foreign-0001:wasm-function[1]:0x1' }),
+  'retryable Error': () => Object.assign(new Error('by a test'), { retryable: true }),
+  'overloaded Error': () => Object.assign(new Error('by a test'), { overloaded: true }),
+}
+
+/** Throws if a test has said so: of any object, or of the one with this name. */
+const interfere = (call, name) => {
+  const fault = faults.thrown
+  if (fault?.call !== call || (fault.name !== undefined && name !== undefined && fault.name !== name) || fault.times-- <= 0) return
+  throw values[fault.value]()
+}
+
+for (const key of ['serializeAttachment', 'deserializeAttachment', 'send', 'close']) {
+  const usual = WebSocket.prototype[key]
+  WebSocket.prototype[key] = function (...args) {
+    interfere(key)
+    return usual.apply(this, args)
+  }
+}
+for (const key of ['WebSocketPair', 'Response']) {
+  globalThis[key] = new Proxy(globalThis[key], {
+    construct(target, args) {
+      interfere(key)
+      return Reflect.construct(target, args)
+    },
+  })
+}
+
 /** An object's \`storage\`, one of whose statements throws. */
 const faulty = (storage, name) => new Proxy(storage, {
   get(storage, key) {
     if (key === 'sql') return { exec(text, ...params) {
+      interfere('sql', name)
       const fault = faults.statement
       if (fault && fault.name === name && text.startsWith(fault.start) && fault.times-- > 0) throw new Error(fault.message)
       return storage.sql.exec(text, ...params)
     } }
     const value = storage[key]
-    return typeof value === 'function' ? value.bind(storage) : value
+    if (typeof value !== 'function') return value
+    return (...args) => {
+      interfere(key, name)
+      return value.apply(storage, args)
+    }
   },
 })
 
@@ -36,7 +86,13 @@ const watched = (target) => new Proxy(target, {
       get(ctx, key) {
         if (key === 'storage') return storage
         const value = ctx[key]
-        return typeof value === 'function' ? value.bind(ctx) : value
+        if (typeof value !== 'function') return value
+        return (...args) => {
+          interfere(key, ctx.id.name)
+          const result = value.apply(ctx, args)
+          if (key === 'getWebSockets' && faults.held?.name === ctx.id.name) result.length = faults.held.sockets
+          return result
+        }
       },
     })
     const object = Reflect.construct(target, [own, env], newTarget)
@@ -57,15 +113,39 @@ const watched = (target) => new Proxy(target, {
   },
 })
 
+/** A namespace whose stubs throw. */
+const faultyNamespace = (namespace) => new Proxy(namespace, {
+  get(namespace, key) {
+    const value = namespace[key]
+    if (key === 'constructor') return value // it is asked for its name
+    if (key !== 'getByName') return typeof value === 'function' ? value.bind(namespace) : value
+    return (...args) => {
+      const stub = namespace.getByName(...args)
+      return new Proxy(stub, {
+        get: (stub, key) => (...args) => {
+          interfere('stub.' + key, stub.name)
+          return stub[key](...args)
+        },
+      })
+    }
+  },
+})
+
+const faultyEnv = (env) => new Proxy(env, {
+  get: (env, key) => (typeof env[key]?.getByName === 'function' ? faultyNamespace(env[key]) : env[key]),
+})
+
 export default {
   async fetch(request, env, ctx) {
     const url = new URL(request.url)
     if (url.pathname === '/faults') {
-      Object.assign(faults, await request.json())
+      const { uncaught, ...more } = await request.json()
+      Object.assign(faults, more)
+      if (uncaught) await new Promise((resolve) => later(() => { resolve(); throw values[uncaught]() }, 0))
       return Response.json(seen)
     }
     if (url.pathname === '/sql') return env[url.searchParams.get('binding')].getByName(url.searchParams.get('name')).fetch(request)
-    return new worker.default(ctx, env).fetch(request)
+    return new worker.default(ctx, faultyEnv(env)).fetch(request)
   },
 }
 export const UsualJournal = watched(worker.UsualJournal)
@@ -73,14 +153,29 @@ export const FewJournal = watched(worker.FewJournal)
 export const RoomyJournal = watched(worker.RoomyJournal)
 export const LastingJournal = watched(worker.LastingJournal)
 export const CallsObject = watched(worker.CallsObject)
+export const SweptJournal = watched(worker.SweptJournal)
+export const CappedJournal = watched(worker.CappedJournal)
 export const FaultyObject = watched(worker.FaultyObject)
 `
+
+/** What can be thrown, as the front makes it. */
+export const THROWN = [
+  'Error', 'string', 'undefined', 'null', 'number', 'Error with a number as message', 'Error with throwing getters', 'Proxy that throws',
+  'RuntimeError', 'Error with wasm in its stack', 'retryable Error', 'overloaded Error',
+] as const
+export type Thrown = (typeof THROWN)[number]
 
 export interface Faults {
   /** By how much the clock has gone on, in milliseconds. */
   ahead?: number
   /** Whether pauses last until this is false again. */
   isHeld?: boolean
+  /** So many calls of this function of the runtime throw, of the object with this name where the function is an object's. */
+  thrown?: { call: string; value: Thrown; times: number; name?: string } | null
+  /** The object with this name lists so many sockets, more than it has. */
+  held?: { name: string; sockets: number } | null
+  /** Is thrown by a timer, where nobody catches it. */
+  uncaught?: Thrown
   /** Of the object with this name, so many statements that start so throw. */
   statement?: { name: string; start: string; message: string; times: number }
 }

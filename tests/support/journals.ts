@@ -17,6 +17,7 @@ export const CLASSES = {
   LASTING: 'LastingJournal',
   LIVE: 'LiveJournal',
   FORGETFUL: 'ForgetfulJournal',
+  CAPPED: 'CappedJournal',
   LEDGER: 'LedgerObject',
   REPLAYING_LEDGER: 'ReplayingLedgerObject',
   TYPES: 'TypesObject',

@@ -80,8 +80,8 @@ export class BareSocket {
   }
 }
 
-/** The answer to an upgrade request that may be refused. */
-export function upgradeAnswer(url: string | URL): Promise<{ status: number; text: string }> {
+/** The answer to an upgrade request that may be refused, with its header `Retry-After` where it has one. */
+export function upgradeAnswer(url: string | URL): Promise<{ status: number; text: string; retryAfter?: string }> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(url)
     socket.once('open', () => {
@@ -93,7 +93,8 @@ export function upgradeAnswer(url: string | URL): Promise<{ status: number; text
       response.on('data', (chunk) => (text += chunk))
       response.on('end', () => {
         request.destroy()
-        resolve({ status: response.statusCode ?? 0, text })
+        const retryAfter = response.headers['retry-after']
+        resolve({ status: response.statusCode ?? 0, text, ...(retryAfter === undefined ? {} : { retryAfter }) })
       })
     })
     socket.once('error', reject)

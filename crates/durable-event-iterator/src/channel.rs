@@ -26,6 +26,9 @@ pub(crate) const MICROS_PER_MILLI: u64 = 1_000;
 /// The soonest that the library's alarm goes off: removing is retried after a failure, but not in a loop.
 const SOONEST_ALARM_MS: u64 = 1_000;
 
+/// How long to wait after each failure to set the alarm, in milliseconds. While it waits, the Durable Object does not hibernate.
+const ALARM_RETRIES_MS: [u64; 3] = [1_000, 4_000, 16_000];
+
 /// Types that a handle is of, without holding any.
 type Types<E, T, S> = fn() -> (E, T, S);
 
@@ -449,33 +452,43 @@ impl ChannelCore {
         })
     }
 
-    /// The library's alarm has gone off.
-    pub(crate) fn prune_and_rearm(&self) -> Result<()> {
+    /// The library's alarm has gone off. The runtime tries again when it fails.
+    pub(crate) async fn prune_and_rearm(&self) -> Result<()> {
         self.alarm_is_set.set(false);
         self.prune()?;
-        self.ensure_alarm();
+        if let Some(at) = self.next_alarm() {
+            self.storage.ensure_alarm(at).await?;
+            self.alarm_is_set.set(true);
+        }
         Ok(())
     }
 
+    /// When the library's alarm is to go off next, in milliseconds since the epoch.
+    fn next_alarm(&self) -> Option<u64> {
+        let next = self.with_log(|log, _| Ok::<_, Error>(log.next_expiry())).ok()??;
+        let soonest = runtime::now_ms().saturating_add(SOONEST_ALARM_MS);
+        Some(next.div_ceil(MICROS_PER_MILLI).max(soonest))
+    }
+
     /// Setting an alarm is billed as a row, so it is set when there is none, not moved with every event.
-    fn ensure_alarm(&self) {
+    pub(crate) fn ensure_alarm(&self) {
         if !self.options.prune_by_alarm || self.alarm_is_set.get() {
             return;
         }
-        let next = self.with_log(|log, _| Ok::<_, Error>(log.next_expiry()));
-        if let Ok(Some(next)) = next {
-            let soonest = runtime::now_ms().saturating_add(SOONEST_ALARM_MS);
-            let at = next.div_ceil(MICROS_PER_MILLI).max(soonest);
-            // Nobody waits for it: the write goes along with the event's, and the next publish tries again if it fails.
-            self.alarm_is_set.set(true);
-            let (storage, is_set) = (Rc::clone(&self.storage), Rc::clone(&self.alarm_is_set));
-            wasm_bindgen_futures::spawn_local(async move {
-                if let Err(error) = storage.ensure_alarm(at).await {
-                    is_set.set(false);
-                    runtime::log_error(&format!("setting the alarm failed: {error}"));
-                }
-            });
-        }
+        let Some(at) = self.next_alarm() else { return };
+        // Nobody waits for it: the write goes along with the event's.
+        self.alarm_is_set.set(true);
+        let (storage, is_set) = (Rc::clone(&self.storage), Rc::clone(&self.alarm_is_set));
+        wasm_bindgen_futures::spawn_local(async move {
+            let mut pauses = ALARM_RETRIES_MS.into_iter();
+            while let Err(error) = storage.ensure_alarm(at).await {
+                runtime::log_error(&format!("setting the alarm failed: {error}"));
+                let Some(pause_ms) = pauses.next() else {
+                    return is_set.set(false); // the next publish or upgrade tries again
+                };
+                let _ = runtime::pause(pause_ms).await; // without a pause it is only tried sooner
+            }
+        });
     }
 }
 

@@ -52,7 +52,7 @@ macro_rules! durable_object {
                     key: u32,
                     now_ms: f64,
                     text: ::std::string::String,
-                ) -> ::core::result::Result<JsValue, JsValue> {
+                ) -> JsValue {
                     self.instance.message(private::Arrival { ws, key, now_ms }, private::Message::Text(text))
                 }
 
@@ -63,19 +63,17 @@ macro_rules! durable_object {
                     key: u32,
                     now_ms: f64,
                     bytes: ::std::vec::Vec<u8>,
-                ) -> ::core::result::Result<JsValue, JsValue> {
+                ) -> JsValue {
                     self.instance.message(private::Arrival { ws, key, now_ms }, private::Message::Bytes(bytes))
                 }
 
                 #[wasm_bindgen(js_name = __enter)]
-                pub fn __enter(
-                    &self,
-                    entry: u8,
-                    first: JsValue,
-                    second: JsValue,
-                ) -> ::core::result::Result<JsValue, JsValue> {
+                pub fn __enter(&self, entry: u8, first: JsValue, second: JsValue) -> JsValue {
                     self.instance.enter(entry, first, second)
                 }
+
+                #[wasm_bindgen(js_name = __nothing)]
+                pub fn __nothing() {}
             }
 
             // Named after the class: two start functions of one name would collide.

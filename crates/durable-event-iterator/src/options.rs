@@ -18,6 +18,8 @@ const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(300);
 const MAX_FRAME: usize = 1024 * 1024;
 /// As many calls as one client has a reason to run at once.
 const MAX_CALLS: usize = 64;
+/// Below the runtime's 32,768 for a Durable Object, among which are those that are closing.
+const MAX_SOCKETS: usize = 32_000;
 
 /// Room for several calls with a large frame each. What a client takes besides stays below the same again, an eighth of an
 /// isolate's 128 MB in all.
@@ -41,6 +43,9 @@ pub struct Options {
     pub(crate) max_calls: usize,
     pub(crate) max_call_bytes: usize,
     pub(crate) max_total_call_bytes: usize,
+    pub(crate) max_sockets: usize,
+    pub(crate) max_sockets_per_connection: Option<usize>,
+    pub(crate) max_sockets_per_subject: Option<usize>,
     pub(crate) enforce_expiry: bool,
     pub(crate) second_starts_live: bool,
     pub(crate) begins_with_snapshot: bool,
@@ -62,6 +67,9 @@ impl Default for Options {
             max_calls: MAX_CALLS,
             max_call_bytes: MAX_CALL_BYTES,
             max_total_call_bytes: MAX_TOTAL_CALL_BYTES,
+            max_sockets: MAX_SOCKETS,
+            max_sockets_per_connection: None,
+            max_sockets_per_subject: None,
             enforce_expiry: true,
             second_starts_live: false,
             begins_with_snapshot: false,
@@ -135,6 +143,42 @@ impl Options {
     #[must_use]
     pub fn max_total_call_bytes(mut self, bytes: usize) -> Self {
         self.max_total_call_bytes = bytes;
+        self
+    }
+
+    /// The maximum number of open sockets of one Durable Object. Default: 32,000; the runtime's own limit is 32,768. Beyond it
+    /// an upgrade is answered 503 with `Retry-After`.
+    #[must_use]
+    pub fn max_sockets(mut self, sockets: usize) -> Self {
+        self.max_sockets = sockets;
+        self
+    }
+
+    /// The maximum number of open sockets with the same [connection id](crate::ConnectionId). Default: no limit. Beyond it an
+    /// upgrade is answered 429 with `Retry-After`.
+    ///
+    /// A client whose network was lost connects again before the runtime has noticed the loss: allow some more than the one
+    /// that a client needs, such as 4. Sockets without a connection id are not counted.
+    #[must_use]
+    pub fn max_sockets_per_connection(mut self, sockets: usize) -> Self {
+        self.max_sockets_per_connection = Some(sockets);
+        self
+    }
+
+    /// The maximum number of open sockets whose tokens have the same [subject](crate::Claims::subject). Default: no limit.
+    /// Beyond it an upgrade is answered 429 with `Retry-After`.
+    ///
+    /// With it a user cannot fill a channel: set it to what one user has in tabs and devices, such as 32, and issue all
+    /// tokens with a subject. Sockets whose token has none are not counted.
+    ///
+    /// ```
+    /// use durable_event_iterator::Options;
+    ///
+    /// let options = Options::default().max_sockets_per_connection(4).max_sockets_per_subject(32);
+    /// ```
+    #[must_use]
+    pub fn max_sockets_per_subject(mut self, sockets: usize) -> Self {
+        self.max_sockets_per_subject = Some(sockets);
         self
     }
 

@@ -52,7 +52,10 @@ impl Sessions {
 
     /// The session in a socket's attachment.
     fn read_attachment(&self, raw: &RawSocket) -> Result<Session> {
-        let bytes = self.hub.attachment(raw)?;
+        let bytes = self.hub.attachment(raw).inspect_err(|error| {
+            runtime::log_error(&format!("closing a socket whose attachment cannot be had: {error}"));
+            restart(raw, "Session unreadable");
+        })?;
         bytes.as_deref().map_or(Err(Unreadable::Layout), Session::decode).map_err(|unreadable| {
             self.close_unreadable(raw, unreadable);
             unreadable.into()

@@ -1,4 +1,4 @@
-import { checkTags } from '../token/limits.js'
+import { checkTags, MAX_TAG_BYTES, MAX_TAGS } from '../token/limits.js'
 import { generationOf, verifyToken } from '../token/token.js'
 import type { DurableEventIteratorTokenPayload, DurableIteratorTokenPayload } from '../token/payload.js'
 import { CONNECTION_ID_PARAMETER, isConnectionId, TOKEN_PARAMETER } from '../wire.js'
@@ -76,7 +76,8 @@ interface UpgradeOptions {
  *
  * What is refused is answered here, and reaches no object: 426 `Expected WebSocket upgrade`, 401 `Token is required`,
  * 401 `Invalid Token`, 400 `Invalid ID`; for a token of a `DurableIterator` also 401 `ID is required` and
- * 400 `Invalid tags`. The object verifies the token again with its own `SIGNING_KEY`, which has to be the same.
+ * 400 `Invalid tags: …`. A failure that the Workers runtime calls temporary (`retryable`, `overloaded`) is 503 with
+ * `Retry-After`, any other one is thrown. The object verifies the token again with its own `SIGNING_KEY`, which has to be the same.
  *
  * @example
  * ```ts
@@ -132,7 +133,7 @@ async function upgrade(
   if (connectionId && !isConnectionId(connectionId)) return refusal(400, 'Invalid ID')
   if (generationOf(token) === 2) {
     if (!connectionId) return refusal(401, 'ID is required')
-    if (!areTags(payload.tags)) return refusal(400, 'Invalid tags')
+    if (!areTags(payload.tags)) return refusal(400, `Invalid tags: expected at most ${MAX_TAGS} tags of 1-${MAX_TAG_BYTES} UTF-8 bytes`)
   }
   if (!isWebSocket) return notAWebSocket()
 
@@ -140,9 +141,24 @@ async function upgrade(
     const interceptor = interceptors[index]
     if (interceptor !== undefined) return interceptor({ request, payload, next: () => from(index + 1) })
     const id = namespace.idFromName(payload.chn)
-    return namespace.get(id as never, namespaceGetOptions as never).fetch(request)
+    try {
+      return await namespace.get(id as never, namespaceGetOptions as never).fetch(request)
+    } catch (error) {
+      if (!isTransient(error)) throw error
+      console.error('durable-event-iterator: an upgrade failed:', error)
+      return refusal(503, 'Service Unavailable', { 'retry-after': TRANSIENT_RETRY_AFTER })
+    }
   }
   return from(0)
+}
+
+/** How long a client waits after a failure that the Workers runtime calls temporary, in seconds. */
+const TRANSIENT_RETRY_AFTER = '2'
+
+/** Whether the Workers runtime says that trying again later may succeed. */
+function isTransient(error: unknown): boolean {
+  const { retryable, overloaded } = (error ?? {}) as { retryable?: unknown; overloaded?: unknown }
+  return retryable === true || overloaded === true
 }
 
 function areTags(tags: readonly string[] = []): boolean {
@@ -159,6 +175,6 @@ function notAWebSocket(): Response {
 }
 
 /** A page of any origin may read it: it holds nothing, and our client reports why it cannot connect. */
-function refusal(status: number, text: string): Response {
-  return new Response(text, { status, headers: { 'access-control-allow-origin': '*' } })
+function refusal(status: number, text: string, headers: Record<string, string> = {}): Response {
+  return new Response(text, { status, headers: { 'access-control-allow-origin': '*', ...headers } })
 }

@@ -11,7 +11,7 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize, Serializer};
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
-use worker::{Delay, Env, SqlStorage};
+use worker::{Delay, Env, SqlStorage, js_sys, wasm_bindgen_futures::JsFuture};
 
 /// An event, whose serializer can fail too.
 #[derive(Serialize, Deserialize)]
@@ -64,10 +64,25 @@ impl Faulty {
     }
 }
 
-#[wasm_bindgen(inline_js = "export function throws() { throw new Error('a secret of the inside') }")]
+#[wasm_bindgen(inline_js = "
+export function throws() { throw new Error('a secret of the inside') }
+export function throwsRuntimeError() { throw new WebAssembly.RuntimeError('a secret of the inside') }
+export function reportsRuntimeError() { reportError(new WebAssembly.RuntimeError('a secret of the inside')) }
+export async function rejects() { throw new WebAssembly.RuntimeError('a secret of the inside') }
+")]
 extern "C" {
     /// Without `catch`, as any binding of an application may be.
     fn throws();
+
+    /// As JavaScript that runs another WebAssembly module does.
+    #[wasm_bindgen(catch, js_name = throwsRuntimeError)]
+    fn throws_runtime_error() -> Result<(), JsValue>;
+
+    #[wasm_bindgen(catch, js_name = reportsRuntimeError)]
+    fn reports_runtime_error() -> Result<(), JsValue>;
+
+    #[wasm_bindgen(catch)]
+    fn rejects() -> Result<JsValue, JsValue>;
 }
 
 /// Which code is wrong, and when.
@@ -75,6 +90,10 @@ async fn fail(how: &str) -> Result<()> {
     let (how, later) = how.strip_suffix(" later").map_or((how, false), |how| (how, true));
     if later {
         Delay::from(Duration::from_millis(20)).await;
+    }
+    if how == "rejection" {
+        let promise = rejects().map_err(worker::Error::from)?.unchecked_into::<js_sys::Promise>();
+        return Ok(JsFuture::from(promise).await.map(drop).map_err(worker::Error::from)?);
     }
     fail_now(how)
 }
@@ -101,6 +120,8 @@ fn fail_now(how: &str) -> Result<()> {
             throws();
             Ok(())
         }
+        "caught RuntimeError" => Ok(throws_runtime_error().map_err(worker::Error::from)?),
+        "reported RuntimeError" => Ok(reports_runtime_error().map_err(worker::Error::from)?),
         _ => Ok(()),
     }
 }

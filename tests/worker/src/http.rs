@@ -1,7 +1,7 @@
 //! Procedures over HTTP, one for each thing that can travel.
 
 use durable_event_iterator::{
-    Blob, Code, Error, EventMeta, Generation, Procedures, Result, StreamItem, Token, Value,
+    Blob, ChannelStub, Code, Error, EventMeta, Generation, Procedures, Result, StreamItem, Token, Value,
     http::{Cors, Handler, HttpCall},
 };
 use futures_util::{Stream, stream};
@@ -27,7 +27,7 @@ struct User {
     user_id: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Message {
     message: String,
 }
@@ -103,6 +103,9 @@ fn procedures() -> Procedures<App, HttpCall> {
             } else {
                 Ok(())
             }
+        })
+        .procedure("announce", async |_: &App, call: HttpCall, Message { message }| {
+            ChannelStub::new(&call.env, "USUAL", "announced")?.publish(&Message { message }).await
         })
         .procedure("plain", async |_: &App, _, ()| Ok(Just { just: "json" }))
         .procedure("echo", async |_: &App, _, value: Value| Ok(value))

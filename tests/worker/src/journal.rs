@@ -24,6 +24,8 @@ pub struct Roomy;
 pub struct Live;
 /// Idempotency keys are gone after a second.
 pub struct Forgetful;
+/// Three sockets at most, two for each connection id and for each subject.
+pub struct Capped;
 
 /// A token's rights go on as long as its socket.
 pub struct Lasting;
@@ -77,6 +79,12 @@ impl Kind for Roomy {
 impl Kind for Live {
     fn options() -> Options {
         Options::default().start_generation_2_live()
+    }
+}
+
+impl Kind for Capped {
+    fn options() -> Options {
+        Options::default().max_sockets(3).max_sockets_per_connection(2).max_sockets_per_subject(2)
     }
 }
 
@@ -341,3 +349,4 @@ durable_object!(pub BriefJournal: Journal<Brief>);
 durable_object!(pub LastingJournal: Journal<Lasting>);
 durable_object!(pub LiveJournal: Journal<Live>);
 durable_object!(pub ForgetfulJournal: Journal<Forgetful>);
+durable_object!(pub CappedJournal: Journal<Capped>);

@@ -10,12 +10,15 @@ pub use self::code::Code;
 use crate::{
     http::MALFORMED_REQUEST,
     log::{DatabaseError, PublishError},
+    runtime::JsError,
     wire::{DeserializeError, InvalidInput, Serialized, Value, serialize, to_value},
 };
 
 /// What is left of an error that is none of oRPC's: nothing inside leaks out. The text is oRPC's own.
 const INTERNAL_MESSAGE: &str = "Internal server error";
 const INVALID_INPUT_MESSAGE: &str = "Input validation failed";
+/// How long a client waits after a failure that the runtime calls temporary, in seconds.
+pub(crate) const TRANSIENT_RETRY_AFTER: u32 = 2;
 /// What oRPC's clients take for an error.
 const ERROR_STATUS: std::ops::RangeInclusive<u16> = 400..=599;
 
@@ -304,6 +307,12 @@ impl Error {
         error
     }
 
+    /// When another try may succeed, in seconds: known of a failure that the runtime calls temporary.
+    pub(crate) fn retry_after(&self) -> Option<u32> {
+        let is_transient = self.0.source.as_deref()?.downcast_ref().is_some_and(JsError::is_transient);
+        is_transient.then_some(TRANSIENT_RETRY_AFTER)
+    }
+
     /// What it says besides code and message.
     pub(crate) fn public_data(&self) -> Option<&Value> {
         self.0.data.as_ref()
@@ -380,6 +389,8 @@ fn public_part(error: &dyn Any) -> Error {
             | PublishError::InvalidKey => Error::new(Code::BadRequest).message(error.to_string()),
             PublishError::Storage(_) => internal(),
         }
+    } else if error.downcast_ref().is_some_and(JsError::is_transient) {
+        Error::new(Code::ServiceUnavailable)
     } else {
         internal()
     }

@@ -240,11 +240,9 @@ impl<'r> Host<'r> {
                 self.keep(&session);
             }
             Route::UpdateToken => {
-                let renewed = request
-                    .body
-                    .into_value()
-                    .map_err(Error::from)
-                    .and_then(|input| message::renew(&session, input, keys(), Some("a"), self.now_ms));
+                let renewed = request.body.into_value().map_err(Error::from).and_then(|input| {
+                    message::renew(&session, input, keys(), &|channel| channel == "a", self.now_ms)
+                });
                 match renewed {
                     Ok(renewed) => {
                         assert_eq!(renewed.claims.tags, session.claims.tags);

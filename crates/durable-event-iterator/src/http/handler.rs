@@ -167,7 +167,7 @@ impl<A: 'static> Handler<A> {
             }
             Err(error) => {
                 runtime::log_internal(&path.join("."), &error);
-                respond(error.status(), error.to_wire().into_http(), headers)
+                super::respond_with(&error, headers)
             }
         }
     }

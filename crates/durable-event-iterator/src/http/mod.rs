@@ -73,12 +73,20 @@ pub async fn read_body(request: &Request, limit: usize) -> Result<Vec<u8>> {
     body.ok_or_else(|| Error::new(Code::PayloadTooLarge))
 }
 
-/// The answer for an error: its status, and what clients make an `ORPCError` of.
+/// The answer for an error: its status, and what clients make an `ORPCError` of. A failure that the runtime calls temporary,
+/// such as an overloaded Durable Object, is 503 with the header `Retry-After`.
 ///
 /// # Errors
 /// When the platform refuses to make a response.
 pub fn error_response(error: &Error) -> worker::Result<Response> {
-    respond(error.status(), error.to_wire().into_http(), Headers::new())
+    respond_with(error, Headers::new())
+}
+
+fn respond_with(error: &Error, headers: Headers) -> worker::Result<Response> {
+    if let Some(seconds) = error.retry_after() {
+        headers.set("retry-after", &seconds.to_string())?;
+    }
+    respond(error.status(), error.to_wire().into_http(), headers)
 }
 
 fn respond(status: u16, body: HttpBody, headers: Headers) -> worker::Result<Response> {

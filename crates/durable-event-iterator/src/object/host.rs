@@ -13,12 +13,12 @@ use crate::{
     options::Options,
     procedure::{Answer, Held, Input, Item, Next, Procedures, Reply, Upload, UploadSender},
     publish_options::{self, PublishOptions},
-    runtime::{self, Infinity, JsError, JsWire, NotWire, OpenStream, RawSocket},
+    runtime::{self, Identity, Infinity, JsError, JsWire, NotWire, OpenStream, RawSocket, Verdict},
     session::{AttachmentTooLarge, Session},
     sessions::Sessions,
     subscription::{self, Subscribe},
     token::SigningKeys,
-    upgrade::{self, Accepted, Refusal},
+    upgrade::{self, Accepted, Caps, Refusal},
     wire::{
         Body, CheckedMeta, ClientFrame, InvalidInput, Issue, Outgoing, Request as Frame, Serialized,
         StreamEvent, StreamEventKind, Value, decode_binary, decode_text, error_response, from_value, parse,
@@ -39,7 +39,7 @@ use std::{
     task::Poll,
 };
 use wasm_bindgen::{JsCast, JsValue};
-use worker::{Env, Response, WebSocketPair, worker_sys::DurableObjectState};
+use worker::{Env, worker_sys::DurableObjectState};
 
 /// What one instance of a class holds. Nothing in it cannot be rebuilt: it goes whenever the object sleeps.
 pub(super) struct Host<O: DurableEventIteratorObject> {
@@ -50,6 +50,8 @@ pub(super) struct Host<O: DurableEventIteratorObject> {
     /// Read when the first client comes: most wakings are for a publish.
     keys: OnceCell<Option<SigningKeys>>,
     env: Env,
+    identity: Identity,
+    caps: Caps,
     calls: RefCell<Calls>,
 }
 
@@ -92,13 +94,14 @@ impl<O: DurableEventIteratorObject> Host<O> {
     pub(super) fn make(class: &str, ctx: DurableObjectState, env: Env) -> Result<Rc<dyn AnyHost>, JsValue> {
         match Self::new(ctx, env) {
             Ok(host) => Ok(Rc::new(host)),
-            Err(error) => Err(exception(class, &error.into())),
+            Err(error) => Err(failure(class, &error.into())),
         }
     }
 
     /// The object whose `ctx` and `env` these are.
     fn new(ctx: DurableObjectState, env: Env) -> Result<Self, JsError> {
         let options = O::options(&env);
+        let identity = Identity::new(ctx.as_ref(), env.as_ref())?;
         let core = ChannelCore::new(ctx, options)?;
         let object = O::new(O::Channel::from_core(__Core(Rc::clone(&core))), env.clone());
         let calls = RefCell::new(Calls::new(&core.options));
@@ -109,6 +112,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
             core,
             keys: OnceCell::new(),
             env,
+            identity,
+            caps: Caps::default(),
             calls,
         })
     }
@@ -117,48 +122,39 @@ impl<O: DurableEventIteratorObject> Host<O> {
         &self.core.options
     }
 
-    /// The name by which the object was reached; without one it serves no client.
-    fn name(&self) -> Option<String> {
-        self.core.state.id().name()
-    }
-
     fn keys(&self) -> Option<&SigningKeys> {
         let read = || self.options().signing_keys.clone().or_else(|| upgrade::signing_keys(&self.env));
         self.keys.get_or_init(read).as_ref()
     }
 
     /// An upgrade request, which a Worker has handed over.
-    fn fetch(&self, request: &worker::web_sys::Request) -> Result<JsValue, JsValue> {
-        let response = self.answer_upgrade(request);
-        let response = response.map_err(|error| JsValue::from_str(&error.to_string()))?;
-        Ok(worker::web_sys::Response::from(response).into())
+    fn fetch(&self, request: &worker::web_sys::Request) -> JsValue {
+        let refused = |refusal: Refusal| match upgrade::respond(&refusal) {
+            Ok(response) => response.into(),
+            Err(error) => failure("fetch", &error.into()),
+        };
+        self.upgrade(request).unwrap_or_else(refused)
     }
 
-    fn answer_upgrade(&self, request: &worker::web_sys::Request) -> worker::Result<Response> {
-        let Some(keys) = self.keys() else {
-            return Response::error("Internal Server Error", 500); // the log has said what to do
-        };
+    /// The response that opens a socket.
+    fn upgrade(&self, request: &worker::web_sys::Request) -> Result<JsValue, Refusal> {
+        let keys = self.keys().ok_or(Refusal::NoKeys)?; // the log has said what to do
         // The Worker has verified the token too, but whoever binds the namespace can send any request.
-        let accepted = match upgrade::read(request, keys) {
-            Ok(accepted) if self.name().as_deref() == Some(accepted.claims.channel().as_str()) => accepted,
-            Ok(_) => return upgrade::answer(&Refusal::OtherChannel),
-            Err(refusal) => return upgrade::answer(&refusal),
-        };
-        let Accepted { claims, connection_id, .. } = accepted;
+        let Accepted { claims, connection_id, .. } = upgrade::read(request, keys)?;
+        match self.identity.is(claims.channel().as_str())? {
+            Verdict::Yes => {}
+            Verdict::No => return Err(Refusal::OtherChannel),
+            Verdict::Unknown => return Err(Refusal::NoName),
+        }
         let connection = connection_id.map(|id| id.as_str().to_owned());
         let session = Session::new(&claims, connection, self.options().enforce_expiry);
-        let attachment = match session.encode() {
-            Ok(attachment) => attachment,
-            Err(AttachmentTooLarge { .. }) => return Response::error("Token attachment is too large", 413),
-        };
+        let attachment = session.encode().map_err(|AttachmentTooLarge { .. }| Refusal::AttachmentTooLarge)?;
         self.core.note_token(session.claims.iat, session.claims.exp);
-        let pair = WebSocketPair::new()?;
-        let server: &RawSocket = pair.server.as_ref().unchecked_ref();
-        self.core
-            .hub
-            .accept(server, &session.claims.tags, &attachment)
-            .map_err(|error| worker::Error::RustError(error.to_string()))?;
-        Response::from_websocket(pair.client)
+        let tags = self.caps.admit(&self.core.hub, self.options(), &claims, session.connection.as_deref())?;
+        let response = self.core.hub.accept(&tags, &attachment);
+        let response = response.map_err(|error| self.caps.refused(&self.core.hub, error))?;
+        self.core.ensure_alarm(); // setting it may have failed before
+        Ok(response)
     }
 
     /// A frame of a client.
@@ -292,7 +288,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let Peer { ws, session, now_ms, .. } = *peer;
         let keys = self.keys().ok_or_else(|| Error::new(Code::InternalServerError))?;
         let input = request.body.into_value().map_err(Error::malformed)?;
-        let renewed = message::renew(session, input, keys, self.name().as_deref(), now_ms)?;
+        let is_own = |channel: &str| self.identity.is(channel).is_ok_and(|is| is == Verdict::Yes);
+        let renewed = message::renew(session, input, keys, &is_own, now_ms)?;
         self.core.note_token(renewed.claims.iat, renewed.claims.exp);
         self.core.sessions.write(ws, renewed)
     }
@@ -379,11 +376,14 @@ impl<O: DurableEventIteratorObject> Host<O> {
     fn close(&self, ws: JsValue, code: JsValue) {
         let ws: RawSocket = ws.unchecked_into();
         self.forget(&ws);
-        // Without an answer the client sees no close frame. Of one that has vanished nothing is left to be answered.
-        match code.as_f64().map_or(close_code::NORMAL, |code| code as u16) {
-            close_code::ABNORMAL => {}
-            close_code::NO_STATUS => close(&ws, close_code::NORMAL, ""),
-            code => close(&ws, code, ""),
+        // Without an answer the client sees no close frame, and the connection stays open.
+        let code = match code.as_f64().map_or(close_code::NO_STATUS, |code| code as u16) {
+            close_code::NO_STATUS => close_code::NORMAL,
+            code => code,
+        };
+        if ws.close(code, "").is_err() {
+            // A code that no close frame may have. Of one that has vanished nothing is left to be answered.
+            close(&ws, close_code::PROTOCOL_ERROR, "Invalid close code");
         }
     }
 
@@ -403,23 +403,25 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     /// The object's alarm has gone off; or a stub calls its name, which does no harm.
-    async fn alarm(&self) -> Result<JsValue, JsValue> {
+    async fn alarm(&self) -> JsValue {
         let result = if self.options().prune_by_alarm {
-            self.core.prune_and_rearm()
+            self.core.prune_and_rearm().await
         } else {
             self.object.alarm().await
         };
-        result.map(|()| JsValue::UNDEFINED).map_err(|error| {
-            runtime::log_error(&format!("the alarm failed, the platform tries again: {error}"));
-            runtime::exception(&error)
-        })
+        result.map_or_else(
+            |error| {
+                runtime::log_error(&format!("the alarm failed, the platform tries again: {error}"));
+                runtime::failure(&error)
+            },
+            |()| JsValue::UNDEFINED,
+        )
     }
 
     /// `stub.publish(event, options?)` of any Worker.
-    fn publish(&self, event: JsValue, options: JsValue) -> Result<JsValue, JsValue> {
-        self.try_publish(&event, &options)
-            .map(|id| JsValue::from_str(&id.to_string()))
-            .map_err(|error| exception("publish", &error))
+    fn publish(&self, event: &JsValue, options: &JsValue) -> JsValue {
+        self.try_publish(event, options)
+            .map_or_else(|error| failure("publish", &error), |id| JsValue::from_str(&id.to_string()))
     }
 
     fn try_publish(&self, event: &JsValue, options: &JsValue) -> Result<EventId> {
@@ -449,9 +451,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     /// A method of the application, called by a Worker that holds a stub.
-    async fn dispatch(&self, name: JsValue, arguments: JsValue) -> Result<JsValue, JsValue> {
+    async fn dispatch(&self, name: JsValue, arguments: JsValue) -> JsValue {
         let name = name.as_string().unwrap_or_default();
-        self.try_dispatch(&name, &arguments).await.map_err(|error| exception(&name, &error))
+        self.try_dispatch(&name, &arguments).await.unwrap_or_else(|error| failure(&name, &error))
     }
 
     async fn try_dispatch(&self, name: &str, arguments: &JsValue) -> Result<JsValue> {
@@ -481,14 +483,14 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
         self.options().max_frame
     }
 
-    fn message(self: Rc<Self>, arrival: Arrival, message: Message) -> Result<JsValue, JsValue> {
+    fn message(self: Rc<Self>, arrival: Arrival, message: Message) -> JsValue {
         runtime::at_once(async move {
             (*self).message(arrival, message).await;
-            Ok(JsValue::UNDEFINED)
+            JsValue::UNDEFINED
         })
     }
 
-    fn fetch(&self, request: JsValue) -> Result<JsValue, JsValue> {
+    fn fetch(&self, request: JsValue) -> JsValue {
         self.fetch(&request.unchecked_into())
     }
 
@@ -500,15 +502,15 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
         self.error(ws);
     }
 
-    fn alarm(self: Rc<Self>) -> Result<JsValue, JsValue> {
+    fn alarm(self: Rc<Self>) -> JsValue {
         runtime::at_once(async move { (*self).alarm().await })
     }
 
-    fn publish(&self, event: JsValue, options: JsValue) -> Result<JsValue, JsValue> {
-        self.publish(event, options)
+    fn publish(&self, event: JsValue, options: JsValue) -> JsValue {
+        self.publish(&event, &options)
     }
 
-    fn dispatch(self: Rc<Self>, name: JsValue, arguments: JsValue) -> Result<JsValue, JsValue> {
+    fn dispatch(self: Rc<Self>, name: JsValue, arguments: JsValue) -> JsValue {
         runtime::at_once(async move { (*self).dispatch(name, arguments).await })
     }
 }
@@ -608,9 +610,10 @@ impl From<JsWire> for Serialized {
     }
 }
 
-fn exception(method: &str, error: &Error) -> JsValue {
+/// What a method's caller gets as an exception.
+fn failure(method: &str, error: &Error) -> JsValue {
     runtime::log_internal(method, error);
-    runtime::exception(error)
+    runtime::failure(error)
 }
 
 /// An error is a socket that is closed already, or a code that cannot be sent.

@@ -50,19 +50,19 @@ pub(super) trait AnyHost {
     /// How large a frame may be, in bytes.
     fn max_frame(&self) -> usize;
     /// A frame of a client. Answers with a promise where there is something to wait for.
-    fn message(self: Rc<Self>, arrival: Arrival, message: Message) -> Result<JsValue, JsValue>;
+    fn message(self: Rc<Self>, arrival: Arrival, message: Message) -> JsValue;
     /// An upgrade request, which a Worker has handed over.
-    fn fetch(&self, request: JsValue) -> Result<JsValue, JsValue>;
+    fn fetch(&self, request: JsValue) -> JsValue;
     /// A client has closed its socket, or lost it.
     fn close(&self, ws: JsValue, code: JsValue);
     /// A socket has failed.
     fn error(&self, ws: JsValue);
     /// The object's alarm has gone off.
-    fn alarm(self: Rc<Self>) -> Result<JsValue, JsValue>;
+    fn alarm(self: Rc<Self>) -> JsValue;
     /// `stub.publish(event, options?)`.
-    fn publish(&self, event: JsValue, options: JsValue) -> Result<JsValue, JsValue>;
+    fn publish(&self, event: JsValue, options: JsValue) -> JsValue;
     /// A method of the application. Answers with a promise where there is something to wait for.
-    fn dispatch(self: Rc<Self>, name: JsValue, arguments: JsValue) -> Result<JsValue, JsValue>;
+    fn dispatch(self: Rc<Self>, name: JsValue, arguments: JsValue) -> JsValue;
 }
 
 /// What `class.js` enters for; the numbers are its own too.
@@ -103,35 +103,35 @@ impl Instance {
         Ok(Rc::clone(self.host.get_or_init(|| host)))
     }
 
-    /// A frame of a client. Answers with a promise where there is something to wait for.
-    ///
-    /// # Errors
-    /// When the object cannot be made.
-    pub fn message(&self, arrival: Arrival, message: Message) -> Result<JsValue, JsValue> {
-        self.host()?.message(arrival, message)
+    /// A frame of a client. Returns a promise where there is something to wait for, and a `Failure` (see
+    /// `runtime/exceptions.js`) where the object cannot be made.
+    #[must_use]
+    pub fn message(&self, arrival: Arrival, message: Message) -> JsValue {
+        self.host().map_or_else(|failure| failure, |host| host.message(arrival, message))
     }
 
-    /// Whatever else is called, with up to two arguments.
-    ///
-    /// # Errors
-    /// What the caller is to get as an exception.
-    pub fn enter(&self, entry: u8, first: JsValue, second: JsValue) -> Result<JsValue, JsValue> {
-        let host = self.host()?;
+    /// Whatever else is called, with up to two arguments. Returns a `Failure` for what the caller is to get as an exception.
+    #[must_use]
+    pub fn enter(&self, entry: u8, first: JsValue, second: JsValue) -> JsValue {
+        let host = match self.host() {
+            Ok(host) => host,
+            Err(failure) => return failure,
+        };
         match entry {
-            entry::MAX_FRAME => Ok(JsValue::from_f64(host.max_frame() as f64)),
+            entry::MAX_FRAME => JsValue::from_f64(host.max_frame() as f64),
             entry::FETCH => host.fetch(first),
             entry::CLOSE => {
                 host.close(first, second);
-                Ok(JsValue::UNDEFINED)
+                JsValue::UNDEFINED
             }
             entry::ERROR => {
                 host.error(first);
-                Ok(JsValue::UNDEFINED)
+                JsValue::UNDEFINED
             }
             entry::ALARM => host.alarm(),
             entry::PUBLISH => host.publish(first, second),
             entry::METHOD => host.dispatch(first, second),
-            _ => Err(JsValue::UNDEFINED),
+            _ => JsValue::UNDEFINED,
         }
     }
 }

@@ -20,10 +20,9 @@ use std::{collections::BTreeMap, mem::size_of};
 /// Close codes of RFC 6455, section 7.4.1.
 pub(crate) mod close_code {
     pub(crate) const NORMAL: u16 = 1000;
+    pub(crate) const PROTOCOL_ERROR: u16 = 1002;
     /// Never sent: "no code was given".
     pub(crate) const NO_STATUS: u16 = 1005;
-    /// Never sent: "the connection was lost".
-    pub(crate) const ABNORMAL: u16 = 1006;
     pub(crate) const INVALID_DATA: u16 = 1007;
     pub(crate) const POLICY: u16 = 1008;
     pub(crate) const TOO_BIG: u16 = 1009;
@@ -174,7 +173,7 @@ pub(crate) fn renew(
     session: &Session,
     input: Value,
     keys: &SigningKeys,
-    name: Option<&str>,
+    is_own: &dyn Fn(&str) -> bool,
     now_ms: u64,
 ) -> Result<Session> {
     let token = object(input).and_then(|mut fields| required(&mut fields, "token", string));
@@ -186,7 +185,7 @@ pub(crate) fn renew(
         .ok()
         .filter(|claims| (claims.generation() == Generation::Two) == session.claims.is_second)
         .ok_or_else(|| refused(renewal::INVALID))?;
-    if name != Some(claims.channel().as_str()) {
+    if !is_own(claims.channel().as_str()) {
         return Err(refused(renewal::OTHER_CHANNEL));
     }
     // The platform takes a socket's tags when it accepts it, and never again.

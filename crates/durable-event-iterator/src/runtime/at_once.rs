@@ -12,12 +12,7 @@ use wasm_bindgen_futures::future_to_promise;
 
 /// Runs a future as far as it gets now: its result if it has ended, otherwise a promise of it. Most calls end at once, and
 /// neither a promise nor a turn of the microtask queue has to be paid for them.
-///
-/// # Errors
-/// The future's own, if it has ended at once.
-pub(crate) fn at_once(
-    future: impl Future<Output = Result<JsValue, JsValue>> + 'static,
-) -> Result<JsValue, JsValue> {
+pub(crate) fn at_once(future: impl Future<Output = JsValue> + 'static) -> JsValue {
     let mut future: Pin<Box<dyn Future<Output = _>>> = Box::pin(future);
     let relay = Arc::new(Relay(AtomicWaker::new()));
     let waker = Waker::from(Arc::clone(&relay));
@@ -26,9 +21,9 @@ pub(crate) fn at_once(
     }
     let rest = poll_fn(move |context| {
         relay.0.register(context.waker());
-        future.as_mut().poll(&mut Context::from_waker(&waker))
+        future.as_mut().poll(&mut Context::from_waker(&waker)).map(Ok)
     });
-    Ok(future_to_promise(rest).into())
+    future_to_promise(rest).into()
 }
 
 /// Wakes whoever polls the future now. There are futures that keep the first waker they see (worker's `Delay` does), so the

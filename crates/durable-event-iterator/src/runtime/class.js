@@ -3,7 +3,8 @@
 
 import { DurableObject } from 'cloudflare:workers'
 
-import { instanceLost, interrupt, keyOf, replaying } from './hot.js'
+import { enter, Failure, outcome, watch } from './exceptions.js'
+import { close, interrupt, keyOf, replaying } from './hot.js'
 
 /** Names that the platform or JavaScript itself gives a meaning: no method of the application can take them. */
 const RESERVED = new Set([
@@ -26,57 +27,12 @@ const METHOD = 6
 /** The classes that are extended already. Start functions run again when the WASM instance is rebuilt; the class stays. */
 const extended = new WeakSet()
 
-/** Close code "message too big" (RFC 6455, section 7.4.1). */
+/** Close codes "message too big" and "internal error" (RFC 6455, section 7.4.1). */
 const TOO_BIG = 1009
+const INTERNAL_ERROR = 1011
 
 /** Between a binary frame's JSON and what is attached: as in src/wire/frame/mod.rs. */
 const DELIMITER = 0xff
-
-/** The errors that are answers. */
-const errors = new WeakSet()
-
-/** What rejects each call that waits for WASM. */
-const waiting = new Set()
-
-/**
- * WASM has trapped (a panic, or the end of its memory or its stack), or an exception has passed through it, which leaves its
- * stack in disorder. Its instance is given up with all that waits in it: what wraps the class makes a new one for the next
- * call, once it has seen the error that this answers with.
- */
-function lost(error) {
-  instanceLost()
-  for (const reject of waiting) reject(error)
-  waiting.clear()
-  if (error instanceof WebAssembly.RuntimeError) return error
-  return new WebAssembly.RuntimeError('an exception has passed through WebAssembly', { cause: error })
-}
-
-addEventListener('error', ({ error }) => {
-  if (error instanceof WebAssembly.RuntimeError) {
-    lost(error)
-  } else if (/\bwasm\b/.test(error?.stack)) {
-    // What wraps the class has not made this call, and looks at this kind of error alone.
-    const seen = lost(error)
-    queueMicrotask(() => {
-      throw seen
-    })
-  }
-})
-
-/** A promise of WASM's, which would never be settled once its instance is lost. */
-function watched(promise) {
-  return new Promise((resolve, reject) => {
-    waiting.add(reject)
-    const settle = (settled) => (value) => {
-      waiting.delete(reject)
-      settled(value)
-    }
-    promise.then(settle(resolve), settle(reject))
-  })
-}
-
-/** What a call of WASM's has thrown, as its caller is to see it: the errors that are answers, or the end of the instance. */
-const thrown = (error) => (errors.has(error) ? error : lost(error))
 
 /** The calls of each socket whose answer is a stream that has begun. */
 const streams = new WeakMap()
@@ -133,21 +89,15 @@ export function extend(dummy, methods) {
   const cls = dummy.constructor
   if (extended.has(cls)) return []
   extended.add(cls)
-  const { __text: text, __bytes: bytes, __enter: enter } = cls.prototype
+  const { __text: text, __bytes: bytes, __enter: inner } = cls.prototype
+  watch(cls.__nothing)
   Object.setPrototypeOf(cls, DurableObject)
   Object.setPrototypeOf(cls.prototype, DurableObject.prototype)
-  for (const inner of [...INNER, 'free', '__destroy_into_raw', Symbol.dispose]) delete cls.prototype[inner]
+  for (const name of [...INNER, 'free', '__destroy_into_raw', Symbol.dispose]) delete cls.prototype[name]
+  delete cls.__nothing
   const define = (method, value) => Object.defineProperty(cls.prototype, method, { value })
 
-  const call = (object, entry, first, second) => {
-    let result
-    try {
-      result = enter.call(object, entry, first, second)
-    } catch (error) {
-      throw thrown(error)
-    }
-    return result instanceof Promise ? watched(result) : result
-  }
+  const call = (object, entry, first, second) => outcome(enter(inner, object, entry, first, second))
 
   /** In bytes. The same for all objects of the class. */
   let maxFrame
@@ -155,32 +105,40 @@ export function extend(dummy, methods) {
   define('webSocketMessage', function (ws, frame) {
     const isText = typeof frame === 'string'
     const size = isText ? frame.length : (frame?.byteLength ?? Number.POSITIVE_INFINITY)
-    let result
     try {
       maxFrame ??= call(this, MAX_FRAME)
       // Before it enters WASM, whose memory never shrinks.
-      if (size > maxFrame) result = TOO_BIG
-      else if (isText) result = text.call(this, ws, keyOf(ws), Date.now(), frame)
-      else result = bytes.call(this, ws, keyOf(ws), Date.now(), new Uint8Array(frame))
-    } catch (error) {
-      const seen = thrown(error)
+      if (size > maxFrame) return void close(ws, TOO_BIG, 'Frame too large')
+      const result = isText
+        ? enter(text, this, ws, keyOf(ws), Date.now(), frame)
+        : enter(bytes, this, ws, keyOf(ws), Date.now(), new Uint8Array(frame))
+      if (result === undefined) return // most calls have ended here
+      const id = callOf(frame)
+      return outcome(result)?.catch(() => fail(ws, id))
+    } catch {
       fail(ws, callOf(frame))
-      throw seen
     }
-    if (result === TOO_BIG) return ws.close(TOO_BIG, 'Frame too large')
-    if (result === undefined) return
-    const id = callOf(frame)
-    return watched(result).catch(() => fail(ws, id))
   })
   define('fetch', function (request) {
-    return call(this, FETCH, request)
+    try {
+      return call(this, FETCH, request)
+    } catch {
+      return new Response('Internal Server Error', { status: 500 })
+    }
   })
   define('webSocketClose', function (ws, code) {
-    return call(this, CLOSE, ws, code)
+    closed(this, CLOSE, ws, code)
   })
   define('webSocketError', function (ws) {
-    return call(this, ERROR, ws)
+    closed(this, ERROR, ws)
   })
+  function closed(object, entry, ws, code) {
+    try {
+      call(object, entry, ws, code)
+    } catch {
+      close(ws, INTERNAL_ERROR, 'Internal error')
+    }
+  }
   define('alarm', function () {
     return call(this, ALARM)
   })
@@ -226,9 +184,10 @@ function settle(call) {
 }
 
 /** An error for a stub's caller. `failure` names what can be told apart besides the code. */
-export function errorFor({ message, code, status, data, failure }) {
+export function failureFor({ message = 'Internal server error', code = 'INTERNAL_SERVER_ERROR', status = 500, data, failure } = {}) {
   const error = new Error(message)
   error.name = 'ORPCError'
-  errors.add(error)
-  return Object.assign(error, { code, status }, data === undefined ? {} : { data }, failure === undefined ? {} : { failure })
+  // The runtime logs whatever a method throws. Where in our code it was made says nothing to anybody.
+  error.stack = `${error.name}: ${message}`
+  return new Failure(Object.assign(error, { code, status }, data === undefined ? {} : { data }, failure === undefined ? {} : { failure }))
 }

@@ -20,8 +20,8 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = endStream)]
     fn end_stream(ws: &RawSocket, id: &str) -> Result<(), JsValue>;
 
-    #[wasm_bindgen(catch, js_name = errorFor)]
-    fn error_for_js(parts: &JsValue) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_name = failureFor)]
+    fn failure_for_js(parts: &JsValue) -> Result<JsValue, JsValue>;
 }
 
 /// Lets the class of `dummy` extend `DurableObject` and defines the application's `methods` on it. Called by
@@ -58,9 +58,10 @@ impl Drop for OpenStream<'_> {
     }
 }
 
-/// The exception that a stub's caller gets: what a client would get, and which failure of publishing it is.
-pub(crate) fn exception(error: &Error) -> JsValue {
-    /// `errorFor`'s argument.
+/// What an entry point returns so that a stub's caller gets an exception: what a client would get, and which failure of
+/// publishing it is.
+pub(crate) fn failure(error: &Error) -> JsValue {
+    /// `failureFor`'s argument.
     #[derive(Serialize)]
     struct Parts<'a> {
         message: &'a str,
@@ -72,13 +73,20 @@ pub(crate) fn exception(error: &Error) -> JsValue {
         failure: Option<&'static str>,
     }
 
-    let parts = Parts {
-        message: error.public_message(),
-        code: error.code(),
-        status: error.status(),
-        data: error.public_data(),
-        failure: error.failure().map(Failure::name),
+    let parts = |data| {
+        let parts = Parts {
+            message: error.public_message(),
+            code: error.code(),
+            status: error.status(),
+            data,
+            failure: error.failure().map(Failure::name),
+        };
+        let parts = serialize(&parts).map_err(Error::from).and_then(|parts| Ok(from_wire(&parts)?)).ok()?;
+        failure_for_js(&parts).ok()
     };
-    let parts = serialize(&parts).map_err(Error::from).and_then(|parts| Ok(from_wire(&parts)?));
-    parts.ok().and_then(|parts| error_for_js(&parts).ok()).unwrap_or(JsValue::UNDEFINED)
+    // A blob cannot be carried: then it goes without data.
+    parts(error.public_data())
+        .or_else(|| parts(None))
+        .or_else(|| failure_for_js(&JsValue::UNDEFINED).ok())
+        .unwrap_or(JsValue::UNDEFINED)
 }

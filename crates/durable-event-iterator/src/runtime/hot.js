@@ -15,6 +15,9 @@ const NOT_LIVE = Object.freeze(liveView('', 0, undefined, undefined))
 /** Close code "service restart": the client comes back and resumes. */
 const RESTART = 1012
 
+/** Close code "internal error" (RFC 6455, section 7.4.1). */
+const INTERNAL_ERROR = 1011
+
 /** What a row of a replay costs besides its text, in characters: `ROW_COST` of log/step.rs. */
 const ROW_COST = 256
 
@@ -73,11 +76,32 @@ export class Hub {
     return this.#ctx.getWebSockets().filter(isOpen)
   }
 
-  /** Accepts a socket for hibernation, with its attachment in place before the first frame can arrive. */
-  accept(ws, tags, attachment) {
+  /** How many sockets are open, of those that were accepted with this tag. */
+  count(tag) {
+    return this.#ctx.getWebSockets(tag).filter(isOpen).length
+  }
+
+  /** How many sockets the runtime holds, those that are closing included. */
+  held() {
+    return this.#ctx.getWebSockets().length
+  }
+
+  /**
+   * The response that opens a socket, which is accepted for hibernation, with its attachment in place before the first
+   * message can arrive.
+   */
+  accept(tags, attachment) {
+    const { 0: client, 1: server } = new WebSocketPair()
+    const response = new Response(null, { status: 101, webSocket: client })
     this.#ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'))
-    this.#ctx.acceptWebSocket(ws, tags)
-    ws.serializeAttachment(attachment)
+    this.#ctx.acceptWebSocket(server, tags)
+    try {
+      server.serializeAttachment(attachment)
+    } catch (error) {
+      close(server, INTERNAL_ERROR, 'Internal error') // the runtime would keep it
+      throw error
+    }
+    return response
   }
 
   attachment(ws) {
@@ -193,7 +217,7 @@ export class Hub {
 
 /** Closes a socket to which a replay has ended half-way: its client comes back and resumes. */
 export function interrupt(ws) {
-  ws.close(RESTART, 'Subscription interrupted')
+  close(ws, RESTART, 'Subscription interrupted')
 }
 
 /**
@@ -393,7 +417,17 @@ export function send(ws, message) {
   }
 }
 
+/** Closes a socket. An error is a socket that has closed already, or a code that cannot be sent: then it is false. */
+export function close(ws, code, reason) {
+  try {
+    ws.close(code, reason)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** Lets others get their say, for one turn of the event loop or for some milliseconds. */
-export function pause(milliseconds) {
+export async function pause(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds))
 }

@@ -20,8 +20,14 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = sockets)]
     fn sockets_js(this: &Hub) -> Result<Array, JsValue>;
 
+    #[wasm_bindgen(method, catch, js_name = count)]
+    fn count_js(this: &Hub, tag: &str) -> Result<u32, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = held)]
+    fn held_js(this: &Hub) -> Result<u32, JsValue>;
+
     #[wasm_bindgen(method, catch, js_name = accept)]
-    fn accept_js(this: &Hub, ws: &RawSocket, tags: &Array, attachment: &Uint8Array) -> Result<(), JsValue>;
+    fn accept_js(this: &Hub, tags: &Array, attachment: &Uint8Array) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = attachment)]
     fn attachment_js(this: &Hub, ws: &RawSocket) -> Result<JsValue, JsValue>;
@@ -89,9 +95,8 @@ extern "C" {
     #[wasm_bindgen(js_name = send)]
     fn send_bytes_js(ws: &RawSocket, bytes: &[u8]) -> bool;
 
-    #[wasm_bindgen(method, catch, js_name = close)]
-    fn close_js(this: &RawSocket, code: u16, reason: &str) -> Result<(), JsValue>;
-
+    #[wasm_bindgen(js_name = close)]
+    fn close_js(ws: &RawSocket, code: u16, reason: &str) -> bool;
 }
 
 /// Whether a subscription gets an event: of its connection id, its tags, and whether its socket was chosen.
@@ -145,9 +150,20 @@ impl Hub {
         Ok(sockets_of(&self.sockets_js()?))
     }
 
-    /// Hands a socket over to the platform, which may hibernate the object while the socket stays.
-    pub(crate) fn accept(&self, ws: &RawSocket, tags: &[String], attachment: &[u8]) -> Result<(), JsError> {
-        Ok(self.accept_js(ws, &array_of(tags), &Uint8Array::from(attachment))?)
+    /// How many sockets are open, of those that were accepted with this tag.
+    pub(crate) fn count(&self, tag: &str) -> Result<usize, JsError> {
+        Ok(self.count_js(tag)? as usize)
+    }
+
+    /// How many sockets the runtime holds, those that are closing included.
+    pub(crate) fn held(&self) -> Result<usize, JsError> {
+        Ok(self.held_js()? as usize)
+    }
+
+    /// The response that opens a socket, which is accepted with these tags of the runtime and this attachment. The Durable
+    /// Object may hibernate while the socket stays.
+    pub(crate) fn accept(&self, tags: &[String], attachment: &[u8]) -> Result<JsValue, JsError> {
+        Ok(self.accept_js(&array_of(tags), &Uint8Array::from(attachment))?)
     }
 
     /// The bytes kept with a socket; none when they are not ours.
@@ -280,8 +296,9 @@ impl RawSocket {
         };
     }
 
-    /// Closes the socket. `reason` has at most 123 bytes.
-    pub(crate) fn close(&self, code: u16, reason: &str) -> Result<(), JsError> {
-        Ok(self.close_js(code, reason)?)
+    /// Closes the socket. `reason` has at most 123 bytes. An error is a socket that has closed already, or a code that cannot
+    /// be sent.
+    pub(crate) fn close(&self, code: u16, reason: &str) -> Result<(), Closed> {
+        if close_js(self, code, reason) { Ok(()) } else { Err(Closed) }
     }
 }

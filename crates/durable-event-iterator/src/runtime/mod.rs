@@ -1,5 +1,7 @@
 //! The one door to the platform: every binding that the crate has to JavaScript. Each has `catch`, or is to a function that
-//! cannot throw or catches itself, since an exception that passes through WASM costs the instance.
+//! cannot throw or catches itself, since an exception that passes through WASM costs the instance. In the other direction
+//! nothing is thrown either: entry points return a [`failure`], so that `exceptions.js` can tell the loss of an instance
+//! from everything else.
 
 mod at_once;
 mod body;
@@ -16,11 +18,11 @@ mod value;
 
 pub(crate) use at_once::at_once;
 pub(crate) use body::read_body;
-pub(crate) use class::{OpenStream, exception, extend};
+pub(crate) use class::{OpenStream, extend, failure};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use constructors::{is_regexp, is_url};
 pub(crate) use hub::{Admits, Hub, LiveView, RawSocket, Replay};
-pub(crate) use namespace::{Stub, head_of, stub};
+pub(crate) use namespace::{Identity, Stub, Verdict, head_of, refuse, stub};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use number::{number_text, read_number, single_text};
 pub(crate) use options::undefined_option;
@@ -37,26 +39,43 @@ extern "C" {
     async fn pause_js(milliseconds: f64) -> Result<JsValue, JsValue>;
 }
 
+#[wasm_bindgen(module = "/src/runtime/exceptions.js")]
+extern "C" {
+    // These catch what a getter of the value throws.
+    #[wasm_bindgen(js_name = textOf)]
+    fn text_of_js(thrown: &JsValue) -> String;
+
+    #[wasm_bindgen(js_name = isTransient)]
+    fn is_transient_js(thrown: &JsValue) -> bool;
+}
+
 /// A JavaScript exception, as text for the log. It never reaches a client.
 #[derive(Debug)]
-pub(crate) struct JsError(String);
+pub(crate) struct JsError {
+    text: String,
+    is_transient: bool,
+}
 
 impl JsError {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self { text: text.into(), is_transient: false }
+    }
+
+    /// Whether the runtime says that trying again later may succeed: it is overloaded, or has lost the connection.
+    pub(crate) fn is_transient(&self) -> bool {
+        self.is_transient
     }
 }
 
 impl From<JsValue> for JsError {
     fn from(thrown: JsValue) -> Self {
-        let text = thrown.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
-        Self(text.or_else(|| thrown.as_string()).unwrap_or_else(|| "an exception that is no Error".into()))
+        Self { text: text_of_js(&thrown), is_transient: is_transient_js(&thrown) }
     }
 }
 
 impl fmt::Display for JsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

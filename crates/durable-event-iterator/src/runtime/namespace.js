@@ -1,4 +1,5 @@
-// Calls that have no binding elsewhere.
+// Calls that have no binding elsewhere. Those that return a promise are async functions: Rust's `async` bindings catch what a
+// promise is rejected with, and nothing that is thrown before there is one.
 
 export function stubOf(namespace, name, locationHint, jurisdiction) {
   const objects = jurisdiction === undefined ? namespace : namespace.jurisdiction(jurisdiction)
@@ -10,8 +11,52 @@ export function headOf(request) {
   return `${request.headers.get('upgrade') ?? ''} ${request.url}`
 }
 
+/**
+ * The answer to an upgrade that is refused. Without `retryAfter`, in seconds, it has no such header. A page of any origin may
+ * read it: it holds nothing secret, and our client reports why it cannot connect.
+ */
+export function refuse(status, text, retryAfter) {
+  const headers = { 'content-type': 'text/plain;charset=UTF-8', 'access-control-allow-origin': '*' }
+  if (retryAfter !== undefined) headers['retry-after'] = String(retryAfter)
+  return new Response(text, { status, headers })
+}
+
+/** What `Identity.is` returns. */
+const YES = 0
+const NO = 1
+const UNKNOWN = 2
+
+/** Which channel a Durable Object is. */
+export class Identity {
+  #id
+  #env
+  #name
+
+  constructor(ctx, env) {
+    this.#id = ctx.id
+    this.#env = env
+    this.#name = ctx.id.name
+  }
+
+  /**
+   * Whether it is the channel of this name. An id that came from another process, or was made from text, has no name. Then a
+   * namespace among the bindings can prove it: only that of the Durable Object's own class makes its id from the name.
+   */
+  is(channel) {
+    if (this.#name !== undefined) return this.#name === channel ? YES : NO
+    for (const binding of Object.values(this.#env)) {
+      try {
+        if (!binding.idFromName(channel).equals(this.#id)) continue
+        this.#name = channel
+        return YES
+      } catch {} // another kind of binding
+    }
+    return UNKNOWN
+  }
+}
+
 /** The request as it came: the object looks at its query and at one header, and a copy would cost more than both. */
-export function forward(stub, request) {
+export async function forward(stub, request) {
   return stub.fetch(request)
 }
 

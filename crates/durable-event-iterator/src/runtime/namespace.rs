@@ -3,7 +3,7 @@
 use super::JsError;
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
-use worker::web_sys::Request;
+use worker::web_sys::{Request, Response};
 
 #[wasm_bindgen(module = "/src/runtime/namespace.js")]
 extern "C" {
@@ -17,6 +17,18 @@ extern "C" {
 
     #[wasm_bindgen(catch, js_name = headOf)]
     fn head_of_js(request: &Request) -> Result<String, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = refuse)]
+    fn refuse_js(status: u16, text: &str, retry_after: Option<u32>) -> Result<Response, JsValue>;
+
+    #[wasm_bindgen(js_name = Identity)]
+    type JsIdentity;
+
+    #[wasm_bindgen(constructor, js_class = "Identity", catch)]
+    fn construct(ctx: &JsValue, env: &JsValue) -> Result<JsIdentity, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_class = "Identity", js_name = is)]
+    fn is_js(this: &JsIdentity, channel: &str) -> Result<u8, JsValue>;
 
     #[wasm_bindgen(catch, js_name = forward)]
     async fn forward_js(stub: &Stub, request: &JsValue) -> Result<JsValue, JsValue>;
@@ -45,6 +57,39 @@ pub(crate) fn head_of(request: &Request) -> (Option<String>, String) {
     // Where a URL begins there is no space in it: it is percent-encoded.
     let (upgrade, url) = head.rsplit_once(' ').unwrap_or_default();
     ((!upgrade.is_empty()).then(|| upgrade.to_owned()), url.to_owned())
+}
+
+/// The answer to an upgrade that is refused. `retry_after` is a header, in seconds.
+pub(crate) fn refuse(status: u16, text: &str, retry_after: Option<u32>) -> Result<Response, JsError> {
+    Ok(refuse_js(status, text, retry_after)?)
+}
+
+/// Which channel a Durable Object is.
+pub(crate) struct Identity(JsIdentity);
+
+/// Whether a Durable Object is a channel's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Yes,
+    No,
+    /// The Durable Object has no name, and no binding of its Worker proves that it is the channel's.
+    Unknown,
+}
+
+impl Identity {
+    /// That of the Durable Object whose `ctx` and `env` these are.
+    pub(crate) fn new(ctx: &JsValue, env: &JsValue) -> Result<Self, JsError> {
+        Ok(Self(JsIdentity::construct(ctx, env)?))
+    }
+
+    /// Whether it is the channel of this name.
+    pub(crate) fn is(&self, channel: &str) -> Result<Verdict, JsError> {
+        Ok(match self.0.is_js(channel)? {
+            0 => Verdict::Yes,
+            1 => Verdict::No,
+            _ => Verdict::Unknown,
+        })
+    }
 }
 
 impl Stub {

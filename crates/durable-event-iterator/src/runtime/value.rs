@@ -93,7 +93,7 @@ fn halves_of(halves: &Array) -> JsWire {
 /// A blob is an error: what stubs carry is copied at once, and a blob cannot be.
 pub(crate) fn from_wire(value: &Serialized) -> Result<JsValue, JsError> {
     if !value.blobs.is_empty() {
-        return Err(JsError("a stub cannot carry a file or blob".into()));
+        return Err(JsError::new("a stub cannot carry a file or blob"));
     }
     Ok(from_wire_js(value.json.as_deref(), value.meta.as_deref())?)
 }

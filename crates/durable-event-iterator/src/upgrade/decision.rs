@@ -4,7 +4,11 @@
 
 use super::connection_id::{ConnectionId, InvalidConnectionId};
 
-use crate::token::{Claims, Generation, SigningKeys, TokenError, check_tags, verify};
+use crate::{
+    error::TRANSIENT_RETRY_AFTER,
+    runtime::JsError,
+    token::{Claims, Generation, SigningKeys, TokenError, check_tags, verify},
+};
 
 /// What the decision needs to know of a request.
 #[derive(Clone, Copy)]
@@ -35,10 +39,30 @@ pub(crate) enum Refusal {
     OtherChannel,
     /// The token is one of generation 2, whose clients must send a connection id, and there is none.
     ConnectionIdMissing,
-    /// The Workers runtime would reject the token's tags. The reason is for logs.
+    /// The token has more tags, or larger ones, than the Workers runtime accepts. The reason is for logs.
     InvalidTags(TokenError),
     /// There is a connection id, but not one that can be stored and compared.
     InvalidConnectionId(InvalidConnectionId),
+    /// The token's attachment does not fit into a socket's.
+    AttachmentTooLarge,
+    /// There are no keys to verify tokens with.
+    NoKeys,
+    /// The Durable Object has no name, and nothing proves that it is the channel's.
+    NoName,
+    /// The Durable Object has as many sockets as it may have.
+    Full,
+    /// There are as many sockets with this connection id as there may be.
+    ManyPerConnection,
+    /// There are as many sockets of this subject as there may be.
+    ManyPerSubject,
+    /// The runtime has refused. The reason is for logs, not for the client.
+    Runtime(JsError),
+}
+
+impl From<JsError> for Refusal {
+    fn from(error: JsError) -> Self {
+        Self::Runtime(error)
+    }
 }
 
 impl Refusal {
@@ -50,6 +74,20 @@ impl Refusal {
                 401
             }
             Self::InvalidConnectionId(_) | Self::InvalidTags(_) => 400,
+            Self::AttachmentTooLarge => 413,
+            Self::ManyPerConnection | Self::ManyPerSubject => 429,
+            Self::Full => 503,
+            Self::Runtime(error) if error.is_transient() => 503,
+            Self::NoKeys | Self::NoName | Self::Runtime(_) => 500,
+        }
+    }
+
+    /// When another try may succeed, in seconds: a header of the answer.
+    pub(crate) fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::Full | Self::ManyPerConnection | Self::ManyPerSubject => Some(CAPPED_RETRY_AFTER),
+            Self::Runtime(error) if error.is_transient() => Some(TRANSIENT_RETRY_AFTER),
+            _ => None,
         }
     }
 
@@ -61,10 +99,25 @@ impl Refusal {
             Self::InvalidToken(_) | Self::OtherChannel => "Invalid Token",
             Self::ConnectionIdMissing => "ID is required",
             Self::InvalidConnectionId(_) => "Invalid ID",
-            Self::InvalidTags(_) => "Invalid tags",
+            Self::InvalidTags(_) => "Invalid tags: expected at most 10 tags of 1-256 UTF-8 bytes",
+            Self::AttachmentTooLarge => "Token attachment is too large",
+            Self::NoName => NO_NAME,
+            Self::Full => "Too many connections to this channel",
+            Self::ManyPerConnection => "Too many connections with this ID",
+            Self::ManyPerSubject => "Too many connections of this subject",
+            Self::Runtime(error) if error.is_transient() => "Service Unavailable",
+            Self::NoKeys | Self::Runtime(_) => "Internal Server Error",
         }
     }
 }
+
+/// What to do about a Durable Object without a name. It concerns developers, and reveals nothing.
+const NO_NAME: &str = "This Durable Object has no name, so it cannot check that the token is for its channel. It was reached \
+    through another dev process, or by an id that was not made from a name. Run both Workers in one process \
+    (wrangler dev -c a/wrangler.toml -c b/wrangler.toml), and reach it by idFromName or getByName.";
+
+/// How long a client waits when there are too many sockets, in seconds: others have to close first.
+const CAPPED_RETRY_AFTER: u32 = 10;
 
 /// Decides about a request at `now_ms`, in milliseconds since 1970. The checks go in the order of the answers that
 /// clients know: no token, a bad token, then a bad connection id.
@@ -131,7 +184,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::token::Token;
+    use crate::token::{TAG_BYTES, Token};
 
     const NOW_MS: u64 = 1_800_000_000_000;
 
@@ -267,6 +320,13 @@ mod tests {
         assert!(!shown.contains("eyJ"), "{shown}");
         let refused = format!("{:?}", ask(&format!("token={good}A")).unwrap_err());
         assert!(!refused.contains("eyJ"), "{refused}");
+    }
+
+    #[test]
+    fn the_answer_to_invalid_tags_names_the_limits() {
+        let text = Refusal::InvalidTags(TokenError::TooManyTags { count: 11 }).text();
+        let limits = format!("tags of {}-{} UTF-8 bytes", TAG_BYTES.start(), TAG_BYTES.end());
+        assert!(text.contains(&limits), "{text}");
     }
 
     proptest! {

@@ -1,14 +1,17 @@
 //! The upgrade: from a client's HTTP request with a token to a socket of the object that the token names.
 
+mod caps;
 mod connection_id;
 mod decision;
 
+pub(crate) use caps::Caps;
 pub use connection_id::{ConnectionId, InvalidConnectionId};
 pub(crate) use decision::{Accepted, Refusal, RequestHead, decide};
 
 use crate::{
     error::Result,
-    http, runtime,
+    http,
+    runtime::{self, JsError},
     token::{Claims, InvalidKey, SigningKeys},
 };
 use futures_util::future::LocalBoxFuture;
@@ -41,9 +44,13 @@ impl<F: AsyncFn(&Claims, &Request) -> Result<()>> Inspect for F {
 /// }
 /// ```
 ///
-/// What is refused is answered here: 426 without `Upgrade: websocket`, 401 without a token or with one that is not
-/// valid, 400 for a connection id that is none. The object verifies the token again, so that a Worker that forwards a
-/// request by other means opens nothing.
+/// Rejected requests are answered 426 without `Upgrade: websocket`, 401 without a valid token, and 400 for an invalid
+/// connection id or a token whose tags exceed the limits. The Durable Object verifies the token again, so that a Worker that
+/// forwards a request by other means opens nothing. It answers 503 when it has [as many
+/// sockets](crate::Options::max_sockets) as it may have, and 429 when the
+/// [connection id](crate::Options::max_sockets_per_connection) or the [subject](crate::Options::max_sockets_per_subject)
+/// has. A failure that the runtime calls temporary, such as an overloaded Durable Object, is 503 too, any other one 500.
+/// Answers of 429 and 503 have the header `Retry-After`.
 pub struct Upgrade<'a> {
     env: &'a Env,
     binding: &'a str,
@@ -132,16 +139,10 @@ impl<'a> Upgrade<'a> {
     /// # Errors
     /// As [`handle`](Self::handle).
     pub async fn handle_raw(self, request: &web_sys::Request) -> worker::Result<web_sys::Response> {
-        let keys = match self.keys {
-            Some(keys) => keys,
-            None => match signing_keys(self.env) {
-                Some(keys) => keys,
-                None => return Ok(Response::error("Internal Server Error", 500)?.into()),
-            },
-        };
-        let claims = match read(request, &keys) {
+        let keys = self.keys.or_else(|| signing_keys(self.env)).ok_or(Refusal::NoKeys);
+        let claims = match keys.and_then(|keys| read(request, &keys)) {
             Ok(accepted) => accepted.claims,
-            Err(refusal) => return Ok(answer(&refusal)?.into()),
+            Err(refusal) => return respond(&refusal).map_err(rust_error),
         };
         if let Some(inspect) = &self.inspect
             && let Err(error) = inspect.inspect(&claims, &Request::from(Clone::clone(request))).await
@@ -155,9 +156,15 @@ impl<'a> Upgrade<'a> {
                 runtime::stub(namespace, claims.channel().as_str(), self.location_hint, self.jurisdiction)?;
             stub.forward(request).await
         };
-        let response = response.await.map_err(|error| worker::Error::RustError(error.to_string()))?;
-        Ok(response.unchecked_into())
+        match response.await {
+            Ok(response) => Ok(response.unchecked_into()),
+            Err(error) => respond(&error.into()).map_err(rust_error),
+        }
     }
+}
+
+fn rust_error(error: JsError) -> worker::Error {
+    worker::Error::RustError(error.to_string())
 }
 
 /// What the request asks for, if it may.
@@ -167,26 +174,23 @@ pub(crate) fn read(request: &web_sys::Request, keys: &SigningKeys) -> Result<Acc
     decide(&head, keys, runtime::now_ms())
 }
 
-/// What a client is told of a refusal; the reason stays here.
-pub(crate) fn answer(refusal: &Refusal) -> worker::Result<Response> {
+/// What a client is told of a refusal; the reason goes into the log.
+pub(crate) fn respond(refusal: &Refusal) -> Result<web_sys::Response, JsError> {
     match refusal {
         Refusal::InvalidToken(reason) | Refusal::InvalidTags(reason) => {
             worker::console_warn!("durable-event-iterator: upgrade rejected: {reason}");
         }
         Refusal::OtherChannel => runtime::log_error(
-            "an upgrade was refused: the token is for another channel than this object's name (an object that was \
-             reached by a unique id has none, and serves no client)",
+            "an upgrade was refused: the token is for another channel than this Durable Object's name",
         ),
+        Refusal::NoName | Refusal::Full => {
+            runtime::log_error(&format!("an upgrade was refused: {}", refusal.text()));
+        }
+        Refusal::Runtime(error) => runtime::log_error(&format!("an upgrade failed: {error}")),
         _ => {}
     }
-    Ok(Response::from_bytes(refusal.text().as_bytes().to_vec())?
-        .with_status(refusal.status())
-        .with_headers(REFUSAL_HEADERS.into_iter().collect()))
+    runtime::refuse(refusal.status(), refusal.text(), refusal.retry_after())
 }
-
-/// A page of any origin may read a refusal: it holds nothing, and our client reports why it cannot connect.
-const REFUSAL_HEADERS: [(&str, &str); 2] =
-    [("content-type", "text/plain;charset=UTF-8"), ("access-control-allow-origin", "*")];
 
 /// The keys of the Worker's secrets. Without them the log says what to run.
 pub(crate) fn signing_keys(env: &Env) -> Option<SigningKeys> {
