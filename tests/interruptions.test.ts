@@ -111,6 +111,25 @@ test('a token that ends while its subscription waits for its turn gets no event'
   socket.vanish()
 })
 
+test('a subscription that waits for its turn is refused when a call finds its token expired', async () => {
+  const chn = 'expiring beside a call'
+  const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn, exp: seconds() + HOUR, rpc: ['kept'] }))
+  socket.send(SUBSCRIBE)
+  await socket.frames(1)
+  await journals.set({ isHeld: true, ahead: -1_000 })
+  socket.send({ ...SUBSCRIBE, i: 'again' })
+  await socket.frames(2)
+  await journals.set({ ahead: 2 * HOUR * 1_000 })
+  const call = (i: string): object => ({ i, p: { u: '/call', b: { json: { path: ['kept'] } } } })
+  socket.send(call('1'))
+  await socket.frames(4)
+  await journals.set({ isHeld: false })
+  socket.send(call('2'))
+  const frames = await socket.frames(5)
+  expect(frames.slice(2)).toMatchObject(['again', '1', '2'].map((i) => ({ i, p: { s: 401, b: { json: { code: 'UNAUTHORIZED' } } } })))
+  socket.vanish()
+})
+
 test('a token of generation 2 that ends in the middle of a replay closes the socket with 1008', async () => {
   const chn = 'expiring replay of generation 2'
   const url = upgradeUrl(journals, 'ROOMY', await secondGeneration({ chn, exp: seconds() + HOUR }), 'an-id')

@@ -44,23 +44,6 @@ describe('a subscription that another one of its socket replaces', () => {
   })
 })
 
-test('a subscription that waits while its token expires is refused', async () => {
-  const exp = Date.now() / 1000 + 1
-  const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn: 'expired-waiting', exp, rpc: ['kept'] }))
-  await new Promise((resolve) => setTimeout(resolve, exp * 1000 - Date.now() - 50))
-  socket.send(subscribe('a'))
-  socket.send(subscribe('b')) // waits until 100 ms after the first one
-  await socket.frames(2)
-  await new Promise((resolve) => setTimeout(resolve, exp * 1000 - Date.now() + 1))
-  socket.send({ i: 'c', p: { u: '/call', b: { json: { path: ['kept'] } } } })
-  const frames = (await socket.frames(4)).slice(2)
-  expect(frames).toMatchObject([
-    { i: 'b', p: { s: 401, b: { json: { code: 'UNAUTHORIZED' } } } },
-    { i: 'c', p: { s: 401, b: { json: { code: 'UNAUTHORIZED' } } } },
-  ])
-  socket.vanish()
-})
-
 /** What has been heard of one call. */
 interface Heard {
   kind: 'call' | 'stream' | 'upload' | 'subscribe'
