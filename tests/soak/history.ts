@@ -65,7 +65,7 @@ export interface ClientRecord {
   delivered: Delivery[]
   /** The gaps that its application was notified of; only for clients whose application is notified. */
   notified?: GapNotification[]
-  /** When it opened a connection; only for clients that limit how often they do. */
+  /** When it created a WebSocket; only for clients that limit how often they do. */
   handshakes?: number[]
   /** The errors that ended its iterators; only for clients whose iterators never end by themselves. */
   ended?: string[]

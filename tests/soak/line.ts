@@ -17,8 +17,6 @@ interface Connection {
 
 /** A port of its own that leads to the runtime. */
 export class Line {
-  /** When the client opened a connection, let through or not, in milliseconds since the epoch. */
-  readonly handshakes: number[] = []
   readonly #server: Server
   readonly #target: number
   readonly #connections = new Set<Connection>()
@@ -98,7 +96,6 @@ export class Line {
   }
 
   #connect(client: Socket): void {
-    this.handshakes.push(Date.now())
     if (Date.now() < this.#closedUntil) {
       client.destroy()
       return

@@ -72,7 +72,7 @@ export class NpmClient extends SoakClient {
 
   constructor(options: ClientOptions) {
     super(options.isSecond ? 'npm, DurableIterator' : 'npm, DurableEventIterator', options)
-    Object.assign(this.record, { notified: [], ended: [], handshakes: options.line.handshakes })
+    Object.assign(this.record, { notified: [], ended: [], handshakes: [] })
   }
 
   async start(): Promise<void> {
@@ -139,6 +139,7 @@ export class NpmClient extends SoakClient {
     return class extends WebSocket {
       constructor(url: string | URL, protocols?: string | string[]) {
         super(url, protocols)
+        client.record.handshakes?.push(Date.now())
         client.#opened(this, new URL(url))
       }
 
