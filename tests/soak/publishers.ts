@@ -14,6 +14,8 @@ export const PUBLISH_KEY = 'the publish key of the soak'
  * code is the object's own; anything else means that nobody knows what has become of the publish.
  */
 export const PUBLISHER = `
+import unsafe from 'workerd:unsafe'
+
 const spoiled = {
   function: (event) => ({ ...event, f() {} }),
   bytes: (event) => ({ ...event, bytes: new Uint8Array(3) }),
@@ -26,8 +28,12 @@ const spoiled = {
 }
 export default {
   async fetch(request, env) {
-    const { binding, channel, event, options, spoil, front } = await request.json()
+    const { binding, channel, event, options, spoil, front, evict } = await request.json()
     try {
+      if (evict) {
+        await unsafe.evict(env[binding].getByName(channel), { webSockets: evict })
+        return Response.json({})
+      }
       if (front) {
         const stub = env[binding].getByName(channel)
         return await stub.fetch('${FRONT_ORIGIN}', { method: 'POST', body: JSON.stringify(front) })
@@ -124,6 +130,19 @@ export class Publishers {
     } finally {
       wipe.endedAt = Date.now()
     }
+  }
+
+  /**
+   * Unloads a channel's Durable Object, as `RunningWorkers.evict` does. That one blocks this process until it is done, and an
+   * eviction can wait for what this process has to read or write first.
+   *
+   * @throws When it is not loaded.
+   */
+  async evict({ name, binding }: Target, webSockets: 'hibernate' | 'close'): Promise<void> {
+    const body = JSON.stringify({ binding, channel: name, evict: webSockets })
+    const response = await this.#journals.fetch(this.#publisher, { method: 'POST', body })
+    const { error } = (await response.json()) as { error?: { message: string } }
+    if (error !== undefined) throw new Error(error.message)
   }
 
   /** Asks the front of a channel's Durable Object for something. */

@@ -149,7 +149,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     persistence,
     front: front(Object.values(CLASSES)),
     workers: [
-      { name: 'publisher', source: PUBLISHER, durableObjects: bindings },
+      { name: 'publisher', source: PUBLISHER, compatibilityFlags: ['unsafe_module'], durableObjects: bindings },
       {
         name: 'deployable',
         crate: '.',
@@ -458,13 +458,13 @@ class Run {
     return client
   }
 
-  async #evict({ worker, className, name }: ChannelPlan, kind: 'hibernated' | 'closed'): Promise<void> {
+  async #evict(channel: ChannelPlan, kind: 'hibernated' | 'closed'): Promise<void> {
     try {
-      await this.#journals.evict({ worker, className, name }, kind === 'closed' ? 'close' : 'hibernate')
+      await this.#publishers.evict(channel, kind === 'closed' ? 'close' : 'hibernate')
     } catch {
       return // it is not loaded, which is as good
     }
-    this.#note(kind, name)
+    this.#note(kind, channel.name)
   }
 
   /** Removes everything that a channel has stored. */

@@ -35,6 +35,7 @@ export type WorkerDefinition = WorkerCode & {
   name: string
   /** By default that of the Workers' wrangler.toml. */
   compatibilityDate?: string
+  compatibilityFlags?: string[]
   /** Variables and secrets; what is not text arrives as parsed JSON. */
   variables?: Record<string, Json>
   /** Bindings to classes of Durable Objects, all of which keep their data in SQLite. */
@@ -202,6 +203,7 @@ function workerOptions(worker: WorkerDefinition, classes: Set<string>): WorkerOp
     config: {
       name: worker.name,
       compatibilityDate: worker.compatibilityDate ?? COMPATIBILITY_DATE,
+      ...(worker.compatibilityFlags === undefined ? {} : { compatibilityFlags: worker.compatibilityFlags }),
       manifest: manifest(worker),
       env: bindings,
       exports: Object.fromEntries([...classes].map((name) => [name, { type: 'durable-object', storage: 'sqlite' }])),
