@@ -224,7 +224,7 @@ async fn run(
             return Ok(());
         }
         if core.with_log(|log, _| Ok::<_, Error>(log.has_dropped_after(after)))? {
-            // What was promised has gone over its bounds or was deleted meanwhile: the client comes back and is told of the gap.
+            // What was promised has gone over its bounds or was deleted meanwhile: the client reconnects and receives a gap notification.
             let _ = ws.close(RESTART, "Replay outrun"); // an error is a socket that is closing already
             return Ok(());
         }

@@ -171,7 +171,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             Err(error) => Err(error),
         };
         if let Err(error) = result {
-            // Nothing that a client can do: its socket or the storage is gone. It comes back and resumes.
+            // Nothing that a client can do: its socket or the storage is gone. It reconnects and resumes.
             runtime::log_error(&format!("a frame could not be handled: {error}"));
             close(&ws, subscription::INTERNAL_ERROR, "Internal error");
         }

@@ -48,7 +48,7 @@ function renew() {
   return forget()
 }
 
-/** Rejects the calls of an instance that is no more. */
+/** Rejects the calls of an instance that is lost. */
 function forget() {
   const { instanceId } = state()
   if (instance === instanceId) return false

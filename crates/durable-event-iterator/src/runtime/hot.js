@@ -148,7 +148,7 @@ export class Hub {
   }
 
   /**
-   * Sends one event to every live subscription; answers with the sockets whose token has expired, if any. `read(ws)` makes the
+   * Sends one event to every live subscription; returns the sockets whose token has expired, if any. `read(ws)` makes the
    * view of a socket that has none yet, once per waking.
    * `admits(connection, tags, isChosen)` is there for an event that is not for everybody; `chosen` are the sockets of which it
    * is told so, `except` are left out.
@@ -226,7 +226,7 @@ export function interrupt(ws) {
  */
 const HOOKS = Symbol('durable-event-iterator')
 
-/** What a listener is told: as in storage.rs. */
+/** What a listener receives: as in storage.rs. */
 const BEGUN = 0
 const COMMITTED = 1
 const ROLLED_BACK = 2
@@ -326,7 +326,7 @@ export class Storage {
     this.#hooks = this.#storage[HOOKS] ?? hook(this.#storage)
   }
 
-  /** Lets `listener(what, level)` know of transactions and of what is deleted. `BEGUN` it answers with the level's number. */
+  /** Calls `listener(what, level)` for transactions and deletions. For `BEGUN` it returns the level's number. */
   listen(listener) {
     Object.assign(this.#hooks, { listener, instance })
   }
@@ -403,7 +403,7 @@ function sqlOf(storage) {
 }
 
 /** Whether neither side has begun to close a socket. */
-export function isOpen(ws) {
+function isOpen(ws) {
   return ws.readyState === WebSocket.READY_STATE_OPEN
 }
 

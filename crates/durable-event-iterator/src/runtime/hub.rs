@@ -80,10 +80,6 @@ extern "C" {
     #[wasm_bindgen(js_name = liveView)]
     fn live_view_js(head: &str, expires: f64, connection: Option<&str>, tags: Option<Array>) -> LiveView;
 
-    // Cannot throw.
-    #[wasm_bindgen(js_name = isOpen)]
-    fn is_open_js(ws: &RawSocket) -> bool;
-
     /// One end of a WebSocket, as the platform hands it out.
     #[derive(Clone)]
     pub(crate) type RawSocket;
@@ -97,6 +93,9 @@ extern "C" {
 
     #[wasm_bindgen(js_name = close)]
     fn close_js(ws: &RawSocket, code: u16, reason: &str) -> bool;
+
+    #[wasm_bindgen(method, catch, getter, js_name = readyState)]
+    fn ready_state_js(this: &RawSocket) -> Result<u16, JsValue>;
 }
 
 /// Whether a subscription gets an event: of its connection id, its tags, and whether its socket was chosen.
@@ -112,6 +111,9 @@ impl LiveView {
         live_view_js(head, expires_ms, connection, (!tags.is_empty()).then(|| array_of(tags)))
     }
 }
+
+/// `WebSocket.OPEN`, a ready state (WHATWG WebSockets Standard).
+const OPEN: u16 = 1;
 
 /// A replay that has been begun.
 pub(crate) struct Replay {
@@ -198,7 +200,7 @@ impl Hub {
         Ok(self.replay_of_js(ws)?.is_some())
     }
 
-    /// Sends to every live subscription; answers with the sockets whose token has expired. `read` is asked for what has not been
+    /// Sends to every live subscription; returns the sockets whose token has expired. `read` is asked for what has not been
     /// read since waking.
     pub(crate) fn fan_out(
         &self,
@@ -235,7 +237,7 @@ impl Hub {
         Ok(expired.as_ref().map(sockets_of).unwrap_or_default())
     }
 
-    /// Sends the rows of a replay step; answers with nothing when the socket has gone. `admits` gets the stored audience of a row that has one,
+    /// Sends the rows of a replay step; returns `None` when the socket has closed. `admits` gets the stored audience of a row that has one,
     /// `make_safe` a marked row (see `log/step.rs`), of which it makes the frame's tail; none: the event is not sent.
     pub(crate) fn replay(
         &self,
@@ -275,7 +277,7 @@ impl RawSocket {
 
     /// Whether neither side has begun to close it.
     pub(crate) fn is_open(&self) -> bool {
-        is_open_js(self)
+        self.ready_state_js().is_ok_and(|state| state == OPEN)
     }
 
     /// Sends a text message.

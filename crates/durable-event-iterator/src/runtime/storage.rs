@@ -39,7 +39,7 @@ extern "C" {
     async fn ensure_alarm_js(this: &JsStorage, at: f64) -> Result<JsValue, JsValue>;
 }
 
-/// Gets the number of an [`StorageEvent`] and of a level, and answers with the number of a level that has begun.
+/// Receives the numbers of a [`StorageEvent`] and of a level, and returns the number of a level that has begun.
 type Listener = dyn Fn(u8, u32) -> u32;
 
 /// What happens to the storage, by whoever's code. Levels are the transactions that are open, by their numbers.
@@ -93,7 +93,7 @@ impl Storage {
         Ok(Self { js: JsStorage::construct(ctx)?, listener: OnceCell::new() })
     }
 
-    /// Calls `listener` whenever something happens to the storage. [`StorageEvent::Begun`] it answers with the level's number.
+    /// Calls `listener` whenever something happens to the storage. For [`StorageEvent::Begun`] it returns the level's number.
     pub(crate) fn listen(&self, listener: impl Fn(StorageEvent) -> u32 + 'static) {
         let closure =
             Closure::<Listener>::new(move |what, level| StorageEvent::read(what, level).map_or(0, &listener));

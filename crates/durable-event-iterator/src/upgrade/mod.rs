@@ -174,7 +174,7 @@ pub(crate) fn read(request: &web_sys::Request, keys: &SigningKeys) -> Result<Acc
     decide(&head, keys, runtime::now_ms())
 }
 
-/// What a client is told of a refusal; the reason goes into the log.
+/// The body of a rejection as clients see it; the reason goes into the log.
 pub(crate) fn respond(refusal: &Refusal) -> Result<web_sys::Response, JsError> {
     match refusal {
         Refusal::InvalidToken(reason) | Refusal::InvalidTags(reason) => {

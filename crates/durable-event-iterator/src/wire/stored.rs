@@ -21,8 +21,8 @@ pub(crate) struct SafeTail {
 
 /// Makes the event of a marked row safe. The row is the JSON text of `[json, meta, extra, id]`, all strings or null.
 ///
-/// A value that cannot be revived arrives in its JSON form: a URL that is none as a string. None: nothing of the event can be
-/// read.
+/// A value that clients cannot revive arrives in its JSON form: an invalid URL as a string. Returns `None` if nothing of the event
+/// can be read.
 pub(crate) fn safe_tail(row: &str) -> Option<SafeTail> {
     let [json, meta, extra, id] = read_row(row).ok()?;
     let (json, id) = (json?, id?.parse().ok()?);
