@@ -1,9 +1,8 @@
 // Child processes that end with the script that started them, whatever ends it.
 
-import { execFile, spawn } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { execFileSync, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
-import { promisify } from 'node:util'
 
 /** How long children may take to end before they are killed, in milliseconds: open WebSockets would hold up the runtime. */
 const STOP_TIMEOUT = 3_000
@@ -85,32 +84,32 @@ function signalGroup({ pid }, signal) {
 async function npmGone() {
   if (process.env.npm_lifecycle_event === undefined || process.platform === 'win32') return new Promise(() => {})
   const parent = process.ppid
-  // npm runs a shell, which runs this; some shells replace themselves by it.
-  const isShell = / -c /.test((await processField(parent, 'args')) ?? '')
-  const npm = isShell ? await parentOf(parent) : undefined
+  // npm runs a shell, which runs this; some shells replace themselves by it. Read at once: when npm has gone, the shell has
+  // another parent, which stays.
+  const isShell = / -c /.test(processField(parent, 'args') ?? '')
+  const npm = isShell ? parentOf(parent) : undefined
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, PARENT_CHECK_INTERVAL).unref())
     if (process.ppid !== parent) return
-    if (npm !== undefined && (await parentOf(parent)) !== npm) return
+    if (npm !== undefined && parentOf(parent) !== npm) return
   }
 }
 
 /** The id of a process's parent. An orphan gets another one. */
-async function parentOf(pid) {
+function parentOf(pid) {
   try {
     // Linux. The name of the program, in parentheses, can hold anything.
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     return Number(stat.slice(stat.lastIndexOf(')') + 1).trim().split(' ')[1])
   } catch {
-    const field = await processField(pid, 'ppid')
+    const field = processField(pid, 'ppid')
     return field === undefined ? undefined : Number(field)
   }
 }
 
-async function processField(pid, field) {
+function processField(pid, field) {
   try {
-    const { stdout } = await promisify(execFile)('ps', ['-o', `${field}=`, '-p', String(pid)])
-    return stdout.trim()
+    return execFileSync('ps', ['-o', `${field}=`, '-p', String(pid)], { encoding: 'utf8' }).trim()
   } catch {
     return undefined
   }

@@ -425,7 +425,8 @@ describe('the end', () => {
     await expect(iterator).rejects.toThrow('Enough.')
     const { length } = proxy.attempts
     await pause(400)
-    expect(proxy.attempts).toHaveLength(length)
+    // One may have been under way.
+    expect(proxy.attempts.length).toBeLessThanOrEqual(length + 1)
   })
 
   test('return while it is recovering ends that', async () => {

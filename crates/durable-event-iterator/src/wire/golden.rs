@@ -175,7 +175,7 @@ fn handle(id: &str, request: Request<'_>) -> Result<Vec<Message>> {
             Err(if defined == Some(true) { error.defined() } else { error })
         }
         "/number" => {
-            let number: u8 = from_value(request.body.into_value()?)?;
+            let number: u8 = from_value(request.body.into_value()?).map_err(Error::invalid_input)?;
             Ok(vec![response(id, OK, serialize(&number)?).into()])
         }
         "/replay" => {
