@@ -94,7 +94,7 @@ describe.each(FAILURES)('with %s', (name, message) => {
   test('a subscriber whose events cannot be read is closed with 1011, and has everything when it comes back', async () => {
     const chn = `${name} select`
     await journals.stub('USUAL', chn, 'publish', { n: 1 })
-    await journals.set({ statement: { name: chn, start: 'SELECT', message, times: 1 } })
+    await journals.set({ statement: { name: chn, start: 'SELECT', message, times: 2 } })
     const unlucky = await BareSocket.open(await journals.upgrade('USUAL', { chn }))
     unlucky.send({ i: 's', p: { u: '/subscribe', b: {} } })
     expect((await unlucky.end()).code).toBe(1011)
@@ -102,6 +102,16 @@ describe.each(FAILURES)('with %s', (name, message) => {
     expect((await again.frames(2))[0]).toEqual(WHOLE)
     expect(numbers(await again.frames(2))).toEqual([1])
     again.vanish()
+  })
+
+  test('a subscriber is served although the first statement of its replay fails once', async () => {
+    const chn = `${name} select once`
+    await journals.stub('USUAL', chn, 'publish', { n: 1 })
+    await journals.set({ statement: { name: chn, start: 'SELECT', message, times: 1 } })
+    const socket = await subscriber(chn)
+    expect((await socket.frames(2))[0]).toEqual(WHOLE)
+    expect(numbers(await socket.frames(2))).toEqual([1])
+    socket.vanish()
   })
 
   test('an object that cannot look at its tables when it wakes is well again with the next event', async () => {

@@ -303,7 +303,7 @@ function checkAttempt(client: ClientRecord, index: number, attempt: Attempt, log
     if (frames.length > 0) report({ ...about, kind: 'invented', id: (frames[0] as Delivery).id, text: 'events came before the answer' })
     return []
   }
-  // One that the server ended before any event: replaced by another one, its token expired, or its log found its tables gone.
+  // One that the server ended before any event: replaced by another one, or its token expired.
   // The client has to subscribe again, and what that one responds counts.
   if (ended && gap === undefined && frames.length === 0) return []
   const first = 'issuedAt' in from

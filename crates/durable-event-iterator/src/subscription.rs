@@ -16,6 +16,7 @@ use crate::{
 };
 
 use std::cell::RefCell;
+use wasm_bindgen::JsValue;
 
 /// Tells a client in the answer to its `/subscribe` that something it missed is no longer there, and from which event
 /// id on everything is.
@@ -167,14 +168,14 @@ async fn run(
     let from = ask.from(&session, core.options.second_starts_live);
     // One time for the whole replay: the answer promises what is retained now.
     let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
-    let mut resume = core.with_log(|log, sql| log.resume(sql, now_us, from))?;
-    if core.options.begins_with_snapshot && (ask.last_event_id.is_none() || resume.gap.is_some()) {
-        // Any event before the snapshot would give the client a place that looks as if it had one.
-        let end = core.with_log(|log, sql| log.resume(sql, now_us, ResumeFrom::End))?;
-        let next = EventId::saturating(end.after.saturating_add(1));
-        resume = Resume { gap: ask.last_event_id.as_ref().and(resume.gap).map(|_| next), ..end };
-    }
-    if ws.send_text(&answer(&ask.id, resume.gap)).is_err() {
+    let begun = begin(core, ask, from, now_us);
+    // Its first statement has shown that the log's tables are gone: the log is opened again, and knows of the gap.
+    let begun = begun.or_else(|error| match error.is_storage_failure() {
+        true => begin(core, ask, from, now_us),
+        false => Err(error),
+    });
+    let (resume, first) = begun?;
+    if ws.send_text(&answer(&ask.id, resume.gap)).is_err() && first.is_none() {
         return Ok(()); // the socket has gone
     }
 
@@ -182,12 +183,12 @@ async fn run(
     let mut after = resume.after;
     let mut work = 0_u64;
     let mut is_noted = false;
+    let mut first = Some(first);
     loop {
-        let step = core.with_log(|log, sql| {
-            let Some(step) = log.step(after, now_us) else { return Ok(None) };
-            let cursor = sql.open(&step.sql, &step.params.map(Param::Number))?;
-            Ok::<_, Error>(Some((step.end, cursor)))
-        })?;
+        let step = match first.take() {
+            Some(first) => first,
+            None => open_step(core, after, now_us)?,
+        };
         let Some((end, cursor)) = step else {
             session.subscription = Some(Subscription { id: ask.id.clone(), live: true });
             core.sessions.write(ws, session)?;
@@ -229,6 +230,36 @@ async fn run(
             return Ok(());
         }
     }
+}
+
+/// A step of a replay: where it ends if it has no rows, and its rows, which must be read to the end.
+type OpenStep = (u64, JsValue);
+
+/// From where a subscription is served, and its first step, which is opened before the answer: its statement shows whether the
+/// tables that the answer promises are there.
+fn begin(
+    core: &ChannelCore,
+    ask: &Subscribe,
+    from: ResumeFrom<'_>,
+    now_us: u64,
+) -> Result<(Resume, Option<OpenStep>)> {
+    let mut resume = core.with_log(|log, sql| log.resume(sql, now_us, from))?;
+    if core.options.begins_with_snapshot && (ask.last_event_id.is_none() || resume.gap.is_some()) {
+        // Any event before the snapshot would give the client a place that looks as if it had one.
+        let end = core.with_log(|log, sql| log.resume(sql, now_us, ResumeFrom::End))?;
+        let next = EventId::saturating(end.after.saturating_add(1));
+        resume = Resume { gap: ask.last_event_id.as_ref().and(resume.gap).map(|_| next), ..end };
+    }
+    Ok((resume, open_step(core, resume.after, now_us)?))
+}
+
+/// The next step of a replay; `None` once everything has been sent.
+fn open_step(core: &ChannelCore, after: u64, now_us: u64) -> Result<Option<OpenStep>> {
+    core.with_log(|log, sql| {
+        let Some(step) = log.step(after, now_us) else { return Ok(None) };
+        let cursor = sql.open(&step.sql, &step.params.map(Param::Number))?;
+        Ok::<_, Error>(Some((step.end, cursor)))
+    })
 }
 
 /// What the application does on subscribing has failed. What its client holds may not be whole, so it is not left with it: it
