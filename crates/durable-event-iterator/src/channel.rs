@@ -172,7 +172,7 @@ impl<E, T, S> Channel<E, T, S> {
     /// [`Options::table_prefix`](crate::Options::table_prefix).
     ///
     /// `delete_all` deletes the events too. Every client that resumes from before it, or has an older token, then receives a
-    /// gap notification. For that a channel that had events keeps an empty table and a view, about 8 KB on disk;
+    /// gap notification. For that a channel that had events keeps an empty table and a view, a few kilobytes of storage;
     /// [`Channel::erase`] leaves nothing.
     #[must_use]
     pub fn storage(&self) -> worker::Storage {
