@@ -29,7 +29,7 @@ const READY_TIMEOUT = 5_000
 const chatRoom = join(root, 'examples', 'chat-room')
 
 async function main() {
-  // wrangler stops its runtime on SIGINT. Stopping the chat room is no failure.
+  // wrangler stops its runtime on SIGINT. Stopping the chat room is not a failure.
   endChildrenWithScript({ signal: 'SIGINT', status: 0 })
   const { values } = parseArgs({ options: { port: { type: 'string' } } })
   await setup()

@@ -101,7 +101,7 @@ test('the unread items of uploads count too', async () => {
     socket.send(`{"i":"${i}","t":3,"p":{"e":"message","d":{"json":${text(MEGABYTE)}}}}`)
   }
   await ping(socket, 'ping')
-  // Those that do not fit are told to stop.
+  // Uploads that do not fit receive an abort.
   const stopped = socket.messages.map((message) => JSON.parse(message)).filter(({ t }) => t === 4).map(({ i }) => i)
   expect(stopped).toEqual(uploads.slice(FITTING_ITEMS))
   // What nobody reads any more takes no memory.

@@ -60,7 +60,7 @@ export interface CreateClientDurableEventIteratorOptions {
  * Combines an iterator over events with a link to the Durable Object's procedures. The link plugin does this; the function
  * is for applications with a connection of their own.
  *
- * @throws {DurableIteratorError} When `iterator` is no iterator, or the token no token.
+ * @throws {DurableIteratorError} When `iterator` is not an async iterator, or the token is invalid.
  */
 export function createClientDurableEventIterator<
   T extends AnyDurableEventIteratorObject,
