@@ -4,8 +4,8 @@ import { expect, test } from 'vitest'
 
 import { blocksOf, compile, createProject, filesOf } from './support/documents.ts'
 
-test('every block of docs/from-the-original.md compiles, strictly', async () => {
-  const files = await filesOf('docs/from-the-original.md')
+test('every block of docs/migrating-from-orpc.md compiles, strictly', async () => {
+  const files = await filesOf('docs/migrating-from-orpc.md')
   expect([...files.keys()]).toContain('worker.ts')
   const project = await createProject(files)
   expect(await compile(project.folder)).toEqual([])

@@ -4,8 +4,8 @@ use std::{env, error::Error, fs, io::Error as IoError, path::Path};
 
 /// Each block of a document that runs: the document, what its first line is, and the file that it goes to.
 const BLOCKS: [(&str, &str, &str); 3] = [
-    ("docs/from-the-original.md", "// room.rs", "room.rs"),
-    ("docs/from-the-original.md", "// server.rs", "server.rs"),
+    ("docs/migrating-from-orpc.md", "// room.rs", "room.rs"),
+    ("docs/migrating-from-orpc.md", "// server.rs", "server.rs"),
     ("README.md", "pub struct Chat {", "readme.rs"),
 ];
 

@@ -179,12 +179,12 @@ pub mod __private {
     }
 }
 
-/// The chapters whose examples are compiled with the tests.
+/// Pages whose Rust examples are compiled as doctests.
 #[cfg(doctest)]
-mod chapters {
+mod pages {
     #[doc = include_str!("../../../docs/procedures.md")]
     struct Procedures;
 
-    #[doc = include_str!("../../../docs/from-the-original.md")]
-    struct FromTheOriginal;
+    #[doc = include_str!("../../../docs/migrating-from-orpc.md")]
+    struct MigratingFromOrpc;
 }

@@ -1,12 +1,12 @@
 //! The Workers that the documents show, as they stand there: `build.rs` takes them out.
 
-/// `docs/from-the-original.md`: the object.
+/// `docs/migrating-from-orpc.md`: the object.
 #[allow(missing_docs, missing_debug_implementations)]
 pub mod room {
     include!(concat!(env!("OUT_DIR"), "/room.rs"));
 }
 
-/// `docs/from-the-original.md`: the Worker in front of it, and the oRPC server.
+/// `docs/migrating-from-orpc.md`: the Worker in front of it, and the oRPC server.
 pub mod server {
     include!(concat!(env!("OUT_DIR"), "/server.rs"));
 }

@@ -15,7 +15,7 @@ use worker::{Context, Env, Request, Response, event};
 /// `/upgrade/<binding>` is the upgrade to an object of that namespace; `/guarded/<binding>` the same behind an
 /// inspection that lets only attachments pass that say so; `/relay/…` publishes as another Worker;
 /// `/rpc/…` and `/open/…` are procedures over HTTP. With the variable `DOCUMENT` it is the Worker of
-/// `docs/from-the-original.md` instead.
+/// `docs/migrating-from-orpc.md` instead.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
     if env.var("DOCUMENT").is_ok() {
