@@ -1,4 +1,4 @@
-// The chart of docs/performance.md: CPU of each row as a multiple of the floor's, which is a line.
+// The chart of docs/performance.md: CPU of each row as a multiple of the baseline's, which is a line.
 
 export interface Bars {
   title: string
@@ -43,7 +43,7 @@ export function chart(title: string, series: Series[], rows: Bars[]): string {
   }
   for (const mark of MARKS) {
     parts.push(`<line class="${mark === 1 ? 'floor' : 'grid'}" x1="${x(mark)}" x2="${x(mark)}" y1="${TOP - 8}" y2="${bottom}"/>`)
-    const label = mark === 1 ? 'floor' : `${mark}×`
+    const label = mark === 1 ? 'baseline' : `${mark}×`
     parts.push(`<text class="${mark === 1 ? 'strong' : 'soft'}" x="${x(mark)}" y="${bottom + 17}" text-anchor="middle">${label}</text>`)
   }
   rows.forEach((row, at) => {

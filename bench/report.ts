@@ -29,8 +29,8 @@ const TITLES: Record<VariantName, string> = {
   ours: 'ours',
   peer: 'oRPC by hand',
   partyserver: 'PartyServer',
-  floor: 'floor',
-  noise: 'floor again',
+  floor: 'baseline',
+  noise: 'baseline again',
   floorSql: 'JavaScript with SQL',
   sameLog: 'JavaScript with our log',
 }
@@ -79,7 +79,7 @@ function render(measurements: Measurements): void {
   writeFileSync(
     CHART,
     chart(
-      'CPU of the runtime, as a multiple of the floor (less is better)',
+      'CPU of the runtime, as a multiple of the baseline (less is better)',
       SERIES.map(({ variant, colour }) => ({ name: TITLES[variant], colour })),
       rows(measurements.results).map(([name, row]) => ({
         title: ROWS[name].title,
@@ -121,7 +121,7 @@ function cpu(results: Results): string {
   const compared = ['ours', 'peer', 'partyserver', 'floor', 'floorSql', 'sameLog'] as const
   const cell = (measured: Measured | undefined): string => (measured ? `${rough(measured.cpu.median)} · ${whole(measured.rate)}` : '–')
   const lines = rows(results).map(([name, row]) => [
-    `${ROWS[name].title}: for each ${ROWS[name].unit}`,
+    `${ROWS[name].title}: per ${ROWS[name].unit}`,
     ...compared.map((variant) => cell(row[variant])),
   ])
   const timed = rows(results).filter(([, row]) => row.ours?.latency)
@@ -133,9 +133,9 @@ function cpu(results: Results): string {
     }),
   ])
   return [
-    'Microseconds of CPU, and how many in a second of wall time:',
+    'CPU time in microseconds · operations per second of wall time:',
     table(['', ...compared.map((variant) => TITLES[variant])], lines),
-    'Latency of a call in milliseconds, median and 99th percentile, with everything on one machine:',
+    'Latency of a call in milliseconds: median · 99th percentile, with everything on one machine:',
     table(['', ...compared.slice(0, 4).map((variant) => TITLES[variant])], latencies),
   ].join('\n\n')
 }
@@ -153,16 +153,16 @@ function counted({ rows: billed, memory, startUp, size }: Extras): string {
     table(
       ['', ...compared.map((variant) => TITLES[variant])],
       [
-        line('rows written for an event over its whole life, removal included', (name) => billed[name].written.toFixed(2), '0'),
-        line('rows read for it, the same', (name) => billed[name].read.toFixed(2), '0'),
-        line('of these, read by the publish', (name) => billed[name].readPerPublish.toFixed(2), '0'),
-        line('bytes of memory for an idle, subscribed socket', (name) => whole(memory[name]), whole(memory.floor)),
-        line('milliseconds from starting the runtime to an open socket', (name) => whole(startUp[name]), whole(startUp.floor)),
+        line('rows written per event over its whole life, deletion included', (name) => billed[name].written.toFixed(2), '0'),
+        line('rows read per event over its whole life, deletion included', (name) => billed[name].read.toFixed(2), '0'),
+        line('of these, rows read by the publish', (name) => billed[name].readPerPublish.toFixed(2), '0'),
+        line('bytes of memory per idle, subscribed socket', (name) => whole(memory[name]), whole(memory.floor)),
+        line('milliseconds from the start of the runtime to an open socket', (name) => whole(startUp[name]), whole(startUp.floor)),
       ],
     ),
-    `Besides, ours writes ${whole(perSegment.written)} rows and reads ${whole(perSegment.read)} for each table of events: one for ` +
-      'half the retention, or sooner when it holds a quarter of what may be kept. The deployable Worker, JavaScript and WebAssembly together, has ' +
-      `${whole(size.raw)} bytes, ${whole(size.gzip)} with gzip.`,
+    `In addition, ours writes ${whole(perSegment.written)} rows and reads ${whole(perSegment.read)} for each table of events. A table spans ` +
+      'half the retention, or less if it reaches a quarter of a bound on retained events. The deployable Worker, JavaScript and WebAssembly ' +
+      `together, has ${whole(size.raw)} bytes, ${whole(size.gzip)} with gzip.`,
   ].join('\n\n')
 }
 
@@ -212,10 +212,10 @@ function bills(measurements: Measurements): string {
       table(
         ['in 30 days', 'ours', '', TITLES.peer, ''],
         [
-          ['objects', ...both.flatMap(({ objects }) => [whole(objects), ''])],
+          ['Durable Objects', ...both.flatMap(({ objects }) => [whole(objects), ''])],
           ...lines,
-          total('the use itself', ({ atListPrice }) => atListPrice),
-          total('the bill, if the account does nothing else', ({ onThePlan }) => onThePlan),
+          total('usage without the plan', ({ atListPrice }) => atListPrice),
+          total('bill of an account with nothing else', ({ onThePlan }) => onThePlan),
         ],
       ),
     ].join('\n\n')
