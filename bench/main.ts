@@ -6,10 +6,10 @@ import { parseArgs } from 'node:util'
 import { extras } from './extras.ts'
 import type { Extras } from './extras.ts'
 import { quantile, spread } from './measure.ts'
-import type { Sample, Spread } from './measure.ts'
+import type { Measured, Sample } from './measure.ts'
 import { writeReport } from './report.ts'
 import { ROWS } from './rows.ts'
-import type { RowName } from './rows.ts'
+import type { Results, RowName } from './rows.ts'
 import { Variant } from './variants.ts'
 import type { VariantName } from './variants.ts'
 
@@ -28,18 +28,6 @@ const { values } = parseArgs({
     report: { type: 'boolean', default: false },
   },
 })
-
-/** What was measured of one variant in a row. */
-export interface Measured {
-  cpu: Spread
-  /** To the floor's of the same round. */
-  ratio: Spread
-  rate: number
-  /** In milliseconds. */
-  latency?: { p50: number; p99: number }
-}
-
-export type Results = Partial<Record<RowName, Partial<Record<VariantName, Measured>>>>
 
 const rounds = Number(values.rounds ?? (values.quick ? 2 : 7))
 const say = (line: string): void => {

@@ -62,6 +62,16 @@ export interface Spread {
   max: number
 }
 
+/** What was measured of one variant in a row. */
+export interface Measured {
+  cpu: Spread
+  /** To the floor's of the same round. */
+  ratio: Spread
+  rate: number
+  /** In milliseconds. */
+  latency?: { p50: number; p99: number }
+}
+
 export function spread(values: number[]): Spread {
   return { median: quantile(values, 0.5), min: Math.min(...values), max: Math.max(...values) }
 }

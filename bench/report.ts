@@ -8,9 +8,9 @@ import { EXAMPLES, billOf } from './bills.ts'
 import type { Bill, Costs } from './bills.ts'
 import { chart } from './chart.ts'
 import type { Extras } from './extras.ts'
-import type { Measured, Results } from './main.ts'
+import type { Measured } from './measure.ts'
 import { ROWS } from './rows.ts'
-import type { RowName } from './rows.ts'
+import type { Results, RowName } from './rows.ts'
 import type { VariantName } from './variants.ts'
 
 /** What a whole run found, and where it ran. */

@@ -4,7 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 
 import { LoadSocket } from './client.ts'
 import { sample, sampleOfMany } from './measure.ts'
-import type { Sample } from './measure.ts'
+import type { Measured, Sample } from './measure.ts'
 import type { Variant, VariantName } from './variants.ts'
 
 /** A row whose variant is ready. */
@@ -192,3 +192,5 @@ export const ROWS = {
 } satisfies Record<string, Row>
 
 export type RowName = keyof typeof ROWS
+
+export type Results = Partial<Record<RowName, Partial<Record<VariantName, Measured>>>>

@@ -1,0 +1,59 @@
+// Modules import each other without cycles, including imports of types.
+
+import { execFile } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+import { expect, test } from 'vitest'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc')
+
+/** The modules that each module of this repository imports, as the TypeScript compiler resolves them. */
+async function imports(): Promise<Map<string, string[]>> {
+  const options = ['--noEmit', '--explainFiles', '--project', 'tests/support/imports.tsconfig.json']
+  const { stdout } = await promisify(execFile)(process.execPath, [tsc, ...options], { cwd: root, maxBuffer: 2 ** 26 })
+  const graph = new Map<string, string[]>()
+  let module = ''
+  for (const line of stdout.split('\n')) {
+    // A file's name, then the reasons why it is part of the program.
+    if (!line.startsWith(' ')) module = line
+    const importer = /^ +Imported via .* from file '(.*?)'/.exec(line)?.[1]
+    if (importer === undefined || [module, importer].some((file) => file.startsWith('node_modules/'))) continue
+    graph.set(importer, [...(graph.get(importer) ?? []), module])
+  }
+  return graph
+}
+
+/** The cycles that a search in depth meets: at least one, if there are any. */
+function cyclesOf(graph: ReadonlyMap<string, readonly string[]>): string[][] {
+  const cycles: string[][] = []
+  const visited = new Set<string>()
+  const visit = (module: string, path: readonly string[]): void => {
+    const start = path.indexOf(module)
+    if (start >= 0) cycles.push([...path.slice(start), module])
+    if (visited.has(module)) return
+    visited.add(module)
+    for (const imported of graph.get(module) ?? []) visit(imported, [...path, module])
+  }
+  for (const module of graph.keys()) visit(module, [])
+  return cycles
+}
+
+test('the search finds cycles', () => {
+  expect(cyclesOf(new Map([['a', ['b', 'd']], ['b', ['c', 'd']], ['c', ['b']], ['d', ['d']]]))).toEqual([
+    ['b', 'c', 'b'],
+    ['d', 'd'],
+  ])
+})
+
+test('no module of bench, examples, npm, scripts and tests is part of an import cycle', async () => {
+  const graph = await imports()
+  // Imports for types, of JavaScript, and by the package's name are among those that are read.
+  expect(graph.get('bench/report.ts')).toContain('bench/variants.ts')
+  expect(graph.get('scripts/setup.mjs')).toContain('scripts/toolchain.mjs')
+  expect(graph.get('tests/npm/types.ts')).toContain('npm/src/index.ts')
+  expect(cyclesOf(graph).map((cycle) => cycle.join(' → '))).toEqual([])
+})
