@@ -1,9 +1,9 @@
-// Code that stands in documents, as projects of their own that import the package under its name.
+// Code blocks of the documentation as projects that import the package by its name.
 
 import { execFile } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { access, cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
@@ -11,24 +11,52 @@ const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const modules = join(root, 'node_modules')
 
-/** The blocks of a document in a language, in their order. */
+/** The code blocks of a document in a language, in order. */
 export async function blocksOf(document: string, language: string): Promise<string[]> {
   const text = await readFile(join(root, document), 'utf8')
   return [...text.matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(([, code]) => code!)
 }
 
-/** The blocks that begin with a file's name, by that name; throws when there is one without. */
+/**
+ * The TypeScript blocks of a document by the file name in their first line.
+ *
+ * @throws {Error} When a block has no file name, or two blocks have the same.
+ */
 export async function filesOf(document: string): Promise<Map<string, string>> {
   const files = new Map<string, string>()
   for (const block of await blocksOf(document, 'ts')) {
     const name = /^\/\/ (\w+\.ts)\n/.exec(block)?.[1]
-    if (name === undefined || files.has(name)) throw new Error(`${document}: a block has no name of its own:\n${block}`)
+    if (name === undefined || files.has(name)) throw new Error(`${document}: a block has no unique file name:\n${block}`)
     files.set(name, block)
   }
   return files
 }
 
-/** A folder with files, the package as it is published, and what it needs. */
+/** The Markdown files of the repository's root, `docs/` and `npm/`, as seen from the root. */
+export async function documents(): Promise<string[]> {
+  const folders = await Promise.all(['', 'docs', 'npm'].map(async (folder) => (await readdir(join(root, folder))).map((name) => join(folder, name))))
+  return folders.flat().filter((name) => name.endsWith('.md'))
+}
+
+/** The relative links of a document: their text, the file from the root, and the heading's id if there is one. */
+export async function linksOf(document: string): Promise<{ text: string; file: string; heading: string | undefined }[]> {
+  const prose = (await readFile(join(root, document), 'utf8')).replaceAll(/^```[\s\S]*?^```/gm, '')
+  const links = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target!).filter((target) => !/^\w+:/.test(target))
+  return links.map((text) => {
+    const [path, heading] = text.split('#') as [string, string?]
+    return { text, file: path === '' ? document : join(dirname(document), path), heading }
+  })
+}
+
+/** The ids that GitHub gives to a file's headings; none for other files, and `undefined` if the file does not exist. */
+export async function headingsOf(file: string): Promise<string[] | undefined> {
+  if (!file.endsWith('.md')) return access(join(root, file)).then(() => [], () => undefined)
+  const text = await readFile(join(root, file), 'utf8').catch(() => undefined)
+  const headings = text?.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/^#+ (.*)$/gm)
+  return headings && [...headings].map(([, title]) => title!.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-'))
+}
+
+/** A folder with files, the built package and its peer dependencies. */
 export async function createProject(files: Map<string, string>): Promise<{ folder: string; dispose(): Promise<void> }> {
   const folder = await mkdtemp(join(await realpath(tmpdir()), 'document-'))
   const installed = join(folder, 'node_modules')
@@ -43,7 +71,7 @@ export async function createProject(files: Map<string, string>): Promise<{ folde
   return { folder, dispose: () => rm(folder, { recursive: true, force: true }) }
 }
 
-/** What the compiler complains about in a folder, strictly and with the types of Workers. */
+/** The compiler's errors for a folder, in strict mode and with the types of Workers. */
 export async function compile(folder: string): Promise<string[]> {
   const compilerOptions = {
     target: 'es2022',

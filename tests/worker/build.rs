@@ -1,11 +1,13 @@
-//! Takes the code out of the documents that show a whole Worker, so that it runs in the tests as it stands there.
+//! Extracts whole Workers from the documentation, so that the tests compile and run them unchanged.
 
 use std::{env, error::Error, fs, io::Error as IoError, path::Path};
 
-/// Each block of a document that runs: the document, what its first line is, and the file that it goes to.
-const BLOCKS: [(&str, &str, &str); 3] = [
+/// The extracted code blocks: the document, the first line of the block, and the file to write.
+const BLOCKS: [(&str, &str, &str); 5] = [
+    ("docs/getting-started.md", "// src/lib.rs", "getting_started.rs"),
     ("docs/migrating-from-orpc.md", "// room.rs", "room.rs"),
     ("docs/migrating-from-orpc.md", "// server.rs", "server.rs"),
+    ("docs/rust-durable-object.md", "// src/lib.rs", "own_object.rs"),
     ("README.md", "pub struct Chat {", "readme.rs"),
 ];
 
@@ -24,13 +26,19 @@ fn main() -> Result<(), Box<dyn Error>> {
             .ok_or_else(|| {
                 IoError::other(format!("{document} has no block that begins with `{beginning}`"))
             })?;
-        // Two classes of a Worker have two names.
-        fs::write(Path::new(&out).join(file), block.replace("pub ChatRoom: Chat", &class(file)))?;
+        fs::write(Path::new(&out).join(file), embeddable(block, file))?;
     }
     Ok(())
 }
 
-fn class(file: &str) -> String {
-    let name = if file == "readme.rs" { "ReadmeRoom" } else { "ChatRoom" };
-    format!("pub {name}: Chat")
+/// The block as a module of this Worker: its class has a unique name, and its `fetch` is not the Worker's entry point.
+fn embeddable(block: &str, file: &str) -> String {
+    let class = match file {
+        "getting_started.rs" => "GettingStartedRoom",
+        "readme.rs" => "ReadmeRoom",
+        _ => "ChatRoom",
+    };
+    block
+        .replace("pub ChatRoom: Chat", &format!("pub {class}: Chat"))
+        .replace("#[event(fetch)]\nasync fn", "pub async fn")
 }

@@ -187,4 +187,7 @@ mod pages {
 
     #[doc = include_str!("../../../docs/migrating-from-orpc.md")]
     struct MigratingFromOrpc;
+
+    #[doc = include_str!("../../../docs/which-api.md")]
+    struct WhichApi;
 }

@@ -1,4 +1,16 @@
-//! The Workers that the documents show, as they stand there: `build.rs` takes them out.
+//! The Workers of the documentation, which `build.rs` extracts.
+
+/// `docs/getting-started.md`: the Worker of the Rust path.
+#[allow(missing_docs, missing_debug_implementations, unused_imports)]
+pub mod getting_started {
+    include!(concat!(env!("OUT_DIR"), "/getting_started.rs"));
+}
+
+/// `docs/rust-durable-object.md`: the Durable Object with a table of its own, and the Worker in front of it.
+#[allow(missing_docs, missing_debug_implementations, unused_imports)]
+pub mod own_object {
+    include!(concat!(env!("OUT_DIR"), "/own_object.rs"));
+}
 
 /// `docs/migrating-from-orpc.md`: the object.
 #[allow(missing_docs, missing_debug_implementations)]
@@ -11,15 +23,13 @@ pub mod server {
     include!(concat!(env!("OUT_DIR"), "/server.rs"));
 }
 
-/// `README.md`: the object. What the README leaves out is here.
+/// `README.md`: the Durable Object. The README omits the imports and the types.
 #[allow(missing_docs)]
 pub mod readme {
     use durable_event_iterator::{
-        Audience, Call, Channel, DurableEventIteratorObject, Options, Procedures, Result, StubCall,
-        durable_object,
+        Audience, Call, Channel, DurableEventIteratorObject, Procedures, Result, durable_object,
     };
     use serde::{Deserialize, Serialize};
-    use std::time::Duration;
     use worker::Env;
 
     #[derive(Serialize, Deserialize)]
@@ -28,19 +38,8 @@ pub mod readme {
     }
 
     #[derive(Serialize, Deserialize)]
-    #[serde(rename_all = "camelCase")]
     pub struct User {
         user_id: String,
-    }
-
-    #[derive(Serialize, Deserialize)]
-    pub struct Typing {
-        something: String,
-    }
-
-    #[derive(Deserialize)]
-    struct Echo {
-        text: String,
     }
 
     include!(concat!(env!("OUT_DIR"), "/readme.rs"));
