@@ -1,8 +1,14 @@
 // The TypeScript and JavaScript of the documentation compiles. Its Rust is compiled as doctests and by `tests/worker/build.rs`.
 
+import { createORPCClient } from '@orpc/client'
+import type { NestedClient } from '@orpc/client'
+import { RPCLink } from '@orpc/client/fetch'
 import { expect, test } from 'vitest'
 
+import { DurableEventIteratorLinkPlugin } from '../npm/src/client/index.ts'
+import { SIGNING_KEY } from './support/client.ts'
 import { blocksOf, compile, createProject, documents, filesOf, headingsOf, linksOf } from './support/documents.ts'
+import { startWorkers } from './support/workerd.ts'
 
 test.each([
   ['README.md', 'router.ts'],
@@ -43,6 +49,66 @@ test('the JavaScript of docs/generic-worker.md compiles, comments included', asy
   const project = await createProject(files)
   expect(await compile(project.folder)).toEqual([])
   await project.dispose()
+})
+
+/** Runs the Rust Worker of a document, and passes a client of it to `use`. */
+async function withWorker(
+  document: string,
+  binding: { name: string; className: string; upgrade: string },
+  // A client of any procedures: the router is in Rust.
+  use: (client: any) => Promise<void>,
+): Promise<void> {
+  const durableObjects = { [binding.name]: { className: binding.className } }
+  const variables = { SIGNING_KEY, DOCUMENT: document }
+  const workers = await startWorkers({ workers: [{ name: 'document', crate: 'tests/worker', variables, durableObjects }] })
+  const url = new URL(binding.upgrade, workers.url.href.replace('http', 'ws')).href
+  const link = new RPCLink({ url: new URL('/rpc', workers.url), plugins: [new DurableEventIteratorLinkPlugin({ url })] })
+  try {
+    await use(createORPCClient<NestedClient<Record<never, never>>>(link))
+  } finally {
+    await workers.dispose()
+  }
+}
+
+test('the Worker in Rust of docs/getting-started.md delivers events of the server and of a client', async () => {
+  const binding = { name: 'CHAT_ROOM', className: 'GettingStartedRoom', upgrade: '/events' }
+  await withWorker('docs/getting-started.md', binding, async (client) => {
+    const iterator = await client.onMessage()
+    await client.sendMessage({ message: 'Hello from the server' })
+    await iterator.say({ message: 'Hello from the client' })
+    expect((await iterator.next()).value).toEqual({ message: 'Hello from the server' })
+    expect((await iterator.next()).value).toEqual({ message: 'Hello from the client' })
+    await iterator.return()
+  })
+})
+
+test('the Worker in Rust of docs/migrating-from-orpc.md delivers events and calls', async () => {
+  const binding = { name: 'CHAT_ROOM', className: 'ChatRoom', upgrade: '/chat-room' }
+  await withWorker('docs/migrating-from-orpc.md', binding, async (client) => {
+    const [author, reader] = [await client.onMessage(), await client.onMessage()]
+    await author.publishMessage({ message: 'Hello, everybody else!' })
+    await client.sendMessage({ message: 'Hello, world!' })
+    expect((await reader.next()).value).toEqual({ message: 'user-123: Hello, everybody else!' })
+    expect((await author.next()).value).toEqual({ message: 'Hello, world!' })
+    expect(await author.router.ping()).toBe('pong')
+    expect(await author.router.echo({ text: 'Hello' })).toBe('Echo: Hello')
+    await Promise.all([author.return(), reader.return()])
+  })
+})
+
+test('the Worker of docs/rust-durable-object.md sends a snapshot, then changes', async () => {
+  const binding = { name: 'TODO_LISTS', className: 'TodoLists', upgrade: '/events' }
+  await withWorker('docs/rust-durable-object.md', binding, async (client) => {
+    const first = await client.onChange('shopping')
+    await first.add(' milk ')
+    expect((await first.next()).value).toEqual({ type: 'snapshot', items: [] })
+    expect((await first.next()).value).toEqual({ type: 'added', item: 'milk' })
+    await expect(first.add(' ')).rejects.toMatchObject({ code: 'BAD_REQUEST', message: 'item must have 1–200 characters, got 0' })
+    await first.return()
+    const second = await client.onChange('shopping')
+    expect((await second.next()).value).toEqual({ type: 'snapshot', items: ['milk'] })
+    await second.return()
+  })
 })
 
 test('every link between documents leads to a file and a heading', async () => {

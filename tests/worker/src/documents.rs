@@ -1,4 +1,21 @@
-//! The Workers of the documentation, which `build.rs` extracts.
+//! The Workers of the documentation, which `build.rs` extracts. `tests/documents.test.ts` runs them.
+
+use worker::{Context, Env, Request, Response};
+
+/// Runs the Worker of a document.
+pub(crate) async fn fetch(
+    document: &str,
+    request: Request,
+    env: Env,
+    context: Context,
+) -> worker::Result<Response> {
+    match document {
+        "docs/getting-started.md" => getting_started::fetch(request, env, context).await,
+        "docs/migrating-from-orpc.md" => server::fetch(request, env, context).await,
+        "docs/rust-durable-object.md" => own_object::fetch(request, env, context).await,
+        _ => Response::error(format!("{document} has no Worker"), 404),
+    }
+}
 
 /// `docs/getting-started.md`: the Worker of the Rust path.
 #[allow(missing_docs, missing_debug_implementations, unused_imports)]

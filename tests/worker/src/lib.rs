@@ -14,12 +14,12 @@ use worker::{Context, Env, Request, Response, event};
 
 /// `/upgrade/<binding>` is the upgrade to an object of that namespace; `/guarded/<binding>` the same behind an
 /// inspection that lets only attachments pass that say so; `/relay/…` publishes as another Worker;
-/// `/rpc/…` and `/open/…` are procedures over HTTP. With the variable `DOCUMENT` it is the Worker of
-/// `docs/migrating-from-orpc.md` instead.
+/// `/rpc/…` and `/open/…` are procedures over HTTP. With the variable `DOCUMENT`, this is the Worker of that
+/// document instead.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    if env.var("DOCUMENT").is_ok() {
-        return documents::server::fetch(request, env, context).await;
+    if let Ok(document) = env.var("DOCUMENT") {
+        return documents::fetch(&document.to_string(), request, env, context).await;
     }
     let path = request.path();
     match path.split('/').skip(1).collect::<Vec<_>>().as_slice() {
