@@ -2,13 +2,14 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
+import { collectUncaught } from './support/inspector.ts'
 import { startJournals, UNDEFINED_OPTION } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 
 let journals: Journals
 const log: string[] = []
 beforeAll(async () => {
-  journals = await startJournals({ onLog: (line) => log.push(line) })
+  journals = await startJournals({ onLog: (line) => log.push(line), inspectable: true })
 })
 afterAll(() => journals.dispose())
 
@@ -74,6 +75,18 @@ test("an object's own method takes its arguments, and its error reaches the call
 test('an unexpected error tells the caller nothing, and the log everything', async () => {
   await expect(call('fail')).rejects.toMatchObject({ code: 'INTERNAL_SERVER_ERROR', message: 'Internal server error' })
   expect(log.join('\n')).toContain('invalid digit')
+})
+
+test.each([
+  ['USUAL', 'publish', [5], 'the event is neither an object nor an array'],
+  ['USUAL', 'refuse', [], 'Already there.'],
+  ['USUAL', 'fail', [], 'Internal server error'],
+  ['FAULTY', 'publishAndFail', [1, 'panic'], 'Internal server error'],
+] as const)('the runtime logs an error of %s.%s(%j) as one line, without a stack trace', async (binding, method, args, message) => {
+  const uncaught = await collectUncaught(journals, 'objects')
+  await expect(journals.stub(binding, 'uncaught', method, ...args)).rejects.toMatchObject({ message })
+  expect(await uncaught.take()).toEqual({ text: `Uncaught ORPCError: ${message}`, stack: [] })
+  uncaught.close()
 })
 
 test('a Rust Worker calls a method with arguments, and is told its error', async () => {

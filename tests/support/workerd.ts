@@ -103,12 +103,14 @@ export interface StartOptions {
   registry?: string
   /** Allows `sql`. Off unless asked for: the runtime then wraps each class in one of its own, and tests are about ours. */
   inspectStorage?: boolean
+  /** Starts the runtime's inspector, as `wrangler dev` does. */
+  inspectable?: boolean
   /** What the Workers write to the console. Without it nothing is shown. */
   onLog?: (line: string) => void
 }
 
 export async function startWorkers(options: StartOptions): Promise<RunningWorkers> {
-  const { workers, persistence, registry, port = 0, inspectStorage = false, onLog } = options
+  const { workers, persistence, registry, port = 0, inspectStorage = false, inspectable = false, onLog } = options
   const classes = definedClasses(workers, registry !== undefined)
   const runtime = findRuntime()
   let restarted = (): void => {}
@@ -123,6 +125,7 @@ export async function startWorkers(options: StartOptions): Promise<RunningWorker
     enableDevRegistry: registry !== undefined,
     ...(registry === undefined ? {} : { unsafeDevRegistryPath: registry }),
     unsafeInspectDurableObjects: inspectStorage,
+    ...(inspectable ? { inspectorPort: 0 } : {}),
     unsafeHandleRuntimeRestart: () => restarted(),
     handleStructuredLogs: ({ message }: WorkerdStructuredLog) => onLog?.(message),
     ...(persistence === undefined ? {} : { resourcePersistencePath: persistence }),

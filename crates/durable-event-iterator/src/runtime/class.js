@@ -3,7 +3,7 @@
 
 import { DurableObject } from 'cloudflare:workers'
 
-import { enter, Failure, outcome, watch } from './exceptions.js'
+import { enter, outcome, outcomeOrRejection, watch } from './exceptions.js'
 import { close, interrupt, keyOf, replaying } from './hot.js'
 
 /** Names that the platform or JavaScript itself gives a meaning: no method of the application can take them. */
@@ -98,6 +98,7 @@ export function extend(dummy, methods) {
   const define = (method, value) => Object.defineProperty(cls.prototype, method, { value })
 
   const call = (object, entry, first, second) => outcome(enter(inner, object, entry, first, second))
+  const callOrReject = (object, entry, first, second) => outcomeOrRejection(enter(inner, object, entry, first, second))
 
   /** In bytes. The same for all objects of the class. */
   let maxFrame
@@ -140,10 +141,10 @@ export function extend(dummy, methods) {
     }
   }
   define('alarm', function () {
-    return call(this, ALARM)
+    return callOrReject(this, ALARM)
   })
   define('publish', function (event, options) {
-    return call(this, PUBLISH, event, options)
+    return callOrReject(this, PUBLISH, event, options)
   })
   /** What callers of `~settle` may name. */
   const callable = new Set(['publish'])
@@ -158,7 +159,7 @@ export function extend(dummy, methods) {
     }
     callable.add(method)
     define(method, function (...args) {
-      return call(this, METHOD, method, args)
+      return callOrReject(this, METHOD, method, args)
     })
   }
   return refused
@@ -169,25 +170,12 @@ export function extend(dummy, methods) {
  * caller only if both Workers have a compatibility date of 2026-04-21 or later; values do at every date. Exceptions other than
  * ours stay exceptions: the runtime's, and the loss of an instance.
  */
-function settle(call) {
-  const failed = (error) => {
+async function settle(call) {
+  try {
+    return { value: await call() }
+  } catch (error) {
     if (error?.name !== 'ORPCError') throw error
     const { name, message, code, status, data, failure } = error
     return { error: { name, message, code, status, data, failure } }
   }
-  try {
-    const value = call()
-    return value instanceof Promise ? value.then((value) => ({ value }), failed) : { value }
-  } catch (error) {
-    return failed(error)
-  }
-}
-
-/** An error for a stub's caller. `failure` names what can be told apart besides the code. */
-export function failureFor({ message = 'Internal server error', code = 'INTERNAL_SERVER_ERROR', status = 500, data, failure } = {}) {
-  const error = new Error(message)
-  error.name = 'ORPCError'
-  // The runtime logs whatever a method throws. Where in our code it was made says nothing to anybody.
-  error.stack = `${error.name}: ${message}`
-  return new Failure(Object.assign(error, { code, status }, data === undefined ? {} : { data }, failure === undefined ? {} : { failure }))
 }

@@ -19,7 +19,10 @@ extern "C" {
 
     #[wasm_bindgen(catch, js_name = endStream)]
     fn end_stream(ws: &RawSocket, id: &str) -> Result<(), JsValue>;
+}
 
+#[wasm_bindgen(module = "/src/runtime/exceptions.js")]
+extern "C" {
     #[wasm_bindgen(catch, js_name = failureFor)]
     fn failure_for_js(parts: &JsValue) -> Result<JsValue, JsValue>;
 }

@@ -8,14 +8,37 @@
 
 import { instanceLost } from './hot.js'
 
-/** What an entry point returns instead of throwing: its caller gets `error` as an exception. */
+/**
+ * What an entry point returns instead of throwing: its caller gets an exception with these properties. `failure` names what can
+ * be told apart besides the code.
+ */
 export class Failure {
-  constructor(error) {
-    this.error = error
+  constructor({ message = 'Internal server error', code = 'INTERNAL_SERVER_ERROR', status = 500, data, failure } = {}) {
+    this.message = message
+    this.properties = { name: 'ORPCError', code, status }
+    if (data !== undefined) this.properties.data = data
+    if (failure !== undefined) this.properties.failure = failure
+  }
+
+  /**
+   * A promise that is rejected with the exception. The runtime logs every exception of an RPC method, including expected ones.
+   * `wrangler dev` prints the stack trace that V8 captured when the error was created, whatever its property `stack` is: here
+   * that would be frames of this library. An error that a microtask creates by a built-in function has an empty one.
+   */
+  rejection() {
+    return Promise.resolve(this.message)
+      .then(Error)
+      .then((error) => {
+        error.stack = `ORPCError: ${this.message}`
+        throw Object.assign(error, this.properties)
+      })
   }
 }
 
-/** What rejects each call that waits for WebAssembly. */
+/** For WebAssembly. */
+export const failureFor = (parts) => new Failure(parts)
+
+/** What fails each call that waits for WebAssembly. */
 const waiting = new Set()
 
 /** A function of WebAssembly that does nothing: called after a loss, it makes the new instance. */
@@ -32,12 +55,7 @@ export function watch(nothing) {
   probe ??= nothing
 }
 
-/** The error of a caller whose call was running in an instance that is lost. */
-function internalError() {
-  return Object.assign(new Error('Internal server error'), { name: 'ORPCError', code: 'INTERNAL_SERVER_ERROR', status: 500 })
-}
-
-/** Makes a new instance if the present one is lost, and rejects the calls that waited in it. */
+/** Makes a new instance if the present one is lost, and fails the calls that waited in it. */
 function renew() {
   try {
     probe()
@@ -48,19 +66,19 @@ function renew() {
   return forget()
 }
 
-/** Rejects the calls of an instance that is lost. */
+/** Fails the calls of an instance that is lost. */
 function forget() {
   const { instanceId } = state()
   if (instance === instanceId) return false
   const isFirst = instance === undefined
   instance = instanceId
   if (!isFirst) instanceLost()
-  for (const reject of waiting) reject(internalError())
+  for (const fail of waiting) fail()
   waiting.clear()
   return !isFirst
 }
 
-/** Calls an entry point. Throws only where the instance is lost in the call. */
+/** Calls an entry point. Where the instance is lost in the call, returns a `Failure` too. */
 export function enter(entry, object, first, second, third, fourth) {
   forget()
   try {
@@ -68,7 +86,7 @@ export function enter(entry, object, first, second, third, fourth) {
   } catch (error) {
     report(error)
     renew()
-    throw internalError()
+    return new Failure()
   }
 }
 
@@ -76,19 +94,25 @@ function report(error) {
   console.error('durable-event-iterator: the WebAssembly instance is lost and made anew:', error)
 }
 
-/** What an entry point has returned, as its caller gets it. */
+/** What an entry point has returned. Throws a `Failure` as it is, which only class.js sees. */
 export function outcome(result) {
-  if (result instanceof Failure) throw result.error
+  if (result instanceof Failure) throw result
   return result instanceof Promise ? watched(result) : result
+}
+
+/** What an entry point has returned, where somebody sees the exception: the caller of a stub, or the log of an alarm. */
+export function outcomeOrRejection(result) {
+  return result instanceof Failure ? result.rejection() : outcome(result)
 }
 
 /** A promise of WebAssembly, which would never be settled once its instance is lost. */
 function watched(promise) {
   return new Promise((resolve, reject) => {
-    waiting.add(reject)
+    const fail = () => resolve(new Failure().rejection())
+    waiting.add(fail)
     const settle = (settled) => (value) => {
-      waiting.delete(reject)
-      if (value instanceof Failure) reject(value.error)
+      waiting.delete(fail)
+      if (value instanceof Failure) resolve(value.rejection())
       else settled(value)
     }
     promise.then(settle(resolve), settle(reject))
