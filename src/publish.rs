@@ -88,9 +88,9 @@ async fn publish(request: Request, env: &Env) -> Result<EventId> {
     let body = http::read_body(&request, MAX_BODY).await?;
     let event =
         if content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(SERIALIZED)) {
-            check_properties(&body).and_then(|()| Value::from_serialized(&body))
+            check_properties(&body).and_then(|()| Ok(Value::from_serialized(&body)?))
         } else {
-            Value::from_json(&body)
+            Value::from_json(&body).map_err(Error::from)
         };
     let event = event.map_err(|_| Error::new(Code::BadRequest).message(http::MALFORMED_REQUEST))?;
     let options = match request.headers().get("idempotency-key")? {

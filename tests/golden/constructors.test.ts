@@ -9,7 +9,7 @@ import { startServer } from './server.ts'
 import type { Server } from './server.ts'
 
 /** The check in a Worker, which is JavaScript without types. */
-const { isRegExp, isUrl } = (await import(new URL('../../crates/durable-event-iterator/src/runtime/constructors.js', import.meta.url).href)) as {
+const { isRegExp, isUrl } = (await import(new URL('../../crates/durable-event-wire/src/javascript/constructors.js', import.meta.url).href)) as {
   isRegExp(source: string, flags: string): boolean
   isUrl(text: string): boolean
 }

@@ -1,4 +1,4 @@
-/** The Rust side: the example `wire_golden`, as a socket that oRPC's clients can use. */
+/** The Rust side: the program `tests/peers/src/bin/wire.rs`, as a socket that oRPC's clients can use. */
 
 import { execFileSync, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -13,7 +13,7 @@ export interface Socket {
   send(message: string | ArrayBufferLike | ArrayBufferView): void
 }
 
-/** What is asked of the Rust side besides frames, as `src/wire/golden.rs` has it. */
+/** What is asked of the Rust side besides frames, as `tests/peers/src/bin/wire.rs` has it. */
 export type Question =
   | { urls: string[] }
   | { regexps: [source: string, flags: string][] }
@@ -39,7 +39,7 @@ const OPEN = 1
 
 /** Builds the example first, where that is still to do. */
 export function startServer(): Server {
-  const args = ['--quiet', '-p', 'durable-event-iterator', '--features', 'golden', '--example', 'wire_golden']
+  const args = ['--quiet', '-p', 'test-peers', '--bin', 'wire']
   const cwd = fileURLToPath(new URL('../..', import.meta.url))
   // On its own, so that a failure to build is one at once.
   execFileSync('cargo', ['build', ...args], { cwd, stdio: 'inherit' })

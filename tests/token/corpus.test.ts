@@ -1,5 +1,5 @@
 // The limits and tokens that the issuer in TypeScript, the crate and a real Durable Object must agree on. The crate's side is
-// in `crates/durable-event-iterator/src/token/corpus.rs`.
+// in `crates/durable-event-token/src/corpus.rs`.
 
 import { createHmac } from 'node:crypto'
 import { readFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-/** The Rust side: the example `token_lines`, asked line by line. */
+/** The Rust side: the program `tests/peers/src/bin/token.rs`, asked line by line. */
 
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -34,7 +34,7 @@ export interface Peer {
 
 /** Builds the example first, where that is still to do. */
 export function startPeer(): Peer {
-  const args = ["run", "--quiet", "-p", "durable-event-iterator", "--example", "token_lines"];
+  const args = ["run", "--quiet", "-p", "test-peers", "--bin", "token"];
   const cwd = fileURLToPath(new URL("../..", import.meta.url));
   const child = spawn("cargo", args, { cwd, stdio: ["pipe", "pipe", "inherit"] });
   const lines = linesOf(child.stdout);

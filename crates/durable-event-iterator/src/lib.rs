@@ -51,7 +51,7 @@
 //! A Worker hands the clients' upgrade requests over ([`Upgrade`]), and a server issues their tokens ([`Token`]):
 //!
 //! ```
-//! use durable_event_iterator::{Result, SigningKeys, Token, Upgrade};
+//! use durable_event_iterator::{Result, Token, Upgrade, signing_keys_from_env};
 //! use worker::{Context, Env, Request, Response};
 //!
 //! async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
@@ -60,7 +60,7 @@
 //!
 //! fn token(env: &Env, now_ms: u64) -> Result<String> {
 //!     let token = Token::builder("lobby").attachment(&"anna").procedures(["say"]);
-//!     Ok(token.sign(&SigningKeys::from_env(env)?, now_ms)?)
+//!     Ok(token.sign(&signing_keys_from_env(env)?, now_ms)?)
 //! }
 //! ```
 //!
@@ -100,60 +100,31 @@
 //! One [`Error`] is both what a publish fails with and what a procedure answers. Any other error becomes
 //! INTERNAL_SERVER_ERROR through `?`: it goes into the log, and nothing of it to a client.
 
-mod audience;
-#[cfg(feature = "bench")]
-#[doc(hidden)]
-pub mod bench;
-mod by_socket;
 mod channel;
-mod durable_object;
 mod error;
-#[cfg(any(test, feature = "fuzzing"))]
-#[doc(hidden)]
-pub mod fuzzing;
 pub mod http;
-mod log;
 mod object;
-mod options;
 mod procedure;
-mod publish_options;
 mod runtime;
-mod session;
-mod sessions;
 mod socket;
-mod stub;
-mod subscription;
-mod token;
-mod transaction;
 mod upgrade;
-mod wire;
 
-pub use audience::Audience;
-pub use channel::{Channel, Draft, IsChannel};
-pub use error::{Code, Error, Result};
-pub use log::{EventId, InvalidEventId};
-pub use object::{Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall, Subscribed};
-pub use options::Options;
-pub use procedure::{Next, Procedures, Reply, StreamItem, Upload};
-pub use publish_options::PublishOptions;
-pub use socket::{Socket, Untyped};
-pub use stub::ChannelStub;
-pub use token::{
-    ChannelName, Claims, Generation, InvalidAttachment, InvalidChannelName, InvalidKey, PublishKey,
+pub use channel::{Audience, Channel, ChannelStub, Draft, IsChannel, Options, PublishOptions, Transaction};
+pub use durable_event_log::{EventId, InvalidEventId};
+pub use durable_event_token::{
+    ChannelName, Claims, ClientKind, ConnectionId, InvalidAttachment, InvalidChannelName,
+    InvalidConnectionId, InvalidKey, PublishKey, SigningKey, SigningKeys, Token, TokenBuilder, TokenError,
 };
-pub use token::{SigningKey, SigningKeys, Token, TokenBuilder, TokenError};
-pub use transaction::Transaction;
-pub use upgrade::{ConnectionId, InvalidConnectionId, Upgrade};
-pub use wire::{
-    BigInt, Blob, Custom, Date, EventMeta, InvalidBigInt, InvalidDate, InvalidInput, InvalidRegExp,
+pub use durable_event_wire::{
+    BigInt, Blob, Code, Custom, Date, EventMeta, InvalidBigInt, InvalidDate, InvalidInput, InvalidRegExp,
     InvalidUrl, Issue, Map, Number, Object, PathSegment, RegExp, SerializeError, Set, Undefined, Url, Value,
     from_value, to_value,
 };
-
-/// For the example `wire_golden` alone.
-#[cfg(feature = "golden")]
-#[doc(hidden)]
-pub use wire::golden;
+pub use error::{Error, Result};
+pub use object::{Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall, Subscribed};
+pub use procedure::{Next, Procedures, Reply, StreamItem, Upload};
+pub use socket::{Socket, Untyped};
+pub use upgrade::{Upgrade, signing_keys_from_env};
 
 /// For `durable_object!` alone.
 #[doc(hidden)]

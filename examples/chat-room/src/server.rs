@@ -5,7 +5,7 @@ use crate::{
     room::{Chat, Event, Message, User},
 };
 use durable_event_iterator::{
-    ChannelStub, Code, DurableEventIteratorObject, Error, Generation, Procedures, Result, Token,
+    ChannelStub, ClientKind, Code, DurableEventIteratorObject, Error, Procedures, Result, Token,
     http::HttpCall,
 };
 use serde::Deserialize;
@@ -31,10 +31,10 @@ enum Client {
 }
 
 impl Client {
-    fn generation(self) -> Generation {
+    fn kind(self) -> ClientKind {
         match self {
-            Self::DurableEventIterator => Generation::One,
-            Self::DurableIterator => Generation::Two,
+            Self::DurableEventIterator => ClientKind::DurableEventIterator,
+            Self::DurableIterator => ClientKind::DurableIterator,
         }
     }
 }
@@ -58,7 +58,7 @@ async fn on_message(_: &(), call: HttpCall, Entrance { room, name, client }: Ent
     let existing: Vec<_> = Chat::procedures().names().collect();
     call.iterator(
         Token::builder(room)
-            .generation(client.generation())
+            .for_clients(client.kind())
             .attachment(&User { user_id: name.to_owned() })
             .procedures_from(&existing, ["publishMessage", "setStatus", "router"]),
     )

@@ -1,6 +1,6 @@
 // The limits of what a token says, checked where a token is issued and where it is verified.
 //
-// `crates/durable-event-iterator/src/token/limits.rs` holds the same numbers and reasons. `tests/token/limits.json` is the
+// `crates/durable-event-token/src/limits.rs` holds the same numbers and reasons. `tests/token/limits.json` is the
 // table that both are tested against, `tests/token/corpus.json` the tokens that both and a real Durable Object must agree on.
 
 import type { DurableIteratorTokenPayload, Generation } from './payload.js'

@@ -1,7 +1,7 @@
 //! Procedures over HTTP, one for each thing that can travel.
 
 use durable_event_iterator::{
-    Blob, ChannelStub, Code, Error, EventMeta, Generation, Procedures, Result, StreamItem, Token, Value,
+    Blob, ChannelStub, ClientKind, Code, Error, EventMeta, Procedures, Result, StreamItem, Token, Value,
     http::{Cors, Handler, HttpCall},
 };
 use futures_util::{Stream, stream};
@@ -92,7 +92,7 @@ fn procedures() -> Procedures<App, HttpCall> {
             call.iterator(Token::builder(chn).procedures(["publish"]))
         })
         .procedure("second", async |_: &App, call: HttpCall, ()| {
-            call.iterator(Token::builder("some-room").generation(Generation::Two))
+            call.iterator(Token::builder("some-room").for_clients(ClientKind::DurableIterator))
         })
         .procedure("wrapped", async |_: &App, call: HttpCall, ()| {
             Ok([call.iterator(Token::builder("some-room"))?])

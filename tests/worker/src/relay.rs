@@ -38,7 +38,7 @@ pub async fn call(
     let result = async {
         let arguments = Value::from_json(&body)?;
         let output: Value = ChannelStub::new(env, binding, channel)?.call(method, arguments).await?;
-        output.to_json()
+        Ok::<_, Error>(output.to_json()?)
     };
     match result.await {
         Ok(json) => Response::ok(json),

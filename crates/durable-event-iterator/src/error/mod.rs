@@ -1,18 +1,14 @@
 //! The error that callers see, and that a client gets.
 
-mod code;
-
 use std::{any::Any, borrow::Cow, fmt};
 
-use serde::{Serialize, ser::SerializeStruct};
+use serde::Serialize;
 
-pub use self::code::Code;
-use crate::{
-    http::MALFORMED_REQUEST,
-    log::{DatabaseError, PublishError},
-    runtime::JsError,
-    wire::{DeserializeError, InvalidInput, Serialized, Value, serialize, to_value},
-};
+use crate::channel::PublishError;
+use crate::{http::MALFORMED_REQUEST, runtime::JsError};
+use durable_event_log::{AppendError, DatabaseError};
+pub(crate) use durable_event_wire::Code;
+use durable_event_wire::{DeserializeError, ErrorBody, InvalidInput, Value, to_value};
 
 /// What is left of an error that is none of oRPC's: nothing inside leaks out. The text is oRPC's own.
 const INTERNAL_MESSAGE: &str = "Internal server error";
@@ -264,10 +260,16 @@ impl Error {
         self.failure() == Some(Failure::Storage)
     }
 
-    /// The serialized form that oRPC's clients take for an error.
-    pub(crate) fn to_wire(&self) -> Serialized {
-        // Without data nothing can fail, and data went through the serializer before.
-        serialize(self).or_else(|_| serialize(&ErrorJson { error: self, data: None })).unwrap_or_default()
+    /// The error as clients receive it.
+    pub(crate) fn body(&self) -> ErrorBody<'_> {
+        let Inner { code, status, defined, data, .. } = &*self.0;
+        ErrorBody {
+            defined: *defined,
+            code,
+            status: *status,
+            message: self.public_message(),
+            data: data.as_ref(),
+        }
     }
 
     fn of(code: Cow<'static, str>, status: u16) -> Self {
@@ -283,13 +285,18 @@ impl Error {
         if source.is::<DatabaseError>() {
             return Some(Failure::Storage);
         }
+        if let Some(error) = source.downcast_ref::<AppendError>() {
+            return Some(match error {
+                AppendError::TooLarge { .. } => Failure::EventTooLarge,
+                AppendError::InvalidKey => Failure::InvalidKey,
+                _ => Failure::Storage,
+            });
+        }
         source.downcast_ref().map(|error: &PublishError| match error {
-            PublishError::TooLarge { .. } | PublishError::TooLargeToRead { .. } => Failure::EventTooLarge,
+            PublishError::TooLargeToRead { .. } => Failure::EventTooLarge,
             PublishError::NotAnObject => Failure::EventNotAnObject,
             PublishError::NotSerializable(_) => Failure::NotSerializable,
             PublishError::InvalidMeta(_) => Failure::InvalidMeta,
-            PublishError::InvalidKey => Failure::InvalidKey,
-            PublishError::Storage(_) => Failure::Storage,
         })
     }
 
@@ -380,14 +387,18 @@ impl<E: std::error::Error + 'static> From<E> for Error {
 fn public_part(error: &dyn Any) -> Error {
     if let Some(error) = error.downcast_ref::<PublishError>() {
         match error {
-            PublishError::TooLarge { .. } | PublishError::TooLargeToRead { .. } => {
+            PublishError::TooLargeToRead { .. } => {
                 Error::new(Code::PayloadTooLarge).message(error.to_string())
             }
-            PublishError::NotAnObject
-            | PublishError::NotSerializable(_)
-            | PublishError::InvalidMeta(_)
-            | PublishError::InvalidKey => Error::new(Code::BadRequest).message(error.to_string()),
-            PublishError::Storage(_) => internal(),
+            PublishError::NotAnObject | PublishError::NotSerializable(_) | PublishError::InvalidMeta(_) => {
+                Error::new(Code::BadRequest).message(error.to_string())
+            }
+        }
+    } else if let Some(error) = error.downcast_ref::<AppendError>() {
+        match error {
+            AppendError::TooLarge { .. } => Error::new(Code::PayloadTooLarge).message(error.to_string()),
+            AppendError::InvalidKey => Error::new(Code::BadRequest).message(error.to_string()),
+            _ => internal(),
         }
     } else if error.downcast_ref().is_some_and(JsError::is_transient) {
         Error::new(Code::ServiceUnavailable)
@@ -402,32 +413,10 @@ fn internal() -> Error {
     error
 }
 
-/// The fields and their order are those of oRPC's `ORPCError.toJSON()`.
-struct ErrorJson<'a> {
-    error: &'a Error,
-    data: Option<&'a Value>,
-}
-
-impl Serialize for ErrorJson<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let inner = &*self.error.0;
-        let mut json = serializer.serialize_struct("ORPCError", 5)?;
-        json.serialize_field("defined", &inner.defined)?;
-        json.serialize_field("code", &inner.code)?;
-        json.serialize_field("status", &inner.status)?;
-        json.serialize_field("message", self.error.public_message())?;
-        match self.data {
-            Some(data) => json.serialize_field("data", data)?,
-            None => json.skip_field("data")?,
-        }
-        json.end()
-    }
-}
-
 /// As a client gets it: `{"defined","code","status","message","data"}`.
 impl Serialize for Error {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        ErrorJson { error: self, data: self.0.data.as_ref() }.serialize(serializer)
+        self.body().serialize(serializer)
     }
 }
 
@@ -454,10 +443,10 @@ impl fmt::Debug for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{BigInt, Date, Issue, RegExp, Url, from_value, parse};
+    use durable_event_wire::{BigInt, Date, Issue, RegExp, Url, from_value, parse};
 
     fn json(error: &Error) -> String {
-        error.to_wire().json.unwrap()
+        error.body().to_wire().json.unwrap()
     }
 
     #[test]
@@ -487,7 +476,8 @@ mod tests {
             n: BigInt,
         }
         let data = Data { a: 1, when: Date::from_millis(1_577_836_800_000), n: BigInt::from(1_u8) };
-        let wire = Error::new(Code::Conflict).message("already there").data(data).to_wire();
+        let wire = Error::new(Code::Conflict).message("already there").data(data);
+        let wire = wire.body().to_wire();
         assert_eq!(
             wire.json.unwrap(),
             r#"{"defined":false,"code":"CONFLICT","status":409,"message":"already there","data":{"a":1,"when":"2020-01-01T00:00:00.000Z","n":"1"}}"#
@@ -525,14 +515,14 @@ mod tests {
 
     #[test]
     fn a_publish_error_keeps_its_kind() {
-        let large = Error::from(PublishError::TooLarge { bytes: 3_000_000, limit: 2_000_000 });
+        let large = Error::from(AppendError::TooLarge { bytes: 3_000_000, limit: 2_000_000 });
         assert!(large.is_event_too_large() && large.status() == 413);
         assert!(large.public_message().contains("3000000") && large.public_message().contains("2000000"));
         let root = Error::from(PublishError::NotAnObject);
         assert!(root.is_event_not_an_object() && root.status() == 400);
         let unserializable = Error::from(PublishError::NotSerializable("too deep".into()));
         assert!(unserializable.is_not_serializable() && unserializable.public_message().contains("too deep"));
-        let storage = Error::from(PublishError::Storage(DatabaseError::new("disk full")));
+        let storage = Error::from(AppendError::Storage(DatabaseError::new("disk full")));
         assert!(storage.is_storage_failure() && storage.status() == 500);
         assert_eq!(storage.public_message(), "Internal server error");
         assert!(storage.to_string().contains("disk full"), "{storage}");
@@ -567,9 +557,9 @@ mod tests {
             from_value::<Vec<u8>>(stored()).unwrap_err().into(),
             InvalidInput::from(Issue::new("stored")).into(),
             parse(Some("stored"), None).unwrap_err().into(),
-            Value::from_json(b"stored").unwrap_err(),
-            Value::from_json(b"\xff").unwrap_err(),
-            Value::from_serialized(b"stored").unwrap_err(),
+            Value::from_json(b"stored").unwrap_err().into(),
+            Value::from_json(b"\xff").unwrap_err().into(),
+            Value::from_serialized(b"stored").unwrap_err().into(),
             "stored".parse::<Date>().unwrap_err().into(),
             "stored".parse::<BigInt>().unwrap_err().into(),
             "stored".parse::<Url>().unwrap_err().into(),

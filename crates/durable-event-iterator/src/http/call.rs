@@ -1,11 +1,12 @@
 //! The context of a call over HTTP.
 
+use crate::upgrade::signing_keys_from_env;
 use crate::{
     error::{Code, Error, Result},
     runtime,
-    token::{Generation, SigningKeys, TokenBuilder, TokenError},
-    wire::{Serialized, serialize},
 };
+use durable_event_token::{ClientKind, SigningKeys, TokenBuilder, TokenError};
+use durable_event_wire::{Serialized, serialize};
 use std::{cell::RefCell, collections::BTreeMap, fmt, rc::Rc};
 use worker::{Env, Headers};
 
@@ -75,11 +76,11 @@ impl HttpCall {
     pub fn iterator(&self, token: TokenBuilder) -> Result<String> {
         let keys = match &self.keys {
             Some(keys) => keys,
-            None => &SigningKeys::from_env(&self.env)?,
+            None => &signing_keys_from_env(&self.env)?,
         };
-        let header = match token.for_generation() {
-            Generation::One => ITERATOR_HEADER,
-            Generation::Two => SECOND_ITERATOR_HEADER,
+        let header = match token.client_kind() {
+            ClientKind::DurableEventIterator => ITERATOR_HEADER,
+            ClientKind::DurableIterator => SECOND_ITERATOR_HEADER,
         };
         let token = token.sign(keys, runtime::now_ms()).map_err(|error| match error {
             TokenError::Channel(reason) => Error::new(Code::BadRequest).message(reason.to_string()),

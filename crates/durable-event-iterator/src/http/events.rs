@@ -3,8 +3,8 @@
 use crate::{
     error::{Error, Result},
     procedure::Item,
-    wire::{CheckedMeta, Serialized, StreamEventKind},
 };
+use durable_event_wire::{CheckedMeta, Serialized, frame::StreamEventKind};
 use futures_util::{
     Stream, StreamExt,
     future::{Either, select},
@@ -52,7 +52,10 @@ pub(super) fn body<T: Future>(
                 }
                 Some(Err(error)) => {
                     report(&error);
-                    (event(StreamEventKind::Error, &error.to_wire(), &CheckedMeta::default()), State::End)
+                    (
+                        event(StreamEventKind::Error, &error.body().to_wire(), &CheckedMeta::default()),
+                        State::End,
+                    )
                 }
                 None => (
                     event(StreamEventKind::Done, &Serialized::default(), &CheckedMeta::default()),
@@ -92,8 +95,8 @@ mod tests {
     use crate::{
         error::Code,
         procedure::{Answer, Reply, StreamItem},
-        wire::EventMeta,
     };
+    use durable_event_wire::EventMeta;
     use futures_util::{FutureExt, future, stream};
     use std::cell::Cell;
 

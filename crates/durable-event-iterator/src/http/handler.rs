@@ -5,9 +5,9 @@ use crate::{
     error::{Code, Error, Result},
     procedure::{Answer, Input, Procedures, Reply},
     runtime,
-    token::SigningKeys,
-    wire::Value,
 };
+use durable_event_token::SigningKeys;
+use durable_event_wire::Value;
 use futures_util::StreamExt;
 use std::{collections::BTreeMap, fmt, time::Duration};
 use worker::{Delay, Env, Headers, Method, Request, Response};

@@ -44,8 +44,6 @@ mod events;
 mod handler;
 mod path;
 
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use self::path::data_of;
 pub(crate) use self::path::decode_path;
 pub use self::{
     call::HttpCall,
@@ -55,10 +53,8 @@ pub use self::{
     path::{decode_segment, path_of, query_of},
 };
 
-use crate::{
-    error::{Code, Error, Result},
-    wire::HttpBody,
-};
+use crate::error::{Code, Error, Result};
+use durable_event_wire::HttpBody;
 use worker::{Headers, Request, Response};
 
 /// The message of the error for a body that cannot be read.
@@ -86,7 +82,7 @@ fn respond_with(error: &Error, headers: Headers) -> worker::Result<Response> {
     if let Some(seconds) = error.retry_after() {
         headers.set("retry-after", &seconds.to_string())?;
     }
-    respond(error.status(), error.to_wire().into_http(), headers)
+    respond(error.status(), error.body().to_wire().into_http(), headers)
 }
 
 fn respond(status: u16, body: HttpBody, headers: Headers) -> worker::Result<Response> {

@@ -2,28 +2,36 @@
 
 use super::{
     Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall, Subscribed,
-    calls::{Calls, Running},
     instance::{AnyHost, Arrival, Message},
     message::{self, Admitted, Asked, Refused, Route, close_code, token_expired},
+    running_calls::{Calls, Running},
 };
+use crate::channel::PublishError;
 use crate::{
-    channel::{__Core, __Raw, ChannelCore, IsChannel, event_body},
-    error::{Code, Error, Result},
-    log::{EventId, MAX_EVENT_BYTES, PublishError},
-    options::Options,
-    procedure::{Answer, Held, Input, Item, Next, Procedures, Reply, Upload, UploadSender},
-    publish_options::{self, PublishOptions},
-    runtime::{self, Identity, Infinity, JsError, JsWire, NotWire, OpenStream, RawSocket, Verdict},
-    session::{AttachmentTooLarge, Session},
-    sessions::Sessions,
-    subscription::{self, Subscribe},
-    token::SigningKeys,
-    upgrade::{self, Accepted, Caps, Refusal},
-    wire::{
-        Body, CheckedMeta, ClientFrame, InvalidInput, Issue, Outgoing, Request as Frame, Serialized,
-        StreamEvent, StreamEventKind, Value, decode_binary, decode_text, error_response, from_value, parse,
-        response, stop_upload, stream_event, stream_response, text_response,
+    channel::{
+        __Core, __Raw, ChannelCore, IsChannel, event_body,
+        options::Options,
+        publish_options::{self, PublishOptions},
     },
+    error::{Code, Error, Result},
+    procedure::{Answer, Held, Input, Item, Next, Procedures, Reply, Upload, UploadSender},
+    runtime::{self, Identity, Infinity, JsError, JsWire, NotWire, OpenStream, RawSocket, Verdict},
+    socket::{
+        session::Session,
+        session_store::SessionStore,
+        subscription::{self, Subscribe},
+    },
+    upgrade::{self, Accepted, Caps, Refusal},
+};
+use durable_event_log::{EventId, MAX_EVENT_BYTES};
+use durable_event_token::SigningKeys;
+use durable_event_wire::{
+    CheckedMeta, InvalidInput, Issue, Serialized, Value,
+    frame::{
+        Body, ClientFrame, Outgoing, Request as Frame, StreamEvent, StreamEventKind, decode_binary,
+        decode_text, error_response, response, stop_upload, stream_event, stream_response, text_response,
+    },
+    from_value, parse,
 };
 use futures_util::{
     StreamExt,
@@ -148,7 +156,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         }
         let connection = connection_id.map(|id| id.as_str().to_owned());
         let session = Session::new(&claims, connection, self.options().enforce_expiry);
-        let attachment = session.encode().map_err(|AttachmentTooLarge { .. }| Refusal::AttachmentTooLarge)?;
+        let attachment = session.encode().map_err(|_| Refusal::AttachmentTooLarge)?;
         self.core.note_token(session.claims.iat, session.claims.exp);
         let tags = self.caps.admit(&self.core.hub, self.options(), &claims, session.connection.as_deref())?;
         let response = self.core.hub.accept(&tags, &attachment);
@@ -252,7 +260,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             Route::UpdateToken => {
                 let answer = match self.update_token(peer, request) {
                     Ok(()) => response(&id, OK, Serialized::default()),
-                    Err(error) => error_response(&id, &error),
+                    Err(error) => error_response(&id, &error.body()),
                 };
                 ws.answer(answer);
                 Ok(None)
@@ -306,7 +314,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let Peer { ws, key, frame_bytes, session, .. } = *peer;
         let calls = self.calls.try_borrow()?;
         if calls.running(key) >= self.options().max_calls {
-            ws.answer(error_response(&id, &Error::new(Code::TooManyRequests)));
+            ws.answer(error_response(&id, &Code::TooManyRequests.into()));
             return Ok(None);
         }
         let held = calls.holds_nothing();
@@ -342,7 +350,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 }
                 Err(error) => {
                     runtime::log_internal("a call", &error);
-                    ws.answer(error_response(&id, &error));
+                    ws.answer(error_response(&id, &error.body()));
                 }
             }
         };
@@ -523,7 +531,7 @@ const ITEMS_PER_TURN: usize = 64;
 
 /// Sends a stream's items until it ends, fails, or is aborted.
 async fn stream(
-    sessions: &Sessions,
+    sessions: &SessionStore,
     ws: &RawSocket,
     session: &Session,
     id: &str,
@@ -556,7 +564,7 @@ async fn stream(
             }
             Err(error) => {
                 runtime::log_internal("a stream", &error);
-                send_event(StreamEventKind::Error, Some(&error.to_wire()), None);
+                send_event(StreamEventKind::Error, Some(&error.body().to_wire()), None);
                 return;
             }
         }
@@ -566,7 +574,7 @@ async fn stream(
         {
             let error = Error::from(error);
             runtime::log_internal("a stream", &error);
-            send_event(StreamEventKind::Error, Some(&error.to_wire()), None);
+            send_event(StreamEventKind::Error, Some(&error.body().to_wire()), None);
             return;
         }
     }

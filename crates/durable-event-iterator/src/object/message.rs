@@ -1,19 +1,22 @@
 //! What a frame of a client comes to, by the frame and the session alone: without I/O, so that it is fuzzed natively.
 
-use super::calls::Calls;
+use super::running_calls::Calls;
 use crate::{
     error::{Code, Error, Result},
     http,
     procedure::{Handler, Input, Overrun, Procedures, UploadSender},
-    session::{Session, SessionClaims},
-    token::{Generation, SigningKeys},
-    wire::{
-        Body, DeserializeError, FrameError, FrameErrorKind, Issue, Outgoing, StreamEvent, StreamEventKind,
-        Value, allocation, error_response,
-        fields::{object, required, string, strings},
-        read_members, stop_upload,
-    },
+    socket::session::{Session, SessionClaims},
 };
+use durable_event_token::{ClientKind, SigningKeys};
+use durable_event_wire::{
+    Value,
+    frame::{
+        Body, CallInput, FrameError, FrameErrorKind, InvalidCall, Outgoing, StreamEvent, StreamEventKind,
+        error_response, stop_upload,
+    },
+    from_value,
+};
+use serde::Deserialize;
 
 use std::{collections::BTreeMap, mem::size_of};
 
@@ -42,9 +45,10 @@ pub(crate) fn refuse(error: FrameError) -> Refused {
         (FrameErrorKind::IdTooLong, _) => {
             Refused::Closed { code: close_code::POLICY, reason: "Invalid call id" }
         }
-        (FrameErrorKind::Malformed, Some(id)) => {
-            Refused::Answered(error_response(&id, &Error::new(Code::BadRequest).message("Malformed frame.")))
-        }
+        (FrameErrorKind::Malformed, Some(id)) => Refused::Answered(error_response(
+            &id,
+            &Error::new(Code::BadRequest).message("Malformed frame.").body(),
+        )),
         (FrameErrorKind::Malformed, None) => {
             Refused::Closed { code: close_code::INVALID_DATA, reason: "Malformed frame" }
         }
@@ -88,7 +92,7 @@ const COPIES: usize = 2;
 impl<O, C> Admitted<O, C> {
     /// About how many bytes of memory its input and headers take.
     pub(crate) fn memory(&self, headers: &BTreeMap<String, Vec<String>>) -> usize {
-        let text = |text: &String| size_of::<String>().saturating_add(allocation(text.capacity()));
+        let text = |text: &String| TEXT_BYTES.saturating_add(text.capacity());
         let add = |sum: usize, text: usize| sum.saturating_add(text);
         let header = |(name, values): (&String, &Vec<String>)| {
             values.iter().map(text).fold(text(name).saturating_add(HEADER_BYTES), add)
@@ -97,6 +101,9 @@ impl<O, C> Admitted<O, C> {
         self.input.memory().saturating_add(headers.saturating_mul(COPIES))
     }
 }
+
+/// What a text takes besides its own bytes: its place, and the allocator's part.
+const TEXT_BYTES: usize = size_of::<String>() + 16;
 
 /// What a header takes besides its texts, in bytes: its list of values, and its share of the map.
 const HEADER_BYTES: usize = 64;
@@ -123,49 +130,39 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// `direct` is the procedure's path where the request's own path says it, and not the input of `/call`.
+    /// `direct` is the procedure's path if the path of the request is not `/call`.
     pub(crate) fn new(direct: Option<Vec<String>>, input: Input) -> Result<Self> {
         if let Some(path) = direct {
             return Ok(Self { path, input });
         }
-        let mut fields = object(input.into_value()?).map_err(Error::invalid_input)?;
-        let path = required(&mut fields, "path", strings).map_err(Error::invalid_input)?;
-        let input = Input::Value(fields.remove("input").unwrap_or_default());
-        if path.is_empty() {
-            return Err(Error::invalid_input(Issue::new("expected a procedure's name").at("path").at(0)));
-        }
-        Ok(Self { path, input })
+        CallInput::from_value(input.into_value()?).map(Self::from).map_err(Error::invalid_input)
     }
 
-    /// The same of a body, which is no stream.
+    /// The same for a body that is not a stream.
     pub(crate) fn read(direct: Option<Vec<String>>, body: Body<'_>) -> Result<Self> {
-        if let (None, Body::Json { json: Some(json), meta: None }) = (&direct, &body)
-            && let Some(asked) = Self::read_plain(json)
-        {
-            return Ok(asked);
-        }
-        Self::new(direct, Input::Value(body.into_value().map_err(Error::malformed)?))
-    }
-
-    /// The body of `/call` as nearly all are: read at once, without making an object of it. None: it is another one.
-    fn read_plain(json: &str) -> Option<Self> {
-        let mut path = Vec::new();
-        let mut input = Value::Undefined;
-        let mut is_plain = true;
-        read_members(json, &mut |reader, key| {
-            match key {
-                "path" => path = reader.texts()?,
-                "input" => input = reader.value()?,
-                _ => {
-                    is_plain = false;
-                    reader.raw()?;
-                }
+        match direct {
+            Some(path) => {
+                let input = Input::Value(body.into_value().map_err(Error::malformed)?);
+                Ok(Self { path, input })
             }
-            Ok::<_, DeserializeError>(())
-        })
-        .ok()?;
-        (is_plain && !path.is_empty()).then_some(Self { path, input: Input::Value(input) })
+            None => body.into_call().map(Self::from).map_err(|invalid| match invalid {
+                InvalidCall::Malformed(error) => Error::malformed(error),
+                InvalidCall::Invalid(error) => Error::invalid_input(error),
+            }),
+        }
     }
+}
+
+impl From<CallInput> for Asked {
+    fn from(CallInput { path, input }: CallInput) -> Self {
+        Self { path, input: Input::Value(input) }
+    }
+}
+
+/// The input of `/updateToken`.
+#[derive(Deserialize)]
+struct UpdateToken {
+    token: String,
 }
 
 /// The session with the token that the client sends in place of its own. `name` is the object's.
@@ -176,14 +173,15 @@ pub(crate) fn renew(
     is_own: &dyn Fn(&str) -> bool,
     now_ms: u64,
 ) -> Result<Session> {
-    let token = object(input).and_then(|mut fields| required(&mut fields, "token", string));
-    let token = token.map_err(Error::invalid_input)?;
+    let UpdateToken { token } = from_value(input).map_err(Error::invalid_input)?;
     let refused = |message: &str| Error::new(Code::Unauthorized).message(message);
     // One of the other generation is as good as none.
     let claims = keys
         .verify(&token, now_ms)
         .ok()
-        .filter(|claims| (claims.generation() == Generation::Two) == session.claims.is_second)
+        .filter(|claims| {
+            (claims.client_kind() == ClientKind::DurableIterator) == session.claims.is_durable_iterator
+        })
         .ok_or_else(|| refused(renewal::INVALID))?;
     if !is_own(claims.channel().as_str()) {
         return Err(refused(renewal::OTHER_CHANNEL));
@@ -264,55 +262,4 @@ pub(crate) fn upload(
 /// What a call gets whose token has ended.
 pub(crate) fn token_expired() -> Error {
     Error::new(Code::Unauthorized).message("Token expired")
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Texts of which many are a call's body, or nearly.
-    fn body() -> impl Strategy<Value = String> {
-        let value = prop_oneof![
-            Just(r#"["ping"]"#.to_owned()),
-            Just(r#"["a","b\u0063"]"#.to_owned()),
-            Just(r#"["\ud800"]"#.to_owned()),
-            Just(r#"[1,{"path":[]}]"#.to_owned()),
-            Just("[]".to_owned()),
-            Just("null".to_owned()),
-            (120_usize..130).prop_map(|depth| "[".repeat(depth) + &"]".repeat(depth)),
-            any::<f64>()
-                .prop_filter("finite", |number| number.is_finite())
-                .prop_map(|number| number.to_string()),
-        ];
-        let key =
-            prop_oneof![4 => Just("path"), 3 => Just("input"), 1 => Just("pat\\u0068"), 1 => Just("other")];
-        let member = (key, value).prop_map(|(key, value)| format!(r#" "{key}" :{value}"#));
-        proptest::collection::vec(member, 0..4).prop_map(|members| format!("{{{}}}", members.join(",")))
-    }
-
-    proptest! {
-        #[test]
-        fn a_plain_call_is_read_as_every_other(json in prop_oneof![9 => body(), 1 => any::<String>()]) {
-            let asked = Asked::read(None, Body::Json { json: Some(&json), meta: None });
-            let in_general = Body::Json { json: Some(&json), meta: None }
-                .into_value()
-                .map_err(Error::malformed)
-                .and_then(|value| Asked::new(None, Input::Value(value)));
-            prop_assert_eq!(parts(asked), parts(in_general));
-        }
-    }
-
-    fn parts(asked: Result<Asked>) -> Result<(Vec<String>, Value), String> {
-        let Asked { path, input } = asked.map_err(|error| error.to_string())?;
-        Ok((path, input.into_value().unwrap()))
-    }
-
-    #[test]
-    fn a_call_with_a_path_is_plain() {
-        let ping = Asked::read_plain(r#"{"path":["ping"]}"#).unwrap();
-        assert_eq!(parts(Ok(ping)), Ok((vec!["ping".to_owned()], Value::Undefined)));
-        assert!(Asked::read_plain(r#"{"path":["ping"],"more":1}"#).is_none());
-    }
 }

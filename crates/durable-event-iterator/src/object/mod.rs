@@ -1,9 +1,10 @@
 //! The object: what an application implements, and the class around it.
 
-pub(crate) mod calls;
 mod host;
 mod instance;
+mod macros;
 pub(crate) mod message;
+pub(crate) mod running_calls;
 mod subscribed;
 
 #[doc(hidden)]
@@ -11,9 +12,8 @@ pub use instance::{Arrival, Instance, Message};
 pub use subscribed::Subscribed;
 
 use crate::{
-    channel::IsChannel,
+    channel::{IsChannel, options::Options},
     error::Result,
-    options::Options,
     procedure::{Next, Procedures, Reply},
 };
 use futures_util::future::AbortHandle;

@@ -4,10 +4,10 @@ use super::{DurableEventIteratorObject, SocketOf};
 use crate::{
     channel::{ChannelCore, IsChannel, event_body},
     error::Result,
-    log::EventId,
     runtime::RawSocket,
-    subscription,
+    socket::subscription,
 };
+use durable_event_log::EventId;
 use std::{borrow::Borrow, fmt, rc::Rc};
 
 /// A client that has just subscribed, see

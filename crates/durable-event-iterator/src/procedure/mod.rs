@@ -14,10 +14,8 @@ pub(crate) use {
     upload::{Overrun, UploadSender},
 };
 
-use crate::{
-    error::{Code, Error, Result},
-    wire::{Value, from_value},
-};
+use crate::error::{Code, Error, Result};
+use durable_event_wire::{Value, from_value};
 use futures_util::{Stream, future::LocalBoxFuture};
 use serde::{Serialize, de::DeserializeOwned};
 use std::rc::Rc;

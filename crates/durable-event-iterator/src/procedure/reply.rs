@@ -1,9 +1,7 @@
 //! What a procedure answers: one value, or a stream of items.
 
-use crate::{
-    error::{Error, Result},
-    wire::{CheckedMeta, EventMeta, SerializeError, Serialized, serialize, serialize_output},
-};
+use crate::error::{Error, Result};
+use durable_event_wire::{CheckedMeta, EventMeta, SerializeError, Serialized, serialize, serialize_output};
 use futures_util::{Stream, StreamExt, stream::LocalBoxStream};
 use serde::Serialize;
 use std::fmt;

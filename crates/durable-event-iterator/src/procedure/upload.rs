@@ -3,8 +3,8 @@
 use crate::{
     error::{Code, Error, Result},
     procedure::Held,
-    wire::{Value, from_value},
 };
+use durable_event_wire::{Value, from_value};
 use futures_util::Stream;
 use serde::de::DeserializeOwned;
 use std::{

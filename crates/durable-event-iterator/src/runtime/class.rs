@@ -1,10 +1,8 @@
 //! The exported class.
 
 use super::{JsError, RawSocket, log_error, value::from_wire};
-use crate::{
-    error::{Error, Failure},
-    wire::{Value, serialize},
-};
+use crate::error::{Error, Failure};
+use durable_event_wire::{Value, serialize};
 use js_sys::Array;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;

@@ -1,7 +1,7 @@
 //! The open sockets of one object: fan-out and replay are one call into JavaScript each.
 
 use super::JsError;
-use crate::wire::Outgoing;
+use durable_event_wire::frame::Outgoing;
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 

@@ -6,12 +6,8 @@
 mod at_once;
 mod body;
 mod class;
-#[cfg(target_arch = "wasm32")]
-mod constructors;
 mod hub;
 mod namespace;
-#[cfg(target_arch = "wasm32")]
-mod number;
 mod options;
 mod storage;
 mod value;
@@ -19,12 +15,8 @@ mod value;
 pub(crate) use at_once::at_once;
 pub(crate) use body::read_body;
 pub(crate) use class::{OpenStream, extend, failure};
-#[cfg(target_arch = "wasm32")]
-pub(crate) use constructors::{is_regexp, is_url};
 pub(crate) use hub::{Admits, Hub, LiveView, RawSocket, Replay};
 pub(crate) use namespace::{Identity, Stub, Verdict, head_of, refuse, stub};
-#[cfg(target_arch = "wasm32")]
-pub(crate) use number::{number_text, read_number, single_text};
 pub(crate) use options::undefined_option;
 pub(crate) use storage::{Storage, StorageEvent};
 pub(crate) use value::{Infinity, JsWire, NotWire, from_wire, serialized_of, to_wire};

@@ -1,10 +1,8 @@
 //! The object's storage: its SQLite database and its one alarm.
 
 use super::JsError;
-use crate::{
-    log::{Cell, Database, DatabaseError, Param},
-    wire::{Value, parse},
-};
+use durable_event_log::{Cell, Database, DatabaseError, Param};
+use durable_event_wire::{Value, parse};
 use std::cell::OnceCell;
 use wasm_bindgen::prelude::*;
 

@@ -1,7 +1,7 @@
 //! JavaScript values of a stub's caller, to and from oRPC's serialized form.
 
 use super::JsError;
-use crate::wire::Serialized;
+use durable_event_wire::Serialized;
 use js_sys::{Array, RangeError};
 use std::fmt;
 use wasm_bindgen::prelude::*;

@@ -2,11 +2,11 @@
 
 use super::Refusal;
 use crate::{
-    options::Options,
+    channel::options::Options,
     runtime::{self, Hub, JsError},
-    token::Claims,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use durable_event_token::Claims;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
 

@@ -2,12 +2,9 @@
 //!
 //! Pure: what the decision needs comes in as values, and whoever asks carries it out.
 
-use super::connection_id::{ConnectionId, InvalidConnectionId};
-
-use crate::{
-    error::TRANSIENT_RETRY_AFTER,
-    runtime::JsError,
-    token::{Claims, Generation, SigningKeys, TokenError, check_tags, verify},
+use crate::{error::TRANSIENT_RETRY_AFTER, runtime::JsError};
+use durable_event_token::{
+    Claims, ClientKind, ConnectionId, InvalidConnectionId, SigningKeys, TokenError, limits::check_tags,
 };
 
 /// What the decision needs to know of a request.
@@ -136,9 +133,9 @@ pub(crate) fn decide(head: &RequestHead<'_>, keys: &SigningKeys, now_ms: u64) ->
 
 fn check(Parameters { token, id }: Parameters, keys: &SigningKeys, now_ms: u64) -> Result<Accepted, Refusal> {
     let token = token.ok_or(Refusal::TokenMissing)?;
-    let claims = verify(&token, keys, now_ms).map_err(Refusal::InvalidToken)?;
+    let claims = keys.verify(&token, now_ms).map_err(Refusal::InvalidToken)?;
     let connection_id = id.map(ConnectionId::try_from).transpose().map_err(Refusal::InvalidConnectionId)?;
-    if claims.generation() == Generation::Two && connection_id.is_none() {
+    if claims.client_kind() == ClientKind::DurableIterator && connection_id.is_none() {
         return Err(Refusal::ConnectionIdMissing);
     }
     check_tags(claims.tags()).map_err(Refusal::InvalidTags)?;
@@ -184,7 +181,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::token::{TAG_BYTES, Token};
+    use durable_event_token::{Token, limits::TAG_BYTES};
 
     const NOW_MS: u64 = 1_800_000_000_000;
 

@@ -1,19 +1,17 @@
 //! The upgrade: from a client's HTTP request with a token to a socket of the object that the token names.
 
 mod caps;
-mod connection_id;
 mod decision;
 
 pub(crate) use caps::Caps;
-pub use connection_id::{ConnectionId, InvalidConnectionId};
 pub(crate) use decision::{Accepted, Refusal, RequestHead, decide};
 
 use crate::{
     error::Result,
     http,
     runtime::{self, JsError},
-    token::{Claims, InvalidKey, SigningKeys},
 };
+use durable_event_token::{Claims, InvalidKey, SigningKeys};
 use futures_util::future::LocalBoxFuture;
 use std::{cell::RefCell, fmt};
 use wasm_bindgen::{JsCast, JsValue};
@@ -204,24 +202,22 @@ pub(crate) fn signing_keys(env: &Env) -> Option<SigningKeys> {
             return Some(keys.clone());
         }
         let keys =
-            SigningKeys::from_env(env).inspect_err(|error| runtime::log_error(&error.to_string())).ok()?;
+            signing_keys_from_env(env).inspect_err(|error| runtime::log_error(&error.to_string())).ok()?;
         *read = Some((env.clone(), keys.clone()));
         Some(keys)
     })
 }
 
-impl SigningKeys {
-    /// The Worker's secret `SIGNING_KEY`, and `PREVIOUS_SIGNING_KEY` where there is one: keys that only verify, one a
-    /// line.
-    ///
-    /// # Errors
-    /// INTERNAL_SERVER_ERROR when there is no such secret or it is empty. What to run then is in the error's text for
-    /// the log, which no client sees.
-    pub fn from_env(env: &Env) -> Result<Self> {
-        let secret = |name: &str| env.secret(name).ok().map(|secret| secret.to_string());
-        let key = secret("SIGNING_KEY").unwrap_or_default();
-        Ok(Self::parse(&key, secret("PREVIOUS_SIGNING_KEY").as_deref()).map_err(MissingKeys)?)
-    }
+/// Reads the signing keys of a Worker: its secret `SIGNING_KEY`, and `PREVIOUS_SIGNING_KEY` if there is one (keys that only
+/// verify, one per line).
+///
+/// # Errors
+/// INTERNAL_SERVER_ERROR if there is no such secret or it is empty. The error's text for the log, which no client sees, states
+/// the command to run.
+pub fn signing_keys_from_env(env: &Env) -> Result<SigningKeys> {
+    let secret = |name: &str| env.secret(name).ok().map(|secret| secret.to_string());
+    let key = secret("SIGNING_KEY").unwrap_or_default();
+    Ok(SigningKeys::parse(&key, secret("PREVIOUS_SIGNING_KEY").as_deref()).map_err(MissingKeys)?)
 }
 
 /// What somebody who deploys has to do.

@@ -1,0 +1,1 @@
+//! Nothing but the benches of `benches/parts.rs`.

@@ -1,0 +1,161 @@
+//! Publishing from another Worker in Rust.
+
+use crate::{
+    channel::{event_body, publish_options::PublishOptions},
+    error::{Code, Error, Failure, Result},
+    runtime::{self, Infinity, Stub},
+};
+use durable_event_log::EventId;
+use durable_event_token::ChannelName;
+use durable_event_wire::{Serialized, from_value, parse, serialize, to_value};
+use js_sys::Array;
+use serde::{Serialize, de::DeserializeOwned};
+use std::fmt;
+use wasm_bindgen::{JsCast, JsValue};
+use worker::Env;
+
+/// A channel's object, as another Worker reaches it: by the binding of its namespace and the channel's name.
+///
+/// ```
+/// use durable_event_iterator::{ChannelStub, EventId, Result};
+/// use serde::Serialize;
+/// use worker::Env;
+///
+/// #[derive(Serialize)]
+/// struct Message<'a> {
+///     message: &'a str,
+/// }
+///
+/// async fn announce(env: &Env) -> Result<EventId> {
+///     let room = ChannelStub::new(env, "CHAT_ROOM", "some-room")?;
+///     room.publish(&Message { message: "We close at nine." }).await
+/// }
+/// ```
+#[derive(Clone)]
+pub struct ChannelStub(Stub);
+
+impl fmt::Debug for ChannelStub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChannelStub(..)")
+    }
+}
+
+impl ChannelStub {
+    /// The channel of that name in the namespace that is bound as `binding`.
+    ///
+    /// # Errors
+    /// When there is no such binding.
+    pub fn new(env: &Env, binding: &str, channel: &str) -> Result<Self> {
+        Self::placed(env, binding, channel, None, None)
+    }
+
+    /// The same with a location hint for an object that does not exist yet, and a jurisdiction: see
+    /// [`Upgrade::location_hint`](crate::Upgrade::location_hint) and
+    /// [`Upgrade::jurisdiction`](crate::Upgrade::jurisdiction).
+    ///
+    /// # Errors
+    /// When there is no such binding, or the platform knows no such jurisdiction.
+    pub fn placed(
+        env: &Env,
+        binding: &str,
+        channel: &str,
+        location_hint: Option<&str>,
+        jurisdiction: Option<&str>,
+    ) -> Result<Self> {
+        // A name that no token can have is no channel's: the object would store for nobody.
+        let channel = ChannelName::try_from(channel)
+            .map_err(|error| Error::new(Code::BadRequest).message(error.to_string()))?;
+        let namespace = env.durable_object(binding)?;
+        let namespace: &JsValue = namespace.as_ref();
+        Ok(Self(runtime::stub(namespace, channel.as_str(), location_hint, jurisdiction)?))
+    }
+
+    /// Publishes to everyone.
+    ///
+    /// # Errors
+    /// The Durable Object's own error with its code, status, message, data and kind, at every compatibility date; or that it
+    /// could not be reached. In the latter case the event may have been stored all the same: with a
+    /// [key](PublishOptions::key) trying again is safe.
+    pub async fn publish<E: Serialize + ?Sized>(&self, event: &E) -> Result<EventId> {
+        self.publish_with(event, PublishOptions::default()).await
+    }
+
+    /// Publishes with options: to some only, with meta, with an idempotency key.
+    ///
+    /// # Errors
+    /// As [`ChannelStub::publish`]; and [`Error::is_invalid_key`].
+    pub async fn publish_with<E: Serialize + ?Sized>(
+        &self,
+        event: &E,
+        mut options: PublishOptions,
+    ) -> Result<EventId> {
+        // In serialized form all types of the wire arrive as they are, an application's own ones too.
+        options.set_serialized();
+        let Serialized { json, meta, .. } = event_body(event)?;
+        let body = js_sys::Object::new();
+        for (key, half) in [("json", json), ("meta", meta)] {
+            if let Some(text) = half {
+                js_sys::Reflect::set(&body, &key.into(), &text.into()).map_err(runtime::JsError::from)?;
+            }
+        }
+        let options = runtime::from_wire(&serialize(&options)?)?;
+        let id = self.0.call("publish", &Array::of2(&body, &options)).await.map_err(error_of)?;
+        Ok(id.as_string().unwrap_or_default().parse::<EventId>()?)
+    }
+
+    /// Calls one of the object's [`methods`](crate::DurableEventIteratorObject::methods). The arguments are a tuple:
+    /// `("Lobby",)` for one, `()` for none.
+    ///
+    /// # Errors
+    /// The method's own error with its code, status, message and data, at every compatibility date; or that the object could not be reached, or that the answer is
+    /// no `R`.
+    pub async fn call<A: Serialize, R: DeserializeOwned>(&self, method: &str, arguments: A) -> Result<R> {
+        let arguments = runtime::from_wire(&serialize(&to_value(&arguments)?)?)?;
+        let arguments = arguments.dyn_into::<Array>().unwrap_or_default();
+        let output = self.0.call(method, &arguments).await.map_err(error_of)?;
+        let output =
+            runtime::to_wire(&output, MAX_ANSWER_BYTES, Infinity::Null).map_err(UnexpectedAnswer::of)?;
+        let output = parse(output.json.as_deref(), output.meta.as_deref()).map_err(UnexpectedAnswer::of)?;
+        Ok(from_value(output).map_err(UnexpectedAnswer::of)?)
+    }
+}
+
+/// The largest answer of an object, in bytes of JSON: what the Workers runtime lets an RPC call carry.
+const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+
+/// The object's answer is not of the type that was asked for: an affair between two Workers, and none of a client's input.
+#[derive(Debug)]
+struct UnexpectedAnswer(String);
+
+impl UnexpectedAnswer {
+    fn of(error: impl fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl fmt::Display for UnexpectedAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the object's answer is of another type: {}", self.0)
+    }
+}
+
+impl std::error::Error for UnexpectedAnswer {}
+
+/// What the Durable Object has thrown, as an exception or as a value with its properties. If it is not an error of ours, clients
+/// are not told of it.
+fn error_of(thrown: JsValue) -> Error {
+    let part = |key: &str| js_sys::Reflect::get(&thrown, &key.into()).unwrap_or_default();
+    let text = |key: &str| part(key).as_string();
+    match (text("name").as_deref(), text("code"), text("message")) {
+        (Some("ORPCError"), Some(code), Some(message)) => {
+            let status =
+                part("status").as_f64().map_or(Code::InternalServerError.status(), |status| status as u16);
+            let data = runtime::to_wire(&part("data"), MAX_ANSWER_BYTES, Infinity::Null).ok();
+            let data = data.filter(|data| data.json.is_some());
+            let data = data.and_then(|data| parse(data.json.as_deref(), data.meta.as_deref()).ok());
+            let failure = text("failure").as_deref().and_then(Failure::from_name);
+            Error::elsewhere(code, status, message, data, failure)
+        }
+        _ => runtime::JsError::from(thrown).into(),
+    }
+}

@@ -1,0 +1,244 @@
+//! The calls that are running, per socket.
+
+use crate::{
+    channel::options::Options,
+    error::{Code, Error, Result},
+    procedure::{Held, UploadSender},
+};
+use futures_util::future::AbortHandle;
+use std::{cell::Cell, collections::BTreeMap, rc::Rc};
+
+/// What a running call takes besides its input, in bytes: its future, its promise, and what the application keeps.
+const CALL_BYTES: usize = 2 * 1024;
+
+/// A socket whose calls hold no more than this is served from the last quarter of what all calls may hold, which others leave
+/// free: a few sockets with large calls do not keep everybody else from calling.
+const FEW_BYTES: usize = 64 * 1024;
+const RESERVED_SHARE: usize = 4;
+
+/// The calls that are running. Dropping a handle's future is what cancels a call.
+pub(crate) struct Calls {
+    running: BTreeMap<u32, Vec<(String, Running)>>,
+    /// Bytes of memory that the inputs of all calls take.
+    total: Rc<Cell<usize>>,
+    max_bytes: usize,
+    max_total_bytes: usize,
+}
+
+/// A call that waits for something.
+pub(crate) struct Running {
+    pub(crate) handle: AbortHandle,
+    /// Where the items of the client's stream go, when its input is one.
+    pub(crate) upload: Option<UploadSender>,
+    /// What it takes of the memory.
+    pub(crate) held: Rc<Held>,
+}
+
+impl Calls {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            running: BTreeMap::new(),
+            total: Rc::default(),
+            max_bytes: options.max_call_bytes,
+            max_total_bytes: options.max_total_call_bytes,
+        }
+    }
+
+    /// What a call holds that is about to begin: nothing yet.
+    pub(crate) fn holds_nothing(&self) -> Rc<Held> {
+        Held::new(&self.total)
+    }
+
+    /// Lets a call of a socket hold so many bytes for its frame and its input, if there is room.
+    ///
+    /// # Errors
+    /// As [`has_room`](Self::has_room).
+    pub(crate) fn hold(&self, socket: u32, held: &Held, input: usize) -> Result<()> {
+        let bytes = input.saturating_add(CALL_BYTES);
+        self.has_room(socket, held, bytes)?;
+        held.add(bytes);
+        Ok(())
+    }
+
+    /// Whether a call may hold so many bytes more.
+    ///
+    /// # Errors
+    /// PAYLOAD_TOO_LARGE where the call alone would hold more than its socket may, TOO_MANY_REQUESTS where it would together with
+    /// the others of its socket or of the Durable Object.
+    fn has_room(&self, socket: u32, held: &Held, bytes: usize) -> Result<()> {
+        let limit = self.max_bytes.min(self.max_total_bytes);
+        if held.bytes().saturating_add(bytes) > limit {
+            let message = format!("The call takes more than {limit} bytes of memory.");
+            return Err(Error::new(Code::PayloadTooLarge).message(message));
+        }
+        let running = self.running.get(&socket).into_iter().flatten();
+        let of_socket = running.fold(bytes, |sum, (_, call)| sum.saturating_add(call.held.bytes()));
+        let reserved = self.max_total_bytes.checked_div(RESERVED_SHARE).unwrap_or_default();
+        let reserved = if of_socket <= FEW_BYTES { 0 } else { reserved };
+        let max_total_bytes = self.max_total_bytes.saturating_sub(reserved);
+        if of_socket > self.max_bytes || self.total.get().saturating_add(bytes) > max_total_bytes {
+            return Err(Error::new(Code::TooManyRequests));
+        }
+        Ok(())
+    }
+
+    /// Whether the upload of a running call may hold so many bytes more.
+    ///
+    /// # Errors
+    /// As [`has_room`](Self::has_room).
+    pub(crate) fn has_room_for_item(&self, socket: u32, id: &str, bytes: usize) -> Result<()> {
+        self.get(socket, id).map_or(Ok(()), |call| self.has_room(socket, &call.held, bytes))
+    }
+
+    /// How many calls of a socket are running.
+    pub(crate) fn running(&self, socket: u32) -> usize {
+        self.running.get(&socket).map_or(0, Vec::len)
+    }
+
+    /// Whether a call of this id is running.
+    pub(crate) fn is_running(&self, socket: u32, id: &str) -> bool {
+        self.get(socket, id).is_some()
+    }
+
+    /// Notes a call of the socket with this key.
+    pub(crate) fn start(&mut self, socket: u32, id: &str, call: Running) {
+        self.running.entry(socket).or_default().push((id.to_owned(), call));
+    }
+
+    /// A call has ended.
+    pub(crate) fn finish(&mut self, socket: u32, id: &str) {
+        if let Some(calls) = self.running.get_mut(&socket) {
+            calls.retain(|(other, _)| other != id);
+            if calls.is_empty() {
+                self.running.remove(&socket);
+            }
+        }
+    }
+
+    /// Where the items of the client's stream for this call go, until the stream has ended.
+    pub(crate) fn upload(&self, socket: u32, id: &str) -> Option<&UploadSender> {
+        self.get(socket, id)?.upload.as_ref()
+    }
+
+    /// The client's stream for this call has ended.
+    pub(crate) fn end_upload(&mut self, socket: u32, id: &str) {
+        let calls = self.running.get_mut(&socket).into_iter().flatten();
+        for (_, call) in calls.filter(|(other, _)| other == id) {
+            call.upload = None;
+        }
+    }
+
+    /// The client has aborted a call, if there is one.
+    pub(crate) fn abort(&mut self, socket: u32, id: &str) {
+        if let Some(call) = self.get(socket, id) {
+            call.handle.abort();
+        }
+    }
+
+    /// The socket has closed.
+    pub(crate) fn abort_all(&mut self, socket: u32) {
+        for (_, call) in self.running.remove(&socket).into_iter().flatten() {
+            call.handle.abort();
+        }
+    }
+
+    fn get(&self, socket: u32, id: &str) -> Option<&Running> {
+        self.running.get(&socket)?.iter().find(|(other, _)| other == id).map(|(_, call)| call)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running(calls: &Calls, input: usize) -> (Running, AbortHandle) {
+        let (handle, _) = AbortHandle::new_pair();
+        let held = calls.holds_nothing();
+        held.add(input);
+        (Running { handle: handle.clone(), upload: None, held }, handle)
+    }
+
+    fn calls() -> Calls {
+        Calls::new(&Options::default().max_call_bytes(400 * KIB).max_total_call_bytes(1_000 * KIB))
+    }
+
+    #[test]
+    fn calls_are_counted_by_socket_until_they_end() {
+        let mut calls = calls();
+        for (socket, id) in [(1, "a"), (1, "b"), (2, "c")] {
+            let call = running(&calls, 0).0;
+            calls.start(socket, id, call);
+        }
+        assert_eq!([1, 2, 3].map(|socket| calls.running(socket)), [2, 1, 0]);
+        calls.finish(1, "a");
+        assert_eq!(calls.running(1), 1);
+        assert!(!calls.is_running(1, "a") && calls.is_running(1, "b") && !calls.is_running(1, "c"));
+    }
+
+    #[test]
+    fn an_abort_is_of_one_call_and_a_close_of_all_of_a_socket() {
+        let mut calls = calls();
+        let mut handles = Vec::new();
+        for (socket, id) in [(1, "a"), (1, "b"), (2, "a")] {
+            let (call, handle) = running(&calls, 0);
+            calls.start(socket, id, call);
+            handles.push(handle);
+        }
+        let aborted =
+            |handles: &[AbortHandle]| handles.iter().map(AbortHandle::is_aborted).collect::<Vec<_>>();
+        calls.abort(1, "a");
+        calls.abort(3, "a");
+        assert_eq!(aborted(&handles), [true, false, false]);
+        calls.abort_all(1);
+        assert_eq!(aborted(&handles), [true, true, false]);
+        assert!(!calls.is_running(1, "b") && calls.is_running(2, "a"));
+    }
+
+    const KIB: usize = 1024;
+
+    fn code(calls: &Calls, socket: u32, input: usize) -> Result<(), String> {
+        let held = calls.holds_nothing();
+        calls.hold(socket, &held, input).map_err(|error| error.code().to_owned())
+    }
+
+    #[test]
+    fn the_bytes_that_the_calls_of_a_socket_hold_are_bounded() {
+        let mut calls = calls();
+        let full = 400 * KIB - CALL_BYTES;
+        assert_eq!(code(&calls, 1, full), Ok(()));
+        assert_eq!(code(&calls, 1, full + 1), Err("PAYLOAD_TOO_LARGE".into()));
+        for (id, input) in [("a", 300 * KIB), ("b", 90 * KIB)] {
+            let call = running(&calls, input).0;
+            calls.start(1, id, call);
+        }
+        assert_eq!(code(&calls, 1, 10 * KIB), Err("TOO_MANY_REQUESTS".into()));
+        assert_eq!(code(&calls, 2, 300 * KIB), Ok(()));
+        assert_eq!(code(&calls, 1, full + 1), Err("PAYLOAD_TOO_LARGE".into()));
+        calls.finish(1, "b");
+        assert_eq!(code(&calls, 1, 100 * KIB - CALL_BYTES), Ok(()));
+        assert_eq!(code(&calls, 1, 100 * KIB), Err("TOO_MANY_REQUESTS".into()));
+        assert!(calls.has_room_for_item(1, "a", 100 * KIB).is_ok());
+        assert_eq!(calls.has_room_for_item(1, "a", 101 * KIB).unwrap_err().code(), "PAYLOAD_TOO_LARGE");
+    }
+
+    #[test]
+    fn the_bytes_that_all_calls_hold_are_bounded_and_the_last_of_them_are_for_small_ones() {
+        let mut calls = calls();
+        for socket in [1, 2] {
+            let call = running(&calls, 350 * KIB).0;
+            calls.start(socket, "a", call);
+        }
+        // 700 of 1,000 KiB: up to 750 for large ones.
+        assert_eq!(code(&calls, 3, 65 * KIB), Err("TOO_MANY_REQUESTS".into()));
+        for socket in 3..7 {
+            assert_eq!(code(&calls, socket, 60 * KIB), Ok(()));
+            let call = running(&calls, 60 * KIB).0;
+            calls.start(socket, "a", call);
+        }
+        assert_eq!(code(&calls, 8, 60 * KIB), Err("TOO_MANY_REQUESTS".into()));
+        assert_eq!(code(&calls, 8, 50 * KIB), Ok(()));
+        calls.abort_all(1);
+        assert_eq!(code(&calls, 8, 60 * KIB), Ok(()));
+        assert_eq!(code(&calls, 8, 65 * KIB), Ok(()));
+    }
+}

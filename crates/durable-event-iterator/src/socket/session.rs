@@ -1,0 +1,420 @@
+//! The attachment of a socket, which outlives hibernation.
+
+use durable_event_token::{Claims, ClientKind};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+use std::fmt;
+
+/// The layout that [`Session::encode`] writes. Version 1 was also written without its version, before there was one.
+/// A reader of an older version ignores members that it does not know, so only what it would misread needs a new version.
+const VERSION: u64 = 1;
+
+/// The Workers runtime takes 16,384 bytes of its own encoding, which adds a few bytes to those of one byte array. The version is
+/// not counted: what fitted without it still fits.
+const MAX_BYTES: usize = 16_300;
+
+/// Room for a subscription, so that one can always be added: an id of 64 bytes, each escaped as `\u0000`, and the keys.
+const SUBSCRIPTION_BYTES: usize = 64 * 6 + 64;
+
+/// A socket's token, connection id, subscription and custom attachment.
+///
+/// Stored as JSON in UTF-8, with the version of its layout. Only [`Session::decode`] reads it, for messages and for live events
+/// alike, once for each after waking.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Session {
+    #[serde(default)]
+    pub(crate) version: Version,
+    pub(crate) claims: SessionClaims,
+    /// Whether the end of the token ends its rights on the open socket.
+    pub(crate) enforced: bool,
+    /// The id that the client sent, the same on each of its reconnects.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) connection: Option<String>,
+    /// The custom attachment.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) application: Option<Application>,
+    /// Written by [`Session::encode`].
+    #[serde(default, deserialize_with = "present", skip_serializing)]
+    pub(crate) subscription: Option<Subscription>,
+}
+
+/// The version of the layout.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Version;
+
+/// A custom attachment, in the wire's serialized form, so that a Date in it stays one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Application {
+    pub(crate) json: RawJson,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) meta: Option<RawJson>,
+}
+
+/// The claims that matter after the upgrade.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SessionClaims {
+    /// The procedures that the client may call.
+    #[serde(default)]
+    pub(crate) rpc: Vec<String>,
+    /// The token's attachment.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) att: Option<RawJson>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tags: Vec<String>,
+    /// Who the client is, as the token's issuer states.
+    #[serde(default, rename = "sub", deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) subject: Option<Box<str>>,
+    /// Whether the token is that of a `DurableIterator` client.
+    #[serde(default, rename = "is_second", skip_serializing_if = "is_false")]
+    pub(crate) is_durable_iterator: bool,
+    /// Seconds since the epoch.
+    #[serde(with = "exact")]
+    pub(crate) iat: f64,
+    /// Seconds since the epoch.
+    #[serde(with = "exact")]
+    pub(crate) exp: f64,
+}
+
+/// A `/subscribe` call that stays open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Subscription {
+    /// The `i` that the client chose for the call.
+    pub(crate) id: String,
+    /// False until all missed events have been sent; until then nothing is sent live.
+    pub(crate) live: bool,
+}
+
+/// A JSON text. Attachments do not belong in logs, so `Debug` does not show it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct RawJson(Box<RawValue>);
+
+impl RawJson {
+    /// # Errors
+    /// The text is not JSON.
+    pub(crate) fn new(text: String) -> Result<Self, serde_json::Error> {
+        RawValue::from_string(text).map(Self)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl PartialEq for RawJson {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl fmt::Debug for RawJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
+}
+
+impl Serialize for Version {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        VERSION.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            VERSION => Ok(Self),
+            _ => Err(serde::de::Error::custom("another version")),
+        }
+    }
+}
+
+/// Times as JavaScript writes them: whole seconds without `.0`. They are read exactly, unlike by serde_json itself, so that
+/// writing them again changes nothing.
+mod exact {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        let whole = *number as u64;
+        if whole as f64 == *number { whole.serialize(serializer) } else { number.serialize(serializer) }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        <&RawValue>::deserialize(deserializer)?.get().parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Reads a member that is there. None that we write is null, and reading null as absent would lose a subscription silently.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+impl From<&Claims> for SessionClaims {
+    fn from(claims: &Claims) -> Self {
+        Self {
+            rpc: claims.procedures().to_vec(),
+            att: claims.attachment_raw().map(|json| RawJson(json.to_owned())),
+            tags: claims.tags().to_vec(),
+            subject: claims.subject().map(Box::from),
+            is_durable_iterator: claims.client_kind() == ClientKind::DurableIterator,
+            iat: claims.issued_at(),
+            exp: claims.expires_at(),
+        }
+    }
+}
+
+impl SessionClaims {
+    /// The first millisecond at which the token has no rights any more: those of `DurableIterator` clients include their last
+    /// one.
+    fn ends_at_ms(&self) -> f64 {
+        let end = self.exp * 1_000.0;
+        if self.is_durable_iterator { end + 1.0 } else { end }
+    }
+}
+
+impl Session {
+    /// The session of a socket that was just accepted.
+    pub(crate) fn new(claims: &Claims, connection: Option<String>, enforced: bool) -> Self {
+        let (claims, version) = (claims.into(), Version);
+        Self { version, claims, enforced, connection, application: None, subscription: None }
+    }
+
+    /// Whether the token's rights have ended.
+    pub(crate) fn is_expired(&self, now_ms: u64) -> bool {
+        self.expires_ms() <= now_ms as f64
+    }
+
+    /// The first millisecond at which the session has no rights any more, since the epoch; infinite if they never end.
+    pub(crate) fn expires_ms(&self) -> f64 {
+        if self.enforced { self.claims.ends_at_ms() } else { f64::INFINITY }
+    }
+
+    /// The bytes to keep.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, Unencodable> {
+        let mut bytes = serde_json::to_vec(self).map_err(|_| Unencodable::Serialize)?;
+        // The same whether there is a subscription or not: one must always be removable, and addable.
+        let counted = bytes.len().saturating_sub(UNCOUNTED_BYTES).saturating_add(SUBSCRIPTION_BYTES);
+        if counted > MAX_BYTES {
+            return Err(Unencodable::TooLarge { bytes: counted });
+        }
+        if let Some(subscription) = &self.subscription {
+            bytes.pop(); // the closing brace
+            bytes.extend_from_slice(b",\"subscription\":");
+            serde_json::to_writer(&mut bytes, subscription).map_err(|_| Unencodable::Serialize)?;
+            bytes.push(b'}');
+        }
+        Ok(bytes)
+    }
+
+    /// Reads the session kept in these bytes.
+    ///
+    /// # Errors
+    /// The bytes are not ours, or of a version that has another layout. Nothing of what is there is left out: a subscription that
+    /// cannot be read would be one that silently receives nothing any more.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u64,
+        }
+
+        let is_object = bytes.trim_ascii_start().starts_with(b"{"); // serde would also take an array
+        serde_json::from_slice(bytes).ok().filter(|_| is_object).ok_or_else(|| {
+            match serde_json::from_slice(bytes) {
+                Ok(Versioned { version }) if version != VERSION && is_object => Unreadable::Version(version),
+                _ => Unreadable::Layout, // what is wrong with it may repeat parts of it
+            }
+        })
+    }
+
+    /// About how many bytes of memory the session takes.
+    pub(crate) fn memory(&self) -> usize {
+        let texts = |texts: &[String]| {
+            texts.iter().fold(0_usize, |sum, text| sum.saturating_add(text.len()).saturating_add(TEXT_BYTES))
+        };
+        let optional = |text: Option<&str>| text.map_or(0, str::len);
+        let application = self.application.as_ref();
+        [
+            SESSION_BYTES,
+            texts(&self.claims.rpc),
+            texts(&self.claims.tags),
+            optional(self.claims.att.as_ref().map(RawJson::as_str)),
+            optional(self.claims.subject.as_deref()),
+            optional(self.connection.as_deref()),
+            application.map_or(0, |application| application.json.as_str().len()),
+            optional(application.and_then(|application| application.meta.as_ref()).map(RawJson::as_str)),
+        ]
+        .into_iter()
+        .fold(0, usize::saturating_add)
+    }
+}
+
+/// What does not count: the version, which earlier releases did not write, and the closing brace.
+const UNCOUNTED_BYTES: usize = r#""version":1,}"#.len();
+
+/// What a session takes besides its texts, in bytes: itself, and what the allocator needs for each of its parts.
+const SESSION_BYTES: usize = 512;
+/// What a text in a list takes besides its own bytes.
+const TEXT_BYTES: usize = 32;
+
+/// An attachment that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// Not what any version has written.
+    Layout,
+    /// Of another version than [`VERSION`].
+    Version(u64),
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Layout => f.write_str("not a session"),
+            Self::Version(version) => write!(f, "layout version {version}, expected {VERSION}"),
+        }
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+/// A session that cannot be stored.
+#[derive(Debug)]
+pub(crate) enum Unencodable {
+    /// The token's attachment, the custom attachment and the rest together exceed the limit of the Workers runtime.
+    TooLarge { bytes: usize },
+    /// It is no JSON, which does not happen.
+    Serialize,
+}
+
+impl fmt::Display for Unencodable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { bytes } => write!(
+                f,
+                "token attachment and socket attachment together must be at most {MAX_BYTES} bytes, got {bytes}"
+            ),
+            Self::Serialize => f.write_str("the session cannot be serialized"),
+        }
+    }
+}
+
+impl std::error::Error for Unencodable {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(application: usize, subscription: Option<&str>) -> Session {
+        let json = RawJson::new(format!("{:?}", "x".repeat(application))).unwrap();
+        Session {
+            version: Version,
+            claims: SessionClaims {
+                rpc: vec![],
+                att: None,
+                tags: vec![],
+                subject: None,
+                is_durable_iterator: false,
+                iat: 1.0,
+                exp: 2.0,
+            },
+            connection: None,
+            enforced: true,
+            subscription: subscription.map(|id| Subscription { id: id.into(), live: true }),
+            application: Some(Application { json, meta: None }),
+        }
+    }
+
+    #[test]
+    fn whether_it_fits_does_not_depend_on_the_subscription() {
+        let longest = "\u{1}".repeat(64);
+        let fits = |size| session(size, None).encode().is_ok();
+        let limit = (0..MAX_BYTES).rfind(|size| fits(*size)).unwrap();
+        for subscription in [None, Some("0"), Some(longest.as_str())] {
+            assert!(session(limit, subscription).encode().is_ok_and(|bytes| bytes.len() <= MAX_BYTES));
+            assert!(session(limit + 1, subscription).encode().is_err());
+        }
+    }
+
+    #[test]
+    fn nothing_of_attachments_is_shown() {
+        let mut session = session(3, None);
+        session.claims.att = Some(RawJson::new("\"someone@example.org\"".into()).unwrap());
+        let shown = format!("{session:?} {session:#?}");
+        assert!(!shown.contains("xxx") && !shown.contains("example.org"), "{shown}");
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        let mut whole = session(3, Some("a\"b"));
+        whole.claims.subject = Some("user \"1\"".into());
+        let bytes = whole.encode().unwrap();
+        let decoded = Session::decode(&bytes).unwrap();
+        assert_eq!(decoded, whole);
+    }
+
+    #[test]
+    fn rights_end_at_exp_in_generation_1_and_after_it_in_generation_2() {
+        let mut session = session(0, None);
+        assert!(!session.is_expired(1_999) && session.is_expired(2_000));
+        session.claims.is_durable_iterator = true;
+        assert!(!session.is_expired(2_000) && session.is_expired(2_001));
+        session.enforced = false;
+        assert!(!session.is_expired(u64::MAX));
+    }
+
+    /// What an earlier release has written, and what none has: the same as `tests/attachments.test.ts` puts on real sockets.
+    #[derive(serde::Deserialize)]
+    struct Corpus {
+        recorded: Vec<Attachment>,
+        unreadable: Vec<Attachment>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Attachment {
+        name: String,
+        text: String,
+    }
+
+    fn corpus() -> Corpus {
+        serde_json::from_str(include_str!("../../../../tests/attachments.json")).unwrap()
+    }
+
+    #[test]
+    fn what_an_earlier_release_has_written_is_read_with_all_that_is_in_it() {
+        for Attachment { name, text } in corpus().recorded {
+            let session = Session::decode(text.as_bytes()).unwrap();
+            let again = String::from_utf8(session.encode().unwrap()).unwrap();
+            assert_eq!(again, text.replacen('{', r#"{"version":1,"#, 1), "{name}");
+            assert_eq!(Session::decode(again.as_bytes()).unwrap(), session, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_no_release_has_written_is_unreadable() {
+        for Attachment { name, text } in corpus().unreadable {
+            let expected = if name.contains("version") { Unreadable::Version(2) } else { Unreadable::Layout };
+            assert_eq!(Session::decode(text.as_bytes()), Err(expected), "{name}");
+        }
+        for bytes in [b"".as_slice(), b"\xff", b"\xff\x0f\"\x01a"] {
+            assert_eq!(Session::decode(bytes), Err(Unreadable::Layout), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn the_version_takes_no_room_from_what_fitted_before() {
+        let fits = |size| session(size, None).encode().is_ok();
+        let limit = (0..MAX_BYTES).rfind(|size| fits(*size)).unwrap();
+        let before =
+            r#"{"claims":{"rpc":[],"iat":1,"exp":2},"enforced":true,"application":{"json":""}"#.len();
+        assert_eq!(limit, MAX_BYTES - SUBSCRIPTION_BYTES - before);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_decode_fail_otherwise(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let _ = Session::decode(&bytes);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The errors of storing an event.
+
+use std::fmt;
+
+use super::database::DatabaseError;
+use super::once::MAX_KEY_LENGTH;
+
+/// An event was not stored. The log is unchanged.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The texts of the event exceed what one row can hold.
+    TooLarge {
+        /// The length of all texts, in bytes.
+        bytes: usize,
+        /// The largest length, in bytes.
+        limit: usize,
+    },
+    /// The idempotency key is not 1–255 visible ASCII characters.
+    InvalidKey,
+    /// The database failed.
+    Storage(DatabaseError),
+}
+
+impl fmt::Display for AppendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { bytes, limit } => write!(f, "event must be at most {limit} bytes, got {bytes}"),
+            Self::InvalidKey => {
+                write!(f, "idempotency key must be 1–{MAX_KEY_LENGTH} visible ASCII characters")
+            }
+            Self::Storage(_) => f.write_str("the event could not be stored"),
+        }
+    }
+}
+
+impl std::error::Error for AppendError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Storage(error) => Some(error),
+            Self::TooLarge { .. } | Self::InvalidKey => None,
+        }
+    }
+}
+
+impl From<DatabaseError> for AppendError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Storage(error)
+    }
+}

@@ -1,0 +1,158 @@
+//! The id of an event.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The id of a published event: its place in the channel's order, and the time at which it was stored.
+///
+/// A number of microseconds since the Unix epoch. Ids of one channel only ever grow, even when the clock steps back; then
+/// they run ahead of it. To a client an id is an opaque string; as JSON it is a string.
+///
+/// ```
+/// use durable_event_log::EventId;
+///
+/// let older: EventId = "9".parse()?;
+/// let newer: EventId = "10".parse()?;
+/// assert!(older < newer);
+/// assert_eq!(newer.to_string(), "10");
+/// # Ok::<(), durable_event_log::InvalidEventId>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(u64);
+
+impl EventId {
+    /// The largest id, 2^53 − 1: the largest whole number that a JavaScript number holds exactly. The clock gets there in
+    /// the year 2255.
+    pub const MAX: Self = Self((1 << 53) - 1);
+
+    /// The id as a number: microseconds since the Unix epoch.
+    ///
+    /// ```
+    /// use durable_event_log::EventId;
+    ///
+    /// let id: EventId = "1767225600000000".parse()?;
+    /// assert_eq!(id.as_micros() / 1_000_000, 1_767_225_600); // 2026-01-01T00:00:00Z
+    /// # Ok::<(), durable_event_log::InvalidEventId>(())
+    /// ```
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// The id with this number; numbers that are too large become [`EventId::MAX`].
+    pub fn saturating(micros: u64) -> Self {
+        Self(micros).min(Self::MAX)
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Reads exactly what `Display` writes: decimal digits without sign, spaces or leading zeros, up to [`EventId::MAX`].
+///
+/// One number has one text, so two ids are equal if and only if their texts are.
+impl FromStr for EventId {
+    type Err = InvalidEventId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEventId> {
+        let canonical = match text.as_bytes() {
+            [b'0'] => true,
+            [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+            _ => false,
+        };
+        if !canonical {
+            return Err(InvalidEventId(()));
+        }
+        let id = text.parse().map(Self).map_err(|_| InvalidEventId(()))?;
+        if id > Self::MAX { Err(InvalidEventId(())) } else { Ok(id) }
+    }
+}
+
+impl Serialize for EventId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for EventId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// A text that is no event id.
+///
+/// ```
+/// use durable_event_log::EventId;
+///
+/// assert!("+5".parse::<EventId>().is_err());
+/// assert!("007".parse::<EventId>().is_err());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidEventId(());
+
+impl fmt::Display for InvalidEventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an event id")
+    }
+}
+
+impl std::error::Error for InvalidEventId {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_only_as_it_was_written() {
+        for text in ["0", "7", "10", "1767225600000000", "9007199254740991"] {
+            assert_eq!(text.parse::<EventId>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_id() {
+        for text in [
+            "",
+            " ",
+            "+1",
+            "-1",
+            "01",
+            "00",
+            " 1",
+            "1 ",
+            "1.0",
+            "1e3",
+            "0x1",
+            "a",
+            "１",
+            "1\0",
+            "9007199254740992",
+            "18446744073709551615",
+            "18446744073709551616",
+            "99999999999999999999999999999999",
+        ] {
+            assert_eq!(text.parse::<EventId>(), Err(InvalidEventId(())), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_a_string_in_json() {
+        let id: EventId = "12".parse().unwrap();
+        assert_eq!(serde_json::to_string(&id).unwrap(), r#""12""#);
+        assert_eq!(serde_json::from_str::<EventId>(r#""12""#).unwrap(), id);
+        assert!(serde_json::from_str::<EventId>("12").is_err());
+        assert!(serde_json::from_str::<EventId>(r#""x""#).is_err());
+    }
+
+    #[test]
+    fn a_number_that_is_too_large_saturates() {
+        assert_eq!(EventId::saturating(u64::MAX), EventId::MAX);
+        assert_eq!(EventId::saturating(5).as_micros(), 5);
+    }
+}

@@ -1,0 +1,327 @@
+//! What a token says.
+
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use super::{
+    ChannelName, ClientKind, TokenError,
+    attachment::{has_lone_surrogate, read_attachment},
+    limits::{TIMES_S, check_attachment_depth, check_subject, check_tags},
+};
+
+/// What a verified token says.
+///
+/// Only [`SigningKeys::verify`](super::SigningKeys::verify) makes one, so whoever holds it need not ask where it is
+/// from. It may have expired since.
+///
+/// ```
+/// use durable_event_token::{SigningKeys, Token};
+/// # use serde_json::json;
+///
+/// let keys = SigningKeys::parse("a secret", None)?;
+/// let token = Token::builder("some-room")
+///     .procedures(["publishMessage"])
+///     .attachment(&json!({ "userId": "user-123" }))
+///     .sign(&keys, 1_800_000_000_000)?;
+///
+/// let claims = keys.verify(&token, 1_800_000_000_000)?;
+/// assert!(claims.allows("publishMessage") && !claims.allows("router"));
+/// assert_eq!(claims.attachment::<serde_json::Value>()?["userId"], "user-123");
+/// assert_eq!(claims.expires_at() - claims.issued_at(), 86_400.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Claims {
+    client_kind: ClientKind,
+    channel: ChannelName,
+    tags: Vec<String>,
+    subject: Option<Box<str>>,
+    procedures: Vec<String>,
+    attachment: Option<Box<RawValue>>,
+    issued_at: f64,
+    expires_at: f64,
+    not_before: Option<f64>,
+}
+
+impl Claims {
+    /// The kind of client that the token is for.
+    pub fn client_kind(&self) -> ClientKind {
+        self.client_kind
+    }
+
+    /// The tags, by which events can be for some clients only; none in `DurableEventIterator` tokens.
+    pub fn tags(&self) -> &[String] {
+        &self.tags
+    }
+
+    /// The subject (`sub`): who the client is, as the issuer says; `None` if the token has none.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// The one channel that the token opens (`chn`).
+    pub fn channel(&self) -> &ChannelName {
+        &self.channel
+    }
+
+    /// The procedures that the token's owner may call (`rpc`), by the first segment of their path: `router` allows
+    /// `router.ping` too.
+    pub fn procedures(&self) -> &[String] {
+        &self.procedures
+    }
+
+    /// Whether `procedure`, the first segment of a path, may be called.
+    pub fn allows(&self, procedure: &str) -> bool {
+        self.procedures.iter().any(|allowed| allowed == procedure)
+    }
+
+    /// The application's attachment (`att`) as a `T`. A token without one reads as `null`, which `Option<T>` and `()`
+    /// accept. A lone surrogate in it reads as U+FFFD.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::Attachment`] if the attachment is not a `T`.
+    pub fn attachment<T: DeserializeOwned>(&self) -> Result<T, TokenError> {
+        read_attachment(self.attachment_json()).map_err(TokenError::Attachment)
+    }
+
+    /// The attachment's JSON as it stands in the token; `None` if there is none. It may hold escapes of lone surrogates, which
+    /// serde_json rejects and [`attachment`](Self::attachment) replaces.
+    pub fn attachment_json(&self) -> Option<&str> {
+        self.attachment.as_deref().map(RawValue::get)
+    }
+
+    /// The same as a [`RawValue`].
+    pub fn attachment_raw(&self) -> Option<&RawValue> {
+        self.attachment.as_deref()
+    }
+
+    /// When the token was issued (`iat`), in seconds since 1970.
+    pub fn issued_at(&self) -> f64 {
+        self.issued_at
+    }
+
+    /// When the token's rights end (`exp`), in seconds since 1970.
+    pub fn expires_at(&self) -> f64 {
+        self.expires_at
+    }
+
+    /// When the token's rights begin (`nbf`), in seconds since 1970; `None`: at once.
+    pub fn not_before(&self) -> Option<f64> {
+        self.not_before
+    }
+
+    /// Whether the token's rights are over at `now_ms`, in milliseconds since 1970: from the instant of `exp` on in
+    /// `DurableEventIterator` tokens, after it in `DurableIterator` tokens.
+    pub fn is_expired_at(&self, now_ms: u64) -> bool {
+        let (end, now) = (self.expires_at * MS_PER_SECOND, now_ms as f64);
+        match self.client_kind {
+            ClientKind::DurableEventIterator => end <= now,
+            ClientKind::DurableIterator => end < now,
+        }
+    }
+
+    /// Whether the token's rights have begun at `now_ms`. Told in whole seconds, as the oRPC packages do, so that a
+    /// fraction in `nbf` never opens the door earlier here than there.
+    pub(super) fn has_begun_at(&self, now_ms: u64) -> bool {
+        self.not_before.is_none_or(|not_before| not_before <= (now_ms as f64 / MS_PER_SECOND).floor())
+    }
+}
+
+/// For the issuer, who sets only these.
+pub(super) struct NewClaims {
+    pub(super) client_kind: ClientKind,
+    pub(super) channel: ChannelName,
+    pub(super) tags: Vec<String>,
+    pub(super) subject: Option<String>,
+    pub(super) procedures: Vec<String>,
+    pub(super) attachment: Option<Box<RawValue>>,
+    pub(super) issued_at_s: u64,
+    pub(super) expires_at_s: u64,
+}
+
+impl TryFrom<NewClaims> for Claims {
+    type Error = TokenError;
+
+    fn try_from(new: NewClaims) -> Result<Self, TokenError> {
+        check_tags(&new.tags)?;
+        new.subject.as_deref().map_or(Ok(()), check_subject)?;
+        if let Some(attachment) = &new.attachment {
+            check_attachment_depth(attachment.get())?;
+            if has_lone_surrogate(attachment.get()) {
+                return Err(TokenError::LoneSurrogate("att"));
+            }
+        }
+        let expires_at = new.expires_at_s as f64;
+        if !TIMES_S.contains(&expires_at) {
+            return Err(TokenError::InvalidLifetime);
+        }
+        Ok(Self {
+            client_kind: new.client_kind,
+            channel: new.channel,
+            tags: new.tags,
+            subject: new.subject.map(Box::from),
+            procedures: new.procedures,
+            attachment: new.attachment,
+            issued_at: new.issued_at_s as f64,
+            expires_at,
+            not_before: None,
+        })
+    }
+}
+
+/// The payload JSON, in which both kinds of token write their claims.
+impl Claims {
+    /// The claims in the payload of a token whose signature is already verified, or that this object stored itself.
+    ///
+    /// A claim that stands there twice is refused, because two readers could disagree about which one counts. Claims
+    /// of other names are ignored.
+    pub(crate) fn from_payload(json: &str, client_kind: ClientKind) -> Result<Self, TokenError> {
+        let raw: RawClaims<'_> = read_object(json)?;
+        let claims = Self {
+            client_kind,
+            tags: match (client_kind, raw.tags) {
+                (ClientKind::DurableIterator, Some(tags)) => texts("tags", tags)?,
+                _ => Vec::new(), // the other kind has none
+            },
+            channel: text("chn", required("chn", raw.chn)?)?.try_into()?,
+            subject: raw.sub.map(|sub| text("sub", sub)).transpose()?.map(Box::from),
+            procedures: match (client_kind, raw.rpc) {
+                (ClientKind::DurableIterator, None) => Vec::new(),
+                (_, rpc) => texts("rpc", required("rpc", rpc)?)?,
+            },
+            attachment: raw.att.map(ToOwned::to_owned),
+            issued_at: time("iat", required("iat", raw.iat)?)?,
+            expires_at: time("exp", required("exp", raw.exp)?)?,
+            not_before: raw.nbf.map(|nbf| time("nbf", nbf)).transpose()?,
+        };
+        claims.subject().map_or(Ok(()), check_subject)?;
+        claims.attachment_json().map_or(Ok(()), check_attachment_depth)?;
+        Ok(claims)
+    }
+
+    /// Returns the payload. Its members have the order in which the oRPC packages write them.
+    pub(crate) fn to_payload(&self) -> Result<String, TokenError> {
+        let payload = Payload {
+            chn: self.channel.as_str(),
+            rpc: &self.procedures,
+            tags: &self.tags,
+            att: self.attachment.as_deref(),
+            sub: self.subject(),
+            iat: self.issued_at.into(),
+            exp: self.expires_at.into(),
+            nbf: self.not_before.map(Seconds::from),
+        };
+        serde_json::to_string(&payload).map_err(|error| TokenError::Attachment(error.into()))
+    }
+}
+
+/// The attachment may be personal and does not belong in logs; that there is one does.
+impl std::fmt::Debug for Claims {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Claims")
+            .field("client_kind", &self.client_kind)
+            .field("channel", &self.channel)
+            .field("tags", &self.tags)
+            .field("subject", &self.subject)
+            .field("procedures", &self.procedures)
+            .field("attachment", &self.attachment.as_ref().map(|_| format_args!("..")))
+            .field("issued_at", &self.issued_at)
+            .field("expires_at", &self.expires_at)
+            .field("not_before", &self.not_before)
+            .finish()
+    }
+}
+
+const MS_PER_SECOND: f64 = 1_000.0;
+
+/// The payload that is written.
+#[derive(Serialize)]
+struct Payload<'a> {
+    chn: &'a str,
+    rpc: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    att: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<&'a str>,
+    iat: Seconds,
+    exp: Seconds,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nbf: Option<Seconds>,
+}
+
+/// A time, written as JavaScript does: whole seconds without `.0`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Seconds {
+    Whole(u64),
+    Fraction(f64),
+}
+
+impl From<f64> for Seconds {
+    fn from(seconds: f64) -> Self {
+        if seconds.fract() == 0.0 { Self::Whole(seconds as u64) } else { Self::Fraction(seconds) }
+    }
+}
+
+/// The payload that is read. Each claim is raw JSON first, so that an error can name the claim and never quotes its value.
+#[derive(Deserialize)]
+struct RawClaims<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    chn: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    rpc: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    tags: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    att: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    sub: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    iat: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    exp: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    nbf: Option<&'a RawValue>,
+}
+
+/// Reads a claim that is there. Null is a value of it, not its absence.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// Reads a JSON object as a `T`, for which serde would also take an array.
+pub(super) fn read_object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, TokenError> {
+    let is_object = json.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{');
+    serde_json::from_str(json).ok().filter(|_| is_object).ok_or(TokenError::Malformed)
+}
+
+fn required<'a>(claim: &'static str, raw: Option<&'a RawValue>) -> Result<&'a RawValue, TokenError> {
+    raw.ok_or(TokenError::MissingClaim(claim))
+}
+
+fn text(claim: &'static str, raw: &RawValue) -> Result<String, TokenError> {
+    serde_json::from_str(raw.get()).map_err(|_| match is_text(raw) {
+        true => TokenError::LoneSurrogate(claim),
+        false => TokenError::InvalidClaim(claim),
+    })
+}
+
+fn texts(claim: &'static str, raw: &RawValue) -> Result<Vec<String>, TokenError> {
+    serde_json::from_str(raw.get()).map_err(|_| match serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
+        Ok(items) if items.iter().all(|item| is_text(item)) => TokenError::LoneSurrogate(claim),
+        _ => TokenError::InvalidClaim(claim),
+    })
+}
+
+/// Whether the value is a string. Of well-formed strings, serde_json rejects only those with lone surrogates.
+fn is_text(raw: &RawValue) -> bool {
+    raw.get().starts_with('"')
+}
+
+fn time(claim: &'static str, raw: &RawValue) -> Result<f64, TokenError> {
+    let seconds = raw.get().parse(); // exact, unlike serde_json's own
+    seconds.ok().filter(|seconds| TIMES_S.contains(seconds)).ok_or(TokenError::InvalidClaim(claim))
+}

@@ -1,0 +1,22 @@
+//! The two kinds of client.
+
+/// The kind of client that a token is for. One Durable Object serves both kinds; the format of the token tells them apart.
+///
+/// ```
+/// use durable_event_token::{ClientKind, SigningKeys, Token};
+///
+/// let keys = SigningKeys::parse("a secret", None)?;
+/// let token = Token::builder("some-room").for_clients(ClientKind::DurableIterator).tags(["staff"]).sign(&keys, 0)?;
+/// assert!(token.starts_with('{'));
+/// assert_eq!(keys.verify(&token, 0)?.client_kind(), ClientKind::DurableIterator);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ClientKind {
+    /// `DurableEventIterator` clients: oRPC 1.6–1.8, and the plugin of that name in the npm package. The token is a compact JWS.
+    #[default]
+    DurableEventIterator,
+    /// `DurableIterator` clients: oRPC 1.9.1–1.16, and the plugin of that name in the npm package. The token is the JSON of its
+    /// payload, a dot, and a signature; it may have tags, and is refreshed on the open socket.
+    DurableIterator,
+}

@@ -1,0 +1,265 @@
+//! Issuing tokens, for servers.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::claims::NewClaims;
+use super::limits::LIFETIME_S;
+use super::verify::check_length;
+use super::{ChannelName, Claims, ClientKind, InvalidChannelName, SigningKeys, TokenError, jws, signed_json};
+
+/// Where issuing a token starts: [`Token::builder`].
+///
+/// ```
+/// use durable_event_token::{ChannelName, SigningKeys, Token};
+///
+/// let channel: ChannelName = "some-room".parse()?;
+/// let token: String = Token::builder(channel).sign(&SigningKeys::parse("a secret", None)?, 0)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Token;
+
+impl Token {
+    /// A token for one channel that lets its owner receive the channel's events. Everything else is added.
+    ///
+    /// A name that cannot be a channel's is reported by [`TokenBuilder::sign`].
+    ///
+    /// ```
+    /// use durable_event_token::{SigningKeys, Token};
+    ///
+    /// let keys = SigningKeys::parse("a secret", None)?;
+    /// let now_ms = 1_800_000_000_000;
+    /// let token = Token::builder("some-room").sign(&keys, now_ms)?;
+    /// assert!(token.starts_with("eyJhbGciOiJIUzI1NiJ9."));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder<C>(channel: C) -> TokenBuilder
+    where
+        C: TryInto<ChannelName>,
+        InvalidChannelName: From<C::Error>,
+    {
+        let channel = channel.try_into().map_err(|error| TokenError::Channel(error.into()));
+        TokenBuilder {
+            client_kind: ClientKind::default(),
+            channel,
+            procedures: Vec::new(),
+            tags: Vec::new(),
+            subject: None,
+            attachment: None,
+            fault: None,
+            lifetime: DEFAULT_LIFETIME,
+        }
+    }
+}
+
+/// Builds a token. Faults in what it is given are reported by [`sign`](Self::sign), so that calls chain.
+///
+/// ```
+/// use std::time::Duration;
+/// use durable_event_token::{SigningKeys, Token};
+/// # #[derive(serde::Serialize)]
+/// # #[serde(rename_all = "camelCase")]
+/// # struct User { user_id: String }
+///
+/// # let (user, now_ms) = (User { user_id: "user-123".into() }, 1_800_000_000_000);
+/// let keys = SigningKeys::parse("a secret", None)?;
+/// let token = Token::builder("some-room")
+///     .procedures(["publishMessage", "router"])
+///     .attachment(&user)
+///     .lifetime(Duration::from_secs(3_600))
+///     .sign(&keys, now_ms)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "nothing is issued before `sign`"]
+pub struct TokenBuilder {
+    client_kind: ClientKind,
+    channel: Result<ChannelName, TokenError>,
+    procedures: Vec<String>,
+    tags: Vec<String>,
+    subject: Option<String>,
+    attachment: Option<Box<RawValue>>,
+    fault: Option<TokenError>,
+    lifetime: Duration,
+}
+
+/// The attachment may be personal and does not belong in logs; that there is one does.
+impl std::fmt::Debug for TokenBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenBuilder")
+            .field("client_kind", &self.client_kind)
+            .field("channel", &self.channel)
+            .field("procedures", &self.procedures)
+            .field("tags", &self.tags)
+            .field("subject", &self.subject)
+            .field("attachment", &self.attachment.as_ref().map(|_| format_args!("..")))
+            .field("fault", &self.fault)
+            .field("lifetime", &self.lifetime)
+            .finish()
+    }
+}
+
+impl TokenBuilder {
+    /// Adds procedures that the token's owner may call, each by the first segment of its path: `router` allows
+    /// `router.ping` too. Without any, the owner can only listen.
+    ///
+    /// A name is not checked here: one that the object does not have is of no use to anybody, but it would become so
+    /// with the day the object gets such a procedure. [`procedures_from`](Self::procedures_from) checks.
+    pub fn procedures<P>(mut self, names: impl IntoIterator<Item = P>) -> Self
+    where
+        P: Into<String>,
+    {
+        self.procedures.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Like [`procedures`](Self::procedures), and refuses a name that is not among `existing`, the names of all
+    /// procedures that the object has.
+    ///
+    /// ```
+    /// use durable_event_token::{SigningKeys, Token, TokenError};
+    ///
+    /// let keys = SigningKeys::parse("a secret", None)?;
+    /// let existing = ["publishMessage", "router"];
+    /// let misspelt = Token::builder("some-room").procedures_from(&existing, ["publish"]).sign(&keys, 0);
+    /// assert!(matches!(misspelt, Err(TokenError::UnknownProcedure(name)) if name == "publish"));
+    /// # Ok::<(), durable_event_token::InvalidKey>(())
+    /// ```
+    pub fn procedures_from<P>(
+        mut self,
+        existing: &[impl AsRef<str>],
+        names: impl IntoIterator<Item = P>,
+    ) -> Self
+    where
+        P: Into<String>,
+    {
+        for name in names.into_iter().map(Into::into) {
+            if existing.iter().any(|known| known.as_ref() == name) {
+                self.procedures.push(name);
+            } else {
+                self.note(TokenError::UnknownProcedure(name));
+            }
+        }
+        self
+    }
+
+    /// What the application wants to know about the token's owner when they connect, for instance a user id.
+    ///
+    /// **The client can read it.** A token is signed, not encrypted: nobody can change the attachment, but everybody
+    /// who has the token can see it, and tokens travel in URLs. Put ids there, never secrets.
+    ///
+    /// It is written as JSON and has to leave room for the rest in a token of 8 KiB, in which it takes 4/3 of its size.
+    pub fn attachment<T: Serialize + ?Sized>(mut self, attachment: &T) -> Self {
+        match serde_json::value::to_raw_value(attachment) {
+            Ok(json) => self.attachment = Some(json),
+            Err(error) => self.note(TokenError::Attachment(error.into())),
+        }
+        self
+    }
+
+    /// Sets the kind of client that the token is for. Default: [`ClientKind::DurableEventIterator`].
+    pub fn for_clients(mut self, kind: ClientKind) -> Self {
+        self.client_kind = kind;
+        self
+    }
+
+    /// Returns the kind of client that the token is for.
+    #[must_use]
+    pub fn client_kind(&self) -> ClientKind {
+        self.client_kind
+    }
+
+    /// Sets the subject: who the client is, such as a user id, as 1–256 UTF-8 bytes (the JWT claim `sub`). The client can read
+    /// it. Limits per subject count all sockets of one user together, whatever connection ids the clients choose.
+    ///
+    /// ```
+    /// use durable_event_token::{SigningKeys, Token};
+    ///
+    /// let keys = SigningKeys::parse("a secret", None)?;
+    /// let token = Token::builder("some-room").subject("user-123").sign(&keys, 0)?;
+    /// assert_eq!(keys.verify(&token, 0)?.subject(), Some("user-123"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn subject(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    /// Adds tags, by which events can be addressed to a subset of clients: at most ten, each 1–256 UTF-8 bytes. Only tokens of
+    /// [`ClientKind::DurableIterator`] have tags; [`sign`](Self::sign) rejects them on others.
+    pub fn tags<T>(mut self, tags: impl IntoIterator<Item = T>) -> Self
+    where
+        T: Into<String>,
+    {
+        self.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets how long the token is valid: 1 second to 10^12 seconds, rounded up to whole seconds. Default: 24 hours.
+    ///
+    /// A token cannot be taken back. The shorter it lives, the sooner a right that was withdrawn is gone; clients
+    /// fetch the next one by themselves.
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// The token, issued at `now_ms`, in milliseconds since 1970.
+    ///
+    /// Two tokens that say the same and are issued in the same second are the same text.
+    ///
+    /// # Errors
+    ///
+    /// Whatever a Durable Object would reject: [`TokenError::Channel`], [`TooManyTags`](TokenError::TooManyTags),
+    /// [`InvalidTag`](TokenError::InvalidTag), [`TagsNotSupported`](TokenError::TagsNotSupported),
+    /// [`InvalidSubject`](TokenError::InvalidSubject), [`Attachment`](TokenError::Attachment),
+    /// [`AttachmentTooDeep`](TokenError::AttachmentTooDeep), [`LoneSurrogate`](TokenError::LoneSurrogate),
+    /// [`InvalidLifetime`](TokenError::InvalidLifetime), and [`TooLong`](TokenError::TooLong) if the token would exceed
+    /// 8 KiB. Also [`UnknownProcedure`](TokenError::UnknownProcedure).
+    pub fn sign(self, keys: &SigningKeys, now_ms: u64) -> Result<String, TokenError> {
+        let channel = self.channel?;
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        if self.client_kind == ClientKind::DurableEventIterator && !self.tags.is_empty() {
+            return Err(TokenError::TagsNotSupported);
+        }
+        let issued_at_s = now_ms / 1_000;
+        let claims = Claims::try_from(NewClaims {
+            client_kind: self.client_kind,
+            channel,
+            tags: self.tags,
+            subject: self.subject,
+            procedures: self.procedures,
+            attachment: self.attachment,
+            issued_at_s,
+            expires_at_s: issued_at_s.saturating_add(whole_seconds(self.lifetime)?),
+        })?;
+        let payload = claims.to_payload()?;
+        let token = match self.client_kind {
+            ClientKind::DurableEventIterator => jws::seal(&payload, keys),
+            ClientKind::DurableIterator => signed_json::seal(payload, keys),
+        };
+        check_length(&token)?;
+        Ok(token)
+    }
+
+    /// Keeps the first fault, which is the one to mend first.
+    fn note(&mut self, fault: TokenError) {
+        self.fault.get_or_insert(fault);
+    }
+}
+
+/// The default of the oRPC packages.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn whole_seconds(lifetime: Duration) -> Result<u64, TokenError> {
+    let started = u64::from(lifetime.subsec_nanos() > 0);
+    match (lifetime.as_secs(), lifetime.as_secs().saturating_add(started)) {
+        (whole, seconds) if LIFETIME_S.contains(&whole) && LIFETIME_S.contains(&seconds) => Ok(seconds),
+        _ => Err(TokenError::InvalidLifetime),
+    }
+}

@@ -1,0 +1,64 @@
+//! Signed tokens for durable event channels.
+//!
+//! A server issues a token to a client; with it the client connects to one channel. The token lists the procedures that the
+//! client may call, may carry an attachment of the application, and expires. It is signed (HS256), not encrypted: the client can read
+//! it. Any Rust server can issue tokens with this crate; it needs neither a Worker nor a Durable Object.
+//!
+//! ```
+//! use std::time::{Duration, SystemTime};
+//! use durable_event_token::{SigningKeys, Token};
+//!
+//! let keys = SigningKeys::parse("a secret", None)?;
+//! let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as u64;
+//! let token = Token::builder("some-room")
+//!     .procedures(["publishMessage"])
+//!     .attachment(&serde_json::json!({ "userId": "user-123" }))
+//!     .lifetime(Duration::from_secs(3_600))
+//!     .sign(&keys, now_ms)?;
+//!
+//! let claims = keys.verify(&token, now_ms)?;
+//! assert!(claims.channel().as_str() == "some-room" && claims.allows("publishMessage"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module | content |
+//! | --- | --- |
+//! | `signing` | the keys: one signs, several verify |
+//! | `claims` | the claims, and the JSON of the payload |
+//! | `jws` | the format of `DurableEventIterator` tokens (oRPC 1.6–1.8) around the payload |
+//! | `signed_json` | the format of `DurableIterator` tokens (oRPC 1.9–1.16) |
+//! | `issue` | the builder for servers |
+//! | `verify` | all checks between a string from the network and [`Claims`] |
+//! | `attachment` | reading the application's attachment |
+//! | `limits` | the limits of a token's content |
+//! | `publish_key` | the secret for publishing over HTTP |
+
+mod attachment;
+#[cfg(test)]
+mod attacks;
+mod channel_name;
+mod claims;
+mod client_kind;
+mod connection_id;
+#[cfg(test)]
+mod corpus;
+mod error;
+mod issue;
+mod jws;
+pub mod limits;
+#[cfg(test)]
+mod other_forms;
+mod publish_key;
+mod signed_json;
+mod signing;
+mod verify;
+
+pub use attachment::read_attachment;
+pub use channel_name::{ChannelName, InvalidChannelName};
+pub use claims::Claims;
+pub use client_kind::ClientKind;
+pub use connection_id::{ConnectionId, InvalidConnectionId};
+pub use error::{InvalidAttachment, TokenError};
+pub use issue::{Token, TokenBuilder};
+pub use publish_key::PublishKey;
+pub use signing::{InvalidKey, SigningKey, SigningKeys};

@@ -1,0 +1,137 @@
+//! Stored events that clients cannot read.
+//!
+//! A version that accepted more may have stored values that no client can revive, or meta on which clients throw: a client
+//! would resume and receive such an event again, without end.
+
+use super::event_tail;
+use crate::{
+    CheckedMeta,
+    json::{Reader, read_json},
+    parse::{DeserializeError, parse, read_leniently},
+    ser::serialize,
+};
+
+/// A stored event, as every client can read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SafeTail {
+    /// The tail of the event's message, as [`event_tail`] writes it.
+    pub tail: String,
+    /// Whether the tail differs from what was stored.
+    pub is_changed: bool,
+}
+
+/// Returns the tail of a stored event in a form that every client can read.
+///
+/// `row` is the JSON text of `[json, meta, extra, id]`, each a string or null. A value that clients cannot revive arrives in its
+/// JSON form: an invalid URL as a string. Returns `None` if nothing of the event can be read.
+#[must_use]
+pub fn safe_tail(row: &str) -> Option<SafeTail> {
+    let [json, meta, extra, id] = read_row(row).ok()?;
+    let (json, id) = (json?, id?.parse().ok()?);
+    let safe_extra = extra.as_deref().and_then(|extra| CheckedMeta::from_extra(extra).to_extra());
+    let is_extra_changed = safe_extra != extra;
+    if parse(Some(&json), meta.as_deref()).is_ok() {
+        let tail = event_tail(&json, meta.as_deref(), safe_extra.as_deref(), id);
+        return Some(SafeTail { tail, is_changed: is_extra_changed });
+    }
+    let value = read_leniently(read_json(&json).ok()?, meta.as_deref());
+    let value = serialize(&value).ok()?;
+    let tail = event_tail(&value.json?, value.meta.as_deref(), safe_extra.as_deref(), id);
+    Some(SafeTail { tail, is_changed: true })
+}
+
+fn read_row(row: &str) -> Result<[Option<String>; 4], DeserializeError> {
+    let mut columns = [const { None }; 4];
+    let mut reader = Reader::new(row);
+    let mut rest = columns.iter_mut();
+    reader.items(&mut |reader| {
+        let text = match reader.kind() {
+            Some(b'"') => Some(reader.text()?.into_owned()),
+            _ => reader.raw().map(|_| None)?,
+        };
+        if let Some(column) = rest.next() {
+            *column = text;
+        }
+        Ok::<_, DeserializeError>(())
+    })?;
+    Ok(columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The row of these columns, and its event's tail.
+    fn safe(json: &str, meta: Option<&str>, extra: Option<&str>) -> Option<SafeTail> {
+        safe_tail(&serde_json::json!([json, meta, extra, "7"]).to_string())
+    }
+
+    #[test]
+    fn what_clients_can_read_is_sent_as_it_is_stored() {
+        for (json, meta, extra) in [
+            (r#"{"u":"https://a/","d":"é\n"}"#, Some(r#"[[4,"u"]]"#), None),
+            (
+                r#"{"r":"/a,(4)b/g","s":"[4,"}"#,
+                Some(r#"[[5,"r"]]"#),
+                Some(r#""retry":1,"comments":["a\\r"]"#),
+            ),
+            (r#"{"n":1}"#, None, Some(r#""comments":["\\\\r"]"#)),
+        ] {
+            let tail = event_tail(json, meta, extra, 7);
+            assert_eq!(safe(json, meta, extra), Some(SafeTail { tail, is_changed: false }));
+        }
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_revived_arrives_in_its_json_form() {
+        for (json, meta, safe_json, safe_meta) in [
+            (r#"{"x":"foo://@/"}"#, r#"[[4,"x"]]"#, r#"{"x":"foo://@/"}"#, None),
+            (
+                r#"{"x":"/(/","d":"1970-01-01T00:00:00.000Z"}"#,
+                r#"[[5,"x"],[1,"d"]]"#,
+                r#"{"x":"/(/","d":"1970-01-01T00:00:00.000Z"}"#,
+                Some(r#"[[1,"d"]]"#),
+            ),
+            (
+                r#"{"s":["foo://@/","a"]}"#,
+                r#"[[4,"s",0],[6,"s"]]"#,
+                r#"{"s":["foo://@/","a"]}"#,
+                Some(r#"[[6,"s"]]"#),
+            ),
+            (r#"{"x":"a"}"#, r#"[[4,"y"],[4,"x"]]"#, r#"{"x":"a"}"#, None),
+            (r#"{"x":"a"}"#, r#"[[4,"x"],["#, r#"{"x":"a"}"#, None),
+        ] {
+            let tail = event_tail(safe_json, safe_meta, None, 7);
+            assert_eq!(safe(json, Some(meta), None), Some(SafeTail { tail, is_changed: true }), "{meta}");
+        }
+        let long = format!(r#"{{"n":"{}"}}"#, "9".repeat(4_301));
+        let tail = event_tail(&long, None, None, 7);
+        assert_eq!(safe(&long, Some(r#"[[0,"n"]]"#), None), Some(SafeTail { tail, is_changed: true }));
+    }
+
+    #[test]
+    fn meta_on_which_clients_throw_is_split_or_left_out() {
+        let expect = |extra, safe_extra| {
+            let tail = event_tail("{}", None, safe_extra, 7);
+            assert_eq!(safe("{}", None, Some(extra)), Some(SafeTail { tail, is_changed: true }), "{extra}");
+        };
+        expect(r#""comments":["a\rb"]"#, Some(r#""comments":["a","b"]"#));
+        expect(r#""retry":4294967295,"comments":["a"]"#, Some(r#""comments":["a"]"#));
+        expect("nonsense\\r", None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_at_all_is_none() {
+        for row in [
+            "",
+            "[",
+            "[]",
+            "[null,null,null,\"1\"]",
+            "[\"{\",null,null,\"1\"]",
+            "[\"{}\",null,null,\"x\"]",
+            "1",
+        ] {
+            assert_eq!(safe_tail(row), None, "{row}");
+        }
+    }
+}

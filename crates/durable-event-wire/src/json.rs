@@ -1,0 +1,603 @@
+//! JSON text to values, or to the raw texts of its parts.
+//!
+//! Our own reader for three reasons: serde_json without its feature `float_roundtrip` misses the last bit of some
+//! numbers, it refuses the lone surrogates that JavaScript's texts may have, and what reads frames and tokens through its
+//! visitors makes up a sixth of a small Worker.
+
+use std::borrow::Cow;
+
+use super::{MAX_DEPTH, Number, Object, Value, float::read_number, parse::DeserializeError};
+
+/// Digits of which every integer fits 64 bits.
+const SAFE_DIGITS: usize = 18;
+
+/// Reads a whole text.
+pub(crate) fn read_json(text: &str) -> Result<Value, DeserializeError> {
+    let mut reader = Reader::new(text);
+    let value = reader.value()?;
+    reader.end()?;
+    Ok(value)
+}
+
+/// Reads the members of a whole text, which is an object, see [`Reader::members`].
+pub(crate) fn read_members<'a, E: From<DeserializeError>>(
+    text: &'a str,
+    each: &mut dyn FnMut(&mut Reader<'a>, &str) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut reader = Reader::new(text);
+    reader.members(each)?;
+    Ok(reader.end()?)
+}
+
+/// Reads a text from its beginning on, one value after the other.
+pub(crate) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+    /// Whether a string had a surrogate without its other half.
+    has_replaced: bool,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { text, at: 0, depth: 0, has_replaced: false }
+    }
+
+    /// There must be nothing more.
+    pub(crate) fn end(&mut self) -> Result<(), DeserializeError> {
+        self.skip_whitespace();
+        if self.at == self.text.len() { Ok(()) } else { Err(self.error("more text after its end")) }
+    }
+
+    /// The first byte of the next value.
+    pub(crate) fn kind(&mut self) -> Option<u8> {
+        self.skip_whitespace();
+        self.peek()
+    }
+
+    /// The members of an object, keys twice included. `each` gets a member's key, and reads its value.
+    pub(crate) fn members<E: From<DeserializeError>>(
+        &mut self,
+        each: &mut dyn FnMut(&mut Self, &str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.skip_whitespace();
+        self.expect(b'{', "no object")?;
+        self.depth = self.depth.saturating_add(1);
+        self.skip_whitespace();
+        if !self.take(b'}') {
+            loop {
+                let key = self.text()?;
+                self.skip_whitespace();
+                self.expect(b':', "a colon is missing")?;
+                each(self, &key)?;
+                self.skip_whitespace();
+                if self.take(b'}') {
+                    break;
+                }
+                self.expect(b',', "a comma or brace is missing")?;
+            }
+        }
+        self.depth = self.depth.saturating_sub(1);
+        Ok(())
+    }
+
+    /// The items of an array, each of which `each` reads.
+    pub(crate) fn items<E: From<DeserializeError>>(
+        &mut self,
+        each: &mut dyn FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.skip_whitespace();
+        self.expect(b'[', "no array")?;
+        self.skip_whitespace();
+        if self.take(b']') {
+            return Ok(());
+        }
+        loop {
+            each(self)?;
+            self.skip_whitespace();
+            if self.take(b']') {
+                return Ok(());
+            }
+            self.expect(b',', "a comma or bracket is missing")?;
+        }
+    }
+
+    /// A string, borrowed where it has no escapes. One that is no text in Unicode is refused.
+    pub(crate) fn text(&mut self) -> Result<Cow<'a, str>, DeserializeError> {
+        self.skip_whitespace();
+        if self.peek() == Some(b'"') {
+            let start = self.at.saturating_add(1);
+            let end = self.plain_end(start);
+            if self.text.as_bytes().get(end) == Some(&b'"') {
+                self.at = end.saturating_add(1);
+                return Ok(Cow::Borrowed(self.text.get(start..end).unwrap_or_default()));
+            }
+        }
+        self.has_replaced = false;
+        let text = self.string()?;
+        if self.has_replaced { Err(self.error("half a surrogate pair")) } else { Ok(Cow::Owned(text)) }
+    }
+
+    /// The strings of an array.
+    pub(crate) fn texts(&mut self) -> Result<Vec<String>, DeserializeError> {
+        let mut texts = Vec::new();
+        self.items(&mut |reader| {
+            texts.push(reader.text()?.into_owned());
+            Ok::<_, DeserializeError>(())
+        })?;
+        Ok(texts)
+    }
+
+    /// An integer that is not negative.
+    pub(crate) fn unsigned(&mut self) -> Result<u64, DeserializeError> {
+        self.skip_whitespace();
+        match self.number()? {
+            Value::Number(number) => number.as_u64().ok_or_else(|| self.error("no whole number")),
+            _ => Err(self.error("no whole number")),
+        }
+    }
+
+    /// A value as it stands there, known to be JSON. However deep it is nested, this takes no stack.
+    pub(crate) fn raw(&mut self) -> Result<&'a str, DeserializeError> {
+        self.skip_whitespace();
+        let start = self.at;
+        // The brackets that are open.
+        let mut open: Vec<u8> = Vec::new();
+        loop {
+            self.skip_whitespace();
+            // A value, or an empty container's end.
+            let is_end = match self.peek() {
+                Some(bracket @ (b'{' | b'[')) => {
+                    self.advance();
+                    open.push(bracket);
+                    self.skip_whitespace();
+                    match (bracket, self.peek()) {
+                        (b'{', Some(b'}')) | (b'[', Some(b']')) => true,
+                        (b'{', _) => {
+                            self.skip_key()?;
+                            continue;
+                        }
+                        _ => continue,
+                    }
+                }
+                Some(b'"') => {
+                    self.skip_string()?;
+                    false
+                }
+                Some(b'-' | b'0'..=b'9') => {
+                    self.scan_number()?;
+                    false
+                }
+                _ => {
+                    self.value()?; // a word, or an error
+                    false
+                }
+            };
+            if is_end {
+                self.advance();
+                open.pop();
+            }
+            // What follows a value.
+            loop {
+                let Some(bracket) = open.last() else {
+                    return Ok(self.text.get(start..self.at).unwrap_or_default());
+                };
+                let is_object = *bracket == b'{';
+                self.skip_whitespace();
+                if self.take(if is_object { b'}' } else { b']' }) {
+                    open.pop();
+                    continue;
+                }
+                self.expect(b',', "a comma or bracket is missing")?;
+                if is_object {
+                    self.skip_key()?;
+                }
+                break;
+            }
+        }
+    }
+
+    fn skip_key(&mut self) -> Result<(), DeserializeError> {
+        self.skip_whitespace();
+        self.skip_string()?;
+        self.skip_whitespace();
+        self.expect(b':', "a colon is missing")
+    }
+
+    fn skip_string(&mut self) -> Result<(), DeserializeError> {
+        self.expect(b'"', "a string is missing")?;
+        loop {
+            self.at = self.plain_end(self.at);
+            match self.next() {
+                Some(b'"') => return Ok(()),
+                Some(b'\\') => drop(self.escape()?),
+                Some(_) => return Err(self.error("a control character in a string")),
+                None => return Err(self.error("it ends too early")),
+            }
+        }
+    }
+
+    /// A value; what nests deeper than [`MAX_DEPTH`] is refused.
+    pub(crate) fn value(&mut self) -> Result<Value, DeserializeError> {
+        self.skip_whitespace();
+        match self.peek() {
+            Some(b'"') => self.string().map(Value::String),
+            Some(b'{') => self.nested(Self::object),
+            Some(b'[') => self.nested(Self::array),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.word("true", Value::Bool(true)),
+            Some(b'f') => self.word("false", Value::Bool(false)),
+            Some(b'n') => self.word("null", Value::Null),
+            Some(_) => Err(self.error("no value")),
+            None => Err(self.error("it ends too early")),
+        }
+    }
+
+    fn nested(
+        &mut self,
+        read: fn(&mut Self) -> Result<Value, DeserializeError>,
+    ) -> Result<Value, DeserializeError> {
+        if self.depth >= MAX_DEPTH {
+            return Err(DeserializeError::TooDeep);
+        }
+        self.depth = self.depth.saturating_add(1);
+        self.advance();
+        let value = read(self)?;
+        self.depth = self.depth.saturating_sub(1);
+        Ok(value)
+    }
+
+    fn array(&mut self) -> Result<Value, DeserializeError> {
+        let mut items = Vec::new();
+        self.skip_whitespace();
+        if self.take(b']') {
+            return Ok(Value::Array(items));
+        }
+        loop {
+            items.push(self.value()?);
+            self.skip_whitespace();
+            if self.take(b']') {
+                return Ok(Value::Array(items));
+            }
+            self.expect(b',', "a comma or bracket is missing")?;
+        }
+    }
+
+    fn object(&mut self) -> Result<Value, DeserializeError> {
+        let mut entries = Vec::new();
+        self.skip_whitespace();
+        if self.take(b'}') {
+            return Ok(Value::Object(Object::new()));
+        }
+        loop {
+            self.skip_whitespace();
+            let key = self.string()?;
+            self.skip_whitespace();
+            self.expect(b':', "a colon is missing")?;
+            entries.push((key, self.value()?));
+            self.skip_whitespace();
+            if self.take(b'}') {
+                return Ok(Value::Object(Object::from_entries(entries)));
+            }
+            self.expect(b',', "a comma or brace is missing")?;
+        }
+    }
+
+    fn word(&mut self, word: &str, value: Value) -> Result<Value, DeserializeError> {
+        if self.rest().starts_with(word) {
+            self.at = self.at.saturating_add(word.len());
+            Ok(value)
+        } else {
+            Err(self.error("no value"))
+        }
+    }
+
+    fn number(&mut self) -> Result<Value, DeserializeError> {
+        let Scanned { text, digits, is_negative, is_integer } = self.scan_number()?;
+        if is_integer {
+            if digits <= SAFE_DIGITS && !is_negative {
+                let digits = text.bytes().map(|digit| u64::from(digit.wrapping_sub(b'0')));
+                let number = digits.fold(0_u64, |number, digit| number.wrapping_mul(10).wrapping_add(digit));
+                return Ok(Value::Number(Number::from(number)));
+            }
+            if let Ok(number) = text.parse::<i64>() {
+                return Ok(Value::Number(Number::from(number)));
+            }
+            if let Ok(number) = text.parse::<u64>() {
+                return Ok(Value::Number(Number::from(number)));
+            }
+        }
+        read_number(text).map(Value::from).ok_or_else(|| self.error("no number"))
+    }
+
+    fn scan_number(&mut self) -> Result<Scanned<'a>, DeserializeError> {
+        let start = self.at;
+        let negative = self.take(b'-');
+        let whole = self.at;
+        let digits = self.digits();
+        if digits == 0 || (digits > 1 && self.text.as_bytes().get(whole) == Some(&b'0')) {
+            return Err(self.error("no number"));
+        }
+        let mut is_integer = true;
+        if self.take(b'.') {
+            is_integer = false;
+            if self.digits() == 0 {
+                return Err(self.error("no number"));
+            }
+        }
+        if self.take(b'e') || self.take(b'E') {
+            is_integer = false;
+            if !self.take(b'-') {
+                self.take(b'+');
+            }
+            if self.digits() == 0 {
+                return Err(self.error("no number"));
+            }
+        }
+        let text = self.text.get(start..self.at).unwrap_or_default();
+        Ok(Scanned { text, digits, is_negative: negative, is_integer })
+    }
+
+    fn digits(&mut self) -> usize {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.advance();
+        }
+        self.at.saturating_sub(start)
+    }
+
+    fn string(&mut self) -> Result<String, DeserializeError> {
+        self.expect(b'"', "a string is missing")?;
+        let mut text = String::new();
+        loop {
+            let end = self.plain_end(self.at);
+            text.push_str(self.text.get(self.at..end).unwrap_or_default());
+            self.at = end;
+            match self.next() {
+                Some(b'"') => return Ok(text),
+                Some(b'\\') => text.push(self.escape()?),
+                Some(_) => return Err(self.error("a control character in a string")),
+                None => return Err(self.error("it ends too early")),
+            }
+        }
+    }
+
+    /// Where the characters of a string that stand for themselves end, which begin at `start`.
+    fn plain_end(&self, start: usize) -> usize {
+        let rest = self.text.as_bytes().get(start..).unwrap_or_default();
+        let is_special = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
+        start.saturating_add(rest.iter().position(is_special).unwrap_or(rest.len()))
+    }
+
+    fn escape(&mut self) -> Result<char, DeserializeError> {
+        Ok(match self.next() {
+            Some(b'"') => '"',
+            Some(b'\\') => '\\',
+            Some(b'/') => '/',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => self.unicode()?,
+            _ => return Err(self.error("no escape")),
+        })
+    }
+
+    /// One UTF-16 unit, or a pair of surrogates. A surrogate without its other half is no character: it becomes U+FFFD, as in
+    /// JavaScript's own encoding to UTF-8.
+    fn unicode(&mut self) -> Result<char, DeserializeError> {
+        let unit = self.hex()?;
+        if (0xD800..0xDC00).contains(&unit) && self.rest().starts_with("\\u") {
+            let before = self.at;
+            self.at = self.at.saturating_add(2);
+            let low = self.hex()?;
+            if let Some(Ok(pair)) = char::decode_utf16([unit, low]).next() {
+                return Ok(pair);
+            }
+            self.at = before;
+        }
+        Ok(char::from_u32(u32::from(unit)).unwrap_or_else(|| {
+            self.has_replaced = true;
+            char::REPLACEMENT_CHARACTER
+        }))
+    }
+
+    fn hex(&mut self) -> Result<u16, DeserializeError> {
+        let mut unit: u16 = 0;
+        for _ in 0..4 {
+            let digit = self
+                .next()
+                .and_then(|byte| char::from(byte).to_digit(16))
+                .ok_or_else(|| self.error("no escape"))?;
+            unit = (unit << 4) | u16::try_from(digit).unwrap_or_default();
+        }
+        Ok(unit)
+    }
+
+    /// Between most tokens there is none, so that looking for it is put in place and skipping it is not.
+    #[inline(always)]
+    fn skip_whitespace(&mut self) {
+        if matches!(self.peek(), Some(..=b' ')) {
+            self.skip_blanks();
+        }
+    }
+
+    fn skip_blanks(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.advance();
+        }
+    }
+
+    fn rest(&self) -> &str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.advance();
+        Some(byte)
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let taken = self.peek() == Some(byte);
+        if taken {
+            self.advance();
+        }
+        taken
+    }
+
+    fn expect(&mut self, byte: u8, missing: &'static str) -> Result<(), DeserializeError> {
+        if self.take(byte) { Ok(()) } else { Err(self.error(missing)) }
+    }
+
+    fn advance(&mut self) {
+        self.at = self.at.saturating_add(1);
+    }
+
+    fn error(&self, reason: &'static str) -> DeserializeError {
+        DeserializeError::Json { reason, at: self.at }
+    }
+}
+
+/// A number's text, and what its beginning tells.
+struct Scanned<'a> {
+    text: &'a str,
+    /// Before the point.
+    digits: usize,
+    is_negative: bool,
+    is_integer: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_exact() {
+        for text in [
+            "0.30000000000000004",
+            "5e-324",
+            "1.7976931348623157e308",
+            "9007199254740993.5",
+            "123456789.123456789",
+        ] {
+            assert_eq!(read_json(text).unwrap(), Value::from(text.parse::<f64>().unwrap()), "{text}");
+        }
+        assert_eq!(read_json("18446744073709551615").unwrap(), Value::from(u64::MAX));
+        assert_eq!(read_json("-9223372036854775808").unwrap(), Value::from(i64::MIN));
+        assert_eq!(read_json("18446744073709551616").unwrap(), Value::from(18_446_744_073_709_551_616.0));
+        assert_eq!(read_json("-0").unwrap(), Value::from(0));
+    }
+
+    #[test]
+    fn a_lone_surrogate_becomes_the_replacement_character() {
+        assert_eq!(
+            read_json(r#""\ud83d\ude00 \ud83d \ude00 \ud83dx \ud83d\u0041""#).unwrap(),
+            Value::from("😀 \u{fffd} \u{fffd} \u{fffd}x \u{fffd}A")
+        );
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for text in [
+            "",
+            " ",
+            "{",
+            "[",
+            "[1",
+            "[1,",
+            "[1,]",
+            "{\"a\"",
+            "{\"a\":",
+            "{\"a\":1,}",
+            "{a:1}",
+            "\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\n\"",
+            "01",
+            "-",
+            "1.",
+            ".5",
+            "1e",
+            "+1",
+            "NaN",
+            "tru",
+            "nul",
+            "1 2",
+            "[1}",
+            "'a'",
+            "\u{a0}1",
+        ] {
+            assert!(read_json(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_is_limited() {
+        let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(read_json(&nested(MAX_DEPTH)).is_ok());
+        assert!(matches!(read_json(&nested(MAX_DEPTH + 1)), Err(DeserializeError::TooDeep)));
+        assert!(matches!(read_json(&"[".repeat(1_000_000)), Err(DeserializeError::TooDeep)));
+    }
+
+    #[test]
+    fn a_raw_value_is_the_text_itself_however_deep() {
+        for text in [
+            r#"{"a":[1,{"b":"x\"}\\"},[],{}],"c":null}"#,
+            "[ ]",
+            "{ }",
+            "\"\\ud800\"",
+            "-1.5e+3",
+            "true",
+            &format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)),
+        ] {
+            let padded = format!(" {text} ,");
+            let mut reader = Reader::new(&padded);
+            assert_eq!(reader.raw(), Ok(text));
+            assert_eq!(reader.kind(), Some(b','));
+        }
+    }
+
+    #[test]
+    fn a_text_is_borrowed_unless_it_has_escapes_and_is_unicode() {
+        assert!(matches!(Reader::new(r#" "aé" "#).text(), Ok(Cow::Borrowed("aé"))));
+        assert!(matches!(Reader::new(r#""a\n""#).text(), Ok(Cow::Owned(text)) if text == "a\n"));
+        for text in [r#""\ud800""#, r#""a"#, "1", "", "\"\n\""] {
+            assert!(Reader::new(text).text().is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_skipped_is_what_is_read(text in r#"[\[\]{}",:0-9eE.+\-a-c \\utrfalsn]{0,40}"#) {
+            let mut reader = Reader::new(&text);
+            let raw = reader.raw().is_ok() && reader.end().is_ok();
+            prop_assert_eq!(raw, read_json(&text).is_ok(), "{}", text);
+        }
+
+        #[test]
+        fn it_reads_what_serde_json_reads(text in r#"[\[\]{}",:0-9eE.+\-a-c \\utrfalsn]{0,40}"#) {
+            let theirs = serde_json::from_str::<Value>(&text);
+            let ours = read_json(&text);
+            // Theirs is stricter with surrogates and with numbers beyond f64.
+            if theirs.is_ok() {
+                prop_assert!(ours.is_ok(), "{}", text);
+            } else if ours.is_ok() {
+                prop_assert!(text.contains("\\u") || text.contains(['e', 'E']), "{}", text);
+            }
+        }
+
+        #[test]
+        fn any_text_never_panics(text in ".*") {
+            let _ = read_json(&text);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The wire format of [oRPC](https://orpc.dev) 1.x, without I/O: values, their serialized form, and the frames on a WebSocket.
+//!
+//! oRPC sends JSON plus *meta*, a list of the places whose type JSON does not have (a `Date`, a `BigInt`, a `Map` …).
+//! [`serialize`] writes any `Serialize` as both in one pass; [`parse`] reads them into a [`Value`], and [`from_value`]
+//! converts a [`Value`] to a typed value.
+//!
+//! ```
+//! use durable_event_wire::{Date, Value, from_value, parse, serialize};
+//!
+//! let written = serialize(&[Date::from_millis(0)])?;
+//! assert_eq!(written.json.as_deref(), Some(r#"["1970-01-01T00:00:00.000Z"]"#));
+//! assert_eq!(written.meta.as_deref(), Some("[[1,0]]"));
+//!
+//! let value = parse(written.json.as_deref(), written.meta.as_deref())?;
+//! assert_eq!(from_value::<Vec<Date>>(value)?, [Date::from_millis(0)]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`frame`] has the messages of a WebSocket: what clients send ([`decode_text`](frame::decode_text),
+//! [`decode_binary`](frame::decode_binary)), and what a server sends.
+//!
+//! # Platforms
+//!
+//! On wasm32 JavaScript converts floats and checks URLs and regular expressions: import the compiled module through
+//! wasm-bindgen. On every other target the crate has no dependency on JavaScript.
+
+#[cfg(test)]
+mod arbitrary;
+mod body;
+mod code;
+mod de;
+mod error_body;
+mod event_meta;
+mod float;
+pub mod frame;
+mod handover;
+mod invalid_input;
+#[cfg(target_arch = "wasm32")]
+mod javascript;
+mod json;
+#[cfg(test)]
+mod loss;
+mod memory;
+mod number;
+mod object;
+mod order;
+mod parse;
+#[cfg(test)]
+mod recorded;
+mod ser;
+mod tag;
+mod text;
+mod types;
+mod value;
+
+pub use self::{
+    body::HttpBody,
+    code::Code,
+    de::from_value,
+    error_body::ErrorBody,
+    event_meta::{CheckedMeta, EventMeta, InvalidEventMeta, MAX_RETRY_MS},
+    invalid_input::{InvalidInput, Issue, PathSegment},
+    number::Number,
+    object::Object,
+    parse::{DeserializeError, parse},
+    ser::{SerializeError, Serialized, serialize, serialize_output, to_value},
+    types::{
+        BigInt, Blob, Custom, Date, InvalidBigInt, InvalidDate, InvalidRegExp, InvalidUrl, Map, RegExp, Set,
+        Undefined, Url,
+    },
+    value::Value,
+};
+
+/// The deepest nesting of a value, in both directions: serde_json's own limit, and far from the end of a WebAssembly stack (1 MiB).
+pub const MAX_DEPTH: usize = 127;
