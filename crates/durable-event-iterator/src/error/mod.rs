@@ -4,8 +4,7 @@ use std::{any::Any, borrow::Cow, fmt};
 
 use serde::Serialize;
 
-use crate::channel::PublishError;
-use crate::{http::MALFORMED_REQUEST, runtime::JsError};
+use crate::{channel::PublishError, http::MALFORMED_REQUEST, runtime::JsError};
 use durable_event_log::{AppendError, DatabaseError};
 pub(crate) use durable_event_wire::Code;
 use durable_event_wire::{DeserializeError, ErrorBody, InvalidInput, Value, to_value};

@@ -1,9 +1,9 @@
 //! The context of a call over HTTP.
 
-use crate::upgrade::signing_keys_from_env;
 use crate::{
     error::{Code, Error, Result},
     runtime,
+    upgrade::signing_keys_from_env,
 };
 use durable_event_token::{ClientKind, SigningKeys, TokenBuilder, TokenError};
 use durable_event_wire::{Serialized, serialize};

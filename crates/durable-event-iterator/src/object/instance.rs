@@ -19,8 +19,8 @@ pub enum Message {
 pub struct Arrival {
     /// The socket.
     pub ws: JsValue,
-    /// The socket's key, see `keyOf` of `hot.js`.
-    pub key: u32,
+    /// The socket's id, see `idOf` of `hot.js`.
+    pub socket_id: u32,
     /// Milliseconds since the epoch.
     pub now_ms: f64,
 }

@@ -49,22 +49,22 @@ macro_rules! durable_object {
                 pub fn __text(
                     &self,
                     ws: JsValue,
-                    key: u32,
+                    socket_id: u32,
                     now_ms: f64,
                     text: ::std::string::String,
                 ) -> JsValue {
-                    self.instance.message(private::Arrival { ws, key, now_ms }, private::Message::Text(text))
+                    self.instance.message(private::Arrival { ws, socket_id, now_ms }, private::Message::Text(text))
                 }
 
                 #[wasm_bindgen(js_name = __bytes)]
                 pub fn __bytes(
                     &self,
                     ws: JsValue,
-                    key: u32,
+                    socket_id: u32,
                     now_ms: f64,
                     bytes: ::std::vec::Vec<u8>,
                 ) -> JsValue {
-                    self.instance.message(private::Arrival { ws, key, now_ms }, private::Message::Bytes(bytes))
+                    self.instance.message(private::Arrival { ws, socket_id, now_ms }, private::Message::Bytes(bytes))
                 }
 
                 #[wasm_bindgen(js_name = __enter)]

@@ -3,7 +3,7 @@
 mod host;
 mod instance;
 mod macros;
-pub(crate) mod message;
+pub(crate) mod routing;
 pub(crate) mod running_calls;
 mod subscribed;
 

@@ -4,7 +4,7 @@
 import { DurableObject } from 'cloudflare:workers'
 
 import { enter, outcome, outcomeOrRejection, watch } from './exceptions.js'
-import { close, interrupt, keyOf, replaying } from './hot.js'
+import { close, interrupt, idOf, replaying } from './hot.js'
 
 /** Names that the platform or JavaScript itself gives a meaning: no method of the application can take them. */
 const RESERVED = new Set([
@@ -111,8 +111,8 @@ export function extend(dummy, methods) {
       // Before it enters WASM, whose memory never shrinks.
       if (size > maxFrame) return void close(ws, TOO_BIG, 'Frame too large')
       const result = isText
-        ? enter(text, this, ws, keyOf(ws), Date.now(), frame)
-        : enter(bytes, this, ws, keyOf(ws), Date.now(), new Uint8Array(frame))
+        ? enter(text, this, ws, idOf(ws), Date.now(), frame)
+        : enter(bytes, this, ws, idOf(ws), Date.now(), new Uint8Array(frame))
       if (result === undefined) return // most calls have ended here
       const id = callOf(frame)
       return outcome(result)?.catch(() => fail(ws, id))

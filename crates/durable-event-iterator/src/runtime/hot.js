@@ -42,16 +42,16 @@ const NUMBER = 1
 const TEXT = 2
 
 /** The numbers of sockets. After hibernation a socket is a new object, and gets a new one. */
-const keys = new WeakMap()
-let nextKey = 1
+const ids = new WeakMap()
+let nextId = 1
 
 /** A number that names this socket for as long as it is the same JavaScript object; 0 where this is none. */
-export function keyOf(ws) {
-  const key = keys.get(ws)
-  if (key !== undefined) return key
+export function idOf(ws) {
+  const id = ids.get(ws)
+  if (id !== undefined) return id
   if (!(ws instanceof WebSocket)) return 0
-  keys.set(ws, nextKey)
-  return nextKey++
+  ids.set(ws, nextId)
+  return nextId++
 }
 
 /** The call that a replay to a socket answers, for as long as it runs. */

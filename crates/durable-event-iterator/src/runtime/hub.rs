@@ -14,8 +14,8 @@ extern "C" {
     fn construct(ctx: &JsValue) -> Result<Hub, JsValue>;
 
     // Cannot throw.
-    #[wasm_bindgen(js_name = keyOf)]
-    fn key_of_js(ws: &RawSocket) -> u32;
+    #[wasm_bindgen(js_name = idOf)]
+    fn id_of_js(ws: &RawSocket) -> u32;
 
     #[wasm_bindgen(method, catch, js_name = sockets)]
     fn sockets_js(this: &Hub) -> Result<Array, JsValue>;
@@ -268,10 +268,10 @@ fn sockets_of(array: &Array) -> Vec<RawSocket> {
 
 impl RawSocket {
     /// A number that names this socket for as long as this instance of the object lives.
-    pub(crate) fn key(&self) -> Result<u32, JsError> {
-        match key_of_js(self) {
+    pub(crate) fn id(&self) -> Result<u32, JsError> {
+        match id_of_js(self) {
             0 => Err(JsError::new("what should be a socket is none")),
-            key => Ok(key),
+            id => Ok(id),
         }
     }
 

@@ -37,18 +37,18 @@ impl SessionStore {
     /// # Errors
     /// When the socket has closed. One whose attachment cannot be read is closed: its client reconnects and resumes.
     pub(crate) fn read(&self, raw: &RawSocket) -> Result<Rc<Session>> {
-        self.read_by_key(raw.key()?, raw)
+        self.read_by_id(raw.id()?, raw)
     }
 
-    /// The same where the socket's key is known.
-    fn read_by_key(&self, key: u32, raw: &RawSocket) -> Result<Rc<Session>> {
+    /// The same where the socket's id is known.
+    fn read_by_id(&self, socket_id: u32, raw: &RawSocket) -> Result<Rc<Session>> {
         let kept = self.kept.try_borrow()?;
-        if let Some(session) = kept.get(key) {
+        if let Some(session) = kept.get(socket_id) {
             return Ok(Rc::clone(session));
         }
         drop(kept);
         let session = Rc::new(self.read_attachment(raw)?);
-        self.keep(key, &session)?;
+        self.keep(socket_id, &session)?;
         Ok(session)
     }
 
@@ -83,8 +83,8 @@ impl SessionStore {
     ///
     /// # Errors
     /// When the Workers runtime does not tell what is being replayed.
-    pub(crate) fn serve(&self, key: u32, raw: &RawSocket) -> Result<Option<Rc<Session>>> {
-        let Ok(session) = self.read_by_key(key, raw) else { return Ok(None) };
+    pub(crate) fn serve(&self, socket_id: u32, raw: &RawSocket) -> Result<Option<Rc<Session>>> {
+        let Ok(session) = self.read_by_id(socket_id, raw) else { return Ok(None) };
         Ok(self.is_servable(raw, &session)?.then_some(session))
     }
 
@@ -99,7 +99,7 @@ impl SessionStore {
 
     /// What a socket gets live, for the first event after waking. Its session is not kept for that: it may never be asked for.
     fn live_view(&self, raw: &RawSocket) -> Result<Option<LiveView>> {
-        let kept = self.kept.try_borrow()?.get(raw.key()?).cloned();
+        let kept = self.kept.try_borrow()?.get(raw.id()?).cloned();
         let session = match kept {
             Some(session) => session,
             None => Rc::new(self.read_attachment(raw)?),
@@ -146,18 +146,18 @@ impl SessionStore {
     /// When it does not fit (the old one stays), or when the socket has closed.
     pub(crate) fn write(&self, raw: &RawSocket, session: Session) -> Result<()> {
         self.hub.set_attachment(raw, &session.encode()?)?;
-        self.keep(raw.key()?, &Rc::new(session))
+        self.keep(raw.id()?, &Rc::new(session))
     }
 
     /// The socket has closed.
-    pub(crate) fn forget(&self, key: u32) {
+    pub(crate) fn forget(&self, socket_id: u32) {
         if let Ok(mut kept) = self.kept.try_borrow_mut() {
-            kept.remove(key);
+            kept.remove(socket_id);
         }
     }
 
-    fn keep(&self, key: u32, session: &Rc<Session>) -> Result<()> {
-        self.kept.try_borrow_mut()?.set(key, session);
+    fn keep(&self, socket_id: u32, session: &Rc<Session>) -> Result<()> {
+        self.kept.try_borrow_mut()?.set(socket_id, session);
         Ok(())
     }
 }
@@ -177,21 +177,21 @@ struct Kept {
 }
 
 impl Kept {
-    fn get(&self, key: u32) -> Option<&Rc<Session>> {
-        self.sessions.get(&key)
+    fn get(&self, socket_id: u32) -> Option<&Rc<Session>> {
+        self.sessions.get(&socket_id)
     }
 
-    fn set(&mut self, key: u32, session: &Rc<Session>) {
-        self.remove(key);
+    fn set(&mut self, socket_id: u32, session: &Rc<Session>) {
+        self.remove(socket_id);
         let bytes = self.bytes.saturating_add(session.memory());
         if bytes <= MAX_KEPT_BYTES {
             self.bytes = bytes;
-            self.sessions.insert(key, Rc::clone(session));
+            self.sessions.insert(socket_id, Rc::clone(session));
         }
     }
 
-    fn remove(&mut self, key: u32) {
-        if let Some(session) = self.sessions.remove(&key) {
+    fn remove(&mut self, socket_id: u32) {
+        if let Some(session) = self.sessions.remove(&socket_id) {
             self.bytes = self.bytes.saturating_sub(session.memory());
         }
     }
@@ -214,10 +214,11 @@ mod tests {
         let mut kept = Kept::default();
         let (small, large) = (session(0), session(16_000));
         let fitting = u32::try_from(MAX_KEPT_BYTES / large.memory()).unwrap();
-        for key in 0..fitting + 100 {
-            kept.set(key, &large);
+        for socket_id in 0..fitting + 100 {
+            kept.set(socket_id, &large);
         }
-        let count = |kept: &Kept| (0..fitting + 100).filter(|key| kept.get(*key).is_some()).count();
+        let count =
+            |kept: &Kept| (0..fitting + 100).filter(|socket_id| kept.get(*socket_id).is_some()).count();
         assert_eq!(count(&kept), fitting as usize, "those that came first");
         assert!(kept.get(0).is_some() && kept.bytes <= MAX_KEPT_BYTES);
         // One that has become too large for the room is not kept as it was before.
@@ -225,8 +226,8 @@ mod tests {
         kept.set(fitting, &small);
         kept.set(0, &session(32_000));
         assert!(kept.get(0).is_none() && kept.get(fitting).is_some());
-        for key in 0..fitting + 100 {
-            kept.remove(key);
+        for socket_id in 0..fitting + 100 {
+            kept.remove(socket_id);
         }
         assert_eq!(kept.bytes, 0);
     }

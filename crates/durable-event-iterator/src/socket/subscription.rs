@@ -1,11 +1,10 @@
 //! A subscription's life: resume and replay, live, and its end.
 
 use super::replay_row::event_expression;
-use crate::channel::PublishError;
 use crate::{
-    channel::{ChannelCore, MICROS_PER_MILLI, audience::AudienceRule},
+    channel::{ChannelCore, MICROS_PER_MILLI, PublishError, audience::AudienceRule},
     error::{Error, Result},
-    object::message::token_expired,
+    object::routing::token_expired,
     runtime::{self, RawSocket, Replay},
     socket::session::{Session, Subscription},
 };
@@ -152,7 +151,7 @@ async fn run(
 ) -> Result<()> {
     if replay.wait_ms > 0 {
         core.sessions.write(ws, session)?;
-        let socket = ws.key()?;
+        let socket = ws.id()?;
         core.waiting.begin(socket, replay, &ask.id)?;
         let paused = runtime::pause(replay.wait_ms).await;
         core.waiting.end(socket, replay)?;
@@ -318,7 +317,7 @@ pub(crate) fn abort(core: &ChannelCore, ws: &RawSocket, session: &Session, id: &
         return Ok(false);
     }
     core.sessions.write(ws, Session { subscription: None, ..session.clone() })?;
-    core.waiting.take(ws.key()?, id)?; // nothing more is sent for it
+    core.waiting.take(ws.id()?, id)?; // nothing more is sent for it
     Ok(true)
 }
 
@@ -332,7 +331,7 @@ pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
         return;
     }
     let Some(Subscription { id, .. }) = session.subscription.take() else { return };
-    let ended = core.sessions.write(ws, session).and_then(|()| core.waiting.take(ws.key()?, &id));
+    let ended = core.sessions.write(ws, session).and_then(|()| core.waiting.take(ws.id()?, &id));
     match ended {
         Ok(false) => end(ws, &id),
         Ok(true) => ws.answer(expired_response(&id, &token_expired().body())),
@@ -364,7 +363,7 @@ pub(crate) fn send_live(core: &ChannelCore, ws: &RawSocket, body: &Serialized) {
 /// The client has subscribed anew on the same socket: the iteration of its subscription before ends cleanly, also where it has not
 /// been answered yet. An error would make stock clients subscribe again, which would replace the new one, without end.
 fn replaced(core: &ChannelCore, ws: &RawSocket, id: &str) -> Result<()> {
-    if core.waiting.take(ws.key()?, id)? {
+    if core.waiting.take(ws.id()?, id)? {
         // An error is a socket that has gone.
         let _ = ws.send_text(&answer(id, None));
     }

@@ -1,6 +1,6 @@
 //! How many sockets a Durable Object accepts: in all, for one connection id, and for one subject.
 
-use super::Refusal;
+use super::Rejection;
 use crate::{
     channel::options::Options,
     runtime::{self, Hub, JsError},
@@ -42,14 +42,18 @@ impl Caps {
         options: &Options,
         claims: &Claims,
         connection: Option<&str>,
-    ) -> Result<Vec<String>, Refusal> {
+    ) -> Result<Vec<String>, Rejection> {
         let count = || Ok(hub.sockets()?.len());
         if self.is_full(options.max_sockets, runtime::now_ms(), count)? {
-            return Err(Refusal::Full);
+            return Err(Rejection::Full);
         }
         let groups = [
-            (options.max_sockets_per_connection, connection.map(connection_tag), Refusal::ManyPerConnection),
-            (options.max_sockets_per_subject, claims.subject().map(subject_tag), Refusal::ManyPerSubject),
+            (
+                options.max_sockets_per_connection,
+                connection.map(connection_tag),
+                Rejection::ManyPerConnection,
+            ),
+            (options.max_sockets_per_subject, claims.subject().map(subject_tag), Rejection::ManyPerSubject),
         ];
         let mut tags = Vec::new();
         for (cap, tag, refusal) in groups {
@@ -63,10 +67,10 @@ impl Caps {
     }
 
     /// What the runtime's refusal of a socket is.
-    pub(crate) fn refused(&self, hub: &Hub, error: JsError) -> Refusal {
+    pub(crate) fn refused(&self, hub: &Hub, error: JsError) -> Rejection {
         match hub.held() {
-            Ok(held) if held >= RUNTIME_SOCKETS => Refusal::Full,
-            _ => Refusal::Runtime(error),
+            Ok(held) if held >= RUNTIME_SOCKETS => Rejection::Full,
+            _ => Rejection::Runtime(error),
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) struct Accepted {
 
 /// Why a request may not open a WebSocket.
 #[derive(Debug)]
-pub(crate) enum Refusal {
+pub(crate) enum Rejection {
     /// The request does not ask for a WebSocket.
     NotAWebSocket,
     /// There is no token, or an empty one.
@@ -56,13 +56,13 @@ pub(crate) enum Refusal {
     Runtime(JsError),
 }
 
-impl From<JsError> for Refusal {
+impl From<JsError> for Rejection {
     fn from(error: JsError) -> Self {
         Self::Runtime(error)
     }
 }
 
-impl Refusal {
+impl Rejection {
     /// The HTTP status of the answer.
     pub(crate) fn status(&self) -> u16 {
         match self {
@@ -121,24 +121,28 @@ const CAPPED_RETRY_AFTER: u32 = 10;
 ///
 /// A request that is no upgrade and has a token is refused for what is wrong with its token: a browser does not report the
 /// status of a failed upgrade, and our client learns it by such a request.
-pub(crate) fn decide(head: &RequestHead<'_>, keys: &SigningKeys, now_ms: u64) -> Result<Accepted, Refusal> {
+pub(crate) fn decide(head: &RequestHead<'_>, keys: &SigningKeys, now_ms: u64) -> Result<Accepted, Rejection> {
     let is_websocket = head.upgrade.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket"));
     let parameters = Parameters::of(head.query.unwrap_or_default());
     if !is_websocket && parameters.token.is_none() {
-        return Err(Refusal::NotAWebSocket);
+        return Err(Rejection::NotAWebSocket);
     }
     let accepted = check(parameters, keys, now_ms)?;
-    if is_websocket { Ok(accepted) } else { Err(Refusal::NotAWebSocket) }
+    if is_websocket { Ok(accepted) } else { Err(Rejection::NotAWebSocket) }
 }
 
-fn check(Parameters { token, id }: Parameters, keys: &SigningKeys, now_ms: u64) -> Result<Accepted, Refusal> {
-    let token = token.ok_or(Refusal::TokenMissing)?;
-    let claims = keys.verify(&token, now_ms).map_err(Refusal::InvalidToken)?;
-    let connection_id = id.map(ConnectionId::try_from).transpose().map_err(Refusal::InvalidConnectionId)?;
+fn check(
+    Parameters { token, id }: Parameters,
+    keys: &SigningKeys,
+    now_ms: u64,
+) -> Result<Accepted, Rejection> {
+    let token = token.ok_or(Rejection::TokenMissing)?;
+    let claims = keys.verify(&token, now_ms).map_err(Rejection::InvalidToken)?;
+    let connection_id = id.map(ConnectionId::try_from).transpose().map_err(Rejection::InvalidConnectionId)?;
     if claims.client_kind() == ClientKind::DurableIterator && connection_id.is_none() {
-        return Err(Refusal::ConnectionIdMissing);
+        return Err(Rejection::ConnectionIdMissing);
     }
-    check_tags(claims.tags()).map_err(Refusal::InvalidTags)?;
+    check_tags(claims.tags()).map_err(Rejection::InvalidTags)?;
     Ok(Accepted { claims, connection_id })
 }
 
@@ -193,12 +197,12 @@ mod tests {
         Token::builder("some-room").sign(&keys(), NOW_MS).unwrap()
     }
 
-    fn ask(query: &str) -> Result<Accepted, Refusal> {
+    fn ask(query: &str) -> Result<Accepted, Rejection> {
         decide(&RequestHead { upgrade: Some("websocket"), query: Some(query) }, &keys(), NOW_MS)
     }
 
     #[track_caller]
-    fn assert_refused(result: Result<Accepted, Refusal>, status: u16, text: &str) {
+    fn assert_refused(result: Result<Accepted, Rejection>, status: u16, text: &str) {
         let refusal = result.unwrap_err();
         assert_eq!((refusal.status(), refusal.text()), (status, text));
     }
@@ -321,7 +325,7 @@ mod tests {
 
     #[test]
     fn the_answer_to_invalid_tags_names_the_limits() {
-        let text = Refusal::InvalidTags(TokenError::TooManyTags { count: 11 }).text();
+        let text = Rejection::InvalidTags(TokenError::TooManyTags { count: 11 }).text();
         let limits = format!("tags of {}-{} UTF-8 bytes", TAG_BYTES.start(), TAG_BYTES.end());
         assert!(text.contains(&limits), "{text}");
     }

@@ -4,7 +4,7 @@ mod caps;
 mod decision;
 
 pub(crate) use caps::Caps;
-pub(crate) use decision::{Accepted, Refusal, RequestHead, decide};
+pub(crate) use decision::{Accepted, Rejection, RequestHead, decide};
 
 use crate::{
     error::Result,
@@ -137,7 +137,7 @@ impl<'a> Upgrade<'a> {
     /// # Errors
     /// As [`handle`](Self::handle).
     pub async fn handle_raw(self, request: &web_sys::Request) -> worker::Result<web_sys::Response> {
-        let keys = self.keys.or_else(|| signing_keys(self.env)).ok_or(Refusal::NoKeys);
+        let keys = self.keys.or_else(|| signing_keys(self.env)).ok_or(Rejection::NoKeys);
         let claims = match keys.and_then(|keys| read(request, &keys)) {
             Ok(accepted) => accepted.claims,
             Err(refusal) => return respond(&refusal).map_err(rust_error),
@@ -166,25 +166,25 @@ fn rust_error(error: JsError) -> worker::Error {
 }
 
 /// What the request asks for, if it may.
-pub(crate) fn read(request: &web_sys::Request, keys: &SigningKeys) -> Result<Accepted, Refusal> {
+pub(crate) fn read(request: &web_sys::Request, keys: &SigningKeys) -> Result<Accepted, Rejection> {
     let (upgrade, url) = runtime::head_of(request);
     let head = RequestHead { upgrade: upgrade.as_deref(), query: http::query_of(&url) };
     decide(&head, keys, runtime::now_ms())
 }
 
 /// The body of a rejection as clients see it; the reason goes into the log.
-pub(crate) fn respond(refusal: &Refusal) -> Result<web_sys::Response, JsError> {
+pub(crate) fn respond(refusal: &Rejection) -> Result<web_sys::Response, JsError> {
     match refusal {
-        Refusal::InvalidToken(reason) | Refusal::InvalidTags(reason) => {
+        Rejection::InvalidToken(reason) | Rejection::InvalidTags(reason) => {
             worker::console_warn!("durable-event-iterator: upgrade rejected: {reason}");
         }
-        Refusal::OtherChannel => runtime::log_error(
+        Rejection::OtherChannel => runtime::log_error(
             "an upgrade was refused: the token is for another channel than this Durable Object's name",
         ),
-        Refusal::NoName | Refusal::Full => {
+        Rejection::NoName | Rejection::Full => {
             runtime::log_error(&format!("an upgrade was refused: {}", refusal.text()));
         }
-        Refusal::Runtime(error) => runtime::log_error(&format!("an upgrade failed: {error}")),
+        Rejection::Runtime(error) => runtime::log_error(&format!("an upgrade failed: {error}")),
         _ => {}
     }
     runtime::refuse(refusal.status(), refusal.text(), refusal.retry_after())

@@ -33,24 +33,24 @@ pub(crate) mod close_code {
 
 /// What becomes of a message that is no frame.
 #[derive(Debug)]
-pub(crate) enum Refused {
+pub(crate) enum InvalidMessage {
     /// Its call is answered.
-    Answered(Outgoing),
+    Answer(Outgoing),
     /// Nothing says which call it belongs to: the socket is closed.
-    Closed { code: u16, reason: &'static str },
+    Close { code: u16, reason: &'static str },
 }
 
-pub(crate) fn refuse(error: FrameError) -> Refused {
+pub(crate) fn invalid_message(error: FrameError) -> InvalidMessage {
     match (error.kind, error.id) {
         (FrameErrorKind::IdTooLong, _) => {
-            Refused::Closed { code: close_code::POLICY, reason: "Invalid call id" }
+            InvalidMessage::Close { code: close_code::POLICY, reason: "Invalid call id" }
         }
-        (FrameErrorKind::Malformed, Some(id)) => Refused::Answered(error_response(
+        (FrameErrorKind::Malformed, Some(id)) => InvalidMessage::Answer(error_response(
             &id,
             &Error::new(Code::BadRequest).message("Malformed frame.").body(),
         )),
         (FrameErrorKind::Malformed, None) => {
-            Refused::Closed { code: close_code::INVALID_DATA, reason: "Malformed frame" }
+            InvalidMessage::Close { code: close_code::INVALID_DATA, reason: "Malformed frame" }
         }
     }
 }

@@ -1,0 +1,126 @@
+//! Calls of procedures.
+
+use super::{
+    Host,
+    messages::{Peer, Received},
+    streams::stream,
+};
+use crate::{
+    error::{Code, Result},
+    object::{
+        Call, DurableEventIteratorObject, Invocation,
+        routing::{self, Admitted, Asked},
+        running_calls::Running,
+    },
+    procedure::{Answer, Held, Input, Next, Reply, Upload, UploadSender},
+    runtime::{self, RawSocket},
+    socket::session::Session,
+};
+use durable_event_wire::{
+    Value,
+    frame::{Body, Outgoing, Request as Frame, error_response, response, stop_upload},
+};
+use futures_util::future::{AbortHandle, AbortRegistration, Abortable};
+use std::{future::poll_fn, pin::pin, rc::Rc, task::Poll};
+
+/// A call that its client may make, and its context.
+pub(super) type AdmittedCall<O> = (Admitted<O, Call<O>>, Call<O>);
+
+/// A call that has been read.
+pub(super) struct ReceivedCall<O: DurableEventIteratorObject> {
+    id: String,
+    admitted: Result<AdmittedCall<O>>,
+    upload: Option<UploadSender>,
+    held: Rc<Held>,
+    handle: AbortHandle,
+    registration: AbortRegistration,
+}
+
+/// HTTP's "OK".
+pub(super) const OK: u16 = 200;
+
+impl<O: DurableEventIteratorObject> Host<O> {
+    /// Reads a call, unless too many are running. `direct` is the procedure's path where the request's own path says it, and
+    /// not the input of `/call`.
+    pub(super) fn receive_call(
+        &self,
+        peer: &Peer<'_>,
+        id: String,
+        direct: Option<Vec<String>>,
+        request: Frame<'_>,
+    ) -> Result<Option<Received<O>>> {
+        let Peer { ws, socket_id, frame_bytes, session, .. } = *peer;
+        let calls = self.calls.try_borrow()?;
+        if calls.running(socket_id) >= self.options().max_calls {
+            ws.answer(error_response(&id, &Code::TooManyRequests.into()));
+            return Ok(None);
+        }
+        let held = calls.holds_nothing();
+        let Frame { headers, body, .. } = request;
+        let (upload, asked) = if matches!(body, Body::Stream) {
+            let (sender, upload) = Upload::<Value>::channel(self.options().max_frame, Rc::clone(&held));
+            (Some(sender), Asked::new(direct, Input::Stream(upload)))
+        } else {
+            (None, Asked::read(direct, body))
+        };
+        let (handle, registration) = AbortHandle::new_pair();
+        let admitted = routing::admit(&self.procedures, session, asked).and_then(|admitted| {
+            let last_event_id = headers.get("last-event-id").map(str::to_owned);
+            let headers = headers.into_map();
+            let input = admitted.memory(&headers);
+            calls.hold(socket_id, &held, input.saturating_add(frame_bytes))?;
+            let handle = handle.clone();
+            let call = Call { socket: self.socket(ws, session), last_event_id, headers, handle };
+            Ok((admitted, call))
+        });
+        let call = ReceivedCall { id, admitted, upload, held, handle, registration };
+        Ok(Some(Received::Call(Rc::clone(session), Box::new(call))))
+    }
+
+    /// Runs one call; nothing is sent for it any more once its client has aborted it.
+    pub(super) async fn call(
+        &self,
+        ws: &RawSocket,
+        socket_id: u32,
+        session: &Session,
+        call: ReceivedCall<O>,
+    ) -> Result<()> {
+        let ReceivedCall { id, admitted, upload, held, handle, registration } = call;
+        let work = async {
+            match self.run(admitted).await {
+                Ok(Reply(Answer::Value(output))) => ws.answer(response(&id, OK, output)),
+                Ok(Reply(Answer::Stream(items))) => {
+                    stream(&self.core.sessions, ws, session, &id, items).await;
+                }
+                Err(error) => {
+                    runtime::log_internal("a call", &error);
+                    ws.answer(error_response(&id, &error.body()));
+                }
+            }
+        };
+        let mut work = pin!(Abortable::new(work, registration));
+        // Most calls end at once. Only one that has to wait is noted, since only then others get to see that it runs.
+        let now = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+        let is_unread = if now.is_ready() {
+            upload.is_some()
+        } else {
+            let is_upload = upload.is_some();
+            self.calls.try_borrow_mut()?.start(socket_id, &id, Running { handle, upload, held });
+            let ended = work.await;
+            let mut calls = self.calls.try_borrow_mut()?;
+            let is_unread = is_upload && ended.is_ok() && calls.upload(socket_id, &id).is_some();
+            calls.finish(socket_id, &id);
+            is_unread
+        };
+        if is_unread {
+            ws.answer(Outgoing::Text(stop_upload(&id))); // the procedure wants no more of it
+        }
+        Ok(())
+    }
+
+    async fn run(&self, admitted: Result<AdmittedCall<O>>) -> Result<Reply> {
+        let (Admitted { path, input, handler }, call) = admitted?;
+        let invocation = Invocation { path, call: call.clone() };
+        self.object.intercept(invocation, Next::new(handler(&self.object, call, input))).await
+    }
+}

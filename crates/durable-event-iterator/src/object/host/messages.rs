@@ -1,0 +1,180 @@
+//! Messages of clients: what can be done at once is done, the rest is left to [`calls`](super::calls) and subscriptions.
+
+use super::{
+    Host,
+    calls::{OK, ReceivedCall},
+    close,
+};
+use crate::{
+    error::{Code, Error, Result},
+    object::{
+        DurableEventIteratorObject, Subscribed,
+        instance::{Arrival, Message},
+        routing::{self, InvalidMessage, Route, close_code},
+    },
+    runtime::{self, RawSocket, Verdict},
+    socket::{
+        session::Session,
+        subscription::{self, Subscribe},
+    },
+};
+use durable_event_wire::{
+    Serialized,
+    frame::{
+        ClientFrame, Request as Frame, StreamEvent, decode_binary, decode_text, error_response, response,
+        text_response,
+    },
+};
+use std::rc::Rc;
+use wasm_bindgen::JsCast;
+
+/// Who has sent a frame.
+#[derive(Clone, Copy)]
+pub(super) struct Peer<'a> {
+    pub(super) ws: &'a RawSocket,
+    pub(super) socket_id: u32,
+    /// When the frame came.
+    pub(super) now_ms: u64,
+    /// How large the frame is. The Workers runtime keeps it for as long as its call waits.
+    pub(super) frame_bytes: usize,
+    pub(super) session: &'a Rc<Session>,
+}
+
+/// What a frame leaves to do that may have to wait.
+pub(super) enum Received<O: DurableEventIteratorObject> {
+    Subscribe(Rc<Session>, Subscribe),
+    Call(Rc<Session>, Box<ReceivedCall<O>>),
+}
+
+impl<O: DurableEventIteratorObject> Host<O> {
+    /// A frame of a client.
+    pub(super) async fn message(&self, arrival: Arrival, message: Message) {
+        let Arrival { ws, socket_id, now_ms } = arrival;
+        let ws: RawSocket = ws.unchecked_into();
+        let received = self.receive(&ws, socket_id, now_ms as u64, &message);
+        // What waits does not keep the frame, which may be large.
+        drop(message);
+        let result = match received {
+            Ok(Some(Received::Subscribe(session, ask))) => self.subscribe(&ws, &session, &ask).await,
+            Ok(Some(Received::Call(session, call))) => self.call(&ws, socket_id, &session, *call).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            // Nothing that a client can do: its socket or the storage is gone. It reconnects and resumes.
+            runtime::log_error(&format!("a frame could not be handled: {error}"));
+            close(&ws, subscription::INTERNAL_ERROR, "Internal error");
+        }
+    }
+
+    /// Reads a frame, and does at once what there is nothing to wait for. What is left to do holds nothing of the message.
+    fn receive(
+        &self,
+        ws: &RawSocket,
+        socket_id: u32,
+        now_ms: u64,
+        message: &Message,
+    ) -> Result<Option<Received<O>>> {
+        let decoded = match message {
+            // Its characters have been counted before it came into WASM.
+            Message::Text(text) if text.len() > self.options().max_frame => {
+                close(ws, close_code::TOO_BIG, "Frame too large");
+                return Ok(None);
+            }
+            Message::Text(text) => decode_text(text),
+            Message::Bytes(bytes) => decode_binary(bytes),
+        };
+        let frame = match decoded {
+            Ok(frame) => frame,
+            Err(error) => {
+                match routing::invalid_message(error) {
+                    InvalidMessage::Answer(answer) => ws.answer(answer),
+                    InvalidMessage::Close { code, reason } => close(ws, code, reason),
+                }
+                return Ok(None);
+            }
+        };
+        let Some(session) = self.core.sessions.serve(socket_id, ws)? else { return Ok(None) };
+        let frame_bytes = match message {
+            Message::Text(text) => text.len(),
+            Message::Bytes(bytes) => bytes.len(),
+        };
+        let peer = &Peer { ws, socket_id, now_ms, frame_bytes, session: &session };
+        match frame {
+            ClientFrame::Request(request) => self.request(peer, request),
+            ClientFrame::Abort { id } => {
+                if !subscription::abort(&self.core, ws, &session, &id)? {
+                    self.calls.try_borrow_mut()?.abort(socket_id, &id);
+                }
+                Ok(None)
+            }
+            ClientFrame::Event { id, event } => self.upload(peer, &id, &event).map(|()| None),
+        }
+    }
+
+    /// An item of a stream that is a call's input; of no call that is running, it is ignored.
+    pub(super) fn upload(&self, peer: &Peer<'_>, id: &str, event: &StreamEvent<'_>) -> Result<()> {
+        let Peer { ws, socket_id, now_ms, session, .. } = *peer;
+        let is_expired = session.is_expired(now_ms);
+        let mut calls = self.calls.try_borrow_mut()?;
+        if let Some(answer) = routing::upload(&mut calls, socket_id, is_expired, id, event) {
+            ws.answer(answer);
+        }
+        Ok(())
+    }
+
+    pub(super) fn request(&self, peer: &Peer<'_>, request: Frame<'_>) -> Result<Option<Received<O>>> {
+        let Peer { ws, socket_id, now_ms, session, .. } = *peer;
+        let id = request.id.clone().into_owned();
+        if routing::is_open(session, &*self.calls.try_borrow()?, socket_id, &id) {
+            close(ws, close_code::POLICY, "Call id in use");
+            return Ok(None);
+        }
+        if session.is_expired(now_ms) {
+            subscription::refuse_expired(&self.core, ws, &id);
+            return Ok(None);
+        }
+        match routing::route(&request.path, &self.procedures) {
+            Route::Subscribe => {
+                let ask = Subscribe::new(id, &request.headers);
+                Ok(Some(Received::Subscribe(Rc::clone(session), ask)))
+            }
+            Route::UpdateToken => {
+                let answer = match self.update_token(peer, request) {
+                    Ok(()) => response(&id, OK, Serialized::default()),
+                    Err(error) => error_response(&id, &error.body()),
+                };
+                ws.answer(answer);
+                Ok(None)
+            }
+            Route::Call => self.receive_call(peer, id, None, request),
+            Route::Direct(path) => self.receive_call(peer, id, Some(path), request),
+            Route::Nowhere => {
+                ws.answer(text_response(&id, Code::NotFound.status(), "No procedure matched"));
+                Ok(None)
+            }
+        }
+    }
+
+    pub(super) async fn subscribe(&self, ws: &RawSocket, session: &Session, ask: &Subscribe) -> Result<()> {
+        let on_live = |gap| {
+            let last_event_id = ask.last_event_id.clone();
+            let socket = self.socket(ws, session);
+            let core = Rc::clone(&self.core);
+            let subscribed = Subscribed::new(core, socket, ws.clone(), last_event_id, gap);
+            self.object.on_subscribed(&subscribed)
+        };
+        subscription::subscribe(&self.core, ws, ask, &on_live).await
+    }
+
+    /// A client of generation 2 renews its token on the open socket.
+    pub(super) fn update_token(&self, peer: &Peer<'_>, request: Frame<'_>) -> Result<()> {
+        let Peer { ws, session, now_ms, .. } = *peer;
+        let keys = self.keys().ok_or_else(|| Error::new(Code::InternalServerError))?;
+        let input = request.body.into_value().map_err(Error::malformed)?;
+        let is_own = |channel: &str| self.identity.is(channel).is_ok_and(|is| is == Verdict::Yes);
+        let renewed = routing::renew(session, input, keys, &is_own, now_ms)?;
+        self.core.note_token(renewed.claims.iat, renewed.claims.exp);
+        self.core.sessions.write(ws, renewed)
+    }
+}

@@ -1,0 +1,115 @@
+//! RPC methods on the stub: `publish`, and those of the application.
+
+use super::{Host, failure};
+use crate::{
+    channel::{
+        IsChannel, PublishError, event_body,
+        publish_options::{self, PublishOptions},
+    },
+    error::{Code, Error, Result},
+    object::{DurableEventIteratorObject, StubCall},
+    procedure::{Answer, Input},
+    runtime::{self, Infinity, JsWire, NotWire},
+};
+use durable_event_log::{EventId, MAX_EVENT_BYTES};
+use durable_event_wire::{InvalidInput, Issue, Serialized, Value, from_value, parse};
+use std::any::TypeId;
+use wasm_bindgen::JsValue;
+
+/// What the arguments of an RPC method may have together, in bytes of JSON: four of the largest events.
+const MAX_ARGUMENT_BYTES: usize = 8 * 1024 * 1024;
+
+impl<O: DurableEventIteratorObject> Host<O> {
+    /// `stub.publish(event, options?)` of any Worker.
+    pub(super) fn publish(&self, event: &JsValue, options: &JsValue) -> JsValue {
+        self.try_publish(event, options)
+            .map_or_else(|error| failure("publish", &error), |id| JsValue::from_str(&id.to_string()))
+    }
+
+    fn try_publish(&self, event: &JsValue, options: &JsValue) -> Result<EventId> {
+        let options: PublishOptions = if options.is_undefined() {
+            PublishOptions::default()
+        } else {
+            if let Some(name) = runtime::undefined_option(options, &publish_options::RESTRICTIONS)? {
+                return Err(invalid_options(Issue::new("expected a value, found undefined").at(name).into()));
+            }
+            let options =
+                runtime::to_wire(options, MAX_EVENT_BYTES, Infinity::Error).map_err(unpublishable)?;
+            PublishOptions::read(options.parse()?).map_err(invalid_options)?
+        };
+        let event = if options.is_serialized() {
+            runtime::serialized_of(event, MAX_EVENT_BYTES)
+        } else {
+            runtime::to_wire(event, MAX_EVENT_BYTES, Infinity::Null)
+        };
+        let event = event.map_err(unpublishable)?;
+        let body = match (options.is_serialized(), is_untyped::<O>()) {
+            (false, true) => event.into(),
+            (true, true) => event_body(&event.parse()?)?,
+            (_, false) => event_body(&typed_event::<O>(event.parse()?)?)?,
+        };
+        let meta = options.meta().map_err(PublishError::InvalidMeta)?;
+        self.core.publish(&body, &meta, &options.audience(), options.idempotency_key())
+    }
+
+    /// A method of the application, called by a Worker that holds a stub.
+    pub(super) async fn dispatch(&self, name: JsValue, arguments: JsValue) -> JsValue {
+        let name = name.as_string().unwrap_or_default();
+        self.try_dispatch(&name, &arguments).await.unwrap_or_else(|error| failure(&name, &error))
+    }
+
+    async fn try_dispatch(&self, name: &str, arguments: &JsValue) -> Result<JsValue> {
+        let arguments = runtime::to_wire(arguments, MAX_ARGUMENT_BYTES, Infinity::Null).map_err(|error| {
+            let code = match error {
+                NotWire::TooLarge { .. } => Code::PayloadTooLarge,
+                NotWire::Invalid(_) => Code::BadRequest,
+            };
+            Error::new(code).message(format!("arguments of {name:?}: {error}"))
+        })?;
+        let arguments = match arguments.parse()? {
+            Value::Array(arguments) if arguments.is_empty() => Value::Undefined,
+            arguments => arguments,
+        };
+        let handler = self.methods.find(&[name.to_owned()]).ok_or_else(|| Error::new(Code::NotFound))?;
+        match handler(&self.object, StubCall::default(), Input::Value(arguments)).await?.0 {
+            Answer::Value(output) => Ok(runtime::from_wire(&output)?),
+            Answer::Stream(_) => {
+                Err(Error::new(Code::NotImplemented).message("A stub cannot be answered with a stream."))
+            }
+        }
+    }
+}
+
+/// Why a stub's event or options cannot be published.
+fn unpublishable(error: NotWire) -> Error {
+    match error {
+        NotWire::TooLarge { limit } => PublishError::TooLargeToRead { limit }.into(),
+        NotWire::Invalid(reason) => PublishError::NotSerializable(reason).into(),
+    }
+}
+
+/// An event as the class has it: one that does not fit is its publisher's to know.
+fn typed_event<O: DurableEventIteratorObject>(event: Value) -> Result<<O::Channel as IsChannel>::Event> {
+    from_value(event).map_err(Error::invalid_input)
+}
+
+fn invalid_options(error: InvalidInput) -> Error {
+    Error::new(Code::BadRequest).message(format!("Invalid publish options: {error}")).data(error)
+}
+
+fn is_untyped<O: DurableEventIteratorObject>() -> bool {
+    TypeId::of::<<O::Channel as IsChannel>::Event>() == TypeId::of::<Value>()
+}
+
+impl JsWire {
+    fn parse(&self) -> Result<Value> {
+        parse(self.json.as_deref(), self.meta.as_deref()).map_err(Error::malformed)
+    }
+}
+
+/// JavaScript has written what our own serializer would write of it.
+impl From<JsWire> for Serialized {
+    fn from(JsWire { json, meta }: JsWire) -> Self {
+        Self { json, meta, blobs: Vec::new() }
+    }
+}

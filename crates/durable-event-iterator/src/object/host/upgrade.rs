@@ -1,0 +1,43 @@
+//! Upgrade requests.
+
+use super::{Host, failure};
+use crate::{
+    error::Result,
+    object::DurableEventIteratorObject,
+    runtime::Verdict,
+    socket::session::Session,
+    upgrade::{self, Accepted, Rejection},
+};
+use wasm_bindgen::JsValue;
+
+impl<O: DurableEventIteratorObject> Host<O> {
+    /// An upgrade request, which a Worker has handed over.
+    pub(super) fn fetch(&self, request: &worker::web_sys::Request) -> JsValue {
+        let refused = |refusal: Rejection| match upgrade::respond(&refusal) {
+            Ok(response) => response.into(),
+            Err(error) => failure("fetch", &error.into()),
+        };
+        self.upgrade(request).unwrap_or_else(refused)
+    }
+
+    /// The response that opens a socket.
+    fn upgrade(&self, request: &worker::web_sys::Request) -> Result<JsValue, Rejection> {
+        let keys = self.keys().ok_or(Rejection::NoKeys)?; // the log has said what to do
+        // The Worker has verified the token too, but whoever binds the namespace can send any request.
+        let Accepted { claims, connection_id, .. } = upgrade::read(request, keys)?;
+        match self.identity.is(claims.channel().as_str())? {
+            Verdict::Yes => {}
+            Verdict::No => return Err(Rejection::OtherChannel),
+            Verdict::Unknown => return Err(Rejection::NoName),
+        }
+        let connection = connection_id.map(|id| id.as_str().to_owned());
+        let session = Session::new(&claims, connection, self.options().enforce_expiry);
+        let attachment = session.encode().map_err(|_| Rejection::AttachmentTooLarge)?;
+        self.core.note_token(session.claims.iat, session.claims.exp);
+        let tags = self.caps.admit(&self.core.hub, self.options(), &claims, session.connection.as_deref())?;
+        let response = self.core.hub.accept(&tags, &attachment);
+        let response = response.map_err(|error| self.caps.refused(&self.core.hub, error))?;
+        self.core.ensure_alarm(); // setting it may have failed before
+        Ok(response)
+    }
+}
