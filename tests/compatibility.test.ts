@@ -25,7 +25,7 @@ const TOO_LARGE = 2_000_000
 
 /** Calls a method of a stub: directly, or with the package's `callStub`. */
 const CALLER = `
-  import { callStub } from './npm/src/durable-object/index.ts'
+  import { callStub } from './npm/durable-event-iterator/src/durable-object/index.ts'
   export default {
     async fetch(request, env) {
       const { way, method, args } = await request.json()

@@ -5,9 +5,9 @@ import type { NestedClient } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
 import { expect, test } from 'vitest'
 
-import { DurableEventIteratorLinkPlugin } from '../npm/src/client/index.ts'
+import { DurableEventIteratorLinkPlugin } from '../npm/durable-event-iterator/src/client/index.ts'
 import { SIGNING_KEY } from './support/client.ts'
-import { blocksOf, compile, createProject, documents, filesOf, headingsOf, linksOf } from './support/documents.ts'
+import { blocksOf, compile, createProject, documents, filesOf, headingsOf, linksOf, relativeLinksOf } from './support/documents.ts'
 import { startWorkers } from './support/workerd.ts'
 
 test.each([
@@ -120,4 +120,10 @@ test('every link between documents leads to a file and a heading', async () => {
     }
   }
   expect(broken).toEqual([])
+})
+
+test('the README of a package links to the repository by URL', async () => {
+  const readmes = (await documents()).filter((document) => /^(crates|npm)\//.test(document))
+  expect(readmes).toContain('npm/durable-event-iterator/README.md')
+  for (const readme of readmes) expect(await relativeLinksOf(readme), readme).toEqual([])
 })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 
-import { EventBuffer } from '../../npm/src/client/event-buffer.ts'
-import { Queue } from '../../npm/src/client/queue.ts'
+import { EventBuffer } from '../../npm/durable-event-iterator/src/client/event-buffer.ts'
+import { Queue } from '../../npm/durable-event-iterator/src/client/queue.ts'
 
 test('a queue returns each of 100,000 elements once and in order, however pushing and taking alternate', () => {
   const queue = new Queue<number>()

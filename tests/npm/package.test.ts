@@ -25,7 +25,7 @@ let packed: { path: string }[]
 let journals: Journals
 beforeAll(async () => {
   folder = await mkdtemp(join(await realpath(tmpdir()), 'package-'))
-  const { stdout } = await run('npm', ['pack', '--json', '--silent', '--pack-destination', folder], { cwd: join(root, 'npm') })
+  const { stdout } = await run('npm', ['pack', '--json', '--silent', '--pack-destination', folder], { cwd: join(root, 'npm/durable-event-iterator') })
   // What the build says comes first.
   const [{ filename, files }] = JSON.parse(stdout.slice(stdout.indexOf('[\n')))
   tarball = join(folder, filename)
@@ -180,9 +180,9 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
   test('the types are as they should be', async () => {
     const source = await readFile(new URL('types.ts', import.meta.url), 'utf8')
     const imported = source
-      .replaceAll('../../npm/src/index.ts', 'durable-event-iterator')
-      .replaceAll(/\.\.\/\.\.\/npm\/src\/(client|durable-object)\/index\.ts/g, 'durable-event-iterator/$1')
-    expect(imported).not.toContain('npm/src')
+      .replaceAll('../../npm/durable-event-iterator/src/index.ts', 'durable-event-iterator')
+      .replaceAll(/\.\.\/\.\.\/npm\/durable-event-iterator\/src\/(client|durable-object)\/index\.ts/g, 'durable-event-iterator/$1')
+    expect(imported).not.toContain('npm/durable-event-iterator/src')
     await writeFile(join(project, 'types.ts'), imported)
     expect(await compile(project, { skipLibCheck: true })).toEqual([])
     const bundled = { exactOptionalPropertyTypes: true, module: 'preserve', moduleResolution: 'bundler' }
@@ -249,7 +249,7 @@ test('every snippet of the README compiles', async () => {
   await mkdir(project)
   await symlink(join(folder, 'with-1.16.1', 'node_modules'), join(project, 'node_modules'))
   await writeFile(join(project, 'package.json'), '{ "type": "module" }')
-  const readme = await readFile(join(root, 'npm/README.md'), 'utf8')
+  const readme = await readFile(join(root, 'npm/durable-event-iterator/README.md'), 'utf8')
   const snippets = [...readme.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code]) => code!)
   expect(snippets.length).toBeGreaterThan(3)
   for (const [index, snippet] of snippets.entries()) {

@@ -10,9 +10,9 @@ import {
   parseDurableIteratorToken,
   signDurableIteratorToken,
   verifyDurableIteratorToken,
-} from '../../npm/src/index.ts'
-import type { DurableEventIteratorObject, DurableIteratorObject, TokenAttachment } from '../../npm/src/index.ts'
-import { readToken, signToken, verifyToken } from '../../npm/src/token/token.ts'
+} from '../../npm/durable-event-iterator/src/index.ts'
+import type { DurableEventIteratorObject, DurableIteratorObject, TokenAttachment } from '../../npm/durable-event-iterator/src/index.ts'
+import { readToken, signToken, verifyToken } from '../../npm/durable-event-iterator/src/token/token.ts'
 
 type Any = DurableEventIteratorObject<object, TokenAttachment>
 const KEY = 'schlüssel'

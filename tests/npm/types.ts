@@ -20,7 +20,7 @@ import {
   DurableIteratorLinkPlugin,
   getClientDurableEventIteratorToken,
   getClientDurableIteratorToken,
-} from '../../npm/src/client/index.ts'
+} from '../../npm/durable-event-iterator/src/client/index.ts'
 import type {
   ClientDurableEventIterator,
   ClientDurableIterator,
@@ -30,8 +30,8 @@ import type {
   DurableIteratorLinkPluginContext,
   DurableIteratorLinkPluginOptions,
   EventIterator,
-} from '../../npm/src/client/index.ts'
-import { callStub, StubError, upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from '../../npm/src/durable-object/index.ts'
+} from '../../npm/durable-event-iterator/src/client/index.ts'
+import { callStub, StubError, upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from '../../npm/durable-event-iterator/src/durable-object/index.ts'
 import {
   DurableEventIterator,
   DurableEventIteratorHandlerPlugin,
@@ -41,14 +41,14 @@ import {
   signDurableIteratorToken,
   verifyDurableIteratorToken,
   withEventMeta,
-} from '../../npm/src/index.ts'
+} from '../../npm/durable-event-iterator/src/index.ts'
 import type {
   DurableEventIteratorObject,
   DurableIteratorObject,
   DurableIteratorTokenPayload,
   InferDurableEventIteratorObjectRPC,
   InferDurableIteratorObjectRPC,
-} from '../../npm/src/index.ts'
+} from '../../npm/durable-event-iterator/src/index.ts'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 const yes = <_T extends true>(): void => {}
@@ -276,7 +276,7 @@ new RPCHandler(followed, { plugins: [new DurableIteratorHandlerPlugin(), new Dur
 interface Session {
   session?: string
 }
-declare module '../../npm/src/client/index.ts' {
+declare module '../../npm/durable-event-iterator/src/client/index.ts' {
   interface ClientDurableIteratorRpcContext {
     /** For a plugin of the application's own. */
     traceId?: string

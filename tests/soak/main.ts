@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util'
 // The package's sources import each other by the names that they have when they are built.
 registerHooks({
   resolve: (specifier, context, next) => {
-    const isSource = context.parentURL?.includes('/npm/src/') === true && specifier.startsWith('.')
+    const isSource = context.parentURL?.includes('/npm/durable-event-iterator/src/') === true && specifier.startsWith('.')
     return next(isSource ? specifier.replace(/\.js$/, '.ts') : specifier, context)
   },
 })

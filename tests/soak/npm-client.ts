@@ -12,10 +12,10 @@ import {
   DurableEventIteratorConnectionError,
   DurableEventIteratorLinkPlugin,
   DurableIteratorLinkPlugin,
-} from '../../npm/src/client/index.ts'
-import type { DurableEventIteratorGap } from '../../npm/src/client/index.ts'
-import { DurableEventIterator, DurableEventIteratorHandlerPlugin, DurableIterator } from '../../npm/src/index.ts'
-import type { DurableEventIteratorObject } from '../../npm/src/index.ts'
+} from '../../npm/durable-event-iterator/src/client/index.ts'
+import type { DurableEventIteratorGap } from '../../npm/durable-event-iterator/src/client/index.ts'
+import { DurableEventIterator, DurableEventIteratorHandlerPlugin, DurableIterator } from '../../npm/durable-event-iterator/src/index.ts'
+import type { DurableEventIteratorObject } from '../../npm/durable-event-iterator/src/index.ts'
 import { SIGNING_KEY } from '../support/client.ts'
 import { SLOW_EVENT, SoakClient, pause } from './clients.ts'
 import type { CallResult, ClientOptions } from './clients.ts'

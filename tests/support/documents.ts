@@ -32,20 +32,42 @@ export async function filesOf(document: string): Promise<Map<string, string>> {
   return files
 }
 
-/** The Markdown files of the repository's root, `docs/` and `npm/`, as seen from the root. */
+/** The Markdown files of the repository's root, `docs/` and each package, as seen from the root. */
 export async function documents(): Promise<string[]> {
-  const folders = await Promise.all(['', 'docs', 'npm'].map(async (folder) => (await readdir(join(root, folder))).map((name) => join(folder, name))))
-  return folders.flat().filter((name) => name.endsWith('.md'))
+  const filesIn = async (folder: string) => (await readdir(join(root, folder))).map((name) => join(folder, name))
+  const packages = (await Promise.all(['crates', 'npm'].map(filesIn))).flat()
+  const files = (await Promise.all(['', 'docs', ...packages].map(filesIn))).flat()
+  return files.filter((name) => name.endsWith('.md'))
 }
 
-/** The relative links of a document: their text, the file from the root, and the heading's id if there is one. */
+/** The URL of the repository, defined in `Cargo.toml`. */
+export async function repositoryUrl(): Promise<string> {
+  const url = /^repository = "(.*)"$/m.exec(await readFile(join(root, 'Cargo.toml'), 'utf8'))?.[1]
+  if (url === undefined) throw new Error('Cargo.toml defines no repository')
+  return url
+}
+
+/**
+ * A document's links to files of the repository, relative or by URL: their text, the file from the root, and the heading's id
+ * if there is one.
+ */
 export async function linksOf(document: string): Promise<{ text: string; file: string; heading: string | undefined }[]> {
+  const files = `${await repositoryUrl()}/blob/main/`
   const prose = (await readFile(join(root, document), 'utf8')).replaceAll(/^```[\s\S]*?^```/gm, '')
-  const links = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target!).filter((target) => !/^\w+:/.test(target))
-  return links.map((text) => {
-    const [path, heading] = text.split('#') as [string, string?]
-    return { text, file: path === '' ? document : join(dirname(document), path), heading }
-  })
+  const links = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target!)
+  return links
+    .filter((text) => !/^\w+:/.test(text) || text.startsWith(files))
+    .map((text) => {
+      const [path, heading] = text.split('#') as [string, string?]
+      if (path.startsWith(files)) return { text, file: path.slice(files.length), heading }
+      return { text, file: path === '' ? document : join(dirname(document), path), heading }
+    })
+}
+
+/** A document's links that lead nowhere on crates.io and npmjs.com, which show it without the repository around it. */
+export async function relativeLinksOf(document: string): Promise<string[]> {
+  const texts = (await linksOf(document)).map(({ text }) => text)
+  return texts.filter((text) => !text.startsWith('https:') && !text.startsWith('#'))
 }
 
 /** The ids that GitHub gives to a file's headings; none for other files, and `undefined` if the file does not exist. */
@@ -64,8 +86,8 @@ export async function createProject(files: Map<string, string>): Promise<{ folde
   await mkdir(join(installed, '@types'))
   for (const name of ['@orpc', '@cloudflare', '@types/node']) await symlink(join(modules, name), join(installed, name))
   const dist = join(installed, 'durable-event-iterator/dist')
-  await cp(join(root, 'npm/package.json'), join(installed, 'durable-event-iterator/package.json'))
-  await run(process.execPath, [join(modules, 'typescript/bin/tsc'), '-p', join(root, 'npm'), '--outDir', dist])
+  await cp(join(root, 'npm/durable-event-iterator/package.json'), join(installed, 'durable-event-iterator/package.json'))
+  await run(process.execPath, [join(modules, 'typescript/bin/tsc'), '-p', join(root, 'npm/durable-event-iterator'), '--outDir', dist])
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
   for (const [name, content] of files) await writeFile(join(folder, name), content)
   return { folder, dispose: () => rm(folder, { recursive: true, force: true }) }

@@ -1,6 +1,6 @@
 //! The limits of what a token says, checked where a token is issued and where it is verified.
 //!
-//! `npm/src/token/limits.ts` holds the same numbers and reasons for issuers in TypeScript. `tests/token/limits.json` is the
+//! `npm/durable-event-iterator/src/token/limits.ts` holds the same numbers and reasons for issuers in TypeScript. `tests/token/limits.json` is the
 //! table that both are tested against, `tests/token/corpus.json` the tokens that both and a real Durable Object must agree on.
 
 use std::ops::RangeInclusive;

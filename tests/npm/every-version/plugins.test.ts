@@ -10,8 +10,8 @@ import { RPCHandler } from '@orpc/server/fetch'
 import { BatchHandlerPlugin, CORSPlugin } from '@orpc/server/plugins'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-import { DurableEventIterator, DurableEventIteratorHandlerPlugin, getClientDurableEventIteratorToken } from '../../../npm/src/index.ts'
-import { readToken } from '../../../npm/src/token/token.ts'
+import { DurableEventIterator, DurableEventIteratorHandlerPlugin, getClientDurableEventIteratorToken } from '../../../npm/durable-event-iterator/src/index.ts'
+import { readToken } from '../../../npm/durable-event-iterator/src/token/token.ts'
 import { SIGNING_KEY } from '../../support/client.ts'
 import { startJournals } from '../../support/journals.ts'
 import type { Journals } from '../../support/journals.ts'
@@ -198,7 +198,7 @@ describe('the link plugin', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const at = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     const { RPCLink } = await import('@orpc/client/fetch')
-    const { DurableEventIteratorLinkPlugin } = await import('../../../npm/src/client/index.ts')
+    const { DurableEventIteratorLinkPlugin } = await import('../../../npm/durable-event-iterator/src/client/index.ts')
     const link = new RPCLink({ url: at, plugins: [new DurableEventIteratorLinkPlugin({ url: url() })] })
     const client = createORPCClient(link) as unknown as AppClient
     expect(await client.onEvent('any')).toBe('no token')

@@ -14,10 +14,10 @@ import {
   DurableIteratorError,
   DurableIteratorLinkPlugin,
   getClientDurableIteratorToken,
-} from '../../../npm/src/client/index.ts'
-import type { DurableEventIteratorGap } from '../../../npm/src/client/index.ts'
-import { parseDurableIteratorToken, signDurableIteratorToken, verifyDurableIteratorToken } from '../../../npm/src/index.ts'
-import type { DurableIteratorTokenPayload } from '../../../npm/src/index.ts'
+} from '../../../npm/durable-event-iterator/src/client/index.ts'
+import type { DurableEventIteratorGap } from '../../../npm/durable-event-iterator/src/client/index.ts'
+import { parseDurableIteratorToken, signDurableIteratorToken, verifyDurableIteratorToken } from '../../../npm/durable-event-iterator/src/index.ts'
+import type { DurableIteratorTokenPayload } from '../../../npm/durable-event-iterator/src/index.ts'
 import { SIGNING_KEY } from '../../support/client.ts'
 import { startJournals } from '../../support/journals.ts'
 import type { Binding, Journals } from '../../support/journals.ts'

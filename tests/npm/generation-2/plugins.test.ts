@@ -13,7 +13,7 @@ import {
   DurableIteratorHandlerPlugin,
   getClientDurableIteratorToken,
   parseDurableIteratorToken,
-} from '../../../npm/src/index.ts'
+} from '../../../npm/durable-event-iterator/src/index.ts'
 import { SIGNING_KEY } from '../../support/client.ts'
 import { startJournals } from '../../support/journals.ts'
 import type { Journals } from '../../support/journals.ts'

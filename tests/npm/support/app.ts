@@ -12,16 +12,16 @@ import { RPCHandler } from '@orpc/server/node'
 import { BatchHandlerPlugin } from '@orpc/server/plugins'
 import type { RouterClient } from '@orpc/server'
 
-import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from '../../../npm/src/client/index.ts'
+import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from '../../../npm/durable-event-iterator/src/client/index.ts'
 import type {
   DurableEventIteratorLinkPluginContext,
   DurableEventIteratorLinkPluginOptions,
   DurableEventIteratorState,
   DurableIteratorLinkPluginContext,
   DurableIteratorLinkPluginOptions,
-} from '../../../npm/src/client/index.ts'
-import { DurableEventIterator, DurableEventIteratorHandlerPlugin, DurableIterator } from '../../../npm/src/index.ts'
-import type { DurableEventIteratorObject } from '../../../npm/src/index.ts'
+} from '../../../npm/durable-event-iterator/src/client/index.ts'
+import { DurableEventIterator, DurableEventIteratorHandlerPlugin, DurableIterator } from '../../../npm/durable-event-iterator/src/index.ts'
+import type { DurableEventIteratorObject } from '../../../npm/durable-event-iterator/src/index.ts'
 import { SIGNING_KEY } from '../../support/client.ts'
 
 export interface Event {
