@@ -30,7 +30,7 @@ async function relay(binding: Binding, channel: string, event: object, key: stri
   return text
 }
 
-const refusal = { code: 'BAD_REQUEST', message: 'an idempotency key has 1 to 255 visible ASCII characters' }
+const refusal = { code: 'BAD_REQUEST', message: 'idempotency key must be 1–255 visible ASCII characters' }
 
 test('a key that is published by every way there is, at once and again, is stored and sent once', async () => {
   const chn = 'every-way'

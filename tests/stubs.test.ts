@@ -78,7 +78,7 @@ test('an unexpected error tells the caller nothing, and the log everything', asy
 })
 
 test.each([
-  ['USUAL', 'publish', [5], 'the event is neither an object nor an array'],
+  ['USUAL', 'publish', [5], 'event must be an object or an array'],
   ['USUAL', 'refuse', [], 'Already there.'],
   ['USUAL', 'fail', [], 'Internal server error'],
   ['FAULTY', 'publishAndFail', [1, 'panic'], 'Internal server error'],

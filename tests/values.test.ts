@@ -241,7 +241,7 @@ describe("a stub's argument", () => {
       await expect(publish('large', event)).rejects.toMatchObject({
         code: 'PAYLOAD_TOO_LARGE',
         failure: 'EventTooLarge',
-        message: 'the event has more than 1998976 bytes, at most 1998976 can be stored',
+        message: 'event must be at most 1998976 bytes, got more',
       })
     }
   })

@@ -172,7 +172,7 @@ describe("what jose refuses is refused", () => {
       ...options,
     });
     await expect(verified).rejects.toThrow();
-    await expect(rust.verify(token, { key }, NOW_MS + 700)).rejects.toThrow(/token/);
+    await expect(rust.verify(token, { key }, NOW_MS + 700)).rejects.toThrow(/token|signature/);
   });
 
   test("and the tests' own forgery is sound: the good one is accepted by both", async () => {
