@@ -78,15 +78,19 @@ test('an unexpected error tells the caller nothing, and the log everything', asy
 })
 
 test.each([
-  ['USUAL', 'publish', [5], 'event must be an object or an array'],
-  ['USUAL', 'refuse', [], 'Already there.'],
-  ['USUAL', 'fail', [], 'Internal server error'],
-  ['FAULTY', 'publishAndFail', [1, 'panic'], 'Internal server error'],
-] as const)('the runtime logs an error of %s.%s(%j) as one line, without a stack trace', async (binding, method, args, message) => {
+  ['USUAL', 'publish', [5]],
+  ['USUAL', 'refuse', []],
+  ['USUAL', 'fail', []],
+  ['FAULTY', 'publishAndFail', [1, 'panic']],
+] as const)('the runtime logs an error of %s.%s(%j) as one line, without a stack trace', async (binding, method, args) => {
   const uncaught = await collectUncaught(journals, 'objects')
-  await expect(journals.stub(binding, 'uncaught', method, ...args)).rejects.toMatchObject({ message })
-  expect(await uncaught.take()).toEqual({ text: `Uncaught ORPCError: ${message}`, stack: [] })
-  uncaught.close()
+  try {
+    const error = await journals.stub(binding, 'uncaught', method, ...args).catch((error: unknown) => error)
+    expect(error).toMatchObject({ name: 'ORPCError', message: expect.stringMatching(/.+/) })
+    expect(await uncaught.take()).toEqual({ text: `Uncaught ORPCError: ${(error as Error).message}`, stack: [] })
+  } finally {
+    uncaught.close()
+  }
 })
 
 test('a Rust Worker calls a method with arguments, and is told its error', async () => {
