@@ -7,9 +7,11 @@
 
 mod publish;
 
-use durable_event_iterator::{Channel, DurableEventIteratorObject as Object, Options, Upgrade, Value, http};
+use durable_event_iterator::{
+    Channel, DurableEventIteratorObject as Object, Options, Result, Upgrade, Value, http,
+};
 use std::time::Duration;
-use worker::{Context, Env, Response, event, web_sys};
+use worker::{Context, Env, Response, console_error, event, web_sys};
 
 /// The binding of the channels' namespace.
 const NAMESPACE: &str = "CHANNEL";
@@ -23,37 +25,34 @@ struct AnyChannel {
 impl Object for AnyChannel {
     type Channel = Channel<Value>;
 
-    fn new(channel: Self::Channel, _env: Env) -> Self {
-        Self { _channel: channel }
+    fn new(channel: Self::Channel, _env: Env) -> Result<Self> {
+        Ok(Self { _channel: channel })
     }
 
     fn options(env: &Env) -> Options {
-        let mut options = Options::default().prune_by_alarm();
-        if let Some(seconds) = number(env, "EVENT_RETENTION_SECONDS") {
-            options = options.event_retention(Duration::from_secs(seconds));
-        }
-        if let Some(events) = number(env, "MAX_RETAINED_EVENTS") {
-            options = options.retained_events(events);
-        }
-        if let Some(bytes) = number(env, "MAX_RETAINED_BYTES") {
-            options = options.retained_bytes(bytes);
-        }
-        if let Some(seconds) = number(env, "IDEMPOTENCY_WINDOW_SECONDS") {
-            options = options.idempotency_window(Duration::from_secs(seconds));
-        }
-        if let Some(bytes) = number(env, "MAX_FRAME_BYTES") {
-            options = options.max_frame(usize::try_from(bytes).unwrap_or(usize::MAX));
-        }
-        let sockets = |name| number(env, name).map(|sockets| usize::try_from(sockets).unwrap_or(usize::MAX));
-        if let Some(sockets) = sockets("MAX_SOCKETS") {
-            options = options.max_sockets(sockets);
-        }
-        if let Some(sockets) = sockets("MAX_SOCKETS_PER_CONNECTION") {
-            options = options.max_sockets_per_connection(sockets);
-        }
-        if let Some(sockets) = sockets("MAX_SOCKETS_PER_SUBJECT") {
-            options = options.max_sockets_per_subject(sockets);
-        }
+        let seconds = |number| Duration::from_secs(number);
+        let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        let mut options = Options::default();
+        let mut apply = |name, change: &dyn Fn(Options, u64) -> Options| {
+            let Some(number) = number(env, name) else { return };
+            let changed = change(options.clone(), number);
+            match changed.check() {
+                Ok(()) => options = changed,
+                Err(error) => console_error!(
+                    "durable-event-iterator: the variable {name} is invalid; using the default: {error}"
+                ),
+            }
+        };
+        apply("EVENT_RETENTION_SECONDS", &|options, number| options.event_retention(seconds(number)));
+        apply("MAX_RETAINED_EVENTS", &|options, number| options.retained_events(number));
+        apply("MAX_RETAINED_BYTES", &|options, number| options.retained_bytes(number));
+        apply("IDEMPOTENCY_WINDOW_SECONDS", &|options, number| options.idempotency_window(seconds(number)));
+        apply("MAX_FRAME_BYTES", &|options, number| options.max_frame(count(number)));
+        apply("MAX_SOCKETS", &|options, number| options.max_sockets(count(number)));
+        apply("MAX_SOCKETS_PER_CONNECTION", &|options, number| {
+            options.max_sockets_per_connection(count(number))
+        });
+        apply("MAX_SOCKETS_PER_SUBJECT", &|options, number| options.max_sockets_per_subject(count(number)));
         if flag(env, "START_GENERATION_2_LIVE") {
             options = options.start_generation_2_live();
         }
@@ -63,25 +62,25 @@ impl Object for AnyChannel {
 
 durable_event_iterator::durable_object!(pub DurableEventIteratorObject: AnyChannel);
 
-/// A variable that is a whole number. One that is none is as good as none, and the log says so.
+/// Reads a variable that is an integer. An invalid one is logged, and the default is used.
 fn number(env: &Env, name: &str) -> Option<u64> {
     let text = env.var(name).ok()?.to_string();
     let number = text.trim().parse().ok();
     if number.is_none() {
         worker::console_error!(
-            "durable-event-iterator: the variable {name} is no whole number, its default holds"
+            "durable-event-iterator: the variable {name} is not an integer; using the default"
         );
     }
     number
 }
 
-/// Whether a variable says `true`. Anything else but `false` is as good as nothing, and the log says so.
+/// Whether a variable is `true`. A value other than `true` and `false` is logged, and the default is used.
 fn flag(env: &Env, name: &str) -> bool {
     let text = env.var(name).map(|text| text.to_string()).unwrap_or_default();
     let text = text.trim();
     if !matches!(text, "" | "true" | "false") {
         worker::console_error!(
-            "durable-event-iterator: the variable {name} is neither `true` nor `false`, its default holds"
+            "durable-event-iterator: the variable {name} is neither `true` nor `false`; using the default"
         );
     }
     text == "true"

@@ -10,7 +10,7 @@
 
 use crate::NAMESPACE;
 use durable_event_iterator::{
-    ChannelStub, Code, Error, EventId, PublishKey, PublishOptions, Result, Value, http,
+    ChannelStub, Code, Error, PublishKey, PublishOptions, Published, Result, Value, http,
 };
 use worker::{Env, Request, Response};
 
@@ -56,10 +56,11 @@ fn channel_of(url: &str) -> Result<String> {
 /// Answers a publish.
 pub(crate) async fn handle(request: Request, env: &Env) -> worker::Result<Response> {
     match publish(request, env).await {
-        Ok(id) => {
-            let body = format!(r#"{{"id":"{id}"}}"#);
+        Ok(published) => {
+            let body = serde_json::to_vec(&published)?;
+            let status = if published.is_duplicate { 200 } else { 201 };
             let headers = [("content-type", "application/json")].into_iter().collect();
-            Ok(Response::from_bytes(body.into_bytes())?.with_status(201).with_headers(headers))
+            Ok(Response::from_bytes(body)?.with_status(status).with_headers(headers))
         }
         Err(error) => {
             if error.status() >= Code::InternalServerError.status() {
@@ -70,7 +71,7 @@ pub(crate) async fn handle(request: Request, env: &Env) -> worker::Result<Respon
     }
 }
 
-async fn publish(request: Request, env: &Env) -> Result<EventId> {
+async fn publish(request: Request, env: &Env) -> Result<Published> {
     let key = env.secret("PUBLISH_KEY").ok().and_then(|secret| PublishKey::new(secret.to_string()).ok());
     let Some(key) = key else {
         worker::console_error!(
@@ -94,8 +95,8 @@ async fn publish(request: Request, env: &Env) -> Result<EventId> {
         };
     let event = event.map_err(|_| Error::new(Code::BadRequest).message(http::MALFORMED_REQUEST))?;
     let options = match request.headers().get("idempotency-key")? {
-        Some(key) => PublishOptions::default().key(key),
-        None => PublishOptions::default(),
+        Some(key) => PublishOptions::new().idempotency_key(key),
+        None => PublishOptions::new(),
     };
     ChannelStub::new(env, NAMESPACE, &channel)?.publish_with(&event, options).await
 }

@@ -14,8 +14,8 @@ pub struct Measured {
 impl DurableEventIteratorObject for Measured {
     type Channel = Channel<Value>;
 
-    fn new(channel: Self::Channel, _env: Env) -> Self {
-        Self { channel }
+    fn new(channel: Self::Channel, _env: Env) -> durable_event_iterator::Result<Self> {
+        Ok(Self { channel })
     }
 
     fn options(env: &Env) -> Options {

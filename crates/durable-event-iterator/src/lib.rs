@@ -10,7 +10,7 @@
 //! An object is a struct with a [`Channel`], and `new`. [`durable_object!`] exports it as a class:
 //!
 //! ```
-//! use durable_event_iterator::{Call, Channel, DurableEventIteratorObject, Procedures, Result, StubCall, durable_object};
+//! use durable_event_iterator::{Call, Channel, DurableEventIteratorObject, Procedures, Result, RpcMethods, durable_object};
 //! use serde::{Deserialize, Serialize};
 //! use worker::Env;
 //!
@@ -26,8 +26,8 @@
 //! impl DurableEventIteratorObject for Chat {
 //!     type Channel = Channel<Message>;
 //!
-//!     fn new(channel: Self::Channel, _env: Env) -> Self {
-//!         Self { channel }
+//!     fn new(channel: Self::Channel, _env: Env) -> Result<Self> {
+//!         Ok(Self { channel })
 //!     }
 //!
 //!     // What clients may call over the socket, where their token lists it.
@@ -36,8 +36,8 @@
 //!     }
 //!
 //!     // What other Workers may call: `env.CHAT_ROOM.getByName("lobby").announce("We close at nine.")`.
-//!     fn methods() -> Procedures<Self, StubCall> {
-//!         Procedures::new().procedure("announce", async |chat: &Self, _, (message,): (String,)| {
+//!     fn rpc_methods() -> RpcMethods<Self> {
+//!         RpcMethods::new().method("announce", async |chat: &Self, (message,): (String,)| {
 //!             chat.channel.publish(&Message { message })
 //!         })
 //!     }
@@ -109,7 +109,9 @@ mod runtime;
 mod socket;
 mod upgrade;
 
-pub use channel::{Audience, Channel, ChannelStub, Draft, IsChannel, Options, PublishOptions, Transaction};
+pub use channel::{
+    Audience, Channel, ChannelStub, InvalidOption, IsChannel, Options, PublishOptions, Published, Transaction,
+};
 pub use durable_event_log::{EventId, InvalidEventId};
 pub use durable_event_token::{
     ChannelName, Claims, ClientKind, ConnectionId, InvalidAttachment, InvalidChannelName,
@@ -121,8 +123,8 @@ pub use durable_event_wire::{
     from_value, to_value,
 };
 pub use error::{Error, Result};
-pub use object::{Call, DurableEventIteratorObject, Invocation, SocketOf, StubCall, Subscribed};
-pub use procedure::{Next, Procedures, Reply, StreamItem, Upload};
+pub use object::{Call, DurableEventIteratorObject, Invocation, SocketOf, Subscribed};
+pub use procedure::{Next, Procedures, Reply, RpcArguments, RpcMethods, StreamItem, Upload};
 pub use socket::{Socket, Untyped};
 pub use upgrade::{Upgrade, signing_keys_from_env};
 
@@ -138,14 +140,7 @@ pub mod __private {
     /// Lets the class of `dummy` be one that stubs can call.
     pub fn extend<O: crate::DurableEventIteratorObject>(class: &str, dummy: wasm_bindgen::JsValue) {
         console_error_panic_hook::set_once();
-        let methods = O::methods();
-        let (methods, nested): (Vec<&str>, Vec<&str>) =
-            methods.names().partition(|name| methods.is_procedure(name));
-        for name in nested {
-            crate::runtime::log_error(&format!(
-                "{class}: stubs have no nested methods, so `{name}` is not reachable"
-            ));
-        }
+        let methods: Vec<&str> = O::rpc_methods().names().collect();
         crate::runtime::extend(class, &dummy, &methods);
     }
 }

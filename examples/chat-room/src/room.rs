@@ -2,7 +2,7 @@
 
 use durable_event_iterator::{
     Audience, Call, Channel, Code, Date, DurableEventIteratorObject, Error, Options, Procedures, Result,
-    StubCall, durable_object,
+    RpcMethods, durable_object,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -92,8 +92,8 @@ pub struct Chat {
 impl DurableEventIteratorObject for Chat {
     type Channel = Channel<Event, User, Status>;
 
-    fn new(channel: Self::Channel, _env: Env) -> Self {
-        Self { channel }
+    fn new(channel: Self::Channel, _env: Env) -> Result<Self> {
+        Ok(Self { channel })
     }
 
     fn options(_env: &Env) -> Options {
@@ -112,8 +112,8 @@ impl DurableEventIteratorObject for Chat {
             )
     }
 
-    fn methods() -> Procedures<Self, StubCall> {
-        Procedures::new().procedure("publishMessage", async |room: &Self, _, (message,): (String,)| {
+    fn rpc_methods() -> RpcMethods<Self> {
+        RpcMethods::new().method("publishMessage", async |room: &Self, (message,): (String,)| {
             room.channel.publish(&Event::Message(Message::new(None, message)?))?;
             Ok(())
         })
@@ -125,7 +125,7 @@ impl Chat {
     async fn publish_message(&self, call: Call<Self>, Said { message }: Said) -> Result<()> {
         let User { user_id } = call.socket.token_attachment()?;
         let message = Message::new(Some(user_id), message)?;
-        self.channel.publish_to(Audience::everyone().except(&call.socket), &Event::Message(message))?;
+        self.channel.publish_with(&Event::Message(message), Audience::everyone().except(&call.socket))?;
         call.socket.set_attachment(&Status::Here)?;
         self.show_people()
     }

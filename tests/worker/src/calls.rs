@@ -3,8 +3,8 @@
 use crate::types::{Everything, User};
 use durable_event_iterator::{
     Audience, BigInt, Blob, Call, Channel, Code, Custom, Date, DurableEventIteratorObject, Error, EventMeta,
-    InvalidInput, Invocation, Issue, Map, Next, Object, Options, Procedures, RegExp, Reply, Result, Set,
-    StreamItem, StubCall, Undefined, Upload, Url, Value, durable_object, from_value, to_value,
+    InvalidInput, Invocation, Issue, Map, Next, Object, Options, Procedures, RegExp, Reply, Result,
+    RpcMethods, Set, StreamItem, Undefined, Upload, Url, Value, durable_object, from_value, to_value,
 };
 use futures_util::{Stream, StreamExt, future, stream};
 use serde::{Deserialize, Serialize, de};
@@ -187,8 +187,8 @@ impl Serialize for Unwritable {
 impl DurableEventIteratorObject for Calls {
     type Channel = Channel<Value, Option<Visitor>, Typing>;
 
-    fn new(channel: Self::Channel, _env: Env) -> Self {
-        Self { channel, diary: Diary::default() }
+    fn new(channel: Self::Channel, _env: Env) -> Result<Self> {
+        Ok(Self { channel, diary: Diary::default() })
     }
 
     fn options(_env: &Env) -> Options {
@@ -220,20 +220,19 @@ impl DurableEventIteratorObject for Calls {
             .nest("upload", uploads())
     }
 
-    fn methods() -> Procedures<Self, StubCall> {
-        Procedures::new()
-            .procedure("diary", async |calls: &Self, _, ()| Ok(calls.diary.lines()))
-            .procedure("until", async |calls: &Self, _, (line,): (String,)| {
+    fn rpc_methods() -> RpcMethods<Self> {
+        RpcMethods::new()
+            .method("diary", async |calls: &Self, ()| Ok(calls.diary.lines()))
+            .method("until", async |calls: &Self, (line,): (String,)| {
                 calls.diary.line(&line).await;
                 Ok(())
             })
-            .procedure("write", async |calls: &Self, _, (line,): (String,)| {
+            .method("write", async |calls: &Self, (line,): (String,)| {
                 calls.diary.write(line);
                 Ok(())
             })
-            .stream("stream", async |_: &Self, _, ()| Ok(stream::iter([Ok("no stub gets this")])))
-            .procedure("readStored", async |_: &Self, _, (what,): (String,)| read_stored(&what))
-            .procedure("takesSeats", async |_: &Self, _, (Booking { seats },): (Booking,)| Ok(seats))
+            .method("readStored", async |_: &Self, (what,): (String,)| read_stored(&what))
+            .method("takesSeats", async |_: &Self, (Booking { seats },): (Booking,)| Ok(seats))
     }
 
     async fn intercept(&self, invocation: Invocation<Self>, next: Next<'_>) -> Result<Reply> {
@@ -257,7 +256,7 @@ impl Calls {
     async fn publish_message(&self, call: Call<Self>, input: Message) -> Result<()> {
         let visitor = call.socket.token_attachment()?.unwrap_or_default();
         call.socket.set_attachment(&Typing { something: format!("of {}", visitor.user_id) })?;
-        self.channel.publish_to(Audience::everyone().except(&call.socket), &to_value(&input)?)?;
+        self.channel.publish_with(&to_value(&input)?, Audience::everyone().except(&call.socket))?;
         Ok(())
     }
 }

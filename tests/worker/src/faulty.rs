@@ -4,7 +4,7 @@
 #![allow(clippy::panic, clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 use durable_event_iterator::{
-    Call, Channel, DurableEventIteratorObject, Invocation, Next, Procedures, Reply, Result, StubCall,
+    Call, Channel, DurableEventIteratorObject, Invocation, Next, Procedures, Reply, Result, RpcMethods,
     Subscribed, durable_object,
 };
 use futures_util::stream;
@@ -135,10 +135,10 @@ fn deeper(text: &str, depth: u64) -> usize {
 impl DurableEventIteratorObject for Faulty {
     type Channel = Channel<Event, Option<String>>;
 
-    fn new(channel: Self::Channel, _env: Env) -> Self {
+    fn new(channel: Self::Channel, _env: Env) -> Result<Self> {
         let faulty = Self { channel };
         let _ = faulty.planned("new").and_then(|how| fail_now(&how));
-        faulty
+        Ok(faulty)
     }
 
     fn procedures() -> Procedures<Self, Call<Self>> {
@@ -165,21 +165,21 @@ impl DurableEventIteratorObject for Faulty {
             })
     }
 
-    fn methods() -> Procedures<Self, StubCall> {
-        Procedures::new()
-            .procedure("ping", async |_: &Self, _, ()| Ok("pong"))
-            .procedure("publishAndFail", async |faulty: &Self, _, (n, how): (u32, String)| {
+    fn rpc_methods() -> RpcMethods<Self> {
+        RpcMethods::new()
+            .method("ping", async |_: &Self, ()| Ok("pong"))
+            .method("publishAndFail", async |faulty: &Self, (n, how): (u32, String)| {
                 faulty.channel.publish(&Event::new(n))?;
                 fail(&how).await
             })
             // Within a transaction, and in one that waits.
-            .procedure("transactAndFail", async |faulty: &Self, _, (n, how): (u32, String)| {
+            .method("transactAndFail", async |faulty: &Self, (n, how): (u32, String)| {
                 faulty.channel.transaction(|tx| {
                     tx.publish(&Event::new(n))?;
                     fail_now(&how)
                 })
             })
-            .procedure("transactAndFailLater", async |faulty: &Self, _, (n, how): (u32, String)| {
+            .method("transactAndFailLater", async |faulty: &Self, (n, how): (u32, String)| {
                 let (storage, channel) = (faulty.channel.storage(), faulty.channel.clone());
                 let work = async move |_| {
                     channel
@@ -189,13 +189,9 @@ impl DurableEventIteratorObject for Faulty {
                 };
                 Ok(storage.transaction(work).await?)
             })
-            .procedure("wipe", async |faulty: &Self, _, ()| Ok(faulty.channel.storage().delete_all().await?))
-            .procedure("plan", async |faulty: &Self, _, (place, how): (String, String)| {
-                faulty.plan(place, how)
-            })
-            .procedure("wake", async |faulty: &Self, _, ()| {
-                Ok(faulty.channel.storage().set_alarm(0_i64).await?)
-            })
+            .method("wipe", async |faulty: &Self, ()| Ok(faulty.channel.storage().delete_all().await?))
+            .method("plan", async |faulty: &Self, (place, how): (String, String)| faulty.plan(place, how))
+            .method("wake", async |faulty: &Self, ()| Ok(faulty.channel.storage().set_alarm(0_i64).await?))
     }
 
     async fn intercept(&self, _: Invocation<Self>, next: Next<'_>) -> Result<Reply> {

@@ -1,8 +1,8 @@
 //! Objects with events of any JSON.
 
 use durable_event_iterator::{
-    Audience, BigInt, Call, Channel, Code, Date, DurableEventIteratorObject, Error, EventId, EventMeta,
-    Object, Options, Procedures, Result, StubCall, Transaction, Undefined, Upload, Value, durable_object,
+    Audience, BigInt, Call, Channel, Code, Date, DurableEventIteratorObject, Error, EventId, Object, Options,
+    Procedures, PublishOptions, Result, RpcMethods, Transaction, Undefined, Upload, Value, durable_object,
 };
 use serde::{Deserialize, Serialize};
 use std::{cell::RefCell, rc::Rc, time::Duration};
@@ -54,7 +54,7 @@ impl Kind for Short {
 
 impl Kind for Swept {
     fn options() -> Options {
-        Options::default().event_retention(Duration::from_secs(1)).prune_by_alarm()
+        Options::default().event_retention(Duration::from_secs(1))
     }
 }
 
@@ -146,8 +146,12 @@ fn run(
         match (step, tx) {
             (Step::Publish(event), Some(tx)) => ids.push(tx.publish(event)?),
             (Step::Publish(event), None) => ids.push(channel.publish(event)?),
-            (Step::Once(event, key), Some(tx)) => ids.push(tx.draft(event).key(key).publish()?),
-            (Step::Once(event, key), None) => ids.push(channel.draft(event).key(key).publish()?),
+            (Step::Once(event, key), Some(tx)) => {
+                ids.push(tx.publish_with(event, PublishOptions::new().idempotency_key(key))?.id)
+            }
+            (Step::Once(event, key), None) => {
+                ids.push(channel.publish_with(event, PublishOptions::new().idempotency_key(key))?.id)
+            }
             (Step::Sql(sql), Some(tx)) => drop(tx.sql().exec(sql, None)?),
             (Step::Sql(sql), None) => drop(channel.storage().sql().exec(sql, None)?),
             (Step::Live(event), _) => channel.send_live(&channel.sockets()?, event)?,
@@ -170,8 +174,8 @@ pub struct Journal<K> {
 impl<K: Kind> DurableEventIteratorObject for Journal<K> {
     type Channel = JournalChannel;
 
-    fn new(channel: Self::Channel, _env: Env) -> Self {
-        Self { channel, kind: std::marker::PhantomData }
+    fn new(channel: Self::Channel, _env: Env) -> Result<Self> {
+        Ok(Self { channel, kind: std::marker::PhantomData })
     }
 
     fn options(_env: &Env) -> Options {
@@ -181,7 +185,7 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
     fn procedures() -> Procedures<Self, Call<Self>> {
         Procedures::new()
             .procedure("publish", async |journal: &Self, call: Call<Self>, event: Value| {
-                journal.channel.publish_to(Audience::everyone().except(&call.socket), &event)
+                Ok(journal.channel.publish_with(&event, Audience::everyone().except(&call.socket))?.id)
             })
             .procedure("keep", async |_: &Self, call: Call<Self>, value: Value| {
                 call.socket.set_attachment(&Kept { value })
@@ -207,9 +211,9 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
             })
     }
 
-    fn methods() -> Procedures<Self, StubCall> {
-        Procedures::new()
-            .procedure("publishMany", async |journal: &Self, _, (count, size): (u32, Option<usize>)| {
+    fn rpc_methods() -> RpcMethods<Self> {
+        RpcMethods::new()
+            .method("publishMany", async |journal: &Self, (count, size): (u32, Option<usize>)| {
                 let padding = "x".repeat(size.unwrap_or_default());
                 for n in 1..=count {
                     let event = [("n", Value::from(n)), ("padding", Value::from(padding.as_str()))];
@@ -217,17 +221,21 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 }
                 Ok(())
             })
-            .procedure("publishOnce", async |journal: &Self, _, (event, key): (Value, String)| {
-                journal.channel.draft(&event).key(key).publish()
+            .method("publishOnce", async |journal: &Self, (event, key): (Value, String)| {
+                journal.channel.publish_with(&event, PublishOptions::new().idempotency_key(key))
             })
-            .procedure(
+            .method(
                 "publishWithMeta",
-                async |journal: &Self, _, (event, retry, comments): (Value, Option<u32>, Vec<String>)| {
-                    let meta = EventMeta { retry, comments, id: None };
-                    journal.channel.draft(&event).meta(meta).publish()
+                async |journal: &Self, (event, retry, comments): (Value, Option<u32>, Vec<String>)| {
+                    let mut options = PublishOptions::new();
+                    if let Some(retry) = retry {
+                        options = options.retry(Duration::from_millis(retry.into()));
+                    }
+                    let options = comments.into_iter().fold(options, PublishOptions::comment);
+                    Ok(journal.channel.publish_with(&event, options)?.id)
                 },
             )
-            .procedure("publishFor", async |journal: &Self, _, (event, who): (Value, Who)| {
+            .method("publishFor", async |journal: &Self, (event, who): (Value, Who)| {
                 let among = |values: Vec<Value>| {
                     journal.channel.sockets_where(|socket| {
                         socket
@@ -245,33 +253,33 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 if let Some(tags) = who.tags {
                     audience = audience.tagged_any(tags);
                 }
-                journal.channel.publish_to(audience, &event)
+                Ok(journal.channel.publish_with(&event, audience)?.id)
             })
-            .procedure("sendLive", async |journal: &Self, _, (event,): (Value,)| {
+            .method("sendLive", async |journal: &Self, (event,): (Value,)| {
                 let sockets = journal.channel.sockets()?;
                 journal.channel.send_live(&sockets, &event)
             })
-            .procedure("kept", async |journal: &Self, _, ()| {
+            .method("kept", async |journal: &Self, ()| {
                 let sockets = journal.channel.sockets()?;
                 sockets
                     .iter()
                     .map(|socket| Ok(socket.attachment()?.map(|kept| kept.value)))
                     .collect::<Result<Vec<_>>>()
             })
-            .procedure("closeAll", async |journal: &Self, _, (code,): (u16,)| {
+            .method("closeAll", async |journal: &Self, (code,): (u16,)| {
                 for socket in journal.channel.sockets()? {
                     socket.close(code, "closed by the test");
                 }
                 Ok(())
             })
-            .procedure("transact", async |journal: &Self, _, (steps,): (Vec<Step>,)| {
+            .method("transact", async |journal: &Self, (steps,): (Vec<Step>,)| {
                 let mut ids = Vec::new();
                 let done =
                     journal.channel.transaction(|tx| run(&journal.channel, Some(tx), &steps, &mut ids));
                 Ok((ids, done.err().map(|error| error.to_string())))
             })
             // The same in an asynchronous transaction of the storage, which takes a while.
-            .procedure("transactSlowly", async |journal: &Self, _, (steps, end): (Vec<Step>, String)| {
+            .method("transactSlowly", async |journal: &Self, (steps, end): (Vec<Step>, String)| {
                 let ids = Rc::new(RefCell::new(Vec::new()));
                 let (channel, all) = (journal.channel.clone(), Rc::clone(&ids));
                 let storage = journal.channel.storage();
@@ -290,13 +298,13 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 let done = done.await;
                 Ok((ids.take(), done.err().map(|error| error.to_string())))
             })
-            .procedure("erase", async |journal: &Self, _, ()| journal.channel.erase().await)
-            .procedure("wipe", async |journal: &Self, _, ()| {
+            .method("erase", async |journal: &Self, ()| journal.channel.erase().await)
+            .method("wipe", async |journal: &Self, ()| {
                 journal.channel.storage().delete_all().await?;
                 Ok(())
             })
             // As if the last event had been stored while the clock was an hour ahead.
-            .procedure("putAhead", async |journal: &Self, _, (id,): (String,)| {
+            .method("putAhead", async |journal: &Self, (id,): (String,)| {
                 #[derive(Deserialize)]
                 struct Table {
                     name: String,
@@ -309,14 +317,14 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 }
                 Ok(())
             })
-            .procedure("tables", async |journal: &Self, _, kind: Option<(String,)>| {
+            .method("tables", async |journal: &Self, (kind,): (Option<String>,)| {
                 #[derive(Deserialize)]
                 struct Table {
                     name: String,
                     rows: u32,
                 }
                 let sql = journal.channel.storage().sql();
-                let kind = kind.map_or("events".to_owned(), |(kind,)| kind);
+                let kind = kind.unwrap_or_else(|| "events".to_owned());
                 let tables =
                     format!("SELECT name, 0 AS rows FROM sqlite_master WHERE name GLOB 'dei_{kind}_*'");
                 let mut rows = Vec::new();
@@ -326,17 +334,17 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 }
                 Ok(rows.into_iter().map(|Table { name, rows }| (name, rows)).collect::<Vec<_>>())
             })
-            .procedure("prune", async |journal: &Self, _, ()| journal.channel.prune())
-            .procedure("refuse", async |_: &Self, _, ()| {
+            .method("prune", async |journal: &Self, ()| journal.channel.prune())
+            .method("refuse", async |_: &Self, ()| {
                 let data = Clash { since: Date::from_millis(0), count: BigInt::from(1_u8) };
                 Err::<Undefined, _>(Error::new(Code::Conflict).message("Already there.").data(data))
             })
-            .procedure("fail", async |_: &Self, _, ()| {
+            .method("fail", async |_: &Self, ()| {
                 let number: u8 = "not a number, and nobody's business".parse()?;
                 Ok(number)
             })
             // A name that is the platform's: stubs must go on finding what the platform means by it.
-            .procedure("fetch", async |_: &Self, _, ()| Ok("not this"))
+            .method("fetch", async |_: &Self, ()| Ok("not this"))
     }
 }
 

@@ -1,8 +1,7 @@
 //! An object whose clients begin with a snapshot of its state.
 
 use durable_event_iterator::{
-    Channel, Code, DurableEventIteratorObject, Error, Options, Procedures, Result, StubCall, Subscribed,
-    durable_object,
+    Channel, Code, DurableEventIteratorObject, Error, Options, Result, RpcMethods, Subscribed, durable_object,
 };
 use serde::{Deserialize, Serialize};
 use worker::Env;
@@ -73,8 +72,8 @@ pub struct Ledger<const BEGINS_WITH_SNAPSHOT: bool> {
 impl<const BEGINS_WITH_SNAPSHOT: bool> DurableEventIteratorObject for Ledger<BEGINS_WITH_SNAPSHOT> {
     type Channel = Channel<Entry, Option<Manner>>;
 
-    fn new(channel: Self::Channel, _env: Env) -> Self {
-        Self { channel }
+    fn new(channel: Self::Channel, _env: Env) -> Result<Self> {
+        Ok(Self { channel })
     }
 
     fn options(_env: &Env) -> Options {
@@ -82,12 +81,12 @@ impl<const BEGINS_WITH_SNAPSHOT: bool> DurableEventIteratorObject for Ledger<BEG
         if BEGINS_WITH_SNAPSHOT { options.begin_with_snapshot() } else { options }
     }
 
-    fn methods() -> Procedures<Self, StubCall> {
-        Procedures::new()
-            .procedure("add", async |ledger: &Self, _, ()| ledger.add())
-            .procedure("failNext", async |ledger: &Self, _, (times,): (u32,)| ledger.set("failures", times))
-            .procedure("wipe", async |ledger: &Self, _, ()| Ok(ledger.channel.storage().delete_all().await?))
-            .procedure("greetings", async |ledger: &Self, _, ()| ledger.get("greetings"))
+    fn rpc_methods() -> RpcMethods<Self> {
+        RpcMethods::new()
+            .method("add", async |ledger: &Self, ()| ledger.add())
+            .method("failNext", async |ledger: &Self, (times,): (u32,)| ledger.set("failures", times))
+            .method("wipe", async |ledger: &Self, ()| Ok(ledger.channel.storage().delete_all().await?))
+            .method("greetings", async |ledger: &Self, ()| ledger.get("greetings"))
     }
 
     fn on_subscribed(&self, client: &Subscribed<Self>) -> Result<()> {

@@ -12,8 +12,8 @@ pub async fn publish(
     jurisdiction: Option<&str>,
 ) -> worker::Result<Response> {
     let options = match request.headers().get("idempotency-key")? {
-        Some(key) => PublishOptions::default().key(key),
-        None => PublishOptions::default(),
+        Some(key) => PublishOptions::new().idempotency_key(key),
+        None => PublishOptions::new(),
     };
     let body = request.bytes().await?;
     let result = async {
@@ -21,7 +21,7 @@ pub async fn publish(
         ChannelStub::placed(env, binding, channel, None, jurisdiction)?.publish_with(&event, options).await
     };
     match result.await {
-        Ok(id) => Response::ok(id.to_string()),
+        Ok(published) => Response::ok(published.id.to_string()),
         Err(error) => refused(&error),
     }
 }

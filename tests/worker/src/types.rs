@@ -54,8 +54,8 @@ pub struct Types {
 impl DurableEventIteratorObject for Types {
     type Channel = Channel<Everything>;
 
-    fn new(channel: Self::Channel, _env: Env) -> Self {
-        Self { _channel: channel }
+    fn new(channel: Self::Channel, _env: Env) -> durable_event_iterator::Result<Self> {
+        Ok(Self { _channel: channel })
     }
 }
 

@@ -28,18 +28,18 @@ use std::fmt;
 ///
 /// // The clients that connected as "anna" or "bert", unless their token is not tagged "player".
 /// fn tell(channel: &Channel<Move>, event: &Move) -> Result<EventId> {
-///     channel.publish_to(Audience::everyone().to("anna").to("bert").tagged("player"), event)
+///     channel.publish_with(event, Audience::everyone().to("anna").to("bert").tagged("player"))
 /// }
 ///
 /// // Everyone but who has made the move.
 /// fn moved(channel: &Channel<Move>, by: &Socket, event: &Move) -> Result<EventId> {
-///     channel.publish_to(Audience::everyone().except(by), event)
+///     channel.publish_with(event, Audience::everyone().except(by))
 /// }
 ///
 /// // Those of whom something is true now.
 /// fn hint(channel: &Channel<Move>, event: &Move) -> Result<EventId> {
 ///     let beginners = channel.sockets_where(|socket| socket.tags().is_ok_and(|tags| tags.is_empty()))?;
-///     channel.publish_to(Audience::everyone().to_sockets(&beginners), event)
+///     channel.publish_with(event, Audience::everyone().to_sockets(&beginners))
 /// }
 /// ```
 ///

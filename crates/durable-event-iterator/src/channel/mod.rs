@@ -1,28 +1,32 @@
 //! The channel: publishing, and who is connected.
 
 pub(crate) mod audience;
-pub(crate) mod fields;
 pub(crate) mod options;
 mod publish_error;
-pub(crate) mod publish_options;
+mod publish_options;
+pub(crate) mod rpc_options;
 mod stub;
 pub(crate) mod transaction;
 
 pub(crate) use self::publish_error::PublishError;
 pub use self::{
-    audience::Audience, options::Options, publish_options::PublishOptions, stub::ChannelStub,
+    audience::Audience,
+    options::{InvalidOption, Options},
+    publish_options::{PublishOptions, Published},
+    stub::ChannelStub,
     transaction::Transaction,
 };
 
 use self::transaction::Transactions;
 use crate::{
     error::{Error, Result},
-    runtime::{self, Hub, RawSocket, Storage},
+    runtime::{self, Hub, Identity, RawSocket, Storage},
     socket::{Socket, Untyped, session_store::SessionStore, subscription},
 };
 use durable_event_log::{Appended, EventId, Log, Memory, Record, is_early};
+use durable_event_token::ChannelName;
 use durable_event_wire::{
-    CheckedMeta, EventMeta, Serialized,
+    Serialized,
     frame::{event_tail, safe_tail},
     serialize,
 };
@@ -80,30 +84,27 @@ impl<E, T, S> std::fmt::Debug for Channel<E, T, S> {
 }
 
 impl<E: Serialize, T, S> Channel<E, T, S> {
-    /// Publishes to everyone: all who are connected, and all who come back within retention.
+    /// Publishes an event to everyone: connected clients, and clients that reconnect within retention. Returns its id.
     ///
-    /// Synchronous: when it returns, the event is stored and sent. Nobody outside sees it before it is durable. Inside a
-    /// transaction ([`Channel::transaction`], or any other one of the storage) it is sent when that is committed.
+    /// Synchronous: when it returns, the event is stored and sent. Nobody outside receives it before it is durable. Inside a
+    /// transaction ([`Channel::transaction`], or any other transaction of the storage) it is sent after the commit.
     ///
     /// # Errors
     /// [`Error::is_event_too_large`], [`Error::is_event_not_an_object`], [`Error::is_not_serializable`], and
     /// [`Error::is_storage_failure`]. After each of them nothing has changed.
     pub fn publish(&self, event: &E) -> Result<EventId> {
-        self.draft(event).publish()
+        Ok(self.publish_with(event, PublishOptions::new())?.id)
     }
 
-    /// Publishes to some only, see [`Audience`]. Who is not among them never gets the event, on replay neither.
+    /// Publishes an event with options: to an [`Audience`], with meta, with an idempotency key. An [`Audience`] alone converts
+    /// into options. Clients outside the audience never receive the event, not even on replay.
     ///
     /// # Errors
-    /// As [`Channel::publish`].
-    pub fn publish_to(&self, audience: Audience, event: &E) -> Result<EventId> {
-        self.draft(event).to(audience).publish()
-    }
-
-    /// An event with more than its content: an audience, a retry delay, comments, an idempotency key.
-    pub fn draft<'a>(&'a self, event: &'a E) -> Draft<'a, E> {
-        let (audience, meta, key) = (Audience::everyone(), EventMeta::default(), None);
-        Draft { core: &self.core, event, audience, meta, key }
+    /// As [`Channel::publish`]; also [`Error::is_invalid_meta`] and [`Error::is_invalid_key`].
+    pub fn publish_with(&self, event: &E, options: impl Into<PublishOptions>) -> Result<Published> {
+        let options = options.into();
+        let body = event_body(event)?;
+        self.core.publish(&body, &options)
     }
 
     /// Sends an event to these sockets alone, now. It is not stored, has no id and is never replayed: for what only
@@ -133,6 +134,15 @@ impl<E, T, S> Channel<E, T, S> {
 
     pub(crate) fn core(&self) -> &ChannelCore {
         &self.core
+    }
+
+    /// Returns the name of the channel, which is the name of its Durable Object.
+    ///
+    /// `None` if the Workers runtime does not state it: for a Durable Object of `newUniqueId`, and, until the first client has
+    /// connected, for one that was reached through another `wrangler dev` process.
+    #[must_use]
+    pub fn name(&self) -> Option<ChannelName> {
+        self.core.identity.name().and_then(|name| name.try_into().ok())
     }
 
     /// The sockets that are open, subscribed or not.
@@ -170,7 +180,7 @@ impl<E, T, S> Channel<E, T, S> {
     ///     let europe = channel.sockets_where(|socket| {
     ///         socket.attachment().is_ok_and(|region| region.is_some_and(|Region(region)| region == "eu"))
     ///     })?;
-    ///     channel.publish_to(Audience::everyone().to_sockets(&europe), &warning)
+    ///     channel.publish_with(&warning, Audience::everyone().to_sockets(&europe))
     /// }
     /// ```
     ///
@@ -216,60 +226,6 @@ impl<E, T, S> Channel<E, T, S> {
     }
 }
 
-/// An event about to be published, see [`Channel::draft`].
-#[must_use = "a draft is nothing until it is published"]
-pub struct Draft<'a, E> {
-    core: &'a ChannelCore,
-    event: &'a E,
-    audience: Audience,
-    meta: EventMeta,
-    key: Option<String>,
-}
-
-impl<E: Serialize> Draft<'_, E> {
-    /// Who gets it. Default: everyone.
-    pub fn to(mut self, audience: Audience) -> Self {
-        self.audience = audience;
-        self
-    }
-
-    /// The meta that travels with it: after how many milliseconds a client that loses the connection retries, and
-    /// comments. Its id is not used: ids are the channel's. Publishing fails with [`Error::is_invalid_meta`] where the retry delay
-    /// is longer than 2,147,483,647 milliseconds.
-    pub fn meta(mut self, meta: EventMeta) -> Self {
-        self.meta = meta;
-        self
-    }
-
-    /// Publishes it once, however often it is said: within the window
-    /// ([`Options::idempotency_window`](crate::Options::idempotency_window), 300 s by default) a second publish with this
-    /// key stores and sends nothing, and answers with the id of the first, also after hibernation and a restart, and also if
-    /// its event is another one. For a publisher that may say something twice: because it retries, or is told twice itself.
-    ///
-    /// ```
-    /// # use durable_event_iterator::{Channel, EventId, Result, Value};
-    /// # fn paid(channel: &Channel<Value>, event: Value, payment: &str) -> Result<EventId> {
-    /// channel.draft(&event).key(format!("paid-{payment}")).publish()
-    /// # }
-    /// ```
-    ///
-    /// A key is the channel's, 1 to 255 visible ASCII characters, and costs one row written more.
-    pub fn key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
-        self
-    }
-
-    /// Publishes it.
-    ///
-    /// # Errors
-    /// As [`Channel::publish`]; and [`Error::is_invalid_key`] with a [key](Draft::key) that is none.
-    pub fn publish(self) -> Result<EventId> {
-        let body = event_body(self.event)?;
-        let meta = EventMeta { id: None, ..self.meta }.checked().map_err(PublishError::InvalidMeta)?;
-        self.core.publish(&body, &meta, &self.audience, self.key.as_deref())
-    }
-}
-
 /// An event in serialized form: an object or array without blobs.
 pub(crate) fn event_body<E: Serialize + ?Sized>(event: &E) -> Result<Serialized, Error> {
     let body = serialize(event).map_err(|error| PublishError::NotSerializable(error.to_string()))?;
@@ -288,6 +244,7 @@ pub(crate) struct ChannelCore {
     pub(crate) storage: Rc<Storage>,
     pub(crate) options: Options,
     pub(crate) state: worker::State,
+    pub(crate) identity: Identity,
     pub(crate) transactions: Transactions,
     log: RefCell<Option<Log>>,
     /// What is known of a log that was given up: for a failure of the storage, or since a transaction was rolled back.
@@ -300,7 +257,11 @@ pub(crate) struct ChannelCore {
 
 impl ChannelCore {
     /// What works on the object whose `ctx` this is.
-    pub(crate) fn new(ctx: DurableObjectState, options: Options) -> Result<Rc<Self>, runtime::JsError> {
+    pub(crate) fn new(
+        ctx: DurableObjectState,
+        identity: Identity,
+        options: Options,
+    ) -> Result<Rc<Self>, runtime::JsError> {
         let hub = Rc::new(Hub::new(ctx.as_ref())?);
         let core = Rc::new(Self {
             sessions: Rc::new(SessionStore::new(Rc::clone(&hub))),
@@ -308,6 +269,7 @@ impl ChannelCore {
             hub,
             storage: Rc::new(Storage::new(ctx.as_ref())?),
             state: ctx.into(),
+            identity,
             options,
             transactions: Transactions::default(),
             log: RefCell::new(None),
@@ -388,13 +350,9 @@ impl ChannelCore {
         }
     }
 
-    pub(crate) fn publish(
-        &self,
-        body: &Serialized,
-        meta: &CheckedMeta,
-        audience: &Audience,
-        key: Option<&str>,
-    ) -> Result<EventId> {
+    pub(crate) fn publish(&self, body: &Serialized, options: &PublishOptions) -> Result<Published> {
+        let PublishOptions { audience, idempotency_key, .. } = options;
+        let meta = options.meta()?;
         let json = body.json.as_deref().filter(|_| body.has_plain_root()).ok_or(PublishError::NotAnObject)?;
         let extra = meta.to_extra();
         let now_ms = runtime::now_ms();
@@ -402,13 +360,14 @@ impl ChannelCore {
         let rule = audience.rule.to_text();
         let record =
             Record { json, meta: body.meta.as_deref(), extra: extra.as_deref(), audience: rule.as_deref() };
-        let appended = self.with_log(|log, sql| match key {
+        let appended = self.with_log(|log, sql| match idempotency_key {
             None => log.append(sql, now_us, &record).map(Appended::Now),
             Some(key) => log.append_once(sql, now_us, &record, key),
         })?;
         let id = match appended {
             Appended::Now(id) => id,
-            Appended::Before(id) => return Ok(id), // it was sent when it was stored
+            // It was sent when it was stored.
+            Appended::Before(id) => return Ok(Published { id, is_duplicate: true }),
         };
 
         // The event is stored: from here on nothing makes the publish fail.
@@ -420,7 +379,7 @@ impl ChannelCore {
             self.send(id, &tail, now_ms, audience);
             self.after_publish();
         }
-        Ok(id)
+        Ok(Published { id, is_duplicate: false })
     }
 
     /// Sends an event that is stored to those whom it is for.

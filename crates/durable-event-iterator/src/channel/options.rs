@@ -1,8 +1,9 @@
 //! How an object of a class behaves.
 
+use crate::upgrade::RUNTIME_SOCKETS;
 use durable_event_log::{Retention, TablePrefix};
 use durable_event_token::SigningKeys;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// Events are kept for five minutes: long enough for a train in a tunnel, short enough to cost next to nothing.
 const EVENT_RETENTION: Duration = Duration::from_secs(300);
@@ -71,7 +72,7 @@ impl Default for Options {
             enforce_expiry: true,
             second_starts_live: false,
             begins_with_snapshot: false,
-            prune_by_alarm: false,
+            prune_by_alarm: true,
             table_prefix: "dei_",
             signing_keys: None,
         }
@@ -209,22 +210,21 @@ impl Options {
         self
     }
 
-    /// Hands the object's one alarm to the library, which uses it to remove the events of a channel that has gone
-    /// silent. Without this, the alarm is the application's, and events past retention (never served) stay on disk
-    /// until the next publish or [`Channel::prune`](crate::Channel::prune).
+    /// Whether the library uses the Durable Object's alarm to delete the expired events of a channel without new ones. Default:
+    /// true, unless the class overrides [`alarm`](crate::DurableEventIteratorObject::alarm): the alarm is its own then.
+    ///
+    /// Without the alarm, expired events (which are never served) stay on disk until the next publish or
+    /// [`Channel::prune`](crate::Channel::prune). Setting an alarm is billed as a row written; it is set once for many events.
     #[must_use]
-    pub fn prune_by_alarm(mut self) -> Self {
-        self.prune_by_alarm = true;
+    pub fn prune_by_alarm(mut self, is_used: bool) -> Self {
+        self.prune_by_alarm = is_used;
         self
     }
 
-    /// What the names of the library's tables start with. Default: `dei_`. Lower-case letters, digits and `_`, at
-    /// most 32; anything else keeps the default.
+    /// The prefix of the library's tables: 1–32 characters of `a`–`z`, `0`–`9` and `_`. Default: `dei_`.
     #[must_use]
     pub fn table_prefix(mut self, prefix: &'static str) -> Self {
-        if TablePrefix::new(prefix).is_ok() {
-            self.table_prefix = prefix;
-        }
+        self.table_prefix = prefix;
         self
     }
 
@@ -233,5 +233,116 @@ impl Options {
     pub fn signing_keys(mut self, keys: SigningKeys) -> Self {
         self.signing_keys = Some(keys);
         self
+    }
+
+    /// Checks that all values are within their limits. A Durable Object with invalid options rejects every request, and its log
+    /// states the reason.
+    ///
+    /// ```
+    /// use durable_event_iterator::Options;
+    ///
+    /// assert!(Options::default().check().is_ok());
+    /// let error = Options::default().max_calls(0).check().unwrap_err();
+    /// assert_eq!(error.to_string(), "Options::max_calls must be at least 1, got 0");
+    /// ```
+    ///
+    /// # Errors
+    /// An [`InvalidOption`] for the first value that is not:
+    ///
+    /// | option | limit |
+    /// | --- | --- |
+    /// | [`max_frame`](Options::max_frame) | 1–33,554,432 bytes |
+    /// | [`max_calls`](Options::max_calls) | at least 1 |
+    /// | [`max_call_bytes`](Options::max_call_bytes), [`max_total_call_bytes`](Options::max_total_call_bytes) | at least 4,096 bytes |
+    /// | [`max_sockets`](Options::max_sockets) | 1–32,768 |
+    /// | [`max_sockets_per_connection`](Options::max_sockets_per_connection), [`max_sockets_per_subject`](Options::max_sockets_per_subject) | at least 1 |
+    /// | [`table_prefix`](Options::table_prefix) | 1–32 characters of `a`–`z`, `0`–`9` and `_`, not beginning with `sqlite_` or `_cf_` |
+    pub fn check(&self) -> Result<(), InvalidOption> {
+        let at_least = |least| (least, usize::MAX);
+        let numbers = [
+            ("max_frame", Some(self.max_frame), (1, MAX_MESSAGE)),
+            ("max_calls", Some(self.max_calls), at_least(1)),
+            ("max_call_bytes", Some(self.max_call_bytes), at_least(LEAST_CALL_BYTES)),
+            ("max_total_call_bytes", Some(self.max_total_call_bytes), at_least(LEAST_CALL_BYTES)),
+            ("max_sockets", Some(self.max_sockets), (1, RUNTIME_SOCKETS)),
+            ("max_sockets_per_connection", self.max_sockets_per_connection, at_least(1)),
+            ("max_sockets_per_subject", self.max_sockets_per_subject, at_least(1)),
+        ];
+        for (option, value, (least, most)) in numbers {
+            let Some(value) = value.filter(|value| !(least..=most).contains(value)) else { continue };
+            let limit =
+                if most == usize::MAX { format!("at least {least}") } else { format!("{least}–{most}") };
+            return Err(InvalidOption { option, limit, got: value.to_string() });
+        }
+        if TablePrefix::new(self.table_prefix).is_err() {
+            let limit = "1–32 characters of a-z, 0-9 and _, not beginning with sqlite_ or _cf_".to_owned();
+            let got = format!("{:?}", self.table_prefix);
+            return Err(InvalidOption { option: "table_prefix", limit, got });
+        }
+        Ok(())
+    }
+}
+
+/// The largest message that the Workers runtime delivers, in bytes.
+const MAX_MESSAGE: usize = 32 * 1024 * 1024;
+/// With less, no call could run: each takes 2 KiB besides its message and input.
+const LEAST_CALL_BYTES: usize = 4_096;
+
+/// A value of [`Options`] is outside its limits, see [`Options::check`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidOption {
+    option: &'static str,
+    limit: String,
+    got: String,
+}
+
+impl fmt::Display for InvalidOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Options::{} must be {}, got {}", self.option, self.limit, self.got)
+    }
+}
+
+impl std::error::Error for InvalidOption {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_at_the_limits_are_accepted_and_those_beyond_are_not() {
+        let options = Options::default;
+        for accepted in [
+            options(),
+            options().max_frame(1),
+            options().max_frame(MAX_MESSAGE),
+            options().max_sockets(RUNTIME_SOCKETS),
+            options().max_call_bytes(LEAST_CALL_BYTES),
+            options().table_prefix("x"),
+        ] {
+            assert_eq!(accepted.check(), Ok(()));
+        }
+        for (rejected, text) in [
+            (options().max_frame(0), "Options::max_frame must be 1–33554432, got 0"),
+            (options().max_frame(MAX_MESSAGE + 1), "Options::max_frame must be 1–33554432, got 33554433"),
+            (options().max_calls(0), "Options::max_calls must be at least 1, got 0"),
+            (options().max_call_bytes(1), "Options::max_call_bytes must be at least 4096, got 1"),
+            (options().max_total_call_bytes(1), "Options::max_total_call_bytes must be at least 4096, got 1"),
+            (options().max_sockets(0), "Options::max_sockets must be 1–32768, got 0"),
+            (options().max_sockets(32_769), "Options::max_sockets must be 1–32768, got 32769"),
+            (
+                options().max_sockets_per_connection(0),
+                "Options::max_sockets_per_connection must be at least 1, got 0",
+            ),
+            (
+                options().max_sockets_per_subject(0),
+                "Options::max_sockets_per_subject must be at least 1, got 0",
+            ),
+            (
+                options().table_prefix("A-b"),
+                "Options::table_prefix must be 1–32 characters of a-z, 0-9 and _, not beginning with sqlite_ or _cf_, got \"A-b\"",
+            ),
+        ] {
+            assert_eq!(rejected.check().unwrap_err().to_string(), text);
+        }
     }
 }

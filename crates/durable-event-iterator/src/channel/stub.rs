@@ -1,7 +1,7 @@
 //! Publishing from another Worker in Rust.
 
 use crate::{
-    channel::{event_body, publish_options::PublishOptions},
+    channel::{PublishOptions, Published, event_body, rpc_options::RpcOptions},
     error::{Code, Error, Failure, Result},
     runtime::{self, Infinity, Stub},
 };
@@ -70,27 +70,27 @@ impl ChannelStub {
         Ok(Self(runtime::stub(namespace, channel.as_str(), location_hint, jurisdiction)?))
     }
 
-    /// Publishes to everyone.
+    /// Publishes an event to everyone, and returns its id.
     ///
     /// # Errors
-    /// The Durable Object's own error with its code, status, message, data and kind, at every compatibility date; or that it
-    /// could not be reached. In the latter case the event may have been stored all the same: with a
-    /// [key](PublishOptions::key) trying again is safe.
+    /// The Durable Object's own error with its code, status, message, data and kind, at every compatibility date; or the Durable
+    /// Object could not be reached. In the latter case the event may have been stored: with an
+    /// [idempotency key](PublishOptions::idempotency_key) a retry is safe.
     pub async fn publish<E: Serialize + ?Sized>(&self, event: &E) -> Result<EventId> {
-        self.publish_with(event, PublishOptions::default()).await
+        Ok(self.publish_with(event, PublishOptions::new()).await?.id)
     }
 
-    /// Publishes with options: to some only, with meta, with an idempotency key.
+    /// Publishes an event with options: to an [`Audience`](crate::Audience), with meta, with an idempotency key. Sockets without a
+    /// connection id belong to one Durable Object and have no meaning here.
     ///
     /// # Errors
-    /// As [`ChannelStub::publish`]; and [`Error::is_invalid_key`].
+    /// As [`ChannelStub::publish`]; also [`Error::is_invalid_meta`] and [`Error::is_invalid_key`].
     pub async fn publish_with<E: Serialize + ?Sized>(
         &self,
         event: &E,
-        mut options: PublishOptions,
-    ) -> Result<EventId> {
-        // In serialized form all types of the wire arrive as they are, an application's own ones too.
-        options.set_serialized();
+        options: impl Into<PublishOptions>,
+    ) -> Result<Published> {
+        // In serialized form all types of the wire arrive as they are, custom types too.
         let Serialized { json, meta, .. } = event_body(event)?;
         let body = js_sys::Object::new();
         for (key, half) in [("json", json), ("meta", meta)] {
@@ -98,9 +98,11 @@ impl ChannelStub {
                 js_sys::Reflect::set(&body, &key.into(), &text.into()).map_err(runtime::JsError::from)?;
             }
         }
-        let options = runtime::from_wire(&serialize(&options)?)?;
-        let id = self.0.call("publish", &Array::of2(&body, &options)).await.map_err(error_of)?;
-        Ok(id.as_string().unwrap_or_default().parse::<EventId>()?)
+        let options = runtime::from_wire(&serialize(&RpcOptions::from(&options.into()))?)?;
+        let published = self.0.call("publish", &Array::of2(&body, &options)).await.map_err(error_of)?;
+        let part = |key: &str| js_sys::Reflect::get(&published, &key.into()).unwrap_or_default();
+        let id = part("id").as_string().unwrap_or_default().parse()?;
+        Ok(Published { id, is_duplicate: part("duplicate").is_truthy() })
     }
 
     /// Calls one of the object's [`methods`](crate::DurableEventIteratorObject::methods). The arguments are a tuple:

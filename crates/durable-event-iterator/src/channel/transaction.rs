@@ -1,7 +1,7 @@
 //! Transactions: what is published inside of one is sent when it is committed, and not at all when it is rolled back.
 
 use crate::{
-    channel::{Channel, ChannelCore, Draft, audience::Audience},
+    channel::{Channel, ChannelCore, PublishOptions, Published},
     error::{Error, Result},
     runtime::{self, StorageEvent},
 };
@@ -37,17 +37,13 @@ impl<E: Serialize, T, S> Transaction<'_, E, T, S> {
         self.channel.publish(event)
     }
 
-    /// Publishes an event to an [`Audience`] when the transaction is committed.
+    /// Publishes an event with options, such as an [`Audience`](crate::Audience), when the transaction is committed. An
+    /// idempotency key stays unused if the transaction is rolled back.
     ///
     /// # Errors
-    /// As [`Transaction::publish`].
-    pub fn publish_to(&self, audience: Audience, event: &E) -> Result<EventId> {
-        self.channel.publish_to(audience, event)
-    }
-
-    /// An event with options, see [`Channel::draft`]. An idempotency key stays unused if the transaction is rolled back.
-    pub fn draft<'e>(&'e self, event: &'e E) -> Draft<'e, E> {
-        self.channel.draft(event)
+    /// As [`Channel::publish_with`].
+    pub fn publish_with(&self, event: &E, options: impl Into<PublishOptions>) -> Result<Published> {
+        self.channel.publish_with(event, options)
     }
 }
 

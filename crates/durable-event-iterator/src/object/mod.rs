@@ -14,10 +14,15 @@ pub use subscribed::Subscribed;
 use crate::{
     channel::{IsChannel, options::Options},
     error::Result,
-    procedure::{Next, Procedures, Reply},
+    procedure::{Next, Procedures, Reply, RpcMethods},
 };
 use futures_util::future::AbortHandle;
-use std::{collections::BTreeMap, future::Future};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
 use worker::Env;
 
 /// A Durable Object whose events clients iterate over.
@@ -41,8 +46,8 @@ use worker::Env;
 /// impl DurableEventIteratorObject for Ticks {
 ///     type Channel = Channel<Tick>;
 ///
-///     fn new(channel: Self::Channel, _env: Env) -> Self {
-///         Self { channel }
+///     fn new(channel: Self::Channel, _env: Env) -> Result<Self> {
+///         Ok(Self { channel })
 ///     }
 /// }
 ///
@@ -57,8 +62,11 @@ pub trait DurableEventIteratorObject: Sized + 'static {
     /// The object's channel, with the types of its events and attachments.
     type Channel: IsChannel;
 
-    /// Makes the object: when it is first reached, and whenever it wakes. What must last belongs into storage.
-    fn new(channel: Self::Channel, env: Env) -> Self;
+    /// Constructs the object on first access and after hibernation. Keep durable state in storage.
+    ///
+    /// # Errors
+    /// The request that woke the Durable Object fails with the error, and the next one constructs the object again.
+    fn new(channel: Self::Channel, env: Env) -> Result<Self>;
 
     /// How it behaves.
     fn options(_env: &Env) -> Options {
@@ -70,10 +78,9 @@ pub trait DurableEventIteratorObject: Sized + 'static {
         Procedures::new()
     }
 
-    /// What Workers that hold a stub may call, besides `publish`: `stub.rename("Lobby")`. The arguments are the
-    /// input, as a tuple. No token is involved.
-    fn methods() -> Procedures<Self, StubCall> {
-        Procedures::new()
+    /// The RPC methods that Workers may call on a stub, besides `publish`: `stub.rename("Lobby")`. No token is involved.
+    fn rpc_methods() -> RpcMethods<Self> {
+        RpcMethods::new()
     }
 
     /// Stands around every call of a client whose token allows it: to log, to measure, to authorise.
@@ -83,7 +90,7 @@ pub trait DurableEventIteratorObject: Sized + 'static {
     /// # struct Room;
     /// # impl DurableEventIteratorObject for Room {
     /// #     type Channel = Channel<Value>;
-    /// #     fn new(_: Self::Channel, _: worker::Env) -> Self { Self }
+    /// #     fn new(_: Self::Channel, _: worker::Env) -> Result<Self> { Ok(Self) }
     /// async fn intercept(&self, invocation: Invocation<Self>, next: Next<'_>) -> Result<Reply> {
     ///     let reply = next.run().await;
     ///     worker::console_log!("{} {}", invocation.path.join("."), if reply.is_ok() { "ok" } else { "failed" });
@@ -150,8 +157,8 @@ pub trait DurableEventIteratorObject: Sized + 'static {
     /// impl DurableEventIteratorObject for List {
     ///     type Channel = Channel<Entry>;
     ///
-    ///     fn new(channel: Self::Channel, _env: Env) -> Self {
-    ///         Self { channel }
+    ///     fn new(channel: Self::Channel, _env: Env) -> Result<Self> {
+    ///         Ok(Self { channel })
     ///     }
     ///
     ///     // The snapshot takes the place of the events that are retained.
@@ -179,13 +186,38 @@ pub trait DurableEventIteratorObject: Sized + 'static {
         Ok(())
     }
 
-    /// The object's alarm has gone off. Not called where [`Options::prune_by_alarm`] gave it to the library.
+    /// Handles the Durable Object's alarm.
+    ///
+    /// A Durable Object has one alarm. By default the library uses it to delete expired events
+    /// ([`Options::prune_by_alarm`]). A class that overrides this method has the alarm to itself: set it with
+    /// `channel.storage().set_alarm(…)`, and call [`Channel::prune`](crate::Channel::prune) to delete expired events of a channel
+    /// without new ones.
     ///
     /// # Errors
-    /// After an error the platform tries again, with increasing delays.
+    /// After an error the Workers runtime runs the alarm again, with increasing delays.
     fn alarm(&self) -> impl Future<Output = Result<()>> {
-        async { Ok(()) }
+        LibraryAlarm
     }
+}
+
+/// The future of an [`alarm`](DurableEventIteratorObject::alarm) that a class has not overridden.
+struct LibraryAlarm;
+
+impl Future for LibraryAlarm {
+    type Output = Result<()>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Whether a class overrides [`alarm`](DurableEventIteratorObject::alarm). The types of futures have no identity that could be
+/// compared, as they may borrow; their names have.
+fn overrides_alarm<O: DurableEventIteratorObject>() -> bool {
+    fn name<'a, O: 'a, F>(_: impl FnOnce(&'a O) -> F) -> &'static str {
+        std::any::type_name::<F>()
+    }
+    name(O::alarm) != std::any::type_name::<LibraryAlarm>()
 }
 
 /// The socket type of an object.
@@ -242,7 +274,39 @@ impl<O: DurableEventIteratorObject> std::fmt::Debug for Call<O> {
     }
 }
 
-/// The context of a call by a Worker that holds a stub.
-#[derive(Debug, Default)]
-#[non_exhaustive]
-pub struct StubCall {}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::Channel;
+    use durable_event_wire::Value;
+
+    struct Default;
+
+    impl DurableEventIteratorObject for Default {
+        type Channel = Channel<Value>;
+
+        fn new(_: Self::Channel, _: Env) -> Result<Self> {
+            Ok(Self)
+        }
+    }
+
+    struct Overriding;
+
+    impl DurableEventIteratorObject for Overriding {
+        type Channel = Channel<Value>;
+
+        fn new(_: Self::Channel, _: Env) -> Result<Self> {
+            Ok(Self)
+        }
+
+        async fn alarm(&self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_overridden_alarm_is_noticed() {
+        assert!(!overrides_alarm::<Default>());
+        assert!(overrides_alarm::<Overriding>());
+    }
+}

@@ -3,10 +3,12 @@
 mod held;
 mod next;
 mod reply;
+mod rpc_methods;
 mod upload;
 
 pub use next::Next;
 pub use reply::{Reply, StreamItem};
+pub use rpc_methods::{RpcArguments, RpcMethods};
 pub use upload::Upload;
 pub(crate) use {
     held::Held,
@@ -221,11 +223,6 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
     /// The names at the root: those that a token may list.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|(name, _)| *name)
-    }
-
-    /// Whether the name at the root is a procedure, and not procedures below it.
-    pub(crate) fn is_procedure(&self, name: &str) -> bool {
-        matches!(self.get(name), Some(Node::Procedure(_)))
     }
 
     pub(crate) fn find(&self, path: &[String]) -> Option<Handler<O, C>> {

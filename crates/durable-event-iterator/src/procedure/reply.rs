@@ -27,19 +27,22 @@ impl fmt::Debug for Reply {
 }
 
 impl Reply {
-    /// # Errors
-    /// An output that cannot be serialized is the procedure's fault; why is for the log alone.
     pub(crate) fn value<T: Serialize + 'static>(output: &T) -> Result<Self> {
-        match serialize_output(output) {
-            Ok(output) => Ok(Self(Answer::Value(output))),
-            Err(error) => Err(Error::from(error).message(INVALID_OUTPUT)),
-        }
+        Ok(Self(Answer::Value(serialized(output)?)))
     }
 
     pub(crate) fn stream<I: Into<StreamItem>>(items: impl Stream<Item = Result<I>> + 'static) -> Self {
         let items = items.map(|item| item.and_then(|item| item.into().serialized()));
         Self(Answer::Stream(items.boxed_local()))
     }
+}
+
+/// Serializes the output of a procedure or RPC method.
+///
+/// # Errors
+/// An output that cannot be serialized is the application's fault; the reason is for the log alone.
+pub(super) fn serialized<T: Serialize + 'static>(output: &T) -> Result<Serialized> {
+    serialize_output(output).map_err(|error| Error::from(error).message(INVALID_OUTPUT))
 }
 
 /// An item of a stream that a procedure answers with. Any value that serializes is one; this says more about it.

@@ -17,7 +17,7 @@ pub(crate) use body::read_body;
 pub(crate) use class::{OpenStream, extend, failure};
 pub(crate) use hub::{Admits, Hub, LiveView, RawSocket, Replay};
 pub(crate) use namespace::{Identity, Stub, Verdict, head_of, refuse, stub};
-pub(crate) use options::undefined_option;
+pub(crate) use options::{published, undefined_option};
 pub(crate) use storage::{Storage, StorageEvent};
 pub(crate) use value::{Infinity, JsWire, NotWire, from_wire, serialized_of, to_wire};
 

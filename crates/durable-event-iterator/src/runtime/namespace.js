@@ -38,6 +38,11 @@ export class Identity {
     this.#name = ctx.id.name
   }
 
+  /** Its name, as far as it is known. */
+  name() {
+    return this.#name
+  }
+
   /**
    * Whether it is the channel of this name. An id that came from another process, or was made from text, has no name. Then a
    * namespace among the bindings can prove it: only that of the Durable Object's own class makes its id from the name.

@@ -27,6 +27,10 @@ extern "C" {
     #[wasm_bindgen(constructor, js_class = "Identity", catch)]
     fn construct(ctx: &JsValue, env: &JsValue) -> Result<JsIdentity, JsValue>;
 
+    // Cannot throw.
+    #[wasm_bindgen(method, js_class = "Identity", js_name = name)]
+    fn name_js(this: &JsIdentity) -> Option<String>;
+
     #[wasm_bindgen(method, catch, js_class = "Identity", js_name = is)]
     fn is_js(this: &JsIdentity, channel: &str) -> Result<u8, JsValue>;
 
@@ -80,6 +84,11 @@ impl Identity {
     /// That of the Durable Object whose `ctx` and `env` these are.
     pub(crate) fn new(ctx: &JsValue, env: &JsValue) -> Result<Self, JsError> {
         Ok(Self(JsIdentity::construct(ctx, env)?))
+    }
+
+    /// The name, as far as it is known.
+    pub(crate) fn name(&self) -> Option<String> {
+        self.0.name_js()
     }
 
     /// Whether it is the channel of this name.

@@ -1,4 +1,4 @@
-// Options of a stub's caller, before they are serialized.
+// The options and the result of `stub.publish`.
 
 /**
  * The first of the names that is a property of its own and undefined, or else undefined. Serialized, such a property is as
@@ -7,4 +7,9 @@
 export function undefinedOption(options, names) {
   if (typeof options !== 'object' || options === null) return undefined
   return names.find((name) => Object.hasOwn(options, name) && options[name] === undefined)
+}
+
+/** The result of `stub.publish`. */
+export function published(id, duplicate) {
+  return { id, duplicate }
 }

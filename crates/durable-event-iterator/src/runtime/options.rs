@@ -1,4 +1,4 @@
-//! Options of a stub's caller, before they are serialized.
+//! The options and the result of `stub.publish`.
 
 use super::JsError;
 use js_sys::Array;
@@ -8,6 +8,10 @@ use wasm_bindgen::prelude::*;
 extern "C" {
     #[wasm_bindgen(catch, js_name = undefinedOption)]
     fn undefined_option_js(options: &JsValue, names: &Array) -> Result<Option<String>, JsValue>;
+
+    // Cannot throw.
+    #[wasm_bindgen(js_name = published)]
+    pub(crate) fn published(id: &str, duplicate: bool) -> JsValue;
 }
 
 /// The first of the options that is given and undefined.

@@ -12,7 +12,7 @@ use std::cell::Cell;
 
 /// How many sockets the runtime holds for one Durable Object, those that are closing included. It refuses the next one by an
 /// exception.
-const RUNTIME_SOCKETS: usize = 32_768;
+pub(crate) const RUNTIME_SOCKETS: usize = 32_768;
 
 /// How many sockets are counted in a millisecond, as a lower bound: counting takes at most a small share of the time.
 const COUNTED_PER_MS: usize = 32;

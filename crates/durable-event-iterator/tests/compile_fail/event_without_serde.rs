@@ -10,8 +10,8 @@ pub struct Chat;
 impl DurableEventIteratorObject for Chat {
     type Channel = Channel<Message>;
 
-    fn new(_: Self::Channel, _: Env) -> Self {
-        Self
+    fn new(_: Self::Channel, _: Env) -> Result<Self> {
+        Ok(Self)
     }
 }
 

@@ -8,8 +8,8 @@ pub struct Chat;
 impl DurableEventIteratorObject for Chat {
     type Channel = String;
 
-    fn new(_: Self::Channel, _: Env) -> Self {
-        Self
+    fn new(_: Self::Channel, _: Env) -> Result<Self> {
+        Ok(Self)
     }
 }
 

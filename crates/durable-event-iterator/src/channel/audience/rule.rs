@@ -104,6 +104,11 @@ impl AudienceRule {
             && self.tagged.as_ref().is_none_or(carries)
     }
 
+    /// The connection ids it is for, the tags it is for (`None`: no such restriction), and the connection ids it is not for.
+    pub(crate) fn parts(&self) -> (Option<&[String]>, Option<&[String]>, &[String]) {
+        (self.to.as_ref().map(|names| &*names.0), self.tagged.as_ref().map(|names| &*names.0), &self.except.0)
+    }
+
     /// The text that is stored: compact JSON; none for everyone.
     pub(crate) fn to_text(&self) -> Option<String> {
         let text = (*self != Self::everyone()).then(|| serde_json::to_string(self));

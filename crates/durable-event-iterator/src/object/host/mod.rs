@@ -11,13 +11,14 @@ use crate::{
     channel::{__Core, __Raw, ChannelCore, IsChannel, options::Options},
     error::{Error, Result},
     object::{
-        Call, DurableEventIteratorObject, SocketOf, StubCall,
+        Call, DurableEventIteratorObject, SocketOf,
         instance::{AnyHost, Arrival, Message},
+        overrides_alarm,
         routing::close_code,
         running_calls::Calls,
     },
-    procedure::Procedures,
-    runtime::{self, Identity, JsError, RawSocket},
+    procedure::{Procedures, RpcMethods},
+    runtime::{self, Identity, RawSocket},
     socket::{session::Session, subscription},
     upgrade::{Caps, signing_keys},
 };
@@ -33,12 +34,11 @@ use worker::{Env, worker_sys::DurableObjectState};
 pub(in crate::object) struct Host<O: DurableEventIteratorObject> {
     object: O,
     procedures: Procedures<O, Call<O>>,
-    methods: Procedures<O, StubCall>,
+    rpc_methods: RpcMethods<O>,
     core: Rc<ChannelCore>,
     /// Read when the first client comes: most wakings are for a publish.
     keys: OnceCell<Option<SigningKeys>>,
     env: Env,
-    identity: Identity,
     caps: Caps,
     calls: RefCell<Calls>,
 }
@@ -55,25 +55,26 @@ impl<O: DurableEventIteratorObject> Host<O> {
     ) -> Result<Rc<dyn AnyHost>, JsValue> {
         match Self::new(ctx, env) {
             Ok(host) => Ok(Rc::new(host)),
-            Err(error) => Err(failure(class, &error.into())),
+            Err(error) => Err(failure(class, &error)),
         }
     }
 
     /// The object whose `ctx` and `env` these are.
-    fn new(ctx: DurableObjectState, env: Env) -> Result<Self, JsError> {
-        let options = O::options(&env);
+    fn new(ctx: DurableObjectState, env: Env) -> Result<Self> {
+        let mut options = O::options(&env);
+        options.check()?;
+        options.prune_by_alarm &= !overrides_alarm::<O>();
         let identity = Identity::new(ctx.as_ref(), env.as_ref())?;
-        let core = ChannelCore::new(ctx, options)?;
-        let object = O::new(O::Channel::from_core(__Core(Rc::clone(&core))), env.clone());
+        let core = ChannelCore::new(ctx, identity, options)?;
+        let object = O::new(O::Channel::from_core(__Core(Rc::clone(&core))), env.clone())?;
         let calls = RefCell::new(Calls::new(&core.options));
         Ok(Self {
             object,
             procedures: O::procedures(),
-            methods: O::methods(),
+            rpc_methods: O::rpc_methods(),
             core,
             keys: OnceCell::new(),
             env,
-            identity,
             caps: Caps::default(),
             calls,
         })

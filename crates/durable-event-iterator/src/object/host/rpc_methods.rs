@@ -3,15 +3,14 @@
 use super::{Host, failure};
 use crate::{
     channel::{
-        IsChannel, PublishError, event_body,
-        publish_options::{self, PublishOptions},
+        IsChannel, PublishError, PublishOptions, Published, event_body,
+        rpc_options::{RESTRICTIONS, RpcOptions},
     },
     error::{Code, Error, Result},
-    object::{DurableEventIteratorObject, StubCall},
-    procedure::{Answer, Input},
+    object::DurableEventIteratorObject,
     runtime::{self, Infinity, JsWire, NotWire},
 };
-use durable_event_log::{EventId, MAX_EVENT_BYTES};
+use durable_event_log::MAX_EVENT_BYTES;
 use durable_event_wire::{InvalidInput, Issue, Serialized, Value, from_value, parse};
 use std::any::TypeId;
 use wasm_bindgen::JsValue;
@@ -22,20 +21,22 @@ const MAX_ARGUMENT_BYTES: usize = 8 * 1024 * 1024;
 impl<O: DurableEventIteratorObject> Host<O> {
     /// `stub.publish(event, options?)` of any Worker.
     pub(super) fn publish(&self, event: &JsValue, options: &JsValue) -> JsValue {
-        self.try_publish(event, options)
-            .map_or_else(|error| failure("publish", &error), |id| JsValue::from_str(&id.to_string()))
+        let published = self
+            .try_publish(event, options)
+            .map(|Published { id, is_duplicate }| runtime::published(&id.to_string(), is_duplicate));
+        published.unwrap_or_else(|error| failure("publish", &error))
     }
 
-    fn try_publish(&self, event: &JsValue, options: &JsValue) -> Result<EventId> {
-        let options: PublishOptions = if options.is_undefined() {
-            PublishOptions::default()
+    fn try_publish(&self, event: &JsValue, options: &JsValue) -> Result<Published> {
+        let options = if options.is_undefined() {
+            RpcOptions::default()
         } else {
-            if let Some(name) = runtime::undefined_option(options, &publish_options::RESTRICTIONS)? {
+            if let Some(name) = runtime::undefined_option(options, &RESTRICTIONS)? {
                 return Err(invalid_options(Issue::new("expected a value, found undefined").at(name).into()));
             }
             let options =
                 runtime::to_wire(options, MAX_EVENT_BYTES, Infinity::Error).map_err(unpublishable)?;
-            PublishOptions::read(options.parse()?).map_err(invalid_options)?
+            RpcOptions::read(options.parse()?).map_err(invalid_options)?
         };
         let event = if options.is_serialized() {
             runtime::serialized_of(event, MAX_EVENT_BYTES)
@@ -48,8 +49,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             (true, true) => event_body(&event.parse()?)?,
             (_, false) => event_body(&typed_event::<O>(event.parse()?)?)?,
         };
-        let meta = options.meta().map_err(PublishError::InvalidMeta)?;
-        self.core.publish(&body, &meta, &options.audience(), options.idempotency_key())
+        self.core.publish(&body, &PublishOptions::from(options))
     }
 
     /// A method of the application, called by a Worker that holds a stub.
@@ -66,17 +66,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
             };
             Error::new(code).message(format!("arguments of {name:?}: {error}"))
         })?;
-        let arguments = match arguments.parse()? {
-            Value::Array(arguments) if arguments.is_empty() => Value::Undefined,
-            arguments => arguments,
-        };
-        let handler = self.methods.find(&[name.to_owned()]).ok_or_else(|| Error::new(Code::NotFound))?;
-        match handler(&self.object, StubCall::default(), Input::Value(arguments)).await?.0 {
-            Answer::Value(output) => Ok(runtime::from_wire(&output)?),
-            Answer::Stream(_) => {
-                Err(Error::new(Code::NotImplemented).message("A stub cannot be answered with a stream."))
-            }
-        }
+        let arguments = arguments.parse()?;
+        let method = self.rpc_methods.find(name).ok_or_else(|| Error::new(Code::NotFound))?;
+        Ok(runtime::from_wire(&method(&self.object, arguments).await?)?)
     }
 }
 

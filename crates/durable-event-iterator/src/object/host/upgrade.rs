@@ -25,7 +25,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let keys = self.keys().ok_or(Rejection::NoKeys)?; // the log has said what to do
         // The Worker has verified the token too, but whoever binds the namespace can send any request.
         let Accepted { claims, connection_id, .. } = upgrade::read(request, keys)?;
-        match self.identity.is(claims.channel().as_str())? {
+        match self.core.identity.is(claims.channel().as_str())? {
             Verdict::Yes => {}
             Verdict::No => return Err(Rejection::OtherChannel),
             Verdict::Unknown => return Err(Rejection::NoName),

@@ -1,0 +1,144 @@
+//! The RPC methods of a Durable Object.
+
+use super::reply::serialized;
+use crate::error::{Error, Result};
+use durable_event_wire::{Serialized, Value, from_value};
+use futures_util::future::LocalBoxFuture;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{fmt, rc::Rc};
+
+/// A method, from its arguments to its serialized output.
+type Method<O> = Rc<dyn for<'a> Fn(&'a O, Value) -> LocalBoxFuture<'a, Result<Serialized>>>;
+
+/// The RPC methods of a Durable Object `O`, which Workers call on its stub: `stub.rename("Lobby")`.
+///
+/// A method is an async function of the object and a tuple of arguments: `(name,): (String,)` for one, `()` for none. Arguments are
+/// any types that deserialize (a missing argument is undefined, which an `Option` takes), the output any that serializes; arguments that do not fit fail with BAD_REQUEST before the
+/// method runs.
+///
+/// ```
+/// use durable_event_iterator::{Result, RpcMethods};
+///
+/// struct Room;
+///
+/// impl Room {
+///     async fn rename(&self, (name,): (String,)) -> Result<()> {
+///         # drop(name);
+///         Ok(())
+///     }
+/// }
+///
+/// fn rpc_methods() -> RpcMethods<Room> {
+///     RpcMethods::new()
+///         .method("rename", Room::rename)
+///         .method("add", async |_: &Room, (a, b): (f64, f64)| Ok(a + b))
+/// }
+/// # rpc_methods();
+/// ```
+pub struct RpcMethods<O>(Vec<(&'static str, Method<O>)>);
+
+impl<O> Default for RpcMethods<O> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<O> fmt::Debug for RpcMethods<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+impl<O> RpcMethods<O> {
+    /// The names of the methods.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|(name, _)| *name)
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<Method<O>> {
+        self.0.iter().find(|(other, _)| *other == name).map(|(_, method)| Rc::clone(method))
+    }
+}
+
+impl<O: 'static> RpcMethods<O> {
+    /// Returns no methods.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a method. It replaces one of the same name.
+    ///
+    /// `publish` and the names of the Workers runtime (`fetch`, `alarm`, `constructor` …) are not available: such a method is
+    /// not added to the class, and the log says so.
+    #[must_use]
+    pub fn method<A, R, F>(mut self, name: &'static str, method: F) -> Self
+    where
+        A: RpcArguments,
+        R: Serialize + 'static,
+        F: AsyncFn(&O, A) -> Result<R> + 'static,
+    {
+        let method = Rc::new(method);
+        let erased: Method<O> = Rc::new(move |object, arguments| {
+            let method = Rc::clone(&method);
+            Box::pin(async move {
+                let arguments: A = from_value(padded(arguments, A::COUNT)).map_err(Error::invalid_input)?;
+                serialized(&method(object, arguments).await?)
+            })
+        });
+        self.0.retain(|(other, _)| *other != name);
+        self.0.push((name, erased));
+        self
+    }
+}
+
+/// The arguments of an RPC method: a tuple of up to eight values.
+#[diagnostic::on_unimplemented(
+    message = "the arguments of an RPC method are a tuple, and `{Self}` is none",
+    label = "not a tuple of types that deserialize",
+    note = "write `(argument,): (String,)` for one argument, `()` for none"
+)]
+pub trait RpcArguments: DeserializeOwned + 'static {
+    /// The number of arguments.
+    const COUNT: usize;
+}
+
+impl RpcArguments for () {
+    const COUNT: usize = 0;
+}
+
+/// Missing arguments are undefined, which an `Option` takes; no arguments at all are undefined, which `()` takes.
+fn padded(arguments: Value, count: usize) -> Value {
+    match arguments {
+        Value::Array(arguments) if arguments.is_empty() && count == 0 => Value::Undefined,
+        Value::Array(mut arguments) => {
+            if arguments.len() < count {
+                arguments.resize(count, Value::Undefined);
+            }
+            Value::Array(arguments)
+        }
+        other => other,
+    }
+}
+
+macro_rules! tuples {
+    ($($count:literal: $($argument:ident)*;)*) => {
+        $(impl<$($argument),*> RpcArguments for ($($argument,)*)
+        where
+            $($argument: DeserializeOwned + 'static,)*
+        {
+            const COUNT: usize = $count;
+        })*
+    };
+}
+
+tuples! {
+    1: A;
+    2: A B;
+    3: A B C;
+    4: A B C D;
+    5: A B C D E;
+    6: A B C D E F;
+    7: A B C D E F G;
+    8: A B C D E F G H;
+}
