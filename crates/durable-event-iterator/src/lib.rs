@@ -148,6 +148,9 @@ pub mod __private {
 /// Pages whose Rust examples are compiled as doctests.
 #[cfg(doctest)]
 mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+
     #[doc = include_str!("../../../docs/procedures.md")]
     struct Procedures;
 

@@ -196,6 +196,11 @@ impl Log {
     }
 }
 
+// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod keys_model;
 #[cfg(test)]

@@ -26,3 +26,8 @@
 mod sqlite;
 
 pub use self::sqlite::Sqlite;
+
+// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

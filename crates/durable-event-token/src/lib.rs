@@ -62,3 +62,8 @@ pub use error::{InvalidAttachment, TokenError};
 pub use issue::{Token, TokenBuilder};
 pub use publish_key::PublishKey;
 pub use signing::{InvalidKey, SigningKey, SigningKeys};
+
+// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

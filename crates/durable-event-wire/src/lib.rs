@@ -73,3 +73,8 @@ pub use self::{
 
 /// The deepest nesting of a value, in both directions: serde_json's own limit, and far from the end of a WebAssembly stack (1 MiB).
 pub const MAX_DEPTH: usize = 127;
+
+// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
