@@ -128,7 +128,7 @@ impl MemoryLog {
     fn append(&mut self, json: &str, now_us: u64) -> Result<u64, Failure> {
         let record = Record { json, meta: None, extra: None, audience: None };
         let id = self.log.append(&self.database, now_us, &record)?;
-        self.log.tidy(&self.database, now_us)?;
+        self.log.delete_expired(&self.database, now_us)?;
         Ok(id.as_micros())
     }
 

@@ -6,45 +6,47 @@ use super::database::{Database, DatabaseError, Param};
 use super::id::EventId;
 use super::segment::{Content, Segment, SegmentKind, SegmentName};
 
-/// The bytes of json, meta, extra and audience that an event may have together.
+/// The maximum size of an event in bytes: the sum of json, meta, extra and audience.
 ///
-/// A row of the platform holds 2,000,000 bytes (the local runtime does not enforce it); 1,024 of them are left for the
-/// numbers and the row's own header.
+/// In the Workers runtime a row stores at most 2,000,000 bytes (the local runtime does not enforce this). 1,024 of
+/// them are reserved for the numeric columns and the row header.
 pub const MAX_EVENT_BYTES: usize = 2_000_000 - 1_024;
 
-/// An event to store: texts that the log keeps and does not read.
+/// An event to store. The log does not interpret its texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// The content.
+    /// The content of the event.
     pub json: &'a str,
-    /// What belongs to the content: the meta of a serializer. An empty text is stored as none.
+    /// The serializer's metadata for the content. An empty text is stored as NULL.
     pub meta: Option<&'a str>,
-    /// More that belongs to the event, such as a retry delay and comments. An empty text is stored as none.
+    /// Other data of the event, such as a retry delay and comments. An empty text is stored as NULL.
     pub extra: Option<&'a str>,
-    /// The recipients. An empty text is stored as it is.
+    /// The audience. An empty text is stored unchanged, because NULL means everyone.
     pub audience: Option<&'a str>,
 }
 
 impl Log {
-    /// Stores an event and returns its id: the clock, or one more than the last id where the clock has not got there.
+    /// Stores an event and returns its id: `now_us`, or the last id plus one if that is greater.
     ///
-    /// One statement and one row written; where a table is full, one more statement before. After an error nothing is
-    /// stored and nothing has changed: the next event gets the id that this one would have got. Nothing is ever removed
-    /// here.
+    /// Writes one row with one statement. If the newest segment is full, one more statement creates the next segment.
+    /// Nothing is deleted here. If the application has dropped the tables, the log begins a new epoch, and ids
+    /// continue to increase.
     ///
-    /// When the tables are gone (the application dropped them), the log begins a new epoch, with ids that go on.
+    /// # Errors
+    /// The event is too large, or the database fails. Nothing is stored then, and the next event gets the id that
+    /// this one would have got.
     pub fn append(
         &mut self,
         db: &impl Database,
         now_us: u64,
         record: &Record<'_>,
     ) -> Result<EventId, AppendError> {
-        let record = checked(record)?;
+        let record = validated(record)?;
         self.insert(db, now_us, &record).or_else(|error| {
-            if self.is_as_stored(db) {
+            if self.newest_table_exists(db) {
                 return Err(error);
             }
-            self.read_again(db, now_us)?;
+            self.reload(db, now_us)?;
             self.insert(db, now_us, &record)
         })
     }
@@ -56,10 +58,10 @@ impl Log {
         record: &Record<'_>,
     ) -> Result<EventId, AppendError> {
         let id = self.next_id(now_us)?;
-        self.make_room(db, now_us, id)?;
-        let id = self.next_id(now_us)?; // a new epoch is above the one before
+        self.prepare_segment(db, now_us, id)?;
+        let id = self.next_id(now_us)?; // a new epoch has higher ids
         let Some(segment) = self.segments.last_mut() else {
-            return Err(DatabaseError::new("the log has no table").into());
+            return Err(DatabaseError::new("the log has no segment for the event").into());
         };
         let bytes = u64::try_from(record.bytes()).unwrap_or(u64::MAX);
         let micros = id.as_micros();
@@ -94,34 +96,37 @@ impl Log {
         Ok(id)
     }
 
-    /// `max(last + 1, now)`, so that ids grow although the clock stands still while code runs and may step back.
+    /// Returns `max(last + 1, now)`: ids must increase although the clock stands still while code runs and may step
+    /// back.
     fn next_id(&self, now_us: u64) -> Result<EventId, DatabaseError> {
-        let last = self.last_id().max(self.floor_of_ids).map_or(0, EventId::as_micros);
+        let last = self.last_id().max(self.highest_assigned).map_or(0, EventId::as_micros);
         if last >= EventId::MAX.as_micros() {
-            return Err(DatabaseError::new("the log has used up its ids: the clock was far in the future"));
+            return Err(DatabaseError::new(
+                "event ids are exhausted: the largest id, of the year 2255, is in use",
+            ));
         }
         Ok(EventId::saturating(now_us.max(last.saturating_add(1))))
     }
 
-    /// Creates the table for the event with this id, if it needs a new one.
+    /// Creates a new segment for the event with this id, if it needs one.
     ///
-    /// Where there is a table already, failing to create the next one fails nothing: the event goes into the old one.
-    fn make_room(&mut self, db: &impl Database, now_us: u64, id: EventId) -> Result<(), DatabaseError> {
+    /// If this fails and there is an older segment, the event goes into the older segment.
+    fn prepare_segment(&mut self, db: &impl Database, now_us: u64, id: EventId) -> Result<(), DatabaseError> {
         if !self.segments.is_empty() {
             if !self.is_full(db, id)? {
                 return Ok(());
             }
-            if !self.is_as_stored(db) {
-                self.read_again(db, now_us)?;
-                return self.make_room(db, now_us, self.next_id(now_us)?);
+            if !self.newest_table_exists(db) {
+                self.reload(db, now_us)?;
+                return self.prepare_segment(db, now_us, self.next_id(now_us)?);
             }
         }
-        let segment = Segment::new(&self.prefix, self.next_name(id));
+        let segment = Segment::new(&self.prefix, self.next_segment_name(id));
         match segment.create(db) {
             Ok(()) => {
                 self.segments.push(segment);
                 self.lost = None;
-                self.mark_epoch(db);
+                self.create_epoch_view(db);
             }
             Err(error) if self.segments.is_empty() => return Err(error),
             Err(_) => {}
@@ -129,8 +134,8 @@ impl Log {
         Ok(())
     }
 
-    /// The name of the segment that begins with the event with this id.
-    fn next_name(&self, id: EventId) -> SegmentName {
+    /// Returns the name of the segment whose first event has this id.
+    fn next_segment_name(&self, id: EventId) -> SegmentName {
         let before = EventId::saturating(id.as_micros().saturating_sub(1));
         match (self.segments.last(), self.unreadable.or(self.lost)) {
             (Some(newest), _) => {
@@ -141,7 +146,7 @@ impl Log {
         }
     }
 
-    /// Whether the event with this id, which comes after all others, needs a new segment.
+    /// Returns whether the event with this id, which is higher than all others, needs a new segment.
     fn is_full(&mut self, db: &impl Database, id: EventId) -> Result<bool, DatabaseError> {
         let Some((newest, content)) = self.segments.last().and_then(|newest| Some((newest, newest.content?)))
         else {
@@ -154,7 +159,7 @@ impl Log {
         {
             return Ok(true);
         }
-        // Where the first event is can matter only now; mostly it need not be read.
+        // The first id is read only if it can matter; most of the time it cannot.
         if !spans(newest.lower()) {
             return Ok(false);
         }
@@ -166,8 +171,8 @@ impl Log {
         Ok(spans(first))
     }
 
-    /// Whether the newest table is there. When that cannot be found out, it is.
-    pub(super) fn is_as_stored(&self, db: &impl Database) -> bool {
+    /// Returns whether the newest table exists. Returns true if the query fails.
+    pub(super) fn newest_table_exists(&self, db: &impl Database) -> bool {
         let Some(newest) = self.segments.last() else {
             return true;
         };
@@ -177,7 +182,7 @@ impl Log {
 }
 
 impl Record<'_> {
-    /// What counts against [`MAX_EVENT_BYTES`] and the log's bound.
+    /// Returns the size that counts against [`MAX_EVENT_BYTES`] and [`Retention::bytes`](crate::Retention::bytes).
     fn bytes(&self) -> usize {
         [Some(self.json), self.meta, self.extra, self.audience]
             .into_iter()
@@ -186,13 +191,13 @@ impl Record<'_> {
     }
 }
 
-/// The record as it is stored, if it can be.
-pub(super) fn checked<'a>(record: &Record<'a>) -> Result<Record<'a>, AppendError> {
+/// Checks the size of a record and returns the record in its stored form.
+pub(super) fn validated<'a>(record: &Record<'a>) -> Result<Record<'a>, AppendError> {
     let bytes = record.bytes();
     if bytes > MAX_EVENT_BYTES {
         return Err(AppendError::TooLarge { bytes, limit: MAX_EVENT_BYTES });
     }
-    // An empty audience stays: no text of its own would mean everyone.
+    // An empty audience is kept: NULL would mean everyone.
     let some = |text: &&str| !text.is_empty();
     Ok(Record { meta: record.meta.filter(some), extra: record.extra.filter(some), ..*record })
 }
@@ -211,17 +216,17 @@ mod tests {
     fn an_event_costs_one_insert_and_no_select() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
-        db.done();
+        db.verbs();
         append(&mut log, &db, NOW);
-        assert_eq!(db.done(), ["CREATE", "CREATE", "INSERT"], "a table, and the epoch view");
+        assert_eq!(db.verbs(), ["CREATE", "CREATE", "INSERT"], "a table and the epoch view");
         let before = db.connection.total_changes();
         append(&mut log, &db, NOW + 1);
-        assert_eq!(db.done(), ["INSERT"]);
+        assert_eq!(db.verbs(), ["INSERT"]);
         assert_eq!(db.connection.total_changes() - before, 1);
     }
 
     #[test]
-    fn appending_to_one_table_is_one_text_of_sql() {
+    fn all_inserts_into_one_table_have_the_same_sql() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         append(&mut log, &db, NOW);
@@ -235,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_the_time_and_grows_when_the_clock_does_not() {
+    fn an_id_is_the_time_and_increases_when_the_clock_does_not() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         assert_eq!(log.last_id(), None);
@@ -248,15 +253,15 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_at_its_extremes_breaks_nothing() {
+    fn extreme_clock_values_are_accepted() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         assert_eq!(append(&mut log, &db, 0), 1);
         assert_eq!(append(&mut log, &db, u64::MAX), EventId::MAX.as_micros());
-        let used_up = log.append(&db, NOW, &event("{}"));
-        assert!(matches!(used_up, Err(AppendError::Storage(_))));
+        let exhausted = log.append(&db, NOW, &event("{}"));
+        assert!(matches!(exhausted, Err(AppendError::Storage(_))));
         assert_eq!(open(&db, USUAL).segments, log.segments);
-        assert_eq!(replay(&log, &db, 0, NOW).0.len(), 2 - 1, "the first is past retention");
+        assert_eq!(replay(&log, &db, 0, NOW).0.len(), 2 - 1, "the first event is expired");
     }
 
     #[test]
@@ -265,31 +270,31 @@ mod tests {
         let mut log = open(&db, USUAL);
         append(&mut log, &db, NOW);
         let before = log.segments.clone();
-        db.refuse("INSERT");
+        db.fail_on("INSERT");
         for _ in 0..3 {
             assert!(matches!(log.append(&db, NOW + 5, &event("{}")), Err(AppendError::Storage(_))));
         }
         assert_eq!(log.segments, before);
-        assert!(!db.done().contains(&"DROP".to_owned()));
-        db.accept();
+        assert!(!db.verbs().contains(&"DROP".to_owned()));
+        db.stop_failing();
         assert_eq!(append(&mut log, &db, NOW + 5), NOW + 5);
         assert_eq!(open(&db, USUAL).segments, log.segments);
     }
 
     #[test]
-    fn a_failed_insert_after_a_new_table_changes_nothing_that_can_be_seen() {
+    fn a_failed_insert_into_a_new_table_leaves_no_visible_change() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         append(&mut log, &db, NOW);
         let later = NOW + 200 * SECOND;
-        db.refuse("INSERT");
+        db.fail_on("INSERT");
         assert!(log.append(&db, later, &event("{}")).is_err());
         assert!(log.append(&db, later, &event("{}")).is_err());
         assert_eq!(log.last_id().map(EventId::as_micros), Some(NOW));
         assert_eq!(resumed(&log, &db, later, ResumeFrom::LastEventId("1")).0, [NOW]);
         assert_eq!(resumed(&log, &db, later, ResumeFrom::LastEventId(&NOW.to_string())), (vec![], None));
         assert_eq!(db.tables().len(), 2);
-        db.accept();
+        db.stop_failing();
         assert_eq!(append(&mut log, &db, later), later);
         assert_eq!(db.tables().len(), 2);
         assert_eq!(open(&db, USUAL).segments, log.segments);
@@ -300,28 +305,28 @@ mod tests {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         append(&mut log, &db, NOW);
-        db.refuse("CREATE");
+        db.fail_on("CREATE");
         let id = append(&mut log, &db, NOW + 200 * SECOND);
         assert_eq!(db.tables().len(), 1);
         assert_eq!(resumed(&log, &db, id, ResumeFrom::LastEventId(&NOW.to_string())), (vec![id], None));
-        db.accept();
+        db.stop_failing();
         append(&mut log, &db, id + 1);
         assert_eq!(db.tables().len(), 2);
         assert_eq!(open(&db, USUAL).segments, log.segments);
     }
 
     #[test]
-    fn without_a_first_table_nothing_is_stored() {
+    fn nothing_is_stored_if_the_first_table_cannot_be_created() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
-        db.refuse("CREATE");
+        db.fail_on("CREATE");
         assert!(matches!(log.append(&db, NOW, &event("{}")), Err(AppendError::Storage(_))));
         assert_eq!(log.last_id(), None);
         assert!(db.tables().is_empty());
     }
 
     #[test]
-    fn a_table_is_full_at_half_the_retention_or_a_quarter_of_a_bound() {
+    fn a_segment_is_full_at_half_the_retention_or_a_quarter_of_a_bound() {
         let tables = |retention: Retention, spacing: u64, events: u64| {
             let db = TestDatabase::new();
             let mut log = open(&db, retention);
@@ -339,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn events_after_a_long_silence_share_a_table_whose_first_event_is_read_once() {
+    fn events_after_a_long_idle_time_share_a_table_whose_first_id_is_read_once() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         append(&mut log, &db, NOW);
@@ -348,63 +353,63 @@ mod tests {
         append(&mut log, &db, day + 149 * SECOND);
         assert_eq!(db.tables().len(), 2);
         let mut opened = open(&db, USUAL);
-        db.done();
-        db.refuse("SELECT");
-        let refused = opened.append(&db, day + 149 * SECOND, &event("{}"));
-        assert!(matches!(refused, Err(AppendError::Storage(_))), "{refused:?}");
-        db.accept();
-        db.done();
+        db.verbs();
+        db.fail_on("SELECT");
+        let failed = opened.append(&db, day + 149 * SECOND, &event("{}"));
+        assert!(matches!(failed, Err(AppendError::Storage(_))), "{failed:?}");
+        db.stop_failing();
+        db.verbs();
         append(&mut opened, &db, day + 149 * SECOND);
         append(&mut opened, &db, day + 149 * SECOND);
-        assert_eq!(db.done(), ["SELECT", "INSERT", "INSERT"]);
+        assert_eq!(db.verbs(), ["SELECT", "INSERT", "INSERT"]);
         append(&mut opened, &db, day + 150 * SECOND);
-        assert_eq!(db.done(), ["SELECT", "CREATE", "INSERT"]);
+        assert_eq!(db.verbs(), ["SELECT", "CREATE", "INSERT"]);
         assert_eq!(db.tables().len(), 3);
     }
 
     #[test]
-    fn an_event_of_the_largest_size_is_stored_and_a_larger_one_is_not() {
+    fn an_event_of_the_maximum_size_is_stored_and_a_larger_one_is_rejected() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let json = format!("[\"{}\"]", "x".repeat(MAX_EVENT_BYTES - 4 - 6));
         let record = Record { meta: Some("[]"), extra: Some("12"), audience: Some("34"), ..event(&json) };
         log.append(&db, NOW, &record).unwrap();
         let before = log.segments.clone();
-        db.done();
+        db.verbs();
         let larger = log.append(&db, NOW, &Record { audience: Some("345"), ..record });
         assert!(
             matches!(larger, Err(AppendError::TooLarge { bytes, limit: MAX_EVENT_BYTES }) if bytes == MAX_EVENT_BYTES + 1)
         );
-        assert!(db.done().is_empty());
+        assert!(db.verbs().is_empty());
         assert_eq!(log.segments, before);
     }
 
     #[test]
-    fn a_log_whose_tables_were_removed_begins_anew_with_ids_that_go_on() {
+    fn after_its_tables_are_dropped_a_log_continues_with_higher_ids() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let lost = append(&mut log, &db, NOW);
         db.drop_tables(|_| true);
         let id = append(&mut log, &db, NOW - SECOND);
-        assert_eq!(id, lost + 2, "after the epoch, which is after the last id");
+        assert_eq!(id, lost + 2, "above the epoch, which is above the last id");
         assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId("5")), (vec![id], Some(id)));
         assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId(&id.to_string())), (vec![], None));
         assert_eq!(open(&db, USUAL).segments, log.segments);
     }
 
     #[test]
-    fn a_log_that_is_opened_again_after_a_failure_has_ids_that_go_on() {
+    fn a_log_reopened_after_a_failure_continues_with_higher_ids() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         append(&mut log, &db, NOW);
         let quiet = NOW + 2_000 * SECOND;
         let lost = (0..5).map(|_| append(&mut log, &db, quiet)).last().unwrap();
-        log.tidy(&db, quiet).unwrap();
+        log.delete_expired(&db, quiet).unwrap();
         db.drop_tables(|_| true);
         let from = lost.to_string();
         assert!(log.resume(&db, quiet, ResumeFrom::LastEventId(&from)).is_err());
         let mut opened = Log::open(&db, PREFIX, USUAL).unwrap();
-        opened.go_on(&db, quiet, log.memory());
+        opened.restore(&db, quiet, log.memory());
         let id = lost + 2;
         assert_eq!(append(&mut opened, &db, quiet), id);
         for seen in [lost, lost - 1] {
@@ -415,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_that_were_removed_are_noticed_before_the_next_one_is_made() {
+    fn dropped_tables_are_detected_before_the_next_segment_is_created() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         append(&mut log, &db, NOW);

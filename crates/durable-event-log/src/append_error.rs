@@ -1,24 +1,24 @@
-//! The errors of storing an event.
+//! Errors of storing an event.
 
 use std::fmt;
 
 use super::database::DatabaseError;
-use super::once::MAX_KEY_LENGTH;
+use super::idempotency::MAX_KEY_LENGTH;
 
-/// An event was not stored. The log is unchanged.
+/// The reason why an event was not stored. The log is unchanged.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AppendError {
-    /// The texts of the event exceed what one row can hold.
+    /// The texts of the event are longer than one row can store.
     TooLarge {
-        /// The length of all texts, in bytes.
+        /// The total length of all texts, in bytes.
         bytes: usize,
-        /// The largest length, in bytes.
+        /// The maximum, in bytes: [`MAX_EVENT_BYTES`](crate::MAX_EVENT_BYTES).
         limit: usize,
     },
     /// The idempotency key is not 1–255 visible ASCII characters.
     InvalidKey,
-    /// The database failed.
+    /// A statement or the transaction failed.
     Storage(DatabaseError),
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for AppendError {
             Self::InvalidKey => {
                 write!(f, "idempotency key must be 1–{MAX_KEY_LENGTH} visible ASCII characters")
             }
-            Self::Storage(_) => f.write_str("the event could not be stored"),
+            Self::Storage(_) => f.write_str("the database failed to store the event"),
         }
     }
 }

@@ -1,22 +1,22 @@
-//! The interface to SQLite.
+//! The interface to the SQLite database.
 
 use std::fmt;
 
 /// A SQLite database that runs one statement at a time.
 pub trait Database {
-    /// Runs `sql` to its end and returns its rows.
+    /// Runs one statement and returns all of its rows.
     ///
-    /// Read the cursor to its end: in the Workers runtime a half-read cursor keeps its table locked.
+    /// Implementations must read the cursor to its end: in the Workers runtime an unfinished cursor keeps its table
+    /// locked.
     ///
     /// # Errors
     /// The statement fails.
     fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, DatabaseError>;
 
-    /// Runs `work` in a transaction, which is rolled back if `work` returns false.
+    /// Runs `work` in a transaction. Rolls back if `work` returns false.
     ///
     /// # Errors
-    ///
-    /// The transaction cannot begin or end. It is rolled back then.
+    /// The transaction cannot begin or end. It is rolled back in that case.
     fn atomically(&self, work: &mut dyn FnMut() -> bool) -> Result<(), DatabaseError>;
 }
 
@@ -30,10 +30,10 @@ impl<D: Database + ?Sized> Database for &D {
     }
 }
 
-/// A value that goes into a statement.
+/// A bound parameter of a statement.
 ///
-/// There is no integer: JavaScript numbers bind as REAL. Columns of INTEGER affinity turn whole ones back, which is exact
-/// below 2^53.
+/// There is no integer variant because JavaScript numbers bind as REAL. SQLite converts integral values back in
+/// columns of INTEGER affinity, which is exact below 2^53.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Param<'a> {
     /// NULL.
@@ -45,14 +45,14 @@ pub enum Param<'a> {
 }
 
 impl<'a> Param<'a> {
-    /// A text; `None` is NULL.
+    /// Returns a text parameter, or NULL for `None`.
     #[must_use]
     pub fn optional(text: Option<&'a str>) -> Self {
         text.map_or(Param::Null, Param::Text)
     }
 }
 
-/// A value that a statement returned.
+/// A value in a result row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
     /// NULL.
@@ -63,14 +63,14 @@ pub enum Cell {
     Text(String),
 }
 
-/// A statement failed. The message is for logs, never for clients.
+/// The error of a failed statement. Its message is meant for logs and must not be sent to clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseError {
     message: String,
 }
 
 impl DatabaseError {
-    /// An error with the database's own message.
+    /// Creates an error with the database's message.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into() }
     }

@@ -6,10 +6,11 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The id of a published event: its place in the channel's order, and the time at which it was stored.
+/// The id of a published event: its cursor, and the time at which the event was stored.
 ///
-/// A number of microseconds since the Unix epoch. Ids of one channel only ever grow, even when the clock steps back; then
-/// they run ahead of it. To a client an id is an opaque string; as JSON it is a string.
+/// The value is a number of microseconds since the Unix epoch, at most 2^53 − 1. Ids of one channel always increase.
+/// If the clock steps back, new ids continue above the last one and run ahead of the clock. In text and JSON an id is
+/// a string of decimal digits; clients must treat it as opaque.
 ///
 /// ```
 /// use durable_event_log::EventId;
@@ -24,11 +25,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct EventId(u64);
 
 impl EventId {
-    /// The largest id, 2^53 − 1: the largest whole number that a JavaScript number holds exactly. The clock gets there in
-    /// the year 2255.
+    /// The largest id, 2^53 − 1: the largest integer that a JavaScript number represents exactly. The clock reaches
+    /// it in the year 2255.
     pub const MAX: Self = Self((1 << 53) - 1);
 
-    /// The id as a number: microseconds since the Unix epoch.
+    /// Returns the id as a number of microseconds since the Unix epoch.
     ///
     /// ```
     /// use durable_event_log::EventId;
@@ -41,7 +42,7 @@ impl EventId {
         self.0
     }
 
-    /// The id with this number; numbers that are too large become [`EventId::MAX`].
+    /// Creates the id with this number of microseconds. Larger numbers become [`EventId::MAX`].
     pub fn saturating(micros: u64) -> Self {
         Self(micros).min(Self::MAX)
     }
@@ -53,9 +54,9 @@ impl fmt::Display for EventId {
     }
 }
 
-/// Reads exactly what `Display` writes: decimal digits without sign, spaces or leading zeros, up to [`EventId::MAX`].
+/// Parses the format of `Display`: decimal digits without sign, spaces or leading zeros, up to [`EventId::MAX`].
 ///
-/// One number has one text, so two ids are equal if and only if their texts are.
+/// Each id has exactly one text, so two ids are equal if and only if their texts are equal.
 impl FromStr for EventId {
     type Err = InvalidEventId;
 
@@ -85,7 +86,7 @@ impl<'de> Deserialize<'de> for EventId {
     }
 }
 
-/// A text that is no event id.
+/// The error of parsing an invalid event id.
 ///
 /// ```
 /// use durable_event_log::EventId;
@@ -98,7 +99,9 @@ pub struct InvalidEventId(());
 
 impl fmt::Display for InvalidEventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not an event id")
+        f.write_str(
+            "event id must be a decimal integer of at most 9007199254740991, without sign or leading zeros",
+        )
     }
 }
 
@@ -109,14 +112,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_read_only_as_it_was_written() {
+    fn a_parsed_id_has_the_same_text() {
         for text in ["0", "7", "10", "1767225600000000", "9007199254740991"] {
             assert_eq!(text.parse::<EventId>().unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn anything_else_is_no_id() {
+    fn other_texts_are_rejected() {
         for text in [
             "",
             " ",
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_too_large_saturates() {
+    fn a_too_large_number_saturates() {
         assert_eq!(EventId::saturating(u64::MAX), EventId::MAX);
         assert_eq!(EventId::saturating(5).as_micros(), 5);
     }

@@ -1,5 +1,5 @@
-//! Keys against a model: whatever is done, an event and its key are stored together or not at all.
-#![allow(clippy::arithmetic_side_effects)] // test code, though not all of it is in test functions
+//! Tests idempotency keys against a model: an event and its key are always stored together or not at all.
+#![allow(clippy::arithmetic_side_effects)] // test helpers outside of test functions
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use super::{Appended, Log, Retention};
 
 const KEYS: [&str; 4] = ["a", "b", "A", "\"a\""];
 
-/// What the database can refuse in the middle of a publish.
-const REFUSED: [&str; 6] = ["SELECT", "SAVEPOINT", "CREATE", "INSERT INTO", "INSERT OR", "RELEASE"];
+/// The statements that can fail during a publish.
+const FAILING: [&str; 6] = ["SELECT", "SAVEPOINT", "CREATE", "INSERT INTO", "INSERT OR", "RELEASE"];
 
 #[derive(Clone, Copy, Debug)]
 enum Action {
     Publish(usize),
     FailedPublish(usize, usize),
     PublishWithoutKey,
-    Tidy,
+    DeleteExpired,
     Prune,
     Reopen,
-    /// The application wipes its storage.
-    Wipe,
+    /// The application deletes its storage.
+    DeleteAll,
 }
 
-/// An action, and by how much the clock moves before it, in microseconds.
+/// Generates an action, and how far the clock moves before it, in microseconds.
 fn step() -> impl Strategy<Value = (i64, Action)> {
     let clock = prop_oneof![
         4 => Just(0),
@@ -36,34 +36,34 @@ fn step() -> impl Strategy<Value = (i64, Action)> {
     ];
     let action = prop_oneof![
         10 => (0..KEYS.len()).prop_map(Action::Publish),
-        4 => (0..KEYS.len(), 0..REFUSED.len()).prop_map(|(key, sql)| Action::FailedPublish(key, sql)),
+        4 => (0..KEYS.len(), 0..FAILING.len()).prop_map(|(key, sql)| Action::FailedPublish(key, sql)),
         3 => Just(Action::PublishWithoutKey),
-        3 => Just(Action::Tidy),
+        3 => Just(Action::DeleteExpired),
         1 => Just(Action::Prune),
         2 => Just(Action::Reopen),
-        1 => Just(Action::Wipe),
+        1 => Just(Action::DeleteAll),
     ];
     (clock, action)
 }
 
-/// A key that was stored.
+/// A stored idempotency key.
 #[derive(Clone, Copy, Debug)]
 struct Stored {
     id: u64,
-    /// The clock at that time, in microseconds.
+    /// The time at which it was stored, in microseconds.
     at: u64,
 }
 
 struct Model {
     window: u64,
     now: u64,
-    /// The latest that the clock has ever been: what was dropped then does not come back with the clock.
+    /// The latest time so far. Keys that expired then stay expired if the clock steps back.
     latest: u64,
     keys: BTreeMap<&'static str, Stored>,
 }
 
 impl Model {
-    /// Whether the key must answer: true or false, or nothing where only a clock that stepped back makes the difference.
+    /// Returns whether the key must be found. `None` if both results are valid because the clock has stepped back.
     fn is_known(&self, key: &str) -> Option<bool> {
         let Some(stored) = self.keys.get(key) else { return Some(false) };
         if self.latest < stored.at + self.window {
@@ -76,7 +76,7 @@ impl Model {
     }
 }
 
-/// The ids of all events, in all tables.
+/// Returns the ids of all events in all tables.
 fn events(db: &TestDatabase) -> Vec<u64> {
     let mut ids = Vec::new();
     for table in db.tables().iter().filter(|table| table.starts_with("dei_events_")) {
@@ -91,7 +91,7 @@ fn check(model: &Model, log: &mut Log, db: &TestDatabase) {
     assert_eq!(
         (&reopened.segments, &reopened.keys),
         (&log.segments, &log.keys),
-        "in memory is what is stored"
+        "the state in memory equals the stored state"
     );
     for key in KEYS {
         let found = log.find_key(db, model.now, key).unwrap().map(super::EventId::as_micros);
@@ -119,25 +119,25 @@ fn run(retention: Retention, steps: Vec<(i64, Action)>) {
                 let appended = log.append_once(&db, model.now, &event("{}"), key).unwrap();
                 let rows = db.connection.total_changes() - rows;
                 match appended {
-                    Appended::Before(id) => {
+                    Appended::Duplicate(id) => {
                         assert_ne!(model.is_known(key), Some(false), "{key}");
                         assert_eq!(id.as_micros(), model.keys[key].id);
                         assert_eq!((events(&db), rows), (before, 0), "nothing is written");
                     }
-                    Appended::Now(id) => {
+                    Appended::Stored(id) => {
                         assert_ne!(model.is_known(key), Some(true), "{key}");
                         model.keys.insert(key, Stored { id: id.as_micros(), at: model.now });
                         assert_eq!(events(&db).len(), before.len() + 1);
                         assert!(events(&db).contains(&id.as_micros()) && !before.contains(&id.as_micros()));
-                        assert!(rows <= 3, "a replaced key is a row more");
+                        assert!(rows <= 3, "replacing a key writes one more row");
                     }
                 }
             }
             Action::FailedPublish(key, sql) => {
                 let (key, tables, memory) = (KEYS[key], db.tables(), format!("{log:?}"));
-                db.refuse(REFUSED[sql]);
+                db.fail_on(FAILING[sql]);
                 let failed = log.append_once(&db, model.now, &event("{}"), key);
-                db.accept();
+                db.stop_failing();
                 match failed {
                     Err(_) => {
                         assert_eq!(
@@ -147,9 +147,9 @@ fn run(retention: Retention, steps: Vec<(i64, Action)>) {
                         );
                         assert_eq!(format!("{log:?}"), memory);
                     }
-                    // What was refused was not needed.
-                    Ok(Appended::Before(id)) => assert_eq!(id.as_micros(), model.keys[key].id),
-                    Ok(Appended::Now(id)) => {
+                    // The failing statement was not needed.
+                    Ok(Appended::Duplicate(id)) => assert_eq!(id.as_micros(), model.keys[key].id),
+                    Ok(Appended::Stored(id)) => {
                         model.keys.insert(key, Stored { id: id.as_micros(), at: model.now });
                     }
                 }
@@ -157,22 +157,22 @@ fn run(retention: Retention, steps: Vec<(i64, Action)>) {
             Action::PublishWithoutKey => {
                 append(&mut log, &db, model.now);
             }
-            Action::Tidy => {
-                log.tidy(&db, model.now).unwrap();
+            Action::DeleteExpired => {
+                log.delete_expired(&db, model.now).unwrap();
                 let tables = db.tables().iter().filter(|table| table.starts_with("dei_keys_")).count();
-                // Half windows: three, unless the clock has stepped back.
+                // Each table spans half a window: there are at most three unless the clock has stepped back.
                 assert!(tables <= 3 || model.now < model.latest, "{tables}");
             }
             Action::Prune => {
                 log.prune(&db, model.now).unwrap();
                 let next = log.keys.next_expiry(&retention);
-                assert!(next.is_none_or(|next| next > model.now), "what is due is gone");
+                assert!(next.is_none_or(|next| next > model.now), "expired tables are dropped");
             }
             Action::Reopen => log = open(&db, retention),
-            Action::Wipe => {
-                db.wipe();
+            Action::DeleteAll => {
+                db.delete_all();
                 model.keys.clear();
-                // It is noticed by the next publish.
+                // The next publish detects it.
                 append(&mut log, &db, model.now);
                 log.find_key(&db, model.now, "a").unwrap();
             }

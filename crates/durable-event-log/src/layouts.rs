@@ -1,8 +1,8 @@
-//! What earlier versions have left in databases is read as if it were ours. There have been two layouts so far; the second one
-//! added the epoch view, and has the tables of the first. A test for each keeps a change of the tables from being made
-//! without a way to read them: it fails until there is one.
+//! Tests that databases of earlier versions can be read. There have been two layouts so far; the second one added the
+//! epoch view and has the same tables. A changed table definition fails the last test until its layout has a file and
+//! a test here.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // test code, though not all of it is in test functions
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // test helpers outside of test functions
 
 use super::{
     Appended, Log, ResumeFrom,
@@ -11,11 +11,11 @@ use super::{
     },
 };
 
-/// The next event of each layout.
+/// The time of the next event.
 const AFTER: u64 = NOW + 200 * SECOND;
 
 #[test]
-fn a_database_of_layout_1_is_served_whole_and_carried_on() {
+fn a_database_of_layout_1_is_replayed_and_continued() {
     let db = TestDatabase::new();
     db.run(include_str!("layouts/1.sql"));
     let mut log = Log::open(&db, PREFIX, USUAL).unwrap();
@@ -26,9 +26,9 @@ fn a_database_of_layout_1_is_served_whole_and_carried_on() {
     assert_eq!(texts[0], r#"{"n":1}||"#);
     assert!(texts[1].contains(r#"|[[1,"at"]]|"#) && texts[1].contains(r#""retry":5"#), "{}", texts[1]);
 
-    // A key that was given then still names its event.
+    // An idempotency key stored then still returns its event.
     let again = log.append_once(&db, AFTER, &event("{}"), "order-17-paid").unwrap();
-    assert!(matches!(again, Appended::Before(id) if id.as_micros() == ids[2]));
+    assert!(matches!(again, Appended::Duplicate(id) if id.as_micros() == ids[2]));
     let id = append(&mut log, &db, AFTER);
     assert_eq!(id, AFTER);
     assert_eq!(
@@ -43,7 +43,7 @@ fn a_database_of_layout_1_gets_its_epoch_view_with_the_next_segment() {
     db.run(include_str!("layouts/1.sql"));
     let mut log = open_at(&db, USUAL, AFTER);
     append(&mut log, &db, AFTER);
-    assert!(db.views().is_empty(), "an event costs what it did");
+    assert!(db.views().is_empty(), "an event costs no additional write");
     append(&mut log, &db, AFTER + 150 * SECOND);
     assert_eq!(db.views(), ["dei_epoch"]);
     db.drop_tables(|_| true);
@@ -57,15 +57,15 @@ fn a_database_of_layout_1_whose_storage_is_deleted_begins_an_epoch() {
     let db = TestDatabase::new();
     db.run(include_str!("layouts/1.sql"));
     let mut log = open_at(&db, USUAL, AFTER);
-    db.wipe();
-    log.read_again(&db, AFTER).unwrap();
+    db.delete_all();
+    log.reload(&db, AFTER).unwrap();
     let log = open_at(&db, USUAL, AFTER + SECOND);
     assert_eq!(resumed(&log, &db, AFTER + SECOND, ResumeFrom::IssuedAt(0.0)), (vec![], Some(AFTER + 1)));
 }
 
-/// As they were emptied by `prune`, or by a publish that failed.
+/// Segments are emptied by `prune`, or stay empty after a failed publish.
 #[test]
-fn an_empty_segment_of_layout_1_is_no_loss() {
+fn an_empty_segment_of_layout_1_is_not_a_loss() {
     let db = TestDatabase::new();
     let mut log = open(&db, USUAL);
     let id = append(&mut log, &db, NOW);
@@ -79,17 +79,17 @@ fn an_empty_segment_of_layout_1_is_no_loss() {
 }
 
 #[test]
-fn the_tables_that_are_written_today_are_those_of_layout_1() {
+fn new_tables_have_the_columns_of_layout_1() {
     let (earlier, today) = (TestDatabase::new(), TestDatabase::new());
     earlier.run(include_str!("layouts/1.sql"));
     let mut log = Log::open(&today, PREFIX, USUAL).unwrap();
     append(&mut log, &today, NOW);
     append(&mut log, &today, NOW + 1);
     log.append_once(&today, NOW + 150 * SECOND, &event("{}"), "order-17-paid").unwrap();
-    assert_eq!(columns(&today), columns(&earlier), "a new layout needs a file and a test of its own here");
+    assert_eq!(columns(&today), columns(&earlier), "a new layout needs its own file and test here");
 }
 
-/// The columns of each kind of table.
+/// Returns the columns of each kind of table.
 fn columns(db: &TestDatabase) -> std::collections::BTreeSet<String> {
     let mut statement = db.connection.prepare("SELECT sql FROM sqlite_master WHERE type = 'table'").unwrap();
     let sql = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();

@@ -1,36 +1,37 @@
-//! How far the clocks of those who issue tokens are ahead of ours.
+//! Detects token issuers whose clocks are ahead of the Durable Object's clock.
 //!
-//! A client that has seen no event yet resumes from the time at which its token was issued (`iat`). If the issuer's clock is
-//! ahead, that time is too late, and the events in between would be skipped. Nothing in a token tells, but a token that
-//! arrives before it was issued does: from then on the channel takes every token to be that much older, until the last token
-//! that such a clock has issued has expired. The lead is in a view's name, so that it costs nothing to read and outlives
-//! hibernation. It is rounded up to a power of two, so that it is written rarely.
+//! A client without a cursor resumes from the time at which its token was issued (`iat`). If the issuer's clock is
+//! ahead, that time is too late, and the client would miss the events in between. A single token does not show this,
+//! unless it arrives before its own `iat`. From then on the log treats every token as that much older, until the last
+//! token from such a clock has expired. This time difference, the lead, is stored in the name of a view: reading it
+//! costs nothing, and it survives hibernation. It is rounded up to a power of two, so that it is rarely rewritten.
 
 use super::Log;
 use super::database::{Database, DatabaseError};
 use super::epoch::create_view;
 use super::id::EventId;
 
-/// How far ahead an issuer's clock may be without anything being noted, in microseconds. 2 s: hosts keep time by NTP; what
-/// it costs is that a first connect may get events of the two seconds before its token.
+/// How far an issuer's clock may be ahead without a lead being recorded, in microseconds. 2 s, because hosts
+/// synchronise their clocks by NTP. As a consequence, a client's first connection may receive events from the two
+/// seconds before its token was issued.
 pub(super) const CLOCK_SLACK_US: u64 = 2_000_000;
 
-/// Beyond this, in microseconds, an `iat` says nothing: 1 day is more than a clock that anybody set is wrong by, and less
-/// than what a wrong unit makes of a time.
+/// The largest plausible lead, in microseconds; an `iat` beyond it is ignored. 1 day is more than the error of a
+/// clock that is set at all, and less than the difference caused by a wrong time unit.
 const MAX_LEAD_US: u64 = 86_400_000_000;
 
-/// How much longer than the token that shows it a lead is remembered, in seconds. 1 day: then it is written once a day at
-/// most, and other tokens of the same issuer are covered that have not arrived yet.
+/// How long a lead is kept after its token has expired, in seconds. With 1 day the lead is written at most once a
+/// day, and it also applies to tokens of the same issuer that arrive later.
 const MARGIN_SECONDS: u64 = 86_400;
 
 const MICROS_PER_SECOND: u64 = 1_000_000;
 
-/// How far ahead issuers' clocks are. The greater of two is the one with the greater lead.
+/// How far the issuers' clocks are ahead, and until when this applies. Ordered by `seconds` first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Lead {
     /// A power of two.
     seconds: u64,
-    /// Until when it counts, in seconds since the epoch.
+    /// When the lead expires, in seconds since the Unix epoch.
     until: u64,
 }
 
@@ -41,22 +42,35 @@ impl From<(u64, u64)> for Lead {
 }
 
 impl Lead {
-    fn counts(&self, now_us: u64) -> bool {
+    fn is_active(&self, now_us: u64) -> bool {
         now_us < self.until.saturating_mul(MICROS_PER_SECOND)
     }
 }
 
-/// Whether a token that says so may have been issued by a clock that is ahead of ours by more than the slack. `issued_at` is
-/// in seconds since the epoch.
+/// Returns whether a token arrives earlier than it was issued, by more than the tolerated clock difference of 2 s.
+///
+/// `issued_at` is in seconds and `now_us` in microseconds since the Unix epoch.
+///
+/// ```
+/// use durable_event_log::is_early;
+///
+/// let now_us = 1_767_225_600_000_000;
+/// assert!(is_early(1_767_225_660.0, now_us));
+/// assert!(!is_early(1_767_225_601.0, now_us));
+/// ```
 pub fn is_early(issued_at: f64, now_us: u64) -> bool {
     micros(issued_at).saturating_sub(now_us) > CLOCK_SLACK_US
 }
 
 impl Log {
-    /// Takes note of a token that has arrived at `now_us`. `issued_at` and `expires_at` are its own times, in seconds since
-    /// the epoch. Returns by how many seconds the issuer's clock is ahead, if that is news.
+    /// Records the clock lead of a token that has arrived at `now_us`. `issued_at` and `expires_at` are the token's
+    /// own times, in seconds since the Unix epoch.
     ///
-    /// Writes only if it is, or if the last note ends before the token does.
+    /// Returns the lead in seconds if it is greater than the recorded one. Writes only in that case, or if the
+    /// recorded lead expires before the token.
+    ///
+    /// # Errors
+    /// A statement fails. The lead then applies in memory only.
     pub fn note_token(
         &mut self,
         db: &impl Database,
@@ -70,7 +84,7 @@ impl Log {
         }
         let ahead = ahead.div_ceil(MICROS_PER_SECOND);
         let expires = micros(expires_at) / MICROS_PER_SECOND;
-        let known = self.lead.filter(|lead| lead.counts(now_us));
+        let known = self.lead.filter(|lead| lead.is_active(now_us));
         let is_news = known.is_none_or(|known| known.seconds < ahead);
         if !is_news && known.is_some_and(|known| known.until >= expires) {
             return Ok(None);
@@ -81,12 +95,12 @@ impl Log {
             seconds: seconds.max(ahead.next_power_of_two()),
             until: EventId::saturating(until).as_micros(),
         };
-        self.remember_lead(db, lead)?;
+        self.store_lead(db, lead)?;
         Ok(is_news.then_some(ahead))
     }
 
-    /// Stores a lead in place of the one before. It counts in memory even where that fails.
-    pub(super) fn remember_lead(&mut self, db: &impl Database, lead: Lead) -> Result<(), DatabaseError> {
+    /// Replaces the stored lead. The new lead applies in memory even if storing it fails.
+    pub(super) fn store_lead(&mut self, db: &impl Database, lead: Lead) -> Result<(), DatabaseError> {
         let view = |lead: Lead| self.prefix.lead_view(lead.seconds, lead.until);
         let (view, old) = (view(lead), self.lead.map(view));
         self.lead = Some(lead);
@@ -97,21 +111,23 @@ impl Log {
         }
     }
 
-    /// The earliest time at which a token may have been issued that says `issued_at`, in microseconds since the epoch.
+    /// Returns the earliest time at which a token with this `issued_at` may have been issued, in microseconds since
+    /// the Unix epoch.
     pub(super) fn earliest_issue(&self, now_us: u64, issued_at: f64) -> u64 {
         let stated = micros(issued_at);
         let ahead = stated.saturating_sub(now_us);
         if ahead > MAX_LEAD_US {
-            return 0; // at any time
+            return 0; // the token may be of any age
         }
         let seen = if ahead > CLOCK_SLACK_US { ahead } else { 0 };
-        let noted = self.lead.filter(|lead| lead.counts(now_us));
+        let noted = self.lead.filter(|lead| lead.is_active(now_us));
         stated
             .saturating_sub(seen.max(noted.map_or(0, |lead| lead.seconds.saturating_mul(MICROS_PER_SECOND))))
     }
 }
 
-/// Seconds as microseconds. Times before the epoch and no numbers are the epoch; those beyond every id are the last id.
+/// Converts seconds to microseconds. Times before the Unix epoch and NaN become 0, later times at most the largest
+/// id.
 fn micros(seconds: f64) -> u64 {
     EventId::saturating((seconds * 1e6) as u64).as_micros()
 }
@@ -124,32 +140,32 @@ mod tests {
 
     const NOW_S: f64 = (NOW / SECOND) as f64;
 
-    /// A token that arrives at `now_us` and lives for so many seconds.
+    /// Records a token that arrives at `now_us` with this lead and lifetime in seconds.
     fn note(log: &mut Log, db: &TestDatabase, now_us: u64, ahead: f64, lifetime: f64) -> Option<u64> {
         let issued = (now_us / SECOND) as f64 + ahead;
         log.note_token(db, now_us, issued, issued + lifetime).unwrap()
     }
 
     #[test]
-    fn a_lead_is_stored_as_a_power_of_two_and_outlives_the_instance() {
+    fn a_lead_is_stored_as_a_power_of_two_and_survives_the_instance() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         assert_eq!(note(&mut log, &db, NOW, 60.0, 300.0), Some(60));
         let until = NOW / SECOND + 60 + 300 + 86_400;
         assert_eq!(db.views(), [format!("dei_lead_64_{until}")]);
-        db.done();
+        db.verbs();
         for ahead in [3.0, 60.0, 64.0] {
             assert_eq!(note(&mut log, &db, NOW, ahead, 300.0), None);
         }
-        assert!(db.done().is_empty());
+        assert!(db.verbs().is_empty());
         assert_eq!(note(&mut log, &db, NOW, 65.0, 300.0), Some(65));
         assert_eq!(db.views(), [format!("dei_lead_128_{}", until + 86_400)]);
         assert_eq!(open(&db, USUAL).lead, log.lead);
-        assert_eq!((db.tables().len(), open(&db, USUAL).last_id()), (0, None), "it is no event");
+        assert_eq!((db.tables().len(), open(&db, USUAL).last_id()), (0, None), "a lead is not an event");
     }
 
     #[test]
-    fn a_lead_is_written_again_only_for_a_token_that_outlives_the_note() {
+    fn a_lead_is_rewritten_only_for_a_token_that_expires_later() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         note(&mut log, &db, NOW, 60.0, 300.0);
@@ -164,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_within_the_slack_or_beyond_a_day_is_not_noted() {
+    fn a_lead_within_the_slack_or_beyond_a_day_is_not_recorded() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         for ahead in [-5.0, 0.0, 2.0, 86_401.0, 1e15, 1e300, f64::INFINITY, f64::NAN, f64::NEG_INFINITY] {
@@ -178,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_an_issuer_that_is_ahead_gets_what_was_published_before_it_says_that_it_was_issued() {
+    fn a_token_from_a_clock_that_is_ahead_receives_events_from_before_its_issue_time() {
         for ahead in [1_u64, 5, 60, 3_600, 86_400] {
             let db = TestDatabase::new();
             let mut log = open(&db, super::super::Retention { period: std::time::Duration::MAX, ..USUAL });
@@ -202,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_dropped_since_the_earliest_issue_is_a_gap() {
+    fn events_deleted_since_the_earliest_issue_time_are_a_gap() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         note(&mut log, &db, NOW, 60.0, 3_600.0);
@@ -214,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lead_counts_for_a_day_after_its_token_and_no_longer() {
+    fn a_lead_expires_a_day_after_its_token() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         note(&mut log, &db, NOW, 60.0, 300.0);
@@ -223,27 +239,27 @@ mod tests {
         let token = ResumeFrom::IssuedAt(((end - SECOND) / SECOND) as f64);
         assert_eq!(resumed(&log, &db, end - SECOND, token).0, [late]);
         assert_eq!(resumed(&log, &db, end, token).0, [0_u64; 0]);
-        assert_eq!(note(&mut log, &db, end, 3.0, 300.0), Some(3), "what counted no longer is news again");
-        assert_eq!(db.views().len(), 2, "the epoch, and one lead");
+        assert_eq!(note(&mut log, &db, end, 3.0, 300.0), Some(3), "an expired lead is reported again");
+        assert_eq!(db.views().len(), 2, "the epoch and one lead");
     }
 
     #[test]
-    fn a_lead_that_cannot_be_stored_counts_in_memory_and_is_stored_by_the_next_epoch() {
+    fn a_lead_that_cannot_be_stored_applies_in_memory_and_is_stored_with_the_next_epoch() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         append(&mut log, &db, NOW);
-        db.refuse("CREATE");
+        db.fail_on("CREATE");
         assert!(log.note_token(&db, NOW, NOW_S + 60.0, NOW_S + 300.0).is_err());
-        db.accept();
+        db.stop_failing();
         let lead = log.lead;
         assert!(lead.is_some());
-        db.wipe();
-        log.read_again(&db, NOW).unwrap();
+        db.delete_all();
+        log.reload(&db, NOW).unwrap();
         assert_eq!((log.lead, open(&db, USUAL).lead), (lead, lead));
     }
 
     #[test]
-    fn views_that_look_similar_are_left_alone() {
+    fn similarly_named_views_are_kept() {
         let db = TestDatabase::new();
         for view in [
             "dei_lead_5",

@@ -1,70 +1,77 @@
-//! The event log: what a channel remembers, and for how long.
+//! An event log in SQLite: event ids, retention, resuming, gap detection and idempotency keys.
 //!
-//! Events live in a few tables, the segments, named `<prefix>events_<lower>`, where `lower` is the highest id ever before
-//! them; the first one ever is `<prefix>events_<time of birth>_first`. The names are the only metadata. Events go into the
-//! newest segment; when it spans half the retention or a quarter of a bound, the next one begins. What is too old is
-//! dropped by the table, so an event costs one row written over its whole life.
+//! The crate opens no database: [`Log`] runs its statements through [`Database`]. The current time is always a
+//! parameter, in microseconds since the Unix epoch.
 //!
-//! An id is a time ([`EventId`]), so one column says order, age and place. The clock is always a parameter, in
-//! microseconds since the epoch.
+//! # Storage
 //!
-//! Idempotency keys have tables of their own, `<prefix>keys_<start>`, so that an event without a key costs nothing more
-//! (`keys.rs`).
+//! Events are stored in a few tables, the segments. A segment is named `<prefix>events_<lower>`, where `lower` is the
+//! highest event id before it. The first segment of a log is named `<prefix>events_<birth>_first`; `birth` is the
+//! time at which the log was created. The table names are the only metadata. New events go into the newest segment.
+//! The next segment begins when the newest one spans half the retention period, or holds a quarter of a bound.
+//! Expired events are deleted by dropping whole tables, so an event costs one written row over its lifetime.
 //!
-//! # Layout
+//! An event id is a timestamp ([`EventId`]), so a single integer column provides order, age and cursor.
 //!
-//! | name | kind | states |
+//! Idempotency keys are stored in separate tables, `<prefix>keys_<start>` (see `key_tables.rs`). An event without an
+//! idempotency key costs nothing extra.
+//!
+//! # Tables and views
+//!
+//! | name | kind | meaning |
 //! | --- | --- | --- |
-//! | `<prefix>events_<birth>_first` | table | the first segment; nothing was before it |
-//! | `<prefix>events_<lower>` | table | a segment; all events up to `lower` were before it. Only the newest may be empty |
-//! | `<prefix>keys_<start>` | table | idempotency keys, see `keys.rs` |
-//! | `<prefix>epoch` | view | this channel has had events |
-//! | `<prefix>lead_<seconds>_<until>` | view | how far ahead the clocks of token issuers are, see `lead.rs` |
+//! | `<prefix>events_<birth>_first` | table | the first segment of the log |
+//! | `<prefix>events_<lower>` | table | a segment of events after `lower`. Only the newest segment may be empty |
+//! | `<prefix>keys_<start>` | table | idempotency keys, see `key_tables.rs` |
+//! | `<prefix>epoch` | view | the log has stored events |
+//! | `<prefix>lead_<seconds>_<until>` | view | how far the clocks of token issuers are ahead, see `lead.rs` |
 //!
-//! Views have no content and take no page, and dropping every table does not remove them. A database without the
-//! epoch view (of a version before it) gets one with its next segment.
+//! Views have no content and occupy no page, and they remain when all tables are dropped. A database from a version
+//! before the epoch view gets the view with its next segment.
 //!
 //! # Lost tables
 //!
-//! Tables can vanish behind the log's back: the application calls `deleteAll`, or drops them. The log then begins a new
-//! epoch (`epoch.rs`): an empty segment `<prefix>events_<lower>` whose `lower` is above every id so far and at least the
-//! clock, so that every older cursor and every older token is a gap. The log notices a loss
+//! The application can remove tables without the log: by `deleteAll`, or by dropping them. The log then begins a new
+//! epoch (`epoch.rs`). An epoch begins with an empty segment `<prefix>events_<lower>` whose `lower` is above all
+//! earlier event ids and not before the current time. Resuming from any older cursor or older token therefore reports
+//! a gap. The log detects a loss
 //!
-//! - at `deleteAll`, which `runtime/hot.js` wraps;
-//! - when a statement fails because the newest table is gone;
+//! - when its caller reports that storage was deleted ([`Log::reload`]);
+//! - when a statement fails because the newest table no longer exists;
 //! - when it opens and finds the epoch view without any segment;
-//! - when it opens and a segment does not begin where the one before it ends: whatever is before the hole counts as lost;
-//! - when it opens in an instance that knows of later events than the database.
+//! - when it opens and a segment does not begin where the previous one ends: all events before the hole count as lost;
+//! - when it opens and its caller remembers later events than the database contains ([`Log::restore`]).
 //!
-//! It cannot notice that exactly the newest tables were dropped by hand and the instance was evicted before the log was
-//! used again, nor that the epoch view was dropped too. An instance that finds all tables gone knows no ids, and begins
-//! with the clock. A point-in-time recovery looks like a log whose later events never
-//! happened: cursors beyond its last event are a gap until newer events have passed them.
+//! It cannot detect that only the newest tables were dropped if the instance was evicted before the log was used
+//! again. It also cannot detect a loss if the epoch view was dropped together with all tables. If all tables are
+//! missing and no earlier ids are known, new ids start at the current time. After a point-in-time recovery the log
+//! looks as if the later events had never been stored: a cursor beyond the last event is a gap until newer events
+//! have passed it.
 //!
 //! # Damage
 //!
-//! The names above are reserved, and what bears one without having exactly our columns (altered by hand, or written by
-//! another version) is never read and never dropped: it may be somebody's only copy. As its events cannot be served, they
-//! count as lost: resuming from before its end is a gap.
+//! The names above are reserved. A table with such a name but other columns (altered by hand, or created by another
+//! version) is never read and never dropped, because it may be the only copy of the data. Its events cannot be
+//! replayed and count as lost: resuming from a cursor before its end reports a gap.
 //!
-//! A row that was changed by hand, say so that its `json` is no JSON, is sent as it is, and the client fails to read that
-//! frame. Nothing else depends on it: the server parses no stored event, ids and sums are columns of their own, and the
-//! rows after it follow. Checking each row again on replay would cost every replay for what only a hand can cause. An
-//! unreadable audience is different, since it could give an event to the wrong reader: it admits nobody.
+//! A row that was changed by hand, for example to invalid JSON, is returned unchanged; the client then fails to parse
+//! that message. Nothing else depends on it: the log parses no stored event, ids and sums have separate columns, and
+//! later rows are unaffected. Validating every row on replay would slow down every replay to catch manual edits only.
+//! An unreadable audience admits nobody, because it could otherwise expose an event to the wrong client.
 
 mod append;
 mod append_error;
 mod database;
 mod epoch;
+mod expiry;
 mod id;
-mod keys;
+mod idempotency;
+mod key_tables;
 mod lead;
-mod once;
 mod resume;
 mod retention;
 mod segment;
 mod step;
-mod tidy;
 
 pub use self::{
     append::{MAX_EVENT_BYTES, Record},
@@ -72,15 +79,15 @@ pub use self::{
     database::{Cell, Database, DatabaseError, Param},
     epoch::Memory,
     id::{EventId, InvalidEventId},
+    idempotency::{Appended, MAX_KEY_LENGTH},
     lead::is_early,
-    once::{Appended, MAX_KEY_LENGTH},
     resume::{Resume, ResumeFrom},
     retention::Retention,
     segment::TablePrefix,
     step::{STEP_BYTES, Step},
 };
 use self::{
-    keys::KeyTables,
+    key_tables::KeyTables,
     lead::Lead,
     segment::{Segment, SegmentName},
 };
@@ -90,40 +97,43 @@ use self::{
 pub struct Log {
     prefix: TablePrefix,
     retention: Retention,
-    /// Oldest first. Only the newest may be empty; it takes the next event.
+    /// The segments, oldest first. The newest stores the next event; only it may be empty.
     segments: Vec<Segment>,
-    /// The lowest id in the newest segment, if that is not empty; not read before it is needed.
+    /// The lowest id in the newest segment. `None` if the segment is empty, or until the id is needed.
     first_of_newest: Option<u64>,
-    /// Segments from before an unreadable or a missing one: they can make no resume whole, so they are dropped at the next occasion.
+    /// Segments before an unreadable or missing one. No resume can use them, so
+    /// [`delete_expired`](Self::delete_expired) drops them.
     stranded: Vec<Segment>,
-    /// `lower` of the newest unreadable table, while no segment is newer.
+    /// `lower` of the newest unreadable table, if it is newer than all segments.
     unreadable: Option<EventId>,
-    /// Everything up to this id is gone, and no table says so yet: creating it has failed.
+    /// The id up to which all events are lost, if no table records it because creating that table failed.
     lost: Option<EventId>,
-    /// The highest id that was given to an event and then rolled back. It is not given again.
-    floor_of_ids: Option<EventId>,
+    /// The highest id that was ever assigned to an event, including rolled back events. It is not assigned again.
+    highest_assigned: Option<EventId>,
     /// Whether the epoch view exists.
     has_epoch: bool,
-    /// How far ahead the clocks of token issuers are.
+    /// How far the clocks of token issuers are ahead.
     lead: Option<Lead>,
     keys: KeyTables,
 }
 
 impl Log {
-    /// Opens the log: reads the list of tables and a row of each segment. Writes nothing; a log that never was written
-    /// has no table.
+    /// Opens the log by reading the list of tables and one row of each segment. Writes nothing: the tables of a new
+    /// log are created with its first event.
+    ///
+    /// `prefix` is the beginning of all table names, see [`TablePrefix`].
     ///
     /// # Errors
-    ///
-    /// When the database cannot be read, or `prefix` is not 1 to 32 of `a` to `z`, `0` to `9` and `_`.
+    /// The prefix is invalid, or a statement fails.
     pub fn open(db: &impl Database, prefix: &str, retention: Retention) -> Result<Self, DatabaseError> {
         Self::read(db, TablePrefix::new(prefix)?, retention)
     }
 
-    /// The highest id in the log's history, as far as one is known; for a log that is empty, the time of its birth.
+    /// Returns the highest known event id. For a log without events, returns the time of its creation, or `None`
+    /// before that.
     pub fn last_id(&self) -> Option<EventId> {
         let newest = self.segments.last().map(|newest| EventId::saturating(newest.last()));
-        // An unreadable table holds one event at least, and no two tables can have the same name.
+        // An unreadable table counts as one event after `lower`, so that the next segment gets a different name.
         let unreadable =
             self.unreadable.map(|lower| EventId::saturating(lower.as_micros().saturating_add(1)));
         newest.max(unreadable).max(self.lost)
@@ -134,14 +144,14 @@ impl Log {
         let (keys_from, keys_to) = prefix.key_table_range();
         let epoch_view = prefix.epoch_view();
         let (lead_from, lead_to) = prefix.lead_view_range();
-        // Whether a table is as we create it, SQLite can tell with less effort than it takes to hand its SQL over.
+        // SQLite compares each table's definition with ours, which is faster than returning its SQL text.
         let sql = [
             "SELECT name, CASE sql WHEN 'CREATE TABLE \"' || name || '",
-            segment::LAYOUT,
+            segment::COLUMNS,
             "' THEN 1 WHEN 'CREATE TABLE \"' || name || '",
-            keys::LAYOUT,
+            key_tables::COLUMNS,
             "' THEN 2 WHEN 'CREATE VIEW \"' || name || '",
-            epoch::VIEW,
+            epoch::VIEW_BODY,
             "' THEN 3 END FROM sqlite_master WHERE type = 'table' AND \
              (name >= ?1 AND name < ?2 OR name >= ?3 AND name < ?4) \
              OR type = 'view' AND (name = ?5 OR name >= ?6 AND name < ?7)",
@@ -149,7 +159,7 @@ impl Log {
         let names = [&from, &to, &keys_from, &keys_to, &epoch_view, &lead_from, &lead_to];
         let names = names.map(|name| Param::Text(name));
         let rows = db.execute(&sql.concat(), &names)?;
-        // In the order of their names, of which there are few.
+        // Sorted by insertion: there are only a few tables.
         let mut found: Vec<(SegmentName, bool)> = Vec::with_capacity(rows.len());
         let mut keys = KeyTables::default();
         let (mut has_epoch, mut lead) = (false, None);
@@ -174,7 +184,7 @@ impl Log {
             stranded: Vec::new(),
             unreadable: None,
             lost: None,
-            floor_of_ids: None,
+            highest_assigned: None,
             has_epoch,
             lead,
             keys,
@@ -191,7 +201,7 @@ impl Log {
         for segment in &mut log.segments {
             segment.read_content(db)?;
         }
-        log.cut_off_at_holes();
+        log.strand_before_holes();
         Ok(log)
     }
 }
@@ -216,35 +226,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn opening_writes_nothing_and_reads_one_statement_per_table() {
+    fn opening_writes_nothing_and_runs_one_statement_per_table() {
         let db = TestDatabase::new();
         open(&db, USUAL);
         assert!(db.tables().is_empty());
-        assert_eq!(db.done(), ["SELECT"]);
+        assert_eq!(db.verbs(), ["SELECT"]);
         let mut log = open(&db, USUAL);
         for n in 0..100 {
             append(&mut log, &db, NOW + n * 5 * SECOND);
         }
         assert_eq!(db.tables().len(), 4);
-        db.done();
+        db.verbs();
         let opened = open(&db, USUAL);
-        assert_eq!(db.done(), ["SELECT"; 5]);
+        assert_eq!(db.verbs(), ["SELECT"; 5]);
         assert!(db.effort.get() < 60, "{}", db.effort.get());
         assert_eq!(opened.segments, log.segments);
         assert_eq!(opened.last_id(), log.last_id());
     }
 
     #[test]
-    fn a_prefix_that_is_no_name_is_refused() {
+    fn an_invalid_prefix_is_rejected() {
         let db = TestDatabase::new();
         for prefix in ["", "a\"; DROP TABLE x; --", "sqlite_", "Ä"] {
             assert!(Log::open(&db, prefix, USUAL).is_err());
         }
-        assert!(db.done().is_empty());
+        assert!(db.verbs().is_empty());
     }
 
     #[test]
-    fn two_logs_with_prefixes_that_contain_each_other_are_apart() {
+    fn logs_whose_prefixes_contain_each_other_are_independent() {
         let db = TestDatabase::new();
         let mut logs: Vec<_> = ["a", "a_", "aevents_", "a_events_", "_", "0"]
             .iter()
@@ -261,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_views_and_indexes_that_look_similar_are_ignored_and_left_alone() {
+    fn similarly_named_tables_views_and_indexes_are_ignored_and_kept() {
         let db = TestDatabase::new();
         let foreign = [
             "dei_events_",
@@ -291,14 +301,14 @@ mod tests {
         }
     }
 
-    /// Three tables of one event each; returns their ids.
+    /// Creates three tables of one event each and returns the ids.
     fn three_tables(db: &TestDatabase) -> [u64; 3] {
         let mut log = open(db, USUAL);
         [NOW, NOW + 150 * SECOND, NOW + 300 * SECOND].map(|now| append(&mut log, db, now))
     }
 
     #[test]
-    fn a_damaged_table_between_others_is_a_gap_and_the_rest_is_served() {
+    fn a_damaged_table_between_others_is_a_gap_and_later_events_are_replayed() {
         let db = TestDatabase::new();
         let [a, b, c] = three_tables(&db);
         let damaged = format!("dei_events_{a}");
@@ -307,18 +317,14 @@ mod tests {
         let now = c;
         assert_eq!(resumed(&log, &db, now, ResumeFrom::LastEventId(&a.to_string())), (vec![c], Some(b + 1)));
         assert_eq!(resumed(&log, &db, now, ResumeFrom::LastEventId(&b.to_string())), (vec![c], None));
-        assert_eq!(log.next_expiry(), Some(0), "what is before the damage can go");
+        assert_eq!(log.next_expiry(), Some(0), "tables before the damaged one can be dropped");
         log.prune(&db, now + 9000 * SECOND).unwrap();
-        assert_eq!(
-            db.tables(),
-            [damaged, format!("dei_events_{c}")],
-            "the damaged table is not ours to drop"
-        );
+        assert_eq!(db.tables(), [damaged, format!("dei_events_{c}")], "the damaged table is kept");
         assert_eq!(open(&db, USUAL).segments, log.segments);
     }
 
     #[test]
-    fn a_damaged_newest_table_is_a_gap_until_the_next_event_begins_a_new_one() {
+    fn a_damaged_newest_table_is_a_gap_until_the_next_event_creates_a_new_table() {
         let db = TestDatabase::new();
         let [_, b, c] = three_tables(&db);
         db.run(&format!("ALTER TABLE dei_events_{b} DROP COLUMN json"));
@@ -331,13 +337,13 @@ mod tests {
         let d = append(&mut log, &db, c + SECOND);
         assert_eq!(resumed(&log, &db, d, ResumeFrom::LastEventId(&c.to_string())), (vec![d], Some(d)));
         assert_eq!(resumed(&log, &db, d, ResumeFrom::LastEventId(&d.to_string())), (vec![], None));
-        log.tidy(&db, d).unwrap();
+        log.delete_expired(&db, d).unwrap();
         assert_eq!(db.tables(), [format!("dei_events_{b}"), format!("dei_events_{}", d - 1)]);
         assert_eq!(open(&db, USUAL).segments, log.segments);
     }
 
     #[test]
-    fn a_damaged_table_from_the_future_still_lets_events_be_stored() {
+    fn events_are_stored_after_a_damaged_table_with_a_future_name() {
         let db = TestDatabase::new();
         let future = NOW + 9000 * SECOND;
         db.run(&format!("CREATE TABLE dei_events_{future} (x)"));
@@ -348,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_no_append_wrote_do_not_keep_the_log_from_opening() {
+    fn the_log_opens_with_rows_inserted_by_hand() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let (a, b) = (append(&mut log, &db, NOW), append(&mut log, &db, NOW));

@@ -1,8 +1,8 @@
-//! The log against a model that remembers everything and counts on its fingers.
+//! Tests the log against a simple model that keeps all events.
 //!
-//! What a resume must get follows from two lists: the ids of all events ever, and those of the rows that are in the tables.
-//! The gap rule is checked as it is meant, an event that should have come is not there, and not as it is computed.
-#![allow(clippy::arithmetic_side_effects)] // test code, though not all of it is in test functions
+//! The expected result of a resume follows from two lists: the ids of all events so far, and the ids of the stored
+//! rows. The gap rule is checked by its definition (an expected event is not stored), not by the log's computation.
+#![allow(clippy::arithmetic_side_effects)] // test helpers outside of test functions
 
 use std::time::Duration;
 
@@ -13,27 +13,28 @@ use super::{EventId, Log, Memory, ResumeFrom, Retention};
 
 #[derive(Clone, Debug)]
 enum Action {
-    /// The clock moves by so many microseconds, then an event with so many bytes is published.
+    /// Moves the clock by some microseconds, then publishes an event of some bytes.
     Append(i64, usize),
-    /// The same, but the database refuses statements that begin so.
+    /// The same, but statements that begin with this text fail.
     FailedAppend(i64, usize, &'static str),
-    /// The clock moves, then the log is tidied or pruned.
-    Tidy(i64),
+    /// Moves the clock, then deletes expired events.
+    DeleteExpired(i64),
+    /// Moves the clock, then prunes the log.
     Prune(i64),
-    /// The same, but no table can be dropped.
+    /// The same, but dropping a table fails.
     FailedPrune(i64),
     /// The instance is evicted.
     Reopen,
     /// The application calls `deleteAll`.
     DeleteAll,
-    /// Somebody drops all tables. Either the next event, or the next instance finds out.
+    /// All tables are dropped. If true, the next instance detects it, otherwise the next event.
     DropAll(bool),
-    /// Somebody drops the table of this number, counted around. Either this instance opens the log anew, or the next one
-    /// does.
+    /// The table with this number (modulo the number of tables) is dropped. If true, a new instance opens the log,
+    /// otherwise the same one.
     DropOne(usize, bool),
 }
 
-/// Steps of the clock: within a microsecond, around the second that a table spans at least, around retention, and back.
+/// Generates clock steps: some microseconds, around the shortest span of a table, around the retention, and back.
 fn clock() -> impl Strategy<Value = i64> {
     prop_oneof![
         4 => 0..3_i64,
@@ -45,17 +46,17 @@ fn clock() -> impl Strategy<Value = i64> {
 }
 
 fn action() -> impl Strategy<Value = Action> {
-    let refused = prop_oneof![Just("INSERT"), Just("CREATE")];
+    let failing = prop_oneof![Just("INSERT"), Just("CREATE")];
     prop_oneof![
         12 => (clock(), 0..40_usize).prop_map(|(step, size)| Action::Append(step, size)),
-        2 => (clock(), 0..40_usize, refused).prop_map(|(step, size, sql)| Action::FailedAppend(step, size, sql)),
-        4 => clock().prop_map(Action::Tidy),
+        2 => (clock(), 0..40_usize, failing).prop_map(|(step, size, sql)| Action::FailedAppend(step, size, sql)),
+        4 => clock().prop_map(Action::DeleteExpired),
         2 => clock().prop_map(Action::Prune),
         1 => clock().prop_map(Action::FailedPrune),
         2 => Just(Action::Reopen),
         1 => Just(Action::DeleteAll),
         1 => any::<bool>().prop_map(Action::DropAll),
-        1 => (0..8_usize, any::<bool>()).prop_map(|(table, asleep)| Action::DropOne(table, asleep)),
+        1 => (0..8_usize, any::<bool>()).prop_map(|(table, is_new)| Action::DropOne(table, is_new)),
     ]
 }
 
@@ -71,7 +72,7 @@ fn retention() -> impl Strategy<Value = Retention> {
     })
 }
 
-/// An event that was published.
+/// A published event.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Published {
     id: u64,
@@ -81,11 +82,11 @@ struct Published {
 struct Model {
     retention: Retention,
     now: u64,
-    /// Before the first event's id.
-    born: Option<u64>,
-    ever: Vec<Published>,
-    /// Tables were lost: nothing is served from up to here, and whoever knows nothing later has a gap.
-    gone: Option<u64>,
+    /// The creation time of the log: the first event's id minus one.
+    created: Option<u64>,
+    published: Vec<Published>,
+    /// The end of the lost events: events up to this id are not replayed, and older cursors have a gap.
+    lost_up_to: Option<u64>,
 }
 
 impl Model {
@@ -98,49 +99,49 @@ impl Model {
         self.retention.period.is_zero() || age >= self.retention.period.as_micros() as i128
     }
 
-    /// The ids that must be served to whoever asks for all.
-    fn there(&self, stored: &[u64]) -> Vec<u64> {
-        let is_there = |id: &u64| !self.is_expired(*id) && Some(*id) > self.gone;
-        stored.iter().copied().filter(is_there).collect()
+    /// Returns the ids of a full replay.
+    fn retained(&self, stored: &[u64]) -> Vec<u64> {
+        let is_retained = |id: &u64| !self.is_expired(*id) && Some(*id) > self.lost_up_to;
+        stored.iter().copied().filter(is_retained).collect()
     }
 
-    /// The highest id that is not served any more, or the end of what was lost.
-    fn lost(&self, there: &[u64]) -> Option<u64> {
-        self.ever.iter().map(|event| event.id).rfind(|id| !there.contains(id)).max(self.gone)
+    /// Returns the highest id that is no longer retained, or the end of the lost events.
+    fn lost(&self, retained: &[u64]) -> Option<u64> {
+        self.published.iter().map(|event| event.id).rfind(|id| !retained.contains(id)).max(self.lost_up_to)
     }
 
-    /// The highest id, or what stands for it while there is none.
+    /// Returns the highest id, the end of the lost events, or the creation time.
     fn last(&self) -> Option<u64> {
-        self.ever.last().map(|event| event.id).max(self.gone).or(self.born)
+        self.published.last().map(|event| event.id).max(self.lost_up_to).or(self.created)
     }
 
-    /// Another instance finds out what is lost, later than the last event. (It knows no ids, only the clock: if that has
-    /// stepped back, ids begin again with it.)
+    /// Moves the clock past the last event, as a new instance knows no ids but the clock. (If the clock had stepped
+    /// back, ids would begin again with it.)
     fn wake(&mut self) {
         self.now = self.now.max(self.last().map_or(0, |last| last + 1));
     }
 
-    /// Everything is lost, which is noticed now.
+    /// Marks all events as lost now.
     fn lose_all(&mut self) {
         if let Some(last) = self.last() {
-            self.gone = Some(self.now.max(last + 1));
+            self.lost_up_to = Some(self.now.max(last + 1));
         }
     }
 }
 
-/// The number in a table's name.
+/// Returns the number in a table's name.
 fn lower(table: &str) -> u64 {
     table.split('_').nth(2).unwrap().parse().unwrap()
 }
 
-/// The tables, oldest first.
+/// Returns the tables, oldest first.
 fn sorted(db: &TestDatabase) -> Vec<String> {
     let mut tables = db.tables();
     tables.sort_by_key(|table| lower(table));
     tables
 }
 
-/// The ids in each table, in the order of tables.
+/// Returns the ids in each table, oldest table first.
 fn stored(db: &TestDatabase) -> Vec<Vec<u64>> {
     let ids = |table: &String| {
         let mut select = db.connection.prepare(&format!("SELECT id FROM {table} ORDER BY id")).unwrap();
@@ -149,96 +150,101 @@ fn stored(db: &TestDatabase) -> Vec<Vec<u64>> {
     sorted(db).iter().map(ids).collect()
 }
 
-fn check_resume_by_id(model: &Model, log: &Log, db: &TestDatabase, there: &[u64], seen: u64) {
-    let lost = model.lost(there);
-    let before_all = lost.or(model.born).unwrap_or(0);
-    let in_this_life =
-        Some(seen) >= model.gone.or(model.born).or(Some(u64::MAX)) && model.last() >= Some(seen);
+fn check_resume_by_id(model: &Model, log: &Log, db: &TestDatabase, retained: &[u64], seen: u64) {
+    let lost = model.lost(retained);
+    let before_all = lost.or(model.created).unwrap_or(0);
+    let is_known =
+        Some(seen) >= model.lost_up_to.or(model.created).or(Some(u64::MAX)) && model.last() >= Some(seen);
     let misses = lost.is_some_and(|lost| lost > seen);
     let (served, gap) = resumed(log, db, model.now, ResumeFrom::LastEventId(&seen.to_string()));
-    if in_this_life && !misses {
-        assert_eq!(gap, None, "whole from {seen}");
-        assert_eq!(served, there.iter().copied().filter(|id| *id > seen).collect::<Vec<_>>(), "from {seen}");
+    if is_known && !misses {
+        assert_eq!(gap, None, "complete from {seen}");
+        assert_eq!(
+            served,
+            retained.iter().copied().filter(|id| *id > seen).collect::<Vec<_>>(),
+            "from {seen}"
+        );
     } else {
-        let expected = if model.born.is_some() { before_all + 1 } else { model.now.max(1) };
+        let expected = if model.created.is_some() { before_all + 1 } else { model.now.max(1) };
         assert_eq!(gap, Some(expected), "gap from {seen}");
-        assert_eq!(served, there, "all after the gap from {seen}");
+        assert_eq!(served, retained, "all events after the gap from {seen}");
     }
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-fn check_first_connect(model: &Model, log: &Log, db: &TestDatabase, there: &[u64], issued: u64) {
-    // Whole milliseconds are exact enough in seconds; what rounding there is, the model does too.
+fn check_first_connect(model: &Model, log: &Log, db: &TestDatabase, retained: &[u64], issued: u64) {
+    // The model rounds seconds as the log does.
     let seconds = issued as f64 / 1e6;
     let stated = (seconds * 1e6) as u64;
-    // A token that arrives before it was issued is at most as young as now, and one from another century of any age.
+    // A token that arrives before it was issued counts as issued now; one that is more than a day early may be of any
+    // age.
     let issued = match stated.saturating_sub(model.now) {
         ahead if u128::from(ahead) > DAY.as_micros() => 0,
         ahead if ahead > 2 * SECOND => model.now,
         _ => stated,
     };
-    let lost = model.lost(there);
+    let lost = model.lost(retained);
     let expected_gap = lost.filter(|lost| *lost >= issued).map(|lost| lost + 1);
     let (served, gap) = resumed(log, db, model.now, ResumeFrom::IssuedAt(seconds));
     assert_eq!(gap, expected_gap, "issued at {stated}, now {}", model.now);
     let wanted = issued.saturating_sub(2 * SECOND);
     assert_eq!(
         served,
-        there.iter().copied().filter(|id| *id >= wanted).collect::<Vec<_>>(),
+        retained.iter().copied().filter(|id| *id >= wanted).collect::<Vec<_>>(),
         "issued at {stated}, now {}",
         model.now
     );
 }
 
-/// A replay that was half-way through what is gone is given up.
+/// Checks that a replay that has not passed the lost events is aborted.
 fn check_replay(model: &Model, log: &Log, after: u64) {
-    if let Some(gone) = model.gone {
-        assert!(log.has_dropped_after(after) || after >= gone, "a replay after {after}");
+    if let Some(lost_up_to) = model.lost_up_to {
+        assert!(log.has_dropped_after(after) || after >= lost_up_to, "a replay after {after}");
     }
 }
 
 fn check(model: &Model, log: &Log, db: &TestDatabase) {
     let stored = stored(db).concat();
-    let there = model.there(&stored);
+    let retained = model.retained(&stored);
 
     let reopened = open(db, model.retention);
-    assert_eq!(reopened.segments, log.segments, "what is in memory is what is stored");
+    assert_eq!(reopened.segments, log.segments, "the state in memory equals the stored state");
     assert_eq!(log.last_id().map(EventId::as_micros), model.last());
 
     let mut points: Vec<u64> = vec![0, 1, model.now, EventId::MAX.as_micros()];
-    points.extend(model.born);
-    points.extend(model.gone);
-    points.extend(model.ever.iter().rev().take(6).map(|event| event.id));
-    points.extend(model.lost(&there));
-    points.extend(there.first());
+    points.extend(model.created);
+    points.extend(model.lost_up_to);
+    points.extend(model.published.iter().rev().take(6).map(|event| event.id));
+    points.extend(model.lost(&retained));
+    points.extend(retained.first());
     let mut around: Vec<u64> =
         points.iter().flat_map(|point| [point.saturating_sub(1), *point, point.saturating_add(1)]).collect();
     around.sort_unstable();
     around.dedup();
     for point in around.into_iter().filter(|point| *point <= EventId::MAX.as_micros()) {
-        check_resume_by_id(model, log, db, &there, point);
+        check_resume_by_id(model, log, db, &retained, point);
         check_replay(model, log, point);
-        check_first_connect(model, log, db, &there, point);
+        check_first_connect(model, log, db, &retained, point);
         check_first_connect(
             model,
             log,
             db,
-            &there,
+            &retained,
             point.saturating_add(2 * SECOND).min(EventId::MAX.as_micros()),
         );
     }
     let unreadable = resumed(log, db, model.now, ResumeFrom::LastEventId("x"));
-    assert_eq!(unreadable.0, there);
+    assert_eq!(unreadable.0, retained);
     assert!(unreadable.1.is_some());
 }
 
-/// What was removed had to go, what had to go was removed.
+/// Checks that exactly the surplus tables were deleted.
 fn check_removal(model: &Model, before: &[Vec<u64>], after: &[Vec<u64>]) {
     let size = |tables: &[Vec<u64>]| {
         let ids = tables.concat();
         let bytes: u64 =
-            model.ever.iter().filter(|event| ids.contains(&event.id)).map(|event| event.bytes).sum();
+            model.published.iter().filter(|event| ids.contains(&event.id)).map(|event| event.bytes).sum();
         (ids.len() as u64, bytes)
     };
     let exceeds =
@@ -249,21 +255,24 @@ fn check_removal(model: &Model, before: &[Vec<u64>], after: &[Vec<u64>]) {
     let removed: Vec<_> =
         before.iter().enumerate().filter(|(_, table)| !table.iter().all(|id| kept.contains(id))).collect();
     for (place, table) in removed {
-        if table.iter().all(|id| Some(*id) <= model.gone) {
-            continue; // it counted as lost
+        if table.iter().all(|id| Some(*id) <= model.lost_up_to) {
+            continue; // its events counted as lost
         }
-        assert!(expired(table) || exceeds(size(&before[place..])), "{table:?} had to go");
+        assert!(
+            expired(table) || exceeds(size(&before[place..])),
+            "{table:?} was deleted although it is not expired and within the bounds"
+        );
     }
     assert!(after.len() <= 1 || !exceeds(size(after)), "within the bounds");
     if let [oldest, _, ..] = after {
-        assert!(!expired(oldest), "the oldest of several tables has an event to serve");
+        assert!(!expired(oldest), "the oldest of several tables has a retained event");
     }
 }
 
 fn run(retention: Retention, start: u64, actions: Vec<Action>) {
     let db = TestDatabase::new();
     let mut log = open(&db, retention);
-    let mut model = Model { retention, now: start, born: None, ever: Vec::new(), gone: None };
+    let mut model = Model { retention, now: start, created: None, published: Vec::new(), lost_up_to: None };
     check(&model, &log, &db);
     for action in actions {
         let before = stored(&db);
@@ -271,31 +280,31 @@ fn run(retention: Retention, start: u64, actions: Vec<Action>) {
             Action::Append(step, size) | Action::FailedAppend(step, size, _) => {
                 model.move_clock(step);
                 if let Action::FailedAppend(_, _, sql) = action {
-                    db.refuse(sql);
+                    db.fail_on(sql);
                 }
                 let json = format!("[{}]", "1".repeat(size));
                 let expected = log.last_id().map_or(0, |id| id.as_micros()).saturating_add(1).max(model.now);
                 let appended = log.append(&db, model.now, &event(&json));
-                db.accept();
-                let is_born = !db.tables().is_empty();
-                if model.born.is_none() && is_born {
-                    model.born = Some(expected - 1);
+                db.stop_failing();
+                let is_created = !db.tables().is_empty();
+                if model.created.is_none() && is_created {
+                    model.created = Some(expected - 1);
                 }
-                let refused_all = match action {
+                let is_failure = match action {
                     Action::FailedAppend(_, _, "INSERT") => true,
-                    Action::FailedAppend(..) => !is_born,
+                    Action::FailedAppend(..) => !is_created,
                     _ => false,
                 };
-                assert_eq!(appended.is_err(), refused_all);
+                assert_eq!(appended.is_err(), is_failure);
                 if let Ok(id) = appended {
                     assert_eq!(id.as_micros(), expected);
-                    model.ever.push(Published { id: expected, bytes: json.len() as u64 });
+                    model.published.push(Published { id: expected, bytes: json.len() as u64 });
                 }
-                assert_eq!(stored(&db).concat().len(), before.concat().len() + usize::from(!refused_all));
+                assert_eq!(stored(&db).concat().len(), before.concat().len() + usize::from(!is_failure));
             }
-            Action::Tidy(step) => {
+            Action::DeleteExpired(step) => {
                 model.move_clock(step);
-                log.tidy(&db, model.now).unwrap();
+                log.delete_expired(&db, model.now).unwrap();
                 check_removal(&model, &before, &stored(&db));
             }
             Action::Prune(step) => {
@@ -305,9 +314,9 @@ fn run(retention: Retention, start: u64, actions: Vec<Action>) {
                 let after = stored(&db);
                 check_removal(&model, &before, &after);
                 let all_expired = before.concat().iter().all(|id| model.is_expired(*id));
-                assert!(!all_expired || after.concat().is_empty(), "nothing outlives its time");
+                assert!(!all_expired || after.concat().is_empty(), "no expired event is kept");
                 if due.is_some_and(|due| due <= model.now) {
-                    assert_ne!(before, after, "there was something to do");
+                    assert_ne!(before, after, "next_expiry announced a deletion");
                 }
                 if after.concat().is_empty() {
                     assert_eq!(log.next_expiry(), None);
@@ -315,49 +324,49 @@ fn run(retention: Retention, start: u64, actions: Vec<Action>) {
             }
             Action::FailedPrune(step) => {
                 model.move_clock(step);
-                db.refuse("DROP");
+                db.fail_on("DROP");
                 let _ = log.prune(&db, model.now);
-                db.accept();
+                db.stop_failing();
                 assert_eq!(stored(&db).concat(), before.concat());
             }
             Action::Reopen => log = open_at(&db, retention, model.now),
             Action::DeleteAll => {
-                db.wipe();
-                log.read_again(&db, model.now).unwrap();
+                db.delete_all();
+                log.reload(&db, model.now).unwrap();
                 model.lose_all();
-                assert_eq!(db.views().is_empty(), model.gone.is_none());
+                assert_eq!(db.views().is_empty(), model.lost_up_to.is_none());
             }
-            Action::DropAll(is_asleep) => {
+            Action::DropAll(is_new_instance) => {
                 db.drop_tables(|_| true);
-                if is_asleep {
+                if is_new_instance {
                     model.wake();
                     log = open_at(&db, retention, model.now);
                     model.lose_all();
                 } else {
                     let id = log.append(&db, model.now, &event("[]")).unwrap().as_micros();
                     model.lose_all();
-                    model.born.get_or_insert(id - 1);
-                    model.ever.push(Published { id, bytes: 2 });
-                    assert!(model.gone.is_none_or(|gone| id == gone + 1));
+                    model.created.get_or_insert(id - 1);
+                    model.published.push(Published { id, bytes: 2 });
+                    assert!(model.lost_up_to.is_none_or(|lost_up_to| id == lost_up_to + 1));
                 }
             }
-            Action::DropOne(n, is_asleep) => {
+            Action::DropOne(n, is_new_instance) => {
                 let Some(n) = n.checked_rem(before.len()) else { continue };
                 let tables = sorted(&db);
                 db.drop_tables(|table| table == tables[n]);
                 let is_newest = n + 1 == tables.len();
-                if is_newest && is_asleep && tables.len() > 1 {
-                    return; // nothing is left that tells
+                if is_newest && is_new_instance && tables.len() > 1 {
+                    return; // this loss cannot be detected
                 }
-                if is_asleep {
+                if is_new_instance {
                     model.wake();
                 }
-                let memory = if is_asleep { Memory::default() } else { log.memory() };
+                let memory = if is_new_instance { Memory::default() } else { log.memory() };
                 log = Log::open(&db, PREFIX, retention).unwrap();
-                log.go_on(&db, model.now, memory);
+                log.restore(&db, model.now, memory);
                 match tables.get(n + 1) {
-                    Some(next) => model.gone = model.gone.max(Some(lower(next))),
-                    None if n > 0 && before[n].is_empty() => {} // nothing was in it
+                    Some(next) => model.lost_up_to = model.lost_up_to.max(Some(lower(next))),
+                    None if n > 0 && before[n].is_empty() => {} // it was empty
                     None => model.lose_all(),
                 }
             }
@@ -369,7 +378,7 @@ fn run(retention: Retention, start: u64, actions: Vec<Action>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn a_log_serves_exactly_what_is_there_and_reports_exactly_what_is_not(
+    fn a_log_replays_all_retained_events_and_reports_all_gaps(
         retention in retention(),
         start in prop_oneof![4 => Just(NOW), 1 => 0..10_u64],
         actions in proptest::collection::vec(action(), 1..30),

@@ -1,4 +1,4 @@
-//! From where a subscription goes on, and whether it has missed something.
+//! Decides where a subscription resumes, and whether events are missing.
 
 use super::Log;
 use super::database::{Cell, Database, DatabaseError, Param};
@@ -6,33 +6,37 @@ use super::id::EventId;
 use super::lead::CLOCK_SLACK_US;
 use super::segment::Segment;
 
-/// What a subscriber knows of the channel.
+/// The point from which a subscriber asks for events.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ResumeFrom<'a> {
-    /// The id of the last event that it got, in whatever text it sent. A text that is no id is a gap.
+    /// The id of the last event that the subscriber received, as the text that it sent. A text that is not an event
+    /// id is a gap.
     LastEventId(&'a str),
-    /// It got none yet; its token says that it was issued at this time, in seconds since the epoch.
+    /// The subscriber has no cursor; its token was issued at this time, in seconds since the Unix epoch.
     IssuedAt(f64),
-    /// It begins now, with the next event.
+    /// The subscriber starts with the next event.
     End,
 }
 
-/// Where a replay begins, and whether it is whole.
+/// Where a replay begins, and whether it is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resume {
-    /// Only events with higher ids are replayed; the first argument of [`Log::step`].
+    /// The replay contains only events with higher ids. Pass it as the first argument of [`Log::step`].
     pub after: u64,
-    /// Some: events that the subscriber should have got are no longer there. From this id on every event is, and it is the
-    /// smallest such id.
+    /// The gap: if `Some`, events that the subscriber should have received are no longer stored. The id is the
+    /// smallest one from which on all events are stored.
     pub gap: Option<EventId>,
 }
 
 impl Log {
-    /// Decides from where a subscriber is served. Reads one row at most.
+    /// Decides where a subscriber resumes. Reads at most one row.
     ///
-    /// A resume from id X is whole if and only if X is neither before what was dropped nor after the last id, and no event
-    /// after X is past retention. A first connect is whole if and only if nothing that was stored since the earliest time
-    /// at which the token may have been issued has gone.
+    /// Resuming from id X is complete if and only if X is not before the deleted events, X is not after the last id,
+    /// and no event after X is past retention. A connection without a cursor is complete if and only if no event has
+    /// been deleted that was stored since the earliest time at which the token may have been issued.
+    ///
+    /// # Errors
+    /// A statement fails.
     pub fn resume(
         &self,
         db: &impl Database,
@@ -54,22 +58,23 @@ impl Log {
                 let issued = self.earliest_issue(now_us, seconds);
                 let missed = retained.lost.is_some_and(|lost| lost >= issued);
                 let wanted = issued.saturating_sub(CLOCK_SLACK_US).saturating_sub(1);
-                // Not beyond the last id: the next event must not be skipped.
+                // At most the last id, so that the next event is not skipped.
                 Resume { after: wanted.max(retained.after).min(last), gap: gap.filter(|_| missed) }
             }
             ResumeFrom::End => Resume { after: last, gap: None },
         })
     }
 
-    /// Whether events after `after` were dropped, or lost. A replay that is under way asks this before each
-    /// [`step`](Self::step): if so, it cannot be whole any more, and its client must reconnect to receive the gap.
+    /// Returns whether events after `after` were deleted or lost. Check it before each [`step`](Self::step) of a
+    /// replay: if it is true, the replay is no longer complete, and the client must reconnect to receive a gap
+    /// notification.
     pub fn has_dropped_after(&self, after: u64) -> bool {
-        self.gone_up_to().is_some_and(|gone| gone > after)
+        self.missing_up_to().is_some_and(|gone| gone > after)
     }
 
-    /// Which events are there at `now_us`.
+    /// Returns which events are retained at `now_us`.
     fn retained(&self, db: &impl Database, now_us: u64) -> Result<Retained, DatabaseError> {
-        let gone = self.gone_up_to();
+        let gone = self.missing_up_to();
         let Some(oldest) = self.segments.first() else {
             let after = match (self.unreadable, self.lost) {
                 (None, Some(lost)) => lost.as_micros(),
@@ -81,7 +86,7 @@ impl Log {
         Ok(Retained { after: expired.unwrap_or(oldest.lower()), lost: expired.or(gone) })
     }
 
-    /// The highest id of an event that is in a table and not above `bound`.
+    /// Returns the highest stored event id that is not above `bound`.
     fn last_up_to(&self, db: &impl Database, bound: u64) -> Result<Option<u64>, DatabaseError> {
         let below = self.segments.iter().rev().filter(|segment| segment.lower() < bound);
         for segment in below.filter(|segment| segment.content.is_some()) {
@@ -99,11 +104,11 @@ impl Log {
     }
 }
 
-/// Which events are there.
+/// The retained events.
 struct Retained {
-    /// Those with higher ids, and all of them.
+    /// All events with higher ids are retained.
     after: u64,
-    /// The highest id of those that are not, as far as there have been any.
+    /// The highest id that is no longer retained, if any.
     lost: Option<u64>,
 }
 
@@ -120,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_was_never_written_has_a_gap_for_whoever_saw_an_event_and_none_for_others() {
+    fn a_log_without_events_reports_a_gap_only_to_clients_with_a_cursor() {
         let db = TestDatabase::new();
         let log = open(&db, USUAL);
         assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId("5")), (vec![], Some(NOW)));
@@ -129,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resume_within_the_log_is_whole() {
+    fn a_resume_within_the_log_is_complete() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let (a, b, c) =
@@ -140,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_this_log_never_gave_is_a_gap_and_everything_follows() {
+    fn an_unknown_id_is_a_gap_and_all_events_are_replayed() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let (a, b) = (append(&mut log, &db, NOW), append(&mut log, &db, NOW));
@@ -157,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_expired_id_is_whole_and_the_one_before_is_a_gap() {
+    fn the_last_expired_id_is_complete_and_the_one_before_is_a_gap() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let (a, b, c) =
@@ -171,31 +176,31 @@ mod tests {
     }
 
     #[test]
-    fn the_last_dropped_id_is_whole_and_the_one_before_is_a_gap() {
+    fn the_last_deleted_id_is_complete_and_the_one_before_is_a_gap() {
         let db = TestDatabase::new();
         let mut log = open(&db, Retention { events: 1, ..USUAL });
         let (_, b, c) =
             (append(&mut log, &db, NOW), append(&mut log, &db, NOW + 10), append(&mut log, &db, NOW + 20));
-        log.tidy(&db, NOW).unwrap();
+        log.delete_expired(&db, NOW).unwrap();
         assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId(&from(b))), (vec![c], None));
         assert_eq!(resumed(&log, &db, NOW, ResumeFrom::LastEventId(&from(b - 1))), (vec![c], Some(b + 1)));
     }
 
     #[test]
-    fn a_quiet_channel_is_never_a_false_gap() {
+    fn an_idle_channel_causes_no_false_gap() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let id = append(&mut log, &db, NOW);
         let day = NOW + 86_400 * SECOND;
         assert_eq!(resumed(&log, &db, day, ResumeFrom::LastEventId(&from(id))), (vec![], None));
         let next = append(&mut log, &db, day);
-        log.tidy(&db, day).unwrap();
+        log.delete_expired(&db, day).unwrap();
         assert_eq!(db.tables().len(), 1);
         assert_eq!(resumed(&log, &db, day, ResumeFrom::LastEventId(&from(id))), (vec![next], None));
     }
 
     #[test]
-    fn a_first_connect_before_the_birth_of_the_log_is_whole() {
+    fn a_token_from_before_the_creation_of_the_log_is_complete() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let a = append(&mut log, &db, NOW);
@@ -205,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_connect_gets_what_was_stored_since_its_token_and_two_seconds_more() {
+    fn a_client_without_a_cursor_receives_events_from_two_seconds_before_its_token() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let ids: Vec<u64> = (0..6).map(|n| append(&mut log, &db, NOW + n * SECOND)).collect();
@@ -214,38 +219,42 @@ mod tests {
     }
 
     #[test]
-    fn a_first_connect_is_a_gap_only_if_something_since_its_token_has_gone() {
+    fn a_client_without_a_cursor_has_a_gap_only_if_events_since_its_token_are_deleted() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
-        let gone = append(&mut log, &db, NOW);
+        let deleted = append(&mut log, &db, NOW);
         let now = NOW + 300 * SECOND;
-        let there = append(&mut log, &db, now);
+        let stored = append(&mut log, &db, now);
         for _ in 0..2 {
             let at = |micros: u64| ResumeFrom::IssuedAt(micros as f64 / 1e6);
-            assert_eq!(resumed(&log, &db, now, at(NOW)), (vec![there], Some(gone + 1)));
-            assert_eq!(resumed(&log, &db, now, at(NOW + SECOND)), (vec![there], None), "within the slack");
-            log.tidy(&db, now).unwrap();
+            assert_eq!(resumed(&log, &db, now, at(NOW)), (vec![stored], Some(deleted + 1)));
+            assert_eq!(resumed(&log, &db, now, at(NOW + SECOND)), (vec![stored], None), "within the slack");
+            log.delete_expired(&db, now).unwrap();
             log = open(&db, USUAL);
         }
         assert_eq!(db.tables().len(), 1);
     }
 
     #[test]
-    fn a_token_from_the_future_gets_the_next_event_and_perhaps_some_before() {
+    fn a_token_from_the_future_receives_the_next_event_and_possibly_earlier_ones() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let (old, last) = (append(&mut log, &db, NOW - 10 * SECOND), append(&mut log, &db, NOW));
         let ahead = |by: f64| ResumeFrom::IssuedAt((NOW / SECOND) as f64 + by);
         assert_eq!(resumed(&log, &db, NOW, ahead(1.0)), (vec![last], None), "within the slack");
-        assert_eq!(resumed(&log, &db, NOW, ahead(60.0)), (vec![last], None), "at most as young as now");
+        assert_eq!(resumed(&log, &db, NOW, ahead(60.0)), (vec![last], None), "treated as issued now");
         for anything in [ahead(100_000.0), ResumeFrom::IssuedAt(f64::INFINITY), ResumeFrom::IssuedAt(1e300)] {
-            assert_eq!(resumed(&log, &db, NOW, anything), (vec![old, last], None), "it says nothing");
+            assert_eq!(
+                resumed(&log, &db, NOW, anything),
+                (vec![old, last], None),
+                "the issue time is ignored"
+            );
         }
         assert_eq!(log.resume(&db, NOW, ResumeFrom::End).unwrap(), Resume { after: last, gap: None });
     }
 
     #[test]
-    fn retention_zero_replays_nothing_and_is_no_gap_for_whoever_has_seen_all() {
+    fn zero_retention_replays_nothing_and_is_no_gap_for_up_to_date_clients() {
         let db = TestDatabase::new();
         let mut log = open(&db, Retention { period: Duration::ZERO, ..USUAL });
         append(&mut log, &db, NOW);
@@ -258,46 +267,46 @@ mod tests {
             );
             assert_eq!(resumed(&log, &db, now, ResumeFrom::IssuedAt(0.0)), (vec![], Some(last + 1)));
             let after = ResumeFrom::IssuedAt(last as f64 / 1e6 + 1.0);
-            let has_stepped_back = now + SECOND <= NOW; // then the token seems to be early, and may be older
+            let has_stepped_back = now + SECOND <= NOW; // the token then appears early, so it may be older
             let gap = has_stepped_back.then_some(last + 1);
             assert_eq!(resumed(&log, &db, now, after), (vec![], gap), "{now}");
         }
     }
 
     #[test]
-    fn a_resume_asks_the_database_only_when_a_table_has_events_on_both_sides_of_its_age() {
+    fn a_resume_queries_only_a_table_with_both_expired_and_retained_events() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         append(&mut log, &db, NOW);
         append(&mut log, &db, NOW + 100 * SECOND);
-        db.done();
+        db.verbs();
         for now in [NOW, NOW + 299 * SECOND, NOW + 400 * SECOND] {
             log.resume(&db, now, ResumeFrom::LastEventId(&from(NOW))).unwrap();
         }
-        assert!(db.done().is_empty());
+        assert!(db.verbs().is_empty());
         log.resume(&db, NOW + 350 * SECOND, ResumeFrom::LastEventId(&from(NOW))).unwrap();
-        assert_eq!(db.done(), ["SELECT"]);
+        assert_eq!(db.verbs(), ["SELECT"]);
     }
 
     #[test]
-    fn a_replay_learns_that_what_it_was_about_to_read_was_dropped() {
+    fn a_replay_detects_that_its_next_events_were_deleted() {
         let db = TestDatabase::new();
         let mut log = open(&db, Retention { events: 1, ..USUAL });
         let (a, b) = (append(&mut log, &db, NOW), append(&mut log, &db, NOW));
-        assert!(!log.has_dropped_after(0), "nothing was before the first table");
-        log.tidy(&db, NOW).unwrap();
+        assert!(!log.has_dropped_after(0), "no events precede the first segment");
+        log.delete_expired(&db, NOW).unwrap();
         assert!(!log.has_dropped_after(a));
         assert!(!log.has_dropped_after(b));
         assert!(log.has_dropped_after(a - 1));
     }
 
     #[test]
-    fn a_database_that_fails_is_an_error_and_not_a_gap() {
+    fn a_failing_database_is_an_error_and_not_a_gap() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         append(&mut log, &db, NOW);
         append(&mut log, &db, NOW + 100 * SECOND);
-        db.refuse("SELECT");
+        db.fail_on("SELECT");
         assert!(log.resume(&db, NOW + 350 * SECOND, ResumeFrom::LastEventId("1")).is_err());
         assert!(Log::open(&db, "dei_", USUAL).is_err());
     }

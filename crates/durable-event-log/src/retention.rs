@@ -1,30 +1,42 @@
-//! The bounds of the log.
+//! Retention settings.
 
 use std::time::Duration;
 
-/// How long and how many events are retained. The oldest events beyond any of the bounds are deleted.
+/// How long, and how many, events are retained. The oldest events beyond any of the bounds are deleted.
+///
+/// ```
+/// use std::time::Duration;
+/// use durable_event_log::Retention;
+///
+/// let retention = Retention {
+///     period: Duration::from_secs(300),
+///     events: 100_000,
+///     bytes: 32 * 1024 * 1024,
+///     keys: Duration::from_secs(300),
+/// };
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// For how long an event is served after it was stored. Zero: events are never replayed.
+    /// How long an event can be replayed after it was stored. Zero: events are never replayed.
     pub period: Duration,
-    /// The largest number of events. The newest segment is always kept, and so is at least one event.
+    /// The maximum number of events. The newest segment is always kept, and with it at least one event.
     pub events: u64,
-    /// The largest sum of all events' texts, in bytes, with the same exception.
+    /// The maximum total size of all events' texts, in bytes. The newest segment is always kept.
     pub bytes: u64,
-    /// For how long an idempotency key is remembered after its event was stored. Zero: keys have no effect.
+    /// How long an idempotency key is kept after its event was stored. Zero: idempotency keys have no effect.
     pub keys: Duration,
 }
 
 impl Retention {
-    /// The highest id that is past retention at `now_us`; 0, which is no event's id, when none can be.
+    /// Returns the highest id that is past retention at `now_us`, or 0, which is no event's id, if no id can be.
     pub(crate) fn horizon(&self, now_us: u64) -> u64 {
         if self.micros() == 0 {
-            return u64::MAX; // also hides ids that run ahead of a clock that stepped back
+            return u64::MAX; // includes ids ahead of a clock that stepped back
         }
         now_us.saturating_sub(self.micros())
     }
 
-    /// When the event with this id is past retention, in microseconds since the epoch.
+    /// Returns when the event with this id expires, in microseconds since the Unix epoch.
     pub(crate) fn expiry(&self, id: u64) -> u64 {
         id.saturating_add(self.micros())
     }
@@ -33,35 +45,36 @@ impl Retention {
         micros(self.period)
     }
 
-    /// How long a key is remembered, in microseconds.
+    /// Returns the idempotency window in microseconds.
     pub(crate) fn key_micros(&self) -> u64 {
         micros(self.keys)
     }
 
-    /// The time that one table of keys spans, in microseconds: half their window, as with events.
+    /// Returns the time that one idempotency key table spans, in microseconds: half the idempotency window.
     pub(crate) fn key_table_micros(&self) -> u64 {
         (self.key_micros() / 2).max(SHORTEST_SPAN)
     }
 
-    /// The time that one segment spans, in microseconds: half the retention, so that at most 1.5 times of what is served
-    /// is stored.
+    /// Returns the time that one segment spans, in microseconds: half the retention period, so that at most 1.5 times
+    /// the retained events are stored.
     pub(crate) fn segment_micros(&self) -> u64 {
         (self.micros() / 2).max(SHORTEST_SPAN)
     }
 
-    /// The events that one segment holds at most: a quarter of the bound, so that at least three quarters of it are kept.
+    /// Returns the maximum number of events in one segment: a quarter of the bound, so that at least three quarters
+    /// of the bound are retained.
     pub(crate) fn segment_events(&self) -> u64 {
         (self.events / 4).max(1)
     }
 
-    /// The bytes after which a segment is full, for the same reason a quarter of the bound.
+    /// Returns the size at which a segment is full, in bytes: a quarter of the bound, for the same reason.
     pub(crate) fn segment_bytes(&self) -> u64 {
         (self.bytes / 4).max(1)
     }
 }
 
-/// 1 s, in microseconds: with a shorter span every event of a busy channel would pay for a table of its own (2 rows
-/// written).
+/// The shortest time that a table spans: 1 s, in microseconds. With a shorter span, every event of a busy channel
+/// would need its own table, which costs 2 written rows.
 const SHORTEST_SPAN: u64 = 1_000_000;
 
 fn micros(duration: Duration) -> u64 {
@@ -73,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_past_retention_from_its_expiry_on() {
+    fn an_event_is_past_retention_at_its_expiry() {
         let retention =
             Retention { period: Duration::from_micros(100), events: 1, bytes: 1, keys: Duration::ZERO };
         assert_eq!(retention.expiry(5), 105);
@@ -83,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_retention_puts_every_id_past_it_whatever_the_clock_says() {
+    fn zero_retention_expires_every_id_at_any_time() {
         let retention = Retention { period: Duration::ZERO, events: 1, bytes: 1, keys: Duration::ZERO };
         assert_eq!(retention.horizon(0), u64::MAX);
     }

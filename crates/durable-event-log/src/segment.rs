@@ -1,24 +1,32 @@
-//! One table of events, and what its name says.
+//! Segments: tables of events, and their names.
 
 use super::database::{Cell, Database, DatabaseError, Param};
 use super::id::EventId;
 
-/// What the names of a log's tables begin with: 1 to 32 of `a` to `z`, `0` to `9` and `_`.
+/// The prefix of a log's table names: 1–32 characters of `a`–`z`, `0`–`9` and `_`, not beginning with `sqlite_` or
+/// `_cf_`.
 ///
-/// All tables that are named `<prefix>events_<number>`, `<prefix>events_<number>_first` or `<prefix>keys_<number>` belong to
-/// the log, and so do the views `<prefix>epoch` and `<prefix>lead_<number>_<number>`. No two prefixes share a name: what
-/// precedes the number (or `epoch`) says which prefix it is.
+/// The log owns all tables named `<prefix>events_<number>`, `<prefix>events_<number>_first` or
+/// `<prefix>keys_<number>`, and all views named `<prefix>epoch` or `<prefix>lead_<number>_<number>`. Logs with
+/// different prefixes never share a name: the text before the number (or before `epoch`) identifies the prefix.
+///
+/// ```
+/// use durable_event_log::TablePrefix;
+///
+/// assert!(TablePrefix::new("chat_").is_ok());
+/// assert!(TablePrefix::new("Chat!").is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TablePrefix(String);
 
 impl TablePrefix {
-    /// In bytes. Long enough for a name and a version, short enough to read in a listing.
+    /// The maximum length in bytes: enough for a name and a version, and readable in a list of tables.
     const MAX_LENGTH: usize = 32;
 
-    /// Prefixes that belong to SQLite and to the platform.
+    /// Prefixes that SQLite and the Workers runtime reserve.
     const RESERVED: [&str; 2] = ["sqlite_", "_cf_"];
 
-    /// Checks a prefix.
+    /// Validates a prefix.
     ///
     /// # Errors
     /// The text is not 1–32 characters of `a`–`z`, `0`–`9` and `_`, or begins with `sqlite_` or `_cf_`.
@@ -27,40 +35,41 @@ impl TablePrefix {
         let reserved = Self::RESERVED.iter().any(|reserved| text.starts_with(reserved));
         if text.is_empty() || text.len() > Self::MAX_LENGTH || !plain || reserved {
             return Err(DatabaseError::new(format!(
-                "the table prefix {text:?} is not 1 to 32 of a-z, 0-9 and _, or it is reserved"
+                "table prefix must be 1–32 characters of a-z, 0-9 and _, not beginning with sqlite_ or _cf_, \
+                 got {text:?}"
             )));
         }
         Ok(Self(text.to_owned()))
     }
 
-    /// The table names at which the log's own begin (inclusive) and end (exclusive) in byte order: a digit must follow
-    /// `events_`, and `:` comes after `9`. Unlike LIKE this has no wildcards, and the platform's limit of 50 bytes for
-    /// patterns does not apply.
+    /// Returns the range of segment names in byte order, from inclusive to exclusive: `events_` is followed by a
+    /// digit, and `:` follows `9`. Unlike LIKE, a range has no wildcards and is not subject to the Workers runtime's
+    /// limit of 50 bytes for patterns.
     pub(crate) fn table_range(&self) -> (String, String) {
         (format!("{}events_0", self.0), format!("{}events_:", self.0))
     }
 
-    /// The same for the tables of keys, whose names are `<prefix>keys_<number>`.
+    /// Returns the range of names of idempotency key tables, as in [`table_range`](Self::table_range).
     pub(crate) fn key_table_range(&self) -> (String, String) {
         (format!("{}keys_0", self.0), format!("{}keys_:", self.0))
     }
 
-    /// The name of the view that says that this channel has had events.
+    /// Returns the name of the view that marks a log that has stored events.
     pub(crate) fn epoch_view(&self) -> String {
         format!("{}epoch", self.0)
     }
 
-    /// The range of names, as in [`table_range`](Self::table_range), of the views that hold the issuers' lead.
+    /// Returns the range of names of clock lead views, as in [`table_range`](Self::table_range).
     pub(crate) fn lead_view_range(&self) -> (String, String) {
         (format!("{}lead_0", self.0), format!("{}lead_:", self.0))
     }
 
-    /// The name of the view that holds these two numbers.
+    /// Returns the name of the clock lead view with these two numbers.
     pub(crate) fn lead_view(&self, seconds: u64, until: u64) -> String {
         format!("{}lead_{seconds}_{until}", self.0)
     }
 
-    /// The two numbers in the name of such a view.
+    /// Parses the two numbers in the name of a clock lead view.
     pub(crate) fn parse_lead_view(&self, view: &str) -> Option<(u64, u64)> {
         let numbers = view.strip_prefix(self.0.as_str())?.strip_prefix("lead_")?;
         let (seconds, until) = numbers.split_once('_')?;
@@ -68,17 +77,17 @@ impl TablePrefix {
         Some((number(seconds)?, number(until)?))
     }
 
-    /// The number in the name of a table of keys.
+    /// Parses the number in the name of an idempotency key table.
     pub(crate) fn parse_key_table(&self, table: &str) -> Option<EventId> {
         table.strip_prefix(self.0.as_str())?.strip_prefix("keys_")?.parse().ok()
     }
 
-    /// The table of keys with this number.
+    /// Returns the name of the idempotency key table with this number.
     pub(crate) fn key_table(&self, number: EventId) -> String {
         format!("{}keys_{number}", self.0)
     }
 
-    /// What a table's name says, if the table belongs to the log.
+    /// Parses the name of a segment's table. Returns `None` if the table does not belong to the log.
     pub(crate) fn parse(&self, table: &str) -> Option<SegmentName> {
         let number = table.strip_prefix(self.0.as_str())?.strip_prefix("events_")?;
         let (number, kind) = match number.strip_suffix("_first") {
@@ -97,81 +106,82 @@ impl TablePrefix {
     }
 }
 
-/// What is before a segment.
+/// Whether a segment is the first one of its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SegmentKind {
-    /// Nothing: `lower` is the time at which the log was born.
+    /// The first segment: `lower` is the time at which the log was created.
     First,
-    /// Events: `lower` is the id of the last of them.
+    /// A later segment: `lower` is the highest id before it.
     Next,
 }
 
-/// What the name of a segment's table says. In the order of the segments.
+/// The parsed name of a segment's table. Names are ordered as the segments are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SegmentName {
-    /// All ids in the segment are higher, all ids in segments before it are not.
+    /// All ids in the segment are higher; all ids in earlier segments are not.
     pub(crate) lower: EventId,
     pub(crate) kind: SegmentKind,
 }
 
-/// A table of events and how full it is.
+/// A table of events, and the size of its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
     pub(crate) table: String,
     pub(crate) name: SegmentName,
-    /// None: the segment is empty.
+    /// `None` if the segment is empty.
     pub(crate) content: Option<Content>,
 }
 
-/// What a segment that is not empty holds.
+/// The size of a segment that is not empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Content {
     /// The highest id.
     pub(crate) last: u64,
-    /// How many events.
+    /// The number of events.
     pub(crate) count: u64,
-    /// How many bytes of json, meta, extra and audience.
+    /// The sum of json, meta, extra and audience, in bytes.
     pub(crate) bytes: u64,
 }
 
-/// What follows a table's name in the statement that creates it. It has no apostrophes.
+/// The part of the CREATE TABLE statement after the table's name. It contains no apostrophes.
 ///
-/// `id` orders, expires and finds events; there is no other index, so an event costs one row written. `count` and `bytes` are
-/// sums up to and including the row, within the table. They come before the texts, because SQLite reads a long row only as
-/// far as it must.
-pub(super) const LAYOUT: &str = "\" (id INTEGER PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL, \
+/// `id` is the order, the age and the key of an event; there is no other index, so an event costs one written row.
+/// `count` and `bytes` are running sums within the table, including the row itself. They precede the texts because
+/// SQLite reads a long row only as far as necessary.
+pub(super) const COLUMNS: &str = "\" (id INTEGER PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL, \
     json TEXT NOT NULL, meta TEXT, extra TEXT, audience TEXT)";
 
 impl Segment {
-    /// An empty segment whose table does not exist yet.
+    /// Creates an empty segment without creating its table.
     pub(crate) fn new(prefix: &TablePrefix, name: SegmentName) -> Self {
         Self { table: prefix.table(name), name, content: None }
     }
 
-    /// All ids in the segment are higher.
+    /// Returns the lower bound: all ids in the segment are higher.
     pub(crate) fn lower(&self) -> u64 {
         self.name.lower.as_micros()
     }
 
-    /// The highest id ever up to and including this segment; for an empty first one the log's birth.
+    /// Returns the highest id up to and including this segment. For an empty first segment this is the creation time
+    /// of the log.
     pub(crate) fn last(&self) -> u64 {
         self.content.map_or(self.lower(), |content| content.last)
     }
 
-    /// Creates the table. It must not exist.
+    /// Creates the table, which must not exist.
     pub(crate) fn create(&self, db: &impl Database) -> Result<(), DatabaseError> {
         db.execute(&self.create_sql(), &[]).map(drop)
     }
 
-    /// Removes the table, if it is there.
+    /// Drops the table if it exists.
     pub(crate) fn drop_table(&self, db: &impl Database) -> Result<(), DatabaseError> {
         db.execute(&format!("DROP TABLE IF EXISTS \"{}\"", self.table), &[]).map(drop)
     }
 
-    /// Reads how full the table is: one row, however many there are, since each holds the sums up to it.
+    /// Reads the size of the table from its last row, which contains the sums of all rows.
     ///
-    /// Ids outside the segment's range and sums of another type can only be there by hand; they must not keep the log from
-    /// opening, so the former are passed over, and the latter count as what SQLite makes of them.
+    /// Rows inserted by hand must not prevent the log from opening: ids outside the segment's range are ignored, and
+    /// sums of another type are cast by SQLite.
     pub(crate) fn read_content(&mut self, db: &impl Database) -> Result<(), DatabaseError> {
         let table = &self.table;
         let rows = db.execute(
@@ -188,7 +198,11 @@ impl Segment {
             Some([Cell::Number(last), Cell::Number(count), Cell::Number(bytes)]) => {
                 Some(Content { last: *last as u64, count: *count as u64, bytes: *bytes as u64 })
             }
-            Some(_) => return Err(DatabaseError::new(format!("the last row of {table} is not an event"))),
+            Some(_) => {
+                return Err(DatabaseError::new(format!(
+                    "the last row of {table} has no numeric id, count and bytes"
+                )));
+            }
         };
         Ok(())
     }
@@ -199,22 +213,22 @@ impl Segment {
         let rows = db.execute(&sql, &[Param::Number(self.lower() as f64)])?;
         match rows.first().map(Vec::as_slice) {
             Some([Cell::Number(first)]) => Ok(*first as u64),
-            // Only if rows were removed by hand since.
+            // Rows were deleted by hand.
             _ => Ok(self.last()),
         }
     }
 
-    /// The statement that creates the table, word for word as SQLite keeps it.
+    /// Returns the CREATE TABLE statement exactly as SQLite stores it.
     pub(crate) fn create_sql(&self) -> String {
-        ["CREATE TABLE \"", &self.table, LAYOUT].concat()
+        ["CREATE TABLE \"", &self.table, COLUMNS].concat()
     }
 }
 
-/// Reads an id that a statement returned.
+/// Parses an id that a statement returned as text.
 pub(super) fn id(text: &str) -> Result<u64, DatabaseError> {
     text.parse()
         .map(EventId::as_micros)
-        .map_err(|_| DatabaseError::new(format!("{text:?} is stored as an event's id")))
+        .map_err(|_| DatabaseError::new(format!("the database contains an invalid event id: {text:?}")))
 }
 
 #[cfg(test)]
@@ -226,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_read_as_it_was_written() {
+    fn a_parsed_name_has_the_same_text() {
         for kind in [SegmentKind::First, SegmentKind::Next] {
             for lower in [0, 5, EventId::MAX.as_micros()] {
                 let name = SegmentName { lower: EventId::saturating(lower), kind };
@@ -237,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_look_similar_are_not_ours() {
+    fn similar_names_are_rejected() {
         for table in [
             "dei_events_",
             "dei_events__first",
@@ -263,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_range_of_names_holds_every_digit_and_no_letter() {
+    fn the_range_of_names_contains_every_digit_and_no_letter() {
         let (from, to) = prefix().table_range();
         for table in ["dei_events_0", "dei_events_5_first", "dei_events_9007199254740991"] {
             assert!(from.as_str() <= table && table < to.as_str());
@@ -274,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_plain_and_short_and_not_reserved() {
+    fn a_prefix_is_lowercase_short_and_not_reserved() {
         for good in ["dei_", "a", "0", "_", "v2_chat_", &"a".repeat(32)] {
             assert!(TablePrefix::new(good).is_ok(), "{good:?}");
         }

@@ -1,39 +1,43 @@
-//! Replay, one bounded statement at a time.
+//! Replay of stored events, in steps of one bounded statement each.
 
 use super::Log;
 use super::segment::Segment;
 
-/// One statement of a replay.
+/// One bounded SELECT statement of a replay.
 ///
-/// Its rows, in the order of ids: the id (INTEGER), the value of the caller's expression, and the audience (TEXT or NULL). They must
-/// be read to the end, as a half-read cursor keeps the table locked.
+/// Each row has three columns: the id (INTEGER), the value of the caller's expression, and the audience (TEXT or
+/// NULL). Rows are ordered by id. Read all rows: an unfinished cursor keeps the table locked.
 ///
-/// The next step begins after the last row's id, or after [`end`](Self::end) if no row came.
+/// The next step begins after the id of the last row, or after [`end`](Self::end) if there are no rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// One text per table, so that the runtime's cache of prepared statements is hit.
+    /// The statement. Its text is the same for all steps of one table, so that the runtime's cache of prepared
+    /// statements applies.
     pub sql: String,
-    /// What to bind to `?1`, `?2` and so on.
+    /// The parameters `?1` to `?3`.
     pub params: [f64; 3],
-    /// The highest id of the table that is read.
+    /// The highest id in the table.
     pub end: u64,
 }
 
-/// What a step yields before it stops, in bytes of stored texts plus [`ROW_COST`] per event. 256 KiB: some milliseconds of
-/// sending, after which others get their turn. A single larger event is a step of its own.
+/// The maximum size of a step in bytes: stored texts plus 256 bytes per event. 256 KiB take some milliseconds to
+/// send, after which other subscribers are served. A single larger event is a step by itself.
 pub const STEP_BYTES: u64 = 256 * 1024;
 
-/// What an event costs besides its texts, in bytes: about its frame and its call. It bounds a step of tiny events at
-/// 1,024 rows.
+/// The fixed cost of an event besides its texts, in bytes: about the size of its frame and of the call that sends it.
+/// It limits a step to 1,024 rows.
 const ROW_COST: u64 = 256;
 
 impl Log {
-    /// Returns the statement that reads the next events after `after`, from one table; `None` if there are no more.
+    /// Returns the statement that reads the next events after `after` from one table, or `None` if there are no more
+    /// events.
     ///
-    /// `event` is an SQL expression over the columns `id`, `json`, `meta` and `extra`: what to read of each event.
+    /// `event` is an SQL expression over the columns `id`, `json`, `meta` and `extra`; it selects the second column
+    /// of each row.
     ///
-    /// Give every step of a replay the time of its resume: the answer has promised what was retained then, and
-    /// a later time would leave out silently what has expired since. No event that was past retention at that time comes.
+    /// Pass the same `now_us` to every step of a replay, the time of its [`resume`](Self::resume): the resume has
+    /// reported which events were retained at that time, and a later time would silently omit events that have
+    /// expired since. Events that were past retention at that time are not returned.
     pub fn step(&self, after: u64, now_us: u64, event: &str) -> Option<Step> {
         let after = after.max(self.retention.horizon(now_us));
         let segment =
@@ -46,8 +50,10 @@ impl Log {
     }
 }
 
-/// The inner statement finds the event at which the step is full. It must not look for it by a plain condition on the sums:
-/// SQLite would then read every row to the table's end, although the sums only grow.
+/// Returns the SQL of a step.
+///
+/// The inner statement finds the event at which the step is full. A plain condition on the sums would not work:
+/// SQLite would then read every row to the end of the table, although the sums only increase.
 fn step_sql(segment: &Segment, event: &str) -> String {
     let table = &segment.table;
     format!(
@@ -65,18 +71,14 @@ mod tests {
     use super::super::test_database::{NOW, SECOND, TEXT, TestDatabase, USUAL, append, event, open, replay};
 
     #[test]
-    fn empty_texts_are_stored_as_none() {
+    fn empty_texts_are_stored_as_null_except_for_the_audience() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let record = Record { meta: Some(""), extra: Some(""), audience: Some(""), ..event("{}") };
         let id = log.append(&db, NOW, &record).unwrap().as_micros();
         let (events, _) = replay(&log, &db, 0, NOW);
         assert_eq!((events[0].id, &*events[0].text), (id, "{}||"));
-        assert_eq!(
-            events[0].audience.as_deref(),
-            Some(""),
-            "an unreadable audience does not become everyone"
-        );
+        assert_eq!(events[0].audience.as_deref(), Some(""), "an empty audience does not mean everyone");
     }
 
     #[test]
@@ -91,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_reads_one_table_and_stops_at_its_budget() {
+    fn a_step_reads_one_table_up_to_its_maximum_size() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let json = format!("[\"{}\"]", "x".repeat(10_000));
@@ -104,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn large_events_among_small_ones_do_not_come_all_at_once() {
+    fn large_events_among_small_ones_are_separate_steps() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let large = format!("[\"{}\"]", "x".repeat(300_000));
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_of_tiny_events_is_bounded_and_reads_little_more_than_it_yields() {
+    fn a_step_of_tiny_events_is_bounded_and_reads_little_more_than_it_returns() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         for n in 0..5_000 {
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_steps_of_one_table_have_one_text() {
+    fn all_steps_of_one_table_have_the_same_sql() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         for n in 0..3_000 {
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_event_is_never_served_although_its_table_is_there() {
+    fn an_expired_event_is_not_replayed_while_its_table_exists() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let (a, b) = (append(&mut log, &db, NOW), append(&mut log, &db, NOW + SECOND));
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_were_removed_by_hand_do_not_keep_a_replay_going_for_ever() {
+    fn a_replay_ends_although_rows_were_deleted_by_hand() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         for n in 0..3 {

@@ -1,5 +1,6 @@
-//! Real SQLite for the tests, bound as the platform binds: every number goes in as REAL.
-#![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // test code, though not all of it is in test functions
+//! SQLite for the tests, with the Workers runtime's binding: every number is bound as REAL.
+// Test helpers outside of test functions.
+#![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::cell::{Cell as Shared, RefCell};
 use std::time::Duration;
@@ -12,12 +13,12 @@ use super::{Log, Record, ResumeFrom, Retention};
 
 pub(crate) const PREFIX: &str = "dei_";
 
-/// A point in time at which most tests begin: 2026, in microseconds.
+/// The time at which most tests begin: 2026-01-01, in microseconds since the Unix epoch.
 pub(crate) const NOW: u64 = 1_767_225_600_000_000;
 
 pub(crate) const SECOND: u64 = 1_000_000;
 
-/// 300 s, 100,000 events, 32 MiB, keys for 300 s: what an object has when nothing else is said.
+/// The library's default retention: 300 s, 100,000 events, 32 MiB, idempotency keys for 300 s.
 pub(crate) const USUAL: Retention =
     Retention { period: FIVE_MINUTES, events: 100_000, bytes: 32 * 1024 * 1024, keys: FIVE_MINUTES };
 
@@ -26,8 +27,8 @@ const FIVE_MINUTES: Duration = Duration::from_secs(300);
 pub(crate) struct TestDatabase {
     pub(crate) connection: Connection,
     statements: RefCell<Vec<String>>,
-    refused: RefCell<Vec<&'static str>>,
-    /// The steps of SQLite's machine that the last statement took.
+    failing: RefCell<Vec<&'static str>>,
+    /// The number of virtual machine steps of the last statement.
     pub(crate) effort: Shared<i32>,
 }
 
@@ -36,38 +37,38 @@ impl TestDatabase {
         Self {
             connection: Connection::open_in_memory().unwrap(),
             statements: RefCell::default(),
-            refused: RefCell::default(),
+            failing: RefCell::default(),
             effort: Shared::new(0),
         }
     }
 
-    /// From now on statements that begin so fail.
-    pub(crate) fn refuse(&self, beginning: &'static str) {
-        self.refused.borrow_mut().push(beginning);
+    /// Makes all further statements fail that begin with this text.
+    pub(crate) fn fail_on(&self, beginning: &'static str) {
+        self.failing.borrow_mut().push(beginning);
     }
 
-    /// From now on no statement fails on purpose.
-    pub(crate) fn accept(&self) {
-        self.refused.borrow_mut().clear();
+    /// Makes all further statements succeed.
+    pub(crate) fn stop_failing(&self) {
+        self.failing.borrow_mut().clear();
     }
 
-    /// The first word of each statement since the last call.
-    pub(crate) fn done(&self) -> Vec<String> {
+    /// Returns the first word of each statement since the last call.
+    pub(crate) fn verbs(&self) -> Vec<String> {
         let statements = self.statements.take();
         statements.iter().map(|sql| sql.split(' ').next().unwrap().to_owned()).collect()
     }
 
-    /// The statements since the last call.
+    /// Returns the statements since the last call.
     pub(crate) fn statements(&self) -> Vec<String> {
         self.statements.take()
     }
 
-    /// The names of all tables and indexes.
+    /// Returns the names of all tables and indexes.
     pub(crate) fn tables(&self) -> Vec<String> {
         self.names("type <> 'view'")
     }
 
-    /// The names of all views.
+    /// Returns the names of all views.
     pub(crate) fn views(&self) -> Vec<String> {
         self.names("type = 'view'")
     }
@@ -78,15 +79,15 @@ impl TestDatabase {
         select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
-    /// What `deleteAll` does: everything is gone.
-    pub(crate) fn wipe(&self) {
+    /// Deletes all tables and views, as `deleteAll` does.
+    pub(crate) fn delete_all(&self) {
         self.drop_tables(|_| true);
         for view in self.views() {
             self.run(&format!("DROP VIEW \"{view}\""));
         }
     }
 
-    /// Drops the tables of which this is true.
+    /// Drops the tables for which `is_dropped` returns true.
     pub(crate) fn drop_tables(&self, is_dropped: impl Fn(&str) -> bool) {
         for table in self.tables().iter().filter(|table| is_dropped(table)) {
             self.run(&format!("DROP TABLE \"{table}\""));
@@ -101,8 +102,8 @@ impl TestDatabase {
 impl Database for TestDatabase {
     fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, DatabaseError> {
         self.statements.borrow_mut().push(sql.to_owned());
-        if self.refused.borrow().iter().any(|beginning| sql.starts_with(beginning)) {
-            return Err(DatabaseError::new("refused"));
+        if self.failing.borrow().iter().any(|beginning| sql.starts_with(beginning)) {
+            return Err(DatabaseError::new("injected failure"));
         }
         self.query(sql, params).map_err(|error| DatabaseError::new(error.to_string()))
     }
@@ -115,7 +116,7 @@ impl Database for TestDatabase {
 }
 
 impl TestDatabase {
-    /// What the platform does by itself; it cannot be refused.
+    /// Rolls back. Cannot be made to fail because the Workers runtime rolls back by itself.
     fn roll_back(&self) -> Vec<Vec<Cell>> {
         self.run("ROLLBACK TO work; RELEASE work");
         Vec::new()
@@ -149,7 +150,7 @@ impl TestDatabase {
     }
 }
 
-/// The expression that the tests read of each event.
+/// The SQL expression that the tests select for each event.
 pub(crate) const TEXT: &str = "json || '|' || coalesce(meta, '') || '|' || coalesce(extra, '')";
 
 /// A replayed event.
@@ -160,7 +161,7 @@ pub(crate) struct Replayed {
     pub(crate) audience: Option<String>,
 }
 
-/// Everything that a replay yields, and how many steps it took.
+/// Returns all events of a replay, and the number of its steps.
 pub(crate) fn replay(log: &Log, db: &TestDatabase, mut after: u64, now_us: u64) -> (Vec<Replayed>, usize) {
     let mut events = Vec::new();
     let mut steps = 0;
@@ -183,7 +184,7 @@ pub(crate) fn replay(log: &Log, db: &TestDatabase, mut after: u64, now_us: u64) 
     (events, steps)
 }
 
-/// The ids that someone who resumes from there gets, and the id of the gap.
+/// Returns the ids that a resuming client receives, and the id of the gap.
 pub(crate) fn resumed(
     log: &Log,
     db: &TestDatabase,
@@ -199,10 +200,10 @@ pub(crate) fn open(db: &TestDatabase, retention: Retention) -> Log {
     open_at(db, retention, NOW)
 }
 
-/// Opens the log as an instance does that remembers nothing.
+/// Opens the log as a new instance without memory does.
 pub(crate) fn open_at(db: &TestDatabase, retention: Retention, now_us: u64) -> Log {
     let mut log = Log::open(db, PREFIX, retention).unwrap();
-    log.go_on(db, now_us, super::Memory::default());
+    log.restore(db, now_us, super::Memory::default());
     log
 }
 

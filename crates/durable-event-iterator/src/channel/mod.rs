@@ -291,7 +291,7 @@ impl ChannelCore {
             Some(log) => log,
             empty => {
                 let mut log = Log::open(&*self.storage, self.options.table_prefix, self.options.retention)?;
-                log.go_on(&*self.storage, now_us(), self.memory.get());
+                log.restore(&*self.storage, now_us(), self.memory.get());
                 empty.insert(log)
             }
         };
@@ -321,7 +321,7 @@ impl ChannelCore {
     /// The application has deleted all of its storage, unless that has failed.
     pub(crate) fn storage_was_deleted(&self) -> Result<()> {
         self.alarm_is_set.set(false);
-        self.with_log(|log, sql| log.read_again(sql, now_us()))
+        self.with_log(|log, sql| log.reload(sql, now_us()))
     }
 
     async fn erase(&self) -> Result<()> {
@@ -361,13 +361,13 @@ impl ChannelCore {
         let record =
             Record { json, meta: body.meta.as_deref(), extra: extra.as_deref(), audience: rule.as_deref() };
         let appended = self.with_log(|log, sql| match idempotency_key {
-            None => log.append(sql, now_us, &record).map(Appended::Now),
+            None => log.append(sql, now_us, &record).map(Appended::Stored),
             Some(key) => log.append_once(sql, now_us, &record, key),
         })?;
         let id = match appended {
-            Appended::Now(id) => id,
+            Appended::Stored(id) => id,
             // It was sent when it was stored.
-            Appended::Before(id) => return Ok(Published { id, is_duplicate: true }),
+            Appended::Duplicate(id) => return Ok(Published { id, is_duplicate: true }),
         };
 
         // The event is stored: from here on nothing makes the publish fail.
@@ -400,7 +400,7 @@ impl ChannelCore {
 
     /// What follows a publish, or a transaction with some: not inside of one, since it must not be rolled back.
     pub(crate) fn after_publish(&self) {
-        if let Err(error) = self.with_log(|log, sql| log.tidy(sql, now_us())) {
+        if let Err(error) = self.with_log(|log, sql| log.delete_expired(sql, now_us())) {
             runtime::log_error(&format!("removing old events failed, the next publish tries again: {error}"));
         }
         self.ensure_alarm();

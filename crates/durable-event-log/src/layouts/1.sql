@@ -1,5 +1,5 @@
--- What version 0.1 leaves in a database: three segments and a table of keys. Never change this file: databases like it
--- exist. A later layout adds a file of its own, and reads this one as before.
+-- A database of version 0.1: three segments and an idempotency key table. Do not change this file: such databases exist.
+-- A later layout needs its own file, and this one must remain readable.
 CREATE TABLE "dei_events_1767225599999999_first" (id INTEGER PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL, json TEXT NOT NULL, meta TEXT, extra TEXT, audience TEXT);
 INSERT INTO "dei_events_1767225599999999_first" VALUES (1767225600000000, 1, 7, '{"n":1}', NULL, NULL, NULL);
 INSERT INTO "dei_events_1767225599999999_first" VALUES (1767225600000001, 2, 54, '{"at":"1970-01-01T00:00:00.000Z"}', '[[1,"at"]]', '"retry":5', NULL);

@@ -1,4 +1,4 @@
-//! Removing what is past retention or beyond the bounds: whole tables, never rows.
+//! Deletes events that are past retention or exceed the bounds, by dropping whole tables.
 
 use super::Log;
 use super::database::{Database, DatabaseError};
@@ -6,12 +6,15 @@ use super::id::EventId;
 use super::segment::{Content, Segment, SegmentKind, SegmentName};
 
 impl Log {
-    /// Drops the oldest tables while all their events are past retention or the bounds are exceeded, but never the newest;
-    /// and the tables of keys that are past their window.
+    /// Drops segments whose events are all past retention, and the oldest segments while the bounds are exceeded. The
+    /// newest segment is always kept. Also drops expired idempotency key tables.
     ///
-    /// Call it after an event was stored and sent, and ignore its error there: what could not be dropped now is dropped
-    /// the next time. (A table is locked while a [`step`](Self::step) over it is half-read.)
-    pub fn tidy(&mut self, db: &impl Database, now_us: u64) -> Result<(), DatabaseError> {
+    /// Call it after an event was stored and sent, and ignore its error there: a table that cannot be dropped now is
+    /// dropped by the next call. (A table is locked while a [`step`](Self::step) over it is partly read.)
+    ///
+    /// # Errors
+    /// A statement fails.
+    pub fn delete_expired(&mut self, db: &impl Database, now_us: u64) -> Result<(), DatabaseError> {
         while let Some(segment) = self.stranded.last() {
             segment.drop_table(db)?;
             self.stranded.pop();
@@ -26,10 +29,14 @@ impl Log {
         self.keys.drop_expired(db, now_us, &self.retention)
     }
 
-    /// Like [`tidy`](Self::tidy), and when even the newest event is past retention, it goes too.
+    /// Deletes expired events like [`delete_expired`](Self::delete_expired), including the newest segment if it is
+    /// past retention.
     ///
-    /// An empty table takes the place of the newest one, because its name keeps the last id: ids never restart, and a
-    /// client that had seen everything has no gap.
+    /// An empty segment replaces the newest one. Its name keeps the last id, so ids never restart, and a client that
+    /// has received all events gets no gap.
+    ///
+    /// # Errors
+    /// A statement fails.
     pub fn prune(&mut self, db: &impl Database, now_us: u64) -> Result<(), DatabaseError> {
         if let Some(newest) = self.segments.last()
             && newest.content.is_some()
@@ -40,13 +47,13 @@ impl Log {
             empty.create(db)?;
             self.segments.push(empty);
         }
-        self.tidy(db, now_us)
+        self.delete_expired(db, now_us)
     }
 
-    /// When [`prune`](Self::prune) next has something to do, in microseconds since the epoch; never, if there is nothing.
+    /// Returns when [`prune`](Self::prune) can next delete something, in microseconds since the Unix epoch. `None` if
+    /// there is nothing to delete.
     ///
-    /// In the past when a table could not be dropped: an alarm for it should not be set for less than some seconds from
-    /// now.
+    /// The time is in the past if a table could not be dropped. Set an alarm for it at least some seconds from now.
     pub fn next_expiry(&self) -> Option<u64> {
         let keys = self.keys.next_expiry(&self.retention);
         self.next_event_expiry().map_or(keys, |events| Some(keys.map_or(events, |keys| keys.min(events))))
@@ -63,7 +70,7 @@ impl Log {
         Some(self.retention.expiry(oldest.last()))
     }
 
-    /// How many of the oldest segments must go.
+    /// Returns the number of oldest segments that must be dropped.
     fn surplus(&self, now_us: u64) -> usize {
         let horizon = self.retention.horizon(now_us);
         let (mut events, mut bytes) = self.segments.iter().filter_map(|segment| segment.content).fold(
@@ -94,7 +101,7 @@ mod tests {
     use super::super::{ResumeFrom, Retention};
 
     #[test]
-    fn a_table_goes_when_its_last_event_is_past_retention_and_not_before() {
+    fn a_table_is_dropped_as_soon_as_its_last_event_is_past_retention() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         append(&mut log, &db, NOW);
@@ -103,30 +110,30 @@ mod tests {
         assert_eq!(db.tables().len(), 2);
         let expiry = last + 300 * SECOND;
         assert_eq!(log.next_expiry(), Some(expiry));
-        log.tidy(&db, expiry - 1).unwrap();
+        log.delete_expired(&db, expiry - 1).unwrap();
         assert_eq!(db.tables().len(), 2);
-        log.tidy(&db, expiry).unwrap();
+        log.delete_expired(&db, expiry).unwrap();
         assert_eq!(db.tables(), [format!("dei_events_{last}")]);
         assert_eq!(open(&db, USUAL).segments, log.segments);
     }
 
     #[test]
-    fn tidying_costs_no_statement_when_nothing_is_to_go() {
+    fn deleting_nothing_runs_no_statement() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         append(&mut log, &db, NOW);
-        db.done();
-        log.tidy(&db, NOW).unwrap();
+        db.verbs();
+        log.delete_expired(&db, NOW).unwrap();
         log.prune(&db, NOW).unwrap();
-        assert!(db.done().is_empty());
+        assert!(db.verbs().is_empty());
     }
 
     #[test]
-    fn the_newest_table_stays_however_old_or_large_it_is() {
+    fn the_newest_table_is_kept_whatever_its_age_and_size() {
         let db = TestDatabase::new();
         let mut log = open(&db, Retention { events: 0, bytes: 0, ..USUAL });
         let id = append(&mut log, &db, NOW);
-        log.tidy(&db, NOW + 9000 * SECOND).unwrap();
+        log.delete_expired(&db, NOW + 9000 * SECOND).unwrap();
         assert_eq!(db.tables().len(), 1);
         assert_eq!(resumed(&log, &db, NOW, ResumeFrom::IssuedAt(0.0)), (vec![id], None));
     }
@@ -137,7 +144,7 @@ mod tests {
         let mut log = open(&db, Retention { events: 1, ..USUAL });
         for n in 0..5 {
             let id = append(&mut log, &db, NOW + n);
-            log.tidy(&db, NOW + n).unwrap();
+            log.delete_expired(&db, NOW + n).unwrap();
             assert_eq!(db.tables().len(), 1);
             let (served, gap) = resumed(&log, &db, NOW + n, ResumeFrom::LastEventId("1"));
             assert_eq!(served, [id]);
@@ -151,7 +158,7 @@ mod tests {
         let mut log = open(&db, Retention { events: 40, ..USUAL });
         for n in 0..200 {
             append(&mut log, &db, NOW + n);
-            log.tidy(&db, NOW + n).unwrap();
+            log.delete_expired(&db, NOW + n).unwrap();
             let (served, _) = resumed(&log, &db, NOW + n, ResumeFrom::LastEventId("1"));
             assert!(served.len() <= 40);
             assert!(served.len() as u64 >= (n + 1).min(30), "{}", served.len());
@@ -161,14 +168,14 @@ mod tests {
         let mut log = open(&db, bytes);
         for n in 0..200 {
             append(&mut log, &db, NOW + n);
-            log.tidy(&db, NOW + n).unwrap();
+            log.delete_expired(&db, NOW + n).unwrap();
         }
         let (served, _) = resumed(&log, &db, NOW + 200, ResumeFrom::LastEventId("1"));
         assert!((30..=40).contains(&served.len()), "2 bytes each: {}", served.len());
     }
 
     #[test]
-    fn pruning_a_silent_channel_keeps_the_last_id_and_makes_no_false_gap() {
+    fn pruning_an_idle_channel_keeps_the_last_id_and_causes_no_false_gap() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         append(&mut log, &db, NOW);
@@ -193,27 +200,27 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_dropped_is_dropped_the_next_time() {
+    fn a_table_that_could_not_be_dropped_is_dropped_by_the_next_call() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let id = append(&mut log, &db, NOW);
         let late = NOW + 400 * SECOND;
-        db.refuse("DROP");
+        db.fail_on("DROP");
         assert!(log.prune(&db, late).is_err());
         assert_eq!(resumed(&log, &db, late, ResumeFrom::LastEventId("1")).0, [0_u64; 0]);
         assert_eq!(log.next_expiry(), Some(id + 300 * SECOND));
-        db.accept();
-        log.tidy(&db, late).unwrap();
+        db.stop_failing();
+        log.delete_expired(&db, late).unwrap();
         assert_eq!(db.tables(), [format!("dei_events_{id}")]);
         assert_eq!(open(&db, USUAL).segments, log.segments);
     }
 
     #[test]
-    fn a_prune_whose_new_table_cannot_be_created_loses_nothing() {
+    fn a_prune_that_cannot_create_its_new_table_deletes_nothing() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let id = append(&mut log, &db, NOW);
-        db.refuse("CREATE");
+        db.fail_on("CREATE");
         assert!(log.prune(&db, NOW + 400 * SECOND).is_err());
         assert_eq!(db.tables().len(), 1);
         assert_eq!(open(&db, USUAL).segments, log.segments);

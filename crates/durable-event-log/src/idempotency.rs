@@ -1,29 +1,32 @@
-//! Storing an event once, however often its publisher says it.
+//! Storing an event with an idempotency key.
 
-use super::append::checked;
+use super::append::validated;
 use super::append_error::AppendError;
 use super::database::{Database, DatabaseError};
 use super::id::EventId;
 use super::{Log, Record};
 
-/// The longest idempotency key, in characters: the limit of the HTTP APIs that made the header customary.
+/// The maximum length of an idempotency key in characters, as in common HTTP APIs with an `Idempotency-Key` header.
 pub const MAX_KEY_LENGTH: usize = 255;
 
-/// What became of an event that was published with a key.
+/// The result of storing an event with an idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// It was stored.
-    Now(EventId),
-    /// One with its key was stored before; this one was not.
-    Before(EventId),
+    /// The event was stored with this id.
+    Stored(EventId),
+    /// An earlier event with this id has the same idempotency key. The new event was not stored.
+    Duplicate(EventId),
 }
 
 impl Log {
-    /// Stores an event unless one with the same key was stored within the window, whose id is the answer then, whatever is
-    /// in the event.
+    /// Stores an event unless an event with the same idempotency key was stored within the idempotency window.
     ///
-    /// Event and key are stored in one transaction: after an error neither is, and nothing has changed. The key costs one
-    /// row written besides the event's.
+    /// Returns the id of the earlier event in that case, even if the content differs. The event and its key are
+    /// stored in one transaction. The key costs one additional written row.
+    ///
+    /// # Errors
+    /// The key is not 1–255 visible ASCII characters, the event is too large, or the database fails. Neither the
+    /// event nor the key is stored then.
     pub fn append_once(
         &mut self,
         db: &impl Database,
@@ -31,15 +34,15 @@ impl Log {
         record: &Record<'_>,
         key: &str,
     ) -> Result<Appended, AppendError> {
-        if !is_key(key) {
+        if !is_valid_key(key) {
             return Err(AppendError::InvalidKey);
         }
-        let record = checked(record)?;
+        let record = validated(record)?;
         if self.retention.keys.is_zero() {
-            return self.append(db, now_us, &record).map(Appended::Now);
+            return self.append(db, now_us, &record).map(Appended::Stored);
         }
         if let Some(id) = self.find_key(db, now_us, key)? {
-            return Ok(Appended::Before(id));
+            return Ok(Appended::Duplicate(id));
         }
         let before = self.clone();
         let mut stored = Err(DatabaseError::new("the transaction did not run").into());
@@ -49,10 +52,10 @@ impl Log {
         });
         let stored = ended.map_err(AppendError::from).and(stored);
         if stored.is_err() {
-            // What the transaction took back, tables that it created included.
+            // The transaction is rolled back, including the tables that it created.
             *self = before;
         }
-        stored.map(Appended::Now)
+        stored.map(Appended::Stored)
     }
 
     fn append_with_key(
@@ -67,7 +70,7 @@ impl Log {
         Ok(id)
     }
 
-    /// The event of a key. When the tables are gone (the application dropped them), so are the keys.
+    /// Returns the event of an idempotency key. If the application has dropped the tables, the key is unknown.
     pub(super) fn find_key(
         &mut self,
         db: &impl Database,
@@ -75,17 +78,18 @@ impl Log {
         key: &str,
     ) -> Result<Option<EventId>, DatabaseError> {
         self.keys.find(db, key, now_us, &self.retention).or_else(|error| {
-            if self.keys.are_as_stored(db) {
+            if self.keys.newest_table_exists(db) {
                 return Err(error);
             }
-            self.read_again(db, now_us)?;
+            self.reload(db, now_us)?;
             self.keys.find(db, key, now_us, &self.retention)
         })
     }
 }
 
-/// Visible ASCII: what a header's value can carry, and nothing that looks like something else.
-fn is_key(text: &str) -> bool {
+/// Returns whether the text is a valid idempotency key. Visible ASCII fits into a header value and has no
+/// look-alikes.
+fn is_valid_key(text: &str) -> bool {
     (1..=MAX_KEY_LENGTH).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
@@ -102,11 +106,11 @@ mod tests {
     }
 
     fn now(micros: u64) -> Appended {
-        Appended::Now(EventId::saturating(micros))
+        Appended::Stored(EventId::saturating(micros))
     }
 
     fn before(micros: u64) -> Appended {
-        Appended::Before(EventId::saturating(micros))
+        Appended::Duplicate(EventId::saturating(micros))
     }
 
     fn count(log: &Log, db: &TestDatabase) -> usize {
@@ -114,40 +118,40 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_stored_once_within_its_window_and_answers_with_the_first_id() {
+    fn a_repeated_key_within_its_window_returns_the_first_id() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         assert_eq!(once(&mut log, &db, NOW, "a"), now(NOW));
         assert_eq!(once(&mut log, &db, NOW, "a"), before(NOW));
         assert_eq!(once(&mut log, &db, NOW, "b"), now(NOW + 1));
         let other = log.append_once(&db, NOW + SECOND, &event("[1]"), "a").unwrap();
-        assert_eq!(other, before(NOW), "whatever is in it");
+        assert_eq!(other, before(NOW), "although the content differs");
         let mut log = open(&db, USUAL);
-        assert_eq!(once(&mut log, &db, NOW + 300 * SECOND - 1, "a"), before(NOW), "after waking");
+        assert_eq!(once(&mut log, &db, NOW + 300 * SECOND - 1, "a"), before(NOW), "after hibernation");
         assert_eq!(count(&log, &db), 2);
         assert_eq!(once(&mut log, &db, NOW + 300 * SECOND, "a"), now(NOW + 300 * SECOND));
         assert_eq!(once(&mut log, &db, NOW + 500 * SECOND, "a"), before(NOW + 300 * SECOND));
     }
 
     #[test]
-    fn an_event_with_a_key_costs_two_rows_and_one_without_costs_what_it_did() {
+    fn an_event_costs_two_rows_with_a_key_and_one_without() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         once(&mut log, &db, NOW, "a");
-        db.done();
+        db.verbs();
         let changes = db.connection.total_changes();
         once(&mut log, &db, NOW, "b");
         assert_eq!(db.connection.total_changes() - changes, 2);
-        assert_eq!(db.done(), ["SELECT", "SAVEPOINT", "INSERT", "INSERT", "RELEASE"]);
+        assert_eq!(db.verbs(), ["SELECT", "SAVEPOINT", "INSERT", "INSERT", "RELEASE"]);
         once(&mut log, &db, NOW, "b");
-        assert_eq!(db.done(), ["SELECT"]);
+        assert_eq!(db.verbs(), ["SELECT"]);
         append(&mut log, &db, NOW);
-        assert_eq!(db.done(), ["INSERT"]);
+        assert_eq!(db.verbs(), ["INSERT"]);
         assert_eq!(db.connection.total_changes() - changes, 3);
     }
 
     #[test]
-    fn tables_of_keys_are_made_by_half_windows_and_dropped_whole() {
+    fn key_tables_span_half_a_window_and_are_dropped_as_a_whole() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let keys = |db: &TestDatabase| {
@@ -156,9 +160,9 @@ mod tests {
         for n in 0..40 {
             let at = NOW + n * 50 * SECOND;
             once(&mut log, &db, at, &n.to_string());
-            db.done();
-            log.tidy(&db, at).unwrap();
-            assert!(!db.done().contains(&"DELETE".to_owned()));
+            db.verbs();
+            log.delete_expired(&db, at).unwrap();
+            assert!(!db.verbs().contains(&"DELETE".to_owned()));
             assert!(keys(&db).len() <= 3, "{:?}", keys(&db));
         }
         assert_eq!(keys(&db).len(), 3);
@@ -172,26 +176,26 @@ mod tests {
     }
 
     #[test]
-    fn whatever_statement_fails_neither_event_nor_key_remains() {
+    fn after_any_failing_statement_neither_event_nor_key_is_stored() {
         for fails in ["SELECT", "SAVEPOINT", "CREATE", "INSERT INTO", "INSERT OR", "RELEASE"] {
             for has_tables in [false, true] {
                 let db = TestDatabase::new();
                 let mut log = open(&db, USUAL);
-                let later = NOW + 200 * SECOND; // when both kinds of tables are full
+                let later = NOW + 200 * SECOND; // both kinds of tables are full
                 if has_tables {
                     once(&mut log, &db, NOW, "before");
                 }
                 if !has_tables && fails == "SELECT" {
-                    continue; // there is nothing to look into
+                    continue; // there is no table to select from
                 }
                 let (tables, state) = (db.tables(), format!("{log:?}"));
-                db.refuse(fails);
+                db.fail_on(fails);
                 for _ in 0..2 {
                     let failed = log.append_once(&db, later, &event("{}"), "a");
                     assert!(matches!(failed, Err(AppendError::Storage(_))), "{fails}: {failed:?}");
                     assert_eq!((db.tables(), format!("{log:?}")), (tables.clone(), state.clone()), "{fails}");
                 }
-                db.accept();
+                db.stop_failing();
                 assert_eq!(count(&log, &db), usize::from(has_tables), "{fails}");
                 let mut log = if has_tables { log } else { open(&db, USUAL) };
                 assert_eq!(once(&mut log, &db, later, "a"), now(later), "{fails}");
@@ -203,26 +207,26 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_keys_that_cannot_be_dropped_fails_no_later_publish() {
+    fn a_key_table_that_cannot_be_dropped_does_not_fail_later_publishes() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         once(&mut log, &db, NOW, "a");
         let later = NOW + 1_000 * SECOND;
         append(&mut log, &db, later);
-        db.refuse("DROP");
-        assert!(log.tidy(&db, later).is_err());
-        db.accept();
+        db.fail_on("DROP");
+        assert!(log.delete_expired(&db, later).is_err());
+        db.stop_failing();
         assert_eq!(
             once(&mut log, &db, later, "a"),
             now(later + 1),
-            "past its window, although its table is there"
+            "the key is expired although its table exists"
         );
-        log.tidy(&db, later).unwrap();
+        log.delete_expired(&db, later).unwrap();
         assert_eq!(once(&mut log, &db, later, "a"), before(later + 1));
     }
 
     #[test]
-    fn wiped_storage_forgets_keys_and_goes_on() {
+    fn after_storage_is_deleted_keys_are_unknown_and_publishing_continues() {
         for tables_to_drop in ["dei_", "dei_keys_"] {
             let db = TestDatabase::new();
             let mut log = open(&db, USUAL);
@@ -237,21 +241,21 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_none_is_refused_before_anything_is_asked() {
+    fn an_invalid_key_is_rejected_before_any_statement_runs() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
-        db.done();
+        db.verbs();
         for key in ["", " ", "a b", "a\n", "ä", "a\0", "\u{7f}", &"x".repeat(MAX_KEY_LENGTH + 1)] {
-            let refused = log.append_once(&db, NOW, &event("{}"), key);
-            assert!(matches!(refused, Err(AppendError::InvalidKey)), "{key:?}");
+            let rejected = log.append_once(&db, NOW, &event("{}"), key);
+            assert!(matches!(rejected, Err(AppendError::InvalidKey)), "{key:?}");
         }
-        assert!(db.done().is_empty());
+        assert!(db.verbs().is_empty());
         for key in ["a", "'; DROP TABLE x; --", "\"quoted\"", &"~".repeat(MAX_KEY_LENGTH)]
             .map(|key| key.replace(' ', "_"))
         {
             let stored = once(&mut log, &db, NOW, &key);
             assert!(
-                matches!(stored, Appended::Now(id) if once(&mut log, &db, NOW, &key) == Appended::Before(id)),
+                matches!(stored, Appended::Stored(id) if once(&mut log, &db, NOW, &key) == Appended::Duplicate(id)),
                 "{key}"
             );
         }
@@ -259,17 +263,17 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_cannot_be_stored_leaves_its_key_free() {
+    fn the_key_of_a_rejected_event_can_be_used_again() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         let large = "x".repeat(crate::MAX_EVENT_BYTES + 1);
-        let refused = log.append_once(&db, NOW, &event(&large), "a");
-        assert!(matches!(refused, Err(AppendError::TooLarge { .. })));
+        let rejected = log.append_once(&db, NOW, &event(&large), "a");
+        assert!(matches!(rejected, Err(AppendError::TooLarge { .. })));
         assert_eq!(once(&mut log, &db, NOW, "a"), now(NOW));
     }
 
     #[test]
-    fn without_a_window_keys_mean_nothing_and_cost_nothing() {
+    fn with_a_zero_window_keys_have_no_effect_and_no_cost() {
         let db = TestDatabase::new();
         let mut log = open(&db, Retention { keys: Duration::ZERO, ..USUAL });
         assert_eq!(once(&mut log, &db, NOW, "a"), now(NOW));
@@ -278,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_steps_back_keeps_keys() {
+    fn keys_are_kept_when_the_clock_steps_back() {
         let db = TestDatabase::new();
         let mut log = open(&db, USUAL);
         once(&mut log, &db, NOW, "a");
@@ -288,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_that_look_similar_are_left_alone() {
+    fn similarly_named_tables_are_kept() {
         let db = TestDatabase::new();
         let foreign = [
             "dei_keys_",
@@ -308,13 +312,13 @@ mod tests {
         let mut log = open(&db, USUAL);
         assert_eq!(once(&mut log, &db, NOW, "a"), now(NOW));
         let after = (damaged + 1).to_string();
-        assert!(db.tables().contains(&format!("dei_keys_{after}")), "no name is taken twice");
+        assert!(db.tables().contains(&format!("dei_keys_{after}")), "no name is used twice");
         log.prune(&db, NOW + 9_000 * SECOND).unwrap();
         assert!(tables.iter().all(|table| db.tables().contains(table)));
     }
 
     #[test]
-    fn two_logs_with_prefixes_that_contain_each_other_have_keys_apart() {
+    fn logs_whose_prefixes_contain_each_other_have_independent_keys() {
         let db = TestDatabase::new();
         let prefixes = ["a", "a_", "akeys_", "a_keys_", "aevents_", "akeys_0", "_", "0"];
         let mut logs: Vec<_> = prefixes.iter().map(|prefix| Log::open(&db, prefix, USUAL).unwrap()).collect();

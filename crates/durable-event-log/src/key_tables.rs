@@ -1,26 +1,26 @@
-//! Which event an idempotency key stands for.
+//! Idempotency key tables, which map idempotency keys to event ids.
 //!
-//! Keys live in tables of their own, `<prefix>keys_<start>`: those of the events that were stored from the time `start` on,
-//! for half the window. So they are dropped by the table, like events, and a key costs one row written over its life. Without
-//! a row id there is no index beside the table: looking for a key reads one row of each table, of which there are three at
-//! most.
+//! Idempotency keys are stored in tables named `<prefix>keys_<start>`. A table contains the keys of events stored
+//! from the time `start` on, for half the idempotency window. Expired keys are deleted by dropping whole tables, as
+//! with events, so a key costs one written row over its lifetime. The tables are WITHOUT ROWID and therefore have no
+//! separate index: a lookup reads one row of each table, and there are at most three tables.
 //!
-//! A table that bears such a name without having our columns is neither read nor dropped.
+//! A table with such a name but other columns is neither read nor dropped.
 
 use super::database::{Cell, Database, DatabaseError, Param};
 use super::id::EventId;
 use super::retention::Retention;
 use super::segment::{TablePrefix, id};
 
-/// What follows a table's name in the statement that creates it. It has no apostrophes.
-pub(super) const LAYOUT: &str = "\" (key TEXT PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID";
+/// The part of the CREATE TABLE statement after the table's name. It contains no apostrophes.
+pub(super) const COLUMNS: &str = "\" (key TEXT PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID";
 
-/// The tables of keys.
+/// The idempotency key tables of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct KeyTables {
-    /// Oldest first. The newest takes the next key.
+    /// The tables, oldest first. The newest stores the next key.
     tables: Vec<KeyTable>,
-    /// The highest number that belongs to no table of ours.
+    /// The highest number in the name of a table with other columns.
     foreign: Option<EventId>,
 }
 
@@ -35,17 +35,17 @@ impl KeyTable {
         Self { start, name: prefix.key_table(start) }
     }
 
-    /// The statement that creates the table, word for word as SQLite keeps it.
+    /// Returns the CREATE TABLE statement exactly as SQLite stores it.
     fn create_sql(&self) -> String {
-        ["CREATE TABLE \"", &self.name, LAYOUT].concat()
+        ["CREATE TABLE \"", &self.name, COLUMNS].concat()
     }
 
-    /// Whether at this time keys go into the next table.
+    /// Returns whether new keys need the next table.
     fn is_full(&self, now_us: u64, retention: &Retention) -> bool {
         now_us.saturating_sub(self.start.as_micros()) >= retention.key_table_micros()
     }
 
-    /// From when on none of its keys counts, in microseconds since the epoch.
+    /// Returns when the last key of the table expires, in microseconds since the Unix epoch.
     fn expiry(&self, retention: &Retention) -> u64 {
         self.start
             .as_micros()
@@ -55,7 +55,7 @@ impl KeyTable {
 }
 
 impl KeyTables {
-    /// Takes note of a table that is there.
+    /// Adds an existing table.
     pub(super) fn add(&mut self, prefix: &TablePrefix, start: EventId, is_ours: bool) {
         if is_ours {
             let table = KeyTable::new(prefix, start);
@@ -65,7 +65,7 @@ impl KeyTables {
         }
     }
 
-    /// The event of this key, if the key is within its window.
+    /// Returns the event of an idempotency key that has not expired.
     pub(super) fn find(
         &self,
         db: &impl Database,
@@ -86,14 +86,15 @@ impl KeyTables {
         let mut found = None;
         for row in &rows {
             let [Cell::Text(text)] = row.as_slice() else { continue };
-            found = found.max(Some(id(text)?)); // a key that was used again after its window stands in two tables
+            found = found.max(Some(id(text)?)); // a key reused after its window is in two tables
         }
         Ok(found.filter(|id| *id > horizon).map(EventId::saturating))
     }
 
-    /// Remembers that the key stands for this event. Creates a table, if the newest is full.
+    /// Stores an idempotency key with the id of its event. Creates a table if the newest one is full.
     ///
-    /// Where that fails, so does this: which table a key is in says until when it is kept.
+    /// Unlike with segments, a failure to create the table is an error, because the table determines when the key
+    /// expires.
     pub(super) fn insert(
         &mut self,
         db: &impl Database,
@@ -111,15 +112,15 @@ impl KeyTables {
             self.tables.push(table);
         }
         let Some(newest) = self.tables.last() else {
-            return Err(DatabaseError::new("there is no table for the key"));
+            return Err(DatabaseError::new("there is no table for the idempotency key"));
         };
-        // It replaces the same key only where that is past its window: within it, the key was found.
+        // Replaces only an expired key: a key within its window has been found before.
         let sql = format!("INSERT OR REPLACE INTO \"{}\" (key, id) VALUES (?1, ?2)", newest.name);
         db.execute(&sql, &[Param::Text(key), Param::Number(event.as_micros() as f64)]).map(drop)
     }
 
-    /// Whether the newest table is there. When that cannot be found out, it is.
-    pub(super) fn are_as_stored(&self, db: &impl Database) -> bool {
+    /// Returns whether the newest table exists. Returns true if the query fails.
+    pub(super) fn newest_table_exists(&self, db: &impl Database) -> bool {
         let Some(newest) = self.tables.last() else {
             return true;
         };
@@ -127,7 +128,7 @@ impl KeyTables {
         db.execute(sql, &[Param::Text(&newest.name)]).map_or(true, |rows| !rows.is_empty())
     }
 
-    /// Drops the tables none of whose keys counts any more.
+    /// Drops the tables whose keys have all expired.
     pub(super) fn drop_expired(
         &mut self,
         db: &impl Database,
@@ -141,7 +142,7 @@ impl KeyTables {
         Ok(())
     }
 
-    /// When the oldest table can be dropped, in microseconds since the epoch.
+    /// Returns when the oldest table can be dropped, in microseconds since the Unix epoch.
     pub(super) fn next_expiry(&self, retention: &Retention) -> Option<u64> {
         self.tables.first().map(|oldest| oldest.expiry(retention))
     }
