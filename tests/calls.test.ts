@@ -235,7 +235,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
       [
         ['extra', 'needsShapes'],
         { tagged: { kind: 'circle', radius: 1 }, untagged: {} },
-        [{ message: 'fits none of the alternatives', path: ['untagged'] }],
+        [{ message: 'does not match any alternative', path: ['untagged'] }],
       ],
       [['router', 'ping'], 5, [{ message: expect.stringMatching(/^expected .*, found a number$/), path: [] }]],
     ] as const) {
@@ -518,7 +518,7 @@ describe('the gate', () => {
     const socket = await connectBare('paths', { rpc: ['', '0', 'router', ...rpc] })
     const issue = (path: unknown, message?: string): object => ({ message: message ?? expect.any(String), path })
     const bodies: [unknown, object][] = [
-      [{ path: [] }, issue(['path', 0], "expected a procedure's name")],
+      [{ path: [] }, issue(['path', 0], 'expected a procedure name')],
       [{ path: [1] }, issue(['path', 0])],
       [{ path: ['router', null] }, issue(['path', 1])],
       [{ path: [['router']] }, issue(['path', 0])],

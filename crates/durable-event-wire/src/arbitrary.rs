@@ -4,10 +4,10 @@ use proptest::{prelude::*, strategy::Union};
 
 use super::{BigInt, Blob, Date, RegExp, Url, Value};
 
-/// The first number that is not oRPC's own.
-const OWN_TYPES: u32 = 21;
+/// The first type number that oRPC does not reserve.
+const CUSTOM_TYPES: u32 = 21;
 
-/// Any value that the wire carries without loss.
+/// Generates values that the wire keeps unchanged.
 pub(crate) fn any_value() -> impl Strategy<Value = Value> {
     scalar().prop_recursive(6, 64, 6, |inner| {
         let key = "[a-c\"\\\\é]{0,2}|__proto__|length|0";
@@ -18,11 +18,11 @@ pub(crate) fn any_value() -> impl Strategy<Value = Value> {
             prop::collection::vec((key, inner.clone()), 0..6)
                 .prop_map(|entries| Value::Object(entries.into_iter().collect()))
                 .boxed(),
-            (OWN_TYPES.., inner)
+            (CUSTOM_TYPES.., inner)
                 .prop_map(|(number, content)| Value::Custom(number, Box::new(content)))
                 .boxed(),
         ])
-        .prop_filter("at most as many own types in one place as are read", |value| customs(value) <= 4)
+        .prop_filter("at most as many nested custom types as the parser accepts", |value| customs(value) <= 4)
     })
 }
 

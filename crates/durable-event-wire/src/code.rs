@@ -1,8 +1,8 @@
-//! The codes that oRPC knows by itself.
+//! The common error codes of oRPC.
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])* $variant:ident = $name:literal, $status:literal, $message:literal;)*) => {
-        /// The codes that every oRPC client knows, each with its HTTP status and its default message.
+        /// An error code that every oRPC client knows, with its HTTP status and its default message.
         ///
         /// ```
         /// use durable_event_wire::Code;
@@ -18,7 +18,7 @@ macro_rules! codes {
             /// All codes.
             pub const ALL: [Self; [$($status),*].len()] = [$(Self::$variant),*];
 
-            /// The code as it is on the wire.
+            /// Returns the code as sent on the wire.
             ///
             /// ```
             /// assert_eq!(durable_event_wire::Code::Timeout.as_str(), "TIMEOUT");
@@ -28,7 +28,7 @@ macro_rules! codes {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// The HTTP status.
+            /// Returns the HTTP status.
             ///
             /// ```
             /// assert_eq!(durable_event_wire::Code::Timeout.status(), 408);
@@ -38,7 +38,7 @@ macro_rules! codes {
                 match self { $(Self::$variant => $status,)* }
             }
 
-            /// The message of an error that has none of its own.
+            /// Returns the default message.
             ///
             /// ```
             /// assert_eq!(durable_event_wire::Code::Timeout.message(), "Request Timeout");
@@ -48,7 +48,7 @@ macro_rules! codes {
                 match self { $(Self::$variant => $message,)* }
             }
 
-            /// The code of this name, if it is a common one.
+            /// Returns the code with this name, or `None` for other names.
             ///
             /// ```
             /// use durable_event_wire::Code;
@@ -64,43 +64,43 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The input does not fit, or cannot be read.
+    /// The input is invalid or cannot be read.
     BadRequest = "BAD_REQUEST", 400, "Bad Request";
-    /// Who asks is not known, or no longer.
+    /// The client is not authenticated, or its authentication has expired.
     Unauthorized = "UNAUTHORIZED", 401, "Unauthorized";
-    /// Who asks is known, and may not.
+    /// The client is authenticated but not permitted.
     Forbidden = "FORBIDDEN", 403, "Forbidden";
-    /// What is asked for does not exist.
+    /// The requested resource does not exist.
     NotFound = "NOT_FOUND", 404, "Not Found";
-    /// The HTTP method does not fit the procedure.
+    /// The procedure does not support the HTTP method.
     MethodNotSupported = "METHOD_NOT_SUPPORTED", 405, "Method Not Supported";
-    /// No form of the answer suits the client.
+    /// The server has no response format that the client accepts.
     NotAcceptable = "NOT_ACCEPTABLE", 406, "Not Acceptable";
     /// The request took too long.
     Timeout = "TIMEOUT", 408, "Request Timeout";
-    /// The request contradicts the present state.
+    /// The request conflicts with the current state.
     Conflict = "CONFLICT", 409, "Conflict";
-    /// A condition of the request does not hold.
+    /// A precondition of the request is not met.
     PreconditionFailed = "PRECONDITION_FAILED", 412, "Precondition Failed";
     /// The request is larger than allowed.
     PayloadTooLarge = "PAYLOAD_TOO_LARGE", 413, "Payload Too Large";
-    /// The body is of a type that is not understood.
+    /// The content type of the body is not supported.
     UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE", 415, "Unsupported Media Type";
-    /// The input is well formed and makes no sense.
+    /// The input is well formed but cannot be processed.
     UnprocessableContent = "UNPROCESSABLE_CONTENT", 422, "Unprocessable Content";
-    /// The client asks too often, or too much at once.
+    /// The client has sent too many requests.
     TooManyRequests = "TOO_MANY_REQUESTS", 429, "Too Many Requests";
-    /// The client has gone before the answer.
+    /// The client disconnected before the response.
     ClientClosedRequest = "CLIENT_CLOSED_REQUEST", 499, "Client Closed Request";
-    /// Something failed that is not the client's business.
+    /// An internal error, whose cause is not disclosed to the client.
     InternalServerError = "INTERNAL_SERVER_ERROR", 500, "Internal Server Error";
-    /// The server cannot do that.
+    /// The server does not support the request.
     NotImplemented = "NOT_IMPLEMENTED", 501, "Not Implemented";
-    /// A server behind this one answered nonsense.
+    /// An upstream server responded with an invalid response.
     BadGateway = "BAD_GATEWAY", 502, "Bad Gateway";
-    /// The server cannot do that at the moment.
+    /// The server is temporarily unavailable.
     ServiceUnavailable = "SERVICE_UNAVAILABLE", 503, "Service Unavailable";
-    /// A server behind this one took too long.
+    /// An upstream server did not respond in time.
     GatewayTimeout = "GATEWAY_TIMEOUT", 504, "Gateway Timeout";
 }
 

@@ -1,4 +1,4 @@
-//! A value to any `Deserialize`.
+//! Conversion of a [`Value`] to any `Deserialize` type.
 
 mod access;
 mod key;
@@ -18,16 +18,17 @@ use super::{
     tag::{BIGINT_TYPE, DATE_TYPE, MAP_TYPE, REGEXP_TYPE, SET_TYPE, Tag, URL_TYPE, tag_of},
 };
 
-/// The name by which serde_json's `RawValue` makes itself known, and asks for a map whose one key it is.
+/// The newtype name by which serde_json's `RawValue` identifies itself. It expects a map with this name as its only
+/// key.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
-/// Makes a typed value of a value.
+/// Converts a value to a typed value.
 ///
-/// Types are not mixed up: a string is no [`Date`](crate::Date), a [`Set`](crate::Set) no `Vec`. An `Option` takes undefined,
-/// null and a missing property, `()` takes undefined and null.
+/// Types are not coerced: a string is not a [`Date`](crate::Date), and a [`Set`](crate::Set) is not a `Vec`. An
+/// `Option` accepts undefined, null and a missing property; `()` accepts undefined and null.
 ///
 /// # Errors
-/// The value does not fit: what, and where.
+/// The value does not match the type. The error contains the expected type and the path.
 ///
 /// ```
 /// use durable_event_wire::{Date, Value, from_value, to_value};
@@ -45,14 +46,14 @@ pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, InvalidInput> 
     T::deserialize(ValueDeserializer(value)).map_err(|error| InvalidInput::new(error.message, error.path))
 }
 
-/// What does not fit, and where: the path grows from its end, as containers learn of it.
+/// A mismatch and its path. Containers append their segments, so the path is reversed.
 #[derive(Debug)]
-struct Misfit {
+struct Mismatch {
     message: String,
     path: Vec<PathSegment>,
 }
 
-impl Misfit {
+impl Mismatch {
     fn expected(expected: &dyn de::Expected, found: &'static str) -> Self {
         Self { message: format!("expected {}, found {found}", public_name(expected)), path: Vec::new() }
     }
@@ -63,23 +64,23 @@ impl Misfit {
     }
 }
 
-impl fmt::Display for Misfit {
+impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Misfit {}
+impl std::error::Error for Mismatch {}
 
-impl de::Error for Misfit {
+impl de::Error for Mismatch {
     fn custom<T: fmt::Display>(message: T) -> Self {
         let message = message.to_string();
-        let fits_nothing = NO_VARIANT.iter().any(|start| message.starts_with(start));
-        let message = if fits_nothing { FITS_NOTHING.to_owned() } else { message };
+        let matches_none = NO_VARIANT.iter().any(|start| message.starts_with(start));
+        let message = if matches_none { NO_ALTERNATIVE.to_owned() } else { message };
         Self { message, path: Vec::new() }
     }
 
-    // The input itself stays out of these texts: it may be large, or secret.
+    // The messages never contain the input: it may be large or secret.
 
     fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
         Self::expected(expected, kind_of(found))
@@ -112,11 +113,12 @@ impl de::Error for Misfit {
     }
 }
 
-/// How serde begins to say that no variant of an untagged or flattened enum fits; the enum's name follows.
+/// The prefixes of serde's messages for an untagged or flattened enum without a matching variant. The enum's name
+/// follows.
 const NO_VARIANT: [&str; 2] = ["data did not match any variant of untagged enum", "no variant of enum"];
-const FITS_NOTHING: &str = "fits none of the alternatives";
+const NO_ALTERNATIVE: &str = "does not match any alternative";
 
-/// What is expected, in JavaScript's words: the names of Rust types, which serde gives, say nothing to a client.
+/// Returns the expected type in JavaScript terms, because serde's names of Rust types mean nothing to a client.
 fn public_name(expected: &dyn de::Expected) -> String {
     let name = expected.to_string();
     let elements = name.rsplit_once(" with ").map(|(_, elements)| elements);
@@ -150,7 +152,7 @@ fn public_name(expected: &dyn de::Expected) -> String {
     }
 }
 
-/// A number, by the name of its Rust type: `u8`, `f64`, `a nonzero i32`.
+/// Returns the range of a Rust number type by its name: `u8`, `f64`, `a nonzero i32`.
 fn public_number(name: &str) -> Option<String> {
     let (name, is_nonzero) = match name.strip_prefix("a nonzero ") {
         Some(name) => (name, true),
@@ -179,7 +181,7 @@ fn public_number(name: &str) -> Option<String> {
 fn kind_of(found: de::Unexpected<'_>) -> &'static str {
     match found {
         de::Unexpected::Bool(_) => "a boolean",
-        // Where a number is found that is not expected, an integer is.
+        // Floats are unexpected only where an integer is expected.
         de::Unexpected::Float(number) if number.is_nan() => "NaN",
         de::Unexpected::Float(number) if number.fract() != 0.0 => "a number with a fraction",
         de::Unexpected::Unsigned(_) | de::Unexpected::Signed(_) | de::Unexpected::Float(_) => "a number",
@@ -194,44 +196,45 @@ fn kind_of(found: de::Unexpected<'_>) -> &'static str {
 struct ValueDeserializer(Value);
 
 impl ValueDeserializer {
-    fn refuse<'de, V: Visitor<'de>>(self, visitor: &V) -> Result<V::Value, Misfit> {
-        Err(Misfit::expected(visitor, self.0.kind()))
+    fn reject<'de, V: Visitor<'de>>(self, visitor: &V) -> Result<V::Value, Mismatch> {
+        Err(Mismatch::expected(visitor, self.0.kind()))
     }
 
-    fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.0 {
             Value::Number(number) => match number.repr() {
                 Repr::Unsigned(number) => visitor.visit_u64(number),
                 Repr::Negative(number) => visitor.visit_i64(number),
                 Repr::Float(number) => visitor.visit_f64(number),
             },
-            _ => self.refuse(&visitor),
+            _ => self.reject(&visitor),
         }
     }
 
-    fn text<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn text<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.0 {
             Value::String(text) => visitor.visit_string(text),
-            _ => self.refuse(&visitor),
+            _ => self.reject(&visitor),
         }
     }
 
-    fn items<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn items<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.0 {
             Value::Array(items) => Items::visit(items, visitor),
-            _ => self.refuse(&visitor),
+            _ => self.reject(&visitor),
         }
     }
 
-    fn entries<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn entries<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.0 {
             Value::Object(object) => Entries::visit(object, visitor),
-            _ => self.refuse(&visitor),
+            _ => self.reject(&visitor),
         }
     }
 
-    /// A newtype struct of ours: the visitor gets the type in a form that no other format would give it.
-    fn tagged<'de, V: Visitor<'de>>(self, tag: Tag, visitor: V) -> Result<V::Value, Misfit> {
+    /// Deserializes one of this crate's types. Its visitor receives the value through a method that no other format
+    /// calls.
+    fn tagged<'de, V: Visitor<'de>>(self, tag: Tag, visitor: V) -> Result<V::Value, Mismatch> {
         match (tag, self.0) {
             (Tag::Value, value) => {
                 handover::put_value(value);
@@ -258,15 +261,15 @@ impl ValueDeserializer {
                 let expected = match tag {
                     Tag::BuiltIn(SET_TYPE) => "a Set",
                     Tag::BuiltIn(MAP_TYPE) => "a Map",
-                    _ => return Self(value).refuse(&visitor),
+                    _ => return Self(value).reject(&visitor),
                 };
-                Err(Misfit::expected(&expected, value.kind()))
+                Err(Mismatch::expected(&expected, value.kind()))
             }
         }
     }
 
-    /// The JSON form, for who takes anything.
-    fn json_form<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    /// Deserializes the JSON form, for types that accept anything.
+    fn json_form<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.0 {
             Value::Undefined | Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(value),
@@ -286,67 +289,67 @@ impl ValueDeserializer {
     }
 }
 
-/// The JSON text of a value that has no types beyond JSON's.
-fn json_text(value: &impl Serialize) -> Result<String, Misfit> {
-    let misfit = |error: SerializeError| de::Error::custom(error);
-    let serialized = serialize(value).map_err(misfit)?;
+/// Returns the JSON text of a value that contains only JSON types.
+fn json_text(value: &impl Serialize) -> Result<String, Mismatch> {
+    let mismatch = |error: SerializeError| de::Error::custom(error);
+    let serialized = serialize(value).map_err(mismatch)?;
     match (serialized.json, serialized.meta, serialized.blobs.is_empty()) {
         (Some(json), None, true) => Ok(json),
-        _ => Err(de::Error::custom("expected plain JSON")),
+        _ => Err(de::Error::custom("expected only JSON types")),
     }
 }
 
-/// Methods that all do the same.
-macro_rules! alike {
+/// Implements methods that forward to the same inner method.
+macro_rules! forward {
     ($inner:ident: $($method:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
             self.$inner(visitor)
         }
     )*};
 }
 
 impl<'de> Deserializer<'de> for ValueDeserializer {
-    type Error = Misfit;
+    type Error = Mismatch;
 
-    alike! { json_form: deserialize_any }
-    alike! {
+    forward! { json_form: deserialize_any }
+    forward! {
         number: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
             deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
             deserialize_f32 deserialize_f64
     }
-    alike! { text: deserialize_char deserialize_str deserialize_string deserialize_identifier }
-    alike! { items: deserialize_seq }
-    alike! { entries: deserialize_map }
+    forward! { text: deserialize_char deserialize_str deserialize_string deserialize_identifier }
+    forward! { items: deserialize_seq }
+    forward! { entries: deserialize_map }
 
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.0 {
             Value::Bool(value) => visitor.visit_bool(value),
-            _ => self.refuse(&visitor),
+            _ => self.reject(&visitor),
         }
     }
 
-    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.0 {
             Value::Blob(blob) => visitor.visit_byte_buf(blob.into_bytes()),
             _ => self.items(visitor),
         }
     }
 
-    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         self.deserialize_bytes(visitor)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.0 {
             Value::Undefined | Value::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
 
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.0 {
             Value::Undefined | Value::Null => visitor.visit_unit(),
-            _ => self.refuse(&visitor),
+            _ => self.reject(&visitor),
         }
     }
 
@@ -354,7 +357,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, Mismatch> {
         self.deserialize_unit(visitor)
     }
 
@@ -362,7 +365,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
         self,
         name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, Mismatch> {
         if name == RAW_VALUE {
             return visitor.visit_map(Fields::raw(json_text(&self.0)?));
         }
@@ -372,8 +375,8 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
         }
     }
 
-    /// Items that are missing at the end are undefined, as arguments are in JavaScript.
-    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Misfit> {
+    /// Missing items at the end become undefined, like missing arguments in JavaScript.
+    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Mismatch> {
         match self.0 {
             Value::Array(mut items) if items.len() < length => {
                 items.resize_with(length, Value::default);
@@ -388,7 +391,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
         _: &'static str,
         _: usize,
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, Mismatch> {
         self.items(visitor)
     }
 
@@ -397,7 +400,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, Mismatch> {
         self.entries(visitor)
     }
 
@@ -406,21 +409,23 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, Mismatch> {
         match self.0 {
             Value::String(name) => visitor.visit_enum(Variant::named(name, None)),
             Value::Object(object) => {
                 let mut entries = object.into_iter();
                 match (entries.next(), entries.next()) {
                     (Some((name, content)), None) => visitor.visit_enum(Variant::named(name, Some(content))),
-                    _ => Err(de::Error::custom("expected an object with one property, the variant's name")),
+                    _ => Err(de::Error::custom(
+                        "expected an object with one property, named after the variant",
+                    )),
                 }
             }
-            _ => self.refuse(&visitor),
+            _ => self.reject(&visitor),
         }
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         visitor.visit_unit()
     }
 }

@@ -19,23 +19,23 @@ use crate::{Code, Serialized, Value, serialize};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ErrorBody<'a> {
-    /// Whether the procedure's contract declares the error: `isDefinedError` of oRPC's clients.
+    /// Whether the procedure's contract declares the error (`isDefinedError` in oRPC's clients).
     pub defined: bool,
     /// The code, such as `NOT_FOUND`.
     pub code: &'a str,
     /// The HTTP status, 400 to 599.
     pub status: u16,
-    /// The text for the client.
+    /// The message for the client.
     pub message: &'a str,
-    /// The data for the client, of any type of the wire.
+    /// The data for the client, of any type that the wire supports.
     pub data: Option<&'a Value>,
 }
 
 impl ErrorBody<'_> {
-    /// The serialized form. Data that cannot be serialized (nested deeper than 127 levels) is left out.
+    /// Returns the serialized form. Data that cannot be serialized (nested deeper than 127 levels) is omitted.
     #[must_use]
     pub fn to_wire(&self) -> Serialized {
-        // Without data nothing can fail.
+        // Cannot fail without data.
         serialize(self).or_else(|_| serialize(&Self { data: None, ..*self })).unwrap_or_default()
     }
 }

@@ -1,21 +1,23 @@
-//! What accompanies an event of a stream, and what of it may be sent.
+//! Event meta (id, retry delay and comments), and its validation.
 //!
-//! | member | allowed | anything else |
+//! | member | valid values | otherwise |
 //! | --- | --- | --- |
 //! | `id` of a stream's item | printable ASCII, no space at either end, at most 1,024 bytes | error |
 //! | `retry` | integer from 0 to 2,147,483,647 (milliseconds) | error |
 //! | `comments` | any text | split at line breaks (`\r\n`, `\r`, `\n`) into several comments |
 //!
-//! A client that throws on an event resumes and receives it again, without end. The facts behind the table:
+//! Invalid meta is harmful: a client that throws on an event resumes and receives the same event again, endlessly.
+//! The limits come from the clients:
 //!
-//! - All clients throw on `\n` in an id or a comment, and 1.16.1 (not yet 1.14.6) on `\r`, too
-//!   (`assertEventId` and `assertEventComment` of `@orpc/standard-server`).
-//! - A client resumes an HTTP stream by sending the id as a header: `fetch` throws beyond Latin-1, and spaces at the ends are
-//!   lost.
-//! - All clients throw unless `retry` is an integer of 0 or more (`assertEventRetry`). They pass it to `setTimeout`, which takes
-//!   more than 2^31 - 1 milliseconds as none at all.
+//! - All clients throw on `\n` in an id or a comment, and 1.16.1 (but not 1.14.6) also on `\r` (`assertEventId` and
+//!   `assertEventComment` of `@orpc/standard-server`).
+//! - A client resumes an HTTP stream by sending the id as a header. `fetch` throws on characters beyond Latin-1 and
+//!   strips spaces at the ends.
+//! - All clients throw unless `retry` is a non-negative integer (`assertEventRetry`). They pass it to `setTimeout`,
+//!   which treats delays above 2^31 - 1 milliseconds as 0.
 //!
-//! [`EventMeta::checked`] is the only way to a [`CheckedMeta`], and nothing else is written to a frame.
+//! [`EventMeta::checked`] is the only way to create a [`CheckedMeta`] from new data, and only a [`CheckedMeta`] is
+//! written to a frame.
 
 use std::fmt;
 
@@ -25,13 +27,13 @@ use super::{
     text::{push_integer, push_string, push_strings},
 };
 
-/// The longest retry delay, in milliseconds: JavaScript's timers treat longer delays as 0.
+/// The maximum retry delay in milliseconds. JavaScript's timers treat longer delays as 0.
 pub const MAX_RETRY_MS: u32 = 2_147_483_647;
 
-/// The longest id of a stream's item, in bytes: it travels as a header.
+/// The maximum length of an event id in bytes. Clients send it in a header.
 const MAX_ID_BYTES: usize = 1_024;
 
-/// What accompanies an event of a stream beside its data, as in server-sent events.
+/// The meta of a streamed event besides its data, as in server-sent events.
 ///
 /// ```
 /// use durable_event_wire::EventMeta;
@@ -41,21 +43,21 @@ const MAX_ID_BYTES: usize = 1_024;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[cfg_attr(test, derive(serde::Deserialize), serde(default))]
 pub struct EventMeta {
-    /// Milliseconds after which a client reconnects when its connection is lost, at most 2,147,483,647.
+    /// The delay in milliseconds before a client reconnects after a connection loss, at most 2,147,483,647.
     pub retry: Option<u32>,
-    /// Comments for whoever watches the stream. A text of several lines is sent as several comments.
+    /// Comments, for example for debugging. A text of several lines is sent as several comments.
     pub comments: Vec<String>,
-    /// The position to resume from: printable ASCII, at most 1,024 bytes, without a space at either end. A channel's events get
-    /// theirs from the log; this is for streams of procedures.
+    /// The event id from which a client resumes: printable ASCII, at most 1,024 bytes, without a space at either end.
+    /// Channel events get their id from the log; this one is for streams of procedures.
     pub id: Option<String>,
 }
 
 impl EventMeta {
-    /// Checks that clients can read the meta, and splits comments into lines.
+    /// Validates that clients can read the meta, and splits comments into lines.
     ///
     /// # Errors
-    /// The retry delay is longer than [`MAX_RETRY_MS`], or the id is not printable ASCII of at most 1,024 bytes without a space
-    /// at either end.
+    /// The retry delay is longer than [`MAX_RETRY_MS`], or the id is not printable ASCII of at most 1,024 bytes
+    /// without a space at either end.
     pub fn checked(self) -> Result<CheckedMeta, InvalidEventMeta> {
         let Self { retry, comments, id } = self;
         if let Some(retry) = retry.filter(|retry| *retry > MAX_RETRY_MS) {
@@ -72,7 +74,7 @@ fn is_id(id: &str) -> bool {
     id.len() <= MAX_ID_BYTES && id.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && id.trim() == id
 }
 
-/// Comments without line breaks.
+/// Splits comments at line breaks.
 fn lines(comments: Vec<String>) -> Vec<String> {
     const LINE_BREAKS: [char; 2] = ['\r', '\n'];
     if !comments.iter().any(|comment| comment.contains(LINE_BREAKS)) {
@@ -90,8 +92,8 @@ fn lines(comments: Vec<String>) -> Vec<String> {
 pub struct CheckedMeta(EventMeta);
 
 impl CheckedMeta {
-    /// Returns the members besides the id as JSON without braces, such as `"retry":4321,"comments":["a"]`; `None` if there
-    /// are none. This form is stored with an event.
+    /// Returns the members other than the id as JSON without braces, such as `"retry":4321,"comments":["a"]`, or
+    /// `None` if there are none. Events are stored with this form.
     #[must_use]
     pub fn to_extra(&self) -> Option<String> {
         let mut extra = String::new();
@@ -99,8 +101,8 @@ impl CheckedMeta {
         (!extra.is_empty()).then_some(extra)
     }
 
-    /// Reads the form of [`to_extra`](Self::to_extra), which an earlier version may have written: members that clients cannot
-    /// read are left out.
+    /// Parses the form of [`to_extra`](Self::to_extra). Members that clients cannot read, possibly written by an
+    /// earlier version, are omitted.
     #[must_use]
     pub fn from_extra(extra: &str) -> Self {
         let mut meta = EventMeta::default();
@@ -120,7 +122,7 @@ impl CheckedMeta {
         }
     }
 
-    /// Returns the meta as a JSON object; `None` if it is empty.
+    /// Returns the meta as a JSON object, or `None` if it is empty.
     #[must_use]
     pub fn to_json(&self) -> Option<String> {
         let mut json = String::from("{");
@@ -138,19 +140,19 @@ impl CheckedMeta {
         (json.len() > 2).then_some(json)
     }
 
-    /// The retry delay in milliseconds.
+    /// Returns the retry delay in milliseconds.
     #[must_use]
     pub fn retry(&self) -> Option<u32> {
         self.0.retry
     }
 
-    /// The comments, each without line breaks.
+    /// Returns the comments, each without line breaks.
     #[must_use]
     pub fn comments(&self) -> &[String] {
         &self.0.comments
     }
 
-    /// The id.
+    /// Returns the event id.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.0.id.as_deref()
@@ -168,14 +170,14 @@ impl CheckedMeta {
     }
 }
 
-/// Event meta that clients could not read.
+/// The error of event meta that clients cannot read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidEventMeta {
     /// The retry delay, in milliseconds, is longer than [`MAX_RETRY_MS`].
     Retry(u32),
     /// The id is not printable ASCII of at most 1,024 bytes without a space at either end.
     Id {
-        /// The length of the id.
+        /// The length of the id in bytes.
         bytes: usize,
     },
 }
@@ -190,7 +192,7 @@ impl fmt::Display for InvalidEventMeta {
                 )
             }
             Self::Id { bytes } if *bytes > MAX_ID_BYTES => {
-                write!(f, "event meta `id` must have at most {MAX_ID_BYTES} bytes, got {bytes}")
+                write!(f, "event meta `id` must be at most {MAX_ID_BYTES} bytes, got {bytes}")
             }
             Self::Id { .. } => {
                 f.write_str("event meta `id` must be printable ASCII without a space at either end")
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn extra_is_the_members_without_braces() {
+    fn extra_contains_the_members_without_braces() {
         assert_eq!(checked(None, &[], Some("x")).to_extra(), None);
         assert_eq!(checked(Some(10), &[], None).to_extra().unwrap(), r#""retry":10"#);
         assert_eq!(checked(None, &["a\"", "b"], None).to_extra().unwrap(), r#""comments":["a\"","b"]"#);
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_is_written_as_recorded() {
+    fn the_meta_is_written_like_the_recording() {
         let json = checked(Some(1234), &["hello", "world"], Some("ev-2")).to_json().unwrap();
         assert_eq!(json, r#"{"id":"ev-2","retry":1234,"comments":["hello","world"]}"#);
         assert_eq!(CheckedMeta::default().to_json(), None);
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_what_a_header_carries_unchanged() {
+    fn an_id_must_be_a_valid_header_value() {
         for id in ["", "50", "a b~!", &"x".repeat(MAX_ID_BYTES)] {
             assert_eq!(checked(None, &[], Some(id)).id(), Some(id));
         }
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_is_what_a_timer_takes() {
+    fn a_retry_delay_must_be_valid_for_a_timer() {
         assert!(meta(Some(MAX_RETRY_MS), &[], None).checked().is_ok());
         let error = meta(Some(MAX_RETRY_MS + 1), &[], None).checked().unwrap_err().to_string();
         assert!(error.contains("0 to 2147483647") && error.contains("2147483648"), "{error}");
@@ -281,7 +283,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_is_written_has_a_line_break(
+        fn written_meta_contains_no_line_break(
             retry: Option<u32>,
             comments in prop::collection::vec("[a\r\n\u{2028}\"\\\\]{0,6}", 0..4),
             id in prop::option::of("[ a\r\né]{0,4}"),

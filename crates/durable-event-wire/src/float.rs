@@ -1,8 +1,8 @@
-//! Floats and their JSON texts.
+//! Conversion between floats and their JSON texts.
 //!
-//! In a Worker JavaScript converts them: it is what its clients do, and it saves the tables of powers of ten that shortest
-//! and exact conversions need, a tenth of a small Worker's size. Natively serde_json and the standard library do, whose
-//! digits are laid out as JavaScript does; the tests of `tests/types.test.ts` hold the one to the other.
+//! In a Worker, JavaScript converts floats, as its clients do. This saves the tables of powers of ten that shortest
+//! and exact conversions need, a tenth of the size of a small Worker. On other targets serde_json and the standard
+//! library convert them, and the digits are formatted as in JavaScript. `tests/types.test.ts` compares both.
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use crate::javascript::{number_text, read_number, single_text};
@@ -15,29 +15,29 @@ mod native {
     use serde_json::ser::{CompactFormatter, Formatter};
     use std::io;
 
-    /// The longest text that the shortest digits of an f64 take: sign, 17 digits, point, `e`, sign, three digits.
+    /// The size of a buffer for the shortest digits of an f64: sign, 17 digits, point, `e`, sign and three digits.
     const NUMBER_TEXT: usize = 32;
-    /// From 1e21 on JavaScript writes numbers with an exponent (ECMA-262, `Number::toString`, step 6).
+    /// JavaScript writes numbers from 1e21 on with an exponent (ECMA-262, `Number::toString`, step 6).
     const MAX_POINT: i32 = 21;
-    /// From 1e-7 on downwards, likewise.
+    /// JavaScript also writes numbers up to 1e-7 with an exponent.
     const MIN_POINT: i32 = -5;
 
-    /// The number of a text that is one in JSON.
+    /// Parses a JSON number.
     pub(crate) fn read_number(text: &str) -> Option<f64> {
         text.parse().ok()
     }
 
-    /// A finite number as JavaScript writes it.
+    /// Returns the text of a finite number as JavaScript writes it.
     pub(crate) fn number_text(number: f64) -> String {
         shortest(|writer| CompactFormatter.write_f64(writer, number))
     }
 
-    /// A finite number by the digits that tell it from other f32s.
+    /// Returns the shortest text of a finite f32 that distinguishes it from all other f32 values.
     pub(crate) fn single_text(number: f32) -> String {
         shortest(|writer| CompactFormatter.write_f32(writer, number))
     }
 
-    /// Lays the shortest digits, which serde_json finds, out as JavaScript does.
+    /// Formats the shortest digits, which serde_json determines, as JavaScript does.
     fn shortest(write: impl FnOnce(&mut &mut [u8]) -> io::Result<()>) -> String {
         let mut out = String::new();
         let mut buffer = [0; NUMBER_TEXT];
@@ -52,7 +52,7 @@ mod native {
         let digits = format!("{whole}{fraction}");
         let significant = digits.trim_start_matches('0');
         let zeros = count(&digits).saturating_sub(count(significant));
-        // The number is 0.DIGITS times ten to the power of `point`.
+        // The number is 0.DIGITS × 10^point.
         let point =
             exponent.parse::<i32>().unwrap_or_default().saturating_add(count(whole)).saturating_sub(zeros);
         let digits = significant.trim_end_matches('0');

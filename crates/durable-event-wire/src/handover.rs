@@ -1,7 +1,7 @@
-//! Passes a value as it is through serde's data model, which knows neither a [`Value`] nor a [`Blob`].
+//! Passes a [`Value`] or a [`Blob`] unchanged through serde's data model, which supports neither.
 //!
-//! The two ends are in one call: our deserializer lays the value down and calls the visitor of our type, which takes it
-//! up at once; for a blob's serialization the other way round. Through any other format nothing lies here.
+//! Both ends are in the same call stack. The deserializer stores the value and calls the visitor of our type, which
+//! takes it immediately; for the serialization of a blob it is the reverse. With other formats nothing is stored.
 
 use std::cell::{Cell, RefCell};
 
@@ -25,7 +25,7 @@ pub(crate) fn take_value() -> Option<Value> {
     VALUE.with(|slot| slot.try_borrow_mut().ok()?.take())
 }
 
-/// Serializes a blob by `serialize`, and answers the blob itself, if it was one.
+/// Runs `serialize` and returns its result with the blob that it serialized, if any.
 pub(crate) fn capture_blob<T>(serialize: impl FnOnce() -> T) -> (T, Option<Blob>) {
     BLOB_WANTED.set(true);
     let result = serialize();
@@ -33,7 +33,7 @@ pub(crate) fn capture_blob<T>(serialize: impl FnOnce() -> T) -> (T, Option<Blob>
     (result, BLOB.with(|slot| slot.try_borrow_mut().ok()?.take()))
 }
 
-/// Hands `blob` to our serializer, if that is what serializes it. Answers whether it was.
+/// Passes `blob` to this crate's serializer if that is the caller, and returns whether it is.
 pub(crate) fn offer_blob(blob: &Blob) -> bool {
     let wanted = BLOB_WANTED.take();
     if wanted {

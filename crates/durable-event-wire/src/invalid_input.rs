@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// A value does not fit a type, or a check.
+/// The error of an input that does not match its type or fails a check.
 ///
 /// ```
 /// use durable_event_wire::{Value, from_value};
@@ -34,7 +34,7 @@ pub struct InvalidInput {
     issues: Vec<Issue>,
 }
 
-/// One issue or several, as a validator finds them. None at all is still invalid.
+/// Collects issues, for example those of a validation crate. An empty list is invalid input, too.
 impl FromIterator<Issue> for InvalidInput {
     fn from_iter<I: IntoIterator<Item = Issue>>(issues: I) -> Self {
         Self { issues: issues.into_iter().collect() }
@@ -59,7 +59,7 @@ impl InvalidInput {
         Self { issues: vec![Issue { message, path: reversed_path }] }
     }
 
-    /// Prefixes the path of every issue: the invalid value is part of another one.
+    /// Prefixes the path of every issue, for an invalid value that is part of another value.
     #[must_use]
     pub fn within(mut self, segment: impl Into<PathSegment>) -> Self {
         let segment = segment.into();
@@ -69,7 +69,7 @@ impl InvalidInput {
         self
     }
 
-    /// What does not fit.
+    /// Returns the issues.
     ///
     /// ```
     /// # use durable_event_wire::{Value, from_value};
@@ -96,7 +96,7 @@ impl fmt::Display for InvalidInput {
 
 impl std::error::Error for InvalidInput {}
 
-/// One thing that does not fit. To clients it is `{"message","path"}`, as in the Standard Schema specification.
+/// One validation issue. Clients receive it as `{"message","path"}`, as in the Standard Schema specification.
 ///
 /// ```
 /// # use durable_event_wire::{PathSegment, Value, from_value};
@@ -110,7 +110,8 @@ pub struct Issue {
 }
 
 impl Issue {
-    /// An issue with the whole input. The client gets the message as it is.
+    /// Creates an issue with an empty path, which refers to the whole input. The client receives the message
+    /// unchanged.
     ///
     /// ```
     /// use durable_event_wire::Issue;
@@ -121,7 +122,7 @@ impl Issue {
         Self { message: message.into(), path: Vec::new() }
     }
 
-    /// One step further into the input: a key, or a place in an array.
+    /// Appends a segment to the path: a key, or the index in an array.
     ///
     /// ```
     /// use durable_event_wire::{Issue, PathSegment};
@@ -134,18 +135,19 @@ impl Issue {
         self
     }
 
-    /// What is wrong. It never repeats the input.
+    /// Returns the message. The messages of this crate never contain the input.
     ///
     /// ```
     /// # use durable_event_wire::{Value, from_value};
-    /// assert_eq!(from_value::<bool>(Value::Null).unwrap_err().issues()[0].message(), "expected a boolean, found null");
+    /// let error = from_value::<bool>(Value::Null).unwrap_err();
+    /// assert_eq!(error.issues()[0].message(), "expected a boolean, found null");
     /// ```
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Where it is wrong, from the root on.
+    /// Returns the path from the root to the invalid value.
     ///
     /// ```
     /// # use durable_event_wire::{Value, from_value};
@@ -157,7 +159,7 @@ impl Issue {
     }
 }
 
-/// A step of a path: an object's key, or the place in an array, set or map.
+/// A segment of a path: an object's key, or the index in an array, set or map.
 ///
 /// ```
 /// use durable_event_wire::PathSegment;
@@ -165,9 +167,9 @@ impl Issue {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathSegment {
-    /// A key.
+    /// The key of a property.
     Key(String),
-    /// A place, from 0 on.
+    /// An index, starting at 0.
     Index(usize),
 }
 

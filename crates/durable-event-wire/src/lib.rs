@@ -1,8 +1,9 @@
-//! The wire format of [oRPC](https://orpc.dev) 1.x, without I/O: values, their serialized form, and the frames on a WebSocket.
+//! The wire format of [oRPC](https://orpc.dev) 1.x, without I/O: values, their serialized form, and the frames of
+//! WebSocket messages.
 //!
-//! oRPC sends JSON plus *meta*, a list of the places whose type JSON does not have (a `Date`, a `BigInt`, a `Map` …).
-//! [`serialize`] writes any `Serialize` as both in one pass; [`parse`] reads them into a [`Value`], and [`from_value`]
-//! converts a [`Value`] to a typed value.
+//! oRPC sends JSON plus *meta*, a list of the paths at which a value has a type that JSON does not have (`Date`,
+//! `BigInt`, `Map` …). [`serialize`] writes any `Serialize` type as JSON and meta in one pass. [`parse`] reads both
+//! into a [`Value`], and [`from_value`] converts a [`Value`] to a typed value.
 //!
 //! ```
 //! use durable_event_wire::{Date, Value, from_value, parse, serialize};
@@ -16,13 +17,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`frame`] has the messages of a WebSocket: what clients send ([`decode_text`](frame::decode_text),
-//! [`decode_binary`](frame::decode_binary)), and what a server sends.
+//! The [`frame`] module decodes messages from clients ([`decode_text`](frame::decode_text),
+//! [`decode_binary`](frame::decode_binary)) and encodes messages to clients.
 //!
-//! # Platforms
+//! # Targets
 //!
-//! On wasm32 JavaScript converts floats and checks URLs and regular expressions: import the compiled module through
-//! wasm-bindgen. On every other target the crate has no dependency on JavaScript.
+//! On wasm32, JavaScript converts floats and validates URLs and regular expressions; the compiled module must be
+//! loaded through wasm-bindgen. On all other targets the crate has no dependency on JavaScript.
 
 #[cfg(test)]
 mod arbitrary;
@@ -71,7 +72,8 @@ pub use self::{
     value::Value,
 };
 
-/// The deepest nesting of a value, in both directions: serde_json's own limit, and far from the end of a WebAssembly stack (1 MiB).
+/// The maximum nesting depth of a value, for reading and writing. It equals serde_json's limit and needs far less
+/// than the 1 MiB of a WebAssembly stack.
 pub const MAX_DEPTH: usize = 127;
 
 // Compiles the example of the README.

@@ -1,9 +1,8 @@
-//! What the wire does not keep, for tests that compare what was sent with what came.
+//! The lossy conversions of the wire, for tests that compare sent and received values.
 
 use super::{Blob, Object, Value};
 
-/// The value as it is read again after it was written: without properties that are undefined, and with null for the
-/// infinities.
+/// Returns the value after a round trip as JSON: undefined properties are omitted, and infinities become null.
 pub(crate) fn after_json(value: Value) -> Value {
     map(value, &|value| match value {
         Value::Number(number) if number.as_f64().is_infinite() => Value::Null,
@@ -11,7 +10,7 @@ pub(crate) fn after_json(value: Value) -> Value {
     })
 }
 
-/// The same for a value with files, which travels as a form: each has a name and a type there.
+/// Returns the value after a round trip as a form, in which every file has a name and a type.
 pub(crate) fn after_form(value: Value) -> Value {
     map(after_json(value), &|value| match value {
         Value::Blob(blob) => {
@@ -27,7 +26,7 @@ pub(crate) fn after_form(value: Value) -> Value {
     })
 }
 
-/// Changes all that holds nothing else, and leaves properties out that are undefined.
+/// Applies `change` to all values that are not containers, and omits undefined properties.
 fn map(value: Value, change: &impl Fn(Value) -> Value) -> Value {
     let each = |items: Vec<Value>| items.into_iter().map(|item| map(item, change)).collect();
     match value {

@@ -1,21 +1,21 @@
-//! How much memory a value takes.
+//! Estimates of the memory of values.
 
 use std::mem::size_of;
 
 use super::{Object, Value};
 
-/// What the allocator needs for an allocation of its own, in bytes: its header, and what rounding adds.
+/// The overhead of an allocation in bytes: its header and rounding.
 const ALLOCATION: usize = 16;
 
 impl Value {
-    /// Estimates the memory that the value takes, in bytes. A small message can hold many values: two bytes of JSON (`0,`) may take
-    /// twenty times as much memory.
+    /// Estimates the memory of the value in bytes. A small message can contain many values: two bytes of JSON (`0,`)
+    /// may need twenty times as much memory.
     #[must_use]
     pub fn memory(&self) -> usize {
         size_of::<Self>().saturating_add(self.heap())
     }
 
-    /// The same without its own place.
+    /// Estimates the memory of the value without its inline size.
     fn heap(&self) -> usize {
         match self {
             Self::Undefined | Self::Null | Self::Bool(_) | Self::Number(_) | Self::Date(_) => 0,
@@ -49,12 +49,12 @@ impl Object {
     }
 }
 
-/// Room for so many items.
+/// Returns the size of an allocation for this many items.
 fn slots<T>(capacity: usize) -> usize {
     allocation(capacity.saturating_mul(size_of::<T>()))
 }
 
-/// An allocation of so many bytes; there is none of nothing.
+/// Returns the size of an allocation. Zero bytes need no allocation.
 const fn allocation(bytes: usize) -> usize {
     if bytes == 0 { 0 } else { bytes.saturating_add(ALLOCATION) }
 }
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use crate::parse;
 
-    /// As large as an object, the largest of them: a client's frame may hold very many.
+    /// `Object` is the largest variant. Values must be small because a client's message may contain very many.
     #[test]
     fn a_value_is_no_larger_than_an_object() {
         assert!(size_of::<Value>() <= size_of::<Object>().next_multiple_of(8), "{}", size_of::<Value>());
@@ -79,13 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn a_text_takes_its_length() {
+    fn a_string_needs_memory_for_its_length() {
         let text = format!("{:?}", "x".repeat(100_000));
         assert!((100_000..110_000).contains(&memory(&text)));
     }
 
     #[test]
-    fn very_many_small_values_take_more_than_their_text() {
+    fn many_small_values_need_more_memory_than_their_text() {
         let many = |item: &str| format!("[{}]", vec![item; 10_000].join(","));
         let value = size_of::<Value>();
         for (item, least) in [

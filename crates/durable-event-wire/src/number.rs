@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// A number of a [`Value`](crate::Value): an integer of 64 bits, or an f64, NaN and the infinities included.
+/// A number in a [`Value`](crate::Value): a 64-bit integer or an f64, including NaN and the infinities.
 ///
-/// JavaScript has f64 alone: integers beyond 2^53 lose precision there ([`BigInt`](crate::BigInt) does not). The wire
-/// keeps NaN; the infinities arrive as null, and -0 as 0.
+/// JavaScript has only f64: integers beyond 2^53 lose precision there (use [`BigInt`](crate::BigInt) for them). The
+/// wire keeps NaN, but infinities arrive as null, and -0 as 0.
 ///
 /// ```
 /// use durable_event_wire::Number;
@@ -18,16 +18,16 @@ pub struct Number(Repr);
 
 #[derive(Clone, Copy)]
 pub(crate) enum Repr {
-    /// Zero or more.
+    /// An integer of at least 0.
     Unsigned(u64),
-    /// Less than zero.
+    /// An integer below 0.
     Negative(i64),
-    /// No integer, or one beyond 64 bits.
+    /// A number with a fraction, or beyond 64 bits.
     Float(f64),
 }
 
 impl Number {
-    /// The number as an f64, rounded where it has more digits than that.
+    /// Returns the number as an f64, rounded if necessary.
     ///
     /// ```
     /// assert_eq!(durable_event_wire::Number::from(-1).as_f64(), -1.0);
@@ -41,7 +41,7 @@ impl Number {
         }
     }
 
-    /// The number, if it is an integer in the range of i64.
+    /// Returns the number if it is an integer in the range of i64.
     ///
     /// ```
     /// assert_eq!(durable_event_wire::Number::from(-1.0).as_i64(), Some(-1));
@@ -55,7 +55,7 @@ impl Number {
         }
     }
 
-    /// The number, if it is an integer in the range of u64.
+    /// Returns the number if it is an integer in the range of u64.
     ///
     /// ```
     /// assert_eq!(durable_event_wire::Number::from(-1).as_u64(), None);
@@ -85,10 +85,10 @@ impl From<i64> for Number {
     }
 }
 
-/// An integer stays one: 3.0 is 3, as in JavaScript, so that it fits into Rust's integers. -0 becomes 0.
+/// Converts integral floats to integers: 3.0 becomes 3, so that it can be read as a Rust integer. -0 becomes 0.
 impl From<f64> for Number {
     fn from(number: f64) -> Self {
-        // 2^63 and 2^64: what is less in both directions fits, as it does where it is read from its digits.
+        // 2^63 and 2^64: integral floats below fit into 64 bits. Numbers parsed from text use the same limits.
         const LIMIT: f64 = 9_223_372_036_854_775_808.0;
         const UNSIGNED_LIMIT: f64 = 2.0 * LIMIT;
         if number.trunc() != number {
@@ -120,7 +120,7 @@ macro_rules! from_integers {
 }
 from_integers!(u8 => u64, u16 => u64, u32 => u64, i8 => i64, i16 => i64, i32 => i64);
 
-/// As JavaScript's `Object.is`: NaN equals itself.
+/// Compares like JavaScript's `Object.is`: NaN equals itself.
 impl PartialEq for Number {
     fn eq(&self, other: &Self) -> bool {
         match (self.0, other.0) {

@@ -1,15 +1,15 @@
-//! Objects.
+//! JavaScript objects.
 
 use std::fmt;
 
 use super::{Value, order::ordered};
 
-/// Up to here a look-up compares with every key; beyond, an index of the keys in order is kept, so that a client's
-/// object with very many keys costs no quadratic time.
+/// The number of keys up to which a lookup compares every key. Larger objects have a sorted index, so that a client's
+/// object with very many keys does not take quadratic time.
 const INDEXED_FROM: usize = 16;
 
-/// An object's properties in the order of their insertion. A key is there once; the last value counts, at the key's
-/// first place, as in JavaScript.
+/// An object's properties in insertion order. Keys are unique: a repeated key keeps its first position and its last
+/// value, as in JavaScript.
 ///
 /// ```
 /// use durable_event_wire::{Object, Value};
@@ -21,12 +21,12 @@ const INDEXED_FROM: usize = 16;
 #[derive(Clone, Default)]
 pub struct Object {
     entries: Vec<(String, Value)>,
-    /// The entries' places, sorted by key; empty while they are few.
+    /// The positions of the entries, sorted by key. Empty for small objects.
     index: Vec<u32>,
 }
 
 impl Object {
-    /// No properties.
+    /// Creates an object without properties.
     ///
     /// ```
     /// assert!(durable_event_wire::Object::new().is_empty());
@@ -36,7 +36,7 @@ impl Object {
         Self { entries: Vec::new(), index: Vec::new() }
     }
 
-    /// How many properties there are.
+    /// Returns the number of properties.
     ///
     /// ```
     /// assert_eq!(durable_event_wire::Object::new().len(), 0);
@@ -46,7 +46,7 @@ impl Object {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether the object has no properties.
     ///
     /// ```
     /// assert!(durable_event_wire::Object::new().is_empty());
@@ -56,7 +56,7 @@ impl Object {
         self.entries.is_empty()
     }
 
-    /// The value of `key`.
+    /// Returns the value of `key`.
     ///
     /// ```
     /// assert!(durable_event_wire::Object::new().get("a").is_none());
@@ -66,7 +66,7 @@ impl Object {
         self.entries.get(self.find(key).ok()?).map(|(_, value)| value)
     }
 
-    /// The value of `key`, to be changed.
+    /// Returns a mutable reference to the value of `key`.
     ///
     /// ```
     /// use durable_event_wire::{Object, Value};
@@ -79,7 +79,7 @@ impl Object {
         self.entries.get_mut(at).map(|(_, value)| value)
     }
 
-    /// Sets `key`, and answers what was there before.
+    /// Sets the value of `key` and returns the previous value.
     ///
     /// ```
     /// use durable_event_wire::{Object, Value};
@@ -104,7 +104,7 @@ impl Object {
         }
     }
 
-    /// Takes `key` out, and answers its value.
+    /// Removes `key` and returns its value.
     ///
     /// ```
     /// use durable_event_wire::{Object, Value};
@@ -122,7 +122,7 @@ impl Object {
         Some(value)
     }
 
-    /// The properties in order.
+    /// Iterates over the properties in order.
     ///
     /// ```
     /// let object: durable_event_wire::Object = [("a", 1)].into_iter().collect();
@@ -132,7 +132,7 @@ impl Object {
         self.entries.iter().map(|(key, value)| (key.as_str(), value))
     }
 
-    /// The keys in order.
+    /// Iterates over the keys in order.
     ///
     /// ```
     /// let object: durable_event_wire::Object = [("b", 1), ("a", 2)].into_iter().collect();
@@ -142,17 +142,17 @@ impl Object {
         self.entries.iter().map(|(key, _)| key.as_str())
     }
 
-    /// Entries as they came, keys twice included.
-    /// For how many entries, and places in the index, there is room.
+    /// Returns the capacities of the entries and of the index.
     pub(super) const fn capacities(&self) -> (usize, usize) {
         (self.entries.capacity(), self.index.capacity())
     }
 
+    /// Creates an object from entries that may contain repeated keys.
     pub(crate) fn from_entries(mut entries: Vec<(String, Value)>) -> Self {
         if entries.len() <= INDEXED_FROM && !has_repeated(&entries) {
             return Self { entries, index: Vec::new() };
         }
-        // By key, and within a key in the order of coming: of each run the first place and the last value stay.
+        // Sorted by key, then by position. Of each run of equal keys, the first position and the last value are kept.
         let order = ordered(entries.iter().map(first));
         let runs = order.chunk_by(|(a, _), (b, _)| a == b).filter(|run| run.len() > 1);
         let repeated: Vec<Vec<usize>> =
@@ -187,7 +187,10 @@ impl Object {
         self.index = order.into_iter().map(|(_, at)| u32::try_from(at).unwrap_or(u32::MAX)).collect();
     }
 
-    /// The place of `key`; or, where there is an index, the place in it at which `key` belongs.
+    /// Returns the position of `key`.
+    ///
+    /// # Errors
+    /// There is no such key. The error is the index position at which to insert it, or `None` without an index.
     fn find(&self, key: &str) -> Result<usize, Option<usize>> {
         if self.index.is_empty() {
             return self.entries.iter().position(|(other, _)| other == key).ok_or(None);
@@ -198,7 +201,7 @@ impl Object {
     }
 }
 
-/// Whether a key is there twice, of few.
+/// Returns whether a key occurs twice, by comparing all pairs.
 fn has_repeated(mut entries: &[(String, Value)]) -> bool {
     while let Some((last, others)) = entries.split_last() {
         if others.iter().any(|(other, _)| *other == last.0) {
@@ -232,7 +235,7 @@ impl IntoIterator for Object {
     }
 }
 
-/// The order of the keys does not matter.
+/// Compares properties regardless of their order.
 impl PartialEq for Object {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len() && self.iter().all(|(key, value)| other.get(key) == Some(value))
@@ -252,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_twice_keeps_its_first_place_and_its_last_value() {
+    fn a_repeated_key_keeps_its_first_position_and_its_last_value() {
         for padding in [0, 100] {
             let mut entries = vec![("a".to_owned(), Value::from(1)), ("b".to_owned(), Value::from(2))];
             entries.extend((0..padding).map(|n| (format!("k{n}"), Value::Null)));
@@ -266,7 +269,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_object_is_like_a_list_of_pairs(
+        fn an_object_behaves_like_a_list_of_pairs(
             start in prop::collection::vec(("[a-d]{0,3}", 0_u8..9), 0..60),
             steps in prop::collection::vec(("[a-d]{0,3}", prop::option::of(0_u8..9)), 0..60),
         ) {

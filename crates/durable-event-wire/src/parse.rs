@@ -1,4 +1,4 @@
-//! JSON text, meta and blobs to a value.
+//! Parsing of JSON text, meta and blobs into a value.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use super::{
     tag::{BIGINT_TYPE, DATE_TYPE, MAP_TYPE, NAN_TYPE, REGEXP_TYPE, SET_TYPE, UNDEFINED_TYPE, URL_TYPE},
 };
 
-/// An application's own type may contain another at the same place (a class that is written by way of its parent
-/// class). More than this many are not meant, but an attempt at the stack.
+/// The maximum number of nested custom types at one path. A custom type may directly contain another one (a class
+/// serialized through its parent class); longer chains only occur in attacks on the stack.
 const MAX_CUSTOM_CHAIN: usize = 8;
 
-/// Reads the two halves of the serialized form. Without `json` the value is undefined.
+/// Parses the two parts of the serialized form. Without `json` the value is undefined.
 ///
 /// # Errors
 /// `json` or `meta` is invalid, or the value is nested deeper than [`MAX_DEPTH`] levels.
@@ -20,17 +20,19 @@ pub fn parse(json: Option<&str>, meta: Option<&str>) -> Result<Value, Deserializ
     parse_with_blobs(json, meta, None, |_| None)
 }
 
-/// The value of `{"json":…,"meta":…}`. An empty body is undefined, as oRPC has it.
+/// Parses the body `{"json":…,"meta":…}`. An empty body is undefined, as in oRPC.
 pub(crate) fn parse_body(bytes: &[u8]) -> Result<Value, DeserializeError> {
     if bytes.is_empty() {
         return Ok(Value::Undefined);
     }
-    let text = str::from_utf8(bytes).map_err(|_| DeserializeError::Envelope("not in UTF-8".into()))?;
+    let text =
+        str::from_utf8(bytes).map_err(|_| DeserializeError::Envelope("the body must be UTF-8".into()))?;
     let Envelope { json, meta, .. } = Envelope::read(text)?;
     parse(json, meta)
 }
 
-/// As [`parse`]; `maps` is the JSON text of the blobs' paths, and `take` gives the blob of a number.
+/// Parses like [`parse`], with blobs: `maps` is the JSON text of their paths, and `take` returns the blob with a
+/// number.
 pub(crate) fn parse_with_blobs(
     json: Option<&str>,
     meta: Option<&str>,
@@ -44,7 +46,7 @@ pub(crate) fn parse_with_blobs(
     if let Some(meta) = meta.filter(|meta| *meta != "null") {
         let mut customs = 0;
         each_entry(meta, &mut root, &mut Apply::Types { customs: &mut customs })?;
-        // Own types are the only levels that the JSON's reader has not counted.
+        // Custom types are the only levels that the JSON reader has not counted.
         if customs > 0 && !fits(&root, MAX_DEPTH) {
             return Err(DeserializeError::TooDeep);
         }
@@ -52,10 +54,10 @@ pub(crate) fn parse_with_blobs(
     Ok(root)
 }
 
-/// Applies every entry of `meta` that can be applied; where one cannot, the JSON stays in its place.
+/// Applies all valid entries of `meta`. Where an entry is invalid, the JSON form is kept.
 pub(crate) fn read_leniently(mut root: Value, meta: Option<&str>) -> Value {
     let mut reader = Reader::new(meta.unwrap_or_default());
-    // An error is the end of what is a list.
+    // An error ends the valid part of the list.
     let _ = reader.items(&mut |reader| {
         let mut entry_reader = Reader::new(reader.raw()?);
         let _ = entry(&mut entry_reader, &mut root, &mut Apply::Types { customs: &mut 0 }, 0);
@@ -65,10 +67,10 @@ pub(crate) fn read_leniently(mut root: Value, meta: Option<&str>) -> Value {
 }
 
 impl Serialized {
-    /// Reads the value again that was serialized.
+    /// Parses the serialized value.
     ///
     /// # Errors
-    /// This is not the output of [`serialize`](crate::serialize).
+    /// The parts were not created by [`serialize`](crate::serialize).
     pub fn into_value(self) -> Result<Value, DeserializeError> {
         let Self { json, meta, blobs } = self;
         let (paths, blobs): (Vec<String>, Vec<Blob>) = blobs.into_iter().unzip();
@@ -78,7 +80,7 @@ impl Serialized {
     }
 }
 
-/// The parts of a serialized body, as raw texts. Other keys are ignored.
+/// The members of a serialized body as raw JSON texts. Other members are ignored.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Envelope<'a> {
     pub(crate) json: Option<&'a str>,
@@ -109,14 +111,14 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// A serialized value could not be read.
+/// The error of parsing an invalid serialized value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeserializeError {
     /// The text is not JSON.
     Json {
-        /// What is wrong.
+        /// The reason.
         reason: &'static str,
-        /// The offset of the invalid byte.
+        /// The byte offset in the text.
         at: usize,
     },
     /// The value is nested deeper than [`MAX_DEPTH`] levels.
@@ -125,32 +127,34 @@ pub enum DeserializeError {
     Envelope(String),
     /// `meta` or `maps` is not a list of paths.
     Meta(String),
-    /// A path leads to nothing in the JSON.
+    /// A path in `meta` or `maps` does not exist in the JSON.
     NoSuchPath,
-    /// The JSON at a path has another form than the type needs.
+    /// The JSON at a path is not a valid form of the type.
     WrongForm {
         /// The number of the type in `meta`.
         kind: u32,
     },
-    /// A blob is missing.
+    /// A blob in `maps` is missing.
     NoSuchBlob {
         /// The number of the blob.
         number: usize,
     },
-    /// The body is of an unsupported kind.
+    /// The body is malformed or not supported, for this reason.
     Unreadable(&'static str),
 }
 
 impl fmt::Display for DeserializeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Json { reason, at } => write!(f, "not JSON: {reason}, at byte {at}"),
-            Self::TooDeep => write!(f, "nested deeper than {MAX_DEPTH} levels"),
-            Self::Envelope(reason) => write!(f, "not a serialized value: {reason}"),
-            Self::Meta(reason) => write!(f, "not a list of paths: {reason}"),
-            Self::NoSuchPath => f.write_str("a path leads to nothing"),
-            Self::WrongForm { kind } => write!(f, "a value of type {kind} has another form"),
-            Self::NoSuchBlob { number } => write!(f, "blob {number} is missing"),
+            Self::Json { reason, at } => write!(f, "invalid JSON at byte {at}: {reason}"),
+            Self::TooDeep => write!(f, "value must be nested at most {MAX_DEPTH} levels deep"),
+            Self::Envelope(reason) => write!(f, "invalid serialized value: {reason}"),
+            Self::Meta(reason) => write!(f, "`meta` or `maps` must be a list of paths: {reason}"),
+            Self::NoSuchPath => f.write_str("a path in `meta` or `maps` does not exist in `json`"),
+            Self::WrongForm { kind } => {
+                write!(f, "`json` does not have the form of type {kind} at a path in `meta`")
+            }
+            Self::NoSuchBlob { number } => write!(f, "file {number} of `maps` is missing"),
             Self::Unreadable(reason) => f.write_str(reason),
         }
     }
@@ -158,11 +162,12 @@ impl fmt::Display for DeserializeError {
 
 impl std::error::Error for DeserializeError {}
 
-/// What the entries of `maps` or of `meta` do to the value. They are applied as they are read, so that none is kept.
+/// How entries of `maps` or `meta` change the value. Entries are applied while they are read, so that none are
+/// stored.
 enum Apply<'a> {
-    /// An entry is a path; its number is the blob's.
+    /// Each entry is a path; the index of the entry is the number of the blob.
     Blobs(&'a mut dyn FnMut(usize) -> Option<Blob>),
-    /// An entry is a type and a path. Counts those of own types.
+    /// Each entry is a type and a path. Counts the custom types.
     Types { customs: &'a mut usize },
 }
 
@@ -190,16 +195,16 @@ fn entry(
     number: usize,
 ) -> Result<(), DeserializeError> {
     let mut kind = None;
-    // Where the path has led so far.
+    // The value at the path so far.
     let mut place = Some(root);
     reader.items(&mut |reader| {
         if kind.is_none() && matches!(apply, Apply::Types { .. }) {
             let number = u32::try_from(reader.unsigned()?);
-            kind = Some(number.map_err(|_| DeserializeError::Meta("no type".into()))?);
+            kind = Some(number.map_err(|_| DeserializeError::Meta("an entry has no type number".into()))?);
             return Ok(());
         }
         let child = match (reader.kind(), place.take()) {
-            // Own properties and items alone, never what JavaScript finds by a prototype.
+            // Only own properties and items, never inherited ones as in JavaScript.
             (Some(b'"'), Some(Value::Object(object))) => object.get_mut(&reader.text()?),
             (Some(b'"'), _) => reader.text().map(|_| None)?,
             (_, Some(Value::Array(items))) => index(reader)?.and_then(|index| items.get_mut(index)),
@@ -211,7 +216,7 @@ fn entry(
     let place = place.ok_or(DeserializeError::NoSuchPath)?;
     match apply {
         Apply::Types { customs } => {
-            let kind = kind.ok_or_else(|| DeserializeError::Meta("no type".into()))?;
+            let kind = kind.ok_or_else(|| DeserializeError::Meta("an entry has no type number".into()))?;
             revive(kind, place, customs)
         }
         Apply::Blobs(take) => {
@@ -225,10 +230,10 @@ fn index(reader: &mut Reader<'_>) -> Result<Option<usize>, DeserializeError> {
     reader.unsigned().map(|index| usize::try_from(index).ok())
 }
 
-/// Makes a value of type `kind` of the JSON in its place.
+/// Replaces the JSON form in `place` by a value of type `kind`.
 fn revive(kind: u32, place: &mut Value, customs: &mut usize) -> Result<(), DeserializeError> {
     let wrong = || DeserializeError::WrongForm { kind };
-    // After an error the JSON is still in its place.
+    // After an error `place` is unchanged.
     *place = match (kind, &mut *place) {
         (BIGINT_TYPE, Value::String(text)) => Value::BigInt(text.parse().map_err(|_| wrong())?),
         (DATE_TYPE, Value::String(text)) => Value::Date(text.parse().map_err(|_| wrong())?),
@@ -260,7 +265,7 @@ fn revive(kind: u32, place: &mut Value, customs: &mut usize) -> Result<(), Deser
     Ok(())
 }
 
-/// How many own types stand at one place.
+/// Returns the number of directly nested custom types.
 fn chain(value: &Value) -> usize {
     let mut value = value;
     let mut length = 0_usize;
@@ -271,7 +276,7 @@ fn chain(value: &Value) -> usize {
     length
 }
 
-/// Whether a value has at most so many levels.
+/// Returns whether a value has at most this many levels.
 fn fits(value: &Value, levels: usize) -> bool {
     let within = |value: &Value| levels.checked_sub(1).is_some_and(|levels| fits(value, levels));
     match value {

@@ -1,4 +1,4 @@
-//! What real clients and servers said (`tests/frames`), read and written by this module.
+//! Tests against recorded messages of oRPC's clients and servers (`tests/frames`).
 
 use std::{fs, path::Path};
 
@@ -32,7 +32,7 @@ struct Http {
     body: Option<String>,
 }
 
-/// A frame of the server's.
+/// A frame of the server.
 #[derive(Debug, Deserialize)]
 struct Frame<'a> {
     i: String,
@@ -61,11 +61,11 @@ fn recordings() -> Vec<Recording> {
     files.sort();
     let recordings: Vec<Recording> =
         files.iter().map(|file| serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()).collect();
-    assert!(recordings.len() >= 17, "the recordings are there");
+    assert!(recordings.len() >= 17, "the recordings exist");
     recordings
 }
 
-/// What clients sent, or the server.
+/// Returns the recorded messages of a direction: from clients (`c2s`) or from the server (`s2c`).
 fn frames(direction: &str) -> Vec<(String, Result<String, Vec<u8>>)> {
     let mut frames = Vec::new();
     for recording in recordings() {
@@ -76,7 +76,7 @@ fn frames(direction: &str) -> Vec<(String, Result<String, Vec<u8>>)> {
             let frame = match (exchange.payload, exchange.payload_base64) {
                 (Some(text), _) => Ok(text),
                 (None, Some(base64)) => Err(STANDARD.decode(base64).unwrap()),
-                (None, None) => panic!("a frame without payload in {}", recording.name),
+                (None, None) => panic!("frame without payload in {}", recording.name),
             };
             frames.push((recording.name.clone(), frame));
         }
@@ -85,7 +85,7 @@ fn frames(direction: &str) -> Vec<(String, Result<String, Vec<u8>>)> {
 }
 
 #[test]
-fn every_frame_of_a_client_is_read() {
+fn every_recorded_client_frame_is_decoded() {
     let frames = frames("c2s");
     assert!(frames.len() > 40, "{}", frames.len());
     for (name, frame) in &frames {
@@ -106,23 +106,21 @@ fn every_frame_of_a_client_is_read() {
 }
 
 #[test]
-fn a_recorded_file_is_read() {
+fn a_recorded_file_is_decoded() {
     let frames = frames("c2s");
     let (_, frame) = frames.iter().find(|(_, frame)| frame.is_err()).unwrap();
     let ClientFrame::Request(request) = decode_binary(frame.as_ref().unwrap_err()).unwrap() else {
-        panic!("a request was expected")
+        panic!("expected a request")
     };
-    let Value::Object(mut body) = request.body.into_value().unwrap() else {
-        panic!("an object was expected")
-    };
-    // The form's encoding of quotes is undone; the recorded server left it.
+    let Value::Object(mut body) = request.body.into_value().unwrap() else { panic!("expected an object") };
+    // Escaped quotes in the file name are decoded; the recorded server did not decode them.
     let file = Blob::new("file body é".into()).name("héllo \"x\".txt").content_type("text/plain");
     assert_eq!(body.remove("input"), Some(Value::from(file)));
     assert_eq!(from_value::<Vec<String>>(body.remove("path").unwrap()).unwrap(), ["extra", "file"]);
 }
 
 #[test]
-fn every_frame_of_the_server_is_written_the_same() {
+fn every_recorded_server_frame_is_reproduced() {
     let frames = frames("s2c");
     assert!(frames.len() > 50, "{}", frames.len());
     for (name, frame) in &frames {
@@ -161,9 +159,9 @@ fn every_frame_of_the_server_is_written_the_same() {
             }
             other => panic!("{name}: {other:?} in {text}"),
         };
-        // The recorded server leaves the members of an event's meta in the order of whoever made them.
+        // The recorded server keeps the member order of the application's event meta.
         if p.m.is_some() {
-            // An empty list of comments says nothing, and is not written.
+            // An empty list of comments is not written.
             assert_eq!(json_of(&written), json_of(&text.replace("\"comments\":[],", "")), "{name}");
         } else {
             assert_eq!(written, *text, "{name}");
@@ -172,32 +170,30 @@ fn every_frame_of_the_server_is_written_the_same() {
 }
 
 #[test]
-fn a_recorded_form_is_read_and_written() {
+fn a_recorded_form_round_trips() {
     let frames = frames("s2c");
     let forms: Vec<_> = frames.iter().filter_map(|(_, frame)| frame.as_ref().err()).collect();
     assert_eq!(forms.len(), 4);
     for bytes in forms {
         let value = form_of(bytes);
         let Outgoing::Binary(again) = response("1", 200, serialize(&value).unwrap()) else {
-            panic!("a binary frame was expected")
+            panic!("expected a binary frame")
         };
         assert_eq!(form_of(&again), value);
     }
 }
 
-/// The value in a server's frame, read as if a client had sent it.
+/// Decodes the value in a server frame as if a client had sent it.
 fn form_of(bytes: &[u8]) -> Value {
     let at = bytes.iter().position(|byte| *byte == DELIMITER).unwrap();
     let json = str::from_utf8(&bytes[..at]).unwrap().replace("\"p\":{", "\"p\":{\"u\":\"/\",");
     let frame = [json.as_bytes(), &bytes[at..]].concat();
-    let ClientFrame::Request(request) = decode_binary(&frame).unwrap() else {
-        panic!("a request was expected")
-    };
+    let ClientFrame::Request(request) = decode_binary(&frame).unwrap() else { panic!("expected a request") };
     request.body.into_value().unwrap()
 }
 
 #[test]
-fn every_body_over_http_is_read() {
+fn every_recorded_http_body_is_parsed() {
     for recording in recordings() {
         for exchange in recording.exchanges {
             for body in
@@ -214,7 +210,7 @@ fn every_body_over_http_is_read() {
 fn text_of(frame: Outgoing) -> String {
     match frame {
         Outgoing::Text(text) => text,
-        Outgoing::Binary(_) => panic!("a text frame was expected"),
+        Outgoing::Binary(_) => panic!("expected a text frame"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Any `Serialize` to JSON text and meta, in one pass and without a tree between.
+//! Serialization of any `Serialize` type to JSON text and meta, in one pass without an intermediate tree.
 
 mod key;
 
@@ -19,22 +19,22 @@ use super::{
     text::{push_f32, push_f64, push_integer, push_string},
 };
 
-/// The name by which serde_json's `RawValue` makes itself known. Its text is taken as it is.
+/// The struct name by which serde_json's `RawValue` identifies itself. Its text is written unchanged.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
-/// A value's serialized form.
+/// The serialized form of a value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Serialized {
-    /// The JSON text; None is undefined.
+    /// The JSON text. `None` is undefined.
     pub json: Option<String>,
-    /// The JSON text of `meta`: `[[1,"a"]]`. None if there is nothing to say.
+    /// The JSON text of `meta`, such as `[[1,"a"]]`. `None` if all types are JSON types.
     pub meta: Option<String>,
-    /// What travels beside the JSON, each with the JSON text of its path: `["a",0]`.
+    /// The blobs, each with the JSON text of its path, such as `["a",0]`.
     pub blobs: Vec<(String, Blob)>,
 }
 
 impl Serialized {
-    /// Whether the root is an object or an array. Clients attach an event's id only to these.
+    /// Returns whether the root is a plain object or array. Clients attach an event id only to these.
     #[must_use]
     pub fn has_plain_root(&self) -> bool {
         let json = self.json.as_deref().unwrap_or_default();
@@ -43,8 +43,9 @@ impl Serialized {
     }
 }
 
-/// Whether the last entry of a serializer's meta is `[type]` without a path: then the root is not a plain object or array, but a
-/// Map, for example. The root's entry is always the last one, and no string can end in `[7]]`, since its quote would follow.
+/// Returns whether the last entry of the meta is `[type]` without a path. Then the root is not a plain object or
+/// array, but a Map, for example. The entry of the root is always the last one. A string in a path cannot be mistaken
+/// for it, since its closing quote would precede `]]`.
 fn names_the_root(meta: &str) -> bool {
     meta.strip_suffix("]]").is_some_and(|entries| {
         let before_type = entries.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -69,18 +70,18 @@ pub fn serialize<T: Serialize + ?Sized>(value: &T) -> Result<Serialized, Seriali
     })
 }
 
-/// Serializes the output of a procedure: `()` is undefined, as in a JavaScript function without a result.
+/// Serializes the output of a procedure. `()` becomes undefined, like a JavaScript function without a result.
 ///
 /// # Errors
-/// As [`serialize`].
+/// Same as [`serialize`].
 pub fn serialize_output<T: Serialize + 'static>(value: &T) -> Result<Serialized, SerializeError> {
     if TypeId::of::<T>() == TypeId::of::<()>() { Ok(Serialized::default()) } else { serialize(value) }
 }
 
-/// The value that a client gets of `value`.
+/// Converts `value` to the [`Value`] that a client receives.
 ///
 /// # Errors
-/// As any serializing: see [`SerializeError`].
+/// The value cannot be serialized, see [`SerializeError`].
 ///
 /// ```
 /// use durable_event_wire::{Value, to_value};
@@ -88,12 +89,12 @@ pub fn serialize_output<T: Serialize + 'static>(value: &T) -> Result<Serialized,
 /// # Ok::<(), durable_event_wire::SerializeError>(())
 /// ```
 pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, SerializeError> {
-    // By way of the wire: what differs from it (infinities are null there) cannot surprise later.
+    // Through the wire form, so that its differences (infinities are null) are visible.
     serialize(value)?.into_value().map_err(|error| SerializeError::new(error.to_string()))
 }
 
-/// Why a value could not be serialized: it is nested deeper than 127 levels, has a map with keys that are no texts,
-/// has an integer beyond 64 bits (a [`BigInt`](super::BigInt) takes that), or its own `Serialize` failed.
+/// The error of serializing an unsupported value: it is nested deeper than 127 levels, has a map with keys that are
+/// not strings, contains an integer beyond 64 bits (use [`BigInt`](super::BigInt)), or its own `Serialize` failed.
 ///
 /// ```
 /// let error = durable_event_wire::to_value(&u128::MAX).unwrap_err();
@@ -124,29 +125,29 @@ impl ser::Error for SerializeError {
     }
 }
 
-/// What writing a value came to.
+/// The result of writing a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Written {
     Json,
-    /// Nothing was written: the container decides what becomes of it.
+    /// Nothing was written. The container decides how to represent undefined.
     Undefined,
 }
 
 #[derive(Default)]
 struct Writer {
     json: String,
-    /// Without the closing bracket; empty as long as there is no entry.
+    /// The meta without its closing bracket. Empty if there are no entries.
     meta: String,
     path: Vec<Segment>,
     blobs: Vec<(String, Blob)>,
     depth: usize,
-    /// The number of an application's own type, as far as it is spelt.
+    /// The digits of a custom type's number so far.
     custom: u32,
-    /// The next string is JSON.
+    /// Whether the next string is raw JSON.
     raw: bool,
 }
 
-/// Keys stand in `json` already, escaped: their place there is all that a path needs.
+/// A segment of a path. A key is stored as its range in `json`, where it is already escaped.
 #[derive(Debug, Clone, Copy)]
 enum Segment {
     Key { start: usize, end: usize },
@@ -156,7 +157,7 @@ enum Segment {
 impl Writer {
     fn enter(&mut self) -> Result<(), SerializeError> {
         if self.depth >= MAX_DEPTH {
-            return Err(SerializeError::new(format!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(SerializeError::new(format!("value must be nested at most {MAX_DEPTH} levels deep")));
         }
         self.depth = self.depth.saturating_add(1);
         Ok(())
@@ -173,7 +174,7 @@ impl Writer {
         self.meta.push(']');
     }
 
-    /// What is undefined but has to stand somewhere.
+    /// Writes undefined where a value is required.
     fn undefined_in_place(&mut self) {
         self.json.push_str("null");
         self.entry(tag::UNDEFINED_TYPE);
@@ -181,12 +182,13 @@ impl Writer {
 
     fn blob<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<Written, SerializeError> {
         let start = self.json.len();
-        self.enter()?; // in the JSON an object stands in its place, which readers count
+        self.enter()?; // the JSON contains an object in its place, which parsers count as a level
         let (result, blob) = handover::capture_blob(|| value.serialize(&mut *self));
         result?;
         self.leave();
-        let blob =
-            blob.ok_or_else(|| SerializeError::new("a Blob cannot stand in a flattened or tagged position"))?;
+        let blob = blob.ok_or_else(|| {
+            SerializeError::new("a Blob cannot be serialized in a flattened or internally tagged type")
+        })?;
         self.json.truncate(start);
         self.json.push_str("{}");
         let mut path = String::from("[");
@@ -226,7 +228,7 @@ impl Writer {
     }
 }
 
-/// What stands before a path's first segment.
+/// The text before the first segment of a path.
 #[derive(Clone, Copy, PartialEq)]
 enum Lead {
     None,
@@ -245,7 +247,7 @@ fn push_path(out: &mut String, json: &str, path: &[Segment], lead: Lead) {
     }
 }
 
-/// Methods that write an integer.
+/// Implements methods that write an integer.
 macro_rules! integers {
     ($($method:ident: $integer:ty),*) => {$(
         fn $method(self, value: $integer) -> Result<Written, SerializeError> {
@@ -280,7 +282,7 @@ impl<'a> Serializer for &'a mut Writer {
 
     fn serialize_u128(self, value: u128) -> Result<Written, SerializeError> {
         let value = u64::try_from(value)
-            .map_err(|_| SerializeError::new("an integer beyond 64 bits must be a BigInt"))?;
+            .map_err(|_| SerializeError::new("integer is beyond 64 bits; use a BigInt"))?;
         self.serialize_u64(value)
     }
 
@@ -302,7 +304,7 @@ impl<'a> Serializer for &'a mut Writer {
             push_f64(&mut self.json, value);
             return Ok(Written::Json);
         }
-        // As oRPC has it: NaN is a type of its own, the infinities are not.
+        // As in oRPC: NaN has a type, the infinities do not.
         self.json.push_str("null");
         if value.is_nan() {
             self.entry(tag::NAN_TYPE);
@@ -365,8 +367,9 @@ impl<'a> Serializer for &'a mut Writer {
             Some(Tag::CustomDigit(digit)) => {
                 let custom =
                     self.custom.checked_mul(10).and_then(|custom| custom.checked_add(u32::from(digit)));
-                self.custom =
-                    custom.ok_or_else(|| SerializeError::new("a custom type's number is beyond 32 bits"))?;
+                self.custom = custom.ok_or_else(|| {
+                    SerializeError::new("number of a custom type must be at most 4294967295")
+                })?;
                 return value.serialize(self);
             }
             Some(Tag::BuiltIn(kind)) => {
@@ -383,7 +386,7 @@ impl<'a> Serializer for &'a mut Writer {
                 kind
             }
         };
-        // After its content: a container's entry follows those of what it holds.
+        // After the content: a container's entry follows the entries of its content.
         self.entry(kind);
         Ok(Written::Json)
     }
@@ -482,7 +485,7 @@ impl<'a> Items<'a> {
 /// An object being written.
 struct Properties<'a> {
     writer: &'a mut Writer,
-    /// Where the property being written begins, its comma included.
+    /// The start of the current property, including its comma.
     start: usize,
     separator: &'static str,
 }
@@ -501,7 +504,7 @@ impl<'a> Properties<'a> {
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SerializeError> {
         match value.serialize(&mut *self.writer)? {
             Written::Json => self.separator = ",",
-            // As JSON.stringify does: the key goes, too.
+            // The key is removed, too, as in JSON.stringify.
             Written::Undefined => self.writer.json.truncate(self.start),
         }
         self.writer.path.pop();
@@ -517,7 +520,7 @@ impl<'a> Properties<'a> {
 
 enum Fields<'a> {
     Properties(Properties<'a>),
-    /// Serde_json's `RawValue`, whose only field is the text.
+    /// The `RawValue` of serde_json, whose only field is the text.
     Raw(&'a mut Writer),
 }
 

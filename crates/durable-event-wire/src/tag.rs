@@ -1,22 +1,22 @@
-//! How our types make themselves known to our serializer and deserializer, and to no other: by the names of their
-//! newtype structs, which every other format passes through.
+//! Newtype struct names by which this crate's types identify themselves to its serializer and deserializer. All other
+//! formats ignore these names.
 
-/// All names begin so.
+/// The prefix of all names.
 const PREFIX: &str = "$durable-event-iterator::";
 
-/// What a newtype struct of this name is to us. The numbers are those of oRPC's serializer.
+/// The type identified by a newtype struct name. The numbers are those of oRPC's serializer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tag {
-    /// One of oRPC's own types, whose content is its JSON form.
+    /// A built-in type of oRPC. Its content is its JSON form.
     BuiltIn(u32),
     Undefined,
     Blob,
     /// Any value.
     Value,
-    /// One decimal digit of the number of an application's own type. As names are static and numbers are not, a
-    /// number is spelt by nested newtype structs, most significant digit first.
+    /// One decimal digit of a custom type's number. Names are static and numbers are not, so a number is encoded as
+    /// nested newtype structs, most significant digit first.
     CustomDigit(u8),
-    /// The content of an application's own type, within its digits.
+    /// The content of a custom type, nested within its digits.
     Custom,
 }
 
@@ -53,7 +53,7 @@ const CUSTOM_DIGITS: [&str; 10] = [
     "$durable-event-iterator::9",
 ];
 
-/// What the newtype struct of this name is, if it is one of ours.
+/// Returns the type identified by a newtype struct name, or `None` for other names.
 pub(crate) fn tag_of(name: &str) -> Option<Tag> {
     Some(match name.strip_prefix(PREFIX)? {
         "BigInt" => Tag::BuiltIn(BIGINT_TYPE),
@@ -70,8 +70,8 @@ pub(crate) fn tag_of(name: &str) -> Option<Tag> {
     })
 }
 
-/// The name for one decimal digit of an application's type number, at `position` (0: the last digit) of `number`.
-/// None beyond its first digit.
+/// Returns the name for the decimal digit at `position` of `number` (0 is the last digit), or `None` beyond its first
+/// digit.
 pub(crate) fn digit_name(number: u32, position: u32) -> Option<&'static str> {
     let power = 10_u32.checked_pow(position)?;
     let rest = number.checked_div(power)?;
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_others_are_not_ours() {
+    fn other_names_are_ignored() {
         for name in
             ["Date", "$durable-event-iterator::", "$durable-event-iterator::10", "$durable-event-iterator::x"]
         {
@@ -95,12 +95,12 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_spelt_by_its_digits() {
-        let spelt =
+    fn a_number_is_encoded_by_its_digits() {
+        let digits =
             |number| (0..12).map_while(move |position| digit_name(number, position)).collect::<Vec<_>>();
-        assert_eq!(spelt(0), ["$durable-event-iterator::0"]);
-        assert_eq!(spelt(21), ["$durable-event-iterator::1", "$durable-event-iterator::2"]);
-        assert_eq!(spelt(u32::MAX).len(), 10);
+        assert_eq!(digits(0), ["$durable-event-iterator::0"]);
+        assert_eq!(digits(21), ["$durable-event-iterator::1", "$durable-event-iterator::2"]);
+        assert_eq!(digits(u32::MAX).len(), 10);
         assert_eq!(tag_of("$durable-event-iterator::7"), Some(Tag::CustomDigit(7)));
     }
 }

@@ -1,4 +1,4 @@
-//! JSON texts, written as JavaScript's `JSON.stringify` writes them.
+//! Writing of JSON strings and numbers as JavaScript's `JSON.stringify` does.
 
 use super::float::{number_text, single_text};
 use std::fmt::Write;
@@ -54,7 +54,7 @@ pub(crate) fn push_integer(out: &mut String, number: impl std::fmt::Display) {
 
 /// Appends a finite number.
 pub(crate) fn push_f64(out: &mut String, number: f64) {
-    // Most floats are integers: as JavaScript has no others, its clients' integers arrive so.
+    // Most floats are integers, because JavaScript has no integer type.
     const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
     if number.abs() < EXACT && number.trunc() == number {
         return push_integer(out, number as i64);
@@ -62,7 +62,7 @@ pub(crate) fn push_f64(out: &mut String, number: f64) {
     out.push_str(&number_text(number));
 }
 
-/// Appends a finite number by the digits that tell it from other f32s: 0.1 and not 0.10000000149011612.
+/// Appends the shortest text of a finite f32, such as 0.1 instead of 0.10000000149011612.
 pub(crate) fn push_f32(out: &mut String, number: f32) {
     if number.trunc() == number {
         return push_f64(out, f64::from(number));
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_as_javascript_writes_them() {
+    fn numbers_are_written_like_in_javascript() {
         for (value, text) in [
             (0.0, "0"),
             (-0.0, "0"),
@@ -108,14 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn an_f32_has_its_own_shortest_digits() {
+    fn an_f32_is_written_with_its_shortest_digits() {
         let mut out = String::new();
         push_f32(&mut out, 0.1);
         assert_eq!(out, "0.1");
     }
 
     #[test]
-    fn strings_are_escaped_as_javascript_escapes_them() {
+    fn strings_are_escaped_like_in_javascript() {
         let mut out = String::new();
         push_string(&mut out, "é漢😀 \"\\\n\r\t\u{8}\u{c}\u{0}\u{1f}\u{7f}\u{2028}/");
         assert_eq!(out, "\"é漢😀 \\\"\\\\\\n\\r\\t\\b\\f\\u0000\\u001f\u{7f}\u{2028}/\"");
@@ -123,19 +123,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_finite_number_is_read_back(value in any::<f64>().prop_filter("finite", |value| value.is_finite())) {
+        fn every_finite_number_round_trips(value in any::<f64>().prop_filter("finite", |value| value.is_finite())) {
             prop_assert_eq!(number(value).parse::<f64>().unwrap(), value);
         }
 
         #[test]
-        fn every_f32_is_read_back(value in any::<f32>().prop_filter("finite", |value| value.is_finite())) {
+        fn every_f32_round_trips(value in any::<f32>().prop_filter("finite", |value| value.is_finite())) {
             let mut out = String::new();
             push_f32(&mut out, value);
             prop_assert_eq!(out.parse::<f32>().unwrap(), value);
         }
 
         #[test]
-        fn every_string_is_read_back(text in any::<String>()) {
+        fn every_string_round_trips(text in any::<String>()) {
             let mut out = String::new();
             push_string(&mut out, &text);
             prop_assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);

@@ -1,4 +1,4 @@
-//! Values of any type.
+//! Values of any type on the wire.
 
 use std::fmt;
 
@@ -14,9 +14,9 @@ use super::{
     tag::{self, digit_name},
 };
 
-/// A value of any type that the wire knows, as a client sends it.
+/// A value of any type that the wire supports.
 ///
-/// Through this crate's wire it goes without loss; through other formats of serde it is its JSON form.
+/// This crate's serializer keeps all types. Other serde formats receive the value's JSON form.
 ///
 /// ```
 /// use durable_event_wire::{Date, Object, Value, from_value, to_value};
@@ -32,14 +32,14 @@ use super::{
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Value {
-    /// `undefined`. As an object's property it is not sent at all.
+    /// `undefined`. An object's property with this value is not sent.
     #[default]
     Undefined,
     /// `null`.
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number, NaN included.
+    /// A number, including NaN.
     Number(Number),
     /// A string.
     String(String),
@@ -55,18 +55,18 @@ pub enum Value {
     Url(Url),
     /// A regular expression.
     RegExp(RegExp),
-    /// A set, in the order of insertion.
+    /// A set, in insertion order.
     Set(Vec<Value>),
-    /// A map, in the order of insertion.
+    /// A map, in insertion order.
     Map(Vec<(Value, Value)>),
-    /// A file, or bytes without a name.
+    /// A file, or bytes without a file name.
     Blob(Blob),
-    /// An application's own type, by its number, and what its serializer on the client made of it.
+    /// A custom type: its type number, and the value that the client's serializer returned.
     Custom(u32, Box<Value>),
 }
 
 impl Value {
-    /// What kind of value it is, in JavaScript's words.
+    /// Returns the kind of the value in JavaScript terms, such as `a bigint`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -111,7 +111,7 @@ impl From<Undefined> for Value {
     }
 }
 
-/// None is null.
+/// Converts `None` to null.
 impl<T: Into<Value>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
@@ -140,29 +140,29 @@ impl Serialize for Value {
     }
 }
 
-/// An application's own type: its number, digit by digit, around its content.
+/// Serializes a custom type: the digits of its number, then its content.
 pub(crate) fn serialize_custom<T: Serialize + ?Sized, S: Serializer>(
     number: u32,
     content: &T,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     let digits = (0..).map_while(|position| digit_name(number, position)).count();
-    Spelt { number, position: u32::try_from(digits).ok().and_then(|digits| digits.checked_sub(1)), content }
+    Digits { number, position: u32::try_from(digits).ok().and_then(|digits| digits.checked_sub(1)), content }
         .serialize(serializer)
 }
 
-/// The digits of `number` from `position` down to 0, then the content.
-struct Spelt<'a, T: ?Sized> {
+/// Serializes the digits of `number` from `position` down to 0, then the content.
+struct Digits<'a, T: ?Sized> {
     number: u32,
     position: Option<u32>,
     content: &'a T,
 }
 
-impl<T: Serialize + ?Sized> Serialize for Spelt<'_, T> {
+impl<T: Serialize + ?Sized> Serialize for Digits<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.position.and_then(|position| Some((position, digit_name(self.number, position)?))) {
             Some((position, name)) => {
-                let rest = Spelt { position: position.checked_sub(1), ..*self };
+                let rest = Digits { position: position.checked_sub(1), ..*self };
                 serializer.serialize_newtype_struct(name, &rest)
             }
             None => serializer.serialize_newtype_struct(tag::CUSTOM, self.content),
@@ -170,7 +170,7 @@ impl<T: Serialize + ?Sized> Serialize for Spelt<'_, T> {
     }
 }
 
-/// A map as an array of pairs.
+/// Serializes a map as an array of pairs.
 struct Pairs<'a>(&'a [(Value, Value)]);
 
 impl Serialize for Pairs<'_> {
@@ -236,12 +236,12 @@ impl<'de> Visitor<'de> for ValueVisitor {
         f.write_str("any value")
     }
 
-    /// Our own deserializer: the value itself lies ready.
+    /// Called by this crate's deserializer, which hands over the value directly.
     fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Value, A::Error> {
         take_value().ok_or_else(|| de::Error::custom("expected any value, found an enum"))
     }
 
-    /// Another format.
+    /// Called by other formats.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         deserializer.deserialize_any(self)
     }
@@ -304,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_formats_see_the_json_form() {
+    fn other_formats_receive_the_json_form() {
         let value = Value::Array(vec![
             Value::Undefined,
             Value::from(BigInt::from(1_u8)),
@@ -315,14 +315,14 @@ mod tests {
     }
 
     #[test]
-    fn other_formats_are_read_as_they_are() {
+    fn plain_json_is_read_from_other_formats() {
         let text = r#"{"a":[null,true,-1,1.5,"x"],"b":{}}"#;
         let value: Value = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&value).unwrap(), text);
     }
 
     #[test]
-    fn values_are_made_of_rusts_own() {
+    fn values_are_created_from_rust_types() {
         assert_eq!(Value::from(None::<bool>), Value::Null);
         assert_eq!(Value::from(Some("x")), Value::String("x".into()));
         assert_eq!(Value::from(2.0), Value::from(2_u8));

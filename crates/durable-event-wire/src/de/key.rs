@@ -1,4 +1,4 @@
-//! Keys of objects: texts, of which numbers and booleans are read where a map asks for such keys.
+//! Keys of objects. Keys are strings; maps with number or boolean keys parse them.
 
 use serde::{
     Deserializer,
@@ -6,23 +6,23 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::Misfit;
+use super::Mismatch;
 
 pub(super) struct KeyDeserializer<'k>(pub(super) &'k str);
 
 macro_rules! parsed {
     ($($method:ident: $type:ty => $visit:ident),*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
             match self.0.parse::<$type>() {
                 Ok(key) => visitor.$visit(key),
-                Err(_) => Err(Misfit::expected(&visitor, "another key")),
+                Err(_) => Err(Mismatch::expected(&visitor, "a key of another form")),
             }
         }
     )*};
 }
 
 impl<'de> Deserializer<'de> for KeyDeserializer<'_> {
-    type Error = Misfit;
+    type Error = Mismatch;
 
     parsed! {
         deserialize_bool: bool => visit_bool,
@@ -32,11 +32,11 @@ impl<'de> Deserializer<'de> for KeyDeserializer<'_> {
         deserialize_u64: u64 => visit_u64, deserialize_u128: u128 => visit_u128
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         visitor.visit_str(self.0)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         visitor.visit_some(self)
     }
 
@@ -44,7 +44,7 @@ impl<'de> Deserializer<'de> for KeyDeserializer<'_> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, Mismatch> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -53,12 +53,12 @@ impl<'de> Deserializer<'de> for KeyDeserializer<'_> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
-        visitor.visit_enum(IntoDeserializer::<'de, Misfit>::into_deserializer(self.0.to_owned()))
+    ) -> Result<V::Value, Mismatch> {
+        visitor.visit_enum(IntoDeserializer::<'de, Mismatch>::into_deserializer(self.0.to_owned()))
     }
 
-    fn deserialize_unit<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Misfit> {
-        Err(de::Error::custom("a key is a text"))
+    fn deserialize_unit<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Mismatch> {
+        Err(de::Error::custom("expected a string key"))
     }
 
     forward_to_deserialize_any! {

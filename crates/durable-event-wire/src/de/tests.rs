@@ -18,7 +18,7 @@ fn read<T: DeserializeOwned>(json: &str) -> Result<T, InvalidInput> {
     from_value(value(json))
 }
 
-/// The first issue as `path: message`.
+/// Returns the first issue as `path: message`.
 fn issue<T: DeserializeOwned + fmt::Debug>(json: &str) -> String {
     let error = read::<T>(json).unwrap_err();
     let issue = &error.issues()[0];
@@ -72,12 +72,12 @@ fn types() -> Types {
 }
 
 #[test]
-fn every_type_is_read_as_itself() {
+fn every_type_round_trips() {
     assert_eq!(from_value::<Types>(to_value(&types()).unwrap()).unwrap(), types());
 }
 
 #[test]
-fn types_are_not_mixed_up() {
+fn types_are_not_coerced() {
     assert_eq!(issue::<Date>(r#""1970-01-01T00:00:00.000Z""#), ": expected a Date, found a string");
     assert_eq!(issue::<Set<u8>>("[1]"), ": expected a Set, found an array");
     assert_eq!(issue::<Map<u8, u8>>("[[1,2]]"), ": expected a Map, found an array");
@@ -95,14 +95,14 @@ fn types_are_not_mixed_up() {
 }
 
 #[test]
-fn another_custom_type_is_refused() {
+fn another_custom_type_is_rejected() {
     let value = Value::Custom(22, Box::new(Value::from(1)));
     let error = from_value::<Custom<u8, 21>>(value).unwrap_err();
     assert_eq!(error.issues()[0].message(), "expected the custom type 21, found 22");
 }
 
 #[test]
-fn an_issue_tells_the_path() {
+fn an_issue_contains_the_path() {
     #[derive(Debug, Deserialize)]
     struct Outer {
         #[allow(dead_code)]
@@ -142,7 +142,7 @@ fn an_issue_tells_the_path() {
 }
 
 #[test]
-fn an_issue_names_what_is_expected_in_the_words_of_javascript() {
+fn an_issue_names_the_expected_type_in_javascript_terms() {
     #[derive(Debug, Deserialize)]
     #[allow(dead_code)]
     struct Pair(u8, u8);
@@ -193,7 +193,7 @@ fn an_issue_names_what_is_expected_in_the_words_of_javascript() {
     assert_eq!(issue::<(u8, u8)>("1"), ": expected an array with 2 elements, found a number");
     assert_eq!(issue::<Pair>("1"), ": expected an array, found a number");
     assert_eq!(issue::<[u8; 2]>("1"), ": expected an array of length 2, found a number");
-    assert_eq!(issue::<Flattened>("{}"), ": fits none of the alternatives");
+    assert_eq!(issue::<Flattened>("{}"), ": does not match any alternative");
     assert_eq!(issue::<crate::Custom<u8, 21>>("1"), ": expected the custom type 21, found a number");
 }
 
@@ -208,7 +208,7 @@ fn an_issue_reaches_the_client_as_json() {
 }
 
 #[test]
-fn nothing_is_undefined_null_or_missing() {
+fn options_accept_undefined_null_and_missing_properties() {
     #[derive(Debug, PartialEq, Deserialize)]
     struct Optional {
         a: Option<u8>,
@@ -227,7 +227,7 @@ fn nothing_is_undefined_null_or_missing() {
 }
 
 #[test]
-fn rusts_shapes_are_read_as_they_were_written() {
+fn rust_types_round_trip() {
     let enums = vec![Enum::Unit, Enum::Newtype(1), Enum::Tuple(2, 'é'), Enum::Struct { a: true }];
     assert_eq!(from_value::<Vec<Enum>>(to_value(&enums).unwrap()).unwrap(), enums);
     let maps = (HashMap::from([(1_u8, 'a')]), BTreeMap::from([(true, 1.5)]), [1_u8, 2]);
@@ -241,7 +241,7 @@ fn rusts_shapes_are_read_as_they_were_written() {
 }
 
 #[test]
-fn numbers_fit_or_are_refused() {
+fn numbers_out_of_range_are_rejected() {
     assert_eq!(read::<u8>("255"), Ok(255));
     assert_eq!(read::<i8>("-128"), Ok(-128));
     assert_eq!(read::<u64>("1e3"), Ok(1000));
@@ -254,7 +254,7 @@ fn numbers_fit_or_are_refused() {
 }
 
 #[test]
-fn a_tuple_of_another_length_is_refused() {
+fn a_tuple_of_another_length_is_rejected() {
     assert_eq!(read::<(u8, u8)>("[1,2]"), Ok((1, 2)));
     assert!(read::<(u8, u8)>("[1]").is_err());
     assert_eq!(issue::<(u8, u8)>("[1,2,3]"), ": expected 2 items, found 3");
@@ -289,7 +289,7 @@ fn buffered_types_have_their_json_form() {
 }
 
 #[test]
-fn plain_json_can_be_kept_as_text() {
+fn plain_json_can_be_read_as_raw_text() {
     let raw: Box<RawValue> = read(r#"{"a":[1,"x"]}"#).unwrap();
     assert_eq!(raw.get(), r#"{"a":[1,"x"]}"#);
     assert!(from_value::<Box<RawValue>>(Value::from(Date::INVALID)).is_err());
@@ -333,7 +333,7 @@ proptest! {
 }
 
 #[test]
-#[allow(dead_code)] // Of these types only the names matter.
+#[allow(dead_code)] // only the names of these types matter
 fn an_issue_names_no_rust_type() {
     #[derive(Debug, Deserialize)]
     struct Secret {

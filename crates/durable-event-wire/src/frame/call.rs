@@ -9,17 +9,17 @@ use serde::Deserialize;
 /// The input of `/call`: `{ path, input }`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct CallInput {
-    /// The path of the procedure, such as `["router", "ping"]`: one name at least.
+    /// The path of the procedure, such as `["router", "ping"]`. It has at least one name.
     pub path: Vec<String>,
     /// The input of the procedure.
     #[serde(default)]
     pub input: Value,
 }
 
-/// The input of `/call` is invalid.
+/// The error of an invalid input of `/call`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum InvalidCall {
-    /// The body is not a serialized value.
+    /// The body is not a valid serialized value.
     Malformed(DeserializeError),
     /// The value is not an object with a path.
     Invalid(InvalidInput),
@@ -37,19 +37,20 @@ impl fmt::Display for InvalidCall {
 impl std::error::Error for InvalidCall {}
 
 impl CallInput {
-    /// Converts a value.
+    /// Converts a value to a call input.
     ///
     /// # Errors
     /// The value is not an object, or `path` is not a list of at least one string.
     pub fn from_value(value: Value) -> Result<Self, InvalidInput> {
         let call: Self = from_value(value)?;
         if call.path.is_empty() {
-            return Err(Issue::new("expected a procedure's name").at("path").at(0).into());
+            return Err(Issue::new("expected a procedure name").at("path").at(0).into());
         }
         Ok(call)
     }
 
-    /// Reads a body in one pass, without an object in between, if it is as almost all are. `None`: it is another one.
+    /// Parses a plain body in one pass, without an intermediate object. Returns `None` if the body has other members
+    /// or is invalid; it then needs the general path.
     fn read_plain(json: &str) -> Option<Self> {
         let mut call = Self { path: Vec::new(), input: Value::Undefined };
         let mut is_plain = true;
@@ -70,10 +71,10 @@ impl CallInput {
 }
 
 impl Body<'_> {
-    /// Reads the input of `/call`.
+    /// Parses the input of `/call`.
     ///
     /// # Errors
-    /// The body is not a serialized value, or the value is not an object with a path.
+    /// The body is not a valid serialized value, or the value is not an object with a path.
     pub fn into_call(self) -> Result<CallInput, InvalidCall> {
         if let Self::Json { json: Some(json), meta: None } = self
             && let Some(call) = CallInput::read_plain(json)
@@ -91,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// Texts of which many are a call's body, or nearly.
+    /// Generates texts of which many are valid or almost valid bodies.
     fn body() -> impl Strategy<Value = String> {
         let value = prop_oneof![
             Just(r#"["ping"]"#.to_owned()),
@@ -113,7 +114,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_plain_call_is_read_as_every_other(json in prop_oneof![9 => body(), 1 => any::<String>()]) {
+        fn a_plain_body_is_parsed_like_any_other(json in prop_oneof![9 => body(), 1 => any::<String>()]) {
             let body = || Body::Json { json: Some(&json), meta: None };
             let in_general = body()
                 .into_value()
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_with_a_path_is_plain() {
+    fn a_body_without_other_members_is_plain() {
         let ping = CallInput::read_plain(r#"{"path":["ping"]}"#).unwrap();
         assert_eq!(ping, CallInput { path: vec!["ping".to_owned()], input: Value::Undefined });
         assert!(CallInput::read_plain(r#"{"path":["ping"],"more":1}"#).is_none());

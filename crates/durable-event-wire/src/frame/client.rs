@@ -1,4 +1,4 @@
-//! Messages of clients.
+//! Decoding of messages from clients.
 
 mod headers;
 mod raw;
@@ -19,17 +19,17 @@ use crate::{
     parse::{Envelope, parse_with_blobs},
 };
 
-/// The longest id of a call. It is kept with the socket, whose attachment is small.
+/// The maximum length of a call id in bytes. Ids are stored in the socket's attachment, which is small.
 const MAX_ID: usize = 64;
-/// The field of a form that holds the JSON.
+/// The form field that contains the JSON.
 const DATA_FIELD: &str = "data";
 
-/// A message of a client.
+/// A message from a client.
 #[derive(Debug)]
 pub enum ClientFrame<'a> {
     /// Starts a call.
     Request(Request<'a>),
-    /// An event of a stream that is a call's input.
+    /// An event of a streaming input.
     Event {
         /// The id of the call.
         id: Cow<'a, str>,
@@ -43,12 +43,12 @@ pub enum ClientFrame<'a> {
     },
 }
 
-/// A call.
+/// A request that starts a call.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// The id that the client chose: 1–64 bytes.
+    /// The call id, chosen by the client: 1–64 bytes.
     pub id: Cow<'a, str>,
-    /// The path of the URL, such as `/subscribe`: URI-encoded, without query and fragment.
+    /// The path of the URL, such as `/subscribe`: percent-encoded, without query and fragment.
     pub path: Cow<'a, str>,
     /// The headers.
     pub headers: Headers<'a>,
@@ -59,101 +59,101 @@ pub struct Request<'a> {
 /// The input of a call.
 #[derive(Debug)]
 pub enum Body<'a> {
-    /// No body: undefined.
+    /// No body. The input is undefined.
     None,
-    /// The halves of the serialized form, as JSON texts that have not been read yet.
+    /// The serialized form, as two JSON texts that have not been parsed yet.
     Json {
         /// The value; `None` is undefined.
         json: Option<&'a str>,
-        /// The types that JSON does not have.
+        /// The meta: paths of values with types that JSON does not have.
         meta: Option<&'a str>,
     },
-    /// A form: JSON, and files.
+    /// A form with JSON and files.
     Form(Vec<Field>),
-    /// A file outside a form. oRPC's serializer never sends one, so it has no value.
+    /// A file outside a form. It cannot be converted to a value; oRPC's serializer never sends one.
     File,
-    /// A stream: events with the same call id follow.
+    /// A streaming input: events with the same call id follow.
     Stream,
 }
 
 impl Body<'_> {
-    /// Reads the value.
+    /// Parses the value.
     ///
     /// # Errors
-    /// The body is not a serialized value, or it is a stream or a file outside a form.
+    /// The body is not a valid serialized value, or it is a stream or a file outside a form.
     pub fn into_value(self) -> Result<Value, DeserializeError> {
         match self {
             Self::None => Ok(Value::Undefined),
             Self::Json { json, meta } => parse(json, meta),
             Self::Form(fields) => form_value(fields),
-            Self::File => Err(DeserializeError::Unreadable("a file that is not in a form")),
-            Self::Stream => Err(DeserializeError::Unreadable("a stream as input")),
+            Self::File => Err(DeserializeError::Unreadable("a file must be sent in a form")),
+            Self::Stream => Err(DeserializeError::Unreadable("a streaming input is not a value")),
         }
     }
 }
 
-/// An event of a client's stream.
+/// An event of a streaming input.
 #[derive(Debug)]
 pub struct StreamEvent<'a> {
-    /// The kind.
+    /// The kind of the event.
     pub kind: StreamEventKind,
-    /// The JSON text of the data; `None` is undefined.
+    /// The JSON text of the data. `None` is undefined.
     pub json: Option<&'a str>,
     /// The JSON text of the data's meta.
     pub meta: Option<&'a str>,
 }
 
 impl StreamEvent<'_> {
-    /// Reads the data.
+    /// Parses the data.
     ///
     /// # Errors
-    /// The data is not a serialized value.
+    /// The data is not a valid serialized value.
     pub fn to_value(&self) -> Result<Value, DeserializeError> {
         parse(self.json, self.meta)
     }
 }
 
-/// An invalid message.
+/// The error of decoding an invalid message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameError {
-    /// The id of the call that the message names, if it can be read: a server can respond to that call.
+    /// The call id of the message, if it can be read. A server can respond to that call.
     pub id: Option<String>,
-    /// What is invalid.
+    /// The kind of the error.
     pub kind: FrameErrorKind,
 }
 
-/// What is invalid in a message.
+/// The kind of a [`FrameError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameErrorKind {
-    /// The message is not a frame.
+    /// The message is not a valid frame.
     Malformed,
-    /// The id of the call does not have 1–64 bytes.
+    /// The call id is not 1–64 bytes.
     IdTooLong,
 }
 
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            FrameErrorKind::Malformed => "malformed frame",
-            FrameErrorKind::IdTooLong => "the id of a call must be 1–64 bytes",
+            FrameErrorKind::Malformed => "message is not a valid frame",
+            FrameErrorKind::IdTooLong => "call id must be 1–64 bytes",
         })
     }
 }
 
 impl std::error::Error for FrameError {}
 
-/// Reads a text message.
+/// Decodes a text message.
 ///
 /// # Errors
-/// The text is not a frame.
+/// The text is not a valid frame.
 pub fn decode_text(text: &str) -> Result<ClientFrame<'_>, FrameError> {
     decode(text, None)
 }
 
-/// Reads a binary message: JSON alone, or JSON and the bytes of a body.
+/// Decodes a binary message: JSON, or JSON and the bytes of a body.
 ///
 /// # Errors
-/// The bytes are not a frame.
+/// The bytes are not a valid frame.
 pub fn decode_binary(bytes: &[u8]) -> Result<ClientFrame<'_>, FrameError> {
     let (json, attached) =
         match bytes.iter().position(|byte| *byte == DELIMITER).and_then(|at| bytes.split_at_checked(at)) {
@@ -206,7 +206,7 @@ fn is_id(id: &str) -> bool {
     (1..=MAX_ID).contains(&id.len())
 }
 
-/// The path of a URL. Clients shorten theirs to what stands behind oRPC's own origin; others come whole.
+/// Returns the path of a URL. Clients omit oRPC's own origin and send only the path; other URLs are complete.
 fn path_of(url: Cow<'_, str>) -> Option<Cow<'_, str>> {
     match url {
         Cow::Borrowed(url) => path_of_text(url).map(Cow::Borrowed),
@@ -228,7 +228,7 @@ fn path_of_text(url: &str) -> Option<&str> {
     path.starts_with('/').then_some(path)
 }
 
-/// Decides by the headers what the body is, in the order of oRPC's own servers.
+/// Determines the kind of the body from the headers, in the order of oRPC's servers.
 fn read_body<'a>(headers: &Headers<'_>, body: RawBody<'a>, attached: Option<&[u8]>) -> Option<Body<'a>> {
     let content_type = headers.get("content-type").unwrap_or_default();
     if headers.get("content-disposition").is_some() {
@@ -248,34 +248,36 @@ fn read_body<'a>(headers: &Headers<'_>, body: RawBody<'a>, attached: Option<&[u8
     }
 }
 
-/// The value in a form, as a body of its own.
+/// Parses the value of a form body.
 pub(crate) fn read_form(content_type: &str, bytes: &[u8]) -> Result<Value, DeserializeError> {
     multipart::boundary_of(content_type)
         .and_then(|boundary| multipart::read(bytes, boundary))
-        .map_or(Err(DeserializeError::Unreadable("a form")), form_value)
+        .map_or(Err(DeserializeError::Unreadable("form body is malformed")), form_value)
 }
 
-/// A form's `data`, in which `maps` tells where the numbered files belong.
+/// Parses the value of a form. `maps` in the field `data` contains the paths of the numbered files.
 fn form_value(fields: Vec<Field>) -> Result<Value, DeserializeError> {
     let mut data = None;
     let mut files = Vec::new();
     for Field { name, content } in fields {
         match content {
-            // Of fields with one name the first counts, as in JavaScript's `get`.
+            // The first of several fields with the same name is used, as in JavaScript's `get`.
             FieldContent::Text(text) if name == DATA_FIELD && data.is_none() => data = Some(text),
             FieldContent::File(file) if name == DATA_FIELD && data.is_none() => {
                 let text = String::from_utf8(file.into_bytes());
-                data = Some(text.map_err(|_| DeserializeError::Unreadable("a form whose data is no text"))?);
+                data =
+                    Some(text.map_err(|_| DeserializeError::Unreadable("form field `data` must be UTF-8"))?);
             }
             FieldContent::File(file) => files.push((name, Some(file))),
             FieldContent::Text(_) => {}
         }
     }
-    // In order of names, so that very many files cost no quadratic time. Of those of one name the first counts.
+    // Sorted by name, so that very many files do not take quadratic time. The first of several files with the same
+    // name is used.
     let order = ordered(files.iter().map(|(name, _)| name.as_str()));
     let (names, places): (Vec<String>, Vec<usize>) =
         order.into_iter().map(|(name, place)| (name.to_owned(), place)).unzip();
-    let data = data.ok_or(DeserializeError::Unreadable("a form without data"))?;
+    let data = data.ok_or(DeserializeError::Unreadable("form field `data` is missing"))?;
     let Envelope { json, meta, maps } = Envelope::read(&data)?;
     parse_with_blobs(json, meta, maps, |number| {
         let name = number.to_string();

@@ -1,7 +1,7 @@
-//! The messages of a WebSocket: what clients send, and what a server sends.
+//! Frames: the content of WebSocket messages from clients and to clients.
 //!
-//! A frame is a JSON object with the id `i` of a call, a type `t`, and a payload `p`; a binary message may have the bytes
-//! of a body behind a byte 0xFF. The format is that of `@orpc/standard-server-peer`.
+//! A frame is a JSON object with the id `i` of a call, a type `t` and a payload `p`. In a binary message the bytes of
+//! a body may follow the JSON after a byte 0xFF. The format is that of `@orpc/standard-server-peer`.
 
 mod call;
 mod client;
@@ -28,10 +28,10 @@ pub(crate) use self::{
     server::push_body,
 };
 
-/// Parts a binary frame's JSON from its bytes. UTF-8 never has it.
+/// The byte between the JSON and the bytes in a binary message. It never occurs in UTF-8.
 pub(crate) const DELIMITER: u8 = 0xFF;
 
-/// The types of frames that are numbered on the wire.
+// The values of `t`. A response has no `t`.
 const REQUEST: u64 = 1;
 const EVENT: u64 = 3;
 const ABORT: u64 = 4;

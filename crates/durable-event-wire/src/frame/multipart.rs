@@ -1,4 +1,4 @@
-//! Form bodies (RFC 7578), as oRPC uses them: one field of JSON and numbered files.
+//! Form bodies (RFC 7578) as oRPC uses them: a JSON field and numbered files.
 
 use std::fmt::Write;
 
@@ -7,13 +7,13 @@ use crate::{Blob, Serialized};
 const LINE_END: &[u8] = b"\r\n";
 const HEADERS_END: &[u8] = b"\r\n\r\n";
 const DASHES: &[u8] = b"--";
-/// RFC 2046, section 5.1.1.
+/// The maximum length of a boundary (RFC 2046, section 5.1.1).
 const MAX_BOUNDARY: usize = 70;
-/// A part has two headers of ours; a client that sends very many means no good.
+/// The maximum number of headers of a part. Valid parts have two.
 const MAX_HEADERS: usize = 16;
-/// The name that the File API gives a blob that becomes a file.
+/// The file name of a blob without a name, as in the File API.
 const DEFAULT_NAME: &str = "blob";
-/// The type of a file that has none (RFC 7578, section 4.4, by way of the Fetch standard).
+/// The content type of a file without a type (RFC 7578, section 4.4, through the Fetch standard).
 const DEFAULT_TYPE: &str = "application/octet-stream";
 
 /// A field of a form.
@@ -34,13 +34,13 @@ pub enum FieldContent {
     File(Blob),
 }
 
-/// A form, written.
+/// An encoded form.
 pub(crate) struct Form {
     pub(crate) content_type: String,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Writes a serialized value that has blobs.
+/// Encodes a serialized value with blobs as a form.
 pub(crate) fn write(body: &Serialized) -> Form {
     let boundary = boundary_for(body);
     let mut bytes = Vec::new();
@@ -84,12 +84,14 @@ pub(crate) fn write(body: &Serialized) -> Form {
     Form { content_type: format!("multipart/form-data; boundary={boundary}"), bytes }
 }
 
-/// How our boundaries begin; a number of sixteen hexadecimal digits follows.
+/// The prefix of our boundaries. A number of sixteen hexadecimal digits follows.
 const BOUNDARY: &str = "----durable-event-iterator-";
 const BOUNDARY_DIGITS: usize = 16;
 
-/// A boundary that occurs in nothing that is sent: without randomness, so that the same value is the same frame. All is
-/// read once, however many boundaries somebody has put into it.
+/// Returns a boundary that does not occur in the content.
+///
+/// It is not random, so that the same value always has the same encoding. The content is scanned once, regardless of
+/// the number of boundaries in it.
 fn boundary_for(body: &Serialized) -> String {
     let texts = [&body.json, &body.meta].into_iter().flatten().map(String::as_bytes);
     let paths = body.blobs.iter().map(|(path, _)| path.as_bytes());
@@ -98,7 +100,7 @@ fn boundary_for(body: &Serialized) -> String {
     let files = body.blobs.iter().map(|(_, blob)| blob.bytes());
     let all = texts.chain(paths).chain(names).chain(types).chain(files);
     let taken: Vec<usize> = all.flat_map(taken).collect();
-    // Of one number more than are taken, one is free.
+    // If n numbers are taken, at least one of the first n + 1 numbers is free.
     let mut is_free = vec![true; taken.len().saturating_add(1)];
     for number in taken {
         if let Some(is_free) = is_free.get_mut(number) {
@@ -109,13 +111,13 @@ fn boundary_for(body: &Serialized) -> String {
     format!("{BOUNDARY}{number:016x}")
 }
 
-/// The numbers of the boundaries that occur in `bytes`.
+/// Returns the numbers of the boundaries that occur in `bytes`.
 fn taken(bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let at = find(rest, BOUNDARY.as_bytes())?;
         let after = rest.get(at.checked_add(BOUNDARY.len())?..)?;
-        // The last dash can be the first one of the next.
+        // The last dash may be the first one of the next boundary.
         rest = rest.get(at.checked_add(BOUNDARY.len().checked_sub(1)?)?..)?;
         let digits = after.get(..BOUNDARY_DIGITS).and_then(|digits| str::from_utf8(digits).ok());
         Some(digits.and_then(|digits| usize::from_str_radix(digits, 16).ok()))
@@ -123,7 +125,7 @@ fn taken(bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
     .flatten()
 }
 
-/// The boundary that a content type names.
+/// Returns the boundary in a content type.
 pub(super) fn boundary_of(content_type: &str) -> Option<&str> {
     let (_, parameters) = content_type.split_once(';')?;
     let boundary = parameter(parameters, "boundary")?;
@@ -133,14 +135,14 @@ pub(super) fn boundary_of(content_type: &str) -> Option<&str> {
     is_valid.then_some(boundary)
 }
 
-/// Reads a form; None if it is none.
+/// Decodes a form. Returns `None` if it is malformed.
 pub(super) fn read(bytes: &[u8], boundary: &str) -> Option<Vec<Field>> {
     let opening = [DASHES, boundary.as_bytes()].concat();
     let closing = [LINE_END, &opening].concat();
     let mut fields = Vec::new();
     let mut rest = bytes.strip_prefix(opening.as_slice())?;
     loop {
-        // What follows a boundary: the next part, or the end.
+        // After a boundary follows the next part or the end.
         if rest.starts_with(DASHES) {
             return Some(fields);
         }
@@ -151,7 +153,7 @@ pub(super) fn read(bytes: &[u8], boundary: &str) -> Option<Vec<Field>> {
     }
 }
 
-/// Where a part ends. A boundary that goes on is content.
+/// Returns the end of a part. A boundary followed by other characters is content.
 fn find_closing(bytes: &[u8], closing: &[u8]) -> Option<usize> {
     let mut from = 0_usize;
     loop {
@@ -183,17 +185,17 @@ fn read_part(part: &[u8]) -> Option<Field> {
     let name = unescape(parameter(parameters, "name")?);
     let content = match (parameter(parameters, "filename"), content_type) {
         (None, None) => FieldContent::Text(String::from_utf8(content.to_vec()).ok()?),
-        // Node's fetch leaves out a name that is empty, but never a file's type.
+        // Node's fetch omits an empty file name, but never a file's type.
         (filename, content_type) => {
             let blob = Blob::new(content.to_vec()).name(unescape(filename.unwrap_or_default()));
-            // Without a header, text is meant (RFC 7578, section 4.4).
+            // The default type is text (RFC 7578, section 4.4).
             FieldContent::File(blob.content_type(content_type.unwrap_or("text/plain")))
         }
     };
     Some(Field { name, content })
 }
 
-/// The value of a parameter in `; name="value"; other=value`.
+/// Returns the value of a parameter in `; name="value"; other=value`.
 fn parameter<'a>(parameters: &'a str, wanted: &str) -> Option<&'a str> {
     let mut rest = parameters;
     loop {
@@ -214,7 +216,7 @@ fn parameter<'a>(parameters: &'a str, wanted: &str) -> Option<&'a str> {
     }
 }
 
-/// As the HTML standard escapes names in forms.
+/// Escapes a name in a form as the HTML standard does.
 fn escape(name: &str) -> String {
     name.replace('\n', "%0A").replace('\r', "%0D").replace('"', "%22")
 }

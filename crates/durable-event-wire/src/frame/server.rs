@@ -1,6 +1,7 @@
-//! Messages of the server.
+//! Encoding of messages to clients.
 //!
-//! Each is a head, `{"i":"<call id>"`, and a tail. The tail of an event is the same for every subscriber.
+//! Each message consists of a head, `{"i":"<call id>"`, and a tail. The tail of an event is the same for all
+//! subscribers.
 
 use super::{DELIMITER, multipart};
 use crate::{
@@ -8,7 +9,7 @@ use crate::{
     text::{push_integer, push_string},
 };
 
-/// The status of a response that states none.
+/// The status of a response without `s`.
 const OK: u16 = 200;
 const EVENT_STREAM: (&str, &str) = ("content-type", "text/event-stream");
 const TOKEN_EXPIRED: (&str, &str) = ("x-durable-event-token-expired", "1");
@@ -18,7 +19,7 @@ const TOKEN_EXPIRED: (&str, &str) = ("x-durable-event-token-expired", "1");
 pub enum Outgoing {
     /// A text message.
     Text(String),
-    /// A binary message, which has blobs.
+    /// A binary message, for responses with blobs.
     Binary(Vec<u8>),
 }
 
@@ -33,13 +34,13 @@ pub enum StreamEventKind {
     Done,
 }
 
-/// Returns the head of a message for this call.
+/// Returns the head of a message for the call with this id.
 #[must_use]
 pub fn head(id: &str) -> String {
     head_of(id, 0)
 }
 
-/// The same with room for so many bytes more.
+/// Returns the head with capacity for `more` additional bytes.
 fn head_of(id: &str, more: usize) -> String {
     const START: &str = "{\"i\":";
     const QUOTES: usize = 2;
@@ -50,7 +51,7 @@ fn head_of(id: &str, more: usize) -> String {
     head
 }
 
-/// Returns the tail of a channel's event. `json` and `meta` are JSON texts; `extra` is the form of
+/// Returns the tail of a channel event. `json` and `meta` are JSON texts; `extra` has the form of
 /// [`CheckedMeta::to_extra`].
 #[must_use]
 pub fn event_tail(json: &str, meta: Option<&str>, extra: Option<&str>, id: u64) -> String {
@@ -59,7 +60,7 @@ pub fn event_tail(json: &str, meta: Option<&str>, extra: Option<&str>, id: u64) 
     const MEMBERS: &str = r#"},"m":{"#;
     const ID: &str = r#""id":""#;
     const END: &str = r#""}}}"#;
-    /// As many digits as a u64 has.
+    /// The maximum number of digits of a u64.
     const DIGITS: usize = 20;
 
     let parts =
@@ -83,13 +84,13 @@ pub fn event_tail(json: &str, meta: Option<&str>, extra: Option<&str>, id: u64) 
     tail
 }
 
-/// Returns the response to a call.
+/// Returns the response to a call with a body.
 #[must_use]
 pub fn response(id: &str, status: u16, body: Serialized) -> Outgoing {
     response_with(id, status, &[], body)
 }
 
-/// The same with headers; only a response without blobs has them.
+/// Returns a response with headers, which are sent only if the body has no blobs.
 fn response_with(id: &str, status: u16, headers: &[(&str, &str)], body: Serialized) -> Outgoing {
     if body.blobs.is_empty() {
         let room = [&body.json, &body.meta].into_iter().flatten().map(String::len);
@@ -109,7 +110,7 @@ fn response_with(id: &str, status: u16, headers: &[(&str, &str)], body: Serializ
     Outgoing::Binary(bytes)
 }
 
-/// Returns a response with a plain text as its body.
+/// Returns a response with a plain text body.
 #[must_use]
 pub fn text_response(id: &str, status: u16, text: &str) -> Outgoing {
     let mut frame = start(id, status, &[], text.len());
@@ -119,20 +120,20 @@ pub fn text_response(id: &str, status: u16, text: &str) -> Outgoing {
     Outgoing::Text(frame)
 }
 
-/// Returns the response to a call that failed.
+/// Returns the response to a failed call.
 #[must_use]
 pub fn error_response(id: &str, error: &ErrorBody<'_>) -> Outgoing {
     response(id, error.status, error.to_wire())
 }
 
-/// Returns the response to a call that was not executed because its token had expired. A header tells our client to repeat the
-/// call: a procedure's own error may have the same code and message.
+/// Returns the response to a call that was not executed because its token had expired. A header asks the npm
+/// package's client to repeat the call; the code and message alone could also come from a procedure.
 #[must_use]
 pub fn expired_response(id: &str, error: &ErrorBody<'_>) -> Outgoing {
     response_with(id, error.status, &[TOKEN_EXPIRED], error.to_wire())
 }
 
-/// Returns the response to a call whose output is a stream: events follow.
+/// Returns the response to a call with a streaming output. Events follow.
 #[must_use]
 pub fn stream_response(id: &str, headers: &[(&str, &str)]) -> String {
     let headers: Vec<_> = [&EVENT_STREAM].into_iter().chain(headers).copied().collect();
@@ -141,8 +142,10 @@ pub fn stream_response(id: &str, headers: &[(&str, &str)]) -> String {
     frame
 }
 
-/// Returns an event of a stream. Without `data` the item is undefined; an error without data is an unexpected one. Blobs are left
-/// out: clients cannot read them here.
+/// Returns an event of a streaming output.
+///
+/// `data` is `None` for an undefined item and for an unexpected error. Blobs are omitted: clients cannot read them in
+/// events.
 #[must_use]
 pub fn stream_event(
     id: &str,
@@ -157,7 +160,7 @@ pub fn stream_event(
         StreamEventKind::Error => "\"error\"",
         StreamEventKind::Done => "\"done\"",
     });
-    // The oldest clients (1.6) throw where `d` is missing, even at `done`.
+    // oRPC 1.6 clients throw if `d` is missing, even for `done`.
     frame.push_str(",\"d\":");
     match data {
         Some(data) => push_body(&mut frame, data),
@@ -171,7 +174,7 @@ pub fn stream_event(
     frame
 }
 
-/// Returns the message that asks the client to stop the stream that is the input of its call.
+/// Returns the message that asks the client to stop its streaming input.
 #[must_use]
 pub fn stop_upload(id: &str) -> String {
     let mut frame = head(id);
@@ -179,9 +182,9 @@ pub fn stop_upload(id: &str) -> String {
     frame
 }
 
-/// A response up to its body, for which there is room for so many bytes.
+/// Returns a response up to its body, with capacity for a body of this length.
 fn start(id: &str, status: u16, headers: &[(&str, &str)], body: usize) -> String {
-    /// What most responses have around their body, with a status of three digits.
+    /// The length of a typical response without the content of its body.
     const AROUND: usize = r#","p":{"s":200,"b":{"json":,"meta":}}}"#.len();
 
     let mut frame = head_of(id, body.saturating_add(AROUND));
@@ -202,7 +205,7 @@ fn start(id: &str, status: u16, headers: &[(&str, &str)], body: usize) -> String
     frame
 }
 
-/// A key in an object, with the comma before it. It is a name without anything to escape.
+/// Appends the key of an object's member, after a comma if necessary. Keys need no escaping.
 fn push_key(out: &mut String, key: &str) {
     let is_first = out.as_bytes().last() == Some(&b'{');
     out.push_str(if is_first { "\"" } else { ",\"" });
@@ -210,7 +213,7 @@ fn push_key(out: &mut String, key: &str) {
     out.push_str("\":");
 }
 
-/// `{"json":…,"meta":…}`, of which undefined has nothing.
+/// Appends the body `{"json":…,"meta":…}`; for undefined, `{}`.
 pub(crate) fn push_body(out: &mut String, body: &Serialized) {
     out.push('{');
     for (key, half) in [("json", &body.json), ("meta", &body.meta)] {
@@ -232,12 +235,12 @@ mod tests {
     fn text(frame: Outgoing) -> String {
         match frame {
             Outgoing::Text(text) => text,
-            Outgoing::Binary(_) => panic!("a text frame was expected"),
+            Outgoing::Binary(_) => panic!("expected a text frame"),
         }
     }
 
     #[test]
-    fn an_events_tail_is_built_in_one_allocation() {
+    fn an_event_tail_is_built_in_one_allocation() {
         let json = format!("{{\"a\":\"{}\"}}", "x".repeat(4_096));
         for json in ["{}", &json] {
             for meta in [None, Some(r#"[[1,"a"]]"#)] {
@@ -257,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_stands_there_unless_it_is_200() {
+    fn a_status_is_written_unless_it_is_200() {
         let frame = text(error_response("0", &Code::Conflict.into()));
         assert_eq!(
             frame,
@@ -266,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_token_is_told_by_a_header_too() {
+    fn an_expired_token_is_reported_in_a_header_too() {
         let frame =
             text(expired_response("0", &ErrorBody { message: "Token expired", ..Code::Unauthorized.into() }));
         assert_eq!(
@@ -284,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_begins_as_recorded() {
+    fn a_stream_response_equals_the_recording() {
         assert_eq!(stream_response("0", &[]), r#"{"i":"0","p":{"h":{"content-type":"text/event-stream"}}}"#);
         let gap = stream_response("0", &[("x-durable-event-gap", "7")]);
         assert_eq!(
@@ -294,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_head_and_tail() {
+    fn an_event_consists_of_head_and_tail() {
         let tail = event_tail(r#"{"m":1}"#, Some(r#"[[1,"a"]]"#), Some(r#""retry":1"#), 7);
         assert_eq!(
             head("a") + &tail,
@@ -305,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_a_procedure_is_written_as_recorded() {
+    fn a_procedure_event_equals_the_recording() {
         let meta = EventMeta { id: Some("end-id".into()), ..EventMeta::default() }.checked().unwrap();
         let data = serialize(&serde_json::json!({ "end": true })).unwrap();
         assert_eq!(
@@ -325,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_words_are_a_plain_body() {
+    fn a_plain_text_is_a_plain_body() {
         assert_eq!(
             text(text_response("1", 404, "No procedure matched")),
             r#"{"i":"1","p":{"s":404,"b":"No procedure matched"}}"#
@@ -333,9 +336,9 @@ mod tests {
     }
 
     #[test]
-    fn a_blob_travels_behind_the_json() {
+    fn a_blob_follows_the_json() {
         let body = serialize(&Blob::new(vec![0, 0xFF]).name("a").content_type("x/y")).unwrap();
-        let Outgoing::Binary(bytes) = response("1", 200, body) else { panic!("a binary frame was expected") };
+        let Outgoing::Binary(bytes) = response("1", 200, body) else { panic!("expected a binary frame") };
         let at = bytes.iter().position(|byte| *byte == DELIMITER).unwrap();
         let json: Value = serde_json::from_slice(&bytes[..at]).unwrap();
         assert!(format!("{json:?}").contains("multipart/form-data; boundary="));
@@ -343,9 +346,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_tail_is_allocated_once(json in "[a-z]{0,50}", meta in proptest::option::of("[a-z]{0,50}"), extra in proptest::option::of("[a-z]{0,50}"), id: u64) {
+        fn a_tail_does_not_grow(json in "[a-z]{0,50}", meta in proptest::option::of("[a-z]{0,50}"), extra in proptest::option::of("[a-z]{0,50}"), id: u64) {
             let tail = event_tail(&json, meta.as_deref(), extra.as_deref(), id);
-            // One that had grown would have about twice the room.
+            // A reallocated string would have about twice the capacity.
             prop_assert!(tail.capacity().abs_diff(tail.len()) <= 40);
             let frame = head("x") + &tail;
             prop_assert_eq!(frame.matches("\"m\":").count(), 1);

@@ -1,7 +1,7 @@
-//! Stored events that clients cannot read.
+//! Repair of stored events that clients cannot read.
 //!
-//! A version that accepted more may have stored values that no client can revive, or meta on which clients throw: a client
-//! would resume and receive such an event again, without end.
+//! An earlier version with fewer checks may have stored values that clients cannot revive, or meta on which clients
+//! throw. Without repair such a client would resume and receive the same event again, endlessly.
 
 use super::event_tail;
 use crate::{
@@ -11,19 +11,19 @@ use crate::{
     ser::serialize,
 };
 
-/// A stored event, as every client can read it.
+/// A stored event in a form that every client can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SafeTail {
     /// The tail of the event's message, as [`event_tail`] writes it.
     pub tail: String,
-    /// Whether the tail differs from what was stored.
+    /// Whether the tail differs from the stored event.
     pub is_changed: bool,
 }
 
 /// Returns the tail of a stored event in a form that every client can read.
 ///
-/// `row` is the JSON text of `[json, meta, extra, id]`, each a string or null. A value that clients cannot revive arrives in its
-/// JSON form: an invalid URL as a string. Returns `None` if nothing of the event can be read.
+/// `row` is the JSON text of `[json, meta, extra, id]`, each a string or null. A value that clients cannot revive is
+/// sent in its JSON form, for example an invalid URL as a string. Returns `None` if the event cannot be read at all.
 #[must_use]
 pub fn safe_tail(row: &str) -> Option<SafeTail> {
     let [json, meta, extra, id] = read_row(row).ok()?;
@@ -61,13 +61,13 @@ fn read_row(row: &str) -> Result<[Option<String>; 4], DeserializeError> {
 mod tests {
     use super::*;
 
-    /// The row of these columns, and its event's tail.
+    /// Returns the safe tail of an event with these columns.
     fn safe(json: &str, meta: Option<&str>, extra: Option<&str>) -> Option<SafeTail> {
         safe_tail(&serde_json::json!([json, meta, extra, "7"]).to_string())
     }
 
     #[test]
-    fn what_clients_can_read_is_sent_as_it_is_stored() {
+    fn readable_events_are_unchanged() {
         for (json, meta, extra) in [
             (r#"{"u":"https://a/","d":"é\n"}"#, Some(r#"[[4,"u"]]"#), None),
             (
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_be_revived_arrives_in_its_json_form() {
+    fn a_value_that_cannot_be_revived_is_sent_in_its_json_form() {
         for (json, meta, safe_json, safe_meta) in [
             (r#"{"x":"foo://@/"}"#, r#"[[4,"x"]]"#, r#"{"x":"foo://@/"}"#, None),
             (
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn meta_on_which_clients_throw_is_split_or_left_out() {
+    fn meta_on_which_clients_throw_is_split_or_omitted() {
         let expect = |extra, safe_extra| {
             let tail = event_tail("{}", None, safe_extra, 7);
             assert_eq!(safe("{}", None, Some(extra)), Some(SafeTail { tail, is_changed: true }), "{extra}");
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_at_all_is_none() {
+    fn unreadable_rows_return_none() {
         for row in [
             "",
             "[",

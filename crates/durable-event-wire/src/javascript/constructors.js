@@ -1,12 +1,13 @@
-// Whether JavaScript's own constructors take a text: clients call them on what they receive, and throw where these throw.
+// Validates texts with JavaScript's constructors. Clients call the same constructors on received texts and throw if
+// these throw.
 
 /** The schemes whose hosts are domains (WHATWG URL, "special scheme"). */
 const HAS_DOMAIN = /^(?:https?|wss?|ftp|file):$/
 
-/** A label of an international name, as it stands in a URL. */
+/** An encoded label of an internationalized name in a URL. */
 const ENCODED_LABEL = /(?:^|\.)xn--/
 
-/** The longest name that DNS has, in bytes (RFC 1035, section 2.3.4, without the length octets of its text form). */
+/** The maximum length of a DNS name in bytes (RFC 1035, section 2.3.4, without the length octets of its text form). */
 const MAX_NAME = 253
 
 export function isUrl(text) {
@@ -19,8 +20,9 @@ export function isUrl(text) {
 }
 
 /**
- * Engines differ in how much of an encoded label they check when they read a URL: some accept `xn--` with any letters behind
- * it, others throw. All check names that are written in Unicode, so this encodes the decoded name again.
+ * Returns whether every engine accepts an internationalized name. Engines differ in how much of an encoded label they
+ * check: some accept `xn--` with any letters after it, others throw. All engines check names in Unicode, so this decodes
+ * the name and lets the constructor encode it again.
  */
 function isInternational(hostname) {
   if (hostname.length > MAX_NAME) return false
@@ -37,7 +39,7 @@ const DAMP = 700
 const INITIAL_BIAS = 72
 const INITIAL_N = 0x80
 
-/** The text of a label in Punycode (RFC 3492, section 6.2); undefined where it is none, or has nothing but ASCII. */
+/** Decodes a Punycode label (RFC 3492, section 6.2). Returns undefined if it is invalid or contains only ASCII. */
 function decode(input) {
   const delimiter = Math.max(input.lastIndexOf('-'), 0)
   const output = Array.from(input.slice(0, delimiter), (letter) => letter.charCodeAt(0))
@@ -65,14 +67,14 @@ function decode(input) {
   return output.some((point) => point >= INITIAL_N) ? String.fromCodePoint(...output) : undefined
 }
 
-/** Letters are the digits from 0 on, figures those from 26 on. */
+/** Returns the value of a Punycode digit: letters are 0 to 25, decimal digits are 26 to 35. */
 function digitOf(code) {
   if (code >= 0x61 && code <= 0x7a) return code - 0x61
   if (code >= 0x30 && code <= 0x39) return code - 0x30 + 26
   return undefined
 }
 
-/** RFC 3492, section 6.1. */
+/** Adapts the bias (RFC 3492, section 6.1). */
 function adapt(total, length, isFirst) {
   let delta = Math.floor(total / (isFirst ? DAMP : 2))
   delta += Math.floor(delta / length)

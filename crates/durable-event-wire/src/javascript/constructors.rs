@@ -1,10 +1,10 @@
-//! Whether JavaScript's constructors take a text.
+//! Validation of texts by JavaScript's constructors.
 
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/src/javascript/constructors.js")]
 extern "C" {
-    // These catch what is thrown themselves.
+    // These functions catch all exceptions.
     #[wasm_bindgen(js_name = isUrl)]
     pub(crate) fn is_url(text: &str) -> bool;
 

@@ -1,4 +1,4 @@
-//! The conversions that JavaScript makes in a Worker. Every function here catches what JavaScript throws.
+//! Conversions and checks that JavaScript performs in a Worker. No function here lets a JavaScript exception escape.
 
 mod constructors;
 mod number;

@@ -1,12 +1,13 @@
-// Between floats and their texts, which JavaScript converts as its clients do: WASM needs no tables for it.
+// Conversion between floats and their texts. JavaScript converts them as its clients do, and WebAssembly then needs no
+// tables.
 
 export const read = Number
 
 export const text = String
 
-/** The shortest text that tells a 32-bit float from all others: 0.1, and not 0.10000000149011612. */
+/** Returns the shortest text that distinguishes a 32-bit float from all others: 0.1 instead of 0.10000000149011612. */
 export function textOfSingle(number) {
-  // Nine digits tell any two of them apart (IEEE 754).
+  // Nine digits distinguish any two 32-bit floats (IEEE 754).
   for (let digits = 1; digits < 9; digits++) {
     const shorter = Number(number.toPrecision(digits))
     if (Math.fround(shorter) === number) return String(shorter)

@@ -1,4 +1,4 @@
-//! Floats and their texts, as the platform converts them.
+//! Conversion between floats and their texts by JavaScript.
 
 use wasm_bindgen::prelude::*;
 
@@ -14,17 +14,17 @@ extern "C" {
     fn text_of_single_js(number: f32) -> Result<String, JsValue>;
 }
 
-/// The number of a text that is one in JSON.
+/// Parses a JSON number.
 pub(crate) fn read_number(text: &str) -> Option<f64> {
     read_js(text).ok()
 }
 
-/// A finite number as JavaScript writes it.
+/// Returns the text of a finite number as JavaScript writes it.
 pub(crate) fn number_text(number: f64) -> String {
     text_js(number).unwrap_or_default()
 }
 
-/// A finite number by the digits that tell it from other f32s.
+/// Returns the shortest text of a finite f32 that distinguishes it from all other f32 values.
 pub(crate) fn single_text(number: f32) -> String {
     text_of_single_js(number).unwrap_or_default()
 }

@@ -15,13 +15,13 @@ fn without_json_a_value_is_undefined() {
 }
 
 #[test]
-fn a_body_has_two_halves() {
+fn a_body_has_json_and_meta() {
     assert_eq!(parse_body(b""), Ok(Value::Undefined));
     assert_eq!(parse_body(b"{}"), Ok(Value::Undefined));
     assert_eq!(parse_body(br#"{"json":null}"#), Ok(Value::Null));
     assert_eq!(parse_body(br#" {"meta":[[0]],"json":"1","x":[{}]} "#), Ok(Value::from(BigInt::from(1))));
     assert_eq!(parse_body(br#"{"json":1,"meta":null}"#), Ok(Value::from(1)));
-    assert_eq!(parse_body(br#"{"json":1,"json":2}"#), Ok(Value::from(2)), "the last one counts");
+    assert_eq!(parse_body(br#"{"json":1,"json":2}"#), Ok(Value::from(2)), "the last member is used");
     for body in
         [&b"{"[..], b"[]", b"null", b"1", b"{\"json\":}", b"{} {}", b"\xff", b"{\"json\":1,\"meta\":{}}"]
     {
@@ -30,7 +30,7 @@ fn a_body_has_two_halves() {
 }
 
 #[test]
-fn a_path_that_leads_to_nothing_is_refused() {
+fn a_path_that_does_not_exist_is_rejected() {
     for (json, meta) in [
         ("{}", r#"[[1,"a"]]"#),
         ("{}", r#"[[1,"__proto__"]]"#),
@@ -48,7 +48,7 @@ fn a_path_that_leads_to_nothing_is_refused() {
 }
 
 #[test]
-fn a_type_of_another_form_is_refused() {
+fn a_json_form_of_another_type_is_rejected() {
     for (json, meta) in [
         ("1", "[[0]]"),
         ("\"x\"", "[[0]]"),
@@ -70,7 +70,7 @@ fn a_type_of_another_form_is_refused() {
 }
 
 #[test]
-fn what_is_no_list_of_paths_is_refused() {
+fn an_invalid_list_of_paths_is_rejected() {
     for meta in [
         "",
         "1",
@@ -102,16 +102,16 @@ fn entries_are_applied_in_order() {
 }
 
 #[test]
-fn keys_in_paths_may_have_escapes() {
+fn keys_in_paths_may_contain_escapes() {
     let value = both("{\"a\\\"\\n\":null}", "[[1,\"a\\\"\\u000a\"]]").unwrap();
     assert_eq!(value, Value::Object(Object::from_iter([("a\"\n", Date::INVALID)])));
 }
 
 #[test]
-fn own_types_cannot_pile_up() {
+fn nested_custom_types_are_limited() {
     let meta = format!("[{}]", vec!["[21]"; 100_000].join(","));
     assert_eq!(both("1", &meta), Err(DeserializeError::TooDeep));
-    // A chain at every level would be deeper than what is read back.
+    // A chain at every level would exceed the depth limit.
     let depth = 100;
     let json = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let entries: Vec<String> =
@@ -120,7 +120,7 @@ fn own_types_cannot_pile_up() {
 }
 
 #[test]
-fn blobs_go_where_maps_says() {
+fn blobs_are_inserted_at_the_paths_in_maps() {
     let mut blobs = [Some(Blob::new(vec![1])), Some(Blob::new(vec![2]))];
     let mut read = |maps: &str| {
         parse_with_blobs(Some(r#"{"a":{},"b":[{}]}"#), None, Some(maps), |number| {
@@ -128,7 +128,7 @@ fn blobs_go_where_maps_says() {
         })
     };
     let value = read(r#"[["a"],["b",0]]"#).unwrap();
-    let Value::Object(object) = value else { panic!("an object was expected") };
+    let Value::Object(object) = value else { panic!("expected an object") };
     assert_eq!(object.get("a"), Some(&Value::from(Blob::new(vec![1]))));
     assert_eq!(read(r#"[["a"]]"#), Err(DeserializeError::NoSuchBlob { number: 0 }));
     assert_eq!(read(r#"[["c"]]"#), Err(DeserializeError::NoSuchPath));
@@ -136,12 +136,12 @@ fn blobs_go_where_maps_says() {
 }
 
 #[test]
-fn many_entries_cost_no_quadratic_time() {
+fn many_entries_take_linear_time() {
     let keys = 20_000;
     let json: Vec<String> = (0..keys).map(|n| format!("\"k{n}\":null")).collect();
     let meta: Vec<String> = (0..keys).rev().map(|n| format!("[1,\"k{n}\"]")).collect();
     let value = both(&format!("{{{}}}", json.join(",")), &format!("[{}]", meta.join(","))).unwrap();
-    let Value::Object(object) = value else { panic!("an object was expected") };
+    let Value::Object(object) = value else { panic!("expected an object") };
     assert_eq!(object.len(), keys);
 }
 
@@ -169,13 +169,13 @@ proptest! {
         let meta = format!("[{}]", entries.join(","));
         let serialized = serialize(&value).unwrap();
         if let Ok(value) = parse(serialized.json.as_deref(), Some(&meta)) {
-            // What was read can be written.
+            // A parsed value can be serialized.
             let _ = serialize(&value);
         }
     }
 
     #[test]
-    fn a_body_is_read_as_its_halves(value in any_value().prop_filter("no blobs", |value| serialize(value).unwrap().blobs.is_empty())) {
+    fn a_body_is_parsed_like_its_parts(value in any_value().prop_filter("no blobs", |value| serialize(value).unwrap().blobs.is_empty())) {
         let serialized = serialize(&value).unwrap();
         let mut body = String::from("{");
         if let Some(json) = &serialized.json {

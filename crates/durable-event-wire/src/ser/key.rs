@@ -1,4 +1,4 @@
-//! Keys of objects.
+//! Serialization of object keys.
 
 use std::fmt::Display;
 
@@ -7,19 +7,19 @@ use serde::{Serialize, Serializer, ser::Impossible};
 use super::SerializeError;
 use crate::text::push_string;
 
-/// Writes a key as a string literal. Integers, booleans and characters are keys by their text, as serde_json has it.
+/// Writes a key as a string literal. Integers, booleans and characters are converted to strings, as in serde_json.
 pub(super) struct KeyWriter<'a>(pub(super) &'a mut String);
 
 impl KeyWriter<'_> {
-    /// What needs no escaping.
+    /// Writes the text of a key.
     fn plain(self, key: impl Display) -> Result<(), SerializeError> {
         push_string(self.0, &key.to_string());
         Ok(())
     }
 }
 
-fn no_key<T>() -> Result<T, SerializeError> {
-    Err(SerializeError::new("a key of an object must be a string; a Map has keys of any type"))
+fn invalid_key<T>() -> Result<T, SerializeError> {
+    Err(SerializeError::new("an object key must be a string; use a Map for other keys"))
 }
 
 macro_rules! texts {
@@ -74,27 +74,27 @@ impl Serializer for KeyWriter<'_> {
     }
 
     fn serialize_f32(self, _: f32) -> Result<(), SerializeError> {
-        no_key()
+        invalid_key()
     }
 
     fn serialize_f64(self, _: f64) -> Result<(), SerializeError> {
-        no_key()
+        invalid_key()
     }
 
     fn serialize_bytes(self, _: &[u8]) -> Result<(), SerializeError> {
-        no_key()
+        invalid_key()
     }
 
     fn serialize_none(self) -> Result<(), SerializeError> {
-        no_key()
+        invalid_key()
     }
 
     fn serialize_unit(self) -> Result<(), SerializeError> {
-        no_key()
+        invalid_key()
     }
 
     fn serialize_unit_struct(self, _: &'static str) -> Result<(), SerializeError> {
-        no_key()
+        invalid_key()
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -104,15 +104,15 @@ impl Serializer for KeyWriter<'_> {
         _: &'static str,
         _: &T,
     ) -> Result<(), SerializeError> {
-        no_key()
+        invalid_key()
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Self::SerializeSeq, SerializeError> {
-        no_key()
+        invalid_key()
     }
 
     fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, SerializeError> {
-        no_key()
+        invalid_key()
     }
 
     fn serialize_tuple_struct(
@@ -120,7 +120,7 @@ impl Serializer for KeyWriter<'_> {
         _: &'static str,
         _: usize,
     ) -> Result<Self::SerializeTupleStruct, SerializeError> {
-        no_key()
+        invalid_key()
     }
 
     fn serialize_tuple_variant(
@@ -130,15 +130,15 @@ impl Serializer for KeyWriter<'_> {
         _: &'static str,
         _: usize,
     ) -> Result<Self::SerializeTupleVariant, SerializeError> {
-        no_key()
+        invalid_key()
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Self::SerializeMap, SerializeError> {
-        no_key()
+        invalid_key()
     }
 
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeStruct, SerializeError> {
-        no_key()
+        invalid_key()
     }
 
     fn serialize_struct_variant(
@@ -148,6 +148,6 @@ impl Serializer for KeyWriter<'_> {
         _: &'static str,
         _: usize,
     ) -> Result<Self::SerializeStructVariant, SerializeError> {
-        no_key()
+        invalid_key()
     }
 }

@@ -21,7 +21,7 @@ fn json<T: Serialize>(value: &T) -> String {
 }
 
 #[test]
-fn meta_is_in_the_order_in_which_a_walk_finishes() {
+fn meta_lists_content_before_its_container() {
     #[derive(Serialize)]
     struct Types {
         date: Date,
@@ -64,7 +64,7 @@ fn meta_is_in_the_order_in_which_a_walk_finishes() {
 }
 
 #[test]
-fn undefined_is_left_out_of_objects_and_kept_in_arrays() {
+fn undefined_is_omitted_in_objects_and_kept_in_arrays() {
     #[derive(Serialize)]
     struct Outer {
         first: Undefined,
@@ -89,7 +89,7 @@ fn a_procedure_without_a_result_returns_undefined() {
 }
 
 #[test]
-fn rusts_shapes_are_written_as_serde_json_writes_them() {
+fn rust_types_are_written_like_serde_json() {
     #[derive(Serialize)]
     enum Enum {
         Unit,
@@ -116,7 +116,7 @@ fn rusts_shapes_are_written_as_serde_json_writes_them() {
 }
 
 #[test]
-fn paths_go_through_variants() {
+fn paths_contain_variants() {
     #[derive(Serialize)]
     enum Enum {
         Newtype(Date),
@@ -146,14 +146,14 @@ fn flattened_types_keep_their_types() {
 }
 
 #[test]
-fn json_that_is_there_already_is_taken_as_it_is() {
+fn raw_json_is_written_unchanged() {
     let raw = RawValue::from_string(r#"{"a": [1, "x"]}"#.into()).unwrap();
     assert_eq!(json(&[&raw]), r#"[{"a": [1, "x"]}]"#);
     assert_eq!(json(&serde_json::json!({ "a": null, "b": [1.5, -1] })), r#"{"a":null,"b":[1.5,-1]}"#);
 }
 
 #[test]
-fn a_blob_is_beside_the_json_with_its_path() {
+fn a_blob_is_separate_from_the_json_and_has_a_path() {
     let blob = Blob::new(vec![1]);
     let serialized = serialize(&BTreeMap::from([("a", vec![Some(&blob), None])])).unwrap();
     assert_eq!(serialized.json.unwrap(), r#"{"a":[{},null]}"#);
@@ -163,7 +163,7 @@ fn a_blob_is_beside_the_json_with_its_path() {
 }
 
 #[test]
-fn keys_are_texts() {
+fn keys_are_strings() {
     assert_eq!(json(&BTreeMap::from([("a\"\n", 1)])), r#"{"a\"\n":1}"#);
     assert_eq!(json(&BTreeMap::from([(true, 1)])), r#"{"true":1}"#);
     assert!(serialize(&BTreeMap::from([((1, 2), 1)])).is_err());
@@ -171,14 +171,14 @@ fn keys_are_texts() {
 }
 
 #[test]
-fn what_javascript_cannot_count_is_refused() {
+fn integers_beyond_64_bits_are_rejected() {
     assert!(serialize(&u128::MAX).is_err());
     assert!(serialize(&i128::MIN).is_err());
     assert_eq!(json(&u128::from(u64::MAX)), "18446744073709551615");
 }
 
 #[test]
-fn a_failing_serialize_fails() {
+fn an_error_of_a_serialize_implementation_is_returned() {
     struct Failing;
     impl Serialize for Failing {
         fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
@@ -189,7 +189,7 @@ fn a_failing_serialize_fails() {
 }
 
 #[test]
-fn depth_is_limited_as_in_reading() {
+fn depth_is_limited_as_in_parsing() {
     let nested = |depth: usize| (0..depth).fold(Value::Null, |value, _| Value::Array(vec![value]));
     let deepest = serialize(&nested(MAX_DEPTH)).unwrap();
     assert!(parse_halves(deepest.json.as_deref(), None).is_ok());
@@ -199,7 +199,7 @@ fn depth_is_limited_as_in_reading() {
 }
 
 #[test]
-fn a_blob_is_a_level_as_the_object_in_its_place_is() {
+fn a_blob_counts_as_a_level() {
     let nested =
         |levels| (0..levels).fold(Value::from(Blob::default()), |value, _| Value::Array(vec![value]));
     let deepest = nested(MAX_DEPTH - 1);
@@ -208,17 +208,17 @@ fn a_blob_is_a_level_as_the_object_in_its_place_is() {
 }
 
 #[test]
-fn an_empty_map_is_one_level_beside_an_own_type_too() {
+fn an_empty_map_counts_as_one_level_next_to_a_custom_type() {
     let deepest = (0..MAX_DEPTH - 1).fold(Value::Map(vec![]), |value, _| Value::Array(vec![value]));
-    // Where there are own types, levels are counted once more.
+    // With custom types, levels are counted a second time.
     let both = |value: &Value| Value::Array(vec![value.clone(), Value::Custom(21, Box::new(Value::Null))]);
-    let Value::Array(mut inner) = deepest else { panic!("an array was made") };
+    let Value::Array(mut inner) = deepest else { panic!("expected an array") };
     let both = both(&inner.pop().unwrap());
     assert_eq!(to_value(&both).unwrap(), both);
 }
 
 #[test]
-fn a_date_at_the_deepest_place_goes_both_ways() {
+fn a_date_at_the_deepest_level_round_trips() {
     let deepest =
         (0..MAX_DEPTH).fold(Value::from(Date::from_millis(0)), |value, _| Value::Array(vec![value]));
     assert_eq!(to_value(&deepest).unwrap(), deepest);
@@ -226,19 +226,19 @@ fn a_date_at_the_deepest_place_goes_both_ways() {
 
 proptest! {
     #[test]
-    fn every_value_is_read_back(value in any_value()) {
+    fn every_value_round_trips(value in any_value()) {
         prop_assert_eq!(to_value(&value).unwrap(), after_json(value));
     }
 
     #[test]
-    fn every_value_goes_through_from_value_as_it_is(value in any_value()) {
+    fn every_value_is_unchanged_by_from_value(value in any_value()) {
         prop_assert_eq!(from_value::<Value>(value.clone()).unwrap(), value.clone());
         let [again] = from_value::<[Value; 1]>(Value::Array(vec![value.clone()])).unwrap();
         prop_assert_eq!(again, value);
     }
 
     #[test]
-    fn what_is_written_is_json(value in any_value()) {
+    fn the_output_is_valid_json(value in any_value()) {
         let serialized = serialize(&value).unwrap();
         for half in [serialized.json, serialized.meta].into_iter().flatten() {
             prop_assert!(serde_json::from_str::<serde_json::Value>(&half).is_ok(), "{}", half);
@@ -246,7 +246,7 @@ proptest! {
     }
 
     #[test]
-    fn plain_data_is_written_as_serde_json_writes_it(value in any::<Vec<(String, i64, Option<bool>)>>()) {
+    fn plain_data_is_written_like_serde_json(value in any::<Vec<(String, i64, Option<bool>)>>()) {
         prop_assert_eq!(json(&value), serde_json::to_string(&value).unwrap());
     }
 }

@@ -5,10 +5,10 @@ use std::{fmt, str::FromStr};
 use super::checked_string;
 use crate::tag;
 
-/// Newer oRPC clients read no more digits than this (`DEFAULT_MAX_BIGINT_DIGITS` of `@orpc/shared`).
+/// The maximum number of digits that newer oRPC clients accept (`DEFAULT_MAX_BIGINT_DIGITS` of `@orpc/shared`).
 const MAX_DIGITS: usize = 4_300;
 
-/// JavaScript's `bigint`: an integer of any size, up to 4,300 digits, as its decimal text.
+/// JavaScript's `bigint`: an integer of up to 4,300 decimal digits.
 ///
 /// ```
 /// use durable_event_wire::BigInt;
@@ -22,7 +22,7 @@ const MAX_DIGITS: usize = 4_300;
 pub struct BigInt(Box<str>);
 
 impl BigInt {
-    /// The decimal digits, after `-` if it is negative.
+    /// Returns the decimal digits, with a leading `-` if the number is negative.
     ///
     /// ```
     /// assert_eq!(durable_event_wire::BigInt::from(-7).as_str(), "-7");
@@ -57,7 +57,7 @@ macro_rules! integers {
             }
         }
 
-        /// Fails beyond the type's range.
+        /// Fails if the number is out of the type's range.
         impl TryFrom<&BigInt> for $integer {
             type Error = InvalidBigInt;
 
@@ -69,7 +69,8 @@ macro_rules! integers {
 }
 integers!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize);
 
-/// A text is no decimal integer of at most 4,300 digits, or an integer is beyond the range asked for.
+/// The error of parsing a text that is not a decimal integer of at most 4,300 digits, or of converting to an integer
+/// type that is too small.
 ///
 /// ```
 /// assert!("1.5".parse::<durable_event_wire::BigInt>().is_err());
@@ -79,7 +80,9 @@ pub struct InvalidBigInt(());
 
 impl fmt::Display for InvalidBigInt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a decimal integer in range")
+        f.write_str(
+            "bigint must be a decimal integer of at most 4300 digits, and in the range of the requested type",
+        )
     }
 }
 
@@ -92,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_canonical_decimal_texts_are_bigints() {
+    fn only_canonical_decimal_texts_are_accepted() {
         for text in ["0", "-1", "10", "123456789012345678901234567890"] {
             assert_eq!(text.parse::<BigInt>().unwrap().as_str(), text);
         }
@@ -107,13 +110,13 @@ mod tests {
     }
 
     #[test]
-    fn more_digits_than_clients_read_are_refused() {
+    fn more_digits_than_clients_accept_are_rejected() {
         assert!("9".repeat(MAX_DIGITS).parse::<BigInt>().is_ok());
         assert!("9".repeat(MAX_DIGITS + 1).parse::<BigInt>().is_err());
     }
 
     #[test]
-    fn integers_go_in_and_out() {
+    fn integers_are_converted_in_both_directions() {
         for number in [i128::MIN, -1, 0, i128::MAX] {
             assert_eq!(i128::try_from(&BigInt::from(number)), Ok(number));
         }

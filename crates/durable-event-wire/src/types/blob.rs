@@ -10,38 +10,39 @@ use serde::{
 
 use crate::{Value, handover, tag};
 
-/// JavaScript's `Blob`, or `File`, if it has a name. Events cannot hold one; inputs, outputs and errors can.
+/// JavaScript's `Blob`, or `File` if it has a name. Inputs, outputs and errors can contain blobs; events cannot.
 ///
 /// ```
 /// use durable_event_wire::Blob;
 /// let file = Blob::new(b"hello".to_vec()).content_type("text/plain").name("hello.txt");
-/// assert_eq!((file.bytes(), file.get_content_type(), file.get_name()), (&b"hello"[..], "text/plain", Some("hello.txt")));
+/// assert_eq!(file.bytes(), b"hello");
+/// assert_eq!((file.get_content_type(), file.get_name()), ("text/plain", Some("hello.txt")));
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Blob {
     bytes: Vec<u8>,
-    /// Most values are no blobs: what one has besides its bytes must not make each of them larger.
-    about: Option<Box<About>>,
+    /// Boxed, so that the rare metadata of blobs does not make every value larger.
+    metadata: Option<Box<Metadata>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-struct About {
+struct Metadata {
     content_type: String,
     name: Option<String>,
 }
 
 impl Blob {
-    /// Bytes of no type and without a name.
+    /// Creates a blob without a media type and a name.
     ///
     /// ```
     /// assert_eq!(durable_event_wire::Blob::new(vec![1, 2]).bytes(), [1, 2]);
     /// ```
     #[must_use]
     pub const fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes, about: None }
+        Self { bytes, metadata: None }
     }
 
-    /// Sets the media type. As in JavaScript, one with characters beyond printable ASCII counts as none.
+    /// Sets the media type. As in JavaScript, a type with characters other than printable ASCII becomes empty.
     ///
     /// ```
     /// use durable_event_wire::Blob;
@@ -52,17 +53,17 @@ impl Blob {
         let content_type = content_type.into();
         let is_printable = content_type.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         let content_type = if is_printable { content_type } else { String::new() };
-        // One without a type and without a name is equal to one that never had any.
-        if !content_type.is_empty() || self.about.is_some() {
-            self.about.get_or_insert_default().content_type = content_type;
+        // A blob whose type was cleared equals a blob that never had a type.
+        if !content_type.is_empty() || self.metadata.is_some() {
+            self.metadata.get_or_insert_default().content_type = content_type;
         }
-        if self.about.as_deref() == Some(&About::default()) {
-            self.about = None;
+        if self.metadata.as_deref() == Some(&Metadata::default()) {
+            self.metadata = None;
         }
         self
     }
 
-    /// Makes it a file of this name.
+    /// Sets the file name.
     ///
     /// ```
     /// use durable_event_wire::Blob;
@@ -70,11 +71,11 @@ impl Blob {
     /// ```
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.about.get_or_insert_default().name = Some(name.into());
+        self.metadata.get_or_insert_default().name = Some(name.into());
         self
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     ///
     /// ```
     /// assert_eq!(durable_event_wire::Blob::new(vec![1]).bytes(), [1]);
@@ -84,7 +85,7 @@ impl Blob {
         &self.bytes
     }
 
-    /// The bytes, without copying them.
+    /// Returns the bytes without copying them.
     ///
     /// ```
     /// assert_eq!(durable_event_wire::Blob::new(vec![1]).into_bytes(), [1]);
@@ -94,28 +95,28 @@ impl Blob {
         self.bytes
     }
 
-    /// The media type; empty if there is none.
+    /// Returns the media type, or an empty string.
     ///
     /// ```
     /// assert_eq!(durable_event_wire::Blob::new(vec![]).get_content_type(), "");
     /// ```
     #[must_use]
     pub fn get_content_type(&self) -> &str {
-        self.about.as_ref().map_or("", |about| &about.content_type)
+        self.metadata.as_ref().map_or("", |metadata| &metadata.content_type)
     }
 
-    /// The file's name.
+    /// Returns the file name.
     ///
     /// ```
     /// assert_eq!(durable_event_wire::Blob::new(vec![]).get_name(), None);
     /// ```
     #[must_use]
     pub fn get_name(&self) -> Option<&str> {
-        self.about.as_ref()?.name.as_deref()
+        self.metadata.as_ref()?.name.as_deref()
     }
 }
 
-/// Not the bytes: a log has no use for them.
+/// Formats the size instead of the bytes.
 impl fmt::Debug for Blob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Blob")
@@ -162,7 +163,7 @@ impl<'de> Visitor<'de> for BlobVisitor {
         f.write_str("a Blob")
     }
 
-    /// Our own deserializer: the blob itself lies ready.
+    /// Called by this crate's deserializer, which hands over the blob directly.
     fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Blob, A::Error> {
         match handover::take_value() {
             Some(Value::Blob(blob)) => Ok(blob),
@@ -170,7 +171,7 @@ impl<'de> Visitor<'de> for BlobVisitor {
         }
     }
 
-    /// Another format.
+    /// Called by other formats.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Blob, D::Error> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -193,18 +194,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_that_is_none_counts_as_none() {
+    fn an_invalid_type_becomes_empty() {
         assert_eq!(Blob::new(vec![]).content_type("text/plain\r\nx-injected: 1").get_content_type(), "");
     }
 
     #[test]
-    fn no_type_is_the_same_as_an_empty_one() {
+    fn an_empty_type_equals_no_type() {
         assert_eq!(Blob::new(vec![1]).content_type(""), Blob::new(vec![1]));
         assert_eq!(Blob::new(vec![1]).content_type("a/b").content_type("ä"), Blob::new(vec![1]));
     }
 
     #[test]
-    fn other_formats_see_its_parts() {
+    fn other_formats_receive_its_fields() {
         let blob = Blob::new(vec![1]).content_type("a/b").name("c");
         let text = serde_json::to_string(&blob).unwrap();
         assert_eq!(text, r#"{"bytes":[1],"contentType":"a/b","name":"c"}"#);

@@ -1,4 +1,4 @@
-//! An application's own types.
+//! Custom (application-defined) types.
 
 use std::{fmt, marker::PhantomData};
 
@@ -9,8 +9,8 @@ use serde::{
 
 use crate::{tag, value::serialize_custom};
 
-/// An application's own type by its number (`customJsonSerializers` of oRPC's client and server), as what its serializer
-/// makes of it. oRPC keeps the numbers up to 20 to itself.
+/// A custom type with its type number (`customJsonSerializers` of oRPC's client and server). `T` is the value that
+/// the type's serializer returns. oRPC reserves the numbers up to 20.
 ///
 /// ```
 /// use durable_event_wire::{Custom, Value, from_value, to_value};
@@ -50,7 +50,7 @@ impl<'de, T: Deserialize<'de>, const TYPE: u32> Visitor<'de> for CustomVisitor<T
         write!(f, "the custom type {TYPE}")
     }
 
-    /// Our own deserializer: the variant is the number.
+    /// Called by this crate's deserializer: the variant is the type number.
     fn visit_enum<A: EnumAccess<'de>>(self, custom: A) -> Result<Self::Value, A::Error> {
         let (number, content) = custom.variant::<u32>()?;
         if number != TYPE {
@@ -59,13 +59,13 @@ impl<'de, T: Deserialize<'de>, const TYPE: u32> Visitor<'de> for CustomVisitor<T
         content.newtype_variant().map(Custom)
     }
 
-    /// Another format.
+    /// Called by other formats.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         T::deserialize(deserializer).map(Custom)
     }
 }
 
-/// The content of a newtype struct of this name.
+/// Deserializes the content of a newtype struct with this name.
 pub(super) fn content<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     name: &'static str,
     deserializer: D,

@@ -6,16 +6,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::tag;
 
-/// ECMA-262 ends time 100,000,000 days on either side of the epoch.
+/// The largest time value of ECMA-262 in milliseconds: 100,000,000 days before or after the epoch.
 const MAX_MILLIS: i64 = 8_640_000_000_000_000;
 const MILLIS_PER_SECOND: i64 = 1_000;
 const MILLIS_PER_MINUTE: i64 = 60 * MILLIS_PER_SECOND;
 const MILLIS_PER_HOUR: i64 = 60 * MILLIS_PER_MINUTE;
 const MILLIS_PER_DAY: i64 = 24 * MILLIS_PER_HOUR;
-/// The Gregorian calendar repeats after this many years, and days.
+/// The period of the Gregorian calendar, in years and in days.
 const YEARS_PER_ERA: i64 = 400;
 const DAYS_PER_ERA: i64 = 146_097;
-/// From 0000-03-01, where the counting of days starts below, to the epoch.
+/// The days from 0000-03-01, the first day of the calculation below, to the epoch.
 const DAYS_TO_EPOCH: i64 = 719_468;
 
 /// JavaScript's `Date`: milliseconds since the Unix epoch, or the invalid date.
@@ -32,14 +32,15 @@ const DAYS_TO_EPOCH: i64 = 719_468;
 pub struct Date(Option<i64>);
 
 impl Date {
-    /// JavaScript's `new Date(NaN)`.
+    /// The invalid date, JavaScript's `new Date(NaN)`.
     ///
     /// ```
     /// assert_eq!(durable_event_wire::Date::INVALID.to_string(), "Invalid Date");
     /// ```
     pub const INVALID: Self = Self(None);
 
-    /// The date so many milliseconds after the Unix epoch; invalid beyond 8.64e15, where JavaScript's time ends.
+    /// Creates a date from milliseconds since the Unix epoch. Beyond ±8.64e15 ms, the range of JavaScript's time, it
+    /// is invalid.
     ///
     /// ```
     /// assert_eq!(durable_event_wire::Date::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
@@ -49,7 +50,7 @@ impl Date {
         if millis >= -MAX_MILLIS && millis <= MAX_MILLIS { Self(Some(millis)) } else { Self::INVALID }
     }
 
-    /// Milliseconds since the Unix epoch; None if the date is invalid.
+    /// Returns the milliseconds since the Unix epoch, or `None` if the date is invalid.
     ///
     /// ```
     /// assert_eq!(durable_event_wire::Date::from_millis(5).millis(), Some(5));
@@ -60,7 +61,7 @@ impl Date {
     }
 }
 
-/// ISO 8601 in UTC with milliseconds, as `toISOString` writes it, or `Invalid Date`.
+/// Writes ISO 8601 in UTC with milliseconds, as JavaScript's `toISOString` does, or `Invalid Date`.
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(millis) = self.0 else { return f.write_str("Invalid Date") };
@@ -78,8 +79,8 @@ impl fmt::Display for Date {
     }
 }
 
-/// The format of ECMA-262, section "Date Time String Format": `2020-01-02`, or with a time and `Z` or an offset.
-/// What is finer than a millisecond is cut off.
+/// Parses the format of ECMA-262, section "Date Time String Format": a date such as `2020-01-02`, optionally with a
+/// time and `Z` or an offset. Digits beyond milliseconds are truncated.
 impl FromStr for Date {
     type Err = InvalidDate;
 
@@ -88,7 +89,7 @@ impl FromStr for Date {
     }
 }
 
-/// A text is no date in the format of ECMA-262 with a time zone.
+/// The error of parsing a text that is not a date in the format of ECMA-262 with a time zone.
 ///
 /// ```
 /// assert!("yesterday".parse::<durable_event_wire::Date>().is_err());
@@ -98,15 +99,15 @@ pub struct InvalidDate(());
 
 impl fmt::Display for InvalidDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a date in ISO 8601")
+        f.write_str("date must have the ISO 8601 form 2020-01-02 or 2020-01-02T03:04:05.678Z")
     }
 }
 
 impl std::error::Error for InvalidDate {}
 
-/// Year, month and day, `days` after the epoch. Counting from March on puts the leap day at a year's end, where it
-/// disturbs nothing.
-#[allow(clippy::arithmetic_side_effects)] // `days` is at most 1e8 on either side of the epoch
+/// Returns the year, month and day of a number of days since the epoch. Years are counted from March, so that the
+/// leap day is the last day of a year.
+#[allow(clippy::arithmetic_side_effects)] // `days` is between -1e8 and 1e8
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + DAYS_TO_EPOCH;
     let era = days.div_euclid(DAYS_PER_ERA);
@@ -119,8 +120,8 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * YEARS_PER_ERA + i64::from(month <= 2), month, day)
 }
 
-/// The reverse.
-#[allow(clippy::arithmetic_side_effects)] // at most six digits of a year, and checked months and days
+/// Returns the days since the epoch of a date, the inverse of [`civil`].
+#[allow(clippy::arithmetic_side_effects)] // a year has at most six digits, month and day have two
 fn days_of(year: i64, month: i64, day: i64) -> i64 {
     let year = year - i64::from(month <= 2);
     let era = year.div_euclid(YEARS_PER_ERA);
@@ -136,7 +137,7 @@ fn read(text: &str) -> Option<Date> {
     let year = match rest.0.first()? {
         b'+' => rest.after(b'+')?.digits(6)?,
         b'-' => match rest.after(b'-')?.digits(6)? {
-            0 => return None, // ECMA-262: "-000000" is no year
+            0 => return None, // ECMA-262: "-000000" is invalid
             year => year.checked_neg()?,
         },
         _ => rest.digits(4)?,
@@ -177,7 +178,7 @@ fn read(text: &str) -> Option<Date> {
     (rest.0.is_empty() && (-MAX_MILLIS..=MAX_MILLIS).contains(&millis)).then_some(Date(Some(millis)))
 }
 
-/// What of the text is not read yet.
+/// The unread rest of the text.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
@@ -193,7 +194,7 @@ impl Rest<'_> {
         number(digits)
     }
 
-    /// Milliseconds.
+    /// Reads a fraction of a second as milliseconds.
     fn fraction(&mut self) -> Option<i64> {
         let end = self.0.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(self.0.len());
         let (digits, rest) = self.0.split_at_checked(end)?;
@@ -206,7 +207,7 @@ impl Rest<'_> {
         }
     }
 
-    /// Milliseconds that the local time is ahead of UTC.
+    /// Reads `Z` or an offset; returns the milliseconds that local time is ahead of UTC.
     fn offset(&mut self) -> Option<i64> {
         let (sign, rest) = self.0.split_first()?;
         self.0 = rest;
@@ -267,7 +268,7 @@ impl<'de> de::Visitor<'de> for DateVisitor {
         f.write_str("a Date")
     }
 
-    /// Our own deserializer, which has no need of the text.
+    /// Called by this crate's deserializer with milliseconds.
     fn visit_i128<E: de::Error>(self, millis: i128) -> Result<Date, E> {
         Ok(i64::try_from(millis).map_or(Date::INVALID, Date::from_millis))
     }
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn known_dates_are_written_as_javascript_writes_them() {
+    fn dates_are_written_as_javascript_writes_them() {
         for (millis, text) in [
             (0, "1970-01-01T00:00:00.000Z"),
             (-1, "1969-12-31T23:59:59.999Z"),
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_javascripts_time_a_date_is_invalid() {
+    fn a_date_beyond_the_range_of_javascript_is_invalid() {
         assert_eq!(Date::from_millis(MAX_MILLIS + 1), Date::INVALID);
         assert_eq!(millis("+275760-09-13T00:00:00.001Z"), None);
     }
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_refused() {
+    fn other_texts_are_rejected() {
         for text in [
             "",
             "x",
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn other_formats_see_a_text_or_null() {
+    fn other_formats_receive_a_text_or_null() {
         let date = Date::from_millis(0);
         assert_eq!(
             serde_json::to_string(&[date, Date::INVALID]).unwrap(),
@@ -370,13 +371,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_date_is_read_back(millis in -MAX_MILLIS..=MAX_MILLIS) {
+        fn every_date_round_trips(millis in -MAX_MILLIS..=MAX_MILLIS) {
             let date = Date::from_millis(millis);
             prop_assert_eq!(date.to_string().parse::<Date>(), Ok(date));
         }
 
         #[test]
-        fn reading_any_text_never_panics(text in ".*", close in "[-+]?[0-9]{4,6}-[0-9]{2}-[0-9]{2}(T[0-9:.+Z-]*)?") {
+        fn parsing_any_text_never_panics(text in ".*", close in "[-+]?[0-9]{4,6}-[0-9]{2}-[0-9]{2}(T[0-9:.+Z-]*)?") {
             let _ = text.parse::<Date>();
             let _ = close.parse::<Date>();
         }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::super::tag;
 
-/// JavaScript's `Map`, in the order of insertion, with keys of any type. That no key is there twice is up to whoever
-/// fills it; on a client the last one counts.
+/// JavaScript's `Map` in insertion order, with keys of any type. Uniqueness is not checked; on a client the last
+/// value of a repeated key wins.
 ///
 /// ```
 /// use durable_event_wire::Map;
@@ -20,7 +20,7 @@ use super::super::tag;
 pub struct Map<K, V>(pub Vec<(K, V)>);
 
 impl<K: PartialEq, V> Map<K, V> {
-    /// The value of `key`. Every entry is compared.
+    /// Returns the value of `key`, by comparing every entry.
     ///
     /// ```
     /// assert_eq!(durable_event_wire::Map::from_iter([("a", 1)]).get(&"a"), Some(&1));

@@ -1,5 +1,5 @@
-//! The types that the wire has beyond JSON's. Each passes through any format of serde as its JSON form, and through
-//! this crate's wire as itself.
+//! The types of the wire that JSON does not have. This crate's serializer keeps each type; other serde formats
+//! receive its JSON form.
 
 mod bigint;
 mod blob;
@@ -23,7 +23,7 @@ pub use self::{
     url::{InvalidUrl, Url},
 };
 
-/// `Serialize` and `Deserialize` of a type that is a checked string.
+/// Implements `Serialize`, `Deserialize` and `Display` for a type that wraps a validated string.
 macro_rules! checked_string {
     ($type:ident, $tag:path, $expecting:literal) => {
         impl serde::Serialize for $type {

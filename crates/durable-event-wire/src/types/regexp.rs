@@ -7,18 +7,19 @@ use crate::tag;
 
 /// The flags of ECMA-262.
 const FLAGS: &str = "dgimsuvy";
-/// What ends a line in ECMA-262, and so a regular expression.
+/// The line terminators of ECMA-262, which end a regular expression literal.
 const LINE_TERMINATORS: [char; 4] = ['\n', '\r', '\u{2028}', '\u{2029}'];
-/// The longest one, in bytes: V8 throws where groups are nested some 50,000 deep, other engines may earlier.
+/// The maximum length of a source in bytes. V8 throws if groups are nested about 50,000 levels deep, other engines
+/// possibly earlier.
 const MAX_BYTES: usize = 10_000;
-/// What JavaScript writes for an empty source, since `//` begins a comment.
+/// JavaScript's text for an empty source, since `//` begins a comment.
 const EMPTY_SOURCE: &str = "(?:)";
 
-/// JavaScript's `RegExp`: a source and flags, which are carried and not run.
+/// JavaScript's `RegExp`: a source and flags. The expression is transferred and never executed.
 ///
-/// It is accepted if `new RegExp(source, flags)` takes it. In a Worker the constructor of the Workers runtime (V8) is asked: an
-/// older browser may not know all of its syntax. Outside a Worker (native tests) only plain syntax is accepted: groups,
-/// quantifiers, alternatives, and simple classes and escapes.
+/// An expression is valid if `new RegExp(source, flags)` accepts it. In a Worker the constructor of the Workers
+/// runtime (V8) decides; an older browser may not support all of its syntax. Outside a Worker (native tests) only
+/// plain syntax is accepted: groups, quantifiers, alternatives, and simple classes and escapes.
 ///
 /// ```
 /// use durable_event_wire::RegExp;
@@ -29,12 +30,12 @@ const EMPTY_SOURCE: &str = "(?:)";
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RegExp {
-    /// `/source/flags`.
+    /// The form `/source/flags`.
     text: Box<str>,
 }
 
 impl RegExp {
-    /// A regular expression.
+    /// Creates a regular expression.
     ///
     /// # Errors
     /// JavaScript's constructor throws, or the source has a line break, or more than 10,000 bytes.
@@ -47,7 +48,7 @@ impl RegExp {
     /// ```
     pub fn new(source: &str, flags: &str) -> Result<Self, InvalidRegExp> {
         let source = if source.is_empty() { EMPTY_SOURCE } else { source };
-        // First whether each is known: of those that are, only eight can be there once.
+        // Checks for unknown flags first, so that the search for repeated ones is short.
         let known_once =
             flags.char_indices().all(|(at, flag)| FLAGS.contains(flag) && flags.find(flag) == Some(at));
         let is_plain = source.len() <= MAX_BYTES && !source.contains(LINE_TERMINATORS);
@@ -58,7 +59,7 @@ impl RegExp {
         Ok(Self { text: format!("/{source}/{flags}").into_boxed_str() })
     }
 
-    /// What stands between the slashes.
+    /// Returns the source, the text between the slashes.
     ///
     /// ```
     /// assert_eq!(durable_event_wire::RegExp::new("a", "g").unwrap().source(), "a");
@@ -68,7 +69,7 @@ impl RegExp {
         self.parts().0
     }
 
-    /// What stands behind the last slash.
+    /// Returns the flags, the text after the last slash.
     ///
     /// ```
     /// assert_eq!(durable_event_wire::RegExp::new("a", "g").unwrap().flags(), "g");
@@ -90,12 +91,13 @@ impl RegExp {
 #[cfg(target_arch = "wasm32")]
 use crate::javascript::is_regexp;
 
-/// Whether it is one for any engine: of the grammar this knows the plainest part, which is the same with all flags.
+/// Returns whether any engine accepts the expression. Covers only plain syntax, which has the same meaning with all
+/// flags.
 #[cfg(not(target_arch = "wasm32"))]
 fn is_regexp(source: &str, _flags: &str) -> bool {
     let mut chars = source.chars().peekable();
     let mut open = 0_usize;
-    // Whether a quantifier may follow.
+    // Whether a quantifier is allowed next.
     let mut is_atom = false;
     while let Some(char) = chars.next() {
         is_atom = match char {
@@ -111,7 +113,7 @@ fn is_regexp(source: &str, _flags: &str) -> bool {
             ')' => {
                 let Some(outer) = open.checked_sub(1) else { return false };
                 open = outer;
-                // What is quantified may be a lookahead, which not all flags allow.
+                // A quantified group may be a lookahead, which some flags do not allow.
                 if matches!(chars.peek(), Some('*' | '+' | '?')) && source.contains("(?") {
                     return false;
                 }
@@ -148,13 +150,13 @@ fn is_regexp(source: &str, _flags: &str) -> bool {
     open == 0
 }
 
-/// An escape that means the same with all flags, within a class or not.
+/// Returns whether an escape has the same meaning with all flags, within a class or not.
 #[cfg(not(target_arch = "wasm32"))]
 fn is_escape(escaped: Option<char>) -> bool {
     escaped.is_some_and(|char| "dDsSwWtnrvf^$\\.*+?()[]{}|/".contains(char))
 }
 
-/// `/source/flags`.
+/// Parses the form `/source/flags`.
 impl FromStr for RegExp {
     type Err = InvalidRegExp;
 
@@ -168,7 +170,7 @@ fn split(text: &str) -> Option<(&str, &str)> {
     text.strip_prefix('/')?.rsplit_once('/')
 }
 
-/// A text is no regular expression of JavaScript's.
+/// The error of creating an invalid regular expression.
 ///
 /// ```
 /// assert!("a".parse::<durable_event_wire::RegExp>().is_err());
@@ -178,7 +180,7 @@ pub struct InvalidRegExp(());
 
 impl fmt::Display for InvalidRegExp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a regular expression of the form /source/flags")
+        f.write_str("regular expression must have the form /source/flags and be valid in JavaScript")
     }
 }
 
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_expression_is_refused() {
+    fn other_texts_are_rejected() {
         for text in [
             "",
             "/",
@@ -225,14 +227,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_expression_is_read_back(source in "((\\[[a-z]{1,3}\\]|\\(a\\)|[a-z/é]|\\\\[/.d])[*+?]?){0,8}", flags in prop::sample::subsequence(vec!['d', 'g', 'i', 'u'], 0..4)) {
+        fn every_expression_round_trips(source in "((\\[[a-z]{1,3}\\]|\\(a\\)|[a-z/é]|\\\\[/.d])[*+?]?){0,8}", flags in prop::sample::subsequence(vec!['d', 'g', 'i', 'u'], 0..4)) {
             let flags: String = flags.into_iter().collect();
             let expression = RegExp::new(&source, &flags).unwrap();
             prop_assert_eq!(expression.to_string().parse::<RegExp>().unwrap(), expression);
         }
 
         #[test]
-        fn reading_any_text_never_panics(text in ".*") {
+        fn parsing_any_text_never_panics(text in ".*") {
             let _ = text.parse::<RegExp>();
         }
     }

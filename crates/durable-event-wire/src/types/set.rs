@@ -6,8 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::super::tag;
 
-/// JavaScript's `Set`, in the order of insertion. That no item is there twice is up to whoever fills it; a client drops
-/// later ones.
+/// JavaScript's `Set` in insertion order. Uniqueness is not checked; a client drops repeated items.
 ///
 /// ```
 /// use durable_event_wire::Set;

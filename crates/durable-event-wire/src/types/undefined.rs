@@ -6,9 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::super::tag;
 
-/// JavaScript's `undefined`: an object's property is left out, an array's item stays one.
+/// JavaScript's `undefined`. An object's property with this value is omitted; an array's item is kept.
 ///
-/// It is read from a missing property and from null, too.
+/// A missing property and null are read as undefined, too.
 ///
 /// ```
 /// use durable_event_wire::{Undefined, Value, to_value};
@@ -26,7 +26,7 @@ impl Serialize for Undefined {
 }
 
 impl<'de> Deserialize<'de> for Undefined {
-    /// As an option: serde fills in no other type for a property that is missing.
+    /// Deserializes as an option, because serde fills in no other type for a missing property.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct UndefinedVisitor;
 

@@ -5,13 +5,14 @@ use std::{fmt, str::FromStr};
 use super::checked_string;
 use crate::tag;
 
-/// The schemes for which a URL must have a host (WHATWG URL, "special scheme"; `file` may have none).
+/// The schemes that require a host (WHATWG URL, "special scheme", except `file`).
 const SCHEMES_WITH_HOST: [&str; 5] = ["http", "https", "ws", "wss", "ftp"];
 
-/// JavaScript's `URL`, as its text: absolute, in ASCII, percent-encoded.
+/// JavaScript's `URL` as a string: absolute, ASCII and percent-encoded.
 ///
-/// The text is accepted if JavaScript's `new URL(text)` takes it: in a Worker its own constructor is asked. It is not
-/// normalized. Outside a Worker (native tests) international names (`xn--…`) are rejected, as nothing is there to check them.
+/// A string is valid if JavaScript's `new URL(text)` accepts it; in a Worker that constructor is called. The string
+/// is not normalized. Outside a Worker (native tests) internationalized names (`xn--…`) are rejected because they
+/// cannot be validated there.
 ///
 /// ```
 /// use durable_event_wire::Url;
@@ -24,7 +25,7 @@ const SCHEMES_WITH_HOST: [&str; 5] = ["http", "https", "ws", "wss", "ftp"];
 pub struct Url(Box<str>);
 
 impl Url {
-    /// The text.
+    /// Returns the URL as a string.
     ///
     /// ```
     /// # let url: durable_event_wire::Url = "https://example.com/".parse().unwrap();
@@ -44,7 +45,7 @@ impl FromStr for Url {
     }
 }
 
-/// A text is no absolute, percent-encoded URL.
+/// The error of parsing a string that is not an absolute, percent-encoded URL.
 ///
 /// ```
 /// assert!("https://".parse::<durable_event_wire::Url>().is_err());
@@ -54,33 +55,34 @@ pub struct InvalidUrl(());
 
 impl fmt::Display for InvalidUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not an absolute URL")
+        f.write_str("URL must be absolute and percent-encoded")
     }
 }
 
 impl std::error::Error for InvalidUrl {}
 
-/// Whether every client's `new URL(text)` takes the text. In a Worker JavaScript's own constructor has the last word.
+/// Returns whether every client's `new URL(text)` accepts the text. In a Worker, JavaScript's constructor decides
+/// last.
 fn is_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else { return false };
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
-    // Spaces stand in texts such as `data:text/plain,a b`, but WHATWG URL cuts them off at the end.
+    // Spaces are valid inside texts such as `data:text/plain,a b`, but WHATWG URL strips trailing ones.
     let is_plain = text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) && !text.ends_with(' ');
-    is_scheme && is_plain && is_rest(scheme, rest) && is_for_javascript(text)
+    is_scheme && is_plain && is_rest(scheme, rest) && javascript_accepts(text)
 }
 
 #[cfg(target_arch = "wasm32")]
-fn is_for_javascript(text: &str) -> bool {
+fn javascript_accepts(text: &str) -> bool {
     crate::javascript::is_url(text)
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-const fn is_for_javascript(_: &str) -> bool {
+const fn javascript_accepts(_: &str) -> bool {
     true
 }
 
-/// What follows the scheme and its colon.
+/// Validates the part after the scheme and its colon.
 fn is_rest(scheme: &str, rest: &str) -> bool {
     let is = |name: &&str| scheme.eq_ignore_ascii_case(name);
     let authority =
@@ -89,7 +91,7 @@ fn is_rest(scheme: &str, rest: &str) -> bool {
         !rest.contains(' ')
             && authority(&ENDS_OF_SPECIAL).is_some_and(|authority| is_authority(authority, Host::Domain))
     } else if is(&"file") {
-        // No port and no user; `file:a` and backslashes are read in ways of their own, and JavaScript writes neither.
+        // No port and no user. JavaScript never writes `file:a` or backslashes, which have special parsing rules.
         authority(&ENDS_OF_SPECIAL).is_some_and(|host| {
             host.is_empty() || (!host.contains(['@', ':']) && is_host(host, Host::Domain))
         })
@@ -98,16 +100,16 @@ fn is_rest(scheme: &str, rest: &str) -> bool {
     }
 }
 
-/// What ends an authority, and what does in a URL of a special scheme, where a backslash is a slash.
+/// The characters that end an authority. In a URL with a special scheme a backslash is a slash.
 const ENDS: [char; 3] = ['/', '?', '#'];
 const ENDS_OF_SPECIAL: [char; 4] = ['/', '?', '#', '\\'];
 
-/// How a host is read.
+/// The kind of a host.
 #[derive(Clone, Copy, PartialEq)]
 enum Host {
     /// A domain or an IP address, never empty.
     Domain,
-    /// Of other schemes: any text of these characters.
+    /// Any other text (for schemes that are not special).
     Opaque,
 }
 
@@ -122,7 +124,8 @@ fn is_authority(authority: &str, kind: Host) -> bool {
     is_port(port) && is_host(host, kind)
 }
 
-/// A host that is no IPv6 address. There are engines that reject more characters in a domain than WHATWG URL has them reject.
+/// Validates a host that is not an IPv6 address. Some engines reject more characters in a domain than WHATWG URL
+/// requires.
 fn is_host(host: &str, kind: Host) -> bool {
     let is_forbidden = |byte: u8| match byte {
         b' ' | b'#' | b'/' | b':' | b'<' | b'>' | b'?' | b'@' | b'[' | b'\\' | b']' | b'^' | b'|' => true,
@@ -132,7 +135,7 @@ fn is_host(host: &str, kind: Host) -> bool {
     !host.is_empty() && !host.bytes().any(is_forbidden) && (kind == Host::Opaque || is_domain_or_ipv4(host))
 }
 
-/// Whether a label is an international name. Only JavaScript has the tables that say whether it is a valid one.
+/// Returns whether a label is an internationalized name. Only JavaScript has the tables to validate it.
 fn is_international(label: &str) -> bool {
     label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("xn--"))
 }
@@ -141,7 +144,8 @@ fn is_port(port: &str) -> bool {
     port.is_empty() || (port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
 }
 
-/// A host whose last label is a number must be an IPv4 address (WHATWG URL, "ends in a number").
+/// Validates a domain or an IPv4 address. A host whose last label is a number must be an IPv4 address (WHATWG URL,
+/// "ends in a number").
 fn is_domain_or_ipv4(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
     let last = name.rsplit('.').next().unwrap_or(name);
@@ -154,7 +158,7 @@ fn is_domain_or_ipv4(host: &str) -> bool {
     is_known && (!is_number || is_ipv4(name))
 }
 
-/// Four bytes in decimals, without leading zeros.
+/// Validates an IPv4 address: four decimal bytes without leading zeros.
 fn is_ipv4(text: &str) -> bool {
     let is_byte = |part: &str| {
         !(part.len() > 1 && part.starts_with('0'))
@@ -164,13 +168,13 @@ fn is_ipv4(text: &str) -> bool {
     text.split('.').count() == 4 && text.split('.').all(is_byte)
 }
 
-/// Groups of up to four hexadecimal digits: eight, or fewer with one gap (`::`); an IPv4 address may be the last two (RFC 4291,
-/// section 2.2).
+/// Validates an IPv6 address: eight groups of up to four hexadecimal digits, or fewer with one gap (`::`). The last
+/// two groups may be an IPv4 address (RFC 4291, section 2.2).
 fn is_ipv6(text: &str) -> bool {
     const GROUPS: usize = 8;
     let is_group =
         |group: &str| (1..=4).contains(&group.len()) && group.bytes().all(|byte| byte.is_ascii_hexdigit());
-    // How many groups there are between two gaps, if they are any.
+    // Counts the groups in a part; `None` if one is invalid.
     let count = |part: &str, is_last: bool| {
         let mut count = 0_usize;
         let mut groups = part.split(':').peekable();
@@ -203,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_javascript_writes_for_urls_is_read() {
+    fn urls_written_by_javascript_are_accepted() {
         for text in [
             "https://example.com/",
             "https://example.com/a?b=c#d",
@@ -231,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_would_throw_at_is_refused() {
+    fn urls_on_which_clients_throw_are_rejected() {
         for text in [
             "",
             "a",
@@ -274,7 +278,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn addresses_are_those_of_the_standard_library(
+        fn addresses_are_validated_like_the_standard_library(
             four in "[0-9]{0,3}(\\.[0-9]{0,3}){0,4}",
             six in "(::)?([0-9a-fA-F]{0,5}:){0,8}(:[0-9a-f]{0,4}){0,8}([0-9]{1,3}(\\.[0-9]{1,3}){3})?(::)?",
             any in "[0-9a-f:.]{0,24}",
@@ -286,7 +290,7 @@ mod tests {
         }
 
         #[test]
-        fn reading_any_text_never_panics(text in ".*", close in "(http|foo):/{0,3}[a-z0-9:@\\[\\].%#?/é-]*") {
+        fn parsing_any_text_never_panics(text in ".*", close in "(http|foo):/{0,3}[a-z0-9:@\\[\\].%#?/é-]*") {
             let _ = text.parse::<Url>();
             let _ = close.parse::<Url>();
         }

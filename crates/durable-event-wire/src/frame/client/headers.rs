@@ -1,10 +1,10 @@
-//! Headers of a call.
+//! Headers of a request.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::{DeserializeError, json::Reader};
 
-/// A call's headers, each with one value or several.
+/// The headers of a request, each with a list of values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers<'a>(Vec<(String, Vec<Cow<'a, str>>)>);
 
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_has_one_value_or_several() {
+    fn a_header_has_one_or_more_values() {
         let text = r#"{"Last-Event-ID":"1","x":["a","b"],"y":[],"z":null}"#;
         let headers = Headers::read(&mut Reader::new(text)).unwrap();
         assert_eq!(headers.get("last-event-id"), Some("1"));

@@ -1,4 +1,4 @@
-//! A frame's JSON, read in one pass. What it means is decided afterwards: the type may come after the payload.
+//! Reads the JSON of a frame in one pass. It is interpreted afterwards, because the type may follow the payload.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ pub(super) struct RawFrame<'a> {
     pub(super) payload: Option<RawPayload<'a>>,
 }
 
-/// What a request and an event have.
+/// The members of the payloads of requests and events.
 #[derive(Default)]
 pub(super) struct RawPayload<'a> {
     pub(super) url: Option<Cow<'a, str>>,
@@ -32,7 +32,7 @@ pub(super) enum RawBody<'a> {
     #[default]
     None,
     Object(Envelope<'a>),
-    /// No body that a procedure takes.
+    /// A body that is not an object, which no procedure accepts.
     Other,
 }
 
@@ -95,7 +95,7 @@ impl<'a> RawBody<'a> {
     }
 }
 
-/// The id of what is not a frame otherwise.
+/// Reads the call id of a malformed frame.
 pub(super) fn id_of(frame: &str) -> Option<String> {
     let mut id = None;
     read_members(frame, &mut |reader, key| {
@@ -109,7 +109,7 @@ pub(super) fn id_of(frame: &str) -> Option<String> {
     id
 }
 
-/// What `read` reads; nothing of `null`.
+/// Returns the result of `read`, or `None` for `null`.
 fn unless_null<'a, T>(
     reader: &mut Reader<'a>,
     read: fn(&mut Reader<'a>) -> Result<T, DeserializeError>,

@@ -6,7 +6,7 @@ use crate::{BigInt, Blob, Object};
 fn request(text: &str) -> Request<'_> {
     match decode_text(text).unwrap() {
         ClientFrame::Request(request) => request,
-        other => panic!("a request was expected: {other:?}"),
+        other => panic!("expected a request: {other:?}"),
     }
 }
 
@@ -15,13 +15,13 @@ fn error(text: &str) -> FrameError {
 }
 
 #[test]
-fn a_request_is_read_without_copying() {
+fn a_request_is_decoded_without_copying() {
     let request = request(
         r#"{"i":"0","p":{"u":"/call","b":{"json":{"path":["a"]},"meta":[]},"h":{"last-event-id":"7"}}}"#,
     );
     assert!(matches!((&request.id, &request.path), (Cow::Borrowed("0"), Cow::Borrowed("/call"))));
     assert_eq!(request.headers.get("last-event-id"), Some("7"));
-    let Body::Json { json: Some(json), meta: Some(_) } = request.body else { panic!("a body was expected") };
+    let Body::Json { json: Some(json), meta: Some(_) } = request.body else { panic!("expected a body") };
     assert_eq!(json, r#"{"path":["a"]}"#);
 }
 
@@ -62,17 +62,17 @@ fn an_abort_has_no_payload() {
 fn an_event_has_data() {
     let text =
         r#"{"i":"1","t":3,"p":{"e":"message","d":{"json":"1","meta":[[0]]},"m":{"id":"x","retry":5}}}"#;
-    let Ok(ClientFrame::Event { id, event }) = decode_text(text) else { panic!("an event was expected") };
+    let Ok(ClientFrame::Event { id, event }) = decode_text(text) else { panic!("expected an event") };
     assert_eq!((&*id, event.kind), ("1", StreamEventKind::Message));
     assert_eq!(event.to_value(), Ok(Value::from(BigInt::from(1))));
     let Ok(ClientFrame::Event { event, .. }) = decode_text(r#"{"i":"1","t":3,"p":{"e":"done"}}"#) else {
-        panic!("an event was expected")
+        panic!("expected an event")
     };
     assert_eq!((event.kind, event.to_value()), (StreamEventKind::Done, Ok(Value::Undefined)));
 }
 
 #[test]
-fn what_is_no_frame_is_malformed() {
+fn other_texts_are_malformed() {
     for text in [
         "",
         "ping",
@@ -93,7 +93,7 @@ fn what_is_no_frame_is_malformed() {
 }
 
 #[test]
-fn a_malformed_frame_with_an_id_can_be_answered() {
+fn a_malformed_frame_with_a_call_id_can_be_responded_to() {
     for text in [
         r#"{"i":"1"}"#,
         r#"{"i":"1","p":[]}"#,
@@ -132,7 +132,7 @@ fn an_id_has_1_to_64_bytes() {
 #[test]
 fn a_binary_message_without_a_delimiter_is_json() {
     let frame = decode_binary(br#"{"i":"1","p":{"u":"/a","b":{"json":1}}}"#).unwrap();
-    let ClientFrame::Request(request) = frame else { panic!("a request was expected") };
+    let ClientFrame::Request(request) = frame else { panic!("expected a request") };
     assert_eq!(request.body.into_value(), Ok(Value::from(1)));
     assert!(decode_binary(b"\xc3\x28").is_err());
     assert!(decode_binary(b"").is_err());
@@ -145,12 +145,12 @@ fn binary(headers: &str, attached: &[u8]) -> Vec<u8> {
 fn body(frame: &[u8]) -> Body<'_> {
     match decode_binary(frame).unwrap() {
         ClientFrame::Request(request) => request.body,
-        other => panic!("a request was expected: {other:?}"),
+        other => panic!("expected a request: {other:?}"),
     }
 }
 
 #[test]
-fn a_form_holds_data_and_files() {
+fn a_form_contains_data_and_files() {
     let form = b"--X\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n{\"json\":{\"a\":{}},\"meta\":[],\"maps\":[[\"a\"]]}\r\n--X\r\nContent-Disposition: form-data; name=\"0\"; filename=\"f\"\r\nContent-Type: a/b\r\n\r\n\xff\xfe\r\n--X--\r\n";
     let frame = binary(r#""content-type":"multipart/form-data; boundary=X""#, form);
     let value = body(&frame).into_value().unwrap();
@@ -159,7 +159,7 @@ fn a_form_holds_data_and_files() {
 }
 
 #[test]
-fn a_form_without_data_or_file_is_refused() {
+fn a_form_without_data_or_file_is_rejected() {
     for form in [
         "--X--",
         "--X\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n[]\r\n--X--",
@@ -172,20 +172,20 @@ fn a_form_without_data_or_file_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_in_no_form_is_refused() {
+fn a_file_outside_a_form_is_rejected() {
     let named = binary(r#""content-type":"a/b","content-disposition":"inline; filename=\"f\"""#, b"x");
-    // The oldest clients name none.
+    // The oldest clients send no content disposition.
     let unnamed = binary(r#""content-type":"a/b""#, b"x");
     for frame in [named, unnamed] {
         assert!(body(&frame).into_value().is_err());
     }
-    // Empty files travel in a text message.
+    // An empty file is sent in a text message.
     let text = r#"{"i":"1","p":{"u":"/a","h":{"content-disposition":"inline"}}}"#;
     assert!(request(text).body.into_value().is_err());
 }
 
 #[test]
-fn a_stream_announces_itself() {
+fn a_streaming_input_is_recognised_by_its_content_type() {
     let stream = request(r#"{"i":"1","p":{"u":"/a","h":{"content-type":"text/event-stream"}}}"#);
     assert!(matches!(stream.body, Body::Stream));
     assert!(stream.body.into_value().is_err());
@@ -203,7 +203,7 @@ proptest! {
     }
 
     #[test]
-    fn nearly_frames_never_panic(mut bytes in Just(binary(r#""content-type":"multipart/form-data; boundary=X""#, b"--X\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n{\"json\":{},\"maps\":[[]]}\r\n--X--")), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4), cut: prop::sample::Index) {
+    fn almost_valid_frames_never_panic(mut bytes in Just(binary(r#""content-type":"multipart/form-data; boundary=X""#, b"--X\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n{\"json\":{},\"maps\":[[]]}\r\n--X--")), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4), cut: prop::sample::Index) {
         for (at, byte) in changes {
             let at = at.index(bytes.len());
             bytes[at] = byte;

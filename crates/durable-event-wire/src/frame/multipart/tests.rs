@@ -8,7 +8,7 @@ fn file(name: &str, content_type: &str, bytes: &[u8]) -> Blob {
 }
 
 #[test]
-fn a_form_is_read_as_browsers_write_it() {
+fn a_form_of_a_browser_is_decoded() {
     let body = b"--X\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n{}\r\n--X\r\ncontent-disposition: form-data; name=\"0\"; filename=\"h\xc3\xa9 %22x%22.txt\"\r\nContent-Type: text/plain\r\n\r\nline\r\n--Xno\r\n\r\n--X--\r\n";
     let fields = read(body, "X").unwrap();
     assert_eq!(fields[0], Field { name: "data".into(), content: FieldContent::Text("{}".into()) });
@@ -28,7 +28,7 @@ fn an_empty_form_has_no_fields() {
 }
 
 #[test]
-fn what_is_no_form_is_refused() {
+fn malformed_forms_are_rejected() {
     for body in [
         "",
         "--X",
@@ -47,12 +47,12 @@ fn what_is_no_form_is_refused() {
     assert_eq!(
         read(b"--X\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\xff\r\n--X--", "X"),
         None,
-        "text in no UTF-8"
+        "text that is not UTF-8"
     );
 }
 
 #[test]
-fn a_boundary_is_the_first_that_is_free() {
+fn a_boundary_is_the_first_free_one() {
     let boundary = |number: u64| format!("{BOUNDARY}{number:016x}");
     let chosen = |texts: &[String]| {
         let files: Vec<Blob> = texts.iter().map(|text| Blob::new(text.clone().into_bytes())).collect();
@@ -85,7 +85,7 @@ fn a_boundary_is_found_in_a_content_type() {
 }
 
 #[test]
-fn a_boundary_occurs_in_nothing_that_is_sent() {
+fn a_boundary_does_not_occur_in_the_content() {
     let first = write(&serialize(&Blob::new(vec![])).unwrap());
     let boundary = boundary_of(&first.content_type).unwrap();
     let second = write(&serialize(&file("a", "", boundary.as_bytes())).unwrap());
@@ -93,7 +93,7 @@ fn a_boundary_occurs_in_nothing_that_is_sent() {
 }
 
 #[test]
-fn a_name_cannot_end_its_header() {
+fn a_file_name_cannot_inject_a_header() {
     let form = write(&serialize(&file("a\"\r\nX: 1", "", b"")).unwrap());
     let fields = read(&form.bytes, boundary_of(&form.content_type).unwrap()).unwrap();
     assert_eq!(fields[1].content, FieldContent::File(file("a\"\r\nX: 1", DEFAULT_TYPE, b"")));
@@ -101,7 +101,7 @@ fn a_name_cannot_end_its_header() {
 
 proptest! {
     #[test]
-    fn every_form_is_read_back(files in prop::collection::vec((any::<Vec<u8>>(), "[^%]{0,9}", "[a-z]{1,5}/[a-z]{1,5}"), 1..5)) {
+    fn every_form_round_trips(files in prop::collection::vec((any::<Vec<u8>>(), "[^%]{0,9}", "[a-z]{1,5}/[a-z]{1,5}"), 1..5)) {
         let blobs: Vec<Blob> = files.iter().map(|(bytes, name, kind)| file(name, kind, bytes)).collect();
         let form = write(&serialize(&blobs).unwrap());
         let fields = read(&form.bytes, boundary_of(&form.content_type).unwrap()).unwrap();
@@ -118,7 +118,7 @@ proptest! {
     }
 
     #[test]
-    fn nearly_forms_never_panic(parts in prop::collection::vec(prop_oneof![
+    fn almost_valid_forms_never_panic(parts in prop::collection::vec(prop_oneof![
         Just("--X"), Just("\r\n"), Just("--"), Just("Content-Disposition: form-data; "), Just("name=\"a\""), Just("; filename=\"b"), Just("\"")
     ], 0..20)) {
         let _ = read(parts.concat().as_bytes(), "X");
@@ -131,7 +131,7 @@ proptest! {
 }
 
 #[test]
-fn a_part_with_a_type_is_a_file_though_its_name_is_left_out() {
+fn a_part_with_a_type_and_no_name_is_a_file() {
     let body = b"--X\r\nContent-Disposition: form-data; name=\"0\"\r\nContent-Type: a/b\r\n\r\n\xff\r\n--X--";
     let file = Blob::new(vec![0xff]).content_type("a/b").name("");
     assert_eq!(read(body, "X").unwrap(), [Field { name: "0".into(), content: FieldContent::File(file) }]);
