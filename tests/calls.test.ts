@@ -795,7 +795,3 @@ test("a token's end is that of its streams", async () => {
   expect(frames).toContainEqual({ i: '2', p: expect.objectContaining({ s: 401 }) })
   socket.vanish()
 })
-
-test('a stub is not answered with a stream', async () => {
-  await expect(journals.stub('CALLS', 'stub-stream', 'stream')).rejects.toMatchObject({ code: 'NOT_IMPLEMENTED' })
-})

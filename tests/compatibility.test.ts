@@ -112,7 +112,7 @@ function itKeepsErrors(running: () => RunningWorkers, keepsProperties: boolean):
     expect(await call('helper', 'publish', 'text')).toMatchObject({
       error: { name: 'ORPCError', code: 'BAD_REQUEST', status: 400, failure: 'EventNotAnObject' },
     })
-    expect(await call('helper', 'publish', { n: 1 })).toEqual({ result: expect.stringMatching(/^\d+$/) })
+    expect(await call('helper', 'publish', { n: 1 })).toEqual({ result: { id: expect.stringMatching(/^\d+$/), duplicate: false } })
     for (const method of ['nothing', 'constructor', '__enter', '__proto__']) {
       expect((await call('helper', method)).error.name, method).not.toBe('ORPCError')
     }

@@ -131,7 +131,7 @@ test('a token from a clock that is ahead costs one note, until it expires', asyn
 })
 
 test('a key costs one row, and a publish that it answers costs none', async () => {
-  const publish = (n: number): Promise<string> => journals.stub('USUAL', 'keyed', 'publish', { n }, { key: `k${n}` })
+  const publish = (n: number): Promise<string> => journals.stub('USUAL', 'keyed', 'publish', { n }, { idempotencyKey: `k${n}` })
   const id = await publish(0)
   await statements('keyed')
   for (let n = 1; n <= 10; n++) {

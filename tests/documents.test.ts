@@ -29,7 +29,7 @@ test.each([
 const SURROUNDINGS = `
 export {}
 interface Stub extends Rpc.DurableObjectBranded {
-  publish(event: object, options?: { to?: string[]; tags?: string[]; except?: string[]; retry?: number; comments?: string[]; key?: string }): Promise<string>
+  publish(event: object, options?: { to?: string[]; tags?: string[]; except?: string[]; retry?: number; comments?: string[]; idempotencyKey?: string }): Promise<{ id: string; duplicate: boolean }>
 }
 declare const env: { CHANNEL: DurableObjectNamespace<Stub> }
 `

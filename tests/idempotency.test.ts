@@ -20,14 +20,18 @@ afterAll(async () => {
   await rm(persistence, { recursive: true, force: true })
 })
 
+interface Published {
+  id: string
+  duplicate: boolean
+}
+
 /** As another Worker in Rust publishes: through `ChannelStub`. */
-async function relay(binding: Binding, channel: string, event: object, key: string): Promise<string> {
+async function relay(binding: Binding, channel: string, event: object, key: string): Promise<Published> {
   const url = new URL(`/relay/${binding}/${channel}`, await journals.urlOf('relay'))
   const body = JSON.stringify({ json: event })
   const response = await journals.fetch(url, { method: 'POST', body, headers: { 'idempotency-key': key } })
-  const text = await response.text()
-  if (!response.ok) throw new Error(text)
-  return text
+  if (!response.ok) throw new Error(await response.text())
+  return (await response.json()) as Published
 }
 
 const refusal = { code: 'BAD_REQUEST', message: 'idempotency key must be 1–255 visible ASCII characters' }
@@ -36,17 +40,19 @@ test('a key that is published by every way there is, at once and again, is store
   const chn = 'every-way'
   const client = await journals.client('USUAL', { chn })
   const subscription = await client.subscribe()
-  const ids = await Promise.all(
+  const published: Published[] = await Promise.all(
     Array.from({ length: 10 }, (_, n) => [
-      journals.stub('USUAL', chn, 'publish', { n }, { key: 'same' }),
+      journals.publish('USUAL', chn, { n }, { idempotencyKey: 'same' }),
       journals.stub('USUAL', chn, 'publishOnce', { n }, 'same'),
       relay('USUAL', chn, { n }, 'same'),
     ]).flat(),
   )
+  const ids = published.map(({ id }) => id)
+  expect(published.filter(({ duplicate }) => !duplicate)).toHaveLength(1)
   expect(new Set(ids).size).toBe(1)
-  const last = await journals.stub('USUAL', chn, 'publish', { last: true }, { key: 'another' })
+  const last = await journals.stub('USUAL', chn, 'publish', { last: true }, { idempotencyKey: 'another' })
   expect(last).not.toBe(ids[0])
-  expect(await journals.stub('USUAL', chn, 'publish', { late: true }, { key: 'same' })).toBe(ids[0])
+  expect(await journals.stub('USUAL', chn, 'publish', { late: true }, { idempotencyKey: 'same' })).toBe(ids[0])
   await journals.stub('USUAL', chn, 'publish', { end: true })
   await subscription.count(3)
   expect(subscription.received.map(({ id }) => id).slice(0, 2)).toEqual([ids[0], last])
@@ -61,20 +67,20 @@ test('a key that is published by every way there is, at once and again, is store
 
 test('a key outlives hibernation and a crash of the runtime', async () => {
   const chn = 'restarted'
-  const id = await journals.stub('USUAL', chn, 'publish', { n: 1 }, { key: 'k' })
+  const id = await journals.stub('USUAL', chn, 'publish', { n: 1 }, { idempotencyKey: 'k' })
   await journals.hibernate('USUAL', chn)
-  expect(await journals.stub('USUAL', chn, 'publish', { n: 1 }, { key: 'k' })).toBe(id)
+  expect(await journals.stub('USUAL', chn, 'publish', { n: 1 }, { idempotencyKey: 'k' })).toBe(id)
   await journals.kill()
-  expect(await journals.stub('USUAL', chn, 'publish', { n: 1 }, { key: 'k' })).toBe(id)
+  expect(await journals.stub('USUAL', chn, 'publish', { n: 1 }, { idempotencyKey: 'k' })).toBe(id)
   expect(await journals.stub('USUAL', chn, 'tables')).toEqual([[expect.any(String), 1]])
 })
 
 test('a publish that fails leaves its key free', async () => {
   const chn = 'failing'
-  const failing = journals.stub('USUAL', chn, 'publish', { x: 'x'.repeat(2_000_000) }, { key: 'k' })
+  const failing = journals.stub('USUAL', chn, 'publish', { x: 'x'.repeat(2_000_000) }, { idempotencyKey: 'k' })
   await expect(failing).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' })
-  await expect(journals.stub('USUAL', chn, 'publish', 'no object', { key: 'k' })).rejects.toMatchObject({ code: 'BAD_REQUEST' })
-  const id = await journals.stub('USUAL', chn, 'publish', { n: 1 }, { key: 'k' })
+  await expect(journals.stub('USUAL', chn, 'publish', 'no object', { idempotencyKey: 'k' })).rejects.toMatchObject({ code: 'BAD_REQUEST' })
+  const id = await journals.stub('USUAL', chn, 'publish', { n: 1 }, { idempotencyKey: 'k' })
   const client = await journals.client('USUAL', { chn })
   const subscription = await client.subscribe()
   await subscription.count(1)
@@ -86,8 +92,8 @@ test('whom an event with a key is for is what its first publish said', async () 
   const chn = 'for-one'
   const [a, b] = await Promise.all(['a', 'b'].map((id) => journals.client('USUAL', { chn }, { id })))
   const [toA, toB] = await Promise.all([a!.subscribe(), b!.subscribe()])
-  const id = await journals.stub('USUAL', chn, 'publish', { n: 1 }, { to: ['a'], key: 'k', retry: 50 })
-  expect(await journals.stub('USUAL', chn, 'publish', { n: 1 }, { key: 'k' })).toBe(id)
+  const id = await journals.stub('USUAL', chn, 'publish', { n: 1 }, { to: ['a'], idempotencyKey: 'k', retry: 50 })
+  expect(await journals.stub('USUAL', chn, 'publish', { n: 1 }, { idempotencyKey: 'k' })).toBe(id)
   await journals.stub('USUAL', chn, 'publish', { n: 2 })
   expect(await toA!.count(2)).toEqual([{ n: 1 }, { n: 2 }])
   expect(await toB!.count(1)).toEqual([{ n: 2 }])
@@ -96,7 +102,7 @@ test('whom an event with a key is for is what its first publish said', async () 
 })
 
 test.each([[''], ['with space'], ['ümläut'], ['x'.repeat(256)]])('the key %j is refused', async (key) => {
-  await expect(journals.stub('USUAL', 'refusing', 'publish', { n: 1 }, { key })).rejects.toMatchObject(refusal)
+  await expect(journals.stub('USUAL', 'refusing', 'publish', { n: 1 }, { idempotencyKey: key })).rejects.toMatchObject(refusal)
   await expect(journals.stub('USUAL', 'refusing', 'publishOnce', { n: 1 }, key)).rejects.toMatchObject(refusal)
 })
 
@@ -107,25 +113,25 @@ test('a key that is none is told apart by its publisher in Rust', async () => {
 test('the longest key is taken, and letters of another case are another key', async () => {
   const keys = ['~'.repeat(255), 'a', 'A', '"a"', "'; DROP"].map((key) => key.replace(' ', '_'))
   const ids = []
-  for (const key of keys) ids.push(await journals.stub('USUAL', 'many', 'publish', {}, { key }))
+  for (const key of keys) ids.push(await journals.stub('USUAL', 'many', 'publish', {}, { idempotencyKey: key }))
   expect(new Set(ids).size).toBe(keys.length)
   for (const [n, key] of keys.entries()) {
-    expect(await journals.stub('USUAL', 'many', 'publish', {}, { key })).toBe(ids[n])
+    expect(await journals.stub('USUAL', 'many', 'publish', {}, { idempotencyKey: key })).toBe(ids[n])
   }
 })
 
 test('after the window a key is free, and its tables are dropped', async () => {
   const chn = 'forgetful'
-  const first = await journals.stub('FORGETFUL', chn, 'publish', { n: 1 }, { key: 'k' })
+  const first = await journals.stub('FORGETFUL', chn, 'publish', { n: 1 }, { idempotencyKey: 'k' })
   let second: string
   // The id says when the event was stored; the same clock says when its key is free.
   do {
-    second = await journals.stub('FORGETFUL', chn, 'publish', { n: 2 }, { key: 'k' })
+    second = await journals.stub('FORGETFUL', chn, 'publish', { n: 2 }, { idempotencyKey: 'k' })
   } while (second === first)
   expect(Number(second) - Number(first)).toBeGreaterThanOrEqual(1_000_000)
   // Of many windows, the tables of the last remain.
   for (let last = second; Number(last) < Number(second) + 4_000_000; ) {
-    last = await journals.stub('FORGETFUL', chn, 'publish', { n: 3 }, { key: `k${last}` })
+    last = await journals.stub('FORGETFUL', chn, 'publish', { n: 3 }, { idempotencyKey: `k${last}` })
   }
   const tables = await journals.stub('FORGETFUL', chn, 'tables', 'keys')
   expect(tables.length).toBeGreaterThanOrEqual(1)
@@ -134,10 +140,10 @@ test('after the window a key is free, and its tables are dropped', async () => {
 
 test('storage that was wiped forgets its keys, and the next one is remembered', async () => {
   const chn = 'wiped'
-  const first = await journals.stub('USUAL', chn, 'publish', { n: 1 }, { key: 'k' })
+  const first = await journals.stub('USUAL', chn, 'publish', { n: 1 }, { idempotencyKey: 'k' })
   await journals.stub('USUAL', chn, 'wipe')
-  const second = await journals.stub('USUAL', chn, 'publish', { n: 2 }, { key: 'k' })
+  const second = await journals.stub('USUAL', chn, 'publish', { n: 2 }, { idempotencyKey: 'k' })
   expect(Number(second)).toBeGreaterThan(Number(first))
-  expect(await journals.stub('USUAL', chn, 'publish', { n: 3 }, { key: 'k' })).toBe(second)
+  expect(await journals.stub('USUAL', chn, 'publish', { n: 3 }, { idempotencyKey: 'k' })).toBe(second)
   expect(await journals.stub('USUAL', chn, 'tables')).toEqual([[expect.any(String), 1]])
 })

@@ -183,7 +183,7 @@ test('deleting the storage of a channel that never had an event is no gap, and l
 test('deleting everything leaves an empty table and a view, and erasing leaves nothing', async () => {
   const chn = 'erased'
   const first = await publish(chn, 1)
-  await journals.stub('USUAL', chn, 'publish', { n: 2 }, { key: 'k' })
+  await journals.stub('USUAL', chn, 'publish', { n: 2 }, { idempotencyKey: 'k' })
   await journals.stub('USUAL', chn, 'wipe')
   expect(await tables(chn)).toEqual(['dei_epoch', expect.stringMatching(/^dei_events_\d+$/)])
   await journals.stub('USUAL', chn, 'erase')

@@ -170,7 +170,7 @@ test('tables of the application that look like ours are neither read nor written
   }
   const live = await subscriber(chn)
   await journals.stub('USUAL', chn, 'publish', { n: 1 })
-  await journals.stub('USUAL', chn, 'publish', { n: 2 }, { key: 'k' })
+  await journals.stub('USUAL', chn, 'publish', { n: 2 }, { idempotencyKey: 'k' })
   await journals.hibernate('USUAL', chn)
   await journals.stub('USUAL', chn, 'prune')
   const late = await subscriber(chn)

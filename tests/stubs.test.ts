@@ -38,7 +38,7 @@ test.each([
   { tags: [''] },
   { except: null },
   { except: [1] },
-  { key: null },
+  { idempotencyKey: null },
   { taggs: ['staff'] },
   { TO: ['anna'] },
 ])('publishing with the options %j is an error that names the option, and reaches nobody', async (options) => {
@@ -54,7 +54,7 @@ test.each([
   client.close()
 })
 
-test.each(['to', 'tags', 'except', 'key'])('publishing with `%s` of undefined is an error', async (name) => {
+test.each(['to', 'tags', 'except', 'idempotencyKey'])('publishing with `%s` of undefined is an error', async (name) => {
   const error = await journals.stub('USUAL', 'stubs', 'publish', UNDEFINED_OPTION, { n: 1 }, name).catch((error: unknown) => error)
   expect(error).toMatchObject({ name: 'ORPCError', code: 'BAD_REQUEST', message: expect.stringContaining(name) })
 })

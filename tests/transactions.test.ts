@@ -108,7 +108,7 @@ describe.each(WAYS)('%s', (way, transact) => {
     const once = { once: [{ n: 1 }, 'paid'] }
     await transact(chn, once, FAIL)
     const [[id]] = await transact(chn, once, once)
-    expect(await journals.stub('USUAL', chn, 'publishOnce', { n: 1 }, 'paid')).toBe(id)
+    expect(await journals.stub('USUAL', chn, 'publishOnce', { n: 1 }, 'paid')).toEqual({ id, duplicate: true })
     expect(await stored(chn)).toEqual([{ n: 1, id }])
   })
 
@@ -193,12 +193,12 @@ export class UsualJournal extends worker.UsualJournal {
     const work = (txn) => {
       this.#storage.sql.exec('CREATE TABLE IF NOT EXISTS counters (n)')
       this.#storage.sql.exec('INSERT INTO counters VALUES (1)')
-      ids.push(this.publish({ n: 1 }))
-      ids.push(this.publish({ n: 2 }, { key: 'k' }))
+      ids.push(this.publish({ n: 1 }).id)
+      ids.push(this.publish({ n: 2 }, { idempotencyKey: 'k' }).id)
       if (end === 'inner') {
         try {
           this.#storage.transactionSync(() => {
-            ids.push(this.publish({ n: 3 }))
+            ids.push(this.publish({ n: 3 }).id)
             throw new Error('inner')
           })
         } catch {}
@@ -214,7 +214,7 @@ export class UsualJournal extends worker.UsualJournal {
     } catch (error) {
       result = error.message
     }
-    ids.push(this.publish({ n: 4 }))
+    ids.push(this.publish({ n: 4 }).id)
     let counted = 0
     try {
       counted = this.#storage.sql.exec('SELECT count(*) AS n FROM counters').one().n
@@ -272,7 +272,7 @@ describe("JavaScript's own transactions", () => {
     expect(sent.map(({ n }) => n)).toEqual(numbers)
     expect(await events(chn, {})).toEqual({ gap: undefined, events: sent })
     // The key is free where its event is not stored.
-    const again = await extended.stub('USUAL', chn, 'publish', { n: 5 }, { key: 'k' })
+    const again = await extended.stub('USUAL', chn, 'publish', { n: 5 }, { idempotencyKey: 'k' })
     expect(again === ids[1]).toBe(numbers.length > 1)
     await extended.hibernate('USUAL', chn)
     expect((await events(chn, { 'last-event-id': sent[0]!.id })).gap).toBeUndefined()

@@ -38,7 +38,7 @@ export default {
         const stub = env[binding].getByName(channel)
         return await stub.fetch('${FRONT_ORIGIN}', { method: 'POST', body: JSON.stringify(front) })
       }
-      const id = await env[binding].getByName(channel).publish(spoil ? spoiled[spoil](event) : event, options)
+      const { id } = await env[binding].getByName(channel).publish(spoil ? spoiled[spoil](event) : event, options)
       return Response.json({ id })
     } catch (error) {
       return Response.json({ error: { code: error.code, message: error.message } })

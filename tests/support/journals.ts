@@ -65,8 +65,10 @@ export class StubError extends Error {
 }
 
 export interface Journals extends RunningWorkers {
-  /** Calls a method of an object from a Worker in JavaScript, of another script. */
+  /** Calls a method of an object from a Worker in JavaScript, of another script. Of `publish` it returns the event id. */
   stub(binding: Binding, channel: string, method: string, ...args: unknown[]): Promise<any>
+  /** Publishes from a Worker in JavaScript, of another script. */
+  publish(binding: Binding, channel: string, event: object, options?: object): Promise<{ id: string; duplicate: boolean }>
   /** The URL of the upgrade to a namespace, with a token for a channel. */
   upgrade(binding: Binding, claims: Claims, id?: string): Promise<string>
   /** A client of a channel. */
@@ -104,6 +106,15 @@ export async function startJournals({ workers: more = [], front, ...options }: J
   })
   const caller = await workers.urlOf('caller')
 
+  async function call(binding: Binding, channel: string, method: string, ...args: unknown[]): Promise<any> {
+    const source = args[0] === EVERYTHING ? 'everything' : args[0] === UNDEFINED_OPTION ? 'undefinedOption' : 'json'
+    const body = JSON.stringify({ binding, channel, method, args: source === 'undefinedOption' ? args.slice(1) : args, source })
+    const response = await workers.fetch(caller, { method: 'POST', body })
+    const { result, error } = (await response.json()) as any
+    if (error) throw new StubError(error)
+    return result
+  }
+
   const upgrade = async (binding: Binding, claims: Claims, id?: string): Promise<string> => {
     const url = new URL(`/upgrade/${binding}`, workers.url)
     url.protocol = 'ws:'
@@ -115,13 +126,10 @@ export async function startJournals({ workers: more = [], front, ...options }: J
   return {
     ...workers,
     upgrade,
+    publish: (binding, channel, event, options) => call(binding, channel, 'publish', event, options),
     stub: async (binding, channel, method, ...args) => {
-      const source = args[0] === EVERYTHING ? 'everything' : args[0] === UNDEFINED_OPTION ? 'undefinedOption' : 'json'
-      const body = JSON.stringify({ binding, channel, method, args: source === 'undefinedOption' ? args.slice(1) : args, source })
-      const response = await workers.fetch(caller, { method: 'POST', body })
-      const { result, error } = (await response.json()) as any
-      if (error) throw new StubError(error)
-      return result
+      const result = await call(binding, channel, method, ...args)
+      return method === 'publish' ? result.id : result
     },
     client: async (binding, claims, { id, ...options } = {}) =>
       Client.connect(await upgrade(binding, claims, id), options),

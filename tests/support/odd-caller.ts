@@ -73,7 +73,7 @@ export default {
       value?.odd === undefined && value?.constructor === Object ? Object.fromEntries(Object.entries(value).map(([key, item]) => [key, made(item)])) : made(value)
     try {
       const result = await env[binding].getByName(channel)[method](...args.map(argument))
-      return Response.json({ result: result === undefined ? null : result })
+      return Response.json({ result: method === 'publish' ? result.id : result === undefined ? null : result })
     } catch ({ name, message, code, failure, data }) {
       return Response.json({ error: { name, message, code, failure, data } })
     }

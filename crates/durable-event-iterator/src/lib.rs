@@ -1,16 +1,18 @@
-//! A channel of events on Cloudflare Durable Objects, which browsers iterate over with `for await`.
+//! Durable, resumable event channels on Cloudflare Durable Objects, for [oRPC](https://orpc.dev) clients.
 //!
-//! A client opens a WebSocket to the object that its signed token names, with an unmodified oRPC client, and iterates
-//! over the channel's events. The socket hibernates while it is idle; events are kept in the object's SQLite for a
-//! while, so that a client that comes back gets exactly what it missed, in order, or is told that something is gone.
-//! Over the same socket it calls the object's procedures, those that its token allows.
+//! A client opens a WebSocket to the Durable Object that its signed token names, with an unmodified oRPC client, and iterates over
+//! the channel's events with `for await`. The socket hibernates while it is idle. Events are kept in the Durable Object's SQLite
+//! for a while: a reconnecting client receives exactly the missed events, in order, or a gap notification. Over the same socket it
+//! calls the Durable Object's procedures, those that its token allows.
 //!
-//! # An object
+//! # Durable Object
 //!
-//! An object is a struct with a [`Channel`], and `new`. [`durable_object!`] exports it as a class:
+//! Implement [`DurableEventIteratorObject`] for a struct with a [`Channel`]. [`durable_object!`] exports it as a class:
 //!
 //! ```
-//! use durable_event_iterator::{Call, Channel, DurableEventIteratorObject, Procedures, Result, RpcMethods, durable_object};
+//! use durable_event_iterator::{
+//!     Call, Channel, DurableEventIteratorObject, Procedures, Result, RpcMethods, durable_object,
+//! };
 //! use serde::{Deserialize, Serialize};
 //! use worker::Env;
 //!
@@ -30,12 +32,12 @@
 //!         Ok(Self { channel })
 //!     }
 //!
-//!     // What clients may call over the socket, where their token lists it.
+//!     // Called by clients over the socket, if their token lists them.
 //!     fn procedures() -> Procedures<Self, Call<Self>> {
 //!         Procedures::new().procedure("say", async |chat: &Self, _, message: Message| chat.channel.publish(&message))
 //!     }
 //!
-//!     // What other Workers may call: `env.CHAT_ROOM.getByName("lobby").announce("We close at nine.")`.
+//!     // Called by other Workers: `env.CHAT_ROOM.getByName("lobby").announce("We close at nine.")`.
 //!     fn rpc_methods() -> RpcMethods<Self> {
 //!         RpcMethods::new().method("announce", async |chat: &Self, (message,): (String,)| {
 //!             chat.channel.publish(&Message { message })
@@ -46,9 +48,9 @@
 //! durable_object!(pub ChatRoom: Chat);
 //! ```
 //!
-//! # The Worker in front of it
+//! # Worker
 //!
-//! A Worker hands the clients' upgrade requests over ([`Upgrade`]), and a server issues their tokens ([`Token`]):
+//! A Worker forwards the clients' upgrade requests ([`Upgrade`]), and a server issues their tokens ([`Token`]):
 //!
 //! ```
 //! use durable_event_iterator::{Result, Token, Upgrade, signing_keys_from_env};
@@ -64,17 +66,17 @@
 //! }
 //! ```
 //!
-//! Any other Worker publishes through the object's stub: in JavaScript `stub.publish(event)`, in Rust
+//! Any other Worker publishes through the Durable Object's stub: in JavaScript with `stub.publish(event)`, in Rust with
 //! [`ChannelStub::publish`].
 //!
-//! # For some, once, and with a state to begin with
+//! # Audiences, idempotency and snapshots
 //!
-//! An event can be for some only, now and for those who come back ([`Audience`]). A publisher that may say something twice
-//! gives it a key ([`Draft::key`]). Where the events build on a state, a client gets it in the turn in which it subscribes, so
-//! that nothing falls between the two ([`on_subscribed`](DurableEventIteratorObject::on_subscribed)).
+//! [`PublishOptions`] restrict an event to an [`Audience`] and make a publish idempotent. Clients outside the audience never
+//! receive the event, not even on replay. For clients whose events build on a state,
+//! [`on_subscribed`](DurableEventIteratorObject::on_subscribed) sends that state atomically with the subscription.
 //!
 //! ```
-//! use durable_event_iterator::{Audience, Channel, EventId, Result};
+//! use durable_event_iterator::{Audience, Channel, PublishOptions, Published, Result};
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Serialize, Deserialize)]
@@ -82,23 +84,28 @@
 //!     order: u32,
 //! }
 //!
-//! // To those whose token is tagged "staff"; once, although the payment's provider may call twice.
-//! fn paid(channel: &Channel<Paid>, order: u32) -> Result<EventId> {
+//! // To clients whose token is tagged "staff"; once, even if the payment provider calls twice.
+//! fn paid(channel: &Channel<Paid>, order: u32) -> Result<Published> {
 //!     let staff = Audience::everyone().tagged("staff");
-//!     channel.draft(&Paid { order }).to(staff).key(format!("paid-{order}")).publish()
+//!     let options = PublishOptions::new().to(staff).idempotency_key(format!("paid-{order}"));
+//!     channel.publish_with(&Paid { order }, options)
 //! }
 //! ```
 //!
 //! # Types
 //!
-//! Events, inputs and outputs are anything that serde serializes. [`Date`], [`BigInt`], [`Set`], [`Map`], [`Url`],
-//! [`RegExp`], [`Blob`] and an application's own types ([`Custom`]) arrive in JavaScript as what they are there; [`Value`]
-//! holds anything.
+//! Events, inputs and outputs are any types that serde serializes. [`Date`], [`BigInt`], [`Set`], [`Map`], [`Url`],
+//! [`RegExp`], [`Blob`] and custom types ([`Custom`]) arrive in JavaScript as their counterparts; [`Value`] holds any value.
 //!
 //! # Errors
 //!
-//! One [`Error`] is both what a publish fails with and what a procedure answers. Any other error becomes
-//! INTERNAL_SERVER_ERROR through `?`: it goes into the log, and nothing of it to a client.
+//! Publishing and procedures fail with an [`Error`]. `?` converts any other error to INTERNAL_SERVER_ERROR: its text goes to the
+//! log, and never to a client.
+//!
+//! # Crates
+//!
+//! The parts without a Worker are crates of their own: `durable-event-token` issues tokens in any Rust server,
+//! `durable-event-wire` has the values and messages, `durable-event-log` the event log.
 
 mod channel;
 mod error;

@@ -21,7 +21,7 @@ pub async fn publish(
         ChannelStub::placed(env, binding, channel, None, jurisdiction)?.publish_with(&event, options).await
     };
     match result.await {
-        Ok(published) => Response::ok(published.id.to_string()),
+        Ok(published) => Response::from_json(&published),
         Err(error) => refused(&error),
     }
 }

@@ -18,7 +18,7 @@ use std::fmt;
 /// not everyone.
 ///
 /// ```
-/// use durable_event_iterator::{Audience, Channel, EventId, Result, Socket};
+/// use durable_event_iterator::{Audience, Channel, Published, Result, Socket};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Serialize, Deserialize)]
@@ -27,17 +27,17 @@ use std::fmt;
 /// }
 ///
 /// // The clients that connected as "anna" or "bert", unless their token is not tagged "player".
-/// fn tell(channel: &Channel<Move>, event: &Move) -> Result<EventId> {
+/// fn tell(channel: &Channel<Move>, event: &Move) -> Result<Published> {
 ///     channel.publish_with(event, Audience::everyone().to("anna").to("bert").tagged("player"))
 /// }
 ///
 /// // Everyone but who has made the move.
-/// fn moved(channel: &Channel<Move>, by: &Socket, event: &Move) -> Result<EventId> {
+/// fn moved(channel: &Channel<Move>, by: &Socket, event: &Move) -> Result<Published> {
 ///     channel.publish_with(event, Audience::everyone().except(by))
 /// }
 ///
 /// // Those of whom something is true now.
-/// fn hint(channel: &Channel<Move>, event: &Move) -> Result<EventId> {
+/// fn hint(channel: &Channel<Move>, event: &Move) -> Result<Published> {
 ///     let beginners = channel.sockets_where(|socket| socket.tags().is_ok_and(|tags| tags.is_empty()))?;
 ///     channel.publish_with(event, Audience::everyone().to_sockets(&beginners))
 /// }

@@ -164,7 +164,7 @@ impl<E, T, S> Channel<E, T, S> {
     /// ([`Audience::to_sockets`]), or not for ([`Audience::except_sockets`]). It is asked now, of who is connected now.
     ///
     /// ```
-    /// use durable_event_iterator::{Audience, Channel, EventId, Result};
+    /// use durable_event_iterator::{Audience, Channel, Published, Result};
     /// use serde::{Deserialize, Serialize};
     ///
     /// #[derive(Serialize, Deserialize)]
@@ -176,7 +176,7 @@ impl<E, T, S> Channel<E, T, S> {
     /// }
     ///
     /// // To clients in Europe, now and when they reconnect.
-    /// fn warn(channel: &Channel<Warning, (), Region>, warning: Warning) -> Result<EventId> {
+    /// fn warn(channel: &Channel<Warning, (), Region>, warning: Warning) -> Result<Published> {
     ///     let europe = channel.sockets_where(|socket| {
     ///         socket.attachment().is_ok_and(|region| region.is_some_and(|Region(region)| region == "eu"))
     ///     })?;

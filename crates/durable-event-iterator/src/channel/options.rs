@@ -103,8 +103,9 @@ impl Options {
         self
     }
 
-    /// For how long an idempotency key is remembered, see [`Draft::key`](crate::Draft::key). Default: 300 s, counted from the
-    /// time of its event. With zero keys mean nothing: each publish stores. Independent of how long events are kept.
+    /// Sets the idempotency window: for how long an idempotency key is remembered after its event was published, see
+    /// [`PublishOptions::idempotency_key`](crate::PublishOptions::idempotency_key). Default: 300 s. With zero, keys have no
+    /// effect. Independent of [`event_retention`](Self::event_retention).
     #[must_use]
     pub fn idempotency_window(mut self, window: Duration) -> Self {
         self.retention.keys = window;

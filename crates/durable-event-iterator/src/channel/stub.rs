@@ -105,7 +105,7 @@ impl ChannelStub {
         Ok(Published { id, is_duplicate: part("duplicate").is_truthy() })
     }
 
-    /// Calls one of the object's [`methods`](crate::DurableEventIteratorObject::methods). The arguments are a tuple:
+    /// Calls an [RPC method](crate::DurableEventIteratorObject::rpc_methods) of the Durable Object. The arguments are a tuple:
     /// `("Lobby",)` for one, `()` for none.
     ///
     /// # Errors

@@ -16,7 +16,7 @@
 /// ```
 ///
 /// The class can be reached through stubs: `publish(event, options?)`, and what the object lists in
-/// [`methods`](crate::DurableEventIteratorObject::methods).
+/// [RPC methods](crate::DurableEventIteratorObject::rpc_methods).
 #[macro_export]
 macro_rules! durable_object {
     ($(#[$attribute:meta])* $visibility:vis $class:ident: $object:ty) => {

@@ -30,7 +30,7 @@ use worker::Env;
 /// The minimum is a struct with a channel, and `new`:
 ///
 /// ```
-/// use durable_event_iterator::{Channel, DurableEventIteratorObject};
+/// use durable_event_iterator::{Channel, DurableEventIteratorObject, Result};
 /// use serde::{Deserialize, Serialize};
 /// use worker::Env;
 ///
