@@ -33,6 +33,10 @@ const TITLES: Record<VariantName, string> = {
   noise: 'baseline again',
   floorSql: 'JavaScript with SQL',
   sameLog: 'JavaScript with our log',
+  inspect: 'ours with `inspect`',
+  converted: 'ours with types of `worker`',
+  npmUpgrade: 'npm function',
+  orpcUpgrade: "oRPC's upgrade",
 }
 
 const SERIES = [

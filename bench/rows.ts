@@ -126,9 +126,10 @@ const resume = (events: number): Row => ({
   },
 })
 
-const upgrade: Row = {
-  title: 'upgrade and subscribe',
+const upgrade = (title: string, isSubscribing: boolean): Row => ({
+  title,
   unit: 'connection',
+  also: ['inspect', 'converted', 'npmUpgrade', 'orpcUpgrade'],
   prepare: async (variant) => {
     const count = 200
     const url = await variant.url('upgrade')
@@ -136,14 +137,16 @@ const upgrade: Row = {
       sample(variant.pid, count, async () => {
         for (let n = 0; n < count; n++) {
           const socket = await LoadSocket.open(url)
-          socket.send(variant.dialect.subscribe())
-          await socket.received(1)
+          if (isSubscribing) {
+            socket.send(variant.dialect.subscribe())
+            await socket.received(1)
+          }
           socket.close()
         }
       })
     return { measure, end: () => {} }
   },
-}
+})
 
 /** After so many milliseconds of silence the runtime has hibernated an object: it does after ten seconds. */
 const HIBERNATED_AFTER = 11_500
@@ -187,7 +190,8 @@ export const ROWS = {
   resume_5000: resume(5_000),
   ping_1: calls('ping, one in flight', 'call', 1, ({ dialect }, n) => dialect.ping(n)),
   ping_32: calls('ping, 32 in flight', 'call', 32, ({ dialect }, n) => dialect.ping(n)),
-  upgrade,
+  upgrade: upgrade('upgrade and subscribe', true),
+  upgrade_only: upgrade('upgrade, without a subscription', false),
   wake,
 } satisfies Record<string, Row>
 

@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 import { build } from 'esbuild'
+import { sign } from 'orpc-server-1.16.1/helpers'
 
 import { SIGNING_KEY, token } from '../tests/support/client.ts'
 import { startWorkers } from '../tests/support/workerd.ts'
@@ -17,8 +18,19 @@ import type { RunningWorkers, WorkerCode } from '../tests/support/workerd.ts'
 const IN_MEMORY = '/dev/shm'
 if (existsSync(IN_MEMORY)) process.env['TMPDIR'] = IN_MEMORY
 
-export const VARIANTS = ['ours', 'peer', 'partyserver', 'floor', 'noise', 'floorSql', 'sameLog'] as const
-export type VariantName = (typeof VARIANTS)[number]
+export type VariantName =
+  | 'ours'
+  | 'peer'
+  | 'partyserver'
+  | 'floor'
+  | 'noise'
+  | 'floorSql'
+  | 'sameLog'
+  // Upgrades only.
+  | 'inspect'
+  | 'converted'
+  | 'npmUpgrade'
+  | 'orpcUpgrade'
 
 /** How a client speaks to a variant. */
 interface Dialect {
@@ -69,14 +81,31 @@ async function bundled(name: string): Promise<WorkerCode> {
   return { source: outputFiles[0]?.text ?? '' }
 }
 
-const SOURCES: Record<VariantName, { code: () => Promise<WorkerCode>; dialect: Dialect }> = {
-  ours: { code: async () => ({ crate: 'bench/worker' }), dialect: ours },
+interface Source {
+  code: () => Promise<WorkerCode>
+  dialect: Dialect
+  /** The Worker that clients reach, when it is not the one that defines the Durable Object. */
+  front?: () => Promise<WorkerCode>
+  /** Where clients connect. */
+  path?: string
+  /** Whose tokens it takes, if it takes any: `DurableEventIterator` or `DurableIterator`. */
+  token?: 'DurableEventIterator' | 'DurableIterator'
+}
+
+const crate = async (): Promise<WorkerCode> => ({ crate: 'bench/worker' })
+
+const SOURCES: Record<VariantName, Source> = {
+  ours: { code: crate, dialect: ours, token: 'DurableEventIterator' },
   peer: { code: () => bundled('peer.ts'), dialect: peer },
   partyserver: { code: () => bundled('partyserver.ts'), dialect: partyserver },
   floor: { code: async () => ({ source: readFileSync(file('floor.js'), 'utf8') }), dialect: floor },
   noise: { code: async () => ({ source: readFileSync(file('floor.js'), 'utf8') }), dialect: floor },
   floorSql: { code: async () => ({ source: readFileSync(file('floor-sql.js'), 'utf8') }), dialect: ours },
   sameLog: { code: async () => ({ source: readFileSync(file('same-log.js'), 'utf8') }), dialect: ours },
+  inspect: { code: crate, dialect: ours, path: '/inspect', token: 'DurableEventIterator' },
+  converted: { code: crate, dialect: ours, path: '/converted', token: 'DurableEventIterator' },
+  npmUpgrade: { code: crate, front: () => bundled('npm-upgrade.js'), dialect: ours, token: 'DurableEventIterator' },
+  orpcUpgrade: { code: () => bundled('orpc-upgrade.ts'), dialect: peer, token: 'DurableIterator' },
 }
 
 /** A variant that runs. */
@@ -97,18 +126,17 @@ export class Variant {
 
   /** @param options - With `retention` in seconds: what is older is removed. */
   static async start(name: VariantName, { retention }: { retention?: number } = {}): Promise<Variant> {
+    const { code, front } = SOURCES[name]
     const variables = { SIGNING_KEY, ...(retention === undefined ? {} : { RETENTION_SECONDS: String(retention) }) }
+    const durableObjects = { ROOM: { className: 'Room', scriptName: 'room' } }
     const workers = await startWorkers({
       workers: [
-        { name: 'room', ...(await SOURCES[name].code()), variables, durableObjects: { ROOM: { className: 'Room' } } },
-        {
-          name: 'driver',
-          source: readFileSync(file('driver.js'), 'utf8'),
-          durableObjects: { ROOM: { className: 'Room', scriptName: 'room' } },
-        },
+        { name: 'room', ...(await code()), variables, durableObjects: { ROOM: { className: 'Room' } } },
+        { name: 'driver', source: readFileSync(file('driver.js'), 'utf8'), durableObjects },
+        ...(front === undefined ? [] : [{ name: 'front', ...(await front()), variables, durableObjects }]),
       ],
     })
-    return new Variant(name, workers, await workers.urlOf('room'), await workers.urlOf('driver'))
+    return new Variant(name, workers, await workers.urlOf(front === undefined ? 'room' : 'front'), await workers.urlOf('driver'))
   }
 
   get pid(): number {
@@ -117,10 +145,17 @@ export class Variant {
 
   /** Where a client connects to a room. */
   async url(room: string): Promise<string> {
-    const url = new URL(this.#room)
+    const { path = '/', token: kind } = SOURCES[this.name]
+    const url = new URL(path, this.#room)
     url.protocol = 'ws:'
     url.searchParams.set('room', room)
-    if (this.name === 'ours') url.searchParams.set('token', await token({ chn: room, rpc: ['ping', 'publish'] }))
+    const claims = { chn: room, rpc: ['ping', 'publish'] }
+    if (kind === 'DurableEventIterator') url.searchParams.set('token', await token(claims))
+    if (kind === 'DurableIterator') {
+      const issued = Math.floor(Date.now() / 1_000)
+      url.searchParams.set('token', await sign(JSON.stringify({ ...claims, iat: issued, exp: issued + 86_400 }), SIGNING_KEY))
+      url.searchParams.set('id', 'a-client')
+    }
     return url.href
   }
 

@@ -90,7 +90,7 @@ fn flag(env: &Env, name: &str) -> bool {
 async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> worker::Result<web_sys::Response> {
     let url = request.url();
     match http::path_of(&url) {
-        "/" => Upgrade::new(&env, NAMESPACE).handle_raw(&request).await,
+        "/" => Upgrade::new(&env, NAMESPACE).handle(&request).await,
         path if request.method() == "POST" && publish::is_endpoint(path) => {
             Ok(publish::handle(request.into(), &env).await?.into())
         }

@@ -40,6 +40,16 @@ test.each(['before', 'after'])('a full Durable Object answers 503 %s hibernation
   for (const socket of sockets) socket.vanish()
 })
 
+test.each(['before', 'after'])('clients that vanish %s hibernation make room for others', async (when) => {
+  const chn = `vanished ${when}`
+  const url = await journals.upgrade('CAPPED', { chn })
+  const sockets = await Promise.all([1, 2, 3].map(() => BareSocket.open(url)))
+  expect(await upgradeAnswer(url)).toEqual(FULL)
+  if (when === 'after') await journals.hibernate('CAPPED', chn)
+  for (const socket of sockets) socket.vanish()
+  await acceptedAgain(url)
+})
+
 test.each<[string, object, (chn: string, n: number) => Promise<string>]>([
   ['connection id', MANY_PER_CONNECTION, (chn, n) => journals.upgrade('CAPPED', { chn }, n === 0 ? 'same' : 'other')],
   ['subject', MANY_PER_SUBJECT, (chn, n) => journals.upgrade('CAPPED', { chn, sub: n === 0 ? '漢'.repeat(80) : 'other' }, `id-${Math.random()}`)],

@@ -43,8 +43,8 @@ export class Room extends DurableObject {
     }
   }
 
-  webSocketClose(ws) {
-    ws.close()
+  webSocketClose(ws, _code, _reason, wasClean) {
+    if (wasClean) ws.close()
   }
 }
 

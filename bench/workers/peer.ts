@@ -73,9 +73,9 @@ export class Room extends DurableObject<Env> {
     await this.#handler.message(ws, message, { context: { room: this, ws } })
   }
 
-  override webSocketClose(ws: WebSocket): void {
+  override webSocketClose(ws: WebSocket, _code: number, _reason: string, wasClean: boolean): void {
     this.#handler.close(ws)
-    ws.close()
+    if (wasClean) ws.close()
   }
 }
 

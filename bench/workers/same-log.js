@@ -45,8 +45,8 @@ export class Room extends DurableObject {
     ws.send('{"i":"0","p":{"h":{"content-type":"text/event-stream"}}}')
   }
 
-  webSocketClose(ws) {
-    ws.close()
+  webSocketClose(ws, _code, _reason, wasClean) {
+    if (wasClean) ws.close()
   }
 
   #open() {

@@ -1,10 +1,14 @@
 //! The object that is measured: what the deployable Worker's does, and two procedures.
 
 use durable_event_iterator::{
-    Call, Channel, DurableEventIteratorObject, Options, Procedures, Upgrade, Value, durable_object,
+    Call, Channel, Claims, DurableEventIteratorObject, Options, Procedures, Upgrade, Value, durable_object,
+    http::path_of,
 };
 use std::time::Duration;
-use worker::{Context, Env, event, web_sys};
+use worker::{
+    Context, Env, event,
+    web_sys::{Request, Response},
+};
 
 /// A channel of any JSON events.
 pub struct Measured {
@@ -34,6 +38,16 @@ impl DurableEventIteratorObject for Measured {
 durable_object!(pub Room: Measured);
 
 #[event(fetch)]
-async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> worker::Result<web_sys::Response> {
-    Upgrade::new(&env, "ROOM").handle_raw(&request).await
+async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+    let upgrade = Upgrade::new(&env, "ROOM");
+    match path_of(&request.url()) {
+        "/inspect" => upgrade.inspect(async |_: &Claims, _: &Request| Ok(())).handle(&request).await,
+        // With the types of the crate `worker`.
+        "/converted" => {
+            let request = worker::Request::from(request);
+            let response = worker::Response::from(upgrade.handle(request.inner()).await?);
+            Ok(response.into())
+        }
+        _ => upgrade.handle(&request).await,
+    }
 }

@@ -54,10 +54,13 @@
 //!
 //! ```
 //! use durable_event_iterator::{Result, Token, Upgrade, signing_keys_from_env};
-//! use worker::{Context, Env, Request, Response};
+//! use worker::{
+//!     Context, Env,
+//!     web_sys::{Request, Response},
+//! };
 //!
 //! async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
-//!     Upgrade::new(&env, "CHAT_ROOM").handle(request).await
+//!     Upgrade::new(&env, "CHAT_ROOM").handle(&request).await
 //! }
 //!
 //! fn token(env: &Env, now_ms: u64) -> Result<String> {

@@ -3,16 +3,25 @@
 pub mod room;
 mod server;
 
-use durable_event_iterator::{Upgrade, http::Handler};
-use worker::{Context, Env, Request, Response, event};
+use durable_event_iterator::{
+    Upgrade,
+    http::{Handler, path_of},
+};
+use worker::{
+    Context, Env, event,
+    web_sys::{Request, Response},
+};
 
 /// The binding of the rooms' namespace.
 const ROOMS: &str = "CHAT_ROOM";
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
-    match request.path().as_str() {
-        "/chat-room" => Upgrade::new(&env, ROOMS).handle(request).await,
-        _ => Handler::new(server::procedures()).prefix("/rpc").handle(&(), request, &env).await,
+    match path_of(&request.url()) {
+        "/chat-room" => Upgrade::new(&env, ROOMS).handle(&request).await,
+        _ => {
+            let handler = Handler::new(server::procedures()).prefix("/rpc");
+            Ok(handler.handle(&(), request.into(), &env).await?.into())
+        }
     }
 }

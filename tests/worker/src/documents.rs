@@ -1,6 +1,9 @@
 //! The Workers of the documentation, which `build.rs` extracts. `tests/documents.test.ts` runs them.
 
-use worker::{Context, Env, Request, Response};
+use worker::{
+    Context, Env,
+    web_sys::{Request, Response},
+};
 
 /// Runs the Worker of a document.
 pub(crate) async fn fetch(
@@ -13,7 +16,7 @@ pub(crate) async fn fetch(
         "docs/getting-started.md" => getting_started::fetch(request, env, context).await,
         "docs/migrating-from-orpc.md" => server::fetch(request, env, context).await,
         "docs/rust-durable-object.md" => own_object::fetch(request, env, context).await,
-        _ => Response::error(format!("{document} has no Worker"), 404),
+        _ => Ok(worker::Response::error(format!("{document} has no Worker"), 404)?.into()),
     }
 }
 

@@ -9,8 +9,11 @@ pub mod ledger;
 pub mod relay;
 pub mod types;
 
-use durable_event_iterator::{Claims, Code, Error, Upgrade};
-use worker::{Context, Env, Request, Response, event};
+use durable_event_iterator::{Claims, Code, Error, Upgrade, http::path_of};
+use worker::{
+    Context, Env, event,
+    web_sys::{Request, Response},
+};
 
 /// `/upgrade/<binding>` is the upgrade to an object of that namespace; `/guarded/<binding>` the same behind an
 /// inspection that lets only attachments pass that say so; `/relay/…` publishes as another Worker;
@@ -21,9 +24,9 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     if let Ok(document) = env.var("DOCUMENT") {
         return documents::fetch(&document.to_string(), request, env, context).await;
     }
-    let path = request.path();
-    match path.split('/').skip(1).collect::<Vec<_>>().as_slice() {
-        ["upgrade", binding] => Upgrade::new(&env, binding).handle(request).await,
+    let url = request.url();
+    match path_of(&url).split('/').skip(1).collect::<Vec<_>>().as_slice() {
+        ["upgrade", binding] => Upgrade::new(&env, binding).handle(&request).await,
         ["guarded", binding] => {
             Upgrade::new(&env, binding)
                 .location_hint("weur")
@@ -31,17 +34,21 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
                     Ok(Some(word)) if word == "sesame" => Ok(()),
                     _ => Err(Error::new(Code::Forbidden).message("Say the word.")),
                 })
-                .handle(request)
+                .handle(&request)
                 .await
         }
         // The same, confined to a jurisdiction.
-        ["eu", "upgrade", binding] => Upgrade::new(&env, binding).jurisdiction("eu").handle(request).await,
+        ["eu", "upgrade", binding] => Upgrade::new(&env, binding).jurisdiction("eu").handle(&request).await,
         ["eu", "relay", binding, channel] => {
-            relay::publish(request, &env, binding, channel, Some("eu")).await
+            Ok(relay::publish(request.into(), &env, binding, channel, Some("eu")).await?.into())
         }
-        ["relay", binding, channel] => relay::publish(request, &env, binding, channel, None).await,
-        ["relay", binding, channel, method] => relay::call(request, &env, binding, channel, method).await,
-        ["rpc" | "open", ..] => http::handle(request, &env).await,
-        _ => Response::error("Not Found", 404),
+        ["relay", binding, channel] => {
+            Ok(relay::publish(request.into(), &env, binding, channel, None).await?.into())
+        }
+        ["relay", binding, channel, method] => {
+            Ok(relay::call(request.into(), &env, binding, channel, method).await?.into())
+        }
+        ["rpc" | "open", ..] => Ok(http::handle(request.into(), &env).await?.into()),
+        _ => Ok(worker::Response::error("Not Found", 404)?.into()),
     }
 }

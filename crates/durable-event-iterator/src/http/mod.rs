@@ -6,10 +6,13 @@
 //! ```
 //! use durable_event_iterator::{
 //!     ChannelStub, Procedures, Result, Token, Upgrade,
-//!     http::{Handler, HttpCall},
+//!     http::{Handler, HttpCall, path_of},
 //! };
 //! use serde::{Deserialize, Serialize};
-//! use worker::{Context, Env, Request, Response};
+//! use worker::{
+//!     Context, Env,
+//!     web_sys::{Request, Response},
+//! };
 //!
 //! #[derive(Serialize, Deserialize)]
 //! struct Message {
@@ -28,9 +31,12 @@
 //! }
 //!
 //! async fn fetch(request: Request, env: Env, _: Context) -> worker::Result<Response> {
-//!     match request.path().as_str() {
-//!         "/chat-room" => Upgrade::new(&env, "CHAT_ROOM").handle(request).await,
-//!         _ => Handler::new(procedures()).prefix("/rpc").handle(&(), request, &env).await,
+//!     match path_of(&request.url()) {
+//!         "/chat-room" => Upgrade::new(&env, "CHAT_ROOM").handle(&request).await,
+//!         _ => {
+//!             let handler = Handler::new(procedures()).prefix("/rpc");
+//!             Ok(handler.handle(&(), request.into(), &env).await?.into())
+//!         }
 //!     }
 //! }
 //! ```

@@ -23,6 +23,7 @@ const ERROR = 3
 const ALARM = 4
 const PUBLISH = 5
 const METHOD = 6
+const LOST = 7
 
 /** The classes that are extended already. Start functions run again when the WASM instance is rebuilt; the class stays. */
 const extended = new WeakSet()
@@ -127,8 +128,9 @@ export function extend(dummy, methods) {
       return new Response('Internal Server Error', { status: 500 })
     }
   })
-  define('webSocketClose', function (ws, code) {
-    closed(this, CLOSE, ws, code)
+  define('webSocketClose', function (ws, code, reason, wasClean) {
+    if (wasClean) closed(this, CLOSE, ws, code)
+    else closed(this, LOST, ws)
   })
   define('webSocketError', function (ws) {
     closed(this, ERROR, ws)

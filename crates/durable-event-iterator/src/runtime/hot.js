@@ -66,6 +66,8 @@ export class Hub {
   #live = new WeakMap()
   #replays = new WeakMap()
   #next = 1
+  /** Whether the runtime has been told in this instance to respond to pings. */
+  #respondsToPings = false
 
   constructor(ctx) {
     this.#ctx = ctx
@@ -93,7 +95,10 @@ export class Hub {
   accept(tags, attachment) {
     const { 0: client, 1: server } = new WebSocketPair()
     const response = new Response(null, { status: 101, webSocket: client })
-    this.#ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'))
+    if (!this.#respondsToPings) {
+      this.#ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'))
+      this.#respondsToPings = true
+    }
     this.#ctx.acceptWebSocket(server, tags)
     try {
       server.serializeAttachment(attachment)

@@ -15,7 +15,10 @@ use durable_event_token::{Claims, InvalidKey, SigningKeys};
 use futures_util::future::LocalBoxFuture;
 use std::{cell::RefCell, fmt};
 use wasm_bindgen::{JsCast, JsValue};
-use worker::{Env, ObjectNamespace, Request, Response, web_sys};
+use worker::{
+    Env, ObjectNamespace,
+    web_sys::{Request, Response},
+};
 
 /// Sees a verified token's claims, and may refuse them. A trait of its own, since async closures cannot be boxed.
 trait Inspect {
@@ -31,13 +34,17 @@ impl<F: AsyncFn(&Claims, &Request) -> Result<()>> Inspect for F {
 /// Hands a client's upgrade request over to the object that its token names.
 ///
 /// ```
-/// use durable_event_iterator::Upgrade;
-/// use worker::{Context, Env, Request, Response};
+/// use durable_event_iterator::{Upgrade, http::path_of};
+/// use worker::{
+///     Context, Env,
+///     web_sys::{Request, Response},
+/// };
 ///
+/// // With `#[worker::event(fetch)]`.
 /// async fn fetch(request: Request, env: Env, _: Context) -> worker::Result<Response> {
-///     match request.path().as_str() {
-///         "/chat-room" => Upgrade::new(&env, "CHAT_ROOM").handle(request).await,
-///         _ => Response::error("Not Found", 404),
+///     match path_of(&request.url()) {
+///         "/chat-room" => Upgrade::new(&env, "CHAT_ROOM").handle(&request).await,
+///         _ => Ok(worker::Response::error("Not Found", 404)?.into()),
 ///     }
 /// }
 /// ```
@@ -100,7 +107,7 @@ impl<'a> Upgrade<'a> {
     ///
     /// ```
     /// # use durable_event_iterator::{Claims, Code, Error, Upgrade};
-    /// # use worker::{Env, Request};
+    /// # use worker::{Env, web_sys::Request};
     /// # fn guarded(env: &Env) -> Upgrade<'_> {
     /// Upgrade::new(env, "CHAT_ROOM").inspect(async |claims: &Claims, _: &Request| {
     ///     let banned = env.kv("BANNED")?.get(&claims.attachment::<String>()?).text().await?;
@@ -114,38 +121,23 @@ impl<'a> Upgrade<'a> {
         self
     }
 
-    /// Answers the request: with the object's socket, or with a refusal.
+    /// Responds to the request with the Durable Object's socket, or with a rejection.
+    ///
+    /// The request and the response are the runtime's own, since `worker`'s types read and copy what an upgrade does not need:
+    /// `cf`, headers and body. `request.inner()` is the request of a [`worker::Request`], and `.into()` converts the response.
     ///
     /// # Errors
     /// When the binding does not exist or the object cannot be reached.
-    pub async fn handle(self, request: Request) -> worker::Result<Response> {
-        self.handle_raw(request.inner()).await.map(Into::into)
-    }
-
-    /// The same with the platform's own request and response. Worker's read and copy what nobody looks at here, `cf` for one.
-    ///
-    /// ```
-    /// use durable_event_iterator::Upgrade;
-    /// use worker::{Context, Env, web_sys};
-    ///
-    /// // With `#[worker::event(fetch)]`.
-    /// async fn fetch(request: web_sys::Request, env: Env, _: Context) -> worker::Result<web_sys::Response> {
-    ///     Upgrade::new(&env, "CHAT_ROOM").handle_raw(&request).await
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    /// As [`handle`](Self::handle).
-    pub async fn handle_raw(self, request: &web_sys::Request) -> worker::Result<web_sys::Response> {
+    pub async fn handle(self, request: &Request) -> worker::Result<Response> {
         let keys = self.keys.or_else(|| signing_keys(self.env)).ok_or(Rejection::NoKeys);
         let claims = match keys.and_then(|keys| read(request, &keys)) {
             Ok(accepted) => accepted.claims,
             Err(refusal) => return respond(&refusal).map_err(rust_error),
         };
         if let Some(inspect) = &self.inspect
-            && let Err(error) = inspect.inspect(&claims, &Request::from(Clone::clone(request))).await
+            && let Err(error) = inspect.inspect(&claims, request).await
         {
-            return Ok(Response::error(error.public_message(), error.status())?.into());
+            return Ok(worker::Response::error(error.public_message(), error.status())?.into());
         }
         let namespace: ObjectNamespace = self.env.durable_object(self.binding)?;
         let response = async {
@@ -166,14 +158,14 @@ fn rust_error(error: JsError) -> worker::Error {
 }
 
 /// What the request asks for, if it may.
-pub(crate) fn read(request: &web_sys::Request, keys: &SigningKeys) -> Result<Accepted, Rejection> {
+pub(crate) fn read(request: &Request, keys: &SigningKeys) -> Result<Accepted, Rejection> {
     let (upgrade, url) = runtime::head_of(request);
     let head = RequestHead { upgrade: upgrade.as_deref(), query: http::query_of(&url) };
     decide(&head, keys, runtime::now_ms())
 }
 
 /// The body of a rejection as clients see it; the reason goes into the log.
-pub(crate) fn respond(refusal: &Rejection) -> Result<web_sys::Response, JsError> {
+pub(crate) fn respond(refusal: &Rejection) -> Result<Response, JsError> {
     match refusal {
         Rejection::InvalidToken(reason) | Rejection::InvalidTags(reason) => {
             worker::console_warn!("durable-event-iterator: upgrade rejected: {reason}");

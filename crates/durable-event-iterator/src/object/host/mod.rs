@@ -95,7 +95,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         O::Channel::socket(&__Core(Rc::clone(&self.core)), raw)
     }
 
-    /// A client has closed its socket, or lost it.
+    /// A client has closed its socket.
     pub(super) fn close(&self, ws: JsValue, code: JsValue) {
         let ws: RawSocket = ws.unchecked_into();
         self.forget(&ws);
@@ -105,7 +105,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             code => code,
         };
         if ws.close(code, "").is_err() {
-            // A code that no close frame may have. Of one that has vanished nothing is left to be answered.
+            // A code that no close frame may have.
             close(&ws, close_code::PROTOCOL_ERROR, "Invalid close code");
         }
     }
@@ -140,6 +140,10 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
 
     fn fetch(&self, request: JsValue) -> JsValue {
         self.fetch(&request.unchecked_into())
+    }
+
+    fn lost(&self, ws: JsValue) {
+        self.forget(&ws.unchecked_into());
     }
 
     fn close(&self, ws: JsValue, code: JsValue) {

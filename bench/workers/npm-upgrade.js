@@ -1,0 +1,7 @@
+// A Worker in front of the measured Durable Object: the upgrade of the npm package.
+
+import { upgradeDurableIteratorRequest } from 'durable-event-iterator/durable-object'
+
+export default {
+  fetch: (request, env) => upgradeDurableIteratorRequest(request, { signingKey: env.SIGNING_KEY, namespace: env.ROOM }),
+}
