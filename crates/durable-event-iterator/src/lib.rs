@@ -113,6 +113,8 @@
 mod channel;
 mod error;
 pub mod http;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
 mod object;
 mod procedure;
 mod runtime;
@@ -141,18 +143,23 @@ pub use upgrade::{Upgrade, signing_keys_from_env};
 /// For `durable_object!` alone.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::object::{Arrival, Instance, Message};
-    pub use js_sys;
-    pub use wasm_bindgen;
-    pub use wasm_bindgen_futures;
-    pub use worker::{Env, worker_sys::DurableObjectState};
+    #[cfg(target_arch = "wasm32")]
+    pub use self::class::*;
 
-    /// Lets the class of `dummy` be one that stubs can call.
-    pub fn extend<O: crate::DurableEventIteratorObject>(class: &str, dummy: wasm_bindgen::JsValue) {
-        console_error_panic_hook::set_once();
-        let methods: Vec<&str> = O::rpc_methods().names().collect();
-        crate::runtime::extend(class, &dummy, &methods);
+    #[cfg(target_arch = "wasm32")]
+    mod class {
+        pub use crate::{
+            object::{Arrival, Instance, extend},
+            runtime::Message,
+        };
+        pub use js_sys;
+        pub use wasm_bindgen;
+        pub use wasm_bindgen_futures;
+        pub use worker::{Env, worker_sys::DurableObjectState};
     }
+
+    /// Whether `O` can be a class.
+    pub const fn is_object<O: crate::DurableEventIteratorObject>() {}
 }
 
 /// Pages whose Rust examples are compiled as doctests.

@@ -1,33 +1,99 @@
-//! Tests of durable event channels without a Worker.
+//! A test kit for Durable Objects with event channels.
 //!
-//! [`Sqlite`] is a [`Database`](durable_event_log::Database) in memory:
+//! A [`TestObject`] is a Durable Object in memory. Its clients connect, subscribe, call procedures and record what they
+//! receive; other Workers publish; the clock moves when the test moves it. Nothing waits, and every run is the same.
 //!
 //! ```
+//! use durable_event_iterator::{
+//!     Audience, Call, Channel, DurableEventIteratorObject, Procedures, Result, Token,
+//! };
+//! use durable_event_test::TestObject;
+//! use serde::{Deserialize, Serialize};
 //! use std::time::Duration;
-//! use durable_event_log::{Log, Record, ResumeFrom, Retention};
-//! use durable_event_test::Sqlite;
 //!
-//! let database = Sqlite::in_memory()?;
-//! let minutes = Duration::from_secs(300);
-//! let retention = Retention { period: minutes, events: 1_000, bytes: 1_000_000, keys: minutes };
-//! let mut log = Log::open(&database, "dei_", retention)?;
+//! #[derive(Debug, PartialEq, Serialize, Deserialize)]
+//! struct Message {
+//!     text: String,
+//! }
 //!
-//! let now_us = 1_767_225_600_000_000;
-//! let record = Record { json: r#"{"n":1}"#, meta: None, extra: None, audience: None };
-//! let id = log.append(&database, now_us, &record)?;
-//! assert_eq!(id.as_micros(), now_us);
+//! fn message(text: &str) -> Message {
+//!     Message { text: text.to_owned() }
+//! }
 //!
-//! // A cursor that is not this log's receives a gap notification.
-//! let resume = log.resume(&database, now_us, ResumeFrom::LastEventId("1"))?;
-//! assert!(resume.gap.is_some());
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! struct Chat {
+//!     channel: Channel<Message>,
+//! }
+//!
+//! impl DurableEventIteratorObject for Chat {
+//!     type Channel = Channel<Message>;
+//!
+//!     fn new(channel: Self::Channel, _env: worker::Env) -> Result<Self> {
+//!         Ok(Self { channel })
+//!     }
+//!
+//!     fn procedures() -> Procedures<Self, Call<Self>> {
+//!         Procedures::new().procedure("say", async |chat: &Self, _, text: String| {
+//!             chat.channel.publish(&Message { text }).map(drop)
+//!         })
+//!     }
+//! }
+//!
+//! let chat = TestObject::<Chat>::new();
+//! let token = || Token::builder("test").procedures(["say"]);
+//!
+//! // Two clients, the second one with a connection id.
+//! let anna = chat.connect(token())?;
+//! let bert = chat.connect_as(token(), "bert")?;
+//! anna.subscribe();
+//! bert.subscribe();
+//!
+//! // A client calls a procedure, and another Worker publishes to one client.
+//! anna.call(["say"], &"hello")?;
+//! chat.publish_with(&message("psst"), Audience::everyone().to("bert"))?;
+//! assert_eq!(anna.events_as::<Message>(), [message("hello")]);
+//! assert_eq!(bert.events_as::<Message>(), [message("hello"), message("psst")]);
+//!
+//! // A client that reconnects receives what it has missed.
+//! let seen = anna.last_event_id().expect("an event");
+//! anna.close(None);
+//! chat.publish(&message("missed"))?;
+//! let anna = chat.connect(token())?;
+//! anna.subscribe_after(seen);
+//! assert_eq!(anna.events_as::<Message>(), [message("missed")]);
+//! assert_eq!(anna.gap(), None);
+//!
+//! // Once events are past their retention, it receives a gap notification.
+//! chat.advance(Duration::from_secs(301));
+//! let anna = chat.connect(token())?;
+//! anna.subscribe_after(seen);
+//! assert!(anna.gap().is_some());
+//! # Ok::<(), durable_event_iterator::Error>(())
 //! ```
+//!
+//! # Limits
+//!
+//! Tests run natively, so nothing of JavaScript is there: the functions of `env`, of [`Channel::storage`] and of other types of
+//! the crate `worker` panic. Give your Durable Object what it needs of them through a trait or a function of your own. The
+//! rest is the code that runs in a Worker; only the bindings to the Workers runtime have a second implementation.
+//!
+//! A token's channel must be the Durable Object's name: `test`, unless a [name](TestObjectBuilder::name) is set.
+//!
+//! [`Channel::storage`]: durable_event_iterator::Channel::storage
 
+mod object;
+mod received;
+mod socket;
 mod sqlite;
 
-pub use self::sqlite::Sqlite;
+pub use self::{
+    object::{ObjectRef, TestObject, TestObjectBuilder},
+    received::{CallError, Content, Event, Received},
+    socket::TestSocket,
+    sqlite::Sqlite,
+};
+pub use durable_event_iterator::native::{CloseFrame, Message, Rejected};
 
-// Compiles the example of the README.
+// Compiles the examples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -20,7 +20,7 @@ pub use self::{
 use self::transaction::Transactions;
 use crate::{
     error::{Error, Result},
-    runtime::{self, Hub, Identity, RawSocket, Storage},
+    runtime::{self, Context, Hub, Identity, RawSocket, Storage},
     socket::{Socket, Untyped, session_store::SessionStore, subscription},
 };
 use durable_event_log::{Appended, EventId, Log, Memory, Record, is_early};
@@ -36,7 +36,6 @@ use std::{
     marker::PhantomData,
     rc::Rc,
 };
-use worker::worker_sys::DurableObjectState;
 
 /// Microseconds in a millisecond: event ids count the former, the platform's clock the latter.
 pub(crate) const MICROS_PER_MILLI: u64 = 1_000;
@@ -258,17 +257,17 @@ pub(crate) struct ChannelCore {
 impl ChannelCore {
     /// What works on the object whose `ctx` this is.
     pub(crate) fn new(
-        ctx: DurableObjectState,
+        ctx: Context,
         identity: Identity,
         options: Options,
     ) -> Result<Rc<Self>, runtime::JsError> {
-        let hub = Rc::new(Hub::new(ctx.as_ref())?);
+        let hub = Rc::new(Hub::new(&ctx)?);
         let core = Rc::new(Self {
             sessions: Rc::new(SessionStore::new(Rc::clone(&hub))),
             waiting: subscription::Waiting::default(),
             hub,
-            storage: Rc::new(Storage::new(ctx.as_ref())?),
-            state: ctx.into(),
+            storage: Rc::new(Storage::new(&ctx)?),
+            state: runtime::state(ctx),
             identity,
             options,
             transactions: Transactions::default(),
@@ -452,7 +451,7 @@ impl ChannelCore {
         // Nobody waits for it: the write goes along with the event's.
         self.alarm_is_set.set(true);
         let (storage, is_set) = (Rc::clone(&self.storage), Rc::clone(&self.alarm_is_set));
-        wasm_bindgen_futures::spawn_local(async move {
+        runtime::spawn(async move {
             let mut pauses = ALARM_RETRIES_MS.into_iter();
             while let Err(error) = storage.ensure_alarm(at).await {
                 runtime::log_error(&format!("setting the alarm failed: {error}"));

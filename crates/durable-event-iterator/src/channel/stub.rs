@@ -98,7 +98,7 @@ impl ChannelStub {
                 js_sys::Reflect::set(&body, &key.into(), &text.into()).map_err(runtime::JsError::from)?;
             }
         }
-        let options = runtime::from_wire(&serialize(&RpcOptions::from(&options.into()))?)?;
+        let options = runtime::value::from_wire(&serialize(&RpcOptions::from(&options.into()))?)?;
         let published = self.0.call("publish", &Array::of2(&body, &options)).await.map_err(error_of)?;
         let part = |key: &str| js_sys::Reflect::get(&published, &key.into()).unwrap_or_default();
         let id = part("id").as_string().unwrap_or_default().parse()?;
@@ -112,11 +112,11 @@ impl ChannelStub {
     /// The method's own error with its code, status, message and data, at every compatibility date; or that the object could not be reached, or that the answer is
     /// no `R`.
     pub async fn call<A: Serialize, R: DeserializeOwned>(&self, method: &str, arguments: A) -> Result<R> {
-        let arguments = runtime::from_wire(&serialize(&to_value(&arguments)?)?)?;
+        let arguments = runtime::value::from_wire(&serialize(&to_value(&arguments)?)?)?;
         let arguments = arguments.dyn_into::<Array>().unwrap_or_default();
         let output = self.0.call(method, &arguments).await.map_err(error_of)?;
-        let output =
-            runtime::to_wire(&output, MAX_ANSWER_BYTES, Infinity::Null).map_err(UnexpectedAnswer::of)?;
+        let output = runtime::value::to_wire(&output, MAX_ANSWER_BYTES, Infinity::Null)
+            .map_err(UnexpectedAnswer::of)?;
         let output = parse(output.json.as_deref(), output.meta.as_deref()).map_err(UnexpectedAnswer::of)?;
         Ok(from_value(output).map_err(UnexpectedAnswer::of)?)
     }
@@ -152,7 +152,7 @@ fn error_of(thrown: JsValue) -> Error {
         (Some("ORPCError"), Some(code), Some(message)) => {
             let status =
                 part("status").as_f64().map_or(Code::InternalServerError.status(), |status| status as u16);
-            let data = runtime::to_wire(&part("data"), MAX_ANSWER_BYTES, Infinity::Null).ok();
+            let data = runtime::value::to_wire(&part("data"), MAX_ANSWER_BYTES, Infinity::Null).ok();
             let data = data.filter(|data| data.json.is_some());
             let data = data.and_then(|data| parse(data.json.as_deref(), data.meta.as_deref()).ok());
             let failure = text("failure").as_deref().and_then(Failure::from_name);

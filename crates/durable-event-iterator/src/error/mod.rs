@@ -319,8 +319,9 @@ impl Error {
         is_transient.then_some(TRANSIENT_RETRY_AFTER)
     }
 
-    /// What it says besides code and message.
-    pub(crate) fn public_data(&self) -> Option<&Value> {
+    /// The data that a client receives besides code and message.
+    #[must_use]
+    pub fn public_data(&self) -> Option<&Value> {
         self.0.data.as_ref()
     }
 }

@@ -1,18 +1,15 @@
 //! One instance of a Durable Object class, as JavaScript holds it: where everything that the platform or a stub calls comes in.
 
 use super::{DurableEventIteratorObject, host::Host};
+use crate::{
+    channel::Published,
+    error::Result,
+    runtime::{self, Message},
+    upgrade,
+};
 use std::{cell::OnceCell, rc::Rc};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Env, worker_sys::DurableObjectState};
-
-/// A message of a client.
-#[derive(Debug)]
-pub enum Message {
-    /// A frame without blobs.
-    Text(String),
-    /// A frame that may have some.
-    Bytes(Vec<u8>),
-}
 
 /// Where and when a message has come. JavaScript tells both along with it: asking for them takes as long as reading it.
 #[derive(Debug)]
@@ -43,13 +40,13 @@ struct Parts {
     make: Make,
 }
 
-type Make = fn(&str, DurableObjectState, Env) -> Result<Rc<dyn AnyHost>, JsValue>;
+type Make = fn(DurableObjectState, Env) -> Result<Rc<dyn AnyHost>>;
 
 /// A host of whatever object: it keeps a class's own code small, and what is wrong with its object one message of the compiler's.
-pub(super) trait AnyHost {
+trait AnyHost {
     /// How large a frame may be, in bytes.
     fn max_frame(&self) -> usize;
-    /// A frame of a client. Answers with a promise where there is something to wait for.
+    /// A frame of a client. Returns a promise where there is something to wait for.
     fn message(self: Rc<Self>, arrival: Arrival, message: Message) -> JsValue;
     /// An upgrade request, which a Worker has handed over.
     fn fetch(&self, request: JsValue) -> JsValue;
@@ -64,8 +61,69 @@ pub(super) trait AnyHost {
     fn alarm(self: Rc<Self>) -> JsValue;
     /// `stub.publish(event, options?)`.
     fn publish(&self, event: JsValue, options: JsValue) -> JsValue;
-    /// A method of the application. Answers with a promise where there is something to wait for.
+    /// A method of the application. Returns a promise where there is something to wait for.
     fn dispatch(self: Rc<Self>, name: JsValue, arguments: JsValue) -> JsValue;
+}
+
+impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
+    fn max_frame(&self) -> usize {
+        self.options().max_frame
+    }
+
+    fn message(self: Rc<Self>, Arrival { ws, socket_id, now_ms }: Arrival, message: Message) -> JsValue {
+        runtime::at_once(async move {
+            (*self).message(ws.unchecked_into(), socket_id, now_ms as u64, message).await;
+            JsValue::UNDEFINED
+        })
+    }
+
+    fn fetch(&self, request: JsValue) -> JsValue {
+        self.upgrade(&runtime::head_of(&request.unchecked_into())).unwrap_or_else(|rejection| {
+            match upgrade::respond(&rejection) {
+                Ok(response) => response.into(),
+                Err(error) => {
+                    let error = error.into();
+                    runtime::log_internal("fetch", &error);
+                    runtime::failure(&error)
+                }
+            }
+        })
+    }
+
+    fn lost(&self, ws: JsValue) {
+        self.forget(&ws.unchecked_into());
+    }
+
+    fn close(&self, ws: JsValue, code: JsValue) {
+        self.close(&ws.unchecked_into(), code.as_f64().map(|code| code as u16));
+    }
+
+    fn error(&self, ws: JsValue) {
+        self.error(&ws.unchecked_into());
+    }
+
+    fn alarm(self: Rc<Self>) -> JsValue {
+        let returned = |result: Result<()>| match result {
+            Ok(()) => JsValue::UNDEFINED,
+            Err(error) => runtime::failure(&error),
+        };
+        runtime::at_once(async move { returned((*self).alarm().await) })
+    }
+
+    fn publish(&self, event: JsValue, options: JsValue) -> JsValue {
+        match self.publish(&event, (!options.is_undefined()).then_some(&options)) {
+            Ok(Published { id, is_duplicate }) => runtime::published(&id.to_string(), is_duplicate),
+            Err(error) => runtime::failure(&error),
+        }
+    }
+
+    fn dispatch(self: Rc<Self>, name: JsValue, arguments: JsValue) -> JsValue {
+        runtime::at_once(async move {
+            let name = name.as_string().unwrap_or_default();
+            let result = (*self).dispatch(&name, arguments).await;
+            result.unwrap_or_else(|error| runtime::failure(&error))
+        })
+    }
 }
 
 /// What `class.js` enters for; the numbers are its own too.
@@ -88,7 +146,8 @@ impl Instance {
         ctx: DurableObjectState,
         env: Env,
     ) -> Self {
-        let parts = Parts { class, ctx: ctx.into(), env, make: Host::<O>::make };
+        let make: Make = |ctx, env| Ok(Rc::new(Host::<O>::new(ctx, env)?));
+        let parts = Parts { class, ctx: ctx.into(), env, make };
         Self { host: OnceCell::new(), parts: Some(parts) }
     }
 
@@ -103,7 +162,10 @@ impl Instance {
             return Ok(Rc::clone(host));
         }
         let Parts { class, ctx, env, make } = self.parts.as_ref().ok_or(JsValue::UNDEFINED)?;
-        let host = make(class, ctx.clone().unchecked_into(), env.clone())?;
+        let host = make(ctx.clone().unchecked_into(), env.clone()).map_err(|error| {
+            runtime::log_internal(class, &error);
+            runtime::failure(&error)
+        })?;
         Ok(Rc::clone(self.host.get_or_init(|| host)))
     }
 
@@ -142,4 +204,12 @@ impl Instance {
             _ => JsValue::UNDEFINED,
         }
     }
+}
+
+/// Turns the class of `dummy` into one that stubs can call.
+pub fn extend<O: DurableEventIteratorObject>(class: &str, dummy: JsValue) {
+    console_error_panic_hook::set_once();
+    let methods = O::rpc_methods();
+    let methods: Vec<&str> = methods.names().collect();
+    runtime::extend(class, &dummy, &methods);
 }

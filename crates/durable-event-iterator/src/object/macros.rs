@@ -20,6 +20,11 @@
 #[macro_export]
 macro_rules! durable_object {
     ($(#[$attribute:meta])* $visibility:vis $class:ident: $object:ty) => {
+        // Natively there are no classes, but the object must be one all the same.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: () = $crate::__private::is_object::<$object>();
+
+        #[cfg(target_arch = "wasm32")]
         const _: () = {
             use $crate::__private as private;
             use private::wasm_bindgen::{self, prelude::*};

@@ -1,14 +1,17 @@
 //! The object: what an application implements, and the class around it.
 
 mod host;
+#[cfg(target_arch = "wasm32")]
 mod instance;
 mod macros;
 pub(crate) mod routing;
 pub(crate) mod running_calls;
 mod subscribed;
 
-#[doc(hidden)]
-pub use instance::{Arrival, Instance, Message};
+#[cfg(not(target_arch = "wasm32"))]
+pub use self::host::{NativeInstance, Rejected};
+#[cfg(target_arch = "wasm32")]
+pub use self::instance::{Arrival, Instance, extend};
 pub use subscribed::Subscribed;
 
 use crate::{

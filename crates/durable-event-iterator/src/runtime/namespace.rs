@@ -21,19 +21,6 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = refuse)]
     fn refuse_js(status: u16, text: &str, retry_after: Option<u32>) -> Result<Response, JsValue>;
 
-    #[wasm_bindgen(js_name = Identity)]
-    type JsIdentity;
-
-    #[wasm_bindgen(constructor, js_class = "Identity", catch)]
-    fn construct(ctx: &JsValue, env: &JsValue) -> Result<JsIdentity, JsValue>;
-
-    // Cannot throw.
-    #[wasm_bindgen(method, js_class = "Identity", js_name = name)]
-    fn name_js(this: &JsIdentity) -> Option<String>;
-
-    #[wasm_bindgen(method, catch, js_class = "Identity", js_name = is)]
-    fn is_js(this: &JsIdentity, channel: &str) -> Result<u8, JsValue>;
-
     #[wasm_bindgen(catch, js_name = forward)]
     async fn forward_js(stub: &Stub, request: &JsValue) -> Result<JsValue, JsValue>;
 
@@ -55,22 +42,6 @@ pub(crate) fn stub(
     Ok(stub_of_js(namespace, name, location_hint, jurisdiction)?)
 }
 
-/// The `Upgrade` header and the URL of a request.
-pub(crate) fn head_of(request: &Request) -> (Option<String>, String) {
-    let head = head_of_js(request).unwrap_or_default();
-    // Where a URL begins there is no space in it: it is percent-encoded.
-    let (upgrade, url) = head.rsplit_once(' ').unwrap_or_default();
-    ((!upgrade.is_empty()).then(|| upgrade.to_owned()), url.to_owned())
-}
-
-/// The answer to an upgrade that is refused. `retry_after` is a header, in seconds.
-pub(crate) fn refuse(status: u16, text: &str, retry_after: Option<u32>) -> Result<Response, JsError> {
-    Ok(refuse_js(status, text, retry_after)?)
-}
-
-/// Which channel a Durable Object is.
-pub(crate) struct Identity(JsIdentity);
-
 /// Whether a Durable Object is a channel's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -80,25 +51,25 @@ pub(crate) enum Verdict {
     Unknown,
 }
 
-impl Identity {
-    /// That of the Durable Object whose `ctx` and `env` these are.
-    pub(crate) fn new(ctx: &JsValue, env: &JsValue) -> Result<Self, JsError> {
-        Ok(Self(JsIdentity::construct(ctx, env)?))
-    }
+/// An upgrade request, as far as it matters.
+#[derive(Debug)]
+pub(crate) struct UpgradeRequest {
+    /// The value of the `Upgrade` header.
+    pub(crate) upgrade: Option<String>,
+    pub(crate) url: String,
+}
 
-    /// The name, as far as it is known.
-    pub(crate) fn name(&self) -> Option<String> {
-        self.0.name_js()
-    }
+/// Reads a request.
+pub(crate) fn head_of(request: &Request) -> UpgradeRequest {
+    let head = head_of_js(request).unwrap_or_default();
+    // Where a URL begins there is no space in it: it is percent-encoded.
+    let (upgrade, url) = head.rsplit_once(' ').unwrap_or_default();
+    UpgradeRequest { upgrade: (!upgrade.is_empty()).then(|| upgrade.to_owned()), url: url.to_owned() }
+}
 
-    /// Whether it is the channel of this name.
-    pub(crate) fn is(&self, channel: &str) -> Result<Verdict, JsError> {
-        Ok(match self.0.is_js(channel)? {
-            0 => Verdict::Yes,
-            1 => Verdict::No,
-            _ => Verdict::Unknown,
-        })
-    }
+/// The answer to an upgrade that is refused. `retry_after` is a header, in seconds.
+pub(crate) fn refuse(status: u16, text: &str, retry_after: Option<u32>) -> Result<Response, JsError> {
+    Ok(refuse_js(status, text, retry_after)?)
 }
 
 impl Stub {

@@ -11,6 +11,7 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = toWire)]
     fn to_wire_js(value: &JsValue, limit: f64, is_finite: bool) -> Result<JsValue, JsValue>;
 
+    #[cfg(target_arch = "wasm32")]
     #[wasm_bindgen(catch, js_name = serializedOf)]
     fn serialized_of_js(event: &JsValue, limit: f64) -> Result<Array, JsValue>;
 
@@ -34,7 +35,7 @@ pub(crate) enum Infinity {
 }
 
 /// As in `value.js`.
-const MAX_VALUES: usize = 1_000_000;
+pub(super) const MAX_VALUES: usize = 1_000_000;
 
 /// Why a JavaScript value has no serialized form.
 #[derive(Debug)]
@@ -78,6 +79,7 @@ pub(crate) fn to_wire(value: &JsValue, limit: usize, infinity: Infinity) -> Resu
     })
 }
 
+#[cfg(target_arch = "wasm32")]
 /// The halves of an event that its publisher has serialized, `{ json, meta? }`.
 pub(crate) fn serialized_of(event: &JsValue, limit: usize) -> Result<JsWire, NotWire> {
     let halves = serialized_of_js(event, limit as f64).map_err(|thrown| NotWire::new(thrown, limit))?;

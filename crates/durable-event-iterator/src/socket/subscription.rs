@@ -5,7 +5,7 @@ use crate::{
     channel::{ChannelCore, MICROS_PER_MILLI, PublishError, audience::AudienceRule},
     error::{Error, Result},
     object::routing::token_expired,
-    runtime::{self, RawSocket, Replay},
+    runtime::{self, Cursor, RawSocket, Replay},
     socket::session::{Session, Subscription},
 };
 use durable_event_log::{EventId, Param, Resume, ResumeFrom, STEP_BYTES};
@@ -16,7 +16,6 @@ use durable_event_wire::{
 };
 
 use std::{cell::RefCell, collections::BTreeMap};
-use wasm_bindgen::JsValue;
 
 /// Tells a client in the answer to its `/subscribe` that something it missed is no longer there, and from which event
 /// id on everything is.
@@ -233,7 +232,7 @@ async fn run(
 }
 
 /// A step of a replay: where it ends if it has no rows, and its rows, which must be read to the end.
-type OpenStep = (u64, JsValue);
+type OpenStep = (u64, Cursor);
 
 /// From where a subscription is served, and its first step, which is opened before the answer: its statement shows whether the
 /// tables that the answer promises are there.

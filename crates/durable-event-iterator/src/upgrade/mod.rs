@@ -9,7 +9,7 @@ pub(crate) use decision::{Accepted, Rejection, RequestHead, decide};
 use crate::{
     error::Result,
     http,
-    runtime::{self, JsError},
+    runtime::{self, JsError, UpgradeRequest},
 };
 use durable_event_token::{Claims, InvalidKey, SigningKeys};
 use futures_util::future::LocalBoxFuture;
@@ -130,7 +130,7 @@ impl<'a> Upgrade<'a> {
     /// When the binding does not exist or the object cannot be reached.
     pub async fn handle(self, request: &Request) -> worker::Result<Response> {
         let keys = self.keys.or_else(|| signing_keys(self.env)).ok_or(Rejection::NoKeys);
-        let claims = match keys.and_then(|keys| read(request, &keys)) {
+        let claims = match keys.and_then(|keys| read(&runtime::head_of(request), &keys)) {
             Ok(accepted) => accepted.claims,
             Err(refusal) => return respond(&refusal).map_err(rust_error),
         };
@@ -158,17 +158,22 @@ fn rust_error(error: JsError) -> worker::Error {
 }
 
 /// What the request asks for, if it may.
-pub(crate) fn read(request: &Request, keys: &SigningKeys) -> Result<Accepted, Rejection> {
-    let (upgrade, url) = runtime::head_of(request);
-    let head = RequestHead { upgrade: upgrade.as_deref(), query: http::query_of(&url) };
+pub(crate) fn read(request: &UpgradeRequest, keys: &SigningKeys) -> Result<Accepted, Rejection> {
+    let head = RequestHead { upgrade: request.upgrade.as_deref(), query: http::query_of(&request.url) };
     decide(&head, keys, runtime::now_ms())
 }
 
 /// The body of a rejection as clients see it; the reason goes into the log.
 pub(crate) fn respond(refusal: &Rejection) -> Result<Response, JsError> {
+    log_rejection(refusal);
+    runtime::refuse(refusal.status(), refusal.text(), refusal.retry_after())
+}
+
+/// Logs why an upgrade was rejected, if that is not the client's affair alone.
+pub(crate) fn log_rejection(refusal: &Rejection) {
     match refusal {
         Rejection::InvalidToken(reason) | Rejection::InvalidTags(reason) => {
-            worker::console_warn!("durable-event-iterator: upgrade rejected: {reason}");
+            runtime::log_warning(&format!("upgrade rejected: {reason}"));
         }
         Rejection::OtherChannel => runtime::log_error(
             "an upgrade was refused: the token is for another channel than this Durable Object's name",
@@ -179,7 +184,6 @@ pub(crate) fn respond(refusal: &Rejection) -> Result<Response, JsError> {
         Rejection::Runtime(error) => runtime::log_error(&format!("an upgrade failed: {error}")),
         _ => {}
     }
-    runtime::refuse(refusal.status(), refusal.text(), refusal.retry_after())
 }
 
 /// The keys of the Worker's secrets. Without them the log says what to run.

@@ -9,10 +9,9 @@ use crate::{
     error::{Code, Error, Result},
     object::{
         DurableEventIteratorObject, Subscribed,
-        instance::{Arrival, Message},
         routing::{self, InvalidMessage, Route, close_code},
     },
-    runtime::{self, RawSocket, Verdict},
+    runtime::{self, Message, RawSocket, Verdict},
     socket::{
         session::Session,
         subscription::{self, Subscribe},
@@ -26,7 +25,6 @@ use durable_event_wire::{
     },
 };
 use std::rc::Rc;
-use wasm_bindgen::JsCast;
 
 /// Who has sent a frame.
 #[derive(Clone, Copy)]
@@ -48,10 +46,14 @@ pub(super) enum Received<O: DurableEventIteratorObject> {
 
 impl<O: DurableEventIteratorObject> Host<O> {
     /// A frame of a client.
-    pub(super) async fn message(&self, arrival: Arrival, message: Message) {
-        let Arrival { ws, socket_id, now_ms } = arrival;
-        let ws: RawSocket = ws.unchecked_into();
-        let received = self.receive(&ws, socket_id, now_ms as u64, &message);
+    pub(in crate::object) async fn message(
+        &self,
+        ws: RawSocket,
+        socket_id: u32,
+        now_ms: u64,
+        message: Message,
+    ) {
+        let received = self.receive(&ws, socket_id, now_ms, &message);
         // What waits does not keep the frame, which may be large.
         drop(message);
         let result = match received {

@@ -3,22 +3,24 @@
 mod alarm;
 mod calls;
 mod messages;
+#[cfg(not(target_arch = "wasm32"))]
+mod native_instance;
 mod rpc_methods;
 mod streams;
 mod upgrade;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use self::native_instance::{NativeInstance, Rejected};
+
 use crate::{
     channel::{__Core, __Raw, ChannelCore, IsChannel, options::Options},
-    error::{Error, Result},
+    error::Result,
     object::{
-        Call, DurableEventIteratorObject, SocketOf,
-        instance::{AnyHost, Arrival, Message},
-        overrides_alarm,
-        routing::close_code,
+        Call, DurableEventIteratorObject, SocketOf, overrides_alarm, routing::close_code,
         running_calls::Calls,
     },
     procedure::{Procedures, RpcMethods},
-    runtime::{self, Identity, RawSocket},
+    runtime::{Context, Identity, RawSocket},
     socket::{session::Session, subscription},
     upgrade::{Caps, signing_keys},
 };
@@ -27,8 +29,7 @@ use std::{
     cell::{OnceCell, RefCell},
     rc::Rc,
 };
-use wasm_bindgen::{JsCast, JsValue};
-use worker::{Env, worker_sys::DurableObjectState};
+use worker::Env;
 
 /// What one instance of a class holds. Nothing in it cannot be rebuilt: it goes whenever the object sleeps.
 pub(in crate::object) struct Host<O: DurableEventIteratorObject> {
@@ -44,27 +45,15 @@ pub(in crate::object) struct Host<O: DurableEventIteratorObject> {
 }
 
 impl<O: DurableEventIteratorObject> Host<O> {
-    /// The host of an object of a class, whose `ctx` and `env` these are.
+    /// Constructs the Durable Object whose `ctx` and `env` these are.
     ///
     /// # Errors
-    /// When the platform does not let the library see the object's sockets.
-    pub(in crate::object) fn make(
-        class: &str,
-        ctx: DurableObjectState,
-        env: Env,
-    ) -> Result<Rc<dyn AnyHost>, JsValue> {
-        match Self::new(ctx, env) {
-            Ok(host) => Ok(Rc::new(host)),
-            Err(error) => Err(failure(class, &error)),
-        }
-    }
-
-    /// The object whose `ctx` and `env` these are.
-    fn new(ctx: DurableObjectState, env: Env) -> Result<Self> {
+    /// The Workers runtime does not give access to the sockets, an option is invalid, or the object's own error.
+    pub(in crate::object) fn new(ctx: Context, env: Env) -> Result<Self> {
         let mut options = O::options(&env);
         options.check()?;
         options.prune_by_alarm &= !overrides_alarm::<O>();
-        let identity = Identity::new(ctx.as_ref(), env.as_ref())?;
+        let identity = Identity::new(&ctx, &env)?;
         let core = ChannelCore::new(ctx, identity, options)?;
         let object = O::new(O::Channel::from_core(__Core(Rc::clone(&core))), env.clone())?;
         let calls = RefCell::new(Calls::new(&core.options));
@@ -80,7 +69,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         })
     }
 
-    pub(super) fn options(&self) -> &Options {
+    pub(in crate::object) fn options(&self) -> &Options {
         &self.core.options
     }
 
@@ -95,82 +84,31 @@ impl<O: DurableEventIteratorObject> Host<O> {
         O::Channel::socket(&__Core(Rc::clone(&self.core)), raw)
     }
 
-    /// A client has closed its socket.
-    pub(super) fn close(&self, ws: JsValue, code: JsValue) {
-        let ws: RawSocket = ws.unchecked_into();
-        self.forget(&ws);
+    /// A client has closed its socket. Without a code, its close frame had none.
+    pub(in crate::object) fn close(&self, ws: &RawSocket, code: Option<u16>) {
+        self.forget(ws);
         // Without an answer the client sees no close frame, and the connection stays open.
-        let code = match code.as_f64().map_or(close_code::NO_STATUS, |code| code as u16) {
-            close_code::NO_STATUS => close_code::NORMAL,
-            code => code,
-        };
+        let code = code.filter(|code| *code != close_code::NO_STATUS).unwrap_or(close_code::NORMAL);
         if ws.close(code, "").is_err() {
             // A code that no close frame may have.
-            close(&ws, close_code::PROTOCOL_ERROR, "Invalid close code");
+            close(ws, close_code::PROTOCOL_ERROR, "Invalid close code");
         }
     }
 
     /// A socket has failed.
-    pub(super) fn error(&self, ws: JsValue) {
-        let ws: RawSocket = ws.unchecked_into();
-        self.forget(&ws);
-        close(&ws, subscription::INTERNAL_ERROR, "Socket error");
+    pub(in crate::object) fn error(&self, ws: &RawSocket) {
+        self.forget(ws);
+        close(ws, subscription::INTERNAL_ERROR, "Socket error");
     }
 
-    pub(super) fn forget(&self, ws: &RawSocket) {
+    /// A socket has gone.
+    pub(in crate::object) fn forget(&self, ws: &RawSocket) {
         let Ok(socket) = ws.id() else { return };
         self.core.sessions.forget(socket);
         if let Ok(mut calls) = self.calls.try_borrow_mut() {
             calls.abort_all(socket);
         }
     }
-}
-
-impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
-    fn max_frame(&self) -> usize {
-        self.options().max_frame
-    }
-
-    fn message(self: Rc<Self>, arrival: Arrival, message: Message) -> JsValue {
-        runtime::at_once(async move {
-            (*self).message(arrival, message).await;
-            JsValue::UNDEFINED
-        })
-    }
-
-    fn fetch(&self, request: JsValue) -> JsValue {
-        self.fetch(&request.unchecked_into())
-    }
-
-    fn lost(&self, ws: JsValue) {
-        self.forget(&ws.unchecked_into());
-    }
-
-    fn close(&self, ws: JsValue, code: JsValue) {
-        self.close(ws, code);
-    }
-
-    fn error(&self, ws: JsValue) {
-        self.error(ws);
-    }
-
-    fn alarm(self: Rc<Self>) -> JsValue {
-        runtime::at_once(async move { (*self).alarm().await })
-    }
-
-    fn publish(&self, event: JsValue, options: JsValue) -> JsValue {
-        self.publish(&event, &options)
-    }
-
-    fn dispatch(self: Rc<Self>, name: JsValue, arguments: JsValue) -> JsValue {
-        runtime::at_once(async move { (*self).dispatch(name, arguments).await })
-    }
-}
-
-/// What a method's caller gets as an exception.
-pub(super) fn failure(method: &str, error: &Error) -> JsValue {
-    runtime::log_internal(method, error);
-    runtime::failure(error)
 }
 
 /// An error is a socket that is closed already, or a code that cannot be sent.

@@ -1,6 +1,6 @@
 //! RPC methods on the stub: `publish`, and those of the application.
 
-use super::{Host, failure};
+use super::Host;
 use crate::{
     channel::{
         IsChannel, PublishError, PublishOptions, Published, event_body,
@@ -8,35 +8,35 @@ use crate::{
     },
     error::{Code, Error, Result},
     object::DurableEventIteratorObject,
-    runtime::{self, Infinity, JsWire, NotWire},
+    runtime::{self, Infinity, JsWire, NotWire, RpcValue},
 };
 use durable_event_log::MAX_EVENT_BYTES;
 use durable_event_wire::{InvalidInput, Issue, Serialized, Value, from_value, parse};
 use std::any::TypeId;
-use wasm_bindgen::JsValue;
 
 /// What the arguments of an RPC method may have together, in bytes of JSON: four of the largest events.
 const MAX_ARGUMENT_BYTES: usize = 8 * 1024 * 1024;
 
 impl<O: DurableEventIteratorObject> Host<O> {
     /// `stub.publish(event, options?)` of any Worker.
-    pub(super) fn publish(&self, event: &JsValue, options: &JsValue) -> JsValue {
-        let published = self
-            .try_publish(event, options)
-            .map(|Published { id, is_duplicate }| runtime::published(&id.to_string(), is_duplicate));
-        published.unwrap_or_else(|error| failure("publish", &error))
+    pub(in crate::object) fn publish(
+        &self,
+        event: &RpcValue,
+        options: Option<&RpcValue>,
+    ) -> Result<Published> {
+        self.try_publish(event, options).inspect_err(|error| runtime::log_internal("publish", error))
     }
 
-    fn try_publish(&self, event: &JsValue, options: &JsValue) -> Result<Published> {
-        let options = if options.is_undefined() {
-            RpcOptions::default()
-        } else {
+    fn try_publish(&self, event: &RpcValue, options: Option<&RpcValue>) -> Result<Published> {
+        let options = if let Some(options) = options {
             if let Some(name) = runtime::undefined_option(options, &RESTRICTIONS)? {
                 return Err(invalid_options(Issue::new("expected a value, found undefined").at(name).into()));
             }
             let options =
                 runtime::to_wire(options, MAX_EVENT_BYTES, Infinity::Error).map_err(unpublishable)?;
             RpcOptions::read(options.parse()?).map_err(invalid_options)?
+        } else {
+            RpcOptions::default()
         };
         let event = if options.is_serialized() {
             runtime::serialized_of(event, MAX_EVENT_BYTES)
@@ -53,12 +53,12 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     /// A method of the application, called by a Worker that holds a stub.
-    pub(super) async fn dispatch(&self, name: JsValue, arguments: JsValue) -> JsValue {
-        let name = name.as_string().unwrap_or_default();
-        self.try_dispatch(&name, &arguments).await.unwrap_or_else(|error| failure(&name, &error))
+    pub(in crate::object) async fn dispatch(&self, name: &str, arguments: RpcValue) -> Result<RpcValue> {
+        let result = self.try_dispatch(name, &arguments).await;
+        result.inspect_err(|error| runtime::log_internal(name, error))
     }
 
-    async fn try_dispatch(&self, name: &str, arguments: &JsValue) -> Result<JsValue> {
+    async fn try_dispatch(&self, name: &str, arguments: &RpcValue) -> Result<RpcValue> {
         let arguments = runtime::to_wire(arguments, MAX_ARGUMENT_BYTES, Infinity::Null).map_err(|error| {
             let code = match error {
                 NotWire::TooLarge { .. } => Code::PayloadTooLarge,

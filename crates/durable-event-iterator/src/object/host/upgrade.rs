@@ -1,27 +1,16 @@
 //! Upgrade requests.
 
-use super::{Host, failure};
+use super::Host;
 use crate::{
-    error::Result,
     object::DurableEventIteratorObject,
-    runtime::Verdict,
+    runtime::{OpenedSocket, UpgradeRequest, Verdict},
     socket::session::Session,
     upgrade::{self, Accepted, Rejection},
 };
-use wasm_bindgen::JsValue;
 
 impl<O: DurableEventIteratorObject> Host<O> {
-    /// An upgrade request, which a Worker has handed over.
-    pub(super) fn fetch(&self, request: &worker::web_sys::Request) -> JsValue {
-        let refused = |refusal: Rejection| match upgrade::respond(&refusal) {
-            Ok(response) => response.into(),
-            Err(error) => failure("fetch", &error.into()),
-        };
-        self.upgrade(request).unwrap_or_else(refused)
-    }
-
-    /// The response that opens a socket.
-    fn upgrade(&self, request: &worker::web_sys::Request) -> Result<JsValue, Rejection> {
+    /// Opens a socket, as the upgrade request asks that a Worker has handed over.
+    pub(in crate::object) fn upgrade(&self, request: &UpgradeRequest) -> Result<OpenedSocket, Rejection> {
         let keys = self.keys().ok_or(Rejection::NoKeys)?; // the log has said what to do
         // The Worker has verified the token too, but whoever binds the namespace can send any request.
         let Accepted { claims, connection_id, .. } = upgrade::read(request, keys)?;

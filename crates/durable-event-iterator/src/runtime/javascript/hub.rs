@@ -1,6 +1,6 @@
 //! The open sockets of one object: fan-out and replay are one call into JavaScript each.
 
-use super::JsError;
+use crate::runtime::{Context, Cursor, JsError, OpenedSocket};
 use durable_event_wire::frame::Outgoing;
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -81,7 +81,7 @@ extern "C" {
     fn live_view_js(head: &str, expires: f64, connection: Option<&str>, tags: Option<Array>) -> LiveView;
 
     /// One end of a WebSocket, as the platform hands it out.
-    #[derive(Clone)]
+    #[derive(Clone, PartialEq)]
     pub(crate) type RawSocket;
 
     // These catch what is thrown themselves.
@@ -143,8 +143,8 @@ pub(crate) struct Replayed {
 
 impl Hub {
     /// The sockets of the object whose `ctx` this is.
-    pub(crate) fn new(ctx: &JsValue) -> Result<Self, JsError> {
-        Ok(Self::construct(ctx)?)
+    pub(crate) fn new(ctx: &Context) -> Result<Self, JsError> {
+        Ok(Self::construct(ctx.as_ref())?)
     }
 
     /// All open sockets, subscribed or not.
@@ -164,7 +164,7 @@ impl Hub {
 
     /// The response that opens a socket, which is accepted with these tags of the runtime and this attachment. The Durable
     /// Object may hibernate while the socket stays.
-    pub(crate) fn accept(&self, tags: &[String], attachment: &[u8]) -> Result<JsValue, JsError> {
+    pub(crate) fn accept(&self, tags: &[String], attachment: &[u8]) -> Result<OpenedSocket, JsError> {
         Ok(self.accept_js(&array_of(tags), &Uint8Array::from(attachment))?)
     }
 
@@ -241,7 +241,7 @@ impl Hub {
     /// `make_safe` a marked row (see `log/step.rs`), of which it makes the frame's tail; none: the event is not sent.
     pub(crate) fn replay(
         &self,
-        cursor: &JsValue,
+        cursor: &Cursor,
         ws: &RawSocket,
         head: &str,
         admits: &dyn Fn(&str) -> bool,

@@ -1,7 +1,7 @@
 //! The exported class.
 
-use super::{JsError, RawSocket, log_error, value::from_wire};
 use crate::error::{Error, Failure};
+use crate::runtime::{JsError, RawSocket, from_wire, log_error};
 use durable_event_wire::{Value, serialize};
 use js_sys::Array;
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! The options and the result of `stub.publish`.
 
-use super::JsError;
+use crate::runtime::JsError;
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
 

@@ -1,0 +1,182 @@
+//! One instance of a Durable Object, as a test kit holds it: where everything that the Workers runtime or a stub calls comes in.
+
+use super::Host;
+use crate::{
+    channel::{__Core, IsChannel, PublishOptions, Published, event_body, rpc_options::RpcOptions},
+    error::Result,
+    object::{DurableEventIteratorObject, routing::close_code},
+    runtime::{
+        Message, UpgradeRequest,
+        native::{ObjectState, RawSocket, no_env},
+    },
+    upgrade,
+};
+use durable_event_token::SigningKeys;
+use durable_event_wire::{Object, Serialized, Value, to_value};
+use serde::Serialize;
+use std::{fmt, rc::Rc};
+
+/// One instance of a Durable Object, from waking to hibernation.
+///
+/// What waits for something goes on in the turns of its [`ObjectState`]. Dropping the instance drops what it runs; sockets
+/// with their attachments and what is stored stay with the state, for the next instance.
+pub struct NativeInstance<O: DurableEventIteratorObject> {
+    host: Rc<Host<O>>,
+    state: ObjectState,
+}
+
+/// The response to an upgrade request that was rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rejected {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub text: &'static str,
+    /// The header `Retry-After`, in seconds.
+    pub retry_after: Option<u32>,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status, self.text)
+    }
+}
+
+impl std::error::Error for Rejected {}
+
+impl<O: DurableEventIteratorObject> fmt::Debug for NativeInstance<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl<O: DurableEventIteratorObject> NativeInstance<O> {
+    /// Constructs the object. `keys` verify tokens, unless the object's options have keys. Its `env` has no bindings: looking
+    /// for one panics.
+    ///
+    /// # Errors
+    /// The object cannot be constructed.
+    pub fn new(state: &ObjectState, keys: &SigningKeys) -> Result<Self> {
+        let _entered = state.enter();
+        let host = Host::new(state.clone(), no_env())?;
+        if host.options().signing_keys.is_none() {
+            host.keys.get_or_init(|| Some(keys.clone()));
+        }
+        Ok(Self { host: Rc::new(host), state: state.clone() })
+    }
+
+    /// The application's object. [Enter](ObjectState::enter) its state before its methods are called.
+    #[must_use]
+    pub fn object(&self) -> &O {
+        &self.host.object
+    }
+
+    /// A handle of its channel.
+    #[must_use]
+    pub fn channel(&self) -> O::Channel {
+        O::Channel::from_core(__Core(Rc::clone(&self.host.core)))
+    }
+
+    /// Hands over an upgrade request: the value of its header `Upgrade`, and its URL.
+    ///
+    /// # Errors
+    /// The request was rejected.
+    pub fn upgrade(&self, upgrade: Option<&str>, url: &str) -> Result<RawSocket, Rejected> {
+        let _entered = self.state.enter();
+        let request = UpgradeRequest { upgrade: upgrade.map(str::to_owned), url: url.to_owned() };
+        self.host.upgrade(&request).map_err(|rejection| {
+            upgrade::log_rejection(&rejection);
+            Rejected {
+                status: rejection.status(),
+                text: rejection.text(),
+                retry_after: rejection.retry_after(),
+            }
+        })
+    }
+
+    /// Delivers a message of a client.
+    pub fn message(&self, socket: &RawSocket, message: Message) {
+        let max_frame = self.host.options().max_frame;
+        let is_too_large = match &message {
+            // Counted as JavaScript does, in UTF-16.
+            Message::Text(text) => text.len() > max_frame && text.encode_utf16().count() > max_frame,
+            Message::Bytes(bytes) => bytes.len() > max_frame,
+        };
+        if is_too_large {
+            let _ = socket.close(close_code::TOO_BIG, "Frame too large"); // an error is a socket that is closed
+            return;
+        }
+        let (Ok(id), now_ms) = (socket.id(), self.state.now_ms()) else { return };
+        let (host, socket) = (Rc::clone(&self.host), socket.clone());
+        self.state.start(async move { host.message(socket, id, now_ms, message).await });
+    }
+
+    /// Delivers a client's close frame: its own, or the one in return. `None`: a frame without a code.
+    pub fn close(&self, socket: &RawSocket, code: Option<u16>) {
+        let _entered = self.state.enter();
+        self.host.close(socket, code);
+        self.end(socket);
+    }
+
+    /// Reports that a client's connection was lost without a close frame.
+    pub fn lost(&self, socket: &RawSocket) {
+        let _entered = self.state.enter();
+        self.host.forget(socket);
+        self.end(socket);
+    }
+
+    /// Delivers the failure of a socket.
+    pub fn error(&self, socket: &RawSocket) {
+        let _entered = self.state.enter();
+        self.host.error(socket);
+        self.end(socket);
+    }
+
+    fn end(&self, socket: &RawSocket) {
+        socket.client_has_gone();
+        self.state.remove_socket(socket);
+    }
+
+    /// Lets the alarm go off. `done` receives the result.
+    pub fn alarm(&self, done: impl FnOnce(Result<()>) + 'static) {
+        let host = Rc::clone(&self.host);
+        self.state.start(async move { done(host.alarm().await) });
+    }
+
+    /// `stub.publish(event, options)` of a Worker in JavaScript.
+    ///
+    /// # Errors
+    /// The error that the stub's caller receives.
+    pub fn publish(&self, event: &Value, options: Option<&Value>) -> Result<Published> {
+        let _entered = self.state.enter();
+        self.host.publish(event, options)
+    }
+
+    /// Publishes as [`ChannelStub::publish_with`](crate::ChannelStub::publish_with) of a Worker in Rust.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn publish_with<E: Serialize + ?Sized>(
+        &self,
+        event: &E,
+        options: &PublishOptions,
+    ) -> Result<Published> {
+        let Serialized { json, meta, .. } = event_body(event)?;
+        let halves = [("json", json), ("meta", meta)].into_iter();
+        let event: Object = halves.filter_map(|(key, half)| Some((key, half?))).collect();
+        self.publish(&event.into(), Some(&to_value(&RpcOptions::from(options))?))
+    }
+
+    /// Calls an RPC method of the application with its arguments, an array. `done` receives the result.
+    pub fn call(&self, method: &str, arguments: Value, done: impl FnOnce(Result<Value>) + 'static) {
+        let (host, method) = (Rc::clone(&self.host), method.to_owned());
+        self.state.start(async move { done(host.dispatch(&method, arguments).await) });
+    }
+}
+
+impl<O: DurableEventIteratorObject> Drop for NativeInstance<O> {
+    fn drop(&mut self) {
+        self.state.instance_ended();
+    }
+}

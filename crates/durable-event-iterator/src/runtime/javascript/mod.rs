@@ -1,0 +1,38 @@
+//! A Durable Object of the Workers runtime.
+
+mod at_once;
+mod class;
+mod event_loop;
+mod hub;
+mod identity;
+mod options;
+mod storage;
+
+pub(crate) use self::{
+    at_once::at_once,
+    class::{OpenStream, extend, failure},
+    event_loop::{log_error, log_warning, next_turn, now_ms, pause, spawn},
+    hub::{Admits, Hub, LiveView, RawSocket, Replay},
+    identity::Identity,
+    options::{published, undefined_option},
+    storage::Storage,
+};
+pub(crate) use super::value::{from_wire, serialized_of, to_wire};
+/// The `ctx` of a Durable Object.
+pub(crate) use worker::worker_sys::DurableObjectState as Context;
+
+use wasm_bindgen::JsValue;
+
+/// Rows that are still to be read.
+pub(crate) type Cursor = JsValue;
+
+/// The response that opens a socket.
+pub(crate) type OpenedSocket = JsValue;
+
+/// An argument or a result of an RPC method.
+pub(crate) type RpcValue = JsValue;
+
+/// The runtime's own handle of a Durable Object.
+pub(crate) fn state(ctx: Context) -> worker::State {
+    ctx.into()
+}

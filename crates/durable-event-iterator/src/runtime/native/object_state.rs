@@ -1,0 +1,262 @@
+//! What outlasts an instance of a Durable Object.
+
+use super::{event_loop::EventLoop, socket::RawSocket};
+use crate::runtime::StorageEvent;
+use durable_event_log::{Database, DatabaseError};
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    rc::{Rc, Weak},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// What outlasts an instance of a Durable Object: name, storage, alarm and sockets, with the clock and the event loop.
+///
+/// A clone is another handle of the same state. Nothing happens by itself: the clock stands until
+/// [`set_now_ms`](Self::set_now_ms), tasks run in [`run_turn`](Self::run_turn), and whoever drives the state delivers its
+/// [alarm](Self::alarm_ms) and the [close frames](Self::next_closing) that clients send back.
+#[derive(Clone)]
+pub struct ObjectState(Rc<Inner>);
+
+struct Inner {
+    name: String,
+    database: Box<dyn Database>,
+    now_ms: Cell<u64>,
+    alarm_ms: Cell<Option<u64>>,
+    sockets: RefCell<Vec<RawSocket>>,
+    last_socket: Cell<u32>,
+    event_loop: EventLoop,
+    listener: RefCell<Option<Rc<Listener>>>,
+    log: RefCell<Vec<String>>,
+}
+
+/// Receives what happens to the storage, and returns the number of a level that has begun.
+pub(super) type Listener = dyn Fn(StorageEvent) -> u32;
+
+thread_local! {
+    /// Whose code runs now, the innermost last.
+    static ENTERED: RefCell<Vec<ObjectState>> = const { RefCell::new(Vec::new()) };
+    /// Whose code ran last.
+    static LAST: RefCell<Weak<Inner>> = const { RefCell::new(Weak::new()) };
+}
+
+impl fmt::Debug for ObjectState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectState").field("name", &self.0.name).finish_non_exhaustive()
+    }
+}
+
+impl ObjectState {
+    /// The state of a new Durable Object. An empty name is that of one which was reached by an id without a name. `now_ms` is the time of its clock in milliseconds since the epoch.
+    #[must_use]
+    pub fn new(name: impl Into<String>, database: Box<dyn Database>, now_ms: u64) -> Self {
+        Self(Rc::new(Inner {
+            name: name.into(),
+            database,
+            now_ms: Cell::new(now_ms),
+            alarm_ms: Cell::new(None),
+            sockets: RefCell::default(),
+            last_socket: Cell::new(0),
+            event_loop: EventLoop::default(),
+            listener: RefCell::default(),
+            log: RefCell::default(),
+        }))
+    }
+
+    /// The name that the Durable Object was reached by: that of its channel.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The SQLite database.
+    #[must_use]
+    pub fn database(&self) -> &dyn Database {
+        &*self.0.database
+    }
+
+    /// The time in milliseconds since the epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.0.now_ms.get()
+    }
+
+    /// Sets the clock. Timers that are due go off in the next [turn](Self::run_turn).
+    pub fn set_now_ms(&self, now_ms: u64) {
+        self.0.now_ms.set(now_ms);
+    }
+
+    /// When the alarm goes off, in milliseconds since the epoch.
+    #[must_use]
+    pub fn alarm_ms(&self) -> Option<u64> {
+        self.0.alarm_ms.get()
+    }
+
+    /// Sets the alarm, or deletes it. The runtime deletes it when it goes off.
+    pub fn set_alarm_ms(&self, at_ms: Option<u64>) {
+        self.0.alarm_ms.set(at_ms);
+    }
+
+    /// The sockets that are not closed on both sides, in the order in which they were opened.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<RawSocket> {
+        self.0.sockets.borrow().clone()
+    }
+
+    pub(super) fn with_sockets<R>(&self, work: impl FnOnce(&mut Vec<RawSocket>) -> R) -> R {
+        work(&mut self.0.sockets.borrow_mut())
+    }
+
+    /// The next socket that the Durable Object has closed and whose client has not sent a close frame in return.
+    #[must_use]
+    pub fn next_closing(&self) -> Option<RawSocket> {
+        self.0.sockets.borrow().iter().find(|socket| !socket.is_open()).cloned()
+    }
+
+    pub(crate) fn remove_socket(&self, socket: &RawSocket) {
+        self.with_sockets(|sockets| sockets.retain(|other| other != socket));
+    }
+
+    pub(super) fn next_socket_id(&self) -> u32 {
+        let id = self.0.last_socket.get().wrapping_add(1).max(1);
+        self.0.last_socket.set(id);
+        id
+    }
+
+    /// Takes the lines that the library has logged.
+    #[must_use]
+    pub fn take_log(&self) -> Vec<String> {
+        self.0.log.take()
+    }
+
+    pub(super) fn event_loop(&self) -> &EventLoop {
+        &self.0.event_loop
+    }
+
+    /// Runs a future as far as it gets now. The rest runs in the following turns.
+    pub fn start(&self, future: impl Future<Output = ()> + 'static) {
+        let _entered = self.enter();
+        self.0.event_loop.start(future);
+    }
+
+    /// Runs what can go on, then lets the timers go off that are due. Returns whether there were any: then there is another
+    /// turn.
+    pub fn run_turn(&self) -> bool {
+        let _entered = self.enter();
+        self.0.event_loop.run_tasks();
+        let has_fired = self.0.event_loop.fire_timers(self.now_ms());
+        if has_fired {
+            self.0.event_loop.run_tasks();
+        }
+        has_fired
+    }
+
+    /// When the next timer goes off, in milliseconds since the epoch.
+    #[must_use]
+    pub fn next_timer_ms(&self) -> Option<u64> {
+        self.0.event_loop.next_timer()
+    }
+
+    /// Whether nothing runs: then the Durable Object may hibernate.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.0.event_loop.is_idle()
+    }
+
+    /// Deletes everything that is stored and the alarm, as the application does by `storage().delete_all()`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn delete_all(&self) -> Result<(), DatabaseError> {
+        let _entered = self.enter();
+        self.tell(StorageEvent::Deleting);
+        let deleted = super::storage::delete_everything(self);
+        self.tell(StorageEvent::Deleted);
+        deleted
+    }
+
+    pub(super) fn listen(&self, listener: Rc<Listener>) {
+        self.0.listener.replace(Some(listener));
+    }
+
+    pub(super) fn tell(&self, event: StorageEvent) -> u32 {
+        let listener = self.0.listener.borrow().clone();
+        listener.map_or(0, |listener| listener(event))
+    }
+
+    /// The instance is gone: what it ran is dropped.
+    pub(crate) fn instance_ended(&self) {
+        let _entered = self.enter();
+        self.0.event_loop.clear();
+        drop(self.0.listener.take());
+    }
+
+    /// Makes this the Durable Object whose clock, timers and log the library's code uses on this thread, until what is
+    /// returned is dropped. Afterwards it is the one that was entered last, for a channel's handle that is kept.
+    #[must_use = "it lasts until what is returned is dropped"]
+    pub fn enter(&self) -> Entered<'_> {
+        ENTERED.with_borrow_mut(|entered| entered.push(self.clone()));
+        LAST.set(Rc::downgrade(&self.0));
+        Entered(self, PhantomData)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // What is kept of it would hold its memory. While a thread ends there is nothing to be cleared.
+        let _ = LAST.try_with(|last| {
+            if let Ok(mut last) = last.try_borrow_mut()
+                && last.strong_count() == 0
+            {
+                *last = Weak::new();
+            }
+        });
+    }
+}
+
+/// An [entered](ObjectState::enter) Durable Object.
+#[derive(Debug)]
+pub struct Entered<'a>(&'a ObjectState, PhantomData<*const ()>);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        // While a thread ends there is nobody left.
+        let _ = ENTERED.try_with(|entered| {
+            let mut entered = entered.borrow_mut();
+            let place = entered.iter().rposition(|state| Rc::ptr_eq(&state.0, &self.0.0));
+            place.map(|place| entered.remove(place))
+        });
+    }
+}
+
+/// The Durable Object whose code runs.
+pub(super) fn current() -> Option<ObjectState> {
+    let entered = ENTERED.with_borrow(|entered| entered.last().cloned());
+    entered.or_else(|| LAST.with_borrow(Weak::upgrade).map(ObjectState))
+}
+
+/// Milliseconds since the epoch: by the clock of the Durable Object, outside of one by the system's.
+pub(crate) fn now_ms() -> u64 {
+    current().map_or_else(
+        || {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+        },
+        |state| state.now_ms(),
+    )
+}
+
+/// A warning in the log. Never give it a token, a key or an attachment.
+pub(crate) fn log_warning(line: &str) {
+    log_error(line);
+}
+
+/// A line in the log. Never give it a token, a key or an attachment.
+pub(crate) fn log_error(line: &str) {
+    match current() {
+        Some(state) => state.0.log.borrow_mut().push(line.to_owned()),
+        None => eprintln!("durable-event-iterator: {line}"),
+    }
+}

@@ -1,0 +1,66 @@
+//! Values of a stub's caller, to and from oRPC's serialized form.
+
+use super::RpcValue;
+use crate::runtime::{Infinity, JsError, JsWire, NotWire};
+use durable_event_wire::{Serialized, Value, serialize};
+
+/// Serializes a value of at most `limit` bytes.
+pub(crate) fn to_wire(value: &RpcValue, limit: usize, infinity: Infinity) -> Result<JsWire, NotWire> {
+    if infinity == Infinity::Error && has_infinity(value) {
+        return Err(NotWire::Invalid("numbers must be finite".to_owned()));
+    }
+    let Serialized { json, meta, blobs } =
+        serialize(value).map_err(|error| NotWire::Invalid(error.to_string()))?;
+    if !blobs.is_empty() {
+        return Err(NotWire::Invalid("A Blob cannot be sent".to_owned()));
+    }
+    within(limit, JsWire { json, meta })
+}
+
+fn has_infinity(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64().is_infinite(),
+        Value::Array(items) => items.iter().any(has_infinity),
+        Value::Object(members) => members.iter().any(|(_, value)| has_infinity(value)),
+        _ => false,
+    }
+}
+
+fn within(limit: usize, wire: JsWire) -> Result<JsWire, NotWire> {
+    let halves = [&wire.json, &wire.meta].into_iter().flatten();
+    let bytes = halves.fold(0_usize, |sum, half| sum.saturating_add(half.len()));
+    if bytes > limit { Err(NotWire::TooLarge { limit }) } else { Ok(wire) }
+}
+
+/// The halves of an event that its publisher has serialized, `{ json, meta? }`.
+pub(crate) fn serialized_of(event: &RpcValue, limit: usize) -> Result<JsWire, NotWire> {
+    let half = |key: &str| match event {
+        Value::Object(halves) => halves.get(key).cloned(),
+        _ => None,
+    };
+    let (json, meta) = match (half("json"), half("meta")) {
+        (Some(Value::String(json)), None | Some(Value::Undefined)) => (json, None),
+        (Some(Value::String(json)), Some(Value::String(meta))) => (json, Some(meta)),
+        _ => {
+            let expected = "A serialized event must be { json, meta? } with texts";
+            return Err(NotWire::Invalid(expected.to_owned()));
+        }
+    };
+    within(limit, JsWire { json: Some(json), meta })
+}
+
+/// The value that was serialized. A blob is an error, as stubs cannot carry one.
+pub(crate) fn from_wire(value: &Serialized) -> Result<RpcValue, JsError> {
+    if !value.blobs.is_empty() {
+        return Err(JsError::new("a stub cannot carry a file or blob"));
+    }
+    value.clone().into_value().map_err(|error| JsError::new(error.to_string()))
+}
+
+/// The first of the options that is given and undefined.
+#[expect(clippy::unnecessary_wraps, reason = "on the Workers runtime it may fail")]
+pub(crate) fn undefined_option(options: &RpcValue, names: &[&str]) -> Result<Option<String>, JsError> {
+    let Value::Object(options) = options else { return Ok(None) };
+    let is_undefined = |name: &&&str| matches!(options.get(name), Some(Value::Undefined));
+    Ok(names.iter().find(is_undefined).map(|name| (*name).to_owned()))
+}

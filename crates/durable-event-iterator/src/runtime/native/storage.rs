@@ -1,0 +1,79 @@
+//! The object's storage: its database and its one alarm.
+
+use super::{Context, Cursor};
+use crate::runtime::{JsError, StorageEvent};
+use durable_event_log::{Cell, Database, DatabaseError, Param};
+use std::rc::Rc;
+
+/// What `ctx.storage` holds.
+pub(crate) struct Storage(Context);
+
+impl Storage {
+    /// The storage of the object whose `ctx` this is.
+    #[expect(clippy::unnecessary_wraps, reason = "on the Workers runtime it may fail")]
+    pub(crate) fn new(ctx: &Context) -> Result<Self, JsError> {
+        Ok(Self(ctx.clone()))
+    }
+
+    /// Calls `listener` whenever something happens to the storage. For [`StorageEvent::Begun`] it returns the level's number.
+    pub(crate) fn listen(&self, listener: impl Fn(StorageEvent) -> u32 + 'static) {
+        self.0.listen(Rc::new(listener));
+    }
+
+    /// Runs `work` in a transaction of the application's: when it returns false, nothing that it wrote remains.
+    pub(crate) fn transaction(&self, work: &mut dyn FnMut() -> bool) -> Result<(), DatabaseError> {
+        let level = self.0.tell(StorageEvent::Begun);
+        let mut is_to_commit = false;
+        let ended = self.atomically(&mut || {
+            is_to_commit = work();
+            is_to_commit
+        });
+        self.0.tell(match ended {
+            Ok(()) if is_to_commit => StorageEvent::Committed(level),
+            _ => StorageEvent::RolledBack(level),
+        });
+        ended
+    }
+
+    /// Deletes everything, unheard by the listener.
+    #[expect(clippy::unused_async, reason = "on the Workers runtime it has to wait")]
+    pub(crate) async fn delete_all(&self) -> Result<(), JsError> {
+        delete_everything(&self.0).map_err(|error| JsError::new(error.to_string()))
+    }
+
+    /// The rows of a statement, for [`super::Hub::replay`].
+    pub(crate) fn open(&self, sql: &str, params: &[Param<'_>]) -> Result<Cursor, DatabaseError> {
+        self.execute(sql, params)
+    }
+
+    /// Sets the alarm for this time, in milliseconds since the epoch, unless one is set already.
+    #[expect(clippy::unused_async, reason = "on the Workers runtime it has to wait")]
+    pub(crate) async fn ensure_alarm(&self, at_ms: u64) -> Result<(), JsError> {
+        self.0.set_alarm_ms(self.0.alarm_ms().or(Some(at_ms)));
+        Ok(())
+    }
+}
+
+impl Database for Storage {
+    fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, DatabaseError> {
+        self.0.database().execute(sql, params)
+    }
+
+    fn atomically(&self, work: &mut dyn FnMut() -> bool) -> Result<(), DatabaseError> {
+        self.0.database().atomically(work)
+    }
+}
+
+/// Deletes all tables and views, and the alarm.
+pub(super) fn delete_everything(state: &Context) -> Result<(), DatabaseError> {
+    const ALL: &str = "SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view') \
+        AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type DESC";
+
+    state.set_alarm_ms(None);
+    for row in state.database().execute(ALL, &[])? {
+        if let [Cell::Text(kind), Cell::Text(name)] = row.as_slice() {
+            state.database().execute(&format!("DROP {kind} \"{}\"", name.replace('"', "\"\"")), &[])?;
+        }
+    }
+    Ok(())
+}
