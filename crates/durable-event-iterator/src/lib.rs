@@ -53,7 +53,7 @@
 //! A Worker forwards the clients' upgrade requests ([`Upgrade`]), and a server issues their tokens ([`Token`]):
 //!
 //! ```
-//! use durable_event_iterator::{Result, Token, Upgrade, signing_keys_from_env};
+//! use durable_event_iterator::{Result, Token, Upgrade, now, signing_keys_from_env};
 //! use worker::{
 //!     Context, Env,
 //!     web_sys::{Request, Response},
@@ -63,9 +63,9 @@
 //!     Upgrade::new(&env, "CHAT_ROOM").handle(&request).await
 //! }
 //!
-//! fn token(env: &Env, now_ms: u64) -> Result<String> {
+//! fn token(env: &Env) -> Result<String> {
 //!     let token = Token::builder("lobby").attachment(&"anna").procedures(["say"]);
-//!     Ok(token.sign(&signing_keys_from_env(env)?, now_ms)?)
+//!     Ok(token.sign(&signing_keys_from_env(env)?, now())?)
 //! }
 //! ```
 //!
@@ -119,6 +119,7 @@ mod object;
 mod procedure;
 mod runtime;
 mod socket;
+mod time;
 mod upgrade;
 
 pub use channel::{
@@ -138,6 +139,7 @@ pub use error::{Error, Result};
 pub use object::{Call, DurableEventIteratorObject, Invocation, SocketOf, Subscribed};
 pub use procedure::{Next, Procedures, Reply, RpcArguments, RpcMethods, StreamItem, Upload};
 pub use socket::{Socket, Untyped};
+pub use time::now;
 pub use upgrade::{Upgrade, signing_keys_from_env};
 
 /// For `durable_object!` alone.

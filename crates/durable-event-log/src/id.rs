@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{Duration, SystemTime};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -40,6 +41,21 @@ impl EventId {
     /// ```
     pub const fn as_micros(self) -> u64 {
         self.0
+    }
+
+    /// Returns the time at which the event was published. It is later than the clock if the clock has stepped back.
+    ///
+    /// ```
+    /// use durable_event_log::EventId;
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let id: EventId = "1767225600000000".parse()?;
+    /// assert_eq!(id.published_at(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600));
+    /// # Ok::<(), durable_event_log::InvalidEventId>(())
+    /// ```
+    #[must_use]
+    pub fn published_at(self) -> SystemTime {
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(self.0)).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// Creates the id with this number of microseconds. Larger numbers become [`EventId::MAX`].

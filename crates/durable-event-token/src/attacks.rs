@@ -7,12 +7,17 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use sha2::Sha512;
 
-use super::*;
+use super::{time::at, *};
 
 const NOW_MS: u64 = 1_800_000_000_000;
 const NOW_S: u64 = 1_800_000_000;
 const HS256: &str = r#"{"alg":"HS256"}"#;
 const SECRET: &str = "the-signing-key-of-these-tests";
+
+/// In seconds.
+fn lifetime_of(claims: &Claims) -> u64 {
+    claims.expires_at().duration_since(claims.issued_at()).unwrap().as_secs()
+}
 
 fn keys() -> SigningKeys {
     SigningKeys::parse(SECRET, None).unwrap()
@@ -29,7 +34,7 @@ fn signed(header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
 }
 
 fn check(token: &str) -> Result<Claims, TokenError> {
-    keys().verify(token, NOW_MS)
+    keys().verify(token, at(NOW_MS))
 }
 
 fn check_payload(payload: impl ToString) -> Result<Claims, TokenError> {
@@ -59,7 +64,7 @@ fn a_token_says_what_was_signed() {
     assert_eq!(claims.channel().as_str(), "some-room");
     assert_eq!(claims.procedures(), ["ping"]);
     assert_eq!(claims.attachment_json(), Some(r#"{"userId":"u"}"#));
-    assert_eq!((claims.issued_at(), claims.expires_at()), (NOW_S as f64, (NOW_S + 60) as f64));
+    assert_eq!((claims.issued_at(), claims.expires_at()), (at(NOW_MS), at(NOW_MS + 60_000)));
     assert_eq!(claims.not_before(), None);
 }
 
@@ -71,7 +76,7 @@ fn our_tokens_have_the_shape_of_the_recorded_ones() {
     let token = Token::builder("some-room")
         .procedures(["publishMessage", "router", "extra"])
         .attachment(&json!({ "userId": "user-123" }))
-        .sign(&keys(), 1_795_373_846_999)
+        .sign(&keys(), at(1_795_373_846_999))
         .unwrap();
     assert_eq!(token.rsplit_once('.').unwrap().0, recorded);
 }
@@ -406,31 +411,31 @@ fn eight_kibibytes_are_the_limit() {
 fn a_token_ends_exactly_at_its_exp() {
     let token = signed(HS256, good_payload().to_string());
     let exp_ms = (NOW_S + 60) * 1_000;
-    keys().verify(&token, exp_ms - 1).unwrap();
-    assert!(matches!(keys().verify(&token, exp_ms), Err(TokenError::Expired)));
-    assert!(matches!(keys().verify(&token, exp_ms + 1), Err(TokenError::Expired)));
-    assert!(matches!(keys().verify(&token, u64::MAX), Err(TokenError::Expired)));
+    keys().verify(&token, at(exp_ms - 1)).unwrap();
+    assert!(matches!(keys().verify(&token, at(exp_ms)), Err(TokenError::Expired)));
+    assert!(matches!(keys().verify(&token, at(exp_ms + 1)), Err(TokenError::Expired)));
+    assert!(matches!(keys().verify(&token, at(u64::MAX)), Err(TokenError::Expired)));
 }
 
 #[test]
 fn a_fraction_of_a_second_in_exp_counts() {
     let token = signed(HS256, with_claim("exp", "1800000000.5"));
-    keys().verify(&token, NOW_MS + 499).unwrap();
-    assert!(matches!(keys().verify(&token, NOW_MS + 500), Err(TokenError::Expired)));
+    keys().verify(&token, at(NOW_MS + 499)).unwrap();
+    assert!(matches!(keys().verify(&token, at(NOW_MS + 500)), Err(TokenError::Expired)));
 }
 
 #[test]
 fn a_token_begins_exactly_at_its_nbf() {
     let token = signed(HS256, with_claim("nbf", &(NOW_S + 10).to_string()));
     let nbf_ms = (NOW_S + 10) * 1_000;
-    assert!(matches!(keys().verify(&token, nbf_ms - 1), Err(TokenError::NotYetValid)));
-    assert_eq!(keys().verify(&token, nbf_ms).unwrap().not_before(), Some((NOW_S + 10) as f64));
+    assert!(matches!(keys().verify(&token, at(nbf_ms - 1)), Err(TokenError::NotYetValid)));
+    assert_eq!(keys().verify(&token, at(nbf_ms)).unwrap().not_before(), Some(at(nbf_ms)));
 }
 
 #[test]
 fn times_at_the_edges_are_taken() {
     let never_ends = check_payload(with_claim("exp", "9007199254740991")).unwrap();
-    assert!(!never_ends.is_expired_at(u64::MAX / 4_096));
+    assert!(!never_ends.is_expired_at(at(u64::MAX / 4_096)));
     check_payload(with_claim("iat", "0")).unwrap();
     check_payload(with_claim("iat", "-0.0")).unwrap();
     check_payload(with_claim("iat", &(NOW_S + 1_000).to_string())).unwrap();
@@ -439,14 +444,14 @@ fn times_at_the_edges_are_taken() {
 
 #[test]
 fn a_rotated_key_verifies_until_it_is_taken_out() {
-    let token = Token::builder("some-room").sign(&keys(), NOW_MS).unwrap();
+    let token = Token::builder("some-room").sign(&keys(), at(NOW_MS)).unwrap();
     let rotated = SigningKeys::parse("new", Some(SECRET)).unwrap();
-    rotated.verify(&token, NOW_MS).unwrap();
-    let renewed = Token::builder("some-room").sign(&rotated, NOW_MS).unwrap();
-    rotated.verify(&renewed, NOW_MS).unwrap();
+    rotated.verify(&token, at(NOW_MS)).unwrap();
+    let renewed = Token::builder("some-room").sign(&rotated, at(NOW_MS)).unwrap();
+    rotated.verify(&renewed, at(NOW_MS)).unwrap();
     assert!(matches!(check(&renewed), Err(TokenError::WrongSignature)));
     let forgotten = SigningKeys::parse("new", None).unwrap();
-    assert!(matches!(forgotten.verify(&token, NOW_MS), Err(TokenError::WrongSignature)));
+    assert!(matches!(forgotten.verify(&token, at(NOW_MS)), Err(TokenError::WrongSignature)));
 }
 
 #[test]
@@ -483,14 +488,14 @@ fn debug_and_display_show_neither_key_nor_token_nor_attachment() {
 
 #[test]
 fn what_cannot_be_a_token_is_not_issued() {
-    let now = |builder: TokenBuilder| builder.sign(&keys(), NOW_MS);
+    let now = |builder: TokenBuilder| builder.sign(&keys(), at(NOW_MS));
     let room = || Token::builder("some-room");
     assert!(matches!(now(Token::builder("")), Err(TokenError::Channel(_))));
     assert!(matches!(now(Token::builder("x".repeat(513))), Err(TokenError::Channel(_))));
     assert!(matches!(now(room().attachment(&"x".repeat(6_200))), Err(TokenError::TooLong { .. })));
     assert!(matches!(now(room().lifetime(std::time::Duration::ZERO)), Err(TokenError::InvalidLifetime)));
     assert!(matches!(now(room().lifetime(std::time::Duration::MAX)), Err(TokenError::InvalidLifetime)));
-    assert!(matches!(room().sign(&keys(), u64::MAX), Err(TokenError::InvalidLifetime)));
+    assert!(matches!(room().sign(&keys(), at(u64::MAX)), Err(TokenError::InvalidLifetime)));
     let not_json = std::collections::BTreeMap::from([((1, 2), 3)]);
     assert!(matches!(now(room().attachment(&not_json)), Err(TokenError::Attachment(_))));
     let deep: Box<serde_json::value::RawValue> = serde_json::from_str(&nested(128)).unwrap();
@@ -501,15 +506,18 @@ fn what_cannot_be_a_token_is_not_issued() {
 
 #[test]
 fn a_lifetime_is_rounded_up_to_seconds() {
-    for (lifetime_ms, expected_s) in [(1_000, 1.0), (1_001, 2.0), (1_999, 2.0), (3_600_000, 3_600.0)] {
+    for (lifetime_ms, expected_s) in [(1_000, 1), (1_001, 2), (1_999, 2), (3_600_000, 3_600)] {
         let lifetime = std::time::Duration::from_millis(lifetime_ms);
-        let token = Token::builder("some-room").lifetime(lifetime).sign(&keys(), NOW_MS).unwrap();
+        let token = Token::builder("some-room").lifetime(lifetime).sign(&keys(), at(NOW_MS)).unwrap();
         let claims = check(&token).unwrap();
-        assert_eq!(claims.expires_at() - claims.issued_at(), expected_s, "{lifetime_ms} ms");
+        assert_eq!(lifetime_of(&claims), expected_s, "{lifetime_ms} ms");
     }
     for lifetime_ms in [1, 999] {
         let token = Token::builder("some-room").lifetime(std::time::Duration::from_millis(lifetime_ms));
-        assert!(matches!(token.sign(&keys(), NOW_MS), Err(TokenError::InvalidLifetime)), "{lifetime_ms} ms");
+        assert!(
+            matches!(token.sign(&keys(), at(NOW_MS)), Err(TokenError::InvalidLifetime)),
+            "{lifetime_ms} ms"
+        );
     }
 }
 
@@ -560,14 +568,14 @@ proptest! {
             Some(attachment) => builder.attachment(attachment),
             None => builder,
         };
-        let token = builder.sign(&keys, now_ms).unwrap();
-        let claims = keys.verify(&token, now_ms).unwrap();
+        let token = builder.sign(&keys, at(now_ms)).unwrap();
+        let claims = keys.verify(&token, at(now_ms)).unwrap();
         prop_assert_eq!(claims.channel().as_str(), channel);
         prop_assert_eq!(claims.procedures(), &procedures[..]);
         prop_assert_eq!(claims.attachment::<Option<std::collections::BTreeMap<String, i64>>>().unwrap(), attachment);
-        prop_assert_eq!(claims.issued_at(), (now_ms / 1_000) as f64);
-        prop_assert_eq!(claims.expires_at() - claims.issued_at(), lifetime_s as f64);
-        prop_assert!(!claims.is_expired_at(now_ms));
-        prop_assert!(claims.is_expired_at((claims.expires_at() * 1_000.0) as u64));
+        prop_assert_eq!(claims.issued_at(), at(now_ms - now_ms % 1_000));
+        prop_assert_eq!(lifetime_of(&claims), lifetime_s);
+        prop_assert!(!claims.is_expired_at(at(now_ms)));
+        prop_assert!(claims.is_expired_at(claims.expires_at()));
     }
 }

@@ -3,10 +3,13 @@
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
+use std::time::SystemTime;
+
 use super::{
     ChannelName, ClientKind, TokenError,
     attachment::{has_lone_surrogate, read_attachment},
     limits::{TIMES_S, check_attachment_depth, check_subject, check_tags},
+    time::{milliseconds, system_time},
 };
 
 /// What a verified token says.
@@ -15,19 +18,21 @@ use super::{
 /// from. It may have expired since.
 ///
 /// ```
+/// use std::time::{Duration, SystemTime};
 /// use durable_event_token::{SigningKeys, Token};
 /// # use serde_json::json;
 ///
 /// let keys = SigningKeys::parse("a secret", None)?;
+/// let now = SystemTime::now();
 /// let token = Token::builder("some-room")
 ///     .procedures(["publishMessage"])
 ///     .attachment(&json!({ "userId": "user-123" }))
-///     .sign(&keys, 1_800_000_000_000)?;
+///     .sign(&keys, now)?;
 ///
-/// let claims = keys.verify(&token, 1_800_000_000_000)?;
+/// let claims = keys.verify(&token, now)?;
 /// assert!(claims.allows("publishMessage") && !claims.allows("router"));
 /// assert_eq!(claims.attachment::<serde_json::Value>()?["userId"], "user-123");
-/// assert_eq!(claims.expires_at() - claims.issued_at(), 86_400.0);
+/// assert_eq!(claims.expires_at().duration_since(claims.issued_at())?, Duration::from_secs(86_400));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -96,24 +101,28 @@ impl Claims {
         self.attachment.as_deref()
     }
 
-    /// When the token was issued (`iat`), in seconds since 1970.
-    pub fn issued_at(&self) -> f64 {
-        self.issued_at
+    /// Returns when the token was issued (`iat`).
+    pub fn issued_at(&self) -> SystemTime {
+        system_time(self.issued_at)
     }
 
-    /// When the token's rights end (`exp`), in seconds since 1970.
-    pub fn expires_at(&self) -> f64 {
-        self.expires_at
+    /// Returns when the token's rights end (`exp`).
+    pub fn expires_at(&self) -> SystemTime {
+        system_time(self.expires_at)
     }
 
-    /// When the token's rights begin (`nbf`), in seconds since 1970; `None`: at once.
-    pub fn not_before(&self) -> Option<f64> {
-        self.not_before
+    /// Returns when the token's rights begin (`nbf`); `None`: immediately.
+    pub fn not_before(&self) -> Option<SystemTime> {
+        self.not_before.map(system_time)
     }
 
-    /// Whether the token's rights are over at `now_ms`, in milliseconds since 1970: from the instant of `exp` on in
-    /// `DurableEventIterator` tokens, after it in `DurableIterator` tokens.
-    pub fn is_expired_at(&self, now_ms: u64) -> bool {
+    /// Whether the token's rights are over at a time: from the instant of `exp` on for `DurableEventIterator` tokens, after it for
+    /// `DurableIterator` tokens.
+    pub fn is_expired_at(&self, time: SystemTime) -> bool {
+        self.is_expired_at_ms(milliseconds(time))
+    }
+
+    pub(super) fn is_expired_at_ms(&self, now_ms: u64) -> bool {
         let (end, now) = (self.expires_at * MS_PER_SECOND, now_ms as f64);
         match self.client_kind {
             ClientKind::DurableEventIterator => end <= now,
@@ -121,7 +130,7 @@ impl Claims {
         }
     }
 
-    /// Whether the token's rights have begun at `now_ms`. Told in whole seconds, as the oRPC packages do, so that a
+    /// Whether the token's rights have begun at `now`. Told in whole seconds, as the oRPC packages do, so that a
     /// fraction in `nbf` never opens the door earlier here than there.
     pub(super) fn has_begun_at(&self, now_ms: u64) -> bool {
         self.not_before.is_none_or(|not_before| not_before <= (now_ms as f64 / MS_PER_SECOND).floor())

@@ -4,11 +4,12 @@
 ///
 /// ```
 /// use durable_event_token::{ClientKind, SigningKeys, Token};
+/// use std::time::SystemTime;
 ///
 /// let keys = SigningKeys::parse("a secret", None)?;
-/// let token = Token::builder("some-room").for_clients(ClientKind::DurableIterator).tags(["staff"]).sign(&keys, 0)?;
+/// let token = Token::builder("some-room").for_clients(ClientKind::DurableIterator).tags(["staff"]).sign(&keys, SystemTime::now())?;
 /// assert!(token.starts_with('{'));
-/// assert_eq!(keys.verify(&token, 0)?.client_kind(), ClientKind::DurableIterator);
+/// assert_eq!(keys.verify(&token, SystemTime::now())?.client_kind(), ClientKind::DurableIterator);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
-use super::{ChannelName, ClientKind, ConnectionId, SigningKeys, Token, limits};
+use super::{ChannelName, ClientKind, ConnectionId, SigningKeys, Token, limits, time::at};
 
 const LIMITS: &str = include_str!("../../../tests/token/limits.json");
 const CORPUS: &str = include_str!("../../../tests/token/corpus.json");
@@ -93,9 +93,9 @@ fn the_builder_agrees_with_the_corpus() {
                 builder = builder.lifetime(Duration::try_from_secs_f64(seconds).unwrap_or(nearest));
             }
             let keys = SigningKeys::parse("key", None).unwrap();
-            let signed = builder.sign(&keys, 1_800_000_000_000);
+            let signed = builder.sign(&keys, at(1_800_000_000_000));
             match (&reason, signed) {
-                (None, Ok(token)) => drop(keys.verify(&token, 1_800_000_000_000).unwrap()),
+                (None, Ok(token)) => drop(keys.verify(&token, at(1_800_000_000_000)).unwrap()),
                 (Some(reason), Err(error)) => {
                     assert!(error.to_string().starts_with(reason), "{name}: {error}");
                 }

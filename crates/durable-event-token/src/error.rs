@@ -14,9 +14,10 @@ use super::{
 ///
 /// ```
 /// use durable_event_token::{SigningKeys, TokenError};
+/// use std::time::SystemTime;
 ///
 /// let keys = SigningKeys::parse("a secret", None)?;
-/// assert!(matches!(keys.verify("garbage", 0), Err(TokenError::Malformed)));
+/// assert!(matches!(keys.verify("garbage", SystemTime::now()), Err(TokenError::Malformed)));
 /// # Ok::<(), durable_event_token::InvalidKey>(())
 /// ```
 #[derive(Debug)]
@@ -138,10 +139,11 @@ impl std::error::Error for TokenError {
 ///
 /// ```
 /// use durable_event_token::{SigningKeys, Token};
+/// use std::time::SystemTime;
 ///
 /// let keys = SigningKeys::parse("a secret", None)?;
-/// let token = Token::builder("some-room").attachment(&"anna@example.org").sign(&keys, 0)?;
-/// let error = keys.verify(&token, 0)?.attachment::<u64>().unwrap_err();
+/// let token = Token::builder("some-room").attachment(&"anna@example.org").sign(&keys, SystemTime::now())?;
+/// let error = keys.verify(&token, SystemTime::now())?.attachment::<u64>().unwrap_err();
 /// assert_eq!(error.to_string(), "the token's attachment does not fit, at line 1, column 18");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

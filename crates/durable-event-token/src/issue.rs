@@ -1,12 +1,13 @@
 //! Issuing tokens, for servers.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::claims::NewClaims;
 use super::limits::LIFETIME_S;
+use super::time::milliseconds;
 use super::verify::check_length;
 use super::{ChannelName, Claims, ClientKind, InvalidChannelName, SigningKeys, TokenError, jws, signed_json};
 
@@ -14,9 +15,10 @@ use super::{ChannelName, Claims, ClientKind, InvalidChannelName, SigningKeys, To
 ///
 /// ```
 /// use durable_event_token::{ChannelName, SigningKeys, Token};
+/// use std::time::SystemTime;
 ///
 /// let channel: ChannelName = "some-room".parse()?;
-/// let token: String = Token::builder(channel).sign(&SigningKeys::parse("a secret", None)?, 0)?;
+/// let token: String = Token::builder(channel).sign(&SigningKeys::parse("a secret", None)?, SystemTime::now())?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +32,11 @@ impl Token {
     ///
     /// ```
     /// use durable_event_token::{SigningKeys, Token};
+    /// use std::time::SystemTime;
     ///
     /// let keys = SigningKeys::parse("a secret", None)?;
-    /// let now_ms = 1_800_000_000_000;
-    /// let token = Token::builder("some-room").sign(&keys, now_ms)?;
+    /// let now = SystemTime::now();
+    /// let token = Token::builder("some-room").sign(&keys, now)?;
     /// assert!(token.starts_with("eyJhbGciOiJIUzI1NiJ9."));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -59,19 +62,19 @@ impl Token {
 /// Builds a token. Faults in what it is given are reported by [`sign`](Self::sign), so that calls chain.
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::time::{Duration, SystemTime};
 /// use durable_event_token::{SigningKeys, Token};
 /// # #[derive(serde::Serialize)]
 /// # #[serde(rename_all = "camelCase")]
 /// # struct User { user_id: String }
 ///
-/// # let (user, now_ms) = (User { user_id: "user-123".into() }, 1_800_000_000_000);
+/// # let (user, now) = (User { user_id: "user-123".into() }, SystemTime::now());
 /// let keys = SigningKeys::parse("a secret", None)?;
 /// let token = Token::builder("some-room")
 ///     .procedures(["publishMessage", "router"])
 ///     .attachment(&user)
 ///     .lifetime(Duration::from_secs(3_600))
-///     .sign(&keys, now_ms)?;
+///     .sign(&keys, now)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "nothing is issued before `sign`"]
@@ -121,10 +124,11 @@ impl TokenBuilder {
     ///
     /// ```
     /// use durable_event_token::{SigningKeys, Token, TokenError};
+    /// use std::time::SystemTime;
     ///
     /// let keys = SigningKeys::parse("a secret", None)?;
     /// let existing = ["publishMessage", "router"];
-    /// let misspelt = Token::builder("some-room").procedures_from(&existing, ["publish"]).sign(&keys, 0);
+    /// let misspelt = Token::builder("some-room").procedures_from(&existing, ["publish"]).sign(&keys, SystemTime::now());
     /// assert!(matches!(misspelt, Err(TokenError::UnknownProcedure(name)) if name == "publish"));
     /// # Ok::<(), durable_event_token::InvalidKey>(())
     /// ```
@@ -177,10 +181,11 @@ impl TokenBuilder {
     ///
     /// ```
     /// use durable_event_token::{SigningKeys, Token};
+    /// use std::time::SystemTime;
     ///
     /// let keys = SigningKeys::parse("a secret", None)?;
-    /// let token = Token::builder("some-room").subject("user-123").sign(&keys, 0)?;
-    /// assert_eq!(keys.verify(&token, 0)?.subject(), Some("user-123"));
+    /// let token = Token::builder("some-room").subject("user-123").sign(&keys, SystemTime::now())?;
+    /// assert_eq!(keys.verify(&token, SystemTime::now())?.subject(), Some("user-123"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn subject(mut self, subject: impl Into<String>) -> Self {
@@ -207,7 +212,7 @@ impl TokenBuilder {
         self
     }
 
-    /// The token, issued at `now_ms`, in milliseconds since 1970.
+    /// Issues the token at the time `now`, and returns it.
     ///
     /// Two tokens that say the same and are issued in the same second are the same text.
     ///
@@ -219,7 +224,7 @@ impl TokenBuilder {
     /// [`AttachmentTooDeep`](TokenError::AttachmentTooDeep), [`LoneSurrogate`](TokenError::LoneSurrogate),
     /// [`InvalidLifetime`](TokenError::InvalidLifetime), and [`TooLong`](TokenError::TooLong) if the token would exceed
     /// 8 KiB. Also [`UnknownProcedure`](TokenError::UnknownProcedure).
-    pub fn sign(self, keys: &SigningKeys, now_ms: u64) -> Result<String, TokenError> {
+    pub fn sign(self, keys: &SigningKeys, now: SystemTime) -> Result<String, TokenError> {
         let channel = self.channel?;
         if let Some(fault) = self.fault {
             return Err(fault);
@@ -227,7 +232,7 @@ impl TokenBuilder {
         if self.client_kind == ClientKind::DurableEventIterator && !self.tags.is_empty() {
             return Err(TokenError::TagsNotSupported);
         }
-        let issued_at_s = now_ms / 1_000;
+        let issued_at_s = milliseconds(now) / 1_000;
         let claims = Claims::try_from(NewClaims {
             client_kind: self.client_kind,
             channel,

@@ -9,14 +9,14 @@
 //! use durable_event_token::{SigningKeys, Token};
 //!
 //! let keys = SigningKeys::parse("a secret", None)?;
-//! let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as u64;
+//! let now = SystemTime::now();
 //! let token = Token::builder("some-room")
 //!     .procedures(["publishMessage"])
 //!     .attachment(&serde_json::json!({ "userId": "user-123" }))
 //!     .lifetime(Duration::from_secs(3_600))
-//!     .sign(&keys, now_ms)?;
+//!     .sign(&keys, now)?;
 //!
-//! let claims = keys.verify(&token, now_ms)?;
+//! let claims = keys.verify(&token, now)?;
 //! assert!(claims.channel().as_str() == "some-room" && claims.allows("publishMessage"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -51,6 +51,7 @@ mod other_forms;
 mod publish_key;
 mod signed_json;
 mod signing;
+mod time;
 mod verify;
 
 pub use attachment::read_attachment;

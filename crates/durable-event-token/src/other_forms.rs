@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{
     jws::{seal as seal_jws, seal_with_header},
     signed_json::seal as seal_signed_json,
+    time::at,
     *,
 };
 
@@ -18,7 +19,7 @@ fn keys() -> SigningKeys {
 }
 
 fn check(token: &str) -> Result<Claims, TokenError> {
-    keys().verify(token, NOW_MS)
+    keys().verify(token, at(NOW_MS))
 }
 
 /// A payload, signed in the format of `DurableIterator` tokens.
@@ -35,9 +36,9 @@ fn the_example_of_rfc_7515_is_verified() {
     let key = SigningKey::new(BASE64.decode(key).unwrap()).unwrap();
     let keys = SigningKeys::new(key);
     // The signature is right; the claims are those of another application.
-    assert!(matches!(keys.verify(token, 0), Err(TokenError::MissingClaim("chn"))));
+    assert!(matches!(keys.verify(token, at(0)), Err(TokenError::MissingClaim("chn"))));
     let changed = token.replace("dBjf", "dBjg");
-    assert!(matches!(keys.verify(&changed, 0), Err(TokenError::WrongSignature)));
+    assert!(matches!(keys.verify(&changed, at(0)), Err(TokenError::WrongSignature)));
 }
 
 #[test]
@@ -199,13 +200,13 @@ fn a_token_that_is_not_yet_valid_opens_nothing_in_either_form() {
     let later = PAYLOAD.replacen('{', r#"{"nbf":1800000001,"#, 1);
     for token in [seal_jws(&later, &keys()), second(&later)] {
         assert!(matches!(check(&token), Err(TokenError::NotYetValid)));
-        keys().verify(&token, NOW_MS + 1_000).unwrap();
+        keys().verify(&token, at(NOW_MS + 1_000)).unwrap();
     }
 }
 
 #[test]
 fn an_attachment_of_another_type_is_not_told() {
-    let token = Token::builder("a").attachment(&["anna@example.org"]).sign(&keys(), NOW_MS).unwrap();
+    let token = Token::builder("a").attachment(&["anna@example.org"]).sign(&keys(), at(NOW_MS)).unwrap();
     let claims = check(&token).unwrap();
     let error = claims.attachment::<Vec<u8>>().unwrap_err();
     let source = std::error::Error::source(&error).map(ToString::to_string);

@@ -3,7 +3,8 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::{Claims, TokenError};
+use super::{Claims, TokenError, time::milliseconds};
+use std::time::SystemTime;
 
 /// A key that signs and verifies tokens: the UTF-8 bytes of a string, as in the oRPC packages.
 ///
@@ -60,13 +61,14 @@ impl std::fmt::Debug for SigningKey {
 ///
 /// ```
 /// use durable_event_token::{SigningKeys, Token};
+/// use std::time::SystemTime;
 ///
-/// let now_ms = 1_800_000_000_000;
+/// let now = SystemTime::now();
 /// let before = SigningKeys::parse("old secret", None)?;
-/// let token = Token::builder("some-room").sign(&before, now_ms)?;
+/// let token = Token::builder("some-room").sign(&before, now)?;
 ///
 /// let after = SigningKeys::parse("new secret", Some("old secret"))?;
-/// assert_eq!(after.verify(&token, now_ms)?.channel().as_str(), "some-room");
+/// assert_eq!(after.verify(&token, now)?.channel().as_str(), "some-room");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -110,7 +112,7 @@ impl SigningKeys {
         })
     }
 
-    /// What `token` claims, if one of the keys signed it and it is valid at `now_ms`, in milliseconds since 1970.
+    /// Verifies a token at the time `now`, and returns its claims.
     ///
     /// There is no leeway: a token is refused from the instant of its `exp` on, and before its `nbf`. Only HS256 is
     /// accepted, whatever the token's header says, and only the canonical spelling of a token, so that no two texts are
@@ -122,17 +124,18 @@ impl SigningKeys {
     ///
     /// ```
     /// use durable_event_token::{SigningKeys, Token, TokenError};
+    /// use std::time::{Duration, SystemTime};
     ///
     /// let keys = SigningKeys::parse("a secret", None)?;
-    /// let token = Token::builder("some-room").sign(&keys, 0)?;
-    /// assert_eq!(keys.verify(&token, 0)?.channel().as_str(), "some-room");
+    /// let token = Token::builder("some-room").sign(&keys, SystemTime::now())?;
+    /// assert_eq!(keys.verify(&token, SystemTime::now())?.channel().as_str(), "some-room");
     ///
-    /// let a_day_later_ms = 86_400_000;
-    /// assert!(matches!(keys.verify(&token, a_day_later_ms), Err(TokenError::Expired)));
+    /// let a_day_later = SystemTime::now() + Duration::from_secs(86_400);
+    /// assert!(matches!(keys.verify(&token, a_day_later), Err(TokenError::Expired)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn verify(&self, token: &str, now_ms: u64) -> Result<Claims, TokenError> {
-        super::verify::verify(token, self, now_ms)
+    pub fn verify(&self, token: &str, now: SystemTime) -> Result<Claims, TokenError> {
+        super::verify::verify(token, self, milliseconds(now))
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_BYTES] {

@@ -2,7 +2,7 @@
 
 use super::{Claims, ClientKind, SigningKeys, TokenError, jws, limits::MAX_TOKEN_BYTES, signed_json};
 
-/// What `token` claims, if one of `keys` signed it and it is valid at `now_ms`, in milliseconds since 1970.
+/// What `token` claims, if one of `keys` signed it and it is valid at `now`, in milliseconds since 1970.
 pub(crate) fn verify(token: &str, keys: &SigningKeys, now_ms: u64) -> Result<Claims, TokenError> {
     check_length(token)?;
     // No JWS starts with a brace: a base64url text has none.
@@ -11,7 +11,7 @@ pub(crate) fn verify(token: &str, keys: &SigningKeys, now_ms: u64) -> Result<Cla
     } else {
         Claims::from_payload(&jws::open(token, keys)?, ClientKind::DurableEventIterator)?
     };
-    if claims.is_expired_at(now_ms) {
+    if claims.is_expired_at_ms(now_ms) {
         return Err(TokenError::Expired);
     }
     if !claims.has_begun_at(now_ms) {

@@ -334,7 +334,7 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 }
                 Ok(rows.into_iter().map(|Table { name, rows }| (name, rows)).collect::<Vec<_>>())
             })
-            .method("prune", async |journal: &Self, ()| journal.channel.prune())
+            .method("prune", async |journal: &Self, ()| journal.channel.prune().map(drop))
             .method("refuse", async |_: &Self, ()| {
                 let data = Clash { since: Date::from_millis(0), count: BigInt::from(1_u8) };
                 Err::<Undefined, _>(Error::new(Code::Conflict).message("Already there.").data(data))

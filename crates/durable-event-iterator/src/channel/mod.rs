@@ -22,6 +22,7 @@ use crate::{
     error::{Error, Result},
     runtime::{self, Context, Hub, Identity, RawSocket, Storage},
     socket::{Socket, Untyped, session_store::SessionStore, subscription},
+    time::from_millis,
 };
 use durable_event_log::{Appended, EventId, Log, Memory, Record, is_early};
 use durable_event_token::ChannelName;
@@ -35,6 +36,7 @@ use std::{
     cell::{Cell, RefCell},
     marker::PhantomData,
     rc::Rc,
+    time::SystemTime,
 };
 
 /// Microseconds in a millisecond: event ids count the former, the platform's clock the latter.
@@ -214,14 +216,13 @@ impl<E, T, S> Channel<E, T, S> {
         self.core.erase().await
     }
 
-    /// Removes from disk what is past retention. Such events are never served, removed or not; this is for a channel
-    /// that has gone silent, from the object's alarm. Answers with when there is something to remove next, in
-    /// milliseconds since the epoch.
+    /// Deletes expired events from disk, and returns when the next ones expire. Expired events are never served, deleted or not:
+    /// this is for a class with an [`alarm`](crate::DurableEventIteratorObject::alarm) of its own, whose channel has no new events.
     ///
     /// # Errors
     /// [`Error::is_storage_failure`].
-    pub fn prune(&self) -> Result<Option<u64>> {
-        self.core.prune()
+    pub fn prune(&self) -> Result<Option<SystemTime>> {
+        Ok(self.core.prune()?.map(from_millis))
     }
 }
 

@@ -17,12 +17,15 @@ pub(crate) const TRANSIENT_RETRY_AFTER: u32 = 2;
 /// What oRPC's clients take for an error.
 const ERROR_STATUS: std::ops::RangeInclusive<u16> = 400..=599;
 
-/// What can go wrong in a handler: everything that `?` meets, or an oRPC error made on purpose.
+/// An error of a procedure, an RPC method or a publish.
 ///
-/// An error made with [`Error::new`], [`Error::custom`] or [`Error::invalid_input`] reaches the client as it is. Any other error
-/// becomes `INTERNAL_SERVER_ERROR` without its text, which is for the log alone; also an [`InvalidInput`], since it may be about
-/// data of the application's own. (Errors of publishing keep their codes.) So that `?` takes every error, this type is not a
-/// [`std::error::Error`] itself.
+/// An error made with [`Error::new`], [`Error::custom`] or [`Error::invalid_input`] reaches the client as it is. `?` converts any
+/// other error to INTERNAL_SERVER_ERROR: its text goes to the log, never to the client. This includes an [`InvalidInput`], since
+/// it may be about stored data. (Errors of publishing keep their codes.)
+///
+/// So that `?` takes every error, this type is not a [`std::error::Error`] itself: the two conversions would overlap. It converts
+/// into a `Box<dyn std::error::Error>`, and [`source`](Self::source) returns its cause. It is neither `Send` nor `Sync`, as errors
+/// of the Workers runtime hold JavaScript values.
 ///
 /// ```
 /// use durable_event_iterator::{Code, Error, Result};
@@ -190,6 +193,18 @@ impl Error {
             Some(message) => message,
             None => Code::from_name(&self.0.code).map_or(self.0.code.as_ref(), |code| code.message()),
         }
+    }
+
+    /// Returns the error that caused this one, which is for the log and never reaches a client.
+    ///
+    /// ```
+    /// use durable_event_iterator::Error;
+    /// let error = Error::from("x".parse::<u32>().unwrap_err());
+    /// assert!(error.source().is_some_and(|source| source.is::<std::num::ParseIntError>()));
+    /// ```
+    #[must_use]
+    pub fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref()
     }
 
     /// Whether an event was refused because a row cannot hold it. Send less, or a reference to what is large.
@@ -380,6 +395,36 @@ impl<E: std::error::Error + 'static> From<E> for Error {
         let mut public = public_part(&error);
         public.0.source = Some(Box::new(error));
         public
+    }
+}
+
+/// ```
+/// use durable_event_iterator::{Code, Error};
+///
+/// fn check() -> Result<(), Box<dyn std::error::Error>> {
+///     Err(Error::new(Code::NotFound))?
+/// }
+/// assert_eq!(check().unwrap_err().to_string(), "NOT_FOUND: Not Found");
+/// ```
+impl From<Error> for Box<dyn std::error::Error> {
+    fn from(error: Error) -> Self {
+        Box::new(Boxed(error))
+    }
+}
+
+/// An [`Error`] as a [`std::error::Error`]. Its text includes its causes.
+#[derive(Debug)]
+struct Boxed(Error);
+
+impl fmt::Display for Boxed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Boxed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
     }
 }
 

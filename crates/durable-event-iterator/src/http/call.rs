@@ -2,7 +2,6 @@
 
 use crate::{
     error::{Code, Error, Result},
-    runtime,
     upgrade::signing_keys_from_env,
 };
 use durable_event_token::{ClientKind, SigningKeys, TokenBuilder, TokenError};
@@ -82,7 +81,7 @@ impl HttpCall {
             ClientKind::DurableEventIterator => ITERATOR_HEADER,
             ClientKind::DurableIterator => SECOND_ITERATOR_HEADER,
         };
-        let token = token.sign(keys, runtime::now_ms()).map_err(|error| match error {
+        let token = token.sign(keys, crate::time::now()).map_err(|error| match error {
             TokenError::Channel(reason) => Error::new(Code::BadRequest).message(reason.to_string()),
             error => error.into(),
         })?;

@@ -6,6 +6,7 @@ use crate::{
     http,
     procedure::{Handler, Input, Overrun, Procedures, UploadSender},
     socket::session::{Session, SessionClaims},
+    time::from_millis,
 };
 use durable_event_token::{ClientKind, SigningKeys};
 use durable_event_wire::{
@@ -177,7 +178,7 @@ pub(crate) fn renew(
     let refused = |message: &str| Error::new(Code::Unauthorized).message(message);
     // One of the other generation is as good as none.
     let claims = keys
-        .verify(&token, now_ms)
+        .verify(&token, from_millis(now_ms))
         .ok()
         .filter(|claims| {
             (claims.client_kind() == ClientKind::DurableIterator) == session.claims.is_durable_iterator

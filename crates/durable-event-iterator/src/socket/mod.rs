@@ -12,11 +12,12 @@ use crate::{
         session::{Application, RawJson, Session},
         session_store::SessionStore,
     },
+    time::from_seconds,
 };
 use durable_event_token::read_attachment;
 use durable_event_wire::{InvalidInput, Serialized, from_value, parse, serialize};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{fmt, marker::PhantomData, rc::Rc};
+use std::{fmt, marker::PhantomData, rc::Rc, time::SystemTime};
 
 /// An attachment of no stated type: any JSON.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -85,12 +86,12 @@ impl<T, S> Socket<T, S> {
         Ok(self.session()?.claims.tags.clone())
     }
 
-    /// When the client's token ends, in seconds since the epoch.
+    /// Returns when the client's token expires.
     ///
     /// # Errors
     /// When the socket has closed: its attachment is gone.
-    pub fn expires_at(&self) -> Result<f64> {
-        Ok(self.session()?.claims.exp)
+    pub fn expires_at(&self) -> Result<SystemTime> {
+        Ok(from_seconds(self.session()?.claims.exp))
     }
 
     /// The procedures that the client's token allows.

@@ -1,5 +1,6 @@
 //! The attachment of a socket, which outlives hibernation.
 
+use crate::time::seconds;
 use durable_event_token::{Claims, ClientKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -160,8 +161,8 @@ impl From<&Claims> for SessionClaims {
             tags: claims.tags().to_vec(),
             subject: claims.subject().map(Box::from),
             is_durable_iterator: claims.client_kind() == ClientKind::DurableIterator,
-            iat: claims.issued_at(),
-            exp: claims.expires_at(),
+            iat: seconds(claims.issued_at()),
+            exp: seconds(claims.expires_at()),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Pure: what the decision needs comes in as values, and whoever asks carries it out.
 
+use crate::time::from_millis;
 use crate::{error::TRANSIENT_RETRY_AFTER, runtime::JsError};
 use durable_event_token::{
     Claims, ClientKind, ConnectionId, InvalidConnectionId, SigningKeys, TokenError, limits::check_tags,
@@ -137,7 +138,7 @@ fn check(
     now_ms: u64,
 ) -> Result<Accepted, Rejection> {
     let token = token.ok_or(Rejection::TokenMissing)?;
-    let claims = keys.verify(&token, now_ms).map_err(Rejection::InvalidToken)?;
+    let claims = keys.verify(&token, from_millis(now_ms)).map_err(Rejection::InvalidToken)?;
     let connection_id = id.map(ConnectionId::try_from).transpose().map_err(Rejection::InvalidConnectionId)?;
     if claims.client_kind() == ClientKind::DurableIterator && connection_id.is_none() {
         return Err(Rejection::ConnectionIdMissing);
@@ -194,7 +195,7 @@ mod tests {
     }
 
     fn token() -> String {
-        Token::builder("some-room").sign(&keys(), NOW_MS).unwrap()
+        Token::builder("some-room").sign(&keys(), from_millis(NOW_MS)).unwrap()
     }
 
     fn ask(query: &str) -> Result<Accepted, Rejection> {

@@ -1,6 +1,6 @@
 //! An event that cannot be serialized.
 
-use durable_event_iterator::{Channel, DurableEventIteratorObject};
+use durable_event_iterator::{Channel, DurableEventIteratorObject, Result};
 use worker::Env;
 
 pub struct Message;

@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use std::io::{BufRead, Write};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use durable_event_token::{Claims, SigningKeys, Token};
 use serde::Deserialize;
@@ -45,6 +45,9 @@ struct Issue {
 fn answer(line: &str) -> Result<Value, Box<dyn Error>> {
     let request: Request = serde_json::from_str(line)?;
     let keys = SigningKeys::parse(&request.key, request.previous.as_deref())?;
+    let now = SystemTime::UNIX_EPOCH
+        .checked_add(Duration::from_millis(request.now_ms))
+        .ok_or("`nowMs` is too late")?;
     if let Some(issue) = request.issue {
         let mut builder = Token::builder(issue.channel).procedures(issue.procedures);
         if let Some(attachment) = &issue.attachment {
@@ -53,10 +56,10 @@ fn answer(line: &str) -> Result<Value, Box<dyn Error>> {
         if let Some(lifetime) = issue.lifetime_ms {
             builder = builder.lifetime(Duration::from_millis(lifetime));
         }
-        return Ok(json!({ "token": builder.sign(&keys, request.now_ms)? }));
+        return Ok(json!({ "token": builder.sign(&keys, now)? }));
     }
     let token = request.verify.ok_or("neither `issue` nor `verify`")?;
-    Ok(json!({ "claims": shown(&keys.verify(&token, request.now_ms)?)? }))
+    Ok(json!({ "claims": shown(&keys.verify(&token, now)?)? }))
 }
 
 fn shown(claims: &Claims) -> Result<Value, serde_json::Error> {
@@ -64,8 +67,13 @@ fn shown(claims: &Claims) -> Result<Value, serde_json::Error> {
         "channel": claims.channel().as_str(),
         "procedures": claims.procedures(),
         "attachment": claims.attachment_json().map(serde_json::from_str::<Value>).transpose()?,
-        "issuedAt": claims.issued_at(),
-        "expiresAt": claims.expires_at(),
-        "notBefore": claims.not_before(),
+        "issuedAt": seconds(claims.issued_at()),
+        "expiresAt": seconds(claims.expires_at()),
+        "notBefore": claims.not_before().map(seconds),
     }))
+}
+
+/// Seconds since 1970.
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
