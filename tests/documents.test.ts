@@ -1,14 +1,28 @@
 // The TypeScript and JavaScript of the documentation compiles. Its Rust is compiled as doctests and by `tests/worker/build.rs`.
 
+import { mkdtemp, realpath, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
 import { createORPCClient } from '@orpc/client'
 import type { NestedClient } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { DurableEventIteratorLinkPlugin } from '../npm/durable-event-iterator/src/client/index.ts'
 import { SIGNING_KEY } from './support/client.ts'
 import { blocksOf, compile, createProject, documents, filesOf, headingsOf, linksOf, relativeLinksOf } from './support/documents.ts'
+import { packNpmPackage } from './support/npm-package.ts'
+import type { PackedPackage } from './support/npm-package.ts'
 import { startWorkers } from './support/workerd.ts'
+
+let folder: string
+let packed: PackedPackage
+beforeAll(async () => {
+  folder = await mkdtemp(join(await realpath(tmpdir()), 'npm-package-'))
+  packed = await packNpmPackage(folder)
+})
+afterAll(() => rm(folder, { recursive: true }))
 
 test.each([
   ['README.md', 'router.ts'],
@@ -20,7 +34,7 @@ test.each([
 ])('the TypeScript of %s compiles in strict mode', async (document, file) => {
   const files = await filesOf(document)
   expect([...files.keys()]).toContain(file)
-  const project = await createProject(files)
+  const project = await createProject(files, packed)
   expect(await compile(project.folder)).toEqual([])
   await project.dispose()
 })
@@ -46,7 +60,7 @@ test('the JavaScript of docs/generic-worker.md compiles, comments included', asy
   })
   const code = blocks.map((block) => `${block}\nexport const used = id`)
   const files = new Map([...code, ...commented].map((content, index) => [`block${index}.ts`, `${SURROUNDINGS}${content}`]))
-  const project = await createProject(files)
+  const project = await createProject(files, packed)
   expect(await compile(project.folder)).toEqual([])
   await project.dispose()
 })

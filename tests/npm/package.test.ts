@@ -14,23 +14,19 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { SIGNING_KEY } from '../support/client.ts'
 import { startJournals } from '../support/journals.ts'
 import type { Journals } from '../support/journals.ts'
+import { packNpmPackage } from '../support/npm-package.ts'
+import type { PackedPackage } from '../support/npm-package.ts'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const modules = join(root, 'node_modules')
 
 let folder: string
-let tarball: string
-let packed: { path: string }[]
+let packed: PackedPackage
 let journals: Journals
 beforeAll(async () => {
   folder = await mkdtemp(join(await realpath(tmpdir()), 'package-'))
-  const { stdout } = await run('npm', ['pack', '--json', '--silent', '--pack-destination', folder], { cwd: join(root, 'npm/durable-event-iterator') })
-  // What the build says comes first.
-  const [{ filename, files }] = JSON.parse(stdout.slice(stdout.indexOf('[\n')))
-  tarball = join(folder, filename)
-  packed = files
-  await run('tar', ['-xzf', tarball], { cwd: folder })
+  packed = await packNpmPackage(folder)
   journals = await startJournals()
 })
 afterAll(async () => {
@@ -116,21 +112,20 @@ async function compile(project: string, options: object = {}): Promise<string[]>
   return stdout.split('\n').filter((line: string) => line !== '')
 }
 
-test('it holds what is needed, and nothing else', () => {
-  const paths = packed.map(({ path }) => path)
-  expect(paths).toContain('package.json')
-  expect(paths).toContain('README.md')
+test('it contains the code, the types, the README and the licenses, and nothing else', () => {
+  const paths = packed.files
+  for (const file of ['package.json', 'README.md', 'LICENSE-MIT', 'LICENSE-APACHE']) expect(paths).toContain(file)
   for (const entry of ['index', 'client/index', 'durable-object/index']) {
     expect(paths).toContain(`dist/${entry}.js`)
     expect(paths).toContain(`dist/${entry}.d.ts`)
   }
-  expect(paths.filter((path) => !/^(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE.*)$/.test(path))).toEqual([])
+  expect(paths.filter((path) => !/^(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE-(MIT|APACHE))$/.test(path))).toEqual([])
 })
 
 test('it shows users no `any`', async () => {
-  const declarations = packed.filter(({ path }) => path.endsWith('.d.ts'))
-  for (const { path } of declarations) {
-    const text = await readFile(join(folder, 'package', path), 'utf8')
+  const declarations = packed.files.filter((path) => path.endsWith('.d.ts'))
+  for (const path of declarations) {
+    const text = await readFile(join(packed.folder, path), 'utf8')
     const code = text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/\/\/.*/g, '')
     expect(code.match(/\bany\b/g) ?? [], path).toEqual([])
   }
@@ -150,7 +145,7 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
     await symlink(join(beside, 'client'), join(installed, '@orpc/client'))
     await symlink(join(beside, 'contract'), join(installed, '@orpc/contract'))
     for (const name of ['@types/node', '@cloudflare']) await symlink(join(modules, name), join(installed, name))
-    await cp(join(folder, 'package'), join(installed, 'durable-event-iterator'), { recursive: true })
+    await cp(packed.folder, join(installed, 'durable-event-iterator'), { recursive: true })
     await writeFile(join(project, 'package.json'), '{ "type": "module" }')
     expect(JSON.parse(await readFile(join(installed, '@orpc/client/package.json'), 'utf8')).version).toBe(version)
   })
@@ -264,7 +259,7 @@ test('npm installs it into an empty project, where the example runs', async () =
   const project = join(folder, 'empty')
   await mkdir(project)
   await writeFile(join(project, 'package.json'), '{ "type": "module", "private": true }')
-  const args = ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', tarball, '@orpc/client@1.16.1', '@orpc/server@1.16.1', '@orpc/contract@1.16.1']
+  const args = ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', packed.tarball, '@orpc/client@1.16.1', '@orpc/server@1.16.1', '@orpc/contract@1.16.1']
   // From npm's cache, which the project's own set-up has filled, where it can be.
   await run('npm', args, { cwd: project, timeout: 100_000 })
   const { dependencies } = JSON.parse((await run('npm', ['ls', '--json', '--all'], { cwd: project })).stdout)

@@ -7,6 +7,8 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
+import type { PackedPackage } from './npm-package.ts'
+
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const modules = join(root, 'node_modules')
@@ -78,16 +80,16 @@ export async function headingsOf(file: string): Promise<string[] | undefined> {
   return headings && [...headings].map(([, title]) => title!.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-'))
 }
 
-/** A folder with files, the built package and its peer dependencies. */
-export async function createProject(files: Map<string, string>): Promise<{ folder: string; dispose(): Promise<void> }> {
+/** A folder with files, the packed npm package and its peer dependencies. */
+export async function createProject(
+  files: Map<string, string>,
+  packed: PackedPackage,
+): Promise<{ folder: string; dispose(): Promise<void> }> {
   const folder = await mkdtemp(join(await realpath(tmpdir()), 'document-'))
   const installed = join(folder, 'node_modules')
-  await mkdir(join(installed, 'durable-event-iterator'), { recursive: true })
-  await mkdir(join(installed, '@types'))
+  await mkdir(join(installed, '@types'), { recursive: true })
   for (const name of ['@orpc', '@cloudflare', '@types/node']) await symlink(join(modules, name), join(installed, name))
-  const dist = join(installed, 'durable-event-iterator/dist')
-  await cp(join(root, 'npm/durable-event-iterator/package.json'), join(installed, 'durable-event-iterator/package.json'))
-  await run(process.execPath, [join(modules, 'typescript/bin/tsc'), '-p', join(root, 'npm/durable-event-iterator'), '--outDir', dist])
+  await cp(packed.folder, join(installed, 'durable-event-iterator'), { recursive: true })
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
   for (const [name, content] of files) await writeFile(join(folder, name), content)
   return { folder, dispose: () => rm(folder, { recursive: true, force: true }) }

@@ -1,0 +1,41 @@
+// The npm package as users install it: packed by `npm pack`.
+
+import { execFile } from 'node:child_process'
+import { cp, mkdir, rm, symlink } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const source = 'npm/durable-event-iterator'
+
+/** A packed and unpacked npm package. */
+export interface PackedPackage {
+  tarball: string
+  /** The paths in the package. */
+  files: string[]
+  /** The unpacked package. */
+  folder: string
+}
+
+/**
+ * Packs the npm package into a folder and unpacks it there.
+ *
+ * It packs a copy, because packing builds, and test files that pack run at the same time.
+ */
+export async function packNpmPackage(folder: string): Promise<PackedPackage> {
+  const copy = join(folder, 'repository')
+  await mkdir(copy)
+  const isSource = (path: string): boolean => basename(path) !== 'dist' && !path.endsWith('.tgz')
+  await cp(join(root, source), join(copy, source), { recursive: true, filter: isSource })
+  await cp(join(root, 'tsconfig.json'), join(copy, 'tsconfig.json'))
+  await symlink(join(root, 'node_modules'), join(copy, 'node_modules'), 'junction')
+  const { stdout } = await run('npm', ['pack', '--json', '--silent', '--pack-destination', folder], { cwd: join(copy, source) })
+  // The output of the build comes first.
+  const [{ filename, files }]: [{ filename: string; files: { path: string }[] }] = JSON.parse(stdout.slice(stdout.indexOf('[\n')))
+  await rm(copy, { recursive: true })
+  const tarball = join(folder, filename)
+  await run('tar', ['-xzf', tarball], { cwd: folder })
+  return { tarball, files: files.map(({ path }) => path), folder: join(folder, 'package') }
+}
