@@ -6,6 +6,7 @@ import { join } from 'node:path'
 
 import { buildWorker, workers } from './build.mjs'
 import { endChildrenWithScript } from './children.mjs'
+import { buildOutside, packCrates } from './package.mjs'
 import { setup } from './setup.mjs'
 import { elapsedSince, root, run, toolEnvironment, wasmTarget, workspace } from './toolchain.mjs'
 
@@ -19,8 +20,10 @@ import { elapsedSince, root, run, toolEnvironment, wasmTarget, workspace } from 
 /** Where vitest leaves its counts. */
 const vitestReport = join(root, 'node_modules', '.vitest-report.json')
 
-/** The title of the step that leaves what the later ones run. */
+/** The titles of the steps that leave what the later ones run. */
 const buildTitle = 'Worker builds'
+const packTitle = 'Packed crates'
+const outsideTitle = 'Worker outside the workspace'
 
 /** @returns {Promise<Step[]>} */
 async function steps() {
@@ -28,8 +31,10 @@ async function steps() {
   // A Worker's own crate compiles to nothing but WebAssembly.
   const nativePackages = packages.flatMap(({ name, wasmModule }) => (wasmModule === undefined ? ['--package', name] : []))
   // Tests, with a SQLite that is compiled for this machine alone.
-  const nativeOnly = ['durable-event-test', 'bench-parts', 'fuzz-checks', 'test-peers'].flatMap((name) => ['--exclude', name])
+  const nativeOnlyPackages = ['durable-event-test', 'bench-parts', 'fuzz-checks', 'test-peers']
+  const nativeOnly = nativeOnlyPackages.flatMap((name) => ['--exclude', name])
   const all = await workers()
+  const published = packages.filter(({ isPublished }) => isPublished)
 
   const checks = [
     { title: 'Format', run: () => succeeds('cargo', ['fmt', '--all', '--check']) },
@@ -56,13 +61,16 @@ async function steps() {
   return [
     ...checks,
     { title: 'Rust tests', run: () => cargoTest(nativePackages) },
+    { title: 'Oldest supported Rust', run: () => checkOldestRust(published, nativeOnlyPackages) },
+    { title: packTitle, run: () => completes(packCrates) },
     {
       title: buildTitle,
-      run: async () => {
-        for (const worker of all) await buildWorker(worker)
-        return { passed: 1, failed: 0 }
-      },
+      run: () =>
+        completes(async () => {
+          for (const worker of all) await buildWorker(worker)
+        }),
     },
+    { title: outsideTitle, needs: packTitle, run: () => completes(buildOutside) },
     { title: 'Tests on the runtime', needs: buildTitle, run: vitest },
     ...all
       .filter(({ folder }) => existsSync(join(folder, 'wrangler.toml')))
@@ -78,6 +86,32 @@ async function steps() {
 async function succeeds(command, args, environment = {}) {
   const { status } = await run(command, args, { env: { ...toolEnvironment(), ...environment } })
   return status === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }
+}
+
+/** A step that throws if it fails. */
+async function completes(work) {
+  await work()
+  return { passed: 1, failed: 0 }
+}
+
+/**
+ * Compiles the published crates with the Rust version that they declare as the oldest one, which rustup installs if it is
+ * missing.
+ *
+ * @returns {Promise<Count>}
+ */
+async function checkOldestRust(published, nativeOnlyPackages) {
+  const { rustVersion } = published[0]
+  const toolchain = ['toolchain', 'install', rustVersion, '--profile', 'minimal', '--target', wasmTarget, '--no-self-update']
+  const { status, output } = await run('rustup', toolchain, { quiet: true })
+  if (status !== 0) throw new Error(`${output}\nRust ${rustVersion} was not installed: rustup ${toolchain.join(' ')} failed`)
+  const check = (crates, target) =>
+    succeeds('cargo', [
+      `+${rustVersion}`, 'check', '--locked', '--lib', ...target, ...crates.flatMap(({ name }) => ['--package', name]),
+    ])
+  const isNativeOnly = ({ name }) => nativeOnlyPackages.includes(name)
+  const wasm = await check(published.filter((crate) => !isNativeOnly(crate)), ['--target', wasmTarget])
+  return wasm.failed > 0 ? wasm : check(published.filter(isNativeOnly), [])
 }
 
 /** @returns {Promise<Count>} */

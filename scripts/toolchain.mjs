@@ -87,10 +87,15 @@ export function elapsedSince(startedAt) {
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`
 }
 
-function describePackage({ name, manifest_path: manifest, targets }) {
+function describePackage({ name, version, rust_version: rustVersion, publish, manifest_path: manifest, targets }) {
   const library = targets.find(({ kind }) => kind.includes('cdylib'))
   return {
     name,
+    version,
+    /** The oldest Rust that compiles it. */
+    rustVersion,
+    /** Whether it may go to a registry: cargo describes `publish = false` by an empty list of registries. */
+    isPublished: publish === null,
     folder: join(manifest, '..'),
     /** The name of the wasm module when the package is a Worker, which is compiled for no other target. */
     wasmModule: library && `${library.name.replaceAll('-', '_')}.wasm`,
