@@ -171,7 +171,9 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
     #[track_caller]
     #[expect(clippy::panic, reason = "a test fails by it")]
     pub fn sign(&self, token: TokenBuilder) -> String {
-        let token = token.sign(&self.inner.keys, self.inner.state.now_ms());
+        let since = Duration::from_millis(self.inner.state.now_ms());
+        let now = UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH);
+        let token = token.sign(&self.inner.keys, now);
         token.unwrap_or_else(|error| panic!("the token cannot be signed: {error}"))
     }
 

@@ -1,6 +1,6 @@
 //! A channel that is none.
 
-use durable_event_iterator::DurableEventIteratorObject;
+use durable_event_iterator::{DurableEventIteratorObject, Result};
 use worker::Env;
 
 pub struct Chat;
