@@ -2,13 +2,11 @@
 
 pub(crate) mod audience;
 pub(crate) mod options;
-mod publish_error;
 mod publish_options;
 pub(crate) mod rpc_options;
 mod stub;
 pub(crate) mod transaction;
 
-pub(crate) use self::publish_error::PublishError;
 pub use self::{
     audience::Audience,
     options::{InvalidOption, Options},
@@ -19,7 +17,7 @@ pub use self::{
 
 use self::transaction::Transactions;
 use crate::{
-    error::{Error, Result},
+    error::{Error, PublishError, Result},
     runtime::{self, Context, Hub, Identity, RawSocket, Storage},
     socket::{Socket, Untyped, session_store::SessionStore, subscription},
     time::from_millis,

@@ -1,6 +1,5 @@
 //! How an object of a class behaves.
 
-use crate::upgrade::RUNTIME_SOCKETS;
 use durable_event_log::{Retention, TablePrefix};
 use durable_event_token::SigningKeys;
 use std::{fmt, time::Duration};
@@ -284,6 +283,9 @@ impl Options {
     }
 }
 
+/// How many sockets the runtime holds for one Durable Object, those that are closing included. It refuses the next one by an
+/// exception.
+pub(crate) const RUNTIME_SOCKETS: usize = 32_768;
 /// The largest message that the Workers runtime delivers, in bytes.
 const MAX_MESSAGE: usize = 32 * 1024 * 1024;
 /// With less, no call could run: each takes 2 KiB besides its message and input.

@@ -1,6 +1,7 @@
 //! One publish: the event's recipients, meta and idempotency key.
 
-use super::{Audience, PublishError};
+use super::Audience;
+use crate::error::PublishError;
 use durable_event_log::EventId;
 use durable_event_wire::{CheckedMeta, EventMeta};
 use serde::Serialize;

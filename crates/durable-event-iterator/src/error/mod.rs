@@ -1,13 +1,20 @@
 //! The error that callers see, and that a client gets.
 
+mod js_error;
+mod publish_error;
+
+pub(crate) use self::{js_error::JsError, publish_error::PublishError};
+
 use std::{any::Any, borrow::Cow, fmt};
 
 use serde::Serialize;
 
-use crate::{channel::PublishError, http::MALFORMED_REQUEST, runtime::JsError};
 use durable_event_log::{AppendError, DatabaseError};
 pub(crate) use durable_event_wire::Code;
 use durable_event_wire::{DeserializeError, ErrorBody, InvalidInput, Value, to_value};
+
+/// The message of the error for an invalid request body. The text is oRPC's own.
+pub const MALFORMED_REQUEST: &str = "Malformed request. Ensure the request body is properly formatted and the 'Content-Type' header is set correctly.";
 
 /// What is left of an error that is none of oRPC's: nothing inside leaks out. The text is oRPC's own.
 const INTERNAL_MESSAGE: &str = "Internal server error";

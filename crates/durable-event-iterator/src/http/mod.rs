@@ -59,12 +59,10 @@ pub use self::{
     path::{decode_segment, path_of, query_of},
 };
 
+pub use crate::error::MALFORMED_REQUEST;
 use crate::error::{Code, Error, Result};
 use durable_event_wire::HttpBody;
 use worker::{Headers, Request, Response};
-
-/// The message of the error for a body that cannot be read.
-pub const MALFORMED_REQUEST: &str = "Malformed request. Ensure the request body is properly formatted and the 'Content-Type' header is set correctly.";
 
 /// The body of a request, of at most so many bytes. What is larger is not read to its end.
 ///

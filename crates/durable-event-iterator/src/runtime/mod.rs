@@ -32,8 +32,8 @@ pub(crate) use self::{
     value::{Infinity, JsWire, NotWire},
 };
 
+pub(crate) use crate::error::JsError;
 use crate::error::{Code, Error};
-use std::fmt;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/src/runtime/exceptions.js")]
@@ -46,37 +46,11 @@ extern "C" {
     fn is_transient_js(thrown: &JsValue) -> bool;
 }
 
-/// A JavaScript exception, as text for the log. It never reaches a client.
-#[derive(Debug)]
-pub(crate) struct JsError {
-    text: String,
-    is_transient: bool,
-}
-
-impl JsError {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_transient: false }
-    }
-
-    /// Whether the runtime says that trying again later may succeed: it is overloaded, or has lost the connection.
-    pub(crate) fn is_transient(&self) -> bool {
-        self.is_transient
-    }
-}
-
 impl From<JsValue> for JsError {
     fn from(thrown: JsValue) -> Self {
-        Self { text: text_of_js(&thrown), is_transient: is_transient_js(&thrown) }
+        Self::new(text_of_js(&thrown)).transient(is_transient_js(&thrown))
     }
 }
-
-impl fmt::Display for JsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl std::error::Error for JsError {}
 
 /// What a client is not told of an error is in the log.
 pub(crate) fn log_internal(what: &str, error: &Error) {

@@ -2,8 +2,8 @@
 
 use super::replay_row::event_expression;
 use crate::{
-    channel::{ChannelCore, MICROS_PER_MILLI, PublishError, audience::AudienceRule},
-    error::{Error, Result},
+    channel::{ChannelCore, MICROS_PER_MILLI, audience::AudienceRule},
+    error::{Error, PublishError, Result},
     object::routing::token_expired,
     runtime::{self, Cursor, RawSocket, Replay},
     socket::session::{Session, Subscription},

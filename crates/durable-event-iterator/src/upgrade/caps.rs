@@ -2,17 +2,13 @@
 
 use super::Rejection;
 use crate::{
-    channel::options::Options,
+    channel::options::{Options, RUNTIME_SOCKETS},
     runtime::{self, Hub, JsError},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use durable_event_token::Claims;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
-
-/// How many sockets the runtime holds for one Durable Object, those that are closing included. It refuses the next one by an
-/// exception.
-pub(crate) const RUNTIME_SOCKETS: usize = 32_768;
 
 /// How many sockets are counted in a millisecond, as a lower bound: counting takes at most a small share of the time.
 const COUNTED_PER_MS: usize = 32;

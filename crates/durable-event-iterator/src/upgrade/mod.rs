@@ -3,7 +3,7 @@
 mod caps;
 mod decision;
 
-pub(crate) use caps::{Caps, RUNTIME_SOCKETS};
+pub(crate) use caps::Caps;
 pub(crate) use decision::{Accepted, Rejection, RequestHead, decide};
 
 use crate::{

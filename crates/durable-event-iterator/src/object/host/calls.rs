@@ -2,7 +2,7 @@
 
 use super::{
     Host,
-    messages::{Peer, Received},
+    received::{AdmittedCall, OK, Peer, Received, ReceivedCall},
     streams::stream,
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
         routing::{self, Admitted, Asked},
         running_calls::Running,
     },
-    procedure::{Answer, Held, Input, Next, Reply, Upload, UploadSender},
+    procedure::{Answer, Input, Next, Reply, Upload},
     runtime::{self, RawSocket},
     socket::session::Session,
 };
@@ -20,24 +20,8 @@ use durable_event_wire::{
     Value,
     frame::{Body, Outgoing, Request as Frame, error_response, response, stop_upload},
 };
-use futures_util::future::{AbortHandle, AbortRegistration, Abortable};
+use futures_util::future::{AbortHandle, Abortable};
 use std::{future::poll_fn, pin::pin, rc::Rc, task::Poll};
-
-/// A call that its client may make, and its context.
-pub(super) type AdmittedCall<O> = (Admitted<O, Call<O>>, Call<O>);
-
-/// A call that has been read.
-pub(super) struct ReceivedCall<O: DurableEventIteratorObject> {
-    id: String,
-    admitted: Result<AdmittedCall<O>>,
-    upload: Option<UploadSender>,
-    held: Rc<Held>,
-    handle: AbortHandle,
-    registration: AbortRegistration,
-}
-
-/// HTTP's "OK".
-pub(super) const OK: u16 = 200;
 
 impl<O: DurableEventIteratorObject> Host<O> {
     /// Reads a call, unless too many are running. `direct` is the procedure's path where the request's own path says it, and

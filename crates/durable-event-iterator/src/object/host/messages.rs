@@ -1,9 +1,8 @@
 //! Messages of clients: what can be done at once is done, the rest is left to [`calls`](super::calls) and subscriptions.
 
 use super::{
-    Host,
-    calls::{OK, ReceivedCall},
-    close,
+    Host, close,
+    received::{OK, Peer, Received},
 };
 use crate::{
     error::{Code, Error, Result},
@@ -25,24 +24,6 @@ use durable_event_wire::{
     },
 };
 use std::rc::Rc;
-
-/// Who has sent a frame.
-#[derive(Clone, Copy)]
-pub(super) struct Peer<'a> {
-    pub(super) ws: &'a RawSocket,
-    pub(super) socket_id: u32,
-    /// When the frame came.
-    pub(super) now_ms: u64,
-    /// How large the frame is. The Workers runtime keeps it for as long as its call waits.
-    pub(super) frame_bytes: usize,
-    pub(super) session: &'a Rc<Session>,
-}
-
-/// What a frame leaves to do that may have to wait.
-pub(super) enum Received<O: DurableEventIteratorObject> {
-    Subscribe(Rc<Session>, Subscribe),
-    Call(Rc<Session>, Box<ReceivedCall<O>>),
-}
 
 impl<O: DurableEventIteratorObject> Host<O> {
     /// A frame of a client.

@@ -5,6 +5,7 @@ mod calls;
 mod messages;
 #[cfg(not(target_arch = "wasm32"))]
 mod native_instance;
+mod received;
 mod rpc_methods;
 mod streams;
 mod upgrade;

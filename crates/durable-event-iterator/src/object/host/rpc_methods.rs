@@ -3,10 +3,10 @@
 use super::Host;
 use crate::{
     channel::{
-        IsChannel, PublishError, PublishOptions, Published, event_body,
+        IsChannel, PublishOptions, Published, event_body,
         rpc_options::{RESTRICTIONS, RpcOptions},
     },
-    error::{Code, Error, Result},
+    error::{Code, Error, PublishError, Result},
     object::DurableEventIteratorObject,
     runtime::{self, Infinity, JsWire, NotWire, RpcValue},
 };
