@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url'
 
 import { endChildrenWithScript } from './children.mjs'
 import { setup } from './setup.mjs'
-import { root, run, toolEnvironment, workspace } from './toolchain.mjs'
+import { root, run, toolEnvironment, wasmTarget, workspace } from './toolchain.mjs'
 
 /** The unpacked crates, each in the folder of its name. */
 const packed = join(root, 'target', 'packed')
@@ -60,7 +60,8 @@ async function buildPacked(names) {
  * @throws {Error} It does not compile, or its Cargo.lock is out of date.
  */
 export async function buildOutside() {
-  const { status, output } = await run('cargo', ['metadata', '--locked', '--format-version', '1'], { cwd: outside, quiet: true })
+  const metadata = ['metadata', '--locked', '--filter-platform', wasmTarget, '--format-version', '1']
+  const { status, output } = await run('cargo', metadata, { cwd: outside, quiet: true })
   if (status !== 0) {
     const advice = 'tests/outside/Cargo.lock is out of date: copy Cargo.lock to it, and run `cargo metadata` in that folder'
     throw new Error(`${output}\n${advice}`)
