@@ -4,7 +4,10 @@ use durable_event_iterator::{
     Call, Channel, DurableEventIteratorObject, Procedures, Result, Upgrade, durable_object,
 };
 use serde::{Deserialize, Serialize};
-use worker::{Context, Env, Request, Response, event};
+use worker::{
+    Context, Env, event,
+    web_sys::{Request, Response},
+};
 
 /// The events.
 #[derive(Serialize, Deserialize)]
@@ -40,5 +43,5 @@ durable_object!(pub ChatRoom: Chat);
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
-    Upgrade::new(&env, "CHAT_ROOM").handle(request).await
+    Upgrade::new(&env, "CHAT_ROOM").handle(&request).await
 }
