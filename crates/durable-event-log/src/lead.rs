@@ -2,9 +2,10 @@
 //!
 //! A client without a cursor resumes from the time at which its token was issued (`iat`). If the issuer's clock is
 //! ahead, that time is too late, and the client would miss the events in between. A single token does not show this,
-//! unless it arrives before its own `iat`. From then on the log treats every token as that much older, until the last
-//! token from such a clock has expired. This time difference, the lead, is stored in the name of a view: reading it
-//! costs nothing, and it survives hibernation. It is rounded up to a power of two, so that it is rarely rewritten.
+//! unless it arrives before its own `iat`. Once such a token has arrived, the log treats every token as that much
+//! older, until the last token from such a clock has expired. This time difference, the lead, is stored in the name
+//! of a view: reading it costs nothing, and it survives hibernation. It is rounded up to a power of two, so that it
+//! is rarely rewritten.
 
 use super::Log;
 use super::database::{Database, DatabaseError};

@@ -69,21 +69,21 @@ impl Log {
     /// replay: if it is true, the replay is no longer complete, and the client must reconnect to receive a gap
     /// notification.
     pub fn has_dropped_after(&self, after: u64) -> bool {
-        self.missing_up_to().is_some_and(|gone| gone > after)
+        self.missing_up_to().is_some_and(|missing| missing > after)
     }
 
     /// Returns which events are retained at `now_us`.
     fn retained(&self, db: &impl Database, now_us: u64) -> Result<Retained, DatabaseError> {
-        let gone = self.missing_up_to();
+        let missing = self.missing_up_to();
         let Some(oldest) = self.segments.first() else {
             let after = match (self.unreadable, self.lost) {
                 (None, Some(lost)) => lost.as_micros(),
                 (unreadable, _) => unreadable.map_or(0, EventId::as_micros).max(now_us.saturating_sub(1)),
             };
-            return Ok(Retained { after, lost: gone });
+            return Ok(Retained { after, lost: missing });
         };
         let expired = self.last_up_to(db, self.retention.horizon(now_us))?;
-        Ok(Retained { after: expired.unwrap_or(oldest.lower()), lost: expired.or(gone) })
+        Ok(Retained { after: expired.unwrap_or(oldest.lower()), lost: expired.or(missing) })
     }
 
     /// Returns the highest stored event id that is not above `bound`.
