@@ -155,6 +155,7 @@ export const LastingJournal = watched(worker.LastingJournal)
 export const CallsObject = watched(worker.CallsObject)
 export const SweptJournal = watched(worker.SweptJournal)
 export const CappedJournal = watched(worker.CappedJournal)
+export const InvalidJournal = watched(worker.InvalidJournal)
 export const FaultyObject = watched(worker.FaultyObject)
 `
 

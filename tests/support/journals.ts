@@ -18,6 +18,7 @@ export const CLASSES = {
   LIVE: 'LiveJournal',
   FORGETFUL: 'ForgetfulJournal',
   CAPPED: 'CappedJournal',
+  INVALID: 'InvalidJournal',
   LEDGER: 'LedgerObject',
   REPLAYING_LEDGER: 'ReplayingLedgerObject',
   TYPES: 'TypesObject',

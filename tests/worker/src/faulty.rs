@@ -137,7 +137,12 @@ impl DurableEventIteratorObject for Faulty {
 
     fn new(channel: Self::Channel, _env: Env) -> Result<Self> {
         let faulty = Self { channel };
-        let _ = faulty.planned("new").and_then(|how| fail_now(&how));
+        let how = faulty.planned("new")?;
+        if how == "error" {
+            return Err(durable_event_iterator::Error::new(durable_event_iterator::Code::Conflict)
+                .message("Not now."));
+        }
+        let _ = fail_now(&how);
         Ok(faulty)
     }
 

@@ -27,6 +27,9 @@ pub struct Forgetful;
 /// Three sockets at most, two for each connection id and for each subject.
 pub struct Capped;
 
+/// The options are outside their limits.
+pub struct Invalid;
+
 /// A token's rights go on as long as its socket.
 pub struct Lasting;
 
@@ -48,7 +51,7 @@ impl Kind for Lasting {
 
 impl Kind for Short {
     fn options() -> Options {
-        Options::default().event_retention(Duration::from_secs(1))
+        Options::default().event_retention(Duration::from_secs(1)).prune_by_alarm(false)
     }
 }
 
@@ -85,6 +88,12 @@ impl Kind for Live {
 impl Kind for Capped {
     fn options() -> Options {
         Options::default().max_sockets(3).max_sockets_per_connection(2).max_sockets_per_subject(2)
+    }
+}
+
+impl Kind for Invalid {
+    fn options() -> Options {
+        Options::default().max_calls(0)
     }
 }
 
@@ -334,6 +343,9 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 }
                 Ok(rows.into_iter().map(|Table { name, rows }| (name, rows)).collect::<Vec<_>>())
             })
+            .method("channelName", async |journal: &Self, ()| {
+                Ok(journal.channel.name().map(|name| name.to_string()))
+            })
             .method("prune", async |journal: &Self, ()| journal.channel.prune().map(drop))
             .method("refuse", async |_: &Self, ()| {
                 let data = Clash { since: Date::from_millis(0), count: BigInt::from(1_u8) };
@@ -358,3 +370,4 @@ durable_object!(pub LastingJournal: Journal<Lasting>);
 durable_object!(pub LiveJournal: Journal<Live>);
 durable_object!(pub ForgetfulJournal: Journal<Forgetful>);
 durable_object!(pub CappedJournal: Journal<Capped>);
+durable_object!(pub InvalidJournal: Journal<Invalid>);
