@@ -250,7 +250,7 @@ describe('a first connection that does not succeed', () => {
     const error = await errorOf(open(newChannel(), { onStateChange }))
     expect(error).toBeInstanceOf(DurableEventIteratorConnectionError)
     expect(error).toMatchObject({ reason: 'unavailable', status: 401 })
-    const reason = `cannot connect to ${url().href}: the server responds with 401 "Invalid Token"; check that the server which issues the token has the signing key of the Durable Object`
+    const reason = `cannot connect to ${url().href}: the server responds with 401 "Invalid Token"; check that the server that issues the token has the signing key of the Durable Object`
     expect((error as Error).message).toBe(`the iterator did not open after 4 attempts: ${reason}`)
     expect(problems).toEqual([['connecting', reason], ['closed', (error as Error).message]])
     // No token is in a message.
@@ -270,7 +270,7 @@ describe('a first connection that does not succeed', () => {
     const error = await errorOf(open(newChannel(), { openTimeout: 700 }))
     expect(error).toMatchObject({ reason: 'unavailable', status: undefined })
     expect((error as Error).message).toContain('the iterator did not open within 700 ms: cannot connect to ')
-    expect((error as Error).message).toContain('no HTTP response that can be read')
+    expect((error as Error).message).toContain('no HTTP response can be read')
     const { length } = proxy.attempts
     await pause(300)
     expect(proxy.attempts).toHaveLength(length)
@@ -434,10 +434,10 @@ describe('a link with the plugin of the other kind only', () => {
     const error = await errorOf(first.follow(newChannel()))
     expect(error).toBeInstanceOf(DurableIteratorError)
     expect((error as Error).message).toBe(
-      'procedure follow responds with a DurableIterator, but the link has only the DurableEventIteratorLinkPlugin; add the DurableIteratorLinkPlugin to its plugins',
+      'procedure follow returns a DurableIterator, but the link has only the DurableEventIteratorLinkPlugin; add the DurableIteratorLinkPlugin to the plugins of the link',
     )
     const second = connect(new DurableIteratorLinkPlugin({ url: url() }))
-    await expect(second.onEvent(newChannel())).rejects.toThrow('add the DurableEventIteratorLinkPlugin to its plugins')
+    await expect(second.onEvent(newChannel())).rejects.toThrow('add the DurableEventIteratorLinkPlugin to the plugins of the link')
     expect(await first.plain()).toBe('no token')
     expect(await second.plain()).toBe('no token')
     expect(proxy.attempts).toEqual([])

@@ -181,19 +181,19 @@ describe('a token of generation 2', () => {
   })
 
   test('is valid up to the instant that it expires, and from the second that it begins', async () => {
-    const token = await signToken({ ...second, nbf: NOW + 10 }, KEY, 2)
+    const token = await signToken({ ...second, nbf: NOW + 10 }, KEY, 'DurableIterator')
     expect(await verify(token, [KEY], (NOW + 60) * 1_000)).toEqual({ ...second, nbf: NOW + 10 })
     expect(await verify(token, [KEY], (NOW + 60) * 1_000 + 1)).toBeUndefined()
     expect(await verify(token, [KEY], (NOW + 10) * 1_000 - 1)).toBeUndefined()
   })
 
   test('needs no procedures', async () => {
-    expect(await verify(await signToken({ chn: 'a', iat: NOW, exp: NOW + 1 }, KEY, 2))).toEqual({ chn: 'a', iat: NOW, exp: NOW + 1 })
+    expect(await verify(await signToken({ chn: 'a', iat: NOW, exp: NOW + 1 }, KEY, 'DurableIterator'))).toEqual({ chn: 'a', iat: NOW, exp: NOW + 1 })
   })
 
   test('is verified with any of several keys', async () => {
-    expect(await verify(await signToken(second, 'old', 2), [KEY, 'old'])).toEqual(second)
-    expect(await verify(await signToken(second, 'older', 2), [KEY, 'old'])).toBeUndefined()
+    expect(await verify(await signToken(second, 'old', 'DurableIterator'), [KEY, 'old'])).toEqual(second)
+    expect(await verify(await signToken(second, 'older', 'DurableIterator'), [KEY, 'old'])).toBeUndefined()
   })
 
   test.each<[string, (good: string) => string]>([
@@ -205,7 +205,7 @@ describe('a token of generation 2', () => {
     ['something before it', (good) => ` ${good}`],
     ['too many bytes', (good) => good.replace('}.', `${' '.repeat(8_200)}}.`)],
   ])('is not verified with %s', async (_, spoil) => {
-    const good = await signToken(second, KEY, 2)
+    const good = await signToken(second, KEY, 'DurableIterator')
     expect(await verify(good)).toEqual(second)
     expect(await verify(spoil(good))).toBeUndefined()
   })
@@ -213,7 +213,7 @@ describe('a token of generation 2', () => {
   test.each([
     { chn: 7 }, { rpc: 'ping' }, { rpc: [1] }, { rpc: null }, { tags: 't' }, { tags: [1] }, { iat: '1' }, { exp: undefined }, { nbf: null },
   ])('is not verified with %j', async (wrong) => {
-    const token = await signToken({ ...second, ...wrong } as never, KEY, 2)
+    const token = await signToken({ ...second, ...wrong } as never, KEY, 'DurableIterator')
     expect(await verify(token)).toBeUndefined()
     expect(() => parseDurableIteratorToken(token)).toThrow(DurableIteratorError)
   })

@@ -1,4 +1,4 @@
-/** What this package itself reports, as opposed to an oRPC server or an object. */
+/** An error that this package itself reports, as opposed to an error of the oRPC server or of the Durable Object. */
 export class DurableIteratorError extends Error {
   override readonly name: string = 'DurableIteratorError'
 }

@@ -1,5 +1,6 @@
 /**
- * For the oRPC server: what procedures return, the plugin that sends it, and the types of objects.
+ * For the oRPC server: the iterators that procedures return, the handler plugins that send their tokens, and the types of
+ * Durable Objects.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 import type { NestedClient } from '@orpc/client'
 
-/** What JSON can say. */
+/** A value that JSON can represent. */
 export type JsonValue =
   | string
   | number
@@ -9,12 +9,14 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue | undefined }
 
-/** What a token can carry for the application: any JSON, or nothing. */
+/** The attachment of a token: any JSON value, or `undefined` for no attachment. */
 export type TokenAttachment = JsonValue | undefined
 
-/** What the types of objects of both generations come to. One that extends either is good for both. */
+/**
+ * The common base of `DurableEventIteratorObject` and `DurableIteratorObject`. A type that extends one of them works as both.
+ */
 export interface IteratorObject<TEventPayload extends object, TTokenAttachment> {
-  /** Only for types: no object has it. */
+  /** Exists only in types: no Durable Object has this property. */
   readonly '~durableEventIterator'?: {
     readonly eventPayload: TEventPayload
     readonly tokenAttachment: TTokenAttachment
@@ -22,14 +24,15 @@ export interface IteratorObject<TEventPayload extends object, TTokenAttachment> 
 }
 
 /**
- * The type of an object whose events can be iterated over.
+ * The type of a Durable Object for TypeScript: its events, its token attachment, and the procedures that clients may call
+ * over the socket.
  *
- * It says what the TypeScript side has to know of a Durable Object written in Rust (or of one that somebody else writes,
- * contract first): its events, what its tokens carry, and the procedures that clients may call over the socket. Each
- * method stands for one procedure, or for several below a name; it is never called, only its return type counts.
+ * Declare an interface that extends this one. Each method stands for one procedure, or for several procedures under one name.
+ * The methods are never called: only their return types are used.
  *
- * @typeParam TEventPayload - The events.
- * @typeParam TTokenAttachment - The `att` of its tokens. When `undefined` is not part of it, `att` is required.
+ * @typeParam TEventPayload - The events: objects or arrays.
+ * @typeParam TTokenAttachment - The token attachment (the claim `att`). If the type does not include `undefined`, `att` is
+ * required.
  *
  * @example
  * ```ts
@@ -47,29 +50,33 @@ export interface DurableEventIteratorObject<
 > extends IteratorObject<TEventPayload, TTokenAttachment> {}
 
 /**
- * The same under the name that oRPC 1.9 and later have for it. One type of an object is good for a `DurableIterator` and a
- * `DurableEventIterator` alike.
+ * The type of a Durable Object for TypeScript, under the name of oRPC 1.9 and later. See {@link DurableEventIteratorObject}.
  *
- * @typeParam TEventPayload - The events.
- * @typeParam TTokenAttachment - The `att` of its tokens. When `undefined` is not part of it, `att` is required.
+ * An interface that extends either of the two works for `DurableIterator` and `DurableEventIterator`.
+ *
+ * @typeParam TEventPayload - The events: objects or arrays.
+ * @typeParam TTokenAttachment - The token attachment (the claim `att`). If the type does not include `undefined`, `att` is
+ * required.
  */
 export interface DurableIteratorObject<TEventPayload extends object, TTokenAttachment = unknown>
   extends IteratorObject<TEventPayload, TTokenAttachment> {}
 
-/** Any object whose events can be iterated over. */
+/** The type of any Durable Object, for generic code. */
 export type AnyDurableEventIteratorObject = IteratorObject<object, unknown>
 
-/** The events of an object. */
+/** The type of the events of a Durable Object. */
 export type InferDurableEventIteratorObjectEvent<T extends AnyDurableEventIteratorObject> =
   T extends IteratorObject<infer TEventPayload, unknown> ? TEventPayload : never
 
-/** What the tokens of an object carry. */
+/** The type of the token attachment of a Durable Object. */
 export type InferDurableEventIteratorObjectTokenAttachment<T extends AnyDurableEventIteratorObject> =
   T extends IteratorObject<object, infer TTokenAttachment> ? TTokenAttachment : never
 
 /**
- * The names that `rpc` may allow: the methods of an object that return a client or a record of clients, less those that
- * an iterator has already (`next`, `return`, `throw`) and `then`, which would make it a promise.
+ * The names that `rpc` accepts: the methods of the interface that return a client or a record of clients.
+ *
+ * Excluded are the names of the iterator's own methods (such as `next`, `return` and `throw`), and `then`, which would make the
+ * iterator a promise.
  */
 export type InferDurableEventIteratorObjectRPC<T extends AnyDurableEventIteratorObject> = Exclude<
   {
@@ -79,16 +86,22 @@ export type InferDurableEventIteratorObjectRPC<T extends AnyDurableEventIterator
 > &
   string
 
-/** The same under the name that oRPC 1.9 and later have for it. */
+/** Equal to {@link InferDurableEventIteratorObjectRPC}, under the name of oRPC 1.9 and later. */
 export type InferDurableIteratorObjectRPC<T extends AnyDurableEventIteratorObject> = InferDurableEventIteratorObjectRPC<T>
 
-/** `att` is required unless the object's type says that it may be missing. */
+/** The option `att`: required, unless the type of the attachment includes `undefined`. */
 export type TokenAttachmentOption<TTokenAttachment> = undefined extends TTokenAttachment
   ? {
-      /** What the object gets to know of this client. The client can read it: nothing secret belongs here. */
+      /**
+       * The token attachment: data about this client for the Durable Object. The client can read it, so it must not contain
+       * secrets.
+       */
       att?: TTokenAttachment
     }
   : {
-      /** What the object gets to know of this client. The client can read it: nothing secret belongs here. */
+      /**
+       * The token attachment: data about this client for the Durable Object. The client can read it, so it must not contain
+       * secrets.
+       */
       att: TTokenAttachment
     }

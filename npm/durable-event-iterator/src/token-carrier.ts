@@ -1,16 +1,19 @@
-// How a token travels inside one process: from where it was issued to the plugin that sends it, and from the plugin that
-// received it to whoever asks.
+// Passes tokens within one process: on the server from the issued iterator to the handler plugin, in a client from the link
+// plugin to the functions below.
 
-import { generationOf } from './token/token.js'
+import type { ClientKind } from './token/payload.js'
+import { clientKindOf } from './token/token.js'
 
-/** From the registry, so that two copies of this package understand each other. */
+/** A symbol of the global registry, so that two copies of this package recognize each other's tokens. */
 export const TOKEN = Symbol.for('durable-event-iterator/token')
 
 /**
- * The token of an iterator: on the server of the one that a procedure returns, in the browser of the one that is open.
- * `undefined` for anything else.
+ * Returns the token of an iterator, or `undefined` for any other value.
  *
- * Its payload can be read by anyone who holds it, and it opens the channel until it expires.
+ * On the server, the iterator is the awaited `DurableEventIterator` or `DurableIterator`. In a client, it is an open iterator,
+ * whose token changes with each token refresh.
+ *
+ * Treat a token as a secret: until it expires, everyone who has it can subscribe to the channel and read the token's claims.
  *
  * @example
  * ```ts
@@ -23,12 +26,12 @@ export function getClientDurableEventIteratorToken(iterator: unknown): string | 
   return typeof token === 'string' ? token : undefined
 }
 
-/** The same under the name that oRPC 1.9 and later have for it. */
+/** Equal to {@link getClientDurableEventIteratorToken}, under the name of oRPC 1.9 and later. */
 export const getClientDurableIteratorToken: (iterator: unknown) => string | undefined = getClientDurableEventIteratorToken
 
 /**
- * What a procedure returns on the server in place of an iterator. It has no `next`, so that nothing in between takes it
- * for an iterator and wraps it.
+ * The value of an awaited `DurableEventIterator` or `DurableIterator` on the server. It has no `next`, so that no plugin or
+ * interceptor mistakes it for an iterator and wraps it.
  */
 export class TokenCarrier {
   readonly [TOKEN]: string
@@ -39,15 +42,15 @@ export class TokenCarrier {
 
   [Symbol.asyncIterator](): never {
     throw new Error(
-      `A ${this.#issuer} cannot be iterated over on the server that issues it: its events go from the object to the client.`,
+      `a ${this.#kind} cannot be iterated over on the server that issues it; the Durable Object sends its events to the client`,
     )
   }
 
   toJSON(): never {
-    throw new Error(`A ${this.#issuer} reaches clients only through a handler with the ${this.#issuer}HandlerPlugin.`)
+    throw new Error(`a ${this.#kind} cannot be serialized; add the ${this.#kind}HandlerPlugin to the plugins of the handler`)
   }
 
-  get #issuer(): string {
-    return generationOf(this[TOKEN]) === 1 ? 'DurableEventIterator' : 'DurableIterator'
+  get #kind(): ClientKind {
+    return clientKindOf(this[TOKEN])
   }
 }

@@ -1,38 +1,47 @@
-// The names and limits that the server, the client and the object agree on.
+// The names and limits that the server, the client and the Durable Object agree on.
 
-import type { Generation } from './token/payload.js'
+import type { ClientKind } from './token/payload.js'
 
-/** Header of an HTTP answer whose body is a token: it makes the client of that generation open a WebSocket. */
-export const TOKEN_HEADERS: Readonly<Record<Generation, string>> = { 1: 'x-orpc-dei', 2: 'x-orpc-durable-iterator' }
+/** The header that marks an HTTP response whose body is a token. Each client plugin looks for the header of its own kind. */
+export const TOKEN_HEADERS: Readonly<Record<ClientKind, string>> = {
+  DurableEventIterator: 'x-orpc-dei',
+  DurableIterator: 'x-orpc-durable-iterator',
+}
 
-/** The header's one value. */
+/** The only value of these headers. */
 export const TOKEN_HEADER_VALUE = '1'
 
-/** Query parameter of the upgrade that carries the token. */
+/** The query parameter of the upgrade request that contains the token. */
 export const TOKEN_PARAMETER = 'token'
 
-/** Query parameter of the upgrade that carries the connection id. */
+/** The query parameter of the upgrade request that contains the connection id. */
 export const CONNECTION_ID_PARAMETER = 'id'
 
-/** Header of the answer to `/subscribe`: events were missed that are gone, and from this id on everything is there. */
+/**
+ * The header that reports a gap in the response to `/subscribe`: missed events are no longer available. Its value is the id of
+ * the first event after the gap.
+ */
 export const GAP_HEADER = 'x-durable-event-gap'
 
 /**
- * Header of `/subscribe` from a client that has got no event yet and comes with a newer token than its first: when that
- * first one was issued, in seconds since the epoch. Events since then are still due to it.
+ * The header of `/subscribe` from a client that has received no event yet and has refreshed its token: the time at which its
+ * first token was issued, in seconds since 1970. The client receives the events published since then.
  */
 export const SINCE_HEADER = 'x-durable-event-since'
 
 /**
- * Header of the answer to a call, over the socket, that came after its token had expired. The call has not been executed,
- * which its UNAUTHORIZED alone does not say: a procedure can fail with the same error.
+ * The header of the response to a call over the socket that arrived after the token had expired: the call has not been
+ * executed. The code UNAUTHORIZED alone does not state this, since a procedure can fail with the same error.
  */
 export const TOKEN_EXPIRED_HEADER = 'x-durable-event-token-expired'
 
-/** How an object closes the socket of a generation-2 token that has expired (a policy violation of RFC 6455). */
+/**
+ * How the Durable Object closes the socket of a `DurableIterator` client whose token has expired: 1008, policy violation (RFC
+ * 6455).
+ */
 export const TOKEN_EXPIRED_CLOSE = { code: 1008, reason: 'Token expired' }
 
-/** Longest connection id in characters. */
+/** The maximum length of a connection id in characters. */
 export const MAX_CONNECTION_ID_LENGTH = 128
 
 /** Whether a Durable Object accepts the connection id: 1–128 visible ASCII characters. */

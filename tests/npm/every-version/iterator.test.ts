@@ -152,7 +152,7 @@ describe('an iterator', () => {
 
   test('an answer that only claims to be a token is refused', async () => {
     app.policy.issue = async () => ({ [Symbol.for('durable-event-iterator/token')]: 'garbage' })
-    await expect(open(newChannel())).rejects.toThrow('no token')
+    await expect(open(newChannel())).rejects.toThrow('did not respond with a valid token')
   })
 })
 

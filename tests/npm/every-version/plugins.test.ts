@@ -67,7 +67,7 @@ describe('the handler plugin', () => {
   test('is missed: the token does not leak, and the server is told what to do', async () => {
     const handler = new RPCHandler(router)
     const answered = handler.handle(request('onEvent'), { prefix: '/rpc', context: {} })
-    await expect(answered).rejects.toThrow('only through a handler with the DurableEventIteratorHandlerPlugin')
+    await expect(answered).rejects.toThrow('add the DurableEventIteratorHandlerPlugin to the plugins of the handler')
   })
 
   test('changes no array of the application', () => {

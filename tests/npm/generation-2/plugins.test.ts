@@ -62,7 +62,7 @@ describe('the handler plugin', () => {
   })
 
   test('is missed: the token does not leak, and the server is told what to do', async () => {
-    await expect(answer([], 'follow')).rejects.toThrow('only through a handler with the DurableIteratorHandlerPlugin')
+    await expect(answer([], 'follow')).rejects.toThrow('add the DurableIteratorHandlerPlugin to the plugins of the handler')
   })
 })
 
@@ -72,7 +72,7 @@ test('on the server the iterator has a token, and says why it cannot be iterated
   const iterate = async (): Promise<void> => {
     for await (const _ of iterator) break
   }
-  await expect(iterate()).rejects.toThrow('A DurableIterator cannot be iterated over on the server')
+  await expect(iterate()).rejects.toThrow('a DurableIterator cannot be iterated over on the server')
 })
 
 describe('the link plugin', () => {

@@ -7,12 +7,13 @@ export interface BackoffBounds {
 }
 
 /**
- * Returns the delay before the next attempt, in milliseconds: exponential backoff with full jitter. The delay is random
- * from 0 to a bound that doubles with each failure, so that clients that failed together do not return together.
+ * Returns the delay before the next attempt, in milliseconds: exponential backoff with full jitter. The delay is random from 0
+ * to a bound that doubles with each failure, so that clients that lost their connections at the same time do not reconnect at
+ * the same time.
  */
 export function backoff(failures: number, { first, longest }: BackoffBounds): number {
   return Math.random() * Math.min(first * 2 ** failures, longest, MAX_TIMER_MS)
 }
 
-/** The longest time that a timer can wait, in milliseconds: timers count in 32 bits, and longer ones fire at once. */
+/** The maximum delay of a timer, in milliseconds: delays are 32-bit integers, and with a longer delay a timer fires at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1

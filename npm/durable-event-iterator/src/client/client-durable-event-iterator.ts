@@ -9,27 +9,30 @@ import type { AsyncIteratorClass } from './async-iterator-class.js'
 import { makeIterator } from './make-iterator.js'
 import type { ClientDurableEventIteratorRpcContext } from './rpc-context.js'
 
-/** A client of a Durable Object's procedures, over the iterator's socket. */
+/**
+ * A client for a procedure of the Durable Object, or for several procedures under one name. Calls use the socket of the
+ * iterator.
+ */
 export type ClientDurableEventIteratorRpc<T> = IteratorRpc<T, ClientDurableEventIteratorRpcContext>
 
-/** The procedures with a context of the iterator's own. */
+/** The procedures with `TContext` as the context of their calls. */
 export type IteratorRpc<T, TContext extends ClientContext> =
   T extends Client<Record<never, never>, infer TInput, infer TOutput, infer _TError>
     ? Client<TContext, TInput, TOutput, ThrowableError>
     : { readonly [K in keyof T]: IteratorRpc<T[K], TContext> }
 
 /**
- * An iterator of events: an `AsyncGenerator`, and an instance of oRPC's `AsyncIteratorClass`, as the iterators of oRPC's own
- * plugins are.
+ * An iterator of events: an `AsyncGenerator`, and an instance of oRPC's `AsyncIteratorClass` like the iterators of oRPC's
+ * implementations.
  */
 export type EventIterator<TEvent> = AsyncGenerator<TEvent, void, void> & AsyncIteratorClass<TEvent>
 
 /**
- * What a client gets where the procedure returned a `DurableEventIterator`: the Durable Object's events, in order, each once,
- * and the procedures that the token allows.
+ * The iterator that a client receives when the procedure returns a `DurableEventIterator`. It yields the events of the Durable
+ * Object in order and each event once, and has the procedures that the token allows.
  *
- * It continues until `return()` (which `break` in a `for await` calls), an aborted `signal`, or a server that refuses to
- * issue a new token.
+ * It ends when the application calls `return()` (as `break` in `for await` does) or aborts the `signal`, or when the server
+ * rejects the call for a new token.
  *
  * @typeParam T - The type of the Durable Object.
  * @typeParam RPC - The procedures that the token allows.
@@ -52,13 +55,13 @@ export type ClientDurableEventIterator<
 
 /** The options of {@link createClientDurableEventIterator}. */
 export interface CreateClientDurableEventIteratorOptions {
-  /** The token, which says what may be called. A function if it changes. */
+  /** The token, which lists the allowed procedures, or a function that returns the current token. */
   token: string | (() => string)
 }
 
 /**
- * Combines an iterator over events with a link to the Durable Object's procedures. The link plugin does this; the function
- * is for applications with a connection of their own.
+ * Combines an iterator of events and a link to the procedures of the Durable Object. The link plugin does this itself: use this
+ * function only with a custom connection.
  *
  * @throws {DurableIteratorError} When `iterator` is not an async iterator, or the token is invalid.
  */

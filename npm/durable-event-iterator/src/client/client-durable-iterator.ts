@@ -9,15 +9,18 @@ import type { EventIterator, IteratorRpc } from './client-durable-event-iterator
 import { makeIterator } from './make-iterator.js'
 import type { ClientDurableIteratorRpcContext } from './rpc-context.js'
 
-/** A client of a Durable Object's procedures, over the iterator's socket. */
+/**
+ * A client for a procedure of the Durable Object, or for several procedures under one name. Calls use the socket of the
+ * iterator.
+ */
 export type ClientDurableIteratorRpc<T> = IteratorRpc<T, ClientDurableIteratorRpcContext>
 
 /**
- * What a client gets where the procedure returned a `DurableIterator`: the Durable Object's events, in order, each once, and
- * the procedures that the token allows.
+ * The iterator that a client receives when the procedure returns a `DurableIterator`. It yields the events of the Durable
+ * Object in order and each event once, and has the procedures that the token allows.
  *
- * It continues until `return()` (which `break` in a `for await` calls), an aborted `signal`, or a server that refuses to
- * issue a new token.
+ * It ends when the application calls `return()` (as `break` in `for await` does) or aborts the `signal`, or when the server
+ * rejects the call for a new token.
  *
  * @typeParam T - The type of the Durable Object.
  * @typeParam RPC - The procedures that the token allows.
@@ -40,13 +43,13 @@ export type ClientDurableIterator<
 
 /** The options of {@link createClientDurableIterator}. */
 export interface CreateClientDurableIteratorOptions {
-  /** Returns the present token, which says what may be called. */
+  /** Returns the current token, which lists the allowed procedures. */
   getToken: () => string
 }
 
 /**
- * Combines an iterator over events with a link to the Durable Object's procedures. The link plugin does this; the function
- * is for applications with a connection of their own.
+ * Combines an iterator of events and a link to the procedures of the Durable Object. The link plugin does this itself: use this
+ * function only with a custom connection.
  *
  * @throws {DurableIteratorError} When `iterator` is not an async iterator, or the token is invalid.
  */

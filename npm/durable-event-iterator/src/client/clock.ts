@@ -1,4 +1,4 @@
-/** Returns milliseconds that never go back, unlike the time of day, since an unknown moment. */
+/** Returns the time in milliseconds since an arbitrary start. Unlike the time of day, it never decreases. */
 export function monotonicNow(): number {
   return (globalThis as { performance?: Pick<Performance, 'now'> }).performance?.now() ?? Date.now()
 }

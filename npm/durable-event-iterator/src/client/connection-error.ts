@@ -1,22 +1,25 @@
 import { DurableIteratorError } from '../error.js'
 
 /**
- * Why a call failed:
- * - `lost`: the connection broke after the call was sent. The Durable Object may or may not have executed it.
- * - `unavailable`: there was no connection in time. The call was never sent.
- * - `closed`: the iterator has ended, by the error's `cause`. The call was never sent, or its response cannot arrive anymore.
+ * The reason of a {@link DurableEventIteratorConnectionError}:
+ * - `lost`: the connection was lost before the response arrived. The Durable Object may or may not have executed the call.
+ * - `unavailable`: there was no connection within the time limit. The call was not sent.
+ * - `closed`: the iterator has ended; the error's `cause` is the reason, if there is one. The call was not sent, or its
+ *   response was not received.
  */
 export type DurableEventIteratorConnectionErrorReason = 'lost' | 'unavailable' | 'closed'
 
-/** What is known beyond the reason. */
+/** The options of a {@link DurableEventIteratorConnectionError}. */
 export interface DurableEventIteratorConnectionErrorOptions extends ErrorOptions {
-  /** @default A sentence for the reason. */
+  /** @default A message for the reason. */
   message?: string | undefined
+  /** The HTTP status of the upgrade endpoint, if it is known. */
   status?: number | undefined
 }
 
 /**
- * A call failed, or an iterator cannot connect, because of the connection and not because of the Durable Object.
+ * An error of the connection: a call failed, or an iterator cannot connect. Errors of the Durable Object itself are
+ * `ORPCError`s.
  *
  * @example
  * ```ts
@@ -32,8 +35,7 @@ export class DurableEventIteratorConnectionError extends DurableIteratorError {
   override readonly name = 'DurableEventIteratorConnectionError'
   readonly reason: DurableEventIteratorConnectionErrorReason
   /**
-   * The HTTP status with which the server answers at the URL of the upgrade, if the WebSocket could not be opened and the
-   * status is known.
+   * The HTTP status of the upgrade endpoint, if the WebSocket could not be opened and the status is known.
    */
   readonly status: number | undefined
 
@@ -49,6 +51,6 @@ export class DurableEventIteratorConnectionError extends DurableIteratorError {
 
 const MESSAGES: Record<DurableEventIteratorConnectionErrorReason, string> = {
   lost: 'the connection was lost before the response arrived; whether the call took effect is unknown',
-  unavailable: 'there was no connection in time; the call was not sent',
-  closed: 'the iterator has ended, and its connection is closed',
+  unavailable: 'there was no connection within the time limit; the call was not sent',
+  closed: 'the iterator has ended and its connection is closed',
 }

@@ -7,40 +7,40 @@ import type { SocketData } from './link-socket.js'
 import { onNetworkChange } from './network-changes.js'
 
 export interface ConnectionOptions {
-  /** Called before each attempt; a rejection is a failed attempt. */
+  /** Called before each attempt. If it rejects, the attempt has failed. */
   url: () => Promise<string>
   WebSocket: WebSocketClass
-  /** In milliseconds, as the rest. */
+  /** In milliseconds, like the other times. */
   minReconnectionDelay: number
   maxReconnectionDelay: number
   connectionTimeout: number
   heartbeatInterval: number
   onOpen(): void
-  /** An open connection broke; how the other side closed it, if it did. */
+  /** Called when an open connection is lost, with the close of the other side if there was one. */
   onLost(close: ConnectionClose | undefined): void
-  /** An attempt failed, and the next one follows. */
+  /** Called when an attempt has failed. The next attempt follows. */
   onFailedAttempt(failure: FailedAttempt): void
 }
 
-/** The end of a WebSocket, as its close event reports it. */
+/** The close code and reason of a close event. */
 export interface ConnectionClose {
   readonly code: number
   readonly reason: string
 }
 
-/** Why an attempt to connect failed. */
+/** A failed attempt to connect. */
 export interface FailedAttempt {
-  /** Whether there was a URL, and the WebSocket did not open. */
+  /** Whether the WebSocket failed to open. Otherwise there was no URL. */
   readonly isHandshake: boolean
   readonly error: unknown
-  /** What the WebSocket should have opened with. */
+  /** The URL of the WebSocket. */
   readonly url: string | undefined
 }
 
-/** Creates WebSockets: `WebSocket` of the environment or another implementation of it. */
+/** A WebSocket implementation, such as `globalThis.WebSocket`. */
 export type WebSocketClass = new (url: string, protocols?: string | string[]) => object
 
-/** What every implementation of a WebSocket has. */
+/** The members that every WebSocket implementation has. */
 interface Socket {
   binaryType: string
   send(data: SocketData): void
@@ -52,12 +52,12 @@ interface SocketEvent {
   readonly data?: unknown
   readonly code?: number
   readonly reason?: string
-  /** Of an error event, in some implementations. */
+  /** Some implementations set these on an error event. */
   readonly error?: unknown
   readonly message?: unknown
 }
 
-/** What the connection is doing, until it is closed for good. */
+/** The phase of the connection. `closed` is final. */
 type Phase =
   | { readonly name: 'idle' | 'closed' }
   | { readonly name: 'waiting'; readonly timer: ReturnType<typeof setTimeout>; readonly dueAt: number; readonly isShortened: boolean }
@@ -65,33 +65,33 @@ type Phase =
   | { readonly name: 'open'; readonly since: number }
 
 /**
- * One WebSocket after another, as one: reconnects until it is closed, and reports when what was sent is lost.
+ * A connection that reconnects until it is closed. It opens one WebSocket after another, and reports each loss.
  *
- * There is at most one attempt at a time, and nothing but its failure or success ends it. Each delay between attempts is
- * random (see {@link backoff}). News about the network only shorten a delay.
+ * There is at most one attempt at a time. Each delay between attempts is random (see {@link backoff}). A change of the network
+ * can only shorten a delay.
  *
- * Nothing is kept for later: data sent while it is not open is dropped, and `onLost` has told its sender.
+ * Data is not buffered: data that is sent while the connection is not open is dropped. `onLost` has reported the loss before.
  */
 export class Connection {
-  /** The socket that an oRPC link uses: it is always there, and now and then loses all calls in flight. */
+  /** The socket for an oRPC link. It exists as long as the connection; each loss fails all calls in flight. */
   readonly socket = new LinkSocket((data) => {
     if (this.isOpen) this.#socket?.send(data)
   })
 
-  /** How often it has been lost: tells whether the connection is still the same one. */
+  /** The number of losses, by which a caller detects that the connection was replaced. */
   losses = 0
 
   readonly #options: ConnectionOptions
   readonly #heartbeat: Heartbeat
   #ignoreNetwork = (): void => {}
   #phase: Phase = { name: 'idle' }
-  /** Identifies the present attempt and the connection that it led to. */
+  /** Identifies the current attempt and its connection. */
   #attempt: object | undefined
   #socket: Socket | undefined
-  /** Failures since the last connection that lasted. */
+  /** The number of failures since the last stable connection. */
   #failures = 0
   #lastStart = Number.NEGATIVE_INFINITY
-  /** The server has asked for no attempt before then. */
+  /** The server requested no attempt before this time. */
   #notBefore = Number.NEGATIVE_INFINITY
   readonly #waiting = new Set<{ resolve(): void; reject(error: unknown): void }>()
 
@@ -108,7 +108,7 @@ export class Connection {
     return this.#phase.name === 'open'
   }
 
-  /** Begins the first attempt. */
+  /** Starts the first attempt. */
   start(): void {
     if (this.#phase.name !== 'idle') return
     this.#ignoreNetwork = onNetworkChange((change) => {
@@ -121,7 +121,7 @@ export class Connection {
   /**
    * Resolves when the connection is open.
    *
-   * @throws {DurableEventIteratorConnectionError} When it is closed for good.
+   * @throws {DurableEventIteratorConnectionError} When the connection is closed.
    */
   opened(): Promise<void> {
     if (this.isOpen) return Promise.resolve()
@@ -129,7 +129,7 @@ export class Connection {
     return new Promise((resolve, reject) => this.#waiting.add({ resolve, reject }))
   }
 
-  /** Replaces the present connection or attempt by a new one with a new URL. */
+  /** Replaces the current connection or attempt by a new one with a new URL. */
   replace(): void {
     if (this.#phase.name === 'open') this.#lose(undefined)
     else if (this.#phase.name !== 'connecting') return
@@ -137,7 +137,7 @@ export class Connection {
     this.#schedule(0)
   }
 
-  /** Makes no attempt for so many milliseconds. */
+  /** Delays the next attempt by at least this time, in milliseconds. */
   holdOff(milliseconds: number): void {
     this.#notBefore = monotonicNow() + milliseconds
     if (this.#phase.name === 'waiting') this.#wait(Math.max(this.#phase.dueAt, this.#notBefore), this.#phase.isShortened)
@@ -176,11 +176,11 @@ export class Connection {
 
   #open(attempt: object, url: string): void {
     const { WebSocket, connectionTimeout } = this.#options
-    // Attempts are told apart by their handshakes, and getting the URL may have taken any time.
+    // The minimum interval is between handshakes, and the URL may have taken a long time.
     this.#lastStart = monotonicNow()
     const socket = new WebSocket(url) as Socket
     this.#socket = socket
-    // Blobs are read asynchronously, and frames would overtake each other.
+    // Blobs are read asynchronously, which would change the order of messages.
     socket.binaryType = 'arraybuffer'
     let reason: unknown
     const fail = (error: unknown): void => this.#onFailed(attempt, { isHandshake: true, error, url })
@@ -225,7 +225,7 @@ export class Connection {
   #onMessage(data: unknown): void {
     this.#heartbeat.heard()
     if (data === PONG) return
-    // What is no JSON object is no frame, and an oRPC peer would fail on it where nobody can catch that.
+    // Other texts are not frames: an oRPC peer would throw an error that cannot be caught.
     if (typeof data === 'string' && !data.startsWith('{')) return
     this.socket.receive(data)
   }
@@ -237,10 +237,10 @@ export class Connection {
     this.#schedule(this.#backoff())
   }
 
-  /** All calls in flight fail. */
+  /** Fails all calls in flight. */
   #lose(close: ConnectionClose | undefined): void {
     if (this.#phase.name !== 'open') return
-    // A connection that breaks at once is no better than one that does not open.
+    // A connection that is lost at once counts as a failure.
     this.#failures = monotonicNow() - this.#phase.since >= LASTING_MS ? 0 : this.#failures + 1
     this.#phase = { name: 'idle' }
     this.losses += 1
@@ -262,13 +262,13 @@ export class Connection {
     return backoff(this.#failures, { first, longest })
   }
 
-  /** Waits for a delay, after the time that two attempts have to be apart. */
+  /** Schedules the next attempt after a delay, in addition to the minimum interval between attempts. */
   #schedule(delay: number): void {
     const apart = Math.min(this.#options.minReconnectionDelay, MIN_ATTEMPT_INTERVAL_MS)
     this.#wait(Math.max(monotonicNow(), this.#lastStart + apart, this.#notBefore) + delay, false)
   }
 
-  /** The network is back: the present delay, if there is one, ends as soon as an attempt may be made. */
+  /** Shortens the current delay, because the network is available again. */
   #shortenDelay(): void {
     if (this.#phase.name !== 'waiting' || this.#phase.isShortened) return
     const earliest = Math.max(monotonicNow(), this.#lastStart + MIN_ATTEMPT_INTERVAL_MS, this.#notBefore)
@@ -282,14 +282,17 @@ export class Connection {
   }
 }
 
-/** A connection that was open for this long was none of a row of failures, in milliseconds. */
+/** A connection that was open for this long is stable: it resets the number of failures. In milliseconds. */
 const LASTING_MS = 5_000
 
 /**
- * The least time between the starts of two attempts, in milliseconds. What shortens a delay, such as a browser that is
- * online again several times a second, never goes below it.
+ * The minimum interval between the starts of two attempts, in milliseconds. It also applies to shortened delays: a browser can
+ * report several times a second that it is online again.
  */
 const MIN_ATTEMPT_INTERVAL_MS = 1_000
 
-/** The upper bound of a shortened delay, in milliseconds: the iterators of a page do not connect in the same instant. */
+/**
+ * The upper bound of a shortened delay, in milliseconds. It is random, so that the iterators of a page do not all reconnect at
+ * once.
+ */
 const MAX_SHORTENED_DELAY_MS = 250

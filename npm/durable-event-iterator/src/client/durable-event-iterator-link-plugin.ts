@@ -11,7 +11,7 @@ import { interceptTokens } from './token-calls.js'
 import { checkConnectionId, newConnectionId } from './upgrade-url.js'
 
 /**
- * The context that a call may give its iterator. Let a client's context extend it to use it.
+ * The context of a call, for hooks of one iterator. Use it as the context of the client, or extend it.
  *
  * @example
  * ```ts
@@ -24,27 +24,26 @@ import { checkConnectionId, newConnectionId } from './upgrade-url.js'
  * ```
  */
 export interface DurableEventIteratorLinkPluginContext {
-  /** Called in addition to the plugin's own. */
+  /** The hooks of this iterator. They are called in addition to the hooks of the plugin. */
   durableEventIterator?: DurableEventIteratorHooks | undefined
 }
 
 /**
- * Where and how the plugin connects. The rest are the options of an `RPCLink` over WebSocket: `customJsonSerializers`,
- * `interceptors`, `clientInterceptors`, `plugins`, `headers`.
+ * The options of a {@link DurableEventIteratorLinkPlugin}. They include the options of an `RPCLink`, for calls over the socket:
+ * `customJsonSerializers`, `interceptors`, `clientInterceptors`, `plugins`, `headers`.
  */
 export interface DurableEventIteratorLinkPluginOptions
   extends SocketLinkOptions<ClientDurableEventIteratorRpcContext>,
     ConnectingOptions {
   /**
-   * The upgrade endpoint of the Worker. `http:` and `https:` become `ws:` and `wss:`; in a browser it may be relative to
-   * the page. A function is called before each connection.
+   * The URL of the Worker's upgrade endpoint, or a function that is called before each connection. `http:` and `https:` become
+   * `ws:` and `wss:`. In a browser, a URL may be relative to the page.
    */
   url: UrlValue | (() => UrlValue)
 
   /**
-   * Makes the id by which the object knows this client again, also for events that are for it only. Called once for each
-   * iterator; the id goes along with each of its connections. It has 1 to 128 visible ASCII characters, and nobody should
-   * be able to guess it.
+   * Returns the connection id, by which the Durable Object recognizes the client after a reconnect: 1–128 visible ASCII
+   * characters that others cannot guess. Called once for each iterator, which uses the id for all of its connections.
    *
    * @default 128 random bits
    */
@@ -52,12 +51,11 @@ export interface DurableEventIteratorLinkPluginOptions
 }
 
 /**
- * Turns the token that a procedure answers with into an iterator over the object's events, and leaves all other calls as
- * they are.
+ * A link plugin that opens an iterator when a procedure returns a `DurableEventIterator`. Other calls are not affected.
  *
- * The iterator survives lost connections: it reconnects, resumes after the last event it got, and makes the call again
- * for a new token when the old one has expired or is about to. A call with a `lastEventId` begins after that event. Its
- * `signal` ends the iterator, too.
+ * After a lost connection the iterator reconnects and resumes after the last received event. Before its token expires, it calls
+ * the procedure again for a new token. A call with a `lastEventId` starts after that event. The `signal` of the call also ends
+ * the iterator.
  *
  * @example
  * ```ts
@@ -68,12 +66,15 @@ export interface DurableEventIteratorLinkPluginOptions
  * ```
  */
 export class DurableEventIteratorLinkPlugin<T extends ClientContext> implements StandardLinkPlugin<T> {
-  /** Around all others: a batch or a retry inside it concerns the call for a token, never the iterator. */
+  /**
+   * Initialized first, so that it wraps all other plugins: batches and retries apply to the request for the token, not to the
+   * iterator.
+   */
   readonly order = Number.MIN_SAFE_INTEGER
   readonly #options: DurableEventIteratorLinkPluginOptions
   readonly #numbers: ConnectingNumbers
 
-  /** @throws {RangeError} When an option that is a number is out of range. */
+  /** @throws {RangeError} When a numeric option is out of its range. */
   constructor(options: DurableEventIteratorLinkPluginOptions) {
     this.#options = options
     this.#numbers = resolveNumbers(options)
@@ -81,7 +82,7 @@ export class DurableEventIteratorLinkPlugin<T extends ClientContext> implements 
 
   init(options: StandardLinkOptions<T>): void {
     const { url, createId, ...rest } = this.#options
-    interceptTokens(options, 1, ({ call, ...token }) => {
+    interceptTokens(options, 'DurableEventIterator', ({ call, ...token }) => {
       const { durableEventIterator } = call.context as DurableEventIteratorLinkPluginContext
       return openIterator({
         ...rest,
@@ -89,7 +90,7 @@ export class DurableEventIteratorLinkPlugin<T extends ClientContext> implements 
         numbers: this.#numbers,
         url: async () => (typeof url === 'function' ? url() : url),
         createId: async () => (createId === undefined ? newConnectionId() : checkConnectionId(await createId())),
-        renewal: () => ({}),
+        refreshTimes: () => ({}),
         hooks: combineHooks([this.#options, durableEventIterator]),
         path: call.path,
         input: call.input,

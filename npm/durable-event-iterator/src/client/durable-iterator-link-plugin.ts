@@ -12,7 +12,7 @@ import { interceptTokens } from './token-calls.js'
 import { checkConnectionId, newConnectionId } from './upgrade-url.js'
 
 /**
- * The context that a call may give its iterator. Let a client's context extend it to use it.
+ * The context of a call, for hooks of one iterator. Use it as the context of the client, or extend it.
  *
  * @example
  * ```ts
@@ -25,32 +25,34 @@ import { checkConnectionId, newConnectionId } from './upgrade-url.js'
  * ```
  */
 export interface DurableIteratorLinkPluginContext {
-  /** Called in addition to the plugin's own. */
+  /** The hooks of this iterator. They are called in addition to the hooks of the plugin. */
   durableIterator?: DurableEventIteratorHooks | undefined
 }
 
-/** An option that may depend on what the token says and on the call that it answered. */
+/**
+ * A value, or a function that returns it. The function receives the claims of the token and the call that returned the
+ * iterator.
+ */
 export type DurableIteratorLinkPluginValue<TValue, T extends ClientContext> =
   | TValue
   | ((tokenPayload: DurableIteratorTokenPayload, options: StandardLinkInterceptorOptions<T>) => TValue)
 
 /**
- * Where and how the plugin connects. The rest are the options of an `RPCLink` over WebSocket: `customJsonSerializers`,
- * `interceptors`, `clientInterceptors`, `plugins`, `headers`.
+ * The options of a {@link DurableIteratorLinkPlugin}. They include the options of an `RPCLink`, for calls over the socket:
+ * `customJsonSerializers`, `interceptors`, `clientInterceptors`, `plugins`, `headers`.
  */
 export interface DurableIteratorLinkPluginOptions<T extends ClientContext>
   extends SocketLinkOptions<ClientDurableIteratorRpcContext>,
     ConnectingOptions {
   /**
-   * The upgrade endpoint of the Worker. `http:` and `https:` become `ws:` and `wss:`; in a browser it may be relative to
-   * the page. A function is called before each connection.
+   * The URL of the Worker's upgrade endpoint, or a function that is called before each connection. `http:` and `https:` become
+   * `ws:` and `wss:`. In a browser, a URL may be relative to the page.
    */
   url: DurableIteratorLinkPluginValue<UrlValue, T>
 
   /**
-   * Makes the id by which the object knows this client again, also for events that are for it only. Called once for each
-   * iterator; the id goes along with each of its connections. It has 1 to 128 visible ASCII characters, and nobody should
-   * be able to guess it.
+   * Returns the connection id, by which the Durable Object recognizes the client after a reconnect: 1–128 visible ASCII
+   * characters that others cannot guess. Called once for each iterator, which uses the id for all of its connections.
    *
    * @default 128 random bits
    */
@@ -60,16 +62,16 @@ export interface DurableIteratorLinkPluginOptions<T extends ClientContext>
   ) => string | Promise<string>
 
   /**
-   * How long before the token expires it is renewed on the open socket, in seconds. Longer than the call and some tries at
-   * it may take, so that the socket stays the same one. With `NaN` or `Infinity` it is not renewed ahead: the connection is
-   * replaced then when the object says that the token has expired.
+   * The time before the token's expiry at which it is refreshed on the open socket, in seconds. Leave enough time for the call
+   * and for retries: after the expiry, the client has to reconnect. `NaN` or `Infinity` disables early refresh: the token is
+   * refreshed, with a new connection, only after the Durable Object reports that it expired.
    *
    * @default 10, or a tenth of the token's lifetime if that is less
    */
   refreshTokenBeforeExpireInSeconds?: DurableIteratorLinkPluginValue<number | Promise<number>, T>
 
   /**
-   * The shortest time between two renewals, and between two tries at one, in seconds.
+   * The minimum delay between two token refreshes, and between two attempts of a failed refresh, in seconds.
    *
    * @default 2
    */
@@ -77,12 +79,13 @@ export interface DurableIteratorLinkPluginOptions<T extends ClientContext>
 }
 
 /**
- * Turns the token that a procedure answers with into an iterator over the object's events, and leaves all other calls as
- * they are. This is the one for a `DurableIterator`; beside a `DurableEventIteratorLinkPlugin`, each minds its own.
+ * A link plugin that opens an iterator when a procedure returns a `DurableIterator`. Other calls are not affected. A link may
+ * also have a `DurableEventIteratorLinkPlugin`.
  *
- * The iterator survives lost connections: it reconnects and resumes after the last event it got. Before its token expires it
- * makes the call again and hands the new token over on the open socket; only a token of another channel or with other tags
- * takes a new connection. A call with a `lastEventId` begins after that event. Its `signal` ends the iterator, too.
+ * After a lost connection the iterator reconnects and resumes after the last received event. Before its token expires, it calls
+ * the procedure again and sends the new token over the open socket. It reconnects with the new token if the channel, the
+ * subject or the tags differ. A call with a `lastEventId` starts after that event. The `signal` of the call also ends the
+ * iterator.
  *
  * @example
  * ```ts
@@ -98,12 +101,15 @@ export interface DurableIteratorLinkPluginOptions<T extends ClientContext>
  * ```
  */
 export class DurableIteratorLinkPlugin<T extends ClientContext> implements StandardLinkPlugin<T> {
-  /** Around all others: a batch or a retry inside it concerns the call for a token, never the iterator. */
+  /**
+   * Initialized first, so that it wraps all other plugins: batches and retries apply to the request for the token, not to the
+   * iterator.
+   */
   readonly order = Number.MIN_SAFE_INTEGER
   readonly #options: DurableIteratorLinkPluginOptions<T>
   readonly #numbers: ConnectingNumbers
 
-  /** @throws {RangeError} When an option that is a number is out of range. */
+  /** @throws {RangeError} When a numeric option is out of its range. */
   constructor(options: DurableIteratorLinkPluginOptions<T>) {
     this.#options = options
     this.#numbers = resolveNumbers(options)
@@ -111,7 +117,7 @@ export class DurableIteratorLinkPlugin<T extends ClientContext> implements Stand
 
   init(options: StandardLinkOptions<T>): void {
     const { url, createId, refreshTokenBeforeExpireInSeconds, refreshTokenDelayInSeconds, ...rest } = this.#options
-    interceptTokens(options, 2, ({ call, ...token }) => {
+    interceptTokens(options, 'DurableIterator', ({ call, ...token }) => {
       const valueOf = <TValue extends string | URL | number | Promise<unknown>>(
         value: DurableIteratorLinkPluginValue<TValue, T>,
         payload: DurableIteratorTokenPayload,
@@ -124,7 +130,7 @@ export class DurableIteratorLinkPlugin<T extends ClientContext> implements Stand
         url: async (payload) => valueOf(url, payload),
         createId: async (payload) =>
           createId === undefined ? newConnectionId() : checkConnectionId(await createId(payload, call)),
-        renewal: async (payload) => {
+        refreshTimes: async (payload) => {
           const before = refreshTokenBeforeExpireInSeconds
           return {
             ...(before === undefined ? {} : { beforeExpiry: (await valueOf(before, payload)) * 1_000 }),

@@ -1,16 +1,16 @@
 import { DurableIteratorError } from '../error.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 
-/** The Durable Object has ended the subscription, because the token of its connection has expired. */
+/** The Durable Object has ended the subscription because the token has expired. */
 export class SubscriptionEndedError extends Error {
   override readonly name = 'SubscriptionEndedError'
 
   constructor() {
-    super('the subscription has ended with its token, and continues with a new one')
+    super('the token of the subscription has expired; the subscription resumes with a new token')
   }
 }
 
-/** The buffer is full, and the subscription ended until the application has read it. */
+/** The subscription has ended because the buffer is full. It starts again when the application has read the buffer. */
 export class BufferFullError extends Error {
   override readonly name = 'BufferFullError'
 
@@ -19,36 +19,36 @@ export class BufferFullError extends Error {
   }
 }
 
-/** The call that should respond with a token responded with something else. */
+/** The procedure should have responded with a token, but did not. */
 export class NotATokenError extends DurableIteratorError {
   override readonly name = 'NotATokenError'
 
   constructor() {
-    super('the procedure responded with no token where one was expected')
+    super('the procedure did not respond with a valid token; it must return the same kind of iterator on each call')
   }
 }
 
-/** Whether a server rejects a request, as opposed to being unable to respond now: another try would get the same response. */
-export function isRefusal(error: unknown): boolean {
+/** Whether the server rejected the request, so that a retry would fail too. Otherwise the failure may be temporary. */
+export function isRejection(error: unknown): boolean {
   if (error instanceof NotATokenError) return true
   const status = statusOf(error)
-  return status !== undefined && status >= 400 && status < 500 && !PASSING_STATUSES.has(status)
+  return status !== undefined && status >= 400 && status < 500 && !TEMPORARY_STATUSES.has(status)
 }
 
 export function isUnauthorized(error: unknown): boolean {
   return statusOf(error) === 401
 }
 
-/** Whether what failed may succeed when it is tried again. */
-export function isPassing(error: unknown): boolean {
+/** Whether a retry may succeed. */
+export function isTemporary(error: unknown): boolean {
   if (error instanceof DurableEventIteratorConnectionError) return error.reason !== 'closed'
-  return !isRefusal(error)
+  return !isRejection(error)
 }
 
-/** Request Timeout, Too Early, Too Many Requests. */
-const PASSING_STATUSES = new Set([408, 425, 429])
+/** Client errors that a retry may resolve: Request Timeout, Too Early, Too Many Requests. */
+const TEMPORARY_STATUSES = new Set([408, 425, 429])
 
-/** Of an ORPCError, by its shape: an application may hold several copies of the class. */
+/** Returns the status of an ORPCError. It is recognized by its properties, since there may be several copies of the class. */
 function statusOf(error: unknown): number | undefined {
   if (!(error instanceof Error) || !('code' in error) || !('status' in error)) return undefined
   return typeof error.status === 'number' ? error.status : undefined

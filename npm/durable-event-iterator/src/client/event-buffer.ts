@@ -1,18 +1,18 @@
 import { Queue } from './queue.js'
 
-/** How many events a buffer may hold. */
+/** The limits of an {@link EventBuffer}. */
 export interface BufferLimits {
   readonly maxEvents: number
-  /** As the sizes that are given with the events. */
+  /** In the unit of the sizes that `push` receives. */
   readonly maxBytes: number
 }
 
 /**
- * The events that were received and that the application has not taken yet, as the iterator that the application holds.
+ * The received events that the application has not read yet, and the iterator from which it reads them.
  *
- * Events are taken off the connection as they arrive, whether the application asks for them or not, so that a broken
- * connection is noticed and replaced while the application is busy. Whoever fills the buffer checks {@link isFull}, and
- * waits for {@link drained} before it goes on.
+ * Events are read from the connection as they arrive, even if the application does not ask for them: so a lost connection is
+ * detected and replaced while the application is busy. The producer checks {@link isFull}, and waits for {@link drained} before
+ * it continues.
  */
 export class EventBuffer<TEvent> implements AsyncGenerator<TEvent, void, void> {
   readonly #limits: BufferLimits
@@ -30,12 +30,12 @@ export class EventBuffer<TEvent> implements AsyncGenerator<TEvent, void, void> {
     this.#onReturn = onReturn
   }
 
-  /** Whether the application is so far behind that no more events should be added. */
+  /** Whether a limit is reached. */
   get isFull(): boolean {
     return this.#events >= this.#limits.maxEvents || this.#bytes >= this.#limits.maxBytes
   }
 
-  /** Resolves when the application has taken all events, or the iteration has ended. */
+  /** Resolves when the application has read all events, or the iteration has ended. */
   drained(): Promise<void> {
     if (this.#isDrained) return Promise.resolve()
     return new Promise((resolve) => this.#onDrained.push(resolve))
@@ -49,21 +49,21 @@ export class EventBuffer<TEvent> implements AsyncGenerator<TEvent, void, void> {
     this.#settle()
   }
 
-  /** Runs the action when everything before it has been taken. */
+  /** Runs the action when the application has read all events before it. */
   mark(action: () => void): void {
     if (this.#end !== undefined) return
     this.#items.push({ action })
     this.#settle()
   }
 
-  /** Ends the iteration after the buffered events: cleanly, or with an error. */
+  /** Ends the iteration after the buffered events, with or without an error. */
   end(end: { error?: unknown }): void {
     if (this.#end !== undefined) return
     this.#end = end
     this.#settle()
   }
 
-  /** Ends the iteration at once, and drops the buffered events. */
+  /** Ends the iteration at once and drops the buffered events. */
   cancel(end: { error?: unknown }): void {
     this.#items.clear()
     this.#events = 0
@@ -120,7 +120,7 @@ export class EventBuffer<TEvent> implements AsyncGenerator<TEvent, void, void> {
     if (this.#isDrained) for (const resolve of this.#onDrained.splice(0)) resolve()
   }
 
-  /** The first one to ask gets the error, those after it that the iteration is over. */
+  /** The first `next` receives the error, later ones receive `done`. */
   #finish(end: { error?: unknown }): void {
     this.#end = {}
     const taker = this.#takers.shift()

@@ -2,9 +2,9 @@ import { MAX_TIMER_MS } from './backoff.js'
 import { monotonicNow } from './clock.js'
 
 /**
- * Notices a connection that has died without a close, which a WebSocket alone takes minutes for.
+ * Detects a connection that was lost without a close. A WebSocket alone detects this only after minutes.
  *
- * The message `ping` is answered by the Workers runtime in place of the Durable Object, so it wakes nobody.
+ * The Workers runtime responds to the message `ping` itself, so a ping does not wake a hibernating Durable Object.
  */
 export class Heartbeat {
   readonly #options: HeartbeatOptions
@@ -30,15 +30,15 @@ export class Heartbeat {
     this.#isWaiting = false
   }
 
-  /** Something arrived. Only noted: this runs with each message. */
+  /** Called with each received message, so it only records the time. */
   heard(): void {
     this.#lastHeard = monotonicNow()
     this.#isWaiting = false
   }
 
   /**
-   * Sends a ping now, because something suggests that the connection is dead. An earlier ping that was not answered keeps
-   * its deadline, however often this is called.
+   * Sends a ping now, because the connection may be lost. If a ping is already waiting for its pong, its deadline stays the
+   * same.
    */
   ask(): void {
     const now = monotonicNow()
@@ -54,7 +54,7 @@ export class Heartbeat {
     this.#timer = setTimeout(() => {
       if (this.#isWaiting) this.#options.onSilence()
       else this.#listen()
-    }, Math.min(this.#options.interval, MAX_ANSWER_TIMEOUT_MS))
+    }, Math.min(this.#options.interval, MAX_PONG_TIMEOUT_MS))
   }
 
   #listen(): void {
@@ -69,20 +69,20 @@ export class Heartbeat {
 }
 
 export interface HeartbeatOptions {
-  /** How long the connection may be silent before a ping is sent, in milliseconds; 0 never sends one. */
+  /** The silence after which a ping is sent, in milliseconds; 0 disables pings. */
   interval: number
   send(message: string): void
-  /** Called when a ping was not answered. */
+  /** Called when no message arrives in time after a ping. */
   onSilence(): void
 }
 
-/** The least time between two pings that events ask for, in milliseconds: events may come in bursts. */
+/** The minimum interval between two calls of `ask` that send a ping, in milliseconds: network changes may come in bursts. */
 const MIN_ASK_INTERVAL_MS = 1_000
 
 const PING = 'ping'
 
-/** The answer to a ping, which is no frame. */
+/** The response to a ping. It is not a frame. */
 export const PONG = 'pong'
 
-/** How long an answer to a ping may take, in milliseconds: ten round trips of a bad mobile connection. */
-const MAX_ANSWER_TIMEOUT_MS = 10_000
+/** The maximum time between a ping and its pong, in milliseconds: ten round trips of a bad mobile connection. */
+const MAX_PONG_TIMEOUT_MS = 10_000

@@ -1,51 +1,51 @@
 /**
- * What an iterator is doing:
- * - `connecting`: it has not been open yet.
- * - `open`: it is subscribed; events arrive as they are published.
- * - `recovering`: the connection broke or its token expired, and it reconnects. Events that are published meanwhile arrive
- *   when it is open again, or `onGap` reports that they cannot.
+ * The connection state of an iterator:
+ * - `connecting`: the iterator is not open yet.
+ * - `open`: the iterator is subscribed; events arrive as they are published.
+ * - `recovering`: the connection was lost or the token has expired, and the iterator reconnects. Events that are published
+ *   meanwhile arrive when it is open again, or `onGap` reports that they are no longer available.
  * - `paused`: the application reads events more slowly than they arrive, and the buffer is full (`maxBufferedEvents`,
- *   `maxBufferedBytes`). It subscribes again when the application has read what is buffered.
+ *   `maxBufferedBytes`). The iterator subscribes again when the application has read the buffered events.
  * - `closed`: the iterator has ended.
  */
 export type DurableEventIteratorState = 'connecting' | 'open' | 'recovering' | 'paused' | 'closed'
 
-/** The call that the iterator is for, and the reason of a state. */
+/** The details of a state: the call that returned the iterator, and the cause of the state. */
 export interface DurableEventIteratorStateDetails {
-  /** The call that returned the iterator, such as `['onMessage']`: one plugin serves many. */
+  /** The path of the call that returned the iterator, such as `['onMessage']`. */
   readonly path: readonly string[]
   /** The input of that call. */
   readonly input: unknown
   /**
-   * Why it is recovering or closed; missing if the application closed it. While attempts to connect fail, a
-   * `DurableEventIteratorConnectionError` that says why, as far as it is known.
+   * The cause of `recovering` and `closed`; missing if the application closed the iterator. While attempts to connect fail, it
+   * is a `DurableEventIteratorConnectionError` that states the reason if it is known.
    */
   readonly error?: unknown
 }
 
-/** Missed events that are no longer available: a Durable Object keeps them for a limited time. */
+/** A gap: missed events that are no longer available, because the Durable Object retains events for a limited time. */
 export interface DurableEventIteratorGap {
-  /** The call that returned the iterator, such as `['onMessage']`: one plugin serves many. */
+  /** The path of the call that returned the iterator, such as `['onMessage']`. */
   readonly path: readonly string[]
   /** The input of that call. */
   readonly input: unknown
-  /** The id of the last event before the gap; `undefined` when there was none yet. */
+  /** The id of the last event before the gap; `undefined` if the iterator has received no event yet. */
   readonly lastEventId: string | undefined
-  /** From this id on every event is there. */
+  /** All events from this id on are available. */
   readonly nextEventId: string
 }
 
-/** How an application follows what its iterators go through. An error thrown by a hook is reported as uncaught. */
+/** Callbacks for gaps and for the connection state of iterators. An error thrown by a callback is reported as uncaught. */
 export interface DurableEventIteratorHooks {
   /**
-   * Called when events were missed that are gone, between the event before the gap and the one after it, so that the
-   * application can fetch its state anew.
+   * Called when missed events are no longer available, between the event before the gap and the event after it. Reload the
+   * state of the application in this callback.
    */
   onGap?: ((gap: DurableEventIteratorGap) => void) | undefined
 
   /**
-   * Called with each new state, first with `connecting`. It is called again with `connecting` or `recovering` when attempts
-   * to connect fail and the reason becomes known or changes.
+   * Called with each new state, first with `connecting`. While attempts to connect fail, it is called again with `connecting`
+   * or `recovering` whenever the reason becomes known or changes.
    */
   onStateChange?: ((state: DurableEventIteratorState, details: DurableEventIteratorStateDetails) => void) | undefined
 }
@@ -55,7 +55,7 @@ export interface CombinedHooks {
   onStateChange(state: DurableEventIteratorState, details: DurableEventIteratorStateDetails): void
 }
 
-/** The hooks of the plugin and of the call as one. */
+/** Combines the hooks of the plugin and of the call. */
 export function combineHooks(all: readonly (DurableEventIteratorHooks | undefined)[]): CombinedHooks {
   return {
     onGap: (gap) => {
@@ -67,7 +67,7 @@ export function combineHooks(all: readonly (DurableEventIteratorHooks | undefine
   }
 }
 
-/** As with event listeners: what one throws stops nothing here, and still shows up. */
+/** Runs a hook. As with event listeners, an error does not affect the caller, and is reported as uncaught. */
 function run(hook: () => void): void {
   try {
     hook()

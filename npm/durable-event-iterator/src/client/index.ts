@@ -1,5 +1,5 @@
 /**
- * For browsers and other clients: the link plugins that turn a token into an open subscription.
+ * For browsers and other clients: the link plugins that open an iterator with the token that a procedure responds with.
  *
  * @module
  */
@@ -41,5 +41,5 @@ export type {
   DurableEventIteratorState,
   DurableEventIteratorStateDetails,
 } from './hooks.js'
-// All of it, since only so an application can add to an interface.
+// With `*`, since an application can extend an interface of a module only then.
 export type * from './rpc-context.js'

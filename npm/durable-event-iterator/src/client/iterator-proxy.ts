@@ -7,8 +7,8 @@ import { readToken } from '../token/token.js'
 import type { AsyncIteratorClass } from './async-iterator-class.js'
 
 /**
- * The events and the procedures as one iterator, an instance of oRPC's `AsyncIteratorClass`; it has the procedures that the
- * present token allows.
+ * Combines events and procedures into one iterator, an instance of oRPC's `AsyncIteratorClass`. It has the procedures that the
+ * current token allows.
  */
 export function createIteratorProxy<TEvent>(
   iterator: AsyncIterator<TEvent>,

@@ -4,30 +4,31 @@ import type { StandardRPCLinkOptions } from '@orpc/client/standard'
 import type { WebSocketClass } from './connection.js'
 import type { DurableEventIteratorHooks } from './hooks.js'
 
-/** The options of an `RPCLink` over WebSocket that are the application's. */
+/** The options of an `RPCLink` over WebSocket that an application can set. */
 export type SocketLinkOptions<TContext extends ClientContext> = Omit<
   StandardRPCLinkOptions<TContext>,
   'url' | 'method' | 'fallbackMethod' | 'maxUrlLength'
 >
 
-/** A WebSocket's URL, now or later. */
+/** A WebSocket URL, or a promise of one. */
 export type UrlValue = string | URL | Promise<string | URL>
 
-/** How a link plugin of either kind connects. */
+/** The options that the link plugins of both kinds share. */
 export interface ConnectingOptions extends DurableEventIteratorHooks {
   /**
-   * Creates WebSockets where the environment has no `WebSocket`.
+   * The WebSocket implementation, for environments without `WebSocket`.
    *
    * @default globalThis.WebSocket
    */
   WebSocket?: WebSocketClass | undefined
 
   /**
-   * How long the call that returns the iterator waits for it to open, in milliseconds, from the time at which its token
-   * has arrived. Then the call rejects with a `DurableEventIteratorConnectionError`, whose message and `status` say why, as
-   * far as it is known: a wrong `url`, a wrong signing key, a network without WebSockets. A server that rejects the
-   * connection repeatedly is not waited for that long. `Infinity` waits without a limit. Once the iterator was open, it
-   * reconnects without a limit.
+   * The time limit for the first connection, in milliseconds, from the arrival of the token. `Infinity` disables it.
+   *
+   * At this limit the call that returns the iterator rejects with a `DurableEventIteratorConnectionError`. Its message and
+   * `status` state the reason if it is known, such as a wrong `url`, a wrong signing key, or a network without WebSockets. The
+   * call rejects earlier if the server rejects the connection repeatedly. Once the iterator has been open, it reconnects
+   * without a time limit.
    *
    * @default 30000
    */
@@ -35,64 +36,64 @@ export interface ConnectingOptions extends DurableEventIteratorHooks {
 
   /**
    * The upper bound of the delay before the first attempt to reconnect, in milliseconds. Each delay is random from 0 to its
-   * bound, which doubles with each failed attempt. Two attempts start at least this far apart, or a second if that is less.
+   * bound, which doubles with each failed attempt. A connection that lasts for five seconds resets the bound.
    *
-   * The bound is reset by a connection that lasts for five seconds.
+   * The starts of two attempts are at least this time apart, or one second if this is more than a second.
    *
    * @default 1000
    */
   minReconnectionDelay?: number | undefined
 
   /**
-   * The upper bound of every delay before an attempt to reconnect, in milliseconds. A delay is shortened when the browser is
-   * online again or the page is shown again, to no less than a second between two attempts.
+   * The upper bound of all delays before an attempt to reconnect, in milliseconds. A delay is shortened when the browser is
+   * online again or the page becomes visible, but the starts of two attempts stay at least a second apart.
    *
    * @default 30000
    */
   maxReconnectionDelay?: number | undefined
 
   /**
-   * How long a WebSocket may take to open, in milliseconds.
+   * The time limit for a WebSocket to open, in milliseconds.
    *
    * @default 10000
    */
   connectionTimeout?: number | undefined
 
   /**
-   * How long a procedure call waits for a connection, in milliseconds. Then it fails with a
-   * `DurableEventIteratorConnectionError` and has not been sent.
+   * The time that a procedure call waits for a connection, in milliseconds. After this time the call fails with a
+   * `DurableEventIteratorConnectionError`, and is not sent.
    *
    * @default 10000
    */
   callTimeout?: number | undefined
 
   /**
-   * After how many milliseconds without a message a ping is sent. If it is not answered in ten seconds, or in as many
-   * milliseconds again if that is less, the connection is replaced. 0 sends no pings.
+   * The silence after which a ping is sent, in milliseconds. The connection is replaced if no message arrives within the same
+   * time after the ping, or within ten seconds if that is less. 0 disables pings.
    *
    * @default 30000
    */
   heartbeatInterval?: number | undefined
 
   /**
-   * How many events an iterator buffers for an application that does not read them. When there are as many, it
-   * unsubscribes, and its state is `paused`; when the application has read them all, it subscribes again and receives the
-   * events that it missed, or `onGap` reports that the Durable Object no longer has them. Procedures can be called all the
-   * time.
+   * The maximum number of events that the application has not read. At this limit the iterator unsubscribes, and its state is
+   * `paused`. When the application has read all buffered events, the iterator subscribes again. Missed events then arrive, or
+   * `onGap` reports that they are no longer available. Procedure calls work during a pause.
    *
    * @default 10000
    */
   maxBufferedEvents?: number | undefined
 
   /**
-   * The same for the size of these events, in bytes as they were received. The event that exceeds it is still buffered.
+   * The maximum size of the events that the application has not read, in bytes as received. The event that exceeds the limit is
+   * still buffered. At this limit the iterator is `paused`, as with `maxBufferedEvents`.
    *
    * @default 16777216 (16 MiB)
    */
   maxBufferedBytes?: number | undefined
 }
 
-/** The options that are numbers, with their defaults. */
+/** The defaults of the numeric options. */
 const DEFAULTS = {
   openTimeout: 30_000,
   minReconnectionDelay: 1_000,
@@ -107,9 +108,9 @@ const DEFAULTS = {
 export type ConnectingNumbers = Readonly<typeof DEFAULTS>
 
 /**
- * The options that are numbers, with their defaults.
+ * Returns the numeric options, with their defaults.
  *
- * @throws {RangeError} When one of them is out of range.
+ * @throws {RangeError} When an option is out of its range.
  */
 export function resolveNumbers(options: ConnectingOptions): ConnectingNumbers {
   const numbers = { ...DEFAULTS }

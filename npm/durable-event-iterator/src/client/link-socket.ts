@@ -1,4 +1,4 @@
-/** What a WebSocket sends. */
+/** The data that a WebSocket can send. */
 export type SocketData = string | ArrayBufferLike | ArrayBufferView<ArrayBufferLike> | Blob
 
 type LinkSocketEvent = 'open' | 'message' | 'close'
@@ -6,7 +6,7 @@ type LinkSocketListener = (event: { data?: unknown }) => void
 
 /** The part of a WebSocket that an oRPC link uses. */
 export class LinkSocket {
-  /** Always open: whether it is, is checked before anything is sent. */
+  /** Always `OPEN`: the session checks the connection before it sends. */
   readonly readyState = 1
   readonly send: (data: SocketData) => void
   readonly #listeners: Record<LinkSocketEvent, Set<LinkSocketListener>> = {
@@ -33,12 +33,15 @@ export class LinkSocket {
     for (const listener of this.#listeners.message) listener({ data })
   }
 
-  /** All calls in flight have failed. */
+  /** Fails all calls in flight. */
   lose(): void {
     for (const listener of this.#listeners.close) listener({})
   }
 
-  /** Returns the size of the stream events that have arrived since the last call: about that of the event that has just been read. */
+  /**
+   * Returns the size in bytes of the stream events that have arrived since the last call: approximately the size of the event
+   * that was just read.
+   */
   takeEventBytes(): number {
     const bytes = this.#eventBytes
     this.#eventBytes = 0
@@ -47,8 +50,8 @@ export class LinkSocket {
 }
 
 /**
- * The size of a frame of type 3. A Durable Object writes the id and the type first, and ids of calls are short. A frame that
- * is not recognized counts as empty: the number of events is limited, too.
+ * Returns the size of a frame if it is a stream event (type 3), and 0 otherwise. A Durable Object writes the short call id and
+ * the type at the beginning of a frame. A stream event that is not recognized counts as 0 bytes, but still as an event.
  */
 function sizeOfStreamEvent(data: unknown): number {
   if (typeof data === 'string') return data.slice(0, HEAD_LENGTH).includes(STREAM_EVENT) ? data.length : 0

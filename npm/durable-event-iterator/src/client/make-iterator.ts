@@ -7,9 +7,10 @@ import type { AsyncIteratorClass } from './async-iterator-class.js'
 import { createIteratorProxy } from './iterator-proxy.js'
 
 /**
- * The same as {@link createIteratorProxy}, with what an application passes.
+ * Calls {@link createIteratorProxy} after a check of the arguments, which come from an application.
  *
- * @throws {DurableIteratorError} When it is something else than the types say, such as the token of a link without the plugin.
+ * @throws {DurableIteratorError} When `iterator` is not an async iterator, such as the token of a link without the plugin, or
+ * the token is invalid.
  */
 export function makeIterator(
   iterator: AsyncIterator<unknown>,
@@ -25,7 +26,7 @@ export function makeIterator(
 
 function describe(value: unknown): string {
   if (typeof value === 'string') {
-    return 'a string; a procedure that returns an iterator responds with a token if the link has no plugin for it'
+    return 'a string; without the link plugin, the call of a procedure resolves to the token'
   }
   return value === null ? 'null' : typeof value
 }

@@ -1,8 +1,8 @@
 /**
- * Reports when the state of the network has probably changed: the browser is online or offline, or the page is shown again
- * after a time in which its timers were suspended. Without a page or a worker that has such events, it never does.
+ * Calls the listener when the network has probably changed: the browser is online or offline, or the page becomes visible after
+ * a time in which its timers may have been suspended. In environments without these events, the listener is never called.
  *
- * @returns What stops it.
+ * @returns A function that removes the listener.
  */
 export function onNetworkChange(listener: (change: 'better' | 'worse') => void): () => void {
   const scope = globalThis as Scope
@@ -20,7 +20,7 @@ export function onNetworkChange(listener: (change: 'better' | 'worse') => void):
   }
 }
 
-/** What may be there. React Native, workers, test environments and servers each have other parts of it. */
+/** The global scope. Pages, workers, React Native, test environments and servers have different parts of it. */
 interface Scope extends Partial<Target> {
   readonly document?: (Partial<Target> & { readonly visibilityState?: string }) | undefined
 }

@@ -18,7 +18,7 @@ export class Queue<T> {
     }
     if (this.#outgoing.length === 0) return undefined
     const element = this.#outgoing[this.#next]
-    // Released at once: the array itself is kept until its last element has been removed.
+    // Releases the element: the array itself is kept until its last element is removed.
     this.#outgoing[this.#next] = undefined
     this.#next += 1
     return element

@@ -1,16 +1,18 @@
 import type { ClientRetryPluginContext } from '@orpc/client/plugins'
 
 /**
- * The context of a call to an object: that of oRPC's `ClientRetryPlugin`.
+ * The context of a procedure call: the context of oRPC's `ClientRetryPlugin`.
  *
- * A call is made once, unless `retry` says otherwise: `iterator.publishMessage(input, { context: { retry: 3 } })` makes it
- * up to three times more when the connection was lost or the object could not answer, at once when it is open again.
- * Since a lost connection leaves open whether the call took effect, ask for it where doing it twice does no harm.
+ * `iterator.publishMessage(input, { context: { retry: 3 } })` retries the call up to three times if the connection is lost or
+ * the Durable Object cannot respond. Without `retry`, a call is sent once. After a lost connection it is unknown whether the
+ * call took effect: use `retry` only for calls that may be executed twice.
  */
 export interface ClientDurableEventIteratorRpcContext extends ClientRetryPluginContext {}
 
 /**
- * The same for a {@link ClientDurableIterator}. An application may add to it what its own plugins and interceptors take:
+ * The context of a procedure call on a {@link ClientDurableIterator}. See {@link ClientDurableEventIteratorRpcContext}.
+ *
+ * To add properties for your own plugins and interceptors, extend the interface:
  * `declare module 'durable-event-iterator/client' { interface ClientDurableIteratorRpcContext { … } }`.
  */
 export interface ClientDurableIteratorRpcContext extends ClientRetryPluginContext {}

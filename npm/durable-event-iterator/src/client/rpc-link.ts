@@ -11,8 +11,8 @@ export interface SocketRPCLinkOptions<T extends ClientContext>
 
 type SocketRPCLinkClass = new <T extends ClientContext>(options: SocketRPCLinkOptions<T>) => ClientLink<T>
 
-/** Looked up by name: oRPC 1.6 calls it `experimental_RPCLink`, and a bundler would complain about the other one. */
+/** For lookup by name: oRPC 1.6 exports `experimental_RPCLink`, and bundlers report an import of a missing name. */
 const exported: Readonly<Record<string, unknown>> = adapter
 
-/** oRPC's link over a WebSocket. */
+/** oRPC's `RPCLink` over a WebSocket. */
 export const SocketRPCLink = (exported['RPCLink'] ?? exported['experimental_RPCLink']) as SocketRPCLinkClass

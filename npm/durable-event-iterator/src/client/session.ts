@@ -11,7 +11,7 @@ import { backoff, MAX_TIMER_MS } from './backoff.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 import { Connection } from './connection.js'
 import type { ConnectionClose, FailedAttempt, WebSocketClass } from './connection.js'
-import { BufferFullError, isPassing, isRefusal, isUnauthorized, SubscriptionEndedError } from './errors.js'
+import { BufferFullError, isTemporary, isRejection, isUnauthorized, SubscriptionEndedError } from './errors.js'
 import { EventBuffer } from './event-buffer.js'
 import type { CombinedHooks, DurableEventIteratorState } from './hooks.js'
 import { createIteratorProxy } from './iterator-proxy.js'
@@ -28,17 +28,17 @@ export interface SessionOptions extends SocketLinkOptions<Context>, TokenSource 
   numbers: ConnectingNumbers
   /** @default globalThis.WebSocket */
   WebSocket?: WebSocketClass | undefined
-  /** Called before each connection. */
+  /** Called before each connection attempt. */
   url(payload: DurableIteratorTokenPayload): Promise<string | URL>
   /** Called once. */
   createId(payload: DurableIteratorTokenPayload): string | Promise<string>
   hooks: CombinedHooks
-  /** The call that the session is for. */
+  /** The call that returned the iterator. */
   path: readonly string[]
   input: unknown
   signal: AbortSignal | undefined
   lastEventId: string | undefined
-  /** What it answered with. */
+  /** The output of that call. */
   firstToken: unknown
 }
 
@@ -48,7 +48,7 @@ type Context = ClientRetryPluginContext
 type ObjectClient = {
   subscribe: Client<Context, undefined, AsyncIterator<unknown>, Error>
   call: Client<Context, { path: readonly string[]; input: unknown }, unknown, Error>
-  /** Only for tokens of generation 2. */
+  /** Only for tokens of `DurableIterator` clients. */
   updateToken: Client<Context, { token: string }, void, Error>
 }
 
@@ -57,10 +57,10 @@ type Transmit = (request: TransmitOptions) => Promise<TransmitResponse>
 type TransmitResponse = Awaited<ReturnType<NonNullable<StandardLinkOptions<Context>['clientInterceptors']>[number]>>
 
 /**
- * Opens the iterator that a token is for: resolves when its subscription is open.
+ * Opens an iterator with a token. Resolves when the subscription is open.
  *
- * @throws When the signal is aborted, the URL or the connection id is invalid, a plugin of the link cannot be initialized,
- * the Durable Object rejects the subscription, or there is no connection in time.
+ * @throws When the signal is aborted, the URL or the connection id is invalid, a plugin of the link cannot be initialized, the
+ * Durable Object rejects the subscription, or the iterator does not open within the time limit.
  */
 export async function openIterator(options: SessionOptions): Promise<AsyncIteratorClass<unknown>> {
   const session = await Session.open(options)
@@ -68,10 +68,11 @@ export async function openIterator(options: SessionOptions): Promise<AsyncIterat
 }
 
 /**
- * One iterator's life: its connection, its token, and the subscription that goes on over as many of both as it takes.
+ * The state of one iterator: its connection, its token and its subscription.
  *
- * The subscription is one call that oRPC's retry plugin makes again whenever it breaks, since that plugin knows the id of
- * the last event. What this class decides is whether and when (`#recover`), and what each attempt waits for (`#transmit`).
+ * The subscription outlives connections and tokens. It is one call, which oRPC's retry plugin repeats after each failure with
+ * the last event id. This class decides whether and when the plugin repeats it (`#recover`), and what each attempt waits for
+ * (`#transmit`).
  */
 class Session {
   static async open(options: SessionOptions): Promise<Session> {
@@ -79,7 +80,7 @@ class Session {
     const token = await TokenHolder.hold(options.firstToken, options)
     const { payload } = token.current
     const connectionId = await options.createId(payload)
-    // Later a URL that cannot be had is tried again; at first it is most likely a mistake.
+    // An invalid URL rejects the call here, since it is probably a mistake. Later failures of `url` are retried.
     upgradeUrl(await options.url(payload), '', connectionId)
     options.signal?.throwIfAborted()
     const session = new Session(options, token, connectionId)
@@ -97,41 +98,41 @@ class Session {
   readonly #connectionId: string
   readonly #connection: Connection
   readonly #client: ObjectClient
-  /** When the first token was issued, in seconds since the epoch. */
+  /** The time at which the first token was issued, in seconds since 1970. */
   readonly #since: number
-  /** Aborted when the session has ended, with what it ended by. */
+  /** Aborted when the session ends, with the reason. */
   readonly #ended = new AbortController()
   readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason, 'cancel')
 
   #state: DurableEventIteratorState | undefined
-  /** What the present connection, or the attempt at one, was opened with, or has been given since. */
+  /** The token of the current connection or attempt. */
   #tokenInUse: HeldToken | undefined
-  /** Handshakes that failed in a row. */
+  /** The number of consecutive failed handshakes. */
   #failedHandshakes = 0
-  /** Of those, the ones with the present token. */
+  /** The number of them with the current token. */
   #failuresOfToken = 0
-  /** After so many it is replaced. */
+  /** The number of failed handshakes after which the token is refreshed. */
   #maxFailuresOfToken = FAILURES_PER_TOKEN
-  /** Diagnoses in a row by which the server rejects the connection. */
-  #refusals = 0
-  /** Why there is no subscription, as far as it is known. */
+  /** The number of consecutive diagnoses that the server rejects the connection. */
+  #rejections = 0
+  /** The reason why there is no subscription, if it is known. */
   #lastProblem: unknown
-  /** The message of the problem that was reported last. */
+  /** The message of the last reported problem. */
   #reported: string | undefined
-  /** Attempts to subscribe that came to nothing, or not to much, since the last one that lasted. */
+  /** The number of failed or short subscriptions since the last stable one. */
   #setbacks = 0
-  /** When the subscription opened that has not broken yet. */
+  /** The time at which the current subscription opened. */
   #subscribedAt: number | undefined
-  /** The last one that a subscription was opened with. */
+  /** The last token with which a subscription opened. */
   #provenToken: HeldToken | undefined
-  #renewal: Promise<void> | undefined
-  #renewalTimer: ReturnType<typeof setTimeout> | undefined
-  /** While a connection gets a new token, or is about to be replaced: resolves when calls may go on, or wait for the new one. */
+  #refreshing: Promise<void> | undefined
+  #refreshTimer: ReturnType<typeof setTimeout> | undefined
+  /** While the connection receives a new token or is about to be replaced: resolves when calls may continue. */
   #replacement: Promise<void> | undefined
   #callsInFlight = 0
   #onIdle: (() => void) | undefined
 
-  /** @throws What a plugin of the application throws when the link is created. Nothing has been started then. */
+  /** @throws The error of a plugin of the application, if the link cannot be created. Nothing is started then. */
   private constructor(options: SessionOptions, token: TokenHolder, connectionId: string) {
     this.#options = options
     this.#token = token
@@ -178,10 +179,10 @@ class Session {
     this.#failedHandshakes = 0
     this.#failuresOfToken = 0
     this.#maxFailuresOfToken = FAILURES_PER_TOKEN
-    this.#refusals = 0
+    this.#rejections = 0
   }
 
-  /** Finds out why the connection does not open, and reports it. */
+  /** Determines and reports why the connection does not open. */
   async #onFailedAttempt({ isHandshake, error, url }: FailedAttempt): Promise<void> {
     if (!isHandshake || url === undefined) {
       const message = `cannot connect: ${messageOf(error)}`
@@ -190,18 +191,18 @@ class Session {
     }
     this.#failedHandshakes += 1
     this.#failuresOfToken += 1
-    // A single failure is a network that has just gone, and each diagnosis is a request.
+    // Not after a single failure, which is usually a lost network, and not after each: a diagnosis sends a request.
     const handshakes = this.#failedHandshakes
     if (handshakes < 2 || !Number.isInteger(Math.log2(handshakes))) return
     const diagnosis = await diagnoseUpgrade(url, error)
     if (this.#isEnded || this.#failedHandshakes < handshakes) return
     if (diagnosis.retryAfter !== undefined) this.#connection.holdOff(diagnosis.retryAfter)
-    this.#refusals = diagnosis.isRefusal ? this.#refusals + 1 : 0
+    this.#rejections = diagnosis.isRejection ? this.#rejections + 1 : 0
     this.#report(diagnosis.error)
-    if (this.#state === 'connecting' && this.#refusals >= REFUSALS_TO_GIVE_UP) this.#failToOpen(`after ${handshakes} attempts`)
+    if (this.#state === 'connecting' && this.#rejections >= REJECTIONS_TO_GIVE_UP) this.#failToOpen(`after ${handshakes} attempts`)
   }
 
-  /** The application gets to know why it waits, once for each reason. */
+  /** Reports to the application why the iterator is not open, once for each reason. */
   #report(problem: Error): void {
     this.#lastProblem = problem
     if (this.#isEnded || this.#reported === problem.message) return
@@ -211,7 +212,7 @@ class Session {
     hooks.onStateChange(this.#state, { path, input, error: problem })
   }
 
-  /** The first connection does not succeed. */
+  /** Rejects the call that waits for the first connection. */
   #failToOpen(limit: string): void {
     const cause = this.#lastProblem
     const message = `the iterator did not open ${limit}${cause === undefined ? '' : `: ${messageOf(cause)}`}`
@@ -249,31 +250,31 @@ class Session {
     }
   }
 
-  /** The subscription has broken, or could not be opened: whether to open it again, answered when it is time to. */
+  /** Called when the subscription failed. Resolves when it is time to open it again: to `true`, or to `false` to give up. */
   async #recover(error: unknown): Promise<boolean> {
     if (this.#isEnded) return false
-    // What each attempt waits for is enough.
+    // Without a delay: each attempt waits for the connection.
     if (error instanceof DurableEventIteratorConnectionError) return true
     if (error instanceof BufferFullError) return this.#pause()
     this.#lastProblem = error
     this.#interrupt(error)
     try {
       const needsToken = error instanceof SubscriptionEndedError || (isUnauthorized(error) && this.#isTokenWorn)
-      if (!needsToken && isRefusal(error)) return false
+      if (!needsToken && isRejection(error)) return false
       const lasted = this.#subscribedAt !== undefined && Date.now() - this.#subscribedAt >= LASTING_MS
       this.#subscribedAt = undefined
       if (lasted || this.#token.isExpired) this.#setbacks = 0
-      // An expired token is replaced at once, everything else waits.
+      // The first refresh of an expired token has no delay.
       if (this.#setbacks > 0 || !needsToken) await this.#backOff(this.#setbacks)
       this.#setbacks += 1
-      if (needsToken) await this.#renew()
+      if (needsToken) await this.#refresh()
     } catch {
-      // A refusal, which has ended the session.
+      // The server rejected the call for a new token, which has ended the session.
     }
     return !this.#isEnded
   }
 
-  /** Waits, without a subscription, until the application has read what is buffered. */
+  /** Waits, without a subscription, until the application has read the buffered events. */
   async #pause(): Promise<boolean> {
     this.#subscribedAt = undefined
     this.#enter('paused')
@@ -282,7 +283,7 @@ class Session {
     return !this.#isEnded
   }
 
-  /** Whether the token has been accepted once, so that its age may be why it is rejected. */
+  /** Whether the token may be rejected because of its age: it has expired, or it has been accepted before. */
   get #isTokenWorn(): boolean {
     return this.#token.isExpired || this.#provenToken === this.#token.current
   }
@@ -297,11 +298,11 @@ class Session {
       this.events.mark(() => this.#options.hooks.onGap({ path, input, lastEventId, nextEventId }))
     }
     this.#enter('open')
-    this.#scheduleRenewal()
+    this.#scheduleRefresh()
   }
 
   #onLost(close: ConnectionClose | undefined): void {
-    // The object knows better when that is, and would refuse the next connection with it.
+    // The clock of the Durable Object decides: it would reject the next connection with this token.
     if (close?.code === TOKEN_EXPIRED_CLOSE.code && close.reason === TOKEN_EXPIRED_CLOSE.reason) {
       this.#token.expire(this.#tokenInUse)
     }
@@ -314,7 +315,7 @@ class Session {
   #createLink(): ClientLink<Context> {
     const { plugins = [], interceptors = [], clientInterceptors = [], customJsonSerializers, headers } = this.#options
     const transmit = {
-      // The innermost interceptor: what waits here is what goes out next.
+      // The innermost interceptor, so that nothing delays a request after its wait.
       order: Number.MAX_SAFE_INTEGER,
       init: (options: StandardLinkOptions<Context>) => {
         options.clientInterceptors?.push(({ next, ...request }) => this.#transmit(request, next))
@@ -325,8 +326,8 @@ class Session {
       : [
           new ClientRetryPlugin({
             default: {
-              shouldRetry: ({ error }) => isPassing(error),
-              // A lost connection is waited for anyway.
+              shouldRetry: ({ error }) => isTemporary(error),
+              // No delay after a lost connection, since the retry waits for the next one.
               retryDelay: ({ error, lastEventRetry }) =>
                 error instanceof DurableEventIteratorConnectionError ? 0 : (lastEventRetry ?? CALL_RETRY_DELAY_MS),
             },
@@ -336,27 +337,27 @@ class Session {
       ...(customJsonSerializers === undefined ? {} : { customJsonSerializers }),
       ...(headers === undefined ? {} : { headers }),
       websocket: this.#connection.socket,
-      // Copies, since each link adds to them.
+      // Copies, since each link modifies its arrays.
       interceptors: [...interceptors],
       clientInterceptors: [...clientInterceptors],
       plugins: [...plugins, ...retries, transmit],
     })
   }
 
-  /** Sends one request, and a call that came too late for its token once more. */
+  /** Sends one request. A call that was rejected because the token had expired is sent once more. */
   async #transmit(request: TransmitOptions, next: Transmit): Promise<TransmitResponse> {
     const response = await this.#send(request, next)
-    // The Durable Object has not executed the call, which an application's own error would not say.
-    return request.path[0] === 'call' && saysTokenExpired(response) ? this.#send(request, next) : response
+    // The header states that the Durable Object has not executed the call.
+    return request.path[0] === 'call' && isTokenExpired(response) ? this.#send(request, next) : response
   }
 
-  /** Sends one request when there is a connection, and tells a lost connection from an answer. */
+  /** Sends one request as soon as there is a connection. Rejects with a connection error if the connection is lost. */
   async #send(request: TransmitOptions, next: Transmit): Promise<TransmitResponse> {
     const [procedure] = request.path
     const isCall = procedure === 'call'
     const isSubscription = procedure === 'subscribe'
     if (procedure === 'updateToken' && !this.#connection.isOpen) throw new DurableEventIteratorConnectionError('lost')
-    // Asked again at the last moment: a request that goes out between two connections would wait for ever.
+    // Checked again before the request is sent: a request that is sent between two connections would never receive a response.
     do await (isCall ? this.#readyForCall(request.signal) : this.#connection.opened())
     while (!this.#connection.isOpen)
 
@@ -369,7 +370,7 @@ class Session {
     if (isCall) this.#callsInFlight += 1
     try {
       const response = await next(isSubscription ? this.#withSince(request) : request)
-      if (saysTokenExpired(response)) {
+      if (isTokenExpired(response)) {
         // The clock of the Durable Object decides.
         this.#token.expire(tokenInUse)
         if (isSubscription) throw new SubscriptionEndedError()
@@ -395,14 +396,14 @@ class Session {
     return { ...request, request: { ...request.request, headers } }
   }
 
-  /** @throws {DurableEventIteratorConnectionError} When there is none in time. */
+  /** @throws {DurableEventIteratorConnectionError} When there is no connection within the time limit. */
   async #readyForCall(signal: AbortSignal | undefined): Promise<void> {
     const ready = async (): Promise<void> => {
       while (this.#replacement !== undefined || this.#token.isExpired || !this.#connection.isOpen) {
         if (this.#isEnded) throw this.#closedError()
         if (this.#replacement !== undefined) await this.#replacement
-        // What either rejects with has ended the session.
-        else await (this.#connection.isOpen ? this.#renew() : this.#connection.opened()).catch(() => {})
+        // If one of these rejects, the session has ended.
+        else await (this.#connection.isOpen ? this.#refresh() : this.#connection.opened()).catch(() => {})
       }
     }
     const tooLate = (): Error => new DurableEventIteratorConnectionError('unavailable', { cause: this.#lastProblem })
@@ -416,14 +417,14 @@ class Session {
     if (this.#token.isDue || isSuspect) {
       if (isSuspect) {
         this.#failuresOfToken = 0
-        // A second token that opens nothing either is not why.
+        // If the handshakes fail with a new token too, the token is probably not the reason.
         this.#maxFailuresOfToken *= 2
       }
       try {
-        await this.#token.renew()
+        await this.#token.refresh()
       } catch (error) {
-        if (isRefusal(error)) this.#fail(error)
-        // While there is no new token, the present one may be good. Otherwise this is a failed attempt.
+        if (isRejection(error)) this.#fail(error)
+        // Until it expires, the current token may still work. Otherwise the attempt has failed.
         if (this.#isEnded || this.#token.isExpired) throw error
       }
     }
@@ -434,32 +435,32 @@ class Session {
   }
 
   /**
-   * Gets a new token, however long it takes, and a connection that has it.
+   * Refreshes the token, with as many attempts as needed, and passes it to the open connection or replaces the connection.
    *
-   * @throws When the server refuses, which ends the session.
+   * @throws When the server rejects the call for a new token, which ends the session.
    */
-  #renew(): Promise<void> {
-    this.#renewal ??= this.#renewAndReplace().finally(() => {
-      this.#renewal = undefined
+  #refresh(): Promise<void> {
+    this.#refreshing ??= this.#refreshAndReplace().finally(() => {
+      this.#refreshing = undefined
     })
-    return this.#renewal
+    return this.#refreshing
   }
 
-  async #renewAndReplace(): Promise<void> {
+  async #refreshAndReplace(): Promise<void> {
     for (let failures = 0; ; failures += 1) {
       try {
-        await this.#token.renew()
+        await this.#token.refresh()
         break
       } catch (error) {
-        if (isRefusal(error)) this.#fail(error)
+        if (isRejection(error)) this.#fail(error)
         if (this.#isEnded) throw error
         this.#lastProblem = error
         await this.#backOff(failures, this.#token.current.minInterval)
       }
     }
-    // After a loss it may have been opened with the new one meanwhile.
+    // After a loss, the connection may have been opened with the new token meanwhile.
     const isOld = (): boolean => !this.#isEnded && this.#tokenInUse !== this.#token.current
-    for (const way of [() => this.#handOver(), () => this.#untilIdle()]) {
+    for (const way of [() => this.#updateToken(), () => this.#untilIdle()]) {
       if (!isOld()) return
       this.#replacement = way()
       await this.#replacement
@@ -468,44 +469,44 @@ class Session {
     if (isOld()) this.#connection.replace()
   }
 
-  /** Gives the open connection the new token, where that is possible. Whatever goes wrong, a new connection mends. */
-  async #handOver(): Promise<void> {
+  /** Sends the new token over the open connection, if possible. After any failure, the caller replaces the connection. */
+  async #updateToken(): Promise<void> {
     const { current } = this.#token
     const isInUse = this.#state === 'open' || (this.#state === 'paused' && this.#connection.isOpen)
     if (!isInUse || !canTakeOver(this.#tokenInUse, current)) return
     const { losses } = this.#connection
     try {
-      const answer = this.#client.updateToken({ token: current.text }, { context: { retry: 0 } })
-      await within(HAND_OVER_PATIENCE_MS, () => new DurableEventIteratorConnectionError('lost'), this.#ended.signal, answer)
+      const response = this.#client.updateToken({ token: current.text }, { context: { retry: 0 } })
+      await within(UPDATE_TOKEN_TIMEOUT_MS, () => new DurableEventIteratorConnectionError('lost'), this.#ended.signal, response)
     } catch {
       return
     }
     if (this.#isEnded || this.#connection.losses !== losses) return
     this.#tokenInUse = current
     this.#provenToken = current
-    this.#scheduleRenewal()
+    this.#scheduleRefresh()
   }
 
-  /** Calls in flight get their answers over the connection that they were sent over, if they come soon. */
+  /** Waits for the responses to calls in flight before the connection is replaced, up to a limit. */
   async #untilIdle(): Promise<void> {
     if (this.#callsInFlight === 0 || !this.#connection.isOpen) return
     const idle = new Promise<void>((resolve) => {
       this.#onIdle = resolve
     })
-    await Promise.race([idle, delay(REPLACEMENT_PATIENCE_MS, this.#ended.signal)])
+    await Promise.race([idle, delay(REPLACEMENT_TIMEOUT_MS, this.#ended.signal)])
     this.#onIdle = undefined
   }
 
-  /** Renews before the token expires, so that nothing sent live only falls into the moment between. */
-  #scheduleRenewal(): void {
-    clearTimeout(this.#renewalTimer)
-    const { renewAt, minInterval = MIN_RENEWAL_INTERVAL_MS } = this.#token.current
-    if (renewAt === Number.POSITIVE_INFINITY) return
-    const wait = Math.min(Math.max(renewAt - Date.now(), minInterval), MAX_TIMER_MS)
-    this.#renewalTimer = setTimeout(() => {
-      if (Date.now() < this.#token.current.renewAt) this.#scheduleRenewal()
-      // While it is being opened, the next URL sees to it.
-      else if (this.#connection.isOpen) this.#renew().catch(() => {})
+  /** Schedules the refresh before the token expires, so that no live event is lost while the client has no valid token. */
+  #scheduleRefresh(): void {
+    clearTimeout(this.#refreshTimer)
+    const { refreshAt, minInterval = MIN_REFRESH_INTERVAL_MS } = this.#token.current
+    if (refreshAt === Number.POSITIVE_INFINITY) return
+    const wait = Math.min(Math.max(refreshAt - Date.now(), minInterval), MAX_TIMER_MS)
+    this.#refreshTimer = setTimeout(() => {
+      if (Date.now() < this.#token.current.refreshAt) this.#scheduleRefresh()
+      // While the connection is opening, `#nextUrl` refreshes the token.
+      else if (this.#connection.isOpen) this.#refresh().catch(() => {})
     }, wait)
   }
 
@@ -524,7 +525,7 @@ class Session {
   #close(details: { error?: unknown } = {}): void {
     if (this.#isEnded) return
     this.#ended.abort(details.error)
-    clearTimeout(this.#renewalTimer)
+    clearTimeout(this.#refreshTimer)
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     this.#connection.close()
     this.#enter('closed', details)
@@ -551,45 +552,50 @@ class Session {
   }
 }
 
-/** A subscription that lasted this long was none of a row of failures. */
+/** A subscription that lasted this long is stable: it resets the delays. In milliseconds. */
 const LASTING_MS = 5_000
 
-/** After so many failed handshakes in a row a token is replaced: a browser does not learn why an upgrade failed. */
+/**
+ * The number of consecutive failed handshakes after which the token is refreshed: browsers do not report why an upgrade failed.
+ */
 const FAILURES_PER_TOKEN = 2
 
-/** After so many diagnoses in a row by which the server rejects it, the first connection is given up. */
-const REFUSALS_TO_GIVE_UP = 2
+/** The number of consecutive diagnoses of a rejection after which the call for the first connection rejects. */
+const REJECTIONS_TO_GIVE_UP = 2
 
-/** How long calls in flight hold up a new connection. */
-const REPLACEMENT_PATIENCE_MS = 5_000
+/** The maximum time that calls in flight delay the replacement of a connection, in milliseconds. */
+const REPLACEMENT_TIMEOUT_MS = 5_000
 
-/** How long an object may take to accept a new token: the old one has this long left, and more. */
-const HAND_OVER_PATIENCE_MS = 5_000
+/**
+ * The maximum time for a Durable Object to accept a new token, in milliseconds: less than the remaining lifetime of the old
+ * one.
+ */
+const UPDATE_TOKEN_TIMEOUT_MS = 5_000
 
-/** Between two attempts at a call that the object could not answer. */
+/** The delay before a call is retried that the Durable Object could not respond to, in milliseconds. */
 const CALL_RETRY_DELAY_MS = 2_000
 
-/** Tokens that live no longer than this are renewed when they are needed, not before. */
-const MIN_RENEWAL_INTERVAL_MS = 1_000
+/** The minimum time between two token refreshes, in milliseconds. */
+const MIN_REFRESH_INTERVAL_MS = 1_000
 
-/** Whether an open connection may go on with another token: the platform takes a socket's tags once and for all. */
-function canTakeOver(old: HeldToken | undefined, { generation, payload }: HeldToken): boolean {
+/** Whether an open connection can continue with another token: the channel and the tags of a socket cannot change. */
+function canTakeOver(old: HeldToken | undefined, { kind, payload }: HeldToken): boolean {
   return (
-    old?.generation === 2 &&
-    generation === 2 &&
+    old?.kind === 'DurableIterator' &&
+    kind === 'DurableIterator' &&
     old.expiresAt > Date.now() &&
     old.payload.chn === payload.chn &&
     JSON.stringify(old.payload.tags ?? []) === JSON.stringify(payload.tags ?? [])
   )
 }
 
-/** A subscription never ends by itself: `done` says that its token has expired. */
+/** Called at the end of the stream. A subscription ends only when its token has expired. */
 function endSubscription(): never {
   throw new SubscriptionEndedError()
 }
 
 /** Whether the Durable Object has rejected a call because its token had expired. */
-function saysTokenExpired(response: TransmitResponse): boolean {
+function isTokenExpired(response: TransmitResponse): boolean {
   return response.status === 401 && header(response, TOKEN_EXPIRED_HEADER) !== undefined
 }
 

@@ -2,48 +2,50 @@ import type { ClientContext } from '@orpc/client'
 import type { StandardLinkInterceptorOptions, StandardLinkOptions } from '@orpc/client/standard'
 
 import { DurableIteratorError } from '../error.js'
-import { generationOf, readToken } from '../token/token.js'
-import type { Generation } from '../token/payload.js'
+import { clientKindOf, readToken } from '../token/token.js'
+import type { ClientKind } from '../token/payload.js'
 import { TOKEN_HEADER_VALUE, TOKEN_HEADERS } from '../wire.js'
 
-/** A call that was answered with a token. */
+/** A call whose response is a token. */
 export interface TokenCall<T extends ClientContext> {
   readonly call: StandardLinkInterceptorOptions<T>
   readonly firstToken: unknown
-  /** Makes the call again; `undefined` when the response is no token anymore. */
+  /** Repeats the call. Returns `undefined` if the response is not a token of the same kind. */
   fetchToken(signal: AbortSignal): Promise<unknown>
 }
 
 /**
- * Replaces each token of a generation that a link's calls respond with by what `open` returns for it.
+ * Replaces each token of one kind in the responses of a link by the result of `open`.
  *
- * A token of the other generation is left to that generation's plugin, and is an error in a link without it: as the output of
- * the call it would be a string where the types promise an iterator.
+ * Tokens of the other kind are left to the plugin of that kind. Without that plugin the call rejects: it would otherwise
+ * resolve to a string, although its type is an iterator.
  */
 export function interceptTokens<T extends ClientContext>(
   options: StandardLinkOptions<T>,
-  generation: Generation,
+  ownKind: ClientKind,
   open: (call: TokenCall<T>) => Promise<unknown>,
 ): void {
-  /** Where a call's context keeps what its response is. Each plugin has its own: a link may have one of each generation. */
-  const ANSWER = Symbol(`durable-event-iterator/answer-${generation}`)
+  /**
+   * The property of a call's context that describes its response. Each plugin has its own, since a link may have both plugins.
+   */
+  const RESPONSE = Symbol(`durable-event-iterator/response-${ownKind}`)
 
-  // In new arrays: the old ones are the application's, which may use them for several links.
+  // New arrays: the application may use its own arrays for several links.
   options.interceptors = [
     ...(options.interceptors ?? []),
     async ({ next, ...call }) => {
-      const outer = (call.context as { [SERVED]?: readonly Generation[] })[SERVED] ?? []
-      const fetch = async (signal: AbortSignal | undefined): Promise<{ kind: Generation | undefined; output: unknown }> => {
-        const answer: Answer = { kind: undefined }
-        const context = { ...call.context, [ANSWER]: answer, [SERVED]: [...outer, generation] }
+      const outer = (call.context as { [SERVED]?: readonly ClientKind[] })[SERVED] ?? []
+      const fetch = async (signal: AbortSignal | undefined): Promise<{ kind: ClientKind | undefined; output: unknown }> => {
+        const response: TokenResponse = { kind: undefined }
+        const context = { ...call.context, [RESPONSE]: response, [SERVED]: [...outer, ownKind] }
         const { signal: _, ...rest } = call
         const output = await next({ ...rest, ...(signal === undefined ? {} : { signal }), context } as typeof call)
-        return { kind: answer.kind, output }
+        return { kind: response.kind, output }
       }
       const first = await fetch(call.signal)
-      if (first.kind !== generation) {
+      if (first.kind !== ownKind) {
         if (first.kind !== undefined && !outer.includes(first.kind) && isToken(first.output, first.kind)) {
-          throw new WrongPluginError(call.path, first.kind, generation)
+          throw new WrongPluginError(call.path, first.kind, ownKind)
         }
         return first.output
       }
@@ -52,7 +54,7 @@ export function interceptTokens<T extends ClientContext>(
         firstToken: first.output,
         fetchToken: async (signal) => {
           const again = await fetch(signal)
-          return again.kind === generation ? again.output : undefined
+          return again.kind === ownKind ? again.output : undefined
         },
       })
     },
@@ -61,43 +63,40 @@ export function interceptTokens<T extends ClientContext>(
     ...(options.clientInterceptors ?? []),
     async (request) => {
       const response = await request.next()
-      const answer = (request.context as { [ANSWER]?: Answer })[ANSWER]
-      if (answer !== undefined) {
-        const isAnnounced = (kind: Generation): boolean =>
+      const announced = (request.context as { [RESPONSE]?: TokenResponse })[RESPONSE]
+      if (announced !== undefined) {
+        const isAnnounced = (kind: ClientKind): boolean =>
           [response.headers[TOKEN_HEADERS[kind]]].flat().at(-1) === TOKEN_HEADER_VALUE
-        answer.kind = KINDS.find(isAnnounced)
+        announced.kind = KINDS.find(isAnnounced)
       }
       return response
     },
   ]
 }
 
-interface Answer {
-  /** Of the token that the response is. */
-  kind: Generation | undefined
+interface TokenResponse {
+  /** The kind of the token in the response; `undefined` for any other response. */
+  kind: ClientKind | undefined
 }
 
-/** Where a call's context keeps which generations the plugins around it are for. From the registry, as TOKEN is. */
+/** The property of a call's context with the kinds of the outer plugins. A symbol of the global registry, like `TOKEN`. */
 const SERVED: unique symbol = Symbol.for('durable-event-iterator/served')
 
-const KINDS: readonly Generation[] = [2, 1]
+const KINDS: readonly ClientKind[] = ['DurableIterator', 'DurableEventIterator']
 
-/** Whether nobody has made an iterator of the token. */
-function isToken(output: unknown, kind: Generation): boolean {
-  return typeof output === 'string' && generationOf(output) === kind && readToken(output) !== undefined
+/** Whether the output is still the token: no other plugin has replaced it by an iterator. */
+function isToken(output: unknown, kind: ClientKind): boolean {
+  return typeof output === 'string' && clientKindOf(output) === kind && readToken(output) !== undefined
 }
 
-/** A procedure responded with a token of the kind that the link has no plugin for. */
+/** A procedure responded with a token of a kind for which the link has no plugin. */
 class WrongPluginError extends DurableIteratorError {
   override readonly name = 'WrongPluginError'
 
-  constructor(path: readonly string[], kind: Generation, present: Generation) {
-    const [expected, found] = [NAMES[kind], NAMES[present]]
+  constructor(path: readonly string[], kind: ClientKind, present: ClientKind) {
     super(
-      `procedure ${path.join('.')} responds with a ${expected}, but the link has only the ${found}LinkPlugin; ` +
-        `add the ${expected}LinkPlugin to its plugins`,
+      `procedure ${path.join('.')} returns a ${kind}, but the link has only the ${present}LinkPlugin; ` +
+        `add the ${kind}LinkPlugin to the plugins of the link`,
     )
   }
 }
-
-const NAMES: Readonly<Record<Generation, string>> = { 1: 'DurableEventIterator', 2: 'DurableIterator' }

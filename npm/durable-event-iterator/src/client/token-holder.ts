@@ -1,49 +1,48 @@
-import type { DurableIteratorTokenPayload, Generation } from '../token/payload.js'
-import { generationOf, readToken } from '../token/token.js'
+import type { ClientKind, DurableIteratorTokenPayload } from '../token/payload.js'
+import { clientKindOf, readToken } from '../token/token.js'
 import { NotATokenError } from './errors.js'
 import { within } from './waiting.js'
 
-/** A token and what the client makes of its times. */
+/** A token and its times on the clock of this machine, in milliseconds since 1970. */
 export interface HeldToken {
   readonly text: string
-  readonly generation: Generation
+  readonly kind: ClientKind
   readonly payload: DurableIteratorTokenPayload
-  /** On this machine's clock, in milliseconds, as the rest. */
   readonly expiresAt: number
-  /** From then on a connection should not begin with it. */
+  /** From this time on, the token is refreshed before a connection opens. */
   readonly dueAt: number
-  /** From then on it should be renewed on an open connection; never when infinite. */
-  readonly renewAt: number
-  /** The least time between two renewals, and between two tries at one. */
+  /** From this time on, the token is refreshed on an open connection. Infinite if it is never refreshed there. */
+  readonly refreshAt: number
+  /** The minimum delay between two refreshes, and between two attempts of a failed refresh, in milliseconds. */
   readonly minInterval: number | undefined
 }
 
-/** What the application wants of renewals, in milliseconds. */
-export interface RenewalTimes {
-  /** Never ahead when it is not finite. */
+/** The options of token refreshes, in milliseconds. */
+export interface RefreshTimes {
+  /** The time before expiry at which the token is refreshed. If not finite, it is not refreshed before expiry. */
   readonly beforeExpiry?: number
   readonly minInterval?: number
 }
 
-/** Where tokens come from, and what the application wants of each. */
+/** The source of tokens. */
 export interface TokenSource {
-  /** Makes the application's call again. */
+  /** Calls the application's procedure again. */
   fetchToken(signal: AbortSignal): Promise<unknown>
-  renewal(payload: DurableIteratorTokenPayload): RenewalTimes | Promise<RenewalTimes>
+  refreshTimes(payload: DurableIteratorTokenPayload): RefreshTimes | Promise<RefreshTimes>
 }
 
-/** Holds the token that the next connection opens with, and gets new ones. */
+/** Holds the token for the next connection, and refreshes it. */
 export class TokenHolder {
   readonly #source: TokenSource
   #current: HeldToken
-  #renewal: Promise<HeldToken> | undefined
+  #refreshing: Promise<HeldToken> | undefined
 
   private constructor(current: HeldToken, source: TokenSource) {
     this.#current = current
     this.#source = source
   }
 
-  /** @throws {NotATokenError} When the first one is no token. */
+  /** @throws {NotATokenError} When `first` is not a token. */
   static async hold(first: unknown, source: TokenSource): Promise<TokenHolder> {
     return new TokenHolder(await hold(first, source), source)
   }
@@ -60,44 +59,44 @@ export class TokenHolder {
     return Date.now() >= this.#current.expiresAt
   }
 
-  /** Takes a token for expired, whatever the clock says. */
+  /** Marks a token as expired, independent of the clock. */
   expire(token: HeldToken | undefined): void {
-    if (this.#current === token) this.#current = { ...token, dueAt: 0, renewAt: 0, expiresAt: 0 }
+    if (this.#current === token) this.#current = { ...token, dueAt: 0, refreshAt: 0, expiresAt: 0 }
   }
 
-  /** Gets a new token; who asks while one is on its way gets that one. Rejects with what the call rejects with. */
-  renew(): Promise<HeldToken> {
-    this.#renewal ??= this.#renew().finally(() => {
-      this.#renewal = undefined
+  /** Fetches a new token. Concurrent calls share one refresh. Rejects with the error of the call. */
+  refresh(): Promise<HeldToken> {
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = undefined
     })
-    return this.#renewal
+    return this.#refreshing
   }
 
-  async #renew(): Promise<HeldToken> {
+  async #refresh(): Promise<HeldToken> {
     const timeout = new AbortController()
     const tooLate = (): Error => {
       const error = new Error(`no new token arrived within ${FETCH_TIMEOUT_MS} ms`)
       timeout.abort(error)
       return error
     }
-    // A call that ignores its signal must not keep the client from trying again.
+    // The timeout also applies to a call that ignores its signal.
     const call = async (): Promise<HeldToken> => hold(await this.#source.fetchToken(timeout.signal), this.#source)
     this.#current = await within(FETCH_TIMEOUT_MS, tooLate, undefined, call())
     return this.#current
   }
 }
 
-/** How long a call for a new token may take, in milliseconds; then it is aborted and made again. */
+/** The time limit of a call for a new token, in milliseconds. After it, the call is aborted and repeated. */
 const FETCH_TIMEOUT_MS = 30_000
 
-/** A token is replaced this long before it expires: longer than a call and a handshake usually take. */
-const RENEWAL_MARGIN_MS = 10_000
+/** The time before expiry at which a token is refreshed, in milliseconds: longer than a call and a handshake usually take. */
+const REFRESH_MARGIN_MS = 10_000
 
-/** No token is taken for shorter-lived than this, or one that never lives would be replaced without end. */
+/** The minimum assumed lifetime, in milliseconds: a token that has already expired would be refreshed in an endless loop. */
 const MIN_LIFETIME_MS = 1_000
 
-/** Of short-lived tokens, this part of their lifetime. */
-const RENEWAL_MARGIN_PART = 0.1
+/** The time before expiry for short-lived tokens, as a fraction of their lifetime. */
+const REFRESH_MARGIN_FRACTION = 0.1
 
 async function hold(token: unknown, source: TokenSource): Promise<HeldToken> {
   const now = Date.now()
@@ -105,18 +104,18 @@ async function hold(token: unknown, source: TokenSource): Promise<HeldToken> {
   if (typeof token !== 'string' || payload === undefined) {
     throw new NotATokenError()
   }
-  // Its lifetime counts from now on, on a clock that may be wrong: issuing it was the last thing that its server did. That
-  // its times are in whole seconds may have cost it up to one.
+  // The clock of this machine may be wrong, so the lifetime counts from now on: the server has just issued the token. Its times
+  // are in whole seconds, so the real lifetime may be up to one second shorter.
   const nominal = Math.max(payload.exp - payload.iat, 0) * 1_000
   const lifetime = Math.max(nominal - 1_000, nominal / 2, MIN_LIFETIME_MS)
   const expiresAt = now + lifetime
-  const dueAt = expiresAt - Math.min(RENEWAL_MARGIN_MS, lifetime * RENEWAL_MARGIN_PART)
-  const { beforeExpiry, minInterval } = await source.renewal(payload)
-  const renewAt =
+  const dueAt = expiresAt - Math.min(REFRESH_MARGIN_MS, lifetime * REFRESH_MARGIN_FRACTION)
+  const { beforeExpiry, minInterval } = await source.refreshTimes(payload)
+  const refreshAt =
     beforeExpiry === undefined
       ? dueAt
       : Number.isFinite(beforeExpiry)
         ? Math.min(now + nominal - beforeExpiry, dueAt)
         : Number.POSITIVE_INFINITY
-  return { text: token, generation: generationOf(token), payload, expiresAt, dueAt, renewAt, minInterval }
+  return { text: token, kind: clientKindOf(token), payload, expiresAt, dueAt, refreshAt, minInterval }
 }

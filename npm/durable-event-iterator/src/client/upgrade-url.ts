@@ -1,13 +1,13 @@
 import { CONNECTION_ID_PARAMETER, isConnectionId, TOKEN_PARAMETER } from '../wire.js'
 
 /**
- * The URL that a WebSocket opens with.
+ * Returns the URL for a WebSocket: the application's URL with the token and the connection id.
  *
  * @throws {TypeError} When the application's URL is invalid.
  */
 export function upgradeUrl(url: string | URL, token: string, connectionId: string): string {
   const upgrade = absolute(url)
-  // Browsers before 2024 know no others.
+  // Browsers before 2024 accept only `ws:` and `wss:`.
   upgrade.protocol = upgrade.protocol.replace(/^http/, 'ws')
   upgrade.searchParams.set(TOKEN_PARAMETER, token)
   upgrade.searchParams.set(CONNECTION_ID_PARAMETER, connectionId)
@@ -19,14 +19,15 @@ function absolute(url: string | URL): URL {
   try {
     return new URL(url)
   } catch (error) {
-    // Only a relative URL needs the page's, which may be no base: it is `about:blank` in some frames and workers.
+    // Only a relative URL needs the URL of the page, which may be no valid base, such as `about:blank` in some frames and
+    // workers.
     if (page === undefined) throw error
     return new URL(url, page)
   }
 }
 
 /**
- * An unguessable id: 128 random bits. `crypto.randomUUID` is missing on pages without https.
+ * Returns a connection id of 128 random bits. `crypto.randomUUID` is missing on pages without HTTPS.
  *
  * @throws {TypeError} When the environment has no source of randomness.
  */
@@ -40,11 +41,11 @@ export function newConnectionId(): string {
 }
 
 /**
- * An id that the application has made. The upgrade would reject a wrong one each time.
+ * Checks a connection id of the application, and returns it.
  *
- * @throws {RangeError} When no Durable Object accepts it.
+ * @throws {RangeError} When a Durable Object would reject the connection id.
  */
 export function checkConnectionId(id: string): string {
   if (typeof id === 'string' && isConnectionId(id)) return id
-  throw new RangeError(`createId must return 1 to 128 visible ASCII characters, got ${JSON.stringify(id)}`)
+  throw new RangeError(`createId must return 1–128 visible ASCII characters, got ${JSON.stringify(id)}`)
 }

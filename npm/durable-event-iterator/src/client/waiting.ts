@@ -1,4 +1,4 @@
-/** Resolves after so many milliseconds, or at once when the signal is aborted. */
+/** Resolves after a time in milliseconds, or at once when the signal is aborted. */
 export function delay(milliseconds: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve()
   return new Promise((resolve) => {
@@ -12,7 +12,10 @@ export function delay(milliseconds: number, signal: AbortSignal): Promise<void> 
   })
 }
 
-/** Settles as the promise does, unless time is up or the signal is aborted before. */
+/**
+ * Settles like the promise. Rejects with the result of `tooLate` after a time limit, or with the reason of the signal when it
+ * is aborted.
+ */
 export function within<T>(
   milliseconds: number,
   tooLate: () => unknown,

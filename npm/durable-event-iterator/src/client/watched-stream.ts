@@ -1,6 +1,6 @@
-/** What happens to a stream on its way. Each function but `explain` may throw, which ends the stream with that error. */
+/** The callbacks of a watched stream. If `beforeItem` or `onDone` throws, the stream ends with that error. */
 export interface StreamWatcher {
-  /** May return another error in place of the stream's own. */
+  /** Called with an error of the stream. Returns the error to throw. */
   explain(error: unknown): unknown
   /** Called before each item is read. If it throws, the stream is aborted. */
   beforeItem?(): void
@@ -8,7 +8,7 @@ export interface StreamWatcher {
   onDone?(): void
 }
 
-/** The same stream, if the body is one, with somebody watching. */
+/** Wraps a body that is a stream, so that the callbacks are called. Returns any other body unchanged. */
 export function watchStream(body: unknown, { explain, beforeItem, onDone }: StreamWatcher): unknown {
   if (!isAsyncIterator(body)) return body
   const watched: AsyncIterableIterator<unknown> = {

@@ -1,23 +1,25 @@
 /**
- * Calls an RPC method of a Durable Object written in Rust, `publish` included, and throws its errors with their properties
- * (`code`, `status`, `data`, `failure`) whatever the compatibility dates.
+ * Calls `publish` or another RPC method of a Durable Object written in Rust. Errors of the Durable Object have their
+ * properties (`code`, `status`, `data`, `failure`) at every compatibility date.
  *
- * `stub.publish(event)` itself does so if both Workers have a compatibility date of 2026-04-21 or later. With an earlier date
- * on either side, the runtime takes the properties off: the error that arrives is a plain `Error` whose message begins with
- * `ORPCError: `.
+ * A direct call, such as `stub.publish(event)`, throws errors with these properties only if both Workers have a compatibility
+ * date of 2026-04-21 or later. Otherwise the Workers runtime removes the properties: the error is a plain `Error` whose message
+ * begins with `ORPCError: `.
+ *
+ * @typeParam TResult - The result of the RPC method. It is not checked.
  *
  * @example
  * ```ts
  * try {
- *   const id = await callStub<string>(env.CHAT_ROOM.getByName('some-room'), 'publish', { message: 'Hello' })
+ *   const { id } = await callStub<Published>(env.CHAT_ROOM.getByName('some-room'), 'publish', { message: 'Hello' })
  * } catch (error) {
  *   if (error instanceof StubError && error.code === 'PAYLOAD_TOO_LARGE') …
  *   else throw error
  * }
  * ```
  *
- * @throws {StubError} What the Durable Object has thrown. Anything else is the runtime's: the Durable Object could not be
- * reached, or has failed unexpectedly.
+ * @throws {StubError} When the RPC method fails with an error of its own. Other errors are those of the Workers runtime: the
+ * Durable Object cannot be reached, or it has crashed.
  */
 export async function callStub<TResult>(stub: object, method: string, ...args: readonly unknown[]): Promise<TResult> {
   const { error, value } = await settle(stub, method, args)
@@ -25,15 +27,16 @@ export async function callStub<TResult>(stub: object, method: string, ...args: r
   return value as TResult
 }
 
-/** An error of a Durable Object written in Rust, as its stub's caller gets it. */
+/** An error of a Durable Object written in Rust, thrown by {@link callStub}. */
 export class StubError extends Error {
   override readonly name: string = 'ORPCError'
-  /** Such as `BAD_REQUEST`, or a custom one. */
+  /** The error code, such as `BAD_REQUEST`, or a custom code. */
   readonly code: string
-  /** HTTP status, 400 to 599. */
+  /** The HTTP status, 400 to 599. */
   readonly status: number
+  /** The data of the error, if it has any. */
   readonly data: unknown
-  /** Why an event was not published, such as `EventTooLarge`. */
+  /** The reason why an event was not published, such as `EventTooLarge`. */
   readonly failure: string | undefined
 
   constructor({ message, code, status, data, failure }: SettledError) {
@@ -63,10 +66,10 @@ type Methods = Record<string, (...args: readonly unknown[]) => Promise<unknown>>
 async function settle(stub: object, method: string, args: readonly unknown[]): Promise<Settled> {
   const methods = stub as Methods
   const settled = await methods['~settle']?.(method, args).catch((error: unknown) => {
-    // A class of an earlier version, or one that is not ours: nothing has run yet.
+    // The class has no `~settle`: it is of an earlier version or another library. Nothing has been called yet.
     if (error instanceof TypeError && error.message.includes('~settle')) return undefined
     throw error
   })
-  // Undefined for methods that the Rust class does not define: a class in JavaScript that extends it may.
+  // Undefined if the Rust class does not define the RPC method: a JavaScript class that extends it may.
   return (settled as Settled | undefined) ?? { value: await methods[method]?.(...args) }
 }

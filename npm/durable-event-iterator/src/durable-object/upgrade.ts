@@ -1,58 +1,58 @@
 import { checkTags, MAX_TAG_BYTES, MAX_TAGS } from '../token/limits.js'
-import { generationOf, verifyToken } from '../token/token.js'
+import { clientKindOf, verifyToken } from '../token/token.js'
 import type { DurableEventIteratorTokenPayload, DurableIteratorTokenPayload } from '../token/payload.js'
 import { CONNECTION_ID_PARAMETER, isConnectionId, TOKEN_PARAMETER } from '../wire.js'
 
-/** What is needed of a binding to Durable Objects; every `DurableObjectNamespace` fits. */
+/** The part of a Durable Object namespace that the upgrade uses. Every `DurableObjectNamespace` has it. */
 export interface DurableEventIteratorNamespace {
   idFromName(name: string): object
   get(id: never, options?: never): { fetch(request: Request): Promise<Response> }
 }
 
-/** What an interceptor gets. */
+/** The argument of an {@link UpgradeDurableEventIteratorRequestInterceptor}. */
 export interface UpgradeDurableEventIteratorRequestInterceptorOptions {
-  /** The request as it came. */
+  /** The upgrade request. */
   readonly request: Request
-  /** What the verified token says. */
+  /** The claims of the verified token. */
   readonly payload: DurableEventIteratorTokenPayload
-  /** Goes on, and answers with the object's socket or whatever the next interceptor makes of it. */
+  /** Calls the next interceptor, or forwards the request to the Durable Object, and returns the response. */
   next(): Promise<Response>
 }
 
-/** Stands between a verified token and the object: to log, to count, or to refuse with an answer of its own. */
+/** Wraps the upgrade after the token is verified: to log, to count, or to reject a request with another response. */
 export type UpgradeDurableEventIteratorRequestInterceptor = (
   options: UpgradeDurableEventIteratorRequestInterceptorOptions,
 ) => Response | Promise<Response>
 
-/** How {@link upgradeDurableEventIteratorRequest} verifies, and where it goes. */
+/** The options of {@link upgradeDurableEventIteratorRequest}. */
 export interface UpgradeDurableEventIteratorRequestOptions extends UpgradeOptions {
   /**
-   * Called with each verified token, the first one outermost.
+   * Called for each request with a valid token. The first interceptor is the outermost.
    *
    * @default []
    */
   interceptors?: readonly UpgradeDurableEventIteratorRequestInterceptor[] | undefined
 }
 
-/** What an interceptor gets. */
+/** The argument of an {@link UpgradeDurableIteratorRequestInterceptor}. */
 export interface UpgradeDurableIteratorRequestInterceptorOptions {
-  /** The request as it came. */
+  /** The upgrade request. */
   readonly request: Request
-  /** What the verified token says. */
+  /** The claims of the verified token. */
   readonly payload: DurableIteratorTokenPayload
-  /** Goes on, and answers with the object's socket or whatever the next interceptor makes of it. */
+  /** Calls the next interceptor, or forwards the request to the Durable Object, and returns the response. */
   next(): Promise<Response>
 }
 
-/** Stands between a verified token and the object: to log, to count, or to refuse with an answer of its own. */
+/** Wraps the upgrade after the token is verified: to log, to count, or to reject a request with another response. */
 export type UpgradeDurableIteratorRequestInterceptor = (
   options: UpgradeDurableIteratorRequestInterceptorOptions,
 ) => Response | Promise<Response>
 
-/** How {@link upgradeDurableIteratorRequest} verifies, and where it goes. */
+/** The options of {@link upgradeDurableIteratorRequest}. */
 export interface UpgradeDurableIteratorRequestOptions extends UpgradeOptions {
   /**
-   * Called with each verified token, the first one outermost.
+   * Called for each request with a valid token. The first interceptor is the outermost.
    *
    * @default []
    */
@@ -60,24 +60,29 @@ export interface UpgradeDurableIteratorRequestOptions extends UpgradeOptions {
 }
 
 interface UpgradeOptions {
-  /** The key that tokens are signed with. Several while one replaces another: a token may be signed with any of them. */
+  /** The signing key, or several during a key rotation: a token may be signed with any of them. */
   signingKey: string | readonly string[]
 
-  /** The binding to the class of the object, which may be another script's. */
+  /** The binding of the Durable Object class, which may be in another script. */
   namespace: DurableEventIteratorNamespace
 
-  /** What the platform should know when it gets the object: where one that does not exist yet should be. */
+  /** The options of `namespace.get`. The location hint applies when the Durable Object is created. */
   namespaceGetOptions?: { readonly locationHint?: string } | undefined
 }
 
 /**
- * Answers a client's upgrade request with a socket of the object that its token names. It takes tokens of a
- * `DurableIterator`, too: their form tells them apart.
+ * Verifies the token of a WebSocket request and forwards the request to the Durable Object of the token's channel. Accepts
+ * tokens of both kinds, `DurableEventIterator` and `DurableIterator`.
  *
- * What is refused is answered here, and reaches no object: 426 `Expected WebSocket upgrade`, 401 `Token is required`,
- * 401 `Invalid Token`, 400 `Invalid ID`; for a token of a `DurableIterator` also 401 `ID is required` and
- * 400 `Invalid tags: …`. A failure that the Workers runtime calls temporary (`retryable`, `overloaded`) is 503 with
- * `Retry-After`, any other one is thrown. The object verifies the token again with its own `SIGNING_KEY`, which has to be the same.
+ * Responds to an invalid request without a call of the Durable Object:
+ * - 426 `Expected WebSocket upgrade`
+ * - 401 `Token is required`
+ * - 401 `Invalid Token`
+ * - 400 `Invalid ID`: the connection id must be 1–128 visible ASCII characters
+ * - 401 `ID is required` and 400 `Invalid tags: …`, only for tokens of a `DurableIterator`
+ *
+ * If the Durable Object fails temporarily (the error is `retryable` or `overloaded`), it responds with 503 and `Retry-After`.
+ * Other errors are thrown. The Durable Object verifies the token again with its own `SIGNING_KEY`, which must be the same.
  *
  * @example
  * ```ts
@@ -102,8 +107,8 @@ export async function upgradeDurableEventIteratorRequest(
 }
 
 /**
- * The same under the name that oRPC 1.9 and later have for it: it takes tokens of a `DurableIterator` and of a
- * `DurableEventIterator` alike, and answers what it refuses as {@link upgradeDurableEventIteratorRequest} does.
+ * Verifies the token of a WebSocket request and forwards the request to the Durable Object of the token's channel. Equal to
+ * {@link upgradeDurableEventIteratorRequest}, under the name of oRPC 1.9 and later: it accepts tokens of both kinds.
  */
 export async function upgradeDurableIteratorRequest(
   request: Request,
@@ -120,20 +125,20 @@ async function upgrade(
   const isWebSocket = request.headers.get('upgrade')?.toLowerCase() === 'websocket'
   const parameters = new URL(request.url).searchParams
   const token = parameters.getAll(TOKEN_PARAMETER).at(-1)
-  // With a token, a request that is no upgrade is refused for what is wrong with its token: so our client learns why an
-  // upgrade fails, which a browser does not report.
-  if (!token) return isWebSocket ? refusal(401, 'Token is required') : notAWebSocket()
+  // The token is checked even if the request is not an upgrade: browsers do not report why an upgrade fails, so our client
+  // sends a GET request to find out.
+  if (!token) return isWebSocket ? rejection(401, 'Token is required') : notAWebSocket()
 
   const signingKeys = typeof signingKey === 'string' ? [signingKey] : signingKey
   const verified = await verifyToken(token, signingKeys, Date.now())
-  if (verified === undefined) return refusal(401, 'Invalid Token')
+  if (verified === undefined) return rejection(401, 'Invalid Token')
   const payload = { ...verified, rpc: verified.rpc ?? [] } as DurableEventIteratorTokenPayload
 
   const connectionId = parameters.getAll(CONNECTION_ID_PARAMETER).at(-1)
-  if (connectionId && !isConnectionId(connectionId)) return refusal(400, 'Invalid ID')
-  if (generationOf(token) === 2) {
-    if (!connectionId) return refusal(401, 'ID is required')
-    if (!areTags(payload.tags)) return refusal(400, `Invalid tags: expected at most ${MAX_TAGS} tags of 1-${MAX_TAG_BYTES} UTF-8 bytes`)
+  if (connectionId && !isConnectionId(connectionId)) return rejection(400, 'Invalid ID')
+  if (clientKindOf(token) === 'DurableIterator') {
+    if (!connectionId) return rejection(401, 'ID is required')
+    if (!areTags(payload.tags)) return rejection(400, `Invalid tags: expected at most ${MAX_TAGS} tags of 1-${MAX_TAG_BYTES} UTF-8 bytes`)
   }
   if (!isWebSocket) return notAWebSocket()
 
@@ -146,16 +151,16 @@ async function upgrade(
     } catch (error) {
       if (!isTransient(error)) throw error
       console.error('durable-event-iterator: an upgrade failed:', error)
-      return refusal(503, 'Service Unavailable', { 'retry-after': TRANSIENT_RETRY_AFTER })
+      return rejection(503, 'Service Unavailable', { 'retry-after': TRANSIENT_RETRY_AFTER })
     }
   }
   return from(0)
 }
 
-/** How long a client waits after a failure that the Workers runtime calls temporary, in seconds. */
+/** The delay before a client retries after a temporary failure, in seconds. */
 const TRANSIENT_RETRY_AFTER = '2'
 
-/** Whether the Workers runtime says that trying again later may succeed. */
+/** Whether a later attempt may succeed, according to the Workers runtime. */
 function isTransient(error: unknown): boolean {
   const { retryable, overloaded } = (error ?? {}) as { retryable?: unknown; overloaded?: unknown }
   return retryable === true || overloaded === true
@@ -163,7 +168,7 @@ function isTransient(error: unknown): boolean {
 
 function areTags(tags: readonly string[] = []): boolean {
   try {
-    checkTags(tags, 2)
+    checkTags(tags, 'DurableIterator')
     return true
   } catch {
     return false
@@ -171,10 +176,13 @@ function areTags(tags: readonly string[] = []): boolean {
 }
 
 function notAWebSocket(): Response {
-  return refusal(426, 'Expected WebSocket upgrade')
+  return rejection(426, 'Expected WebSocket upgrade')
 }
 
-/** A page of any origin may read it: it holds nothing, and our client reports why it cannot connect. */
-function refusal(status: number, text: string, headers: Record<string, string> = {}): Response {
+/**
+ * Pages of every origin may read the response: it contains no data, and our client reports it as the reason of a failed
+ * connection.
+ */
+function rejection(status: number, text: string, headers: Record<string, string> = {}): Response {
   return new Response(text, { status, headers: { 'access-control-allow-origin': '*', ...headers } })
 }

@@ -7,30 +7,30 @@ import type {
 } from '../object.js'
 import { checkIssue, issue } from './issue.js'
 
-/** How a {@link DurableEventIterator} is issued. */
+/** The options of a {@link DurableEventIterator}. */
 export type DurableEventIteratorOptions<
   T extends AnyDurableEventIteratorObject,
   RPC extends InferDurableEventIteratorObjectRPC<T> = never,
 > = {
-  /** The key that signs the token: the object's `SIGNING_KEY`. */
+  /** The signing key: the same as the Durable Object's `SIGNING_KEY`. */
   signingKey: string
 
   /**
-   * How long the token is valid, in seconds: 1 to 10^12, rounded up to whole seconds. A client with a token that has expired makes its call again, so this is how
-   * soon a change of rights takes effect.
+   * The token lifetime in seconds: 1 to 10^12, rounded up to whole seconds. Before the token expires, the client calls the
+   * procedure again. A permission change therefore takes effect after at most one token lifetime.
    *
    * @default 86400 (24 hours)
    */
   tokenTTLSeconds?: number | undefined
 
   /**
-   * Who the client is, such as a user id: 1–256 UTF-8 bytes (the JWT claim `sub`). The client can read it. A limit per
-   * subject counts all sockets of one user together.
+   * The subject (the JWT claim `sub`): who the client is, such as a user id, 1–256 UTF-8 bytes. The client can read it. The
+   * Durable Object can limit the number of sockets per subject.
    */
   subject?: string | undefined
 
   /**
-   * The procedures of the object that the client may call. `.rpc(…)` does the same and infers the names.
+   * The procedures of the Durable Object that the client may call. The method `rpc` does the same and infers the names.
    *
    * @default []
    */
@@ -38,10 +38,10 @@ export type DurableEventIteratorOptions<
 } & TokenAttachmentOption<InferDurableEventIteratorObjectTokenAttachment<T>>
 
 /**
- * What a procedure returns for its client to iterate over an object's events: a token for a channel, which
- * {@link DurableEventIteratorHandlerPlugin} sends and the client's link plugin turns into an open subscription.
+ * Issues a token for a channel. Return it from a procedure: the {@link DurableEventIteratorHandlerPlugin} sends the token, and
+ * the client's {@link DurableEventIteratorLinkPlugin} opens an iterator over the events of the Durable Object with it.
  *
- * @typeParam T - The type of the object, as a `DurableEventIteratorObject`.
+ * @typeParam T - The type of the Durable Object: an interface that extends `DurableEventIteratorObject`.
  *
  * @example
  * ```ts
@@ -62,20 +62,19 @@ export class DurableEventIterator<
   readonly #options: DurableEventIteratorOptions<T, RPC>
 
   /**
-   * @param channel - The channel, which names the Durable Object: 1–512 UTF-8 bytes.
-   * @throws {RangeError} When a Durable Object would reject the channel name, the lifetime or another option; the message
-   * names it and its limit.
-   * @throws {TypeError} When an option has another type or an unknown name.
+   * @param channel - The channel name, 1–512 UTF-8 bytes. Each channel is one Durable Object.
+   * @throws {RangeError} When the channel name or an option is out of its limits; the message names it and its limit.
+   * @throws {TypeError} When an option has the wrong type or an unknown name.
    */
   constructor(channel: string, options: DurableEventIteratorOptions<T, RPC>) {
-    checkIssue(channel, options, 1)
+    checkIssue(channel, options, 'DurableEventIterator')
     this.#channel = channel
     this.#options = options
   }
 
   /**
-   * The same with the procedures that the client may call, and no others. A name allows all that is below it: `router`
-   * allows `router.ping`.
+   * Returns a copy that allows the client to call these procedures, and no others. A name allows all procedures under it:
+   * `router` allows `router.ping`.
    */
   rpc<TAllowed extends InferDurableEventIteratorObjectRPC<T>>(
     ...rpc: readonly TAllowed[]
@@ -85,18 +84,17 @@ export class DurableEventIterator<
   }
 
   /**
-   * Issues the token: awaiting is enough, and oRPC awaits what a procedure returns. Each time issues another one.
+   * Issues the token. `await` calls this method, and oRPC awaits the result of a procedure. Each call issues a new token.
    *
-   * Rejects with a `RangeError` when the attachment is nested deeper than 127 levels or contains a lone surrogate, or the
-   * token is longer than 8,192 bytes, and with a `TypeError` when the signing key is empty or JSON cannot represent the
-   * attachment.
+   * Rejects with a `RangeError` when the attachment is nested deeper than 127 levels or contains a lone surrogate, or when the
+   * token is longer than 8,192 bytes; with a `TypeError` when the signing key is empty or JSON cannot represent the attachment.
    */
   then<TFulfilled = ClientDurableEventIterator<T, RPC>, TRejected = never>(
     onfulfilled?: ((value: ClientDurableEventIterator<T, RPC>) => TFulfilled | PromiseLike<TFulfilled>) | null | undefined,
     onrejected?: ((reason: unknown) => TRejected | PromiseLike<TRejected>) | null | undefined,
   ): PromiseLike<TFulfilled | TRejected> {
-    // What the client makes of it is what the types speak of.
-    const iterator = issue(this.#channel, this.#options, 1) as Promise<unknown> as Promise<ClientDurableEventIterator<T, RPC>>
+    // The value is a `TokenCarrier`; the types describe the iterator that the client makes of it.
+    const iterator = issue(this.#channel, this.#options, 'DurableEventIterator') as Promise<unknown> as Promise<ClientDurableEventIterator<T, RPC>>
     return iterator.then(onfulfilled, onrejected)
   }
 }

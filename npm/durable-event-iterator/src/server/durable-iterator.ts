@@ -7,37 +7,39 @@ import type {
 } from '../object.js'
 import { checkIssue, issue } from './issue.js'
 
-/** How a {@link DurableIterator} is issued. */
+/** The options of a {@link DurableIterator}. */
 export type DurableIteratorOptions<
   T extends AnyDurableEventIteratorObject,
   RPC extends InferDurableIteratorObjectRPC<T> = never,
 > = {
-  /** The key that signs the token: the object's `SIGNING_KEY`. */
+  /** The signing key: the same as the Durable Object's `SIGNING_KEY`. */
   signingKey: string
 
   /**
-   * How long the token is valid, in seconds: 1 to 10^12, rounded up to whole seconds. A client makes its call again before the token expires, and hands the new
-   * one over on the open socket, so this is how soon a change of rights takes effect.
+   * The token lifetime in seconds: 1 to 10^12, rounded up to whole seconds. Before the token expires, the client calls the
+   * procedure again and sends the new token over the open socket. A permission change therefore takes effect after at most one
+   * token lifetime.
    *
    * @default 86400 (24 hours)
    */
   tokenTTLSeconds?: number | undefined
 
   /**
-   * Who the client is, such as a user id: 1–256 UTF-8 bytes (the JWT claim `sub`). The client can read it. A limit per
-   * subject counts all sockets of one user together.
+   * The subject (the JWT claim `sub`): who the client is, such as a user id, 1–256 UTF-8 bytes. The client can read it. The
+   * Durable Object can limit the number of sockets per subject.
    */
   subject?: string | undefined
 
   /**
-   * By these, events can be addressed to a subset of clients: at most ten, each 1–256 UTF-8 bytes.
+   * The tags of the client: at most ten, each 1–256 UTF-8 bytes. The client receives events that are published to one of its
+   * tags.
    *
    * @default []
    */
   tags?: readonly string[] | undefined
 
   /**
-   * The procedures of the object that the client may call. `.rpc(…)` does the same and infers the names.
+   * The procedures of the Durable Object that the client may call. The method `rpc` does the same and infers the names.
    *
    * @default []
    */
@@ -45,13 +47,13 @@ export type DurableIteratorOptions<
 } & TokenAttachmentOption<InferDurableEventIteratorObjectTokenAttachment<T>>
 
 /**
- * What a procedure returns for its client to iterate over an object's events: a token for a channel, which
- * {@link DurableIteratorHandlerPlugin} sends and the client's link plugin turns into an open subscription.
+ * Issues a token for a channel. Return it from a procedure: the {@link DurableIteratorHandlerPlugin} sends the token, and the
+ * client's {@link DurableIteratorLinkPlugin} opens an iterator over the events of the Durable Object with it.
  *
- * This is the one that oRPC 1.9 and later have, with tags and with tokens that are renewed on the open socket. An object
- * serves its clients and those of a {@link DurableEventIterator} at once.
+ * This is the API of oRPC 1.9 and later. In contrast to {@link DurableEventIterator} it supports tags, and token refresh on
+ * the open socket. A Durable Object serves clients of both kinds at the same time.
  *
- * @typeParam T - The type of the object, as a `DurableIteratorObject`.
+ * @typeParam T - The type of the Durable Object: an interface that extends `DurableIteratorObject`.
  *
  * @example
  * ```ts
@@ -73,20 +75,19 @@ export class DurableIterator<
   readonly #options: DurableIteratorOptions<T, RPC>
 
   /**
-   * @param channel - The channel, which names the Durable Object: 1–512 UTF-8 bytes.
-   * @throws {RangeError} When a Durable Object would reject the channel name, the lifetime or another option; the message
-   * names it and its limit.
-   * @throws {TypeError} When an option has another type or an unknown name.
+   * @param channel - The channel name, 1–512 UTF-8 bytes. Each channel is one Durable Object.
+   * @throws {RangeError} When the channel name or an option is out of its limits; the message names it and its limit.
+   * @throws {TypeError} When an option has the wrong type or an unknown name.
    */
   constructor(channel: string, options: DurableIteratorOptions<T, RPC>) {
-    checkIssue(channel, options, 2)
+    checkIssue(channel, options, 'DurableIterator')
     this.#channel = channel
     this.#options = options
   }
 
   /**
-   * The same with the procedures that the client may call, and no others. A name allows all that is below it: `router`
-   * allows `router.ping`.
+   * Returns a copy that allows the client to call these procedures, and no others. A name allows all procedures under it:
+   * `router` allows `router.ping`.
    */
   rpc<TAllowed extends InferDurableIteratorObjectRPC<T>>(
     ...rpc: readonly TAllowed[]
@@ -96,18 +97,17 @@ export class DurableIterator<
   }
 
   /**
-   * Issues the token: awaiting is enough, and oRPC awaits what a procedure returns. Each time issues another one.
+   * Issues the token. `await` calls this method, and oRPC awaits the result of a procedure. Each call issues a new token.
    *
-   * Rejects with a `RangeError` when the attachment is nested deeper than 127 levels or contains a lone surrogate, or the
-   * token is longer than 8,192 bytes, and with a `TypeError` when the signing key is empty or JSON cannot represent the
-   * attachment.
+   * Rejects with a `RangeError` when the attachment is nested deeper than 127 levels or contains a lone surrogate, or when the
+   * token is longer than 8,192 bytes; with a `TypeError` when the signing key is empty or JSON cannot represent the attachment.
    */
   then<TFulfilled = ClientDurableIterator<T, RPC>, TRejected = never>(
     onfulfilled?: ((value: ClientDurableIterator<T, RPC>) => TFulfilled | PromiseLike<TFulfilled>) | null | undefined,
     onrejected?: ((reason: unknown) => TRejected | PromiseLike<TRejected>) | null | undefined,
   ): PromiseLike<TFulfilled | TRejected> {
-    // What the client makes of it is what the types speak of.
-    const iterator = issue(this.#channel, this.#options, 2) as Promise<unknown> as Promise<ClientDurableIterator<T, RPC>>
+    // The value is a `TokenCarrier`; the types describe the iterator that the client makes of it.
+    const iterator = issue(this.#channel, this.#options, 'DurableIterator') as Promise<unknown> as Promise<ClientDurableIterator<T, RPC>>
     return iterator.then(onfulfilled, onrejected)
   }
 }

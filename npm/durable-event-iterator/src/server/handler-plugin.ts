@@ -1,23 +1,23 @@
 import type { Context } from '@orpc/server'
 import type { StandardHandlerOptions, StandardHandlerPlugin } from '@orpc/server/standard'
 
-import { generationOf } from '../token/token.js'
+import { clientKindOf } from '../token/token.js'
 import { getClientDurableEventIteratorToken } from '../token-carrier.js'
 import { TOKEN_HEADER_VALUE, TOKEN_HEADERS } from '../wire.js'
 
-/** Sends tokens of either generation, each with the header that its clients look for. */
+/** Sends tokens of both kinds, each with the header that its clients look for. */
 class TokenHandlerPlugin<T extends Context> implements StandardHandlerPlugin<T> {
-  /** Before all others, so that theirs see the answer without a token as they expect it. */
+  /** Initialized first: the interceptors of other plugins run inside its own, and see the output before it becomes a token. */
   readonly order = Number.MIN_SAFE_INTEGER
 
   init(options: StandardHandlerOptions<T>): void {
-    // In new arrays: the old ones are the application's, which may use them for several handlers.
+    // New arrays: the application may use its own arrays for several handlers.
     options.interceptors = [
       async (request) => {
-        const answer: Answer = { header: undefined }
-        const result = await request.next({ ...request, context: { ...request.context, [ANSWER]: answer } })
-        if (answer.header === undefined || !result.matched) return result
-        const headers = { ...result.response.headers, [answer.header]: TOKEN_HEADER_VALUE }
+        const announced: TokenResponse = { header: undefined }
+        const result = await request.next({ ...request, context: { ...request.context, [RESPONSE]: announced } })
+        if (announced.header === undefined || !result.matched) return result
+        const headers = { ...result.response.headers, [announced.header]: TOKEN_HEADER_VALUE }
         return { ...result, response: { ...result.response, headers } }
       },
       ...(options.interceptors ?? []),
@@ -27,11 +27,13 @@ class TokenHandlerPlugin<T extends Context> implements StandardHandlerPlugin<T> 
         const output = await call.next()
         const token = getClientDurableEventIteratorToken(output)
         if (token === undefined) return output
-        const answer = (call.context as { [ANSWER]?: Answer })[ANSWER]
-        if (answer === undefined) {
-          throw new TypeError(`Something replaced the context of the request, and the ${this.constructor.name} with it.`)
+        const announced = (call.context as { [RESPONSE]?: TokenResponse })[RESPONSE]
+        if (announced === undefined) {
+          throw new TypeError(
+            `the ${this.constructor.name} has lost its context: another plugin or interceptor replaced the context of the request instead of extending it`,
+          )
         }
-        answer.header = TOKEN_HEADERS[generationOf(token)]
+        announced.header = TOKEN_HEADERS[clientKindOf(token)]
         return token
       },
       ...(options.clientInterceptors ?? []),
@@ -40,11 +42,11 @@ class TokenHandlerPlugin<T extends Context> implements StandardHandlerPlugin<T> 
 }
 
 /**
- * Sends what a procedure returns as a {@link DurableEventIterator}: the token as the answer's body, and the header that
- * tells the client what it is.
+ * Sends the token of a {@link DurableEventIterator} that a procedure returns: the response body is the token, and a response
+ * header marks it as one. The plugin sends {@link DurableIterator} tokens too, and works with oRPC's batch plugin.
  *
- * It works alone and with the batch plugin, and sends a {@link DurableIterator}, too. A server for browsers of another origin
- * must expose the header `x-orpc-dei`: `new CORSPlugin({ exposeHeaders: ['x-orpc-dei'] })`.
+ * If pages of another origin call the server, expose the header `x-orpc-dei`:
+ * `new CORSPlugin({ exposeHeaders: ['x-orpc-dei'] })`.
  *
  * @example
  * ```ts
@@ -56,11 +58,10 @@ class TokenHandlerPlugin<T extends Context> implements StandardHandlerPlugin<T> 
 export class DurableEventIteratorHandlerPlugin<T extends Context> extends TokenHandlerPlugin<T> {}
 
 /**
- * Sends what a procedure returns as a {@link DurableIterator}: the token as the answer's body, and the header that tells the
- * client what it is.
+ * Sends the token of a {@link DurableIterator} that a procedure returns: the response body is the token, and a response header
+ * marks it as one. The plugin sends {@link DurableEventIterator} tokens too, and works with oRPC's batch plugin.
  *
- * It works alone and with the batch plugin, and sends a {@link DurableEventIterator}, too. A server for browsers of another
- * origin must expose the header `x-orpc-durable-iterator`:
+ * If pages of another origin call the server, expose the header `x-orpc-durable-iterator`:
  * `new CORSPlugin({ exposeHeaders: ['x-orpc-durable-iterator'] })`.
  *
  * @example
@@ -72,10 +73,10 @@ export class DurableEventIteratorHandlerPlugin<T extends Context> extends TokenH
  */
 export class DurableIteratorHandlerPlugin<T extends Context> extends TokenHandlerPlugin<T> {}
 
-/** Where a request's context keeps what the answer is. */
-const ANSWER = Symbol('durable-event-iterator/answer')
+/** The property of a request's context that describes its response. */
+const RESPONSE = Symbol('durable-event-iterator/response')
 
-interface Answer {
-  /** Announces that it is a token. */
+interface TokenResponse {
+  /** The header that marks the response as a token; `undefined` for any other response. */
   header: string | undefined
 }

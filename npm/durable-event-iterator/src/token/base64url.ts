@@ -1,11 +1,11 @@
-/** Base64url without padding. */
+/** Encodes bytes as base64url without padding. */
 export function encode(bytes: Uint8Array): string {
   let binary = ''
   for (const byte of bytes) binary += String.fromCharCode(byte)
   return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')
 }
 
-/** The bytes, if the text is base64url without padding. */
+/** Decodes base64url without padding. Returns `undefined` for any other text. */
 export function decode(text: string): Uint8Array<ArrayBuffer> | undefined {
   if (!/^[\w-]+$/.test(text)) return undefined
   try {

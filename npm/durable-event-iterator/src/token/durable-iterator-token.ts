@@ -1,38 +1,41 @@
-// The functions for tokens that the package of oRPC's “durable iterator” has, too.
+// The token functions that `@orpc/experimental-durable-iterator` exports under the same names.
 
 import { DurableIteratorError } from '../error.js'
 import type { DurableIteratorTokenPayload } from './payload.js'
 import { checkAttachment, checkClaims, checkTags } from './limits.js'
-import { generationOf, readToken, signToken, verifyToken } from './token.js'
+import { clientKindOf, readToken, signToken, verifyToken } from './token.js'
 
 /**
- * Signs a token.
+ * Signs a token of a `DurableIterator`. Use it to issue tokens outside an oRPC server.
  *
- * Rejects with a `RangeError` when a Durable Object would reject a claim or the token is longer than 8,192 bytes, and with a
- * `TypeError` when a claim has another type or the key is empty.
+ * Rejects with a `RangeError` when a claim is out of its limits or the token is longer than 8,192 bytes, and with a `TypeError`
+ * when a claim has the wrong type or the signing key is empty.
  */
 export async function signDurableIteratorToken(signingKey: string, payload: DurableIteratorTokenPayload): Promise<string> {
   checkAttachment(payload.att)
   checkClaims(payload)
-  checkTags(payload.tags ?? [], 2)
-  return signToken(payload, signingKey, 2)
+  checkTags(payload.tags ?? [], 'DurableIterator')
+  return signToken(payload, signingKey, 'DurableIterator')
 }
 
-/** What a token says, if the key signed it and it is valid now; otherwise `undefined`. */
+/**
+ * Verifies a token of a `DurableIterator`: its signature and its times. Returns its claims, or `undefined` if the token is
+ * invalid or has expired.
+ */
 export async function verifyDurableIteratorToken(
   signingKey: string,
   token: string,
 ): Promise<DurableIteratorTokenPayload | undefined> {
-  return generationOf(token) === 2 ? verifyToken(token, [signingKey], Date.now()) : undefined
+  return clientKindOf(token) === 'DurableIterator' ? verifyToken(token, [signingKey], Date.now()) : undefined
 }
 
 /**
- * What a token says, whoever signed it.
+ * Reads the claims of a token of a `DurableIterator` without verification.
  *
- * @throws {DurableIteratorError} When it is none.
+ * @throws {DurableIteratorError} When the value is not such a token.
  */
 export function parseDurableIteratorToken(token: string | null | undefined): DurableIteratorTokenPayload {
-  const payload = token && generationOf(token) === 2 ? readToken(token) : undefined
-  if (payload === undefined) throw new DurableIteratorError('This is no token of a DurableIterator.')
+  const payload = token && clientKindOf(token) === 'DurableIterator' ? readToken(token) : undefined
+  if (payload === undefined) throw new DurableIteratorError('the value is not a token of a DurableIterator')
   return payload
 }

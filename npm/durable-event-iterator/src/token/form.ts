@@ -1,16 +1,16 @@
-/** How a generation writes its tokens. */
+/** The text form of the tokens of one kind of clients. */
 export interface TokenForm {
-  /** Writes a payload and its signature. */
+  /** Combines a payload and its signature into a token. */
   seal(payload: string, sign: (message: string) => Promise<string>): Promise<string>
-  /** Takes a token apart; nothing says yet that the signature is right. `undefined` for what has another form. */
+  /** Splits a token into its parts, without verification. Returns `undefined` for a text of another form. */
   open(token: string): OpenedToken | undefined
 }
 
 export interface OpenedToken {
   /** JSON. */
   readonly payload: string
-  /** What is signed. */
+  /** The signed text. */
   readonly message: string
-  /** As base64url. */
+  /** In base64url. */
   readonly signature: string
 }

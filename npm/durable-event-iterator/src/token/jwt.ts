@@ -1,4 +1,4 @@
-// Generation 1: a JWT with HS256, and nothing else of that standard.
+// The token form of `DurableEventIterator` clients: a JWT with HS256. Other algorithms and extensions are not supported.
 
 import { decode, encode } from './base64url.js'
 import type { TokenForm } from './form.js'
@@ -21,7 +21,7 @@ export const jwt: TokenForm = {
   },
 }
 
-/** A header with `crit` demands what is not understood here. */
+/** Whether the header is supported: HS256, without `crit`, which would require extensions (RFC 7515, section 4.1.11). */
 function isHeader(json: string | undefined): boolean {
   if (json === undefined) return false
   try {

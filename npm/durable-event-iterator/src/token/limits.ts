@@ -1,32 +1,35 @@
-// The limits of what a token says, checked where a token is issued and where it is verified.
+// The limits of token claims, checked when a token is issued and when it is verified.
 //
-// `crates/durable-event-token/src/limits.rs` holds the same numbers and reasons. `tests/token/limits.json` is the
-// table that both are tested against, `tests/token/corpus.json` the tokens that both and a real Durable Object must agree on.
+// `crates/durable-event-token/src/limits.rs` has the same limits and error messages. Both are tested against the table
+// `tests/token/limits.json`, and against the tokens of `tests/token/corpus.json`, as is a real Durable Object.
 
-import type { DurableIteratorTokenPayload, Generation } from './payload.js'
+import type { ClientKind, DurableIteratorTokenPayload } from './payload.js'
 
-/** Longest token in bytes. Tokens travel in a URL, and common servers and proxies reject request lines beyond 8 KiB. */
+/**
+ * The maximum length of a token in bytes. Tokens travel in a URL, and common servers and proxies reject request lines of more
+ * than 8 KiB.
+ */
 export const MAX_TOKEN_BYTES = 8_192
 
-/** Longest channel name in UTF-8 bytes. */
+/** The maximum length of a channel name in UTF-8 bytes. */
 export const MAX_CHANNEL_BYTES = 512
 
-/** Most tags of a token: the Workers runtime accepts ten per socket. */
+/** The maximum number of tags of a token. */
 export const MAX_TAGS = 10
 
-/** Longest tag in UTF-8 bytes that the Workers runtime accepts. */
+/** The maximum length of a tag in UTF-8 bytes. */
 export const MAX_TAG_BYTES = 256
 
-/** Longest subject in UTF-8 bytes. */
+/** The maximum length of a subject in UTF-8 bytes. */
 export const MAX_SUBJECT_BYTES = 256
 
-/** Deepest nesting of an attachment. */
+/** The maximum nesting depth of an attachment. */
 export const MAX_ATTACHMENT_DEPTH = 127
 
-/** Longest lifetime in seconds: it keeps `exp` far below 2^53, up to which a number represents every second. */
+/** The maximum token lifetime in seconds. It keeps `exp` far below 2^53, up to which a number represents every integer. */
 export const MAX_LIFETIME_SECONDS = 1_000_000_000_000
 
-/** Last time that is read, in seconds since 1970. */
+/** The latest time that a claim can have, in seconds since 1970. */
 export const MAX_TIME_SECONDS = Number.MAX_SAFE_INTEGER
 
 /** @throws {RangeError} When a Durable Object would reject the channel name. */
@@ -40,10 +43,10 @@ export function checkProcedures(rpc: readonly string[]): void {
   checkTexts('rpc', rpc)
 }
 
-/** @throws {RangeError} When the Workers runtime would reject the tags. */
-export function checkTags(tags: readonly string[], generation: Generation): void {
+/** @throws {RangeError} When a Durable Object would reject the tags. */
+export function checkTags(tags: readonly string[], kind: ClientKind): void {
   checkTexts('tags', tags)
-  if (generation === 1 && tags.length > 0) throw new RangeError('tokens of DurableEventIterator clients cannot have tags')
+  if (kind === 'DurableEventIterator' && tags.length > 0) throw new RangeError('tokens of DurableEventIterator clients cannot have tags')
   if (tags.length > MAX_TAGS) throw new RangeError(`a token must have at most ${MAX_TAGS} tags, got ${tags.length}`)
   for (const tag of tags) checkBytes('each tag', tag, MAX_TAG_BYTES)
 }
@@ -55,22 +58,22 @@ export function checkSubject(subject: string): void {
 }
 
 /**
- * Checks an attachment that is issued. One that is read may have lone surrogates, which read as U+FFFD: tokens of other issuers
- * have them.
+ * Checks an attachment when a token is issued. Lone surrogates are rejected only here: a Durable Object accepts them in the
+ * tokens of other issuers, and reads them as U+FFFD.
  *
- * @throws {RangeError} When a Durable Object would reject the attachment, or would not read it as it is.
- * @throws {TypeError} When it cannot be written as JSON.
+ * @throws {RangeError} When a Durable Object would reject the attachment, or would read another one.
+ * @throws {TypeError} When JSON cannot represent it.
  */
 export function checkAttachment(attachment: unknown): void {
   if (attachment === undefined) return
   const json: string | undefined = JSON.stringify(attachment)
   if (json === undefined) throw new TypeError('attachment must be a value that JSON can represent')
   checkDepth(json)
-  // `JSON.stringify` escapes surrogates that are not part of a pair, and no others.
+  // `JSON.stringify` escapes only lone surrogates.
   if (/(?:^|[^\\])(?:\\\\)*\\ud[89a-f]/.test(json)) throw loneSurrogate('att')
 }
 
-/** @throws {RangeError} When a token would not live for that long. */
+/** @throws {RangeError} When the token lifetime is out of its limits. */
 export function checkLifetime(seconds: number): void {
   if (!(seconds >= 1 && seconds <= MAX_LIFETIME_SECONDS)) {
     throw new RangeError(`token lifetime must be 1–${MAX_LIFETIME_SECONDS} seconds, got ${seconds}`)
@@ -86,11 +89,11 @@ export function checkToken(token: string): void {
 }
 
 /**
- * Checks the claims as a Durable Object does when it verifies a token. The number and length of tags are left out: it rejects
- * them with another status.
+ * Checks the claims as a Durable Object does when it verifies a token. It does not check the number and the length of tags: a
+ * Durable Object rejects them with another status.
  *
  * @throws {RangeError} When a Durable Object would reject a claim.
- * @throws {TypeError} When a claim has another type.
+ * @throws {TypeError} When a claim has the wrong type.
  */
 export function checkClaims({ chn, rpc = [], att, tags = [], sub, iat, exp, nbf }: DurableIteratorTokenPayload): void {
   checkChannel(chn)
@@ -103,7 +106,7 @@ export function checkClaims({ chn, rpc = [], att, tags = [], sub, iat, exp, nbf 
   if (nbf !== undefined) checkTime('nbf', nbf)
 }
 
-/** Length in UTF-8 bytes. */
+/** Returns the length of a text in UTF-8 bytes. */
 export function bytesOf(text: string): number {
   return new TextEncoder().encode(text).length
 }
@@ -139,7 +142,7 @@ function loneSurrogate(claim: string): RangeError {
   return new RangeError(`claim \`${claim}\` must not contain a lone surrogate`)
 }
 
-/** How deep arrays and objects are nested in well-formed JSON. */
+/** Returns the nesting depth of arrays and objects in valid JSON. */
 function depthOf(json: string): number {
   let deepest = 0
   let depth = 0

@@ -1,60 +1,63 @@
 import type { JsonValue } from '../object.js'
 
-/** What a token of a {@link DurableEventIterator} says. */
+/** The claims of a token of a {@link DurableEventIterator}. */
 export interface DurableEventIteratorTokenPayload extends DurableIteratorTokenPayload {
   readonly rpc: readonly string[]
   readonly att?: JsonValue | undefined
 }
 
-/** What a token of a {@link DurableIterator} says. */
+/** The claims of a token of a {@link DurableIterator}. */
 export interface DurableIteratorTokenPayload {
-  /** The channel, which names the object. */
+  /** The channel name. */
   readonly chn: string
-  /** The procedures that may be called, by the first segment of their path; none when it is missing. */
+  /** The procedures that the client may call, by the first segment of their path. If missing: none. */
   readonly rpc?: readonly string[] | undefined
-  /** What the application put into it. */
+  /** The token attachment. */
   readonly att?: unknown
-  /** Who the client is, such as a user id: 1–256 UTF-8 bytes. */
+  /** The subject: who the client is, such as a user id, 1–256 UTF-8 bytes. */
   readonly sub?: string | undefined
-  /** By these, events can be for some clients only. Only tokens of a `DurableIterator` have them. */
+  /**
+   * The tags of the client, by which events are addressed to a subset of clients. Only tokens of a `DurableIterator` have tags.
+   */
   readonly tags?: readonly string[] | undefined
-  /** When it was issued, in seconds since the epoch. */
+  /** The time at which the token was issued, in seconds since 1970. */
   readonly iat: number
-  /** When its rights end, in seconds since the epoch. */
+  /** The time at which the token expires, in seconds since 1970. */
   readonly exp: number
-  /** When its rights begin, in seconds since the epoch; at once when it is missing. */
+  /** The time from which the token is valid, in seconds since 1970. If missing: from the beginning. */
   readonly nbf?: number | undefined
 }
 
 /**
- * The two kinds of oRPC's iterators, which one object serves at once: 1 is the `DurableEventIterator` of oRPC 1.6 to 1.8,
- * 2 the `DurableIterator` of 1.9 and later.
+ * The two kinds of clients: `DurableEventIterator` clients (oRPC 1.6–1.8) and `DurableIterator` clients (oRPC 1.9–1.16). One
+ * Durable Object serves both at the same time.
  */
-export type Generation = 1 | 2
+export type ClientKind = 'DurableEventIterator' | 'DurableIterator'
 
-/** What the JSON says, if it is a payload of that generation. */
-export function readPayload(json: string, generation: Generation): DurableIteratorTokenPayload | undefined {
+/** Parses the JSON of a payload. Returns `undefined` if it is not a payload of a token of that kind. */
+export function readPayload(json: string, kind: ClientKind): DurableIteratorTokenPayload | undefined {
   try {
     const payload: unknown = JSON.parse(json)
-    return isPayload(payload, generation) ? payload : undefined
+    return isPayload(payload, kind) ? payload : undefined
   } catch {
     return undefined
   }
 }
 
-/** Whether its rights have begun, and have not ended, at `now`, in milliseconds since the epoch. */
-export function isInForce({ exp, nbf = 0 }: DurableIteratorTokenPayload, generation: Generation, now: number): boolean {
-  // As the original of each has it: the instant of `exp` itself is too late for the first, and not yet for the second.
-  const isOver = generation === 1 ? exp * 1_000 <= now : exp * 1_000 < now
+/** Whether the token is valid at `now`, in milliseconds since 1970: after `nbf` and before `exp`. */
+export function isInForce({ exp, nbf = 0 }: DurableIteratorTokenPayload, kind: ClientKind, now: number): boolean {
+  // As oRPC's implementations: at the instant of `exp` itself, a `DurableEventIterator` token has expired, and a
+  // `DurableIterator` token has not.
+  const isOver = kind === 'DurableEventIterator' ? exp * 1_000 <= now : exp * 1_000 < now
   return !isOver && nbf <= Math.floor(now / 1_000)
 }
 
-function isPayload(payload: unknown, generation: Generation): payload is DurableIteratorTokenPayload {
+function isPayload(payload: unknown, kind: ClientKind): payload is DurableIteratorTokenPayload {
   return (
     isRecord(payload) &&
     typeof payload['chn'] === 'string' &&
-    (isTexts(payload['rpc']) || (generation === 2 && payload['rpc'] === undefined)) &&
-    (generation === 1 || payload['tags'] === undefined || isTexts(payload['tags'])) &&
+    (isTexts(payload['rpc']) || (kind === 'DurableIterator' && payload['rpc'] === undefined)) &&
+    (kind === 'DurableEventIterator' || payload['tags'] === undefined || isTexts(payload['tags'])) &&
     (payload['sub'] === undefined || typeof payload['sub'] === 'string') &&
     isTime(payload['iat']) &&
     isTime(payload['exp']) &&

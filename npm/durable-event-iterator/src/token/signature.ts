@@ -1,19 +1,19 @@
-// HMAC-SHA256, by WebCrypto.
+// Signatures: HMAC-SHA256 of WebCrypto.
 
 import { decode, encode } from './base64url.js'
 
 const utf8 = new TextEncoder()
 
 /**
- * The signature of a message, as base64url.
+ * Returns the signature of a message, in base64url.
  *
- * @throws {TypeError} When the key is empty or not a string.
+ * @throws {TypeError} When the signing key is empty or not a string.
  */
 export async function sign(message: string, signingKey: string): Promise<string> {
   return encode(new Uint8Array(await crypto.subtle.sign('HMAC', await importKey(signingKey), utf8.encode(message))))
 }
 
-/** Whether one of the keys signed the message. */
+/** Whether the signature is that of one of the signing keys. */
 export async function isSigned(message: string, signature: string, signingKeys: readonly string[]): Promise<boolean> {
   const bytes = decode(signature)
   if (bytes === undefined) return false
@@ -23,14 +23,14 @@ export async function isSigned(message: string, signature: string, signingKeys: 
   return false
 }
 
-/** Importing a key costs more than signing with it; a server signs with one and verifies with a few. */
+/** Imported keys: importing a key costs more than signing with it. */
 const importedKeys = new Map<string, Promise<CryptoKey>>()
 
-/** More keys than a rotation has at once. Beyond that they are imported anew. */
+/** The maximum number of cached keys, more than a key rotation needs. The cache is cleared when it is full. */
 const MAX_IMPORTED_KEYS = 16
 
 function importKey(signingKey: string): Promise<CryptoKey> {
-  // A variable that is not set is undefined, which the encoder would take for an empty key.
+  // A missing environment variable is undefined, which the encoder would encode as an empty key.
   if (typeof signingKey !== 'string' || signingKey === '') throw new TypeError('signing key must be a non-empty string')
   const imported = importedKeys.get(signingKey)
   if (imported !== undefined) return imported

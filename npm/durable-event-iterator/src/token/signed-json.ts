@@ -1,4 +1,4 @@
-// Generation 2: the payload as it is, a dot, and its signature.
+// The token form of `DurableIterator` clients: the JSON of the payload, a dot, and the signature.
 
 import type { TokenForm } from './form.js'
 
@@ -7,7 +7,7 @@ export const signedJson: TokenForm = {
     return `${payload}.${await sign(payload)}`
   },
   open(token) {
-    // The payload may hold dots, a signature does not.
+    // The last dot: the payload may contain dots, the signature does not.
     const end = token.lastIndexOf('.')
     if (end === -1) return undefined
     const payload = token.slice(0, end)

@@ -1,54 +1,56 @@
-// Tokens of both generations: what they say, and a signature by a key that the server and the object share.
+// Signs and verifies tokens of both kinds, with a signing key that the server and the Durable Object share.
 
 import type { OpenedToken, TokenForm } from './form.js'
 import { jwt } from './jwt.js'
 import { bytesOf, checkClaims, checkToken, MAX_TOKEN_BYTES } from './limits.js'
 import { isInForce, readPayload } from './payload.js'
-import type { DurableIteratorTokenPayload, Generation } from './payload.js'
+import type { ClientKind, DurableIteratorTokenPayload } from './payload.js'
 import { isSigned, sign } from './signature.js'
 import { signedJson } from './signed-json.js'
 
-/** Told by the form: a JWT begins with letters. */
-export function generationOf(token: string): Generation {
-  return token.startsWith('{') ? 2 : 1
+/** Returns the kind of clients that a token is for, by its form: only a signed JSON begins with a brace. */
+export function clientKindOf(token: string): ClientKind {
+  return token.startsWith('{') ? 'DurableIterator' : 'DurableEventIterator'
 }
 
 /**
- * @throws {RangeError} When the token would be longer than an object accepts.
- * @throws {TypeError} When the key is empty.
+ * Signs a token.
+ *
+ * @throws {RangeError} When the token would be longer than 8,192 bytes.
+ * @throws {TypeError} When the signing key is empty or not a string.
  */
 export async function signToken(
   payload: DurableIteratorTokenPayload,
   signingKey: string,
-  generation: Generation = 1,
+  kind: ClientKind = 'DurableEventIterator',
 ): Promise<string> {
-  const token = await FORMS[generation].seal(JSON.stringify(payload), (message) => sign(message, signingKey))
+  const token = await FORMS[kind].seal(JSON.stringify(payload), (message) => sign(message, signingKey))
   checkToken(token)
   return token
 }
 
 /**
- * What a token says, if one of the keys signed it and it is valid at `now`, in milliseconds since the epoch. Its tags are not
- * checked: they are rejected with another status.
+ * Verifies a token with several signing keys at `now`, in milliseconds since 1970. Returns its claims, or `undefined` if the
+ * token is invalid. The limits of tags are not checked: invalid tags are rejected with another status.
  */
 export async function verifyToken(
   token: string,
   signingKeys: readonly string[],
   now: number,
 ): Promise<DurableIteratorTokenPayload | undefined> {
-  const generation = generationOf(token)
-  const opened = open(token, generation)
+  const kind = clientKindOf(token)
+  const opened = open(token, kind)
   if (opened === undefined) return undefined
-  const payload = readPayload(opened.payload, generation)
-  if (payload === undefined || !isInForce(payload, generation, now) || !fits(payload)) return undefined
+  const payload = readPayload(opened.payload, kind)
+  if (payload === undefined || !isInForce(payload, kind, now) || !fits(payload)) return undefined
   return (await isSigned(opened.message, opened.signature, signingKeys)) ? payload : undefined
 }
 
-/** What a token says, whoever signed it: for a client, which cannot know. */
+/** Reads the claims of a token without verification, for clients, which have no signing key. */
 export function readToken(token: string): DurableIteratorTokenPayload | undefined {
-  const generation = generationOf(token)
-  const opened = open(token, generation)
-  return opened && readPayload(opened.payload, generation)
+  const kind = clientKindOf(token)
+  const opened = open(token, kind)
+  return opened && readPayload(opened.payload, kind)
 }
 
 function fits(payload: DurableIteratorTokenPayload): boolean {
@@ -60,8 +62,8 @@ function fits(payload: DurableIteratorTokenPayload): boolean {
   }
 }
 
-const FORMS: Record<Generation, TokenForm> = { 1: jwt, 2: signedJson }
+const FORMS: Record<ClientKind, TokenForm> = { DurableEventIterator: jwt, DurableIterator: signedJson }
 
-function open(token: string, generation: Generation): OpenedToken | undefined {
-  return bytesOf(token) <= MAX_TOKEN_BYTES ? FORMS[generation].open(token) : undefined
+function open(token: string, kind: ClientKind): OpenedToken | undefined {
+  return bytesOf(token) <= MAX_TOKEN_BYTES ? FORMS[kind].open(token) : undefined
 }
