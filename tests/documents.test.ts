@@ -41,11 +41,8 @@ test.each([
 
 /** Declarations for the JavaScript of docs/generic-worker.md. */
 const SURROUNDINGS = `
-export {}
-interface Stub extends Rpc.DurableObjectBranded {
-  publish(event: object, options?: { to?: string[]; tags?: string[]; except?: string[]; retry?: number; comments?: string[]; idempotencyKey?: string }): Promise<{ id: string; duplicate: boolean }>
-}
-declare const env: { CHANNEL: DurableObjectNamespace<Stub> }
+import type { ChannelStub } from 'durable-event-iterator/durable-object'
+declare const env: { CHANNEL: DurableObjectNamespace<ChannelStub<object>> }
 `
 
 test('the JavaScript of docs/generic-worker.md compiles, comments included', async () => {

@@ -32,6 +32,7 @@ import type {
   EventIterator,
 } from '../../npm/durable-event-iterator/src/client/index.ts'
 import { callStub, StubError, upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from '../../npm/durable-event-iterator/src/durable-object/index.ts'
+import type { ChannelStub, Published, PublishOptions } from '../../npm/durable-event-iterator/src/durable-object/index.ts'
 import {
   DurableEventIterator,
   DurableEventIteratorHandlerPlugin,
@@ -390,7 +391,26 @@ upgradeDurableIteratorRequest(new Request('https://example.com'), {
   ],
 })
 
-const published = callStub<string>({}, 'publish', { message: 'Hello' }).catch((error: unknown) =>
+const published = callStub<Published>({}, 'publish', { message: 'Hello' }).catch((error: unknown) =>
   error instanceof StubError ? error.code : undefined,
 )
-yes<Equal<typeof published, Promise<string | undefined>>>()
+yes<Equal<typeof published, Promise<Published | string | undefined>>>()
+
+// The type of a stub. `tests/documents.test.ts` compiles it in a `DurableObjectNamespace`.
+interface RoomStub extends ChannelStub<{ message: string }> {
+  archive(): Promise<number>
+}
+declare const stub: RoomStub
+const options: PublishOptions = { to: ['id'], tags: ['tag'], except: [], retry: 5_000, comments: ['a'], idempotencyKey: 'key' }
+yes<Equal<Awaited<ReturnType<typeof stub.publish>>, { readonly id: string; readonly duplicate: boolean }>>()
+void stub.publish({ message: 'Hello' })
+void stub.publish({ message: 'Hello' }, options)
+void stub.archive()
+// @ts-expect-error: an event of another type
+void stub.publish({ message: 1 })
+// @ts-expect-error: tags are an array
+void stub.publish({ message: 'Hello' }, { tags: 'staff' })
+// @ts-expect-error: an unknown option, which the Durable Object would reject
+void stub.publish({ message: 'Hello' }, { tag: ['staff'] })
+// @ts-expect-error: events are objects
+type _Texts = ChannelStub<string>
