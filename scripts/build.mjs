@@ -1,5 +1,5 @@
-// Builds Workers: `node scripts/build.mjs [folder …]`, folders as seen from the repository's root. Without a folder:
-// every Worker of the workspace. The result is in the folder's `build/`, ready for wrangler.
+// Builds Workers: `node scripts/build.mjs [folder …]`, with folders relative to the root of the repository. Without a folder,
+// it builds all Workers of the workspace. The output is in `build/` of each folder, ready for wrangler.
 
 import { createHash } from 'node:crypto'
 import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { endChildrenWithScript } from './children.mjs'
 import { setup } from './setup.mjs'
 import { elapsedSince, pinnedTools, root, run, toolEnvironment, wasmTarget, workspace } from './toolchain.mjs'
 
-/** The Workers of the workspace: packages that are a cdylib. */
+/** Returns the Workers of the workspace: the packages with a cdylib target. */
 export async function workers() {
   const { packages, targetFolder } = await workspace()
   return packages
@@ -23,10 +23,10 @@ export async function workers() {
     }))
 }
 
-/** @throws {Error} when it does not compile; the compiler's words are on the screen then */
+/** @throws {Error} If the Worker does not compile. The compiler has printed its errors. */
 export async function buildWorker({ name, folder, title, wasm }) {
   const startedAt = Date.now()
-  // As worker-build calls cargo, so that its own call finds everything done.
+  // The same environment and arguments as in worker-build, whose own call of cargo then has nothing to compile.
   const environment = { ...toolEnvironment(), WASM_BINDGEN_USE_JS_SYS: '1' }
   await requireSuccess(
     'cargo',
@@ -47,15 +47,15 @@ export async function buildWorker({ name, folder, title, wasm }) {
 }
 
 /**
- * Takes the names of functions out of a module, a sixth of its compressed size, which worker-build keeps. Taking them out
- * earlier, by cargo's `strip`, would take along what tells wasm-bindgen of the target's features.
+ * Removes the function names from a module: a sixth of its compressed size. Cargo's `strip` cannot do this, since it would also
+ * remove the section from which wasm-bindgen reads the target features.
  */
 async function shrink(wasm, title) {
   const features = WASM_FEATURES.map((feature) => `--enable-${feature}`)
   await requireSuccess('wasm-opt', [wasm, '-Os', '--strip-debug', ...features, '-o', wasm], { env: toolEnvironment() }, title)
 }
 
-/** Those that worker-build allows: what rustc emits, and the exceptions of wasm-bindgen's `catch`. */
+/** The features that worker-build allows: those that rustc emits, and exceptions for wasm-bindgen's `catch`. */
 const WASM_FEATURES = [
   'mutable-globals',
   'sign-ext',
@@ -66,7 +66,7 @@ const WASM_FEATURES = [
   'exception-handling',
 ]
 
-/** The page of a Worker that has one, from its `web/` into `dist/`, which wrangler serves. */
+/** Builds the page of a Worker from `web/` into `dist/`, which wrangler serves. */
 async function buildPage(folder, title) {
   const [web, dist] = [join(folder, 'web'), join(folder, 'dist')]
   rmSync(dist, { recursive: true, force: true })
@@ -76,7 +76,7 @@ async function buildPage(folder, title) {
   copyFileSync(join(web, 'index.html'), join(dist, 'index.html'))
 }
 
-/** What the files in `build/` are made from: the compiled module and the tools that wrap and shrink it. */
+/** Returns a hash of the inputs of `build/`: the compiled module, and the tools that process it. */
 function fingerprint(wasm) {
   const hash = createHash('sha256').update(readFileSync(wasm)).update(JSON.stringify([pinnedTools(), WASM_FEATURES]))
   hash.update(readFileSync(join(root, 'package-lock.json')))
@@ -94,7 +94,7 @@ async function main(folders) {
   const wanted = folders.map((folder) => {
     const worker = known.find((candidate) => candidate.folder === resolve(root, folder))
     if (worker === undefined) {
-      throw new Error(`${folder} is no Worker here. There are: ${known.map(({ title }) => title).join(', ')}`)
+      throw new Error(`${folder} is not a Worker of this workspace; expected one of ${known.map(({ title }) => title).join(', ')}`)
     }
     return worker
   })

@@ -1,23 +1,23 @@
-// Child processes that end with the script that started them, whatever ends it.
+// Starts child processes that always end with the script that started them.
 
 import { execFileSync, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 
-/** How long children may take to end before they are killed, in milliseconds: open WebSockets would hold up the runtime. */
+/** The time after which stopped children are killed, in milliseconds: open WebSockets would keep the runtime alive. */
 const STOP_TIMEOUT = 3_000
 
-/** How often to check that npm, which runs the script, is still there, in milliseconds. */
+/** The interval of the checks that npm, which runs the script, still exists, in milliseconds. */
 const PARENT_CHECK_INTERVAL = 500
 
 /** @type {Set<import('node:child_process').ChildProcess>} */
 const children = new Set()
 
-/** Set once the script is to end. */
+/** Whether the script is ending. */
 let stopping = false
 
 /**
- * Like `spawn` of node, in a process group of its own, so that stopping also reaches what the child has started.
+ * Starts a child process like `spawn` of Node.js, but in its own process group, so that signals also reach its descendants.
  *
  * @param {string} command
  * @param {string[]} args
@@ -28,7 +28,7 @@ export function spawnChild(command, args, options) {
   children.add(child)
   if (stopping) signalGroup(child, 'SIGKILL')
   const forget = () => {
-    // What a child leaves behind that was ended while it was starting or stopping.
+    // A child that ended while it started or stopped may have left descendants.
     signalGroup(child, 'SIGKILL')
     children.delete(child)
   }
@@ -38,15 +38,16 @@ export function spawnChild(command, args, options) {
 }
 
 /**
- * Ends this script and its children on SIGINT, SIGTERM and SIGHUP, and when the npm that runs it is gone: npm forwards
- * SIGTERM only to a shell, which forwards nothing, and other signals end npm alone.
+ * Ends this script and its children on SIGINT, SIGTERM and SIGHUP, and when the npm that runs it has ended: npm forwards
+ * SIGTERM only to a shell, which does not forward it, and other signals end only npm.
  *
- * @param {{ signal?: NodeJS.Signals, status?: number }} [options] what the children get, and the script's status
+ * @param {{ signal?: NodeJS.Signals, status?: number }} [options] the signal for the children, and the exit status of the
+ * script
  */
 export function endChildrenWithScript({ signal = 'SIGTERM', status } = {}) {
   const stop = (reason) => {
     if (stopping) {
-      // A second Ctrl-C does not wait.
+      // The second Ctrl-C kills at once.
       for (const child of children) signalGroup(child, 'SIGKILL')
       return
     }
@@ -63,10 +64,10 @@ export function endChildrenWithScript({ signal = 'SIGTERM', status } = {}) {
     }, 20)
   }
   for (const reason of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(reason, () => stop(reason))
-  void npmGone().then(() => stop('SIGTERM'))
+  void npmEnded().then(() => stop('SIGTERM'))
 }
 
-/** Whether the script is about to end. */
+/** Whether the script is ending. */
 export function isStopping() {
   return stopping
 }
@@ -76,16 +77,16 @@ function signalGroup({ pid }, signal) {
   try {
     process.kill(process.platform === 'win32' ? pid : -pid, signal)
   } catch {
-    // It has ended.
+    // The process has ended.
   }
 }
 
-/** Resolves when npm ran this script and has gone. */
-async function npmGone() {
+/** Resolves when the npm that runs this script has ended. Never resolves without npm. */
+async function npmEnded() {
   if (process.env.npm_lifecycle_event === undefined || process.platform === 'win32') return new Promise(() => {})
   const parent = process.ppid
-  // npm runs a shell, which runs this; some shells replace themselves by it. Read at once: when npm has gone, the shell has
-  // another parent, which stays.
+  // npm runs a shell, which runs this script; some shells replace themselves by it. The parent of the shell is read at the
+  // start: it changes when npm ends.
   const isShell = / -c /.test(processField(parent, 'args') ?? '')
   const npm = isShell ? parentOf(parent) : undefined
   for (;;) {
@@ -95,10 +96,10 @@ async function npmGone() {
   }
 }
 
-/** The id of a process's parent. An orphan gets another one. */
+/** Returns the id of a process's parent. It changes when the parent ends. */
 function parentOf(pid) {
   try {
-    // Linux. The name of the program, in parentheses, can hold anything.
+    // Linux. The name of the program, in parentheses, can contain any characters.
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     return Number(stat.slice(stat.lastIndexOf(')') + 1).trim().split(' ')[1])
   } catch {

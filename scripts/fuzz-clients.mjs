@@ -1,10 +1,10 @@
-// Hands what the crate accepts to real clients of five oRPC versions: `npm run fuzz -- --target clients`.
-// Needs a Node.js that runs TypeScript, such as the one in node_modules.
+// Passes the values that the crate accepts to real clients of five oRPC versions: `npm run fuzz -- --target clients`.
+// Requires a Node.js that runs TypeScript, such as the one in node_modules.
 
 import { FiveClients, checkCandidates } from '../tests/golden/five-clients.ts'
 import { startServer } from '../tests/golden/server.ts'
 
-/** @returns {Promise<number>} its status: 1 where a client throws, or makes something else of a value than the others */
+/** @returns {Promise<number>} the exit status: 1 if a client throws, or decodes a value differently from the others */
 export async function fuzzClients({ runs, seconds, seed }) {
   const server = startServer()
   const until = seconds > 0 ? Date.now() + seconds * 1_000 : Number.POSITIVE_INFINITY

@@ -1,4 +1,4 @@
-// What each fuzzer begins with: what real clients were recorded to send, and what no recording has.
+// The seeds of each fuzz target: recorded messages of real clients, and inputs that no recording contains.
 
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ export function seeds() {
       ...tokens.map((token) => Buffer.concat([Buffer.of(0), Buffer.from(token)])),
       ...payloads.map((payload) => Buffer.concat([Buffer.of(1), Buffer.from(payload)])),
       ...headers.map((header) => Buffer.concat([Buffer.of(2), Buffer.from(header)])),
-      // Kind 3: which generation, the place in two bytes, how many bytes, and what comes in their place.
+      // Kind 3: the kind of client, the position in two bytes, the number of bytes, and their replacement.
       ...[3, 7].flatMap((kind) => [0, 1, 20, 60].map((place) => Buffer.from([kind, 0, place, 1, 0x65]))),
     ],
     upgrades: queries.map((query) => Buffer.from(query)),
@@ -23,10 +23,10 @@ export function seeds() {
   }
 }
 
-/** What stands between the parts of a conversation, as `src/fuzzing/messages.rs` has it. */
+/** The separator between the parts of a conversation. */
 const BETWEEN = Buffer.of(0xfe)
 
-/** @param {(string | number | Buffer)[]} parts a number begins what happens beside the socket */
+/** @param {(string | number | Buffer)[]} parts a number starts an action besides the messages of the socket */
 function conversation(parts) {
   const [kind, ...rest] = parts
   const joined = rest.map((part, index) =>
@@ -56,7 +56,7 @@ function recorded() {
 const call = (i, path, input) => `{"i":"${i}","p":{"u":"/call","b":{"json":{"path":${JSON.stringify(path)},"input":${input}}}}}`
 const subscribe = (i, headers = '{}') => `{"i":"${i}","p":{"u":"/subscribe","b":{},"h":${headers},"m":"GET"}}`
 const [PUBLISH, LATER, PRUNE, WAKE] = [1, 2, 3, 4]
-/** The id of the first event: the targets' clock, in microseconds. */
+/** The id of the first event: the clock of the targets, in microseconds. */
 const first = 1_800_000_000_000_000
 
 const conversations = [

@@ -1,10 +1,12 @@
-// Looks for inputs that break what must hold: `npm run fuzz [-- --target frames --runs 10000000 --seconds 600 --keep]`.
-// Without a target, every one in its turn. The target `clients` (`fuzz-clients.mjs`) needs no libFuzzer: it hands what the crate
-// accepts to real clients, and `--seed` repeats a run of it. `--keep` adds what was found to reach new code to `fuzz/corpus`, as few bytes
-// as possible; an input that fails is kept in `fuzz/failures`, where `npm test` finds it.
+// Runs the fuzz targets: `npm run fuzz [-- --target frames --runs 10000000 --seconds 600 --keep]`. Without `--target`, it runs
+// all targets in turn. `--keep` adds the inputs that reach new code to `fuzz/corpus`, minimized. An input that fails is stored
+// in `fuzz/failures`, and `npm test` runs it.
 //
-// libFuzzer comes with the crate libfuzzer-sys and is built with the targets; the compiler's flags below are what
-// cargo-fuzz would set, and all are stable. So nothing has to be installed.
+// The target `clients` (`fuzz-clients.mjs`) does not use libFuzzer: it passes the values that the crate accepts to real
+// clients. `--seed` repeats one of its runs.
+//
+// No installation is needed: libFuzzer is part of the crate libfuzzer-sys and is built with the targets. The compiler flags
+// below are those of cargo-fuzz, and all are stable.
 
 import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
@@ -16,24 +18,24 @@ import { seeds } from './fuzz-seeds.mjs'
 import { requireRust } from './setup.mjs'
 import { root, run, toolEnvironment } from './toolchain.mjs'
 
-/** Inputs for each target, where nothing else is said. */
+/** The default number of inputs for each target. */
 const RUNS = '10000000'
 
-/** Inputs for the target `clients`, where nothing else is said: it tries some hundreds a second. */
+/** The default number of inputs for the target `clients`, which runs some hundred inputs per second. */
 const CLIENT_RUNS = '100000'
 
-/** The largest input in bytes. Larger ones reach nothing more and are slow; tests of their own have them. */
+/** The maximum size of an input in bytes. Larger inputs are slow and reach no other code; separate tests cover them. */
 const MAX_INPUT = 4_096
 
-/** How long one input may take, in seconds: thousands of times what it does take. */
+/** The time limit for one input in seconds: thousands of times the usual time. */
 const TIMEOUT = 5
 
-/** What the process may take, in MiB: most of it is libFuzzer's own memory of its corpus. */
+/** The memory limit of the process in MiB. Most of the memory is libFuzzer's corpus. */
 const MEMORY = 1_024
 
 /**
- * The compiler counts which edges are taken. It could also tell libFuzzer what is compared (`trace-compares`), which took
- * two thirds of the time; the words that a fuzzer would learn from that stand in `fuzz/words.dict`.
+ * Instruments the edges of the code. Comparisons are not instrumented (`trace-compares`), which would take two thirds of the
+ * time: the words that a fuzzer would learn from them are in `fuzz/words.dict`.
  */
 const COVERAGE = [
   '-Cpasses=sancov-module',
@@ -43,13 +45,13 @@ const COVERAGE = [
   '--cfg=fuzzing',
 ]
 
-/** The target whose inputs go to clients. */
+/** The target that passes its inputs to clients. */
 const CLIENTS = 'clients'
 
 const folder = join(root, 'fuzz')
 const built = join(root, 'target', 'fuzz')
 
-/** Compiles the targets, for this machine by name: otherwise build scripts would be instrumented too. */
+/** Compiles the targets. `--target` is set, since build scripts would be instrumented otherwise. */
 async function build() {
   const { stdout } = await run('rustc', ['--print', 'host-tuple'], { quiet: true })
   const host = stdout.trim()
@@ -58,11 +60,11 @@ async function build() {
     ['build', '--locked', '--release', '--target', host, '--target-dir', built],
     { cwd: folder, env: { ...toolEnvironment(), RUSTFLAGS: COVERAGE.join(' ') } },
   )
-  if (status !== 0) throw new Error('The fuzzers do not compile.')
+  if (status !== 0) throw new Error('the fuzz targets do not compile')
   return join(built, host, 'release')
 }
 
-/** Writes the seeds of a target into its working folder, named as libFuzzer names inputs. */
+/** Writes the seeds of a target into its working folder, with the file names that libFuzzer uses. */
 function plant(target, corpus) {
   mkdirSync(corpus, { recursive: true })
   for (const seed of seeds()[target]) {
@@ -70,7 +72,7 @@ function plant(target, corpus) {
   }
 }
 
-/** @returns {Promise<number>} its status */
+/** @returns {Promise<number>} the exit status */
 function fuzzer(binary, args) {
   return new Promise((resolve, reject) => {
     const child = spawnChild(binary, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
@@ -98,29 +100,29 @@ async function fuzz(target, binaries, { runs, seconds, keep }) {
     working,
     kept,
   ])
-  // Which edges are reached decides, and not how often: that keeps a tenth of the inputs.
+  // Minimizes by edges, not by how often they are taken: this keeps a tenth of the inputs.
   const merge = ['-set_cover_merge=1', '-use_counters=0', `-max_len=${MAX_INPUT}`]
   if (status === 0 && keep) await fuzzer(binary, [...merge, kept, working])
   const files = readdirSync(kept).map((name) => statSync(join(kept, name)).size)
   const bytes = files.reduce((sum, size) => sum + size, 0)
-  console.log(`${target}: ${status === 0 ? 'nothing found' : 'FAILED'}; ${files.length} inputs of ${bytes} bytes are kept`)
+  console.log(`${target}: ${status === 0 ? 'nothing found' : 'FAILED'}; the corpus has ${files.length} inputs, ${bytes} bytes`)
   return status
 }
 
-/** @returns {Promise<number>} its status */
+/** @returns {Promise<number>} the exit status */
 async function clients({ runs = CLIENT_RUNS, seconds, seed }) {
   const { fuzzClients } = await import('./fuzz-clients.mjs')
   return fuzzClients({ runs: Number(runs), seconds: Number(seconds), seed: Number(seed) })
 }
 
-// libFuzzer ends with its statistics on SIGINT.
+// On SIGINT, libFuzzer prints its statistics and ends.
 endChildrenWithScript({ signal: 'SIGINT' })
 try {
   const { values: options } = parseArgs({
     options: {
       target: { type: 'string' },
       runs: { type: 'string' },
-      // 0: as long as the runs take.
+      // 0: no time limit.
       seconds: { type: 'string', default: '0' },
       keep: { type: 'boolean', default: false },
       seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
@@ -128,7 +130,7 @@ try {
   })
   const targets = [...Object.keys(seeds()), CLIENTS]
   if (options.target !== undefined && !targets.includes(options.target)) {
-    throw new Error(`There is no target ${options.target}; there are ${targets.join(', ')}.`)
+    throw new Error(`unknown target ${options.target}; expected one of ${targets.join(', ')}`)
   }
   await requireRust()
   const wanted = options.target === undefined ? targets : [options.target]

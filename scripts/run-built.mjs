@@ -1,4 +1,4 @@
-// Runs a program of this repository on Workers that are built first.
+// Builds Workers, and runs a program of this repository that uses them.
 
 import { join } from 'node:path'
 
@@ -8,8 +8,8 @@ import { root, toolEnvironment } from './toolchain.mjs'
 /**
  * @param {string} program a TypeScript file
  * @param {string[]} workers folders of Workers
- * @param {string[]} args the program's; with `--json` among them, nothing but its own output goes to standard output
- * @returns {Promise<number>} its status
+ * @param {string[]} args the arguments of the program; with `--json`, standard output contains only the output of the program
+ * @returns {Promise<number>} the exit status
  */
 export async function runBuilt(program, workers, args) {
   endChildrenWithScript()
@@ -18,7 +18,7 @@ export async function runBuilt(program, workers, args) {
   return built === 0 ? node(program, args, 'inherit') : built
 }
 
-/** @returns {Promise<number>} its status */
+/** @returns {Promise<number>} the exit status */
 function node(file, parameters, stdout) {
   return new Promise((resolve, reject) => {
     const child = spawnChild('node', [join(root, file), ...parameters], {

@@ -1,5 +1,5 @@
-// Very many sockets on one object: `npm run scale [-- --sockets 10000 --inside 0 --deflate --json]`. Those for which the process
-// has no file descriptors come from within the runtime; `--inside` says how many do.
+// Opens very many sockets on one Durable Object: `npm run scale [-- --sockets 10000 --inside 0 --deflate --json]`. `--inside`
+// is the number of sockets that are opened from within the runtime, when the process has too few file descriptors.
 
 import { runBuilt } from './run-built.mjs'
 

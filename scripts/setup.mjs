@@ -1,4 +1,4 @@
-// Brings a clone into the state that the other scripts need. Quick when nothing is to do.
+// Installs the tools and packages that the other scripts need. Fast if everything is installed.
 
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -8,10 +8,10 @@ import { pathToFileURL } from 'node:url'
 import { endChildrenWithScript } from './children.mjs'
 import { elapsedSince, pinnedTools, root, run, toolsFolder, wasmTarget } from './toolchain.mjs'
 
-/** How often a long step says that it is still at work, in milliseconds: often enough not to look stuck. */
+/** The interval of progress messages during a long step, in milliseconds. */
 const PROGRESS_INTERVAL = 10_000
 
-/** @throws {Error} with a sentence for the user that says what is missing and how to get it */
+/** @throws {Error} If something is missing; the message says what, and how to install it. */
 export async function setup() {
   await requireRust()
   await installNodePackages()
@@ -22,7 +22,7 @@ export async function requireRust() {
   const rustup = await run('rustup', ['target', 'list', '--installed'], { quiet: true })
   const cargo = await run('cargo', ['--version'], { quiet: true })
   if (cargo.status === 127) {
-    throw new Error('Rust is missing: install it from https://rustup.rs, then run this again.')
+    throw new Error('Rust is missing: install it from https://rustup.rs, then run the command again')
   }
   if (rustup.status === 127) {
     await requireWasmLibrary()
@@ -31,13 +31,13 @@ export async function requireRust() {
   }
 }
 
-/** A Rust that did not come from rustup cannot be given a target here, but may have it. */
+/** Without rustup, this script cannot add the target, but it may be installed. */
 async function requireWasmLibrary() {
   const { stdout } = await run('rustc', ['--print', 'target-libdir', '--target', wasmTarget], { quiet: true })
   if (!existsSync(stdout.trim())) {
     throw new Error(
-      `This Rust cannot compile to ${wasmTarget}: install that target with your system's packages, or use ` +
-        'https://rustup.rs instead.',
+      `the Rust target ${wasmTarget} is missing: install it with the package manager of your system, or install Rust from ` +
+        'https://rustup.rs',
     )
   }
 }
@@ -46,8 +46,8 @@ async function installNodePackages() {
   const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
   const stamp = join(root, 'node_modules', '.installed-from')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
-  // Only errors are shown: npm would warn that some packages need a newer node than the one running now. They get it
-  // from the package `node`, which is among them.
+  // Shows only errors: npm would warn that some packages need a newer Node.js than the current one. They run with the Node.js
+  // of the package `node`, which is installed too.
   await requireSuccess('npm', ['ci', '--loglevel=error'], 'Installing the npm packages')
   writeFileSync(stamp, lock)
 }
@@ -56,8 +56,8 @@ async function installTool({ crate, version }) {
   const stamp = join(toolsFolder, `${crate}.version`)
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version) return
   mkdirSync(toolsFolder, { recursive: true })
-  // cargo itself sees when this version is already there. Without `--locked`: a dependency that its authors locked can
-  // have been withdrawn since, and then nothing would build.
+  // cargo itself checks whether this version is installed. Without `--locked`, since a locked dependency may have been yanked,
+  // and the build would fail.
   await requireSuccess(
     'cargo',
     ['install', '--root', toolsFolder, `${crate}@${version}`],
@@ -70,7 +70,7 @@ async function requireSuccess(command, args, title) {
   console.log(`${title} …`)
   const startedAt = Date.now()
   const progress = setInterval(() => console.log(`  … ${elapsedSince(startedAt)}`), PROGRESS_INTERVAL)
-  // The user's own environment: what this sets up is not there yet.
+  // The user's environment: the tools are not installed yet.
   const { status, output } = await run(command, args, { quiet: true, env: process.env })
   clearInterval(progress)
   if (status !== 0) throw new Error(`${output}\n\n${title} failed: ${command} ${args.join(' ')}`)

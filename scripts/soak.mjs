@@ -1,6 +1,6 @@
-// Looks for what faults can break, for longer than a test may take: `npm run soak [-- --seed 1 --events 10000 --clients 60
-// --seconds 75 --json --history <file>]`. With `--json`, one JSON object on standard output; everything else goes to
-// standard error. `--history` keeps all that was recorded.
+// Checks the guarantees under faults, for longer than a test: `npm run soak [-- --seed 1 --events 10000 --clients 60 --seconds
+// 75 --json --history <file>]`. With `--json`, standard output is one JSON object; all other output goes to standard error.
+// `--history` writes the recorded history to a file.
 
 import { runBuilt } from './run-built.mjs'
 

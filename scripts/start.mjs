@@ -1,4 +1,4 @@
-// The chat room on this machine: `npm start`, with another port than 8787 as `npm start -- --port 9000`.
+// Runs the chat room locally: `npm start`, or `npm start -- --port 9000` for another port than 8787.
 
 import { randomBytes } from 'node:crypto'
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
@@ -11,25 +11,25 @@ import { endChildrenWithScript, isStopping, spawnChild } from './children.mjs'
 import { setup } from './setup.mjs'
 import { root, toolEnvironment } from './toolchain.mjs'
 
-/** wrangler's own default. */
+/** The default port of wrangler. */
 const DEFAULT_PORT = 8787
 
-/** The secrets that the chat room reads. Each gets a random value on the first start and keeps it. */
+/** The secrets of the chat room. On the first start each one is set to a random value, which is kept. */
 const SECRETS = ['SIGNING_KEY']
 
-/** How many random bytes a secret has: as many as HMAC-SHA256 puts out, beyond which a key gets no stronger. */
+/** The length of a secret in bytes: the output length of HMAC-SHA256. A longer key is not stronger. */
 const SECRET_BYTES = 32
 
-/** How often to look whether the chat room answers yet, in milliseconds. */
+/** The interval of the requests that check whether the chat room is ready, in milliseconds. */
 const READY_INTERVAL = 200
 
-/** How long one such look may take, in milliseconds. */
+/** The time limit of such a request, in milliseconds. */
 const READY_TIMEOUT = 5_000
 
 const chatRoom = join(root, 'examples', 'chat-room')
 
 async function main() {
-  // wrangler stops its runtime on SIGINT. Stopping the chat room is not a failure.
+  // wrangler stops its runtime on SIGINT. A stopped chat room is not a failure.
   endChildrenWithScript({ signal: 'SIGINT', status: 0 })
   const { values } = parseArgs({ options: { port: { type: 'string' } } })
   await setup()
@@ -39,14 +39,14 @@ async function main() {
   await serve(values.port === undefined ? await freePort() : await requirePort(Number(values.port)))
 }
 
-/** Adds the secrets that the file lacks; those that are there stay. */
+/** Adds missing secrets to the file, and keeps the others. */
 function createSecrets(file) {
   const present = existsSync(file) ? readFileSync(file, 'utf8') : ''
   const missing = SECRETS.filter((name) => !new RegExp(`^\\s*${name}\\s*=`, 'm').test(present))
   if (missing.length === 0) return
   const lines = missing.map((name) => `${name}="${randomBytes(SECRET_BYTES).toString('base64url')}"\n`)
   const separator = present === '' || present.endsWith('\n') ? '' : '\n'
-  // Secrets are nobody else's to read.
+  // Only the owner can read the file.
   appendFileSync(file, separator + lines.join(''), { mode: 0o600 })
 }
 
@@ -54,16 +54,16 @@ async function freePort() {
   if (await canListen(DEFAULT_PORT)) return DEFAULT_PORT
   // Port 0: the system picks one.
   const port = await canListen(0)
-  console.log(`Port ${DEFAULT_PORT} is taken, so this uses ${port}.`)
+  console.log(`Port ${DEFAULT_PORT} is in use; using port ${port}.`)
   return port
 }
 
 async function requirePort(port) {
-  if (!(await canListen(port))) throw new Error(`Port ${port} is taken.`)
+  if (!(await canListen(port))) throw new Error(`port ${port} is in use; choose another one with --port`)
   return port
 }
 
-/** @returns {Promise<number | undefined>} the port, unless something else has it */
+/** @returns {Promise<number | undefined>} the port, or undefined if it is in use */
 function canListen(port) {
   return new Promise((resolve) => {
     const server = createServer()
@@ -92,14 +92,14 @@ async function serve(port) {
   ended.then((code) => (status = code))
 
   const url = `http://localhost:${port}`
-  if (await answers(url, () => status === undefined && !isStopping())) {
-    console.log(`\nThe chat room is at ${url} (Ctrl-C stops it)\n`)
+  if (await responds(url, () => status === undefined && !isStopping())) {
+    console.log(`\nThe chat room is at ${url} (stop it with Ctrl-C)\n`)
   }
   process.exitCode = await ended
 }
 
-/** Waits until the address answers, with whatever status, or until that is not wanted any more. */
-async function answers(url, isWanted) {
+/** Waits for a response of any status. Returns false if `isWanted` returns false before. */
+async function responds(url, isWanted) {
   while (isWanted()) {
     const response = await fetch(url, { signal: AbortSignal.timeout(READY_TIMEOUT) }).catch(() => undefined)
     if (response !== undefined) return true
@@ -111,7 +111,7 @@ async function answers(url, isWanted) {
 try {
   await main()
 } catch (error) {
-  // What was stopped has failed, and nobody wonders why.
+  // No error message after a stop by the user.
   if (!isStopping()) console.error(error.message)
   process.exitCode = 1
 }

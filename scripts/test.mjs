@@ -1,5 +1,5 @@
-// Everything that must hold, in one run: `npm test`. With `--check`, only what needs no built Worker.
-// The last line is always `N passed, N failed`: every test, and every other step as one.
+// Runs all checks and tests: `npm test`. With `--check`, only the checks that need no built Worker.
+// The last line is always `N passed, N failed`. It counts each test, and each other step as one.
 
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,16 +11,16 @@ import { setup } from './setup.mjs'
 import { elapsedSince, root, run, toolEnvironment, wasmTarget, workspace } from './toolchain.mjs'
 
 /**
- * A step answers with how many tests passed and failed in it; a step that only succeeds or fails counts as one.
+ * A step returns the numbers of passed and failed tests. A step without tests counts as one.
  *
  * @typedef {{ passed: number, failed: number }} Count
  * @typedef {{ title: string, needs?: string, run: () => Promise<Count> }} Step
  */
 
-/** Where vitest leaves its counts. */
+/** The report of vitest. */
 const vitestReport = join(root, 'node_modules', '.vitest-report.json')
 
-/** The titles of the steps that leave what the later ones run. */
+/** The titles of the steps on which later steps depend. */
 const buildTitle = 'Worker builds'
 const packTitle = 'Packed crates'
 const outsideTitle = 'Worker outside the workspace'
@@ -28,9 +28,9 @@ const outsideTitle = 'Worker outside the workspace'
 /** @returns {Promise<Step[]>} */
 async function steps() {
   const { packages } = await workspace()
-  // A Worker's own crate compiles to nothing but WebAssembly.
+  // The crate of a Worker compiles only to WebAssembly.
   const nativePackages = packages.flatMap(({ name, wasmModule }) => (wasmModule === undefined ? ['--package', name] : []))
-  // Tests, with a SQLite that is compiled for this machine alone.
+  // These packages use SQLite, which is compiled only for this machine.
   const nativeOnlyPackages = ['durable-event-test', 'bench-parts', 'fuzz-checks', 'test-peers']
   const nativeOnly = nativeOnlyPackages.flatMap((name) => ['--exclude', name])
   const all = await workers()
@@ -143,7 +143,9 @@ async function vitest() {
   return withStatus(count, status)
 }
 
-/** A run can fail without a failed test: code that does not compile, an error outside of any test. */
+/**
+ * Counts a failed run without a failed test as one failure, such as code that does not compile or an error outside of tests.
+ */
 function withStatus(count, status) {
   return status !== 0 && count.failed === 0 ? { ...count, failed: 1 } : count
 }
@@ -157,7 +159,7 @@ async function runSteps(list) {
     const startedAt = Date.now()
     let count
     if (needs !== undefined && failures.includes(needs)) {
-      console.log(`Not run: "${needs}" failed.`)
+      console.log(`Skipped, because "${needs}" failed.`)
       count = { passed: 0, failed: 1 }
     } else {
       count = await runStep().catch((error) => {

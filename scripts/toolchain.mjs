@@ -1,5 +1,5 @@
-// What the commands of this repository run with, and where it comes from. Every script here also runs on a fresh
-// clone, under the node that is installed, so this uses node's own modules only.
+// The tools of this repository, and how commands are run with them. All scripts also run in a fresh clone with the installed
+// Node.js, so this module imports only modules of Node.js.
 
 import { readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -10,7 +10,7 @@ import { spawnChild } from './children.mjs'
 /** The folder of the repository. */
 export const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** Tools built from source with cargo, for this repository alone. */
+/** The tools that cargo builds from source, only for this repository. */
 export const toolsFolder = join(root, '.tools')
 
 /** The target that Workers are compiled to. */
@@ -20,14 +20,14 @@ export const wasmTarget = 'wasm32-unknown-unknown'
 export function pinnedTools() {
   return [
     { crate: 'worker-build', version: '0.8.7' },
-    // Its output fits only the very version of the library that the Workers are linked with.
+    // Its output works only with the same version of the library, with which the Workers are linked.
     { crate: 'wasm-bindgen-cli', version: lockedVersion('wasm-bindgen') },
   ]
 }
 
 /**
- * The environment for everything after setup: the newer node of `node_modules` comes first (wrangler and vitest need
- * more than many systems have), and worker-build finds its tools here instead of downloading them.
+ * Returns the environment for commands after setup. The Node.js of `node_modules` comes first in `PATH`, since wrangler and
+ * vitest need a newer one than many systems have. worker-build finds its tools here instead of downloading them.
  */
 export function toolEnvironment() {
   return {
@@ -36,7 +36,7 @@ export function toolEnvironment() {
     WASM_BINDGEN_BIN: join(toolsFolder, 'bin', 'wasm-bindgen'),
     WASM_OPT_BIN: join(root, 'node_modules', 'binaryen', 'bin', 'wasm-opt'),
     ESBUILD_BIN: join(root, 'node_modules', 'esbuild', 'bin', 'esbuild'),
-    // Nothing here needs an account, and nothing is reported or looked up while developing and testing.
+    // Development and tests need no account, send no metrics and look nothing up.
     WRANGLER_SEND_METRICS: 'false',
     CLOUDFLARE_CF_FETCH_ENABLED: 'false',
     ...(process.stdout.isTTY ? { CARGO_TERM_COLOR: 'always', FORCE_COLOR: '1' } : {}),
@@ -44,12 +44,12 @@ export function toolEnvironment() {
 }
 
 /**
- * Runs a command in the repository's folder. Its output is shown as it comes unless `quiet`, and returned.
+ * Runs a command in the folder of the repository. Returns its output, and also prints it unless `quiet`.
  *
  * @param {string} command
  * @param {string[]} args
  * @param {{ cwd?: string, env?: Record<string, string | undefined>, quiet?: boolean }} [options]
- * @returns {Promise<{ status: number, output: string, stdout: string }>} `status` is 127 when there is no such command
+ * @returns {Promise<{ status: number, output: string, stdout: string }>} `status` is 127 if the command does not exist
  */
 export function run(command, args, { cwd = root, env = toolEnvironment(), quiet = false } = {}) {
   return new Promise((resolve) => {
@@ -66,12 +66,12 @@ export function run(command, args, { cwd = root, env = toolEnvironment(), quiet 
       if (!quiet) process.stderr.write(text)
     })
     child.on('error', (error) => resolve({ status: 127, output: output + error.message, stdout }))
-    // A command ended by a signal has no status of its own.
+    // A command that was ended by a signal has no status.
     child.on('close', (status) => resolve({ status: status ?? 1, output, stdout }))
   })
 }
 
-/** The workspace's packages, each with its folder, and where cargo puts what it builds. */
+/** Returns the packages of the workspace with their folders, and the target folder of cargo. */
 export async function workspace() {
   const { status, stdout, output } = await run('cargo', ['metadata', '--no-deps', '--format-version', '1'], {
     quiet: true,
@@ -81,7 +81,7 @@ export async function workspace() {
   return { targetFolder, packages: packages.map(describePackage) }
 }
 
-/** Whole seconds, for people. */
+/** Returns the elapsed time as text, in whole seconds. */
 export function elapsedSince(startedAt) {
   const seconds = Math.round((Date.now() - startedAt) / 1000)
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`
@@ -97,7 +97,7 @@ function describePackage({ name, version, rust_version: rustVersion, publish, ma
     /** Whether it may go to a registry: cargo describes `publish = false` by an empty list of registries. */
     isPublished: publish === null,
     folder: join(manifest, '..'),
-    /** The name of the wasm module when the package is a Worker, which is compiled for no other target. */
+    /** The file name of the wasm module, if the package is a Worker. Workers compile only to WebAssembly. */
     wasmModule: library && `${library.name.replaceAll('-', '_')}.wasm`,
   }
 }
@@ -105,6 +105,6 @@ function describePackage({ name, version, rust_version: rustVersion, publish, ma
 function lockedVersion(crate) {
   const lock = readFileSync(join(root, 'Cargo.lock'), 'utf8')
   const version = new RegExp(`^name = "${crate}"\\r?\\nversion = "([^"]+)"`, 'm').exec(lock)?.[1]
-  if (version === undefined) throw new Error(`Cargo.lock has no ${crate}`)
+  if (version === undefined) throw new Error(`Cargo.lock does not contain ${crate}`)
   return version
 }
