@@ -1,4 +1,4 @@
-// The rows that the platform bills for an event, as the runtime itself counts them.
+// Counts the rows that Cloudflare bills for an event, with the counters of the Workers runtime.
 
 import { setTimeout as wait } from 'node:timers/promises'
 
@@ -7,26 +7,26 @@ import { startWorkers } from '../tests/support/workerd.ts'
 import { Variant } from './variants.ts'
 
 export interface BilledRows {
-  /** For each event over its whole life, removal included. */
+  /** Rows written per event over its whole life, including its deletion. */
   written: number
-  /** The same. */
+  /** Rows read per event over its whole life, including its deletion. */
   read: number
-  /** By the publish alone. */
+  /** Rows read by the publish alone. */
   readPerPublish: number
-  /** For each table of events, however many it holds; not in the figures above, except for what is read over a whole life. */
+  /** Rows per table of events, independent of the number of its events. `written` does not include them; `read` does. */
   perSegment?: { written: number; read: number }
 }
 
-/** In seconds: events are removed while the count goes on. */
+/** In seconds: short, so that events are deleted during the measurement. */
 const RETENTION = 2
 
-/** How often events are published, and how many at once. */
+/** The number of batches, and of events per batch. */
 const BATCHES = 40
 const BATCH = 50
-/** Between two batches, in milliseconds: so the whole takes several times the retention. */
+/** The pause between two batches, in milliseconds. The batches take several times the retention. */
 const PAUSE = 200
 
-/** Every statement of an object is counted, by what it does; GET tells the sums. */
+/** A Worker that counts the rows of all statements of a Durable Object by their kind. A GET request returns the sums. */
 const COUNTING = `
 import * as worker from './index.js'
 export { default } from './index.js'
@@ -72,7 +72,7 @@ const PUBLISHER = `export default { async fetch(request, env) {
 } }`
 
 export async function countRows(): Promise<Record<'ours' | 'peer' | 'partyserver', BilledRows>> {
-  // All at once: nothing here is timed.
+  // In parallel, since nothing is timed.
   const [ours, peer, partyserver] = await Promise.all([rowsOfOurs(), rowsOfPeer('peer'), rowsOfPeer('partyserver')])
   return { ours, peer, partyserver }
 }
@@ -96,7 +96,7 @@ async function rowsOfOurs(): Promise<BilledRows> {
     await publish(BATCH)
     await wait(PAUSE)
   }
-  // The last tables go with the publishes after the retention.
+  // The publish after the retention deletes the last tables.
   await wait(RETENTION * 1_000)
   await publish(1)
   const sums = (await (await publish(0)).json()) as Record<string, { count: number; read: number; written: number }>
@@ -105,7 +105,7 @@ async function rowsOfOurs(): Promise<BilledRows> {
   const events = BATCHES * BATCH + 1
   const all = Object.values(sums)
   const created = CREATE ?? { count: 0, read: 0, written: 0 }
-  if (INSERT?.count !== events || DROP === undefined) throw new Error('Not every event was stored, or none removed')
+  if (INSERT?.count !== events || DROP === undefined) throw new Error('not all events were stored, or none was deleted')
   const read = all.reduce((sum, { read }) => sum + read, 0)
   return {
     written: (all.reduce((sum, { written }) => sum + written, 0) - created.written) / events,
@@ -118,14 +118,14 @@ async function rowsOfOurs(): Promise<BilledRows> {
 async function rowsOfPeer(name: 'peer' | 'partyserver'): Promise<BilledRows> {
   const variant = await Variant.start(name, { retention: RETENTION })
   const room = 'counted'
-  // The tables themselves.
+  // Creates the tables, which are not counted.
   await variant.publish([room], 1, 100)
   const before = await variant.rows(room)
   for (let n = 0; n < BATCHES; n++) {
     await variant.publish([room], BATCH, 100)
     await wait(PAUSE)
   }
-  await wait(RETENTION * 1_000 + 1_000) // their times are whole seconds
+  await wait(RETENTION * 1_000 + 1_000) // times in whole seconds
   await variant.publish([room], 1, 100)
   const after = await variant.rows(room)
   await variant.stop()

@@ -1,40 +1,40 @@
-// What channels cost a month: the platform's prices, applied to what was measured.
+// Monthly costs of channels: Cloudflare's prices, applied to the measured use.
 
-/** What a library does with the platform, as measured. CPU in microseconds. */
+/** The measured resource use of a library. CPU times are in microseconds. */
 export interface Costs {
   cpuPerPublish: number
   cpuPerDelivery: number
   cpuPerConnection: number
-  /** From hibernation to the first delivered event, publishing included. */
+  /** From hibernation to the first delivered event, including the publish. */
   cpuPerWaking: number
-  /** Of an event over its whole life, removal included. */
+  /** Per event over its whole life, including its deletion. */
   rowsWritten: number
   rowsRead: number
-  /** Where events are kept in tables that are dropped whole. */
+  /** Set if events are stored in tables that are dropped as a whole. */
   segments?: {
-    /** Written for each table. */
+    /** Rows written per table. */
     rowsWritten: number
   }
-  /** Tables and indexes, each of which has a page at least. */
+  /** The number of tables and indexes. Each one has at least one page. */
   btrees: number
 }
 
 export interface Example {
   title: string
   channels: number
-  /** Of each channel, in a second. */
+  /** Events per second and channel. */
   events: number
   listeners: number
-  /** For how long events are kept, in seconds. */
+  /** The retention time of events in seconds. */
   retention: number
 }
 
 const MINUTE = 60
 const DAY = 24 * 60 * MINUTE
-/** As in the platform's own examples. */
+/** 30 days, as in Cloudflare's examples. */
 const MONTH = 30 * DAY
 
-/** What the deployable Worker has when nothing is said. */
+/** The default of the generic Worker. */
 const RETENTION = 5 * MINUTE
 
 const QUIET = { channels: 100_000, events: 10 / DAY, listeners: 2 }
@@ -46,34 +46,34 @@ export const EXAMPLES: Example[] = [
   { ...QUIET, title: '100,000 quiet channels, events kept for a day', retention: DAY },
 ]
 
-/** How often a listener connects in a day: a laptop that is opened, a train that leaves a tunnel. */
+/** The number of connections per listener and day, such as after sleep or a network change. */
 const CONNECTIONS_A_DAY = 4
 
 /**
- * How much of its one thread an object may be busy with: with more, events queue. A channel that needs more is several
- * objects, each with its part of the listeners and all of the events.
+ * The maximum load of the single thread of a Durable Object; above it, events would queue. A channel that needs more is split
+ * into several Durable Objects. Each of them has a part of the listeners and receives all events.
  */
 const LOAD = 0.7
 
 /** Microseconds in a second. */
 const MICROS = 1e6
 
-/** What is billed for an object's memory, whatever it uses: 128 MB, in the unit of the platform's own examples. */
+/** The memory that is billed for a Durable Object, independent of its use: 128 MB, in the unit of Cloudflare's examples. */
 const GIGABYTES = 128 / 1_000
 
-/** An empty database, and SQLite's page. Bytes. */
+/** The sizes of an empty database and of a page of SQLite, in bytes. */
 const EMPTY_DATABASE = 12_000
 const PAGE = 4_096
 
-/** An event of 100 bytes with its row. */
+/** The stored size of an event of 100 bytes, in bytes. */
 const STORED_EVENT = 150
 
-/** Incoming messages on WebSockets that are billed as one request. */
+/** The number of incoming WebSocket messages that are billed as one request. */
 const MESSAGES_PER_REQUEST = 20
 
 /**
- * The paid plan's prices in dollars, as https://developers.cloudflare.com/durable-objects/platform/pricing/ says them (read in
- * November 2026): what is included in a month, and what each unit costs beyond that.
+ * The prices of the paid plan in dollars, from https://developers.cloudflare.com/durable-objects/platform/pricing/ (November
+ * 2026): the use that each month includes, and the price of each further unit.
  */
 const PRICES = {
   requests: { unit: 'requests', included: 1e6, price: 0.15 / 1e6 },
@@ -83,33 +83,34 @@ const PRICES = {
   stored: { unit: 'GB stored', included: 5, price: 0.2 },
 }
 
-/** The paid plan itself. */
+/** The monthly price of the paid plan in dollars. */
 const PLAN = 5
 
 type Item = keyof typeof PRICES
 
 export interface Bill {
-  /** How many objects there are. */
+  /** The number of Durable Objects. */
   objects: number
-  /** The dollars are those of the use itself: nothing is taken off for what the plan includes. */
+  /** The dollars are for the whole use, without a deduction for the use that the plan includes. */
   items: { item: string; used: number; dollars: number }[]
-  /** Of all items. */
+  /** The sum of all items. */
   atListPrice: number
-  /** For an account that does nothing else: the plan, and what is not included in it. */
+  /** The bill of an account without other use: the price of the plan, and the use beyond the plan. */
   onThePlan: number
 }
 
 export function billOf(example: Example, costs: Costs): Bill {
   const { channels, listeners, retention } = example
-  // Seldom enough that each event wakes its object.
+  // Events are so rare that each one wakes its Durable Object.
   const isQuiet = example.events * MINUTE < 1
   const perEvent = isQuiet ? costs.cpuPerWaking : costs.cpuPerPublish
   const parts = Math.ceil((example.events * listeners * costs.cpuPerDelivery) / (LOAD * MICROS - example.events * perEvent))
   const objects = channels * parts
   const events = objects * example.events * MONTH
-  // A table spans half the retention; where events are rarer, each has its own.
+  // A table spans half of the retention. If events are rarer, each event has its own table.
   const tables = costs.segments ? Math.min(events, objects * (MONTH / (retention / 2))) : 0
-  // Of the deployable Worker, so that what is in a silent channel goes too: one for each table, and one row to set it.
+  // The alarms of the generic Worker, which delete the events of silent channels: one per table, with one row written to set
+  // it.
   const alarms = tables
   const connections = channels * listeners * CONNECTIONS_A_DAY * (MONTH / DAY)
   const cpu =
@@ -118,7 +119,7 @@ export function billOf(example: Example, costs: Costs): Bill {
     connections * costs.cpuPerConnection +
     alarms * (isQuiet ? costs.cpuPerWaking : costs.cpuPerPublish)
   const used: Record<Item, number> = {
-    // A publish by stub; a connection, with the message that subscribes.
+    // A publish by a stub, an alarm, and a connection with the message that subscribes.
     requests: events + alarms + connections * (1 + 1 / MESSAGES_PER_REQUEST),
     duration: (cpu / MICROS) * GIGABYTES,
     rowsWritten: events * costs.rowsWritten + tables * (costs.segments?.rowsWritten ?? 0) + alarms,

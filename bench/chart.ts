@@ -1,33 +1,33 @@
-// The chart of docs/performance.md: CPU of each row as a multiple of the baseline's, which is a line.
+// The chart of docs/performance.md: CPU time of each row as a multiple of the baseline, which is a line.
 
 export interface Bars {
   title: string
-  /** Medians, in the order of the series. */
+  /** The medians, in the order of the series. */
   values: number[]
 }
 
 export interface Series {
   name: string
-  /** Legible on white and on nearly black. */
+  /** Readable on white and on almost black backgrounds. */
   colour: string
 }
 
 const WIDTH = 980
-/** Where bars begin: left of it stand the titles. */
+/** The left end of the bars. The titles are to its left. */
 const LEFT = 420
-/** Right of the longest bar stands its number. */
+/** The space for the number to the right of the longest bar. */
 const RIGHT = 64
 const TOP = 74
 const BAR = 11
 const ROW_GAP = 15
 
-/** The multiples that are marked below. Beyond the last a bar is cut; its number is whole. */
+/** The marked multiples. Bars beyond the last mark are cut; their numbers are complete. */
 const MARKS = [0, 1, 2, 3, 4]
 const END = 4
 
 /**
- * An image that follows the reader's colour scheme by itself. It brings its own ground along, since a page can be set to
- * another scheme than the system.
+ * Returns an image that follows the colour scheme of the system. It has its own background, since a page may have another
+ * colour scheme.
  */
 export function chart(title: string, series: Series[], rows: Bars[]): string {
   const rowHeight = series.length * BAR + ROW_GAP
@@ -42,7 +42,7 @@ export function chart(title: string, series: Series[], rows: Bars[]): string {
     legend += 36 + name.length * 7.2
   }
   for (const mark of MARKS) {
-    parts.push(`<line class="${mark === 1 ? 'floor' : 'grid'}" x1="${x(mark)}" x2="${x(mark)}" y1="${TOP - 8}" y2="${bottom}"/>`)
+    parts.push(`<line class="${mark === 1 ? 'baseline' : 'grid'}" x1="${x(mark)}" x2="${x(mark)}" y1="${TOP - 8}" y2="${bottom}"/>`)
     const label = mark === 1 ? 'baseline' : `${mark}×`
     parts.push(`<text class="${mark === 1 ? 'strong' : 'soft'}" x="${x(mark)}" y="${bottom + 17}" text-anchor="middle">${label}</text>`)
   }
@@ -59,8 +59,8 @@ export function chart(title: string, series: Series[], rows: Bars[]): string {
       parts.push(`<text class="number" x="${end + 5}" y="${y + BAR - 2}">${value.toFixed(2)}</text>`)
     })
   })
-  // The floor once more, above the bars.
-  parts.push(`<line class="floor" x1="${x(1)}" x2="${x(1)}" y1="${TOP - 8}" y2="${bottom}"/>`)
+  // The baseline again, above the bars.
+  parts.push(`<line class="baseline" x1="${x(1)}" x2="${x(1)}" y1="${TOP - 8}" y2="${bottom}"/>`)
 
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${bottom + 32}" role="img" aria-label="${title}">
 <style>
@@ -71,14 +71,14 @@ export function chart(title: string, series: Series[], rows: Bars[]): string {
   .soft { fill: #59636e }
   .ground { fill: #ffffff }
   .grid { stroke: #d1d9e0 }
-  .floor { stroke: #1f2328; stroke-width: 1.5; stroke-dasharray: 4 3 }
+  .baseline { stroke: #1f2328; stroke-width: 1.5; stroke-dasharray: 4 3 }
   .cut { stroke: #ffffff; stroke-width: 2; fill: none }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 }
     .soft { fill: #9198a1 }
     .ground { fill: #0d1117 }
     .grid { stroke: #3d444d }
-    .floor { stroke: #e6edf3 }
+    .baseline { stroke: #e6edf3 }
     .cut { stroke: #0d1117 }
   }
 </style>

@@ -1,20 +1,20 @@
-// The load: sockets that count what they get, and read no more of it than they must.
+// The load generator: sockets that count the messages that they receive, with as little work per message as possible.
 //
-// They speak WebSocket themselves (RFC 6455): a library takes as long for a message as the runtime does, so that it would be
-// the slower one beside a fast variant and the faster one beside a slow one. Whoever waits is woken for each message, and that
-// costs the sender. So the load has to be the faster one always.
+// They implement WebSocket (RFC 6455) themselves. A library takes about as long per message as the runtime: it would be slower
+// than a fast variant and faster than a slow one. A process that waits for messages is woken for each of them, which costs CPU
+// time in the sender. Therefore the load generator must always be the faster side.
 
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 
-/** How long anything that is waited for may take, in milliseconds: what hangs must not look slow. */
+/** The time limit of all waits, in milliseconds, so that a hanging variant is not measured as a slow one. */
 const TIMEOUT = 60_000
 
-/** The first byte of a whole text message. */
+/** The first byte of an unfragmented text message. */
 const TEXT = 0x81
 
-/** A text message of ASCII, as the bytes of a string. It is masked with zeros, which leaves it as it is. */
+/** Returns the frame of an ASCII text message, as a string of bytes. The mask is zero, which does not change the text. */
 function framed(text: string): string {
   const length = text.length < 126 ? [text.length] : [126, text.length >> 8, text.length & 0xff]
   return String.fromCharCode(TEXT, 0x80 | length[0]!, ...length.slice(1), 0, 0, 0, 0) + text
@@ -26,9 +26,9 @@ export class LoadSocket {
   #first = ''
   #waiting: { count: number; resolve: () => void } | undefined
   #onMessages: ((count: number) => void) | undefined
-  /** What has come of a frame whose header is not there yet. */
+  /** The beginning of a frame whose header is not complete. */
   #begun: Buffer = Buffer.alloc(0)
-  /** Of the payload that is passed over, so many bytes are still to come. */
+  /** The number of missing bytes of the payload that is skipped. */
   #rest = 0
 
   private constructor(socket: Socket) {
@@ -40,7 +40,7 @@ export class LoadSocket {
     const { hostname, port, pathname, search } = new URL(url)
     const socket = connect(Number(port), hostname)
     socket.setNoDelay(true)
-    // It has no other use than to be answered, and nobody looks at that.
+    // The response to the key is not checked.
     const key = 'dGhlIHNhbXBsZSBub25jZQ=='
     socket.write(
       `GET ${pathname}${search} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
@@ -49,14 +49,14 @@ export class LoadSocket {
     const [head] = (await once(socket, 'data', { signal: AbortSignal.timeout(TIMEOUT) })) as [Buffer]
     const end = head.indexOf('\r\n\r\n')
     if (!head.subarray(0, 12).equals(Buffer.from('HTTP/1.1 101')) || end < 0) {
-      throw new Error(`No WebSocket: ${head.toString('latin1', 0, 200)}`)
+      throw new Error(`the upgrade failed: ${head.toString('latin1', 0, 200)}`)
     }
     const opened = new LoadSocket(socket)
     opened.#read(head.subarray(end + 4))
     return opened
   }
 
-  /** Counts the messages that begin in a chunk. */
+  /** Counts the messages that start in a chunk. */
   #read(chunk: Buffer): void {
     let at = 0
     if (this.#begun.length > 0) {
@@ -70,13 +70,13 @@ export class LoadSocket {
     while (at < chunk.length) {
       const [size, length] = headerOf(chunk, at)
       const end = at + size + length
-      // A message counts when its header is there; the first one is read, and so has to be whole.
+      // A message counts when its header is complete. The first message is read, so it must be complete.
       const isRead = this.#received === 0 && this.#onMessages === undefined
       if (size === 0 || (isRead && end > chunk.length)) {
         this.#begun = chunk.subarray(at)
         break
       }
-      if (chunk[at] !== TEXT) throw new Error(`Neither a text nor whole: ${chunk.toString('latin1', at, at + 100)}`)
+      if (chunk[at] !== TEXT) throw new Error(`not an unfragmented text message: ${chunk.toString('latin1', at, at + 100)}`)
       if (isRead) this.#first = chunk.toString('latin1', at + size, end)
       this.#received++
       this.#rest = Math.max(0, end - chunk.length)
@@ -92,11 +92,11 @@ export class LoadSocket {
     this.#socket.write(framed(text), 'latin1')
   }
 
-  /** Resolves when so many messages have come since `forget`, or since it was opened. */
+  /** Resolves when `count` messages have arrived since `forget` or since the socket opened. */
   received(count: number): Promise<void> {
     if (this.#received >= count) return Promise.resolve()
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`${this.#received} of ${count} messages came`)), TIMEOUT)
+      const timer = setTimeout(() => reject(new Error(`only ${this.#received} of ${count} messages arrived`)), TIMEOUT)
       this.#waiting = {
         count,
         resolve: () => {
@@ -108,7 +108,7 @@ export class LoadSocket {
     })
   }
 
-  /** The first message since `forget`. */
+  /** Returns the first message since `forget`. */
   get first(): string {
     return this.#first
   }
@@ -118,7 +118,7 @@ export class LoadSocket {
     this.#first = ''
   }
 
-  /** Makes calls, so many of them in flight, each of which is answered by one message. Answers with their latencies. */
+  /** Makes calls, with a number of them in flight. Each call has a response of one message. Returns the latencies. */
   async calls(count: number, inFlight: number, frame: (n: number) => string): Promise<number[]> {
     const latencies: number[] = []
     const sentAt: number[] = []
@@ -132,7 +132,7 @@ export class LoadSocket {
       sentAt.fill(performance.now(), first)
     }
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`${latencies.length} of ${count} calls were answered`)), TIMEOUT)
+      const timer = setTimeout(() => reject(new Error(`only ${latencies.length} of ${count} calls received a response`)), TIMEOUT)
       this.#onMessages = (answered) => {
         const now = performance.now()
         while (answered-- > 0) latencies.push(now - (sentAt[latencies.length] ?? Number.NaN))
@@ -154,7 +154,7 @@ export class LoadSocket {
   }
 }
 
-/** The sizes of a frame's header and payload from the server, which masks nothing; 0 where the header is not whole yet. */
+/** Returns the sizes of the header and the payload of an unmasked frame, or 0 if the header is not complete. */
 function headerOf(chunk: Buffer, at: number): [header: number, payload: number] {
   const left = chunk.length - at
   const length = left < 2 ? 0 : chunk[at + 1]!

@@ -1,4 +1,4 @@
-// What is counted rather than timed: billed rows, memory, size, start-up.
+// Measurements other than CPU time: billed rows, memory, size, start-up time.
 
 import { readFileSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -14,43 +14,43 @@ import type { VariantName } from './variants.ts'
 
 export interface Extras {
   rows: { ours: BilledRows; peer: BilledRows; partyserver: BilledRows }
-  /** Of the deployable Worker, in bytes. */
+  /** The size of the generic Worker in bytes. */
   size: { raw: number; gzip: number }
-  /** Bytes of the runtime's memory for each idle, subscribed socket. */
-  memory: Record<'ours' | 'peer' | 'partyserver' | 'floor', number>
-  /** From starting the runtime to the first opened socket, in milliseconds. */
-  startUp: Record<'ours' | 'peer' | 'partyserver' | 'floor', number>
+  /** The memory of the runtime per idle, subscribed socket, in bytes. */
+  memory: Record<'ours' | 'peer' | 'partyserver' | 'baseline', number>
+  /** The time from the start of the runtime to the first open socket, in milliseconds. */
+  startUp: Record<'ours' | 'peer' | 'partyserver' | 'baseline', number>
 }
 
-const COMPARED = ['ours', 'peer', 'partyserver', 'floor'] as const
+const COMPARED = ['ours', 'peer', 'partyserver', 'baseline'] as const
 
-/** What is counted. With `isQuick`, with fewer sockets and starts. */
+/** Runs these measurements. With `isQuick`, with fewer sockets and starts. */
 export async function extras(say: (line: string) => void, isQuick: boolean): Promise<Extras> {
   const [sockets, starts] = isQuick ? [1_000, 1] : [IDLE_SOCKETS, STARTS]
-  const memory = { ours: 0, peer: 0, partyserver: 0, floor: 0 }
-  const startUp = { ours: 0, peer: 0, partyserver: 0, floor: 0 }
-  // One after the other, so that each knows its own process; then all at once, since nothing is timed.
+  const memory = { ours: 0, peer: 0, partyserver: 0, baseline: 0 }
+  const startUp = { ours: 0, peer: 0, partyserver: 0, baseline: 0 }
+  // The variants start one after the other, so that each one finds its own process, and then run in parallel.
   const variants: Variant[] = []
   for (const name of COMPARED) variants.push(await Variant.start(name))
   const [rows] = await Promise.all([
     countRows(),
     ...variants.map(async (variant, n) => (memory[COMPARED[n]!] = await memoryOfSocket(variant, sockets))),
   ])
-  say(`\nrows billed for an event over its whole life, removal included; rows read by a publish`)
+  say(`\nrows billed per event over its whole life, including its deletion; rows read by a publish`)
   for (const [name, { written, read, readPerPublish, perSegment }] of Object.entries(rows)) {
-    const segments = perSegment ? `; besides ${perSegment.written} written and ${perSegment.read.toFixed(1)} read for each segment` : ''
+    const segments = perSegment ? `; in addition ${perSegment.written} written and ${perSegment.read.toFixed(1)} read per segment` : ''
     say(`  ${name.padEnd(12)} ${written.toFixed(2)} written, ${read.toFixed(2)} read; ${readPerPublish.toFixed(2)} read by a publish${segments}`)
   }
   const size = sizeOfWorker()
-  say(`\nthe deployable Worker: ${size.raw.toLocaleString('en')} bytes, ${size.gzip.toLocaleString('en')} with gzip`)
+  say(`\nthe generic Worker: ${size.raw.toLocaleString('en')} bytes, ${size.gzip.toLocaleString('en')} with gzip`)
   for (const name of COMPARED) {
     startUp[name] = await startUpOf(name, starts)
-    say(`  ${name.padEnd(12)} ${Math.round(memory[name]).toLocaleString('en')} bytes an idle socket, ${Math.round(startUp[name])} ms to start`)
+    say(`  ${name.padEnd(12)} ${Math.round(memory[name]).toLocaleString('en')} bytes per idle socket, ${Math.round(startUp[name])} ms to start`)
   }
   return { rows, size, memory, startUp }
 }
 
-/** What is uploaded: the modules that `npm run build` leaves. */
+/** Returns the size of the uploaded modules, which `npm run build` creates. */
 function sizeOfWorker(): Extras['size'] {
   const folder = new URL('../build/', import.meta.url)
   const modules = readdirSync(folder).filter((file) => /\.(js|wasm)$/.test(file))
@@ -61,7 +61,7 @@ function sizeOfWorker(): Extras['size'] {
   }
 }
 
-/** So many that the runtime's own growth in steps hardly counts. */
+/** The number of sockets: enough that the stepwise growth of the runtime's memory is negligible. */
 const IDLE_SOCKETS = 3_000
 
 async function memoryOfSocket(variant: Variant, sockets: number): Promise<number> {
@@ -72,7 +72,7 @@ async function memoryOfSocket(variant: Variant, sockets: number): Promise<number
     await socket.received(1)
     open.push(socket)
   }
-  // The code and the room itself are there before.
+  // Loads the code and the room before the measurement.
   for (let n = 0; n < 50; n++) await subscribe()
   const before = residentMemoryOf(variant.pid)
   for (let n = 0; n < sockets / 50; n++) await Promise.all(Array.from({ length: 50 }, subscribe))
@@ -82,7 +82,7 @@ async function memoryOfSocket(variant: Variant, sockets: number): Promise<number
   return bytes
 }
 
-/** Of which the median counts. */
+/** The number of starts. The result is their median. */
 const STARTS = 3
 
 async function startUpOf(name: VariantName, starts: number): Promise<number> {

@@ -13,15 +13,15 @@ import type { Results, RowName } from './rows.ts'
 import { Variant } from './variants.ts'
 import type { VariantName } from './variants.ts'
 
-const COMPARED = ['ours', 'peer', 'partyserver', 'floor', 'noise'] as const satisfies VariantName[]
+const COMPARED = ['ours', 'peer', 'partyserver', 'baseline', 'noise'] as const satisfies VariantName[]
 
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
-    /** Fewer rounds: under two minutes. */
+    /** Fewer rounds, less than two minutes. */
     quick: { type: 'boolean', default: false },
     only: { type: 'string' },
-    /** Besides the floor, which is always there. */
+    /** In addition to the baseline, which is always measured. */
     variants: { type: 'string' },
     rounds: { type: 'string' },
     /** Writes the tables and the chart into the documentation. */
@@ -36,7 +36,7 @@ const say = (line: string): void => {
 }
 const names = (values.only?.split(',') ?? Object.keys(ROWS)) as RowName[]
 const wanted = values.variants?.split(',') ?? COMPARED
-const compared = COMPARED.filter((name) => name === 'floor' || wanted.includes(name))
+const compared = COMPARED.filter((name) => name === 'baseline' || wanted.includes(name))
 
 async function measureRow(name: RowName, variants: Map<VariantName, Variant>): Promise<Partial<Record<VariantName, Measured>>> {
   const row = ROWS[name] as (typeof ROWS)['resume_5000']
@@ -48,10 +48,10 @@ async function measureRow(name: RowName, variants: Map<VariantName, Variant>): P
   const ready = []
   for (const variant of running) ready.push({ name: variant.name, ...(await row.prepare(variant)) })
   const samples = new Map<VariantName, Sample[]>(ready.map(({ name }) => [name, []]))
-  // The first round is for the compilers of the runtime.
+  // The first round is a warm-up for the JIT compilers of the runtime.
   for (let round = 0; round <= rounds; round++) {
     await row.rest?.()
-    // Another one begins each time, so that no one has always the same neighbour.
+    // Each round starts with another variant, so that none always follows the same one.
     for (let n = 0; n < ready.length; n++) {
       const { name, measure } = ready[(n + round) % ready.length]!
       const measured = await measure()
@@ -59,13 +59,13 @@ async function measureRow(name: RowName, variants: Map<VariantName, Variant>): P
     }
   }
   for (const { end } of ready) end()
-  const floor = samples.get('floor')!
+  const baseline = samples.get('baseline')!
   return Object.fromEntries(
     [...samples].map(([name, of]) => {
       const latencies = of.flatMap(({ latencies = [] }) => latencies)
       const measured: Measured = {
         cpu: spread(of.map(({ cpu }) => cpu)),
-        ratio: spread(of.map(({ cpu }, round) => cpu / floor[round]!.cpu)),
+        ratio: spread(of.map(({ cpu }, round) => cpu / baseline[round]!.cpu)),
         rate: quantile(of.map(({ rate }) => rate), 0.5),
         ...(latencies.length > 0 ? { latency: { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) } } : {}),
       }
@@ -83,7 +83,7 @@ function tell(name: RowName, measured: Partial<Record<VariantName, Measured>>): 
       [
         `  ${variant.padEnd(12)}`,
         `${digits(ratio.median)} (${digits(ratio.min)} to ${digits(ratio.max)})`.padEnd(24),
-        `${digits(cpu.median)} µs of CPU a ${ROWS[name].unit}`.padEnd(34),
+        `${digits(cpu.median)} µs of CPU per ${ROWS[name].unit}`.padEnd(34),
         `${Math.round(rate).toLocaleString('en')}/s`.padEnd(12),
         latency ? `p50 ${digits(latency.p50)} ms, p99 ${digits(latency.p99)} ms` : '',
       ].join(' ').trimEnd(),
@@ -113,7 +113,7 @@ if (values.json) {
       name,
       Object.fromEntries(
         Object.entries(measured).flatMap(([variant, { ratio }]) =>
-          variant === 'floor' ? [] : [[variant, Number(ratio.median.toFixed(3))]],
+          variant === 'baseline' ? [] : [[variant, Number(ratio.median.toFixed(3))]],
         ),
       ),
     ]),

@@ -1,12 +1,12 @@
-// What a piece of work costs, and what many such measurements say together.
+// Measures the cost of a piece of work, and summarizes many measurements.
 
 import { readFileSync, readdirSync } from 'node:fs'
 
-/** The CPU time that a process has used, in microseconds, over its threads. */
+/** Returns the CPU time of all threads of a process, in microseconds. */
 export function cpuOf(pid: number): number {
   let nanoseconds = 0
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
-    // A thread can end in between.
+    // A thread may end meanwhile.
     try {
       nanoseconds += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ', 1)[0])
     } catch {}
@@ -14,26 +14,27 @@ export function cpuOf(pid: number): number {
   return nanoseconds / 1_000
 }
 
-/** The memory of a process that is in RAM, in bytes. */
+/** Returns the resident memory of a process, in bytes. */
 export function residentMemoryOf(pid: number): number {
   const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
   return Number(kilobytes) * 1024
 }
 
-/** One measurement, for each unit of the work: a delivery, a call, a publish. */
+/** One measurement per unit of work: a delivery, a call, a publish. */
 export interface Sample {
-  /** Of the runtime's process, in microseconds. */
+  /** The CPU time of the runtime's process per unit, in microseconds. */
   cpu: number
-  /** Units in a second. */
+  /** Units per second. */
   rate: number
-  /** Of each unit, in milliseconds, where they were taken. */
+  /** The latency of each unit in milliseconds, if it was measured. */
   latencies?: number[]
 }
 
 /**
- * Keeps this process from sleeping, until it is told to stop. Who sends to a process that sleeps pays for waking it, ten
- * microseconds for each message. Where many come at once, a variant that is quick enough would never find the load asleep,
- * and a slower one always; where each is waited for, all pay alike.
+ * Keeps this process awake. Returns a function that stops it.
+ *
+ * A sender pays about ten microseconds to wake a sleeping receiver. With many messages at once, a fast variant would never find
+ * this process asleep, and a slow one always. If the load waits for each message, all variants pay the same.
  */
 function stayAwake(): () => void {
   let turn = setImmediate(function again() {
@@ -42,7 +43,7 @@ function stayAwake(): () => void {
   return () => clearImmediate(turn)
 }
 
-/** Measures work of so many units, in which one message is waited for after the other. */
+/** Measures work in which the load waits for each message. */
 export async function sample(pid: number, units: number, work: () => Promise<number[] | void>): Promise<Sample> {
   const [cpu, startedAt] = [cpuOf(pid), performance.now()]
   const latencies = await work()
@@ -50,7 +51,7 @@ export async function sample(pid: number, units: number, work: () => Promise<num
   return { cpu: (cpuOf(pid) - cpu) / units, rate: units / seconds, ...(latencies ? { latencies } : {}) }
 }
 
-/** Measures work in which many messages come at once. */
+/** Measures work in which many messages arrive at once. */
 export async function sampleOfMany(pid: number, units: number, work: () => Promise<number[] | void>): Promise<Sample> {
   const sleep = stayAwake()
   return sample(pid, units, work).finally(sleep)
@@ -62,10 +63,10 @@ export interface Spread {
   max: number
 }
 
-/** What was measured of one variant in a row. */
+/** The results of one variant in a row. */
 export interface Measured {
   cpu: Spread
-  /** To the floor's of the same round. */
+  /** The CPU time as a multiple of the baseline's in the same round. */
   ratio: Spread
   rate: number
   /** In milliseconds. */
@@ -76,7 +77,7 @@ export function spread(values: number[]): Spread {
   return { median: quantile(values, 0.5), min: Math.min(...values), max: Math.max(...values) }
 }
 
-/** With as many values below it as `share` says. */
+/** Returns the quantile of the values: `share` of them are below it. */
 export function quantile(values: number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b)
   const at = share * (sorted.length - 1)

@@ -1,5 +1,5 @@
-// What was measured, into docs/performance.md between its markers, and into the chart beside it. `npm run bench -- --report`
-// measures first; `node bench/report.ts` writes again what was measured last.
+// Writes the results into docs/performance.md, between its markers, and into its chart. `npm run bench -- --report` measures
+// first; `node bench/report.ts` writes the last results again.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
@@ -13,7 +13,7 @@ import { ROWS } from './rows.ts'
 import type { Results, RowName } from './rows.ts'
 import type { VariantName } from './variants.ts'
 
-/** What a whole run found, and where it ran. */
+/** The results of a complete run, and its environment. */
 export interface Measurements {
   results: Results
   extras: Extras
@@ -29,9 +29,9 @@ const TITLES: Record<VariantName, string> = {
   ours: 'ours',
   peer: 'oRPC by hand',
   partyserver: 'PartyServer',
-  floor: 'baseline',
+  baseline: 'baseline',
   noise: 'baseline again',
-  floorSql: 'JavaScript with SQL',
+  baselineSql: 'JavaScript with SQL',
   sameLog: 'JavaScript with our log',
   inspect: 'ours with `inspect`',
   converted: 'ours with types of `worker`',
@@ -76,7 +76,7 @@ function render(measurements: Measurements): void {
   for (const [name, text] of Object.entries(sections)) {
     const [begin, end] = [`<!-- measured: ${name} -->\n`, `<!-- end of ${name} -->`]
     const [from, to] = [document.indexOf(begin), document.indexOf(end)]
-    if (from < 0 || to < from) throw new Error(`docs/performance.md has no place for ${name}`)
+    if (from < 0 || to < from) throw new Error(`docs/performance.md has no markers for ${name}`)
     document = `${document.slice(0, from + begin.length)}\n${text}\n\n${document.slice(to)}`
   }
   writeFileSync(DOCUMENT, document)
@@ -103,7 +103,7 @@ function table(head: string[], lines: string[][]): string {
 }
 
 const whole = (number: number): string => Math.round(number).toLocaleString('en')
-/** Three digits say all that was measured. */
+/** Three significant digits, the precision of the measurements. */
 const rough = (number: number): string => (number >= 100 ? whole(number) : number.toPrecision(3))
 
 function settingOf({ setting: { date, processor, cores, workerd }, rounds }: Measurements): string {
@@ -122,7 +122,7 @@ function ratios(results: Results): string {
 }
 
 function cpu(results: Results): string {
-  const compared = ['ours', 'peer', 'partyserver', 'floor', 'floorSql', 'sameLog'] as const
+  const compared = ['ours', 'peer', 'partyserver', 'baseline', 'baselineSql', 'sameLog'] as const
   const cell = (measured: Measured | undefined): string => (measured ? `${rough(measured.cpu.median)} · ${whole(measured.rate)}` : '–')
   const lines = rows(results).map(([name, row]) => [
     `${ROWS[name].title}: per ${ROWS[name].unit}`,
@@ -145,12 +145,12 @@ function cpu(results: Results): string {
 }
 
 function counted({ rows: billed, memory, startUp, size }: Extras): string {
-  const compared = ['ours', 'peer', 'partyserver', 'floor'] as const
+  const compared = ['ours', 'peer', 'partyserver', 'baseline'] as const
   const stored = ['ours', 'peer', 'partyserver'] as const
-  const line = (title: string, cell: (name: (typeof stored)[number]) => string, floor = '–'): string[] => [
+  const line = (title: string, cell: (name: (typeof stored)[number]) => string, baseline = '–'): string[] => [
     title,
     ...stored.map(cell),
-    floor,
+    baseline,
   ]
   const { perSegment = { written: 0, read: 0 } } = billed.ours
   return [
@@ -160,17 +160,17 @@ function counted({ rows: billed, memory, startUp, size }: Extras): string {
         line('rows written per event over its whole life, deletion included', (name) => billed[name].written.toFixed(2), '0'),
         line('rows read per event over its whole life, deletion included', (name) => billed[name].read.toFixed(2), '0'),
         line('of these, rows read by the publish', (name) => billed[name].readPerPublish.toFixed(2), '0'),
-        line('bytes of memory per idle, subscribed socket', (name) => whole(memory[name]), whole(memory.floor)),
-        line('milliseconds from the start of the runtime to an open socket', (name) => whole(startUp[name]), whole(startUp.floor)),
+        line('bytes of memory per idle, subscribed socket', (name) => whole(memory[name]), whole(memory.baseline)),
+        line('milliseconds from the start of the runtime to an open socket', (name) => whole(startUp[name]), whole(startUp.baseline)),
       ],
     ),
     `In addition, ours writes ${whole(perSegment.written)} rows and reads ${whole(perSegment.read)} for each table of events. A table spans ` +
-      'half the retention, or less if it reaches a quarter of a bound on retained events. The deployable Worker, JavaScript and WebAssembly ' +
+      'half the retention, or less if it reaches a quarter of a bound on retained events. The generic Worker, JavaScript and WebAssembly ' +
       `together, has ${whole(size.raw)} bytes, ${whole(size.gzip)} with gzip.`,
   ].join('\n\n')
 }
 
-/** Ours has one table; the peer a table, an index, and SQLite's own table of sequences. */
+/** Ours has one table. The peer has a table, an index, and SQLite's table of sequences. */
 const BTREES = { ours: 1, peer: 3 }
 
 function costsOf({ results, extras }: Measurements, name: 'ours' | 'peer'): Costs {

@@ -1,4 +1,4 @@
-// What is measured: for each row, how a variant is made ready, and the work of one measurement.
+// The rows of the benchmark: how each row prepares a variant, and the work of one measurement.
 
 import { setTimeout as wait } from 'node:timers/promises'
 
@@ -7,7 +7,7 @@ import { sample, sampleOfMany } from './measure.ts'
 import type { Measured, Sample } from './measure.ts'
 import type { Variant, VariantName } from './variants.ts'
 
-/** A row whose variant is ready. */
+/** A row with a prepared variant. */
 export interface Ready {
   measure(): Promise<Sample>
   end(): void
@@ -15,11 +15,11 @@ export interface Ready {
 
 export interface Row {
   title: string
-  /** What the figures are for. */
+  /** The unit of the results. */
   unit: string
-  /** Which variants, besides all that have a floor. */
+  /** The variants that are measured in addition to the default ones. */
   also?: VariantName[]
-  /** What is waited for before each round, once for all variants. */
+  /** Waits before each round, once for all variants. */
   rest?: () => Promise<void>
   prepare(variant: Variant): Promise<Ready>
 }
@@ -32,7 +32,7 @@ async function subscribed(variant: Variant, room: string, after?: string): Promi
   return socket
 }
 
-/** How many connections are opened at once: as fast as one process can, without waiting in the runtime's queue. */
+/** The number of connections that open at once: the fastest rate of one process without a queue in the runtime. */
 const OPEN_AT_ONCE = 20
 
 async function inParts<T>(count: number, make: (n: number) => Promise<T>): Promise<T[]> {
@@ -44,14 +44,14 @@ async function inParts<T>(count: number, make: (n: number) => Promise<T>): Promi
   return made
 }
 
-/** Deliveries in one measurement of fan-out: some hundred milliseconds of the runtime's time. */
+/** The number of deliveries in one measurement of fan-out, which take some hundred milliseconds. */
 const DELIVERIES = 10_000
 
 const fanOut = (sockets: number, bytes: number): Row => ({
   title: `fan-out to ${sockets.toLocaleString('en')} sockets, ${bytes.toLocaleString('en')} B`,
   unit: 'delivery',
-  // The floor does not store what it sends.
-  also: ['floorSql'],
+  // The baseline does not store events.
+  also: ['baselineSql'],
   prepare: async (variant) => {
     const room = `fan-out-${sockets}-${bytes}`
     const open = await inParts(sockets, () => subscribed(variant, room))
@@ -70,8 +70,8 @@ const fanOut = (sockets: number, bytes: number): Row => ({
 const publishByStub: Row = {
   title: 'publish by stub, nobody listening, 100 B',
   unit: 'publish',
-  // The floor stores nothing; the insert is most of it.
-  also: ['floorSql', 'sameLog'],
+  // The baseline does not store events, and the insert is most of the cost.
+  also: ['baselineSql', 'sameLog'],
   prepare: async (variant) => {
     const count = 1_000
     return { measure: () => sample(variant.pid, count, () => variant.publish(['by-stub'], count, 100)), end: () => {} }
@@ -80,7 +80,7 @@ const publishByStub: Row = {
 
 const EVENT = { message: 'x'.repeat(86) }
 
-/** What a ping is answered by, and a publish: the event's id. */
+/** The response to a ping, and to a publish, which is the event id. */
 const ANSWER = /"pong"|"\d+"\}/
 
 const calls = (title: string, unit: string, inFlight: number, frame: (variant: Variant, n: number) => string): Row => ({
@@ -88,10 +88,10 @@ const calls = (title: string, unit: string, inFlight: number, frame: (variant: V
   unit,
   prepare: async (variant) => {
     const socket = await LoadSocket.open(await variant.url(`calls-${unit}-${inFlight}`))
-    // A refusal would be quick.
+    // An error response would be fast, so the response is checked.
     socket.send(frame(variant, 0))
     await socket.received(1)
-    if (!ANSWER.test(socket.first)) throw new Error(`${variant.name} does not answer: ${socket.first}`)
+    if (!ANSWER.test(socket.first)) throw new Error(`${variant.name} responds with ${socket.first}`)
     socket.forget()
     const count = 3_000
     const measured = inFlight === 1 ? sample : sampleOfMany
@@ -104,7 +104,7 @@ const calls = (title: string, unit: string, inFlight: number, frame: (variant: V
 const resume = (events: number): Row => ({
   title: `resume of ${events.toLocaleString('en')} events, 100 B`,
   unit: 'event',
-  also: ['floorSql'],
+  also: ['baselineSql'],
   prepare: async (variant) => {
     const room = 'resume'
     const first = await subscribed(variant, room)
@@ -148,22 +148,22 @@ const upgrade = (title: string, isSubscribing: boolean): Row => ({
   },
 })
 
-/** After so many milliseconds of silence the runtime has hibernated an object: it does after ten seconds. */
+/** The time of silence after which a Durable Object hibernates, in milliseconds. The runtime waits for ten seconds. */
 const HIBERNATED_AFTER = 11_500
 
-/** How many objects wake in one measurement. */
+/** The number of Durable Objects that wake in one measurement. */
 const SLEEPERS = 40
 
 const wake: Row = {
   title: 'wake after hibernation, to the first delivered event',
   unit: 'waking',
-  // The floor's object has no database to open.
-  also: ['floorSql', 'sameLog'],
+  // The Durable Object of the baseline has no database.
+  also: ['baselineSql', 'sameLog'],
   rest: () => wait(HIBERNATED_AFTER),
   prepare: async (variant) => {
     const rooms = Array.from({ length: SLEEPERS }, (_, n) => `sleeper-${n}`)
     const sockets = await inParts(SLEEPERS, (n) => subscribed(variant, rooms[n]!))
-    // So that there is a log to be read on waking.
+    // Stores an event, so that there is a log to read after hibernation.
     await variant.publish(rooms, 1, 100)
     await Promise.all(sockets.map((socket) => socket.received(1)))
     for (const socket of sockets) socket.forget()

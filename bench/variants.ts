@@ -1,5 +1,4 @@
-// What is measured beside each other. Each runs in a runtime process of its own, so that the process's CPU time is that of the
-// variant.
+// The compared variants. Each one runs in its own runtime process, whose CPU time is that of the variant.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -12,8 +11,8 @@ import { startWorkers } from '../tests/support/workerd.ts'
 import type { RunningWorkers, WorkerCode } from '../tests/support/workerd.ts'
 
 /**
- * Where the databases are, if there is such a place: in memory. What a local disk takes for each commit is many times what
- * is compared, differs from one to the next, and is not what the platform's storage takes.
+ * The folder of the databases, if it exists: in memory. A commit to a local disk takes many times the compared times, varies
+ * between disks, and differs from Cloudflare's storage.
  */
 const IN_MEMORY = '/dev/shm'
 if (existsSync(IN_MEMORY)) process.env['TMPDIR'] = IN_MEMORY
@@ -22,24 +21,24 @@ export type VariantName =
   | 'ours'
   | 'peer'
   | 'partyserver'
-  | 'floor'
+  | 'baseline'
   | 'noise'
-  | 'floorSql'
+  | 'baselineSql'
   | 'sameLog'
-  // Upgrades only.
+  // Only for upgrades.
   | 'inspect'
   | 'converted'
   | 'npmUpgrade'
   | 'orpcUpgrade'
 
-/** How a client speaks to a variant. */
+/** The messages between a client and a variant. */
 interface Dialect {
   subscribe(after?: string): string
   ping(n: number): string
   publish(n: number, event: object): string
-  /** After which position a client gets this many events, of which one more was published. */
+  /** Returns the cursor after which a client receives this number of events. */
   positionBefore(events: number, firstId: string): string
-  /** The id in an event's frame. */
+  /** Returns the event id in the frame of an event. */
   idOf(frame: string): string
 }
 
@@ -54,7 +53,7 @@ const orpc = (call: (path: string, input?: object) => string): Dialect => ({
 
 const ours = orpc((path, input) => JSON.stringify({ u: '/call', b: { json: { path: [path], ...(input ? { input } : {}) } } }))
 const peer = orpc((path, input) => JSON.stringify({ u: `/${path}`, b: input ? { json: input } : {} }))
-const floor: Dialect = { ...ours, positionBefore: (events) => `events-${events}` }
+const baseline: Dialect = { ...ours, positionBefore: (events) => `events-${events}` }
 const partyserver: Dialect = {
   subscribe: (after) => JSON.stringify({ call: 'subscribe', after }),
   ping: () => '{"call":"ping"}',
@@ -75,7 +74,7 @@ async function bundled(name: string): Promise<WorkerCode> {
     target: 'es2022',
     conditions: ['workerd', 'worker', 'browser'],
     external: ['cloudflare:*', 'node:*'],
-    // The version that the comparison names.
+    // The version that docs/performance.md names.
     alias: { '@orpc/server': 'orpc-server-1.16.1' },
   })
   return { source: outputFiles[0]?.text ?? '' }
@@ -84,11 +83,11 @@ async function bundled(name: string): Promise<WorkerCode> {
 interface Source {
   code: () => Promise<WorkerCode>
   dialect: Dialect
-  /** The Worker that clients reach, when it is not the one that defines the Durable Object. */
+  /** The Worker that clients connect to, if it is not the one that defines the Durable Object. */
   front?: () => Promise<WorkerCode>
-  /** Where clients connect. */
+  /** The path of the upgrade. */
   path?: string
-  /** Whose tokens it takes, if it takes any: `DurableEventIterator` or `DurableIterator`. */
+  /** The kind of its tokens, if it requires tokens. */
   token?: 'DurableEventIterator' | 'DurableIterator'
 }
 
@@ -98,9 +97,9 @@ const SOURCES: Record<VariantName, Source> = {
   ours: { code: crate, dialect: ours, token: 'DurableEventIterator' },
   peer: { code: () => bundled('peer.ts'), dialect: peer },
   partyserver: { code: () => bundled('partyserver.ts'), dialect: partyserver },
-  floor: { code: async () => ({ source: readFileSync(file('floor.js'), 'utf8') }), dialect: floor },
-  noise: { code: async () => ({ source: readFileSync(file('floor.js'), 'utf8') }), dialect: floor },
-  floorSql: { code: async () => ({ source: readFileSync(file('floor-sql.js'), 'utf8') }), dialect: ours },
+  baseline: { code: async () => ({ source: readFileSync(file('baseline.js'), 'utf8') }), dialect: baseline },
+  noise: { code: async () => ({ source: readFileSync(file('baseline.js'), 'utf8') }), dialect: baseline },
+  baselineSql: { code: async () => ({ source: readFileSync(file('baseline-sql.js'), 'utf8') }), dialect: ours },
   sameLog: { code: async () => ({ source: readFileSync(file('same-log.js'), 'utf8') }), dialect: ours },
   inspect: { code: crate, dialect: ours, path: '/inspect', token: 'DurableEventIterator' },
   converted: { code: crate, dialect: ours, path: '/converted', token: 'DurableEventIterator' },
@@ -108,7 +107,7 @@ const SOURCES: Record<VariantName, Source> = {
   orpcUpgrade: { code: () => bundled('orpc-upgrade.ts'), dialect: peer, token: 'DurableIterator' },
 }
 
-/** A variant that runs. */
+/** A running variant. */
 export class Variant {
   readonly name: VariantName
   readonly dialect: Dialect
@@ -124,7 +123,7 @@ export class Variant {
     this.#driver = driver
   }
 
-  /** @param options - With `retention` in seconds: what is older is removed. */
+  /** @param options - `retention` in seconds: older events are deleted. */
   static async start(name: VariantName, { retention }: { retention?: number } = {}): Promise<Variant> {
     const { code, front } = SOURCES[name]
     const variables = { SIGNING_KEY, ...(retention === undefined ? {} : { RETENTION_SECONDS: String(retention) }) }
@@ -143,7 +142,7 @@ export class Variant {
     return this.#workers.pid
   }
 
-  /** Where a client connects to a room. */
+  /** Returns the URL of a room for clients. */
   async url(room: string): Promise<string> {
     const { path = '/', token: kind } = SOURCES[this.name]
     const url = new URL(path, this.#room)
@@ -169,7 +168,7 @@ export class Variant {
     if (!response.ok) throw new Error(`${this.name}: publishing failed: ${await response.text()}`)
   }
 
-  /** The rows that an object of a peer has read and written so far. */
+  /** Returns the numbers of rows that a Durable Object of a peer has read and written. */
   async rows(room: string): Promise<{ read: number; written: number }> {
     const url = new URL(this.#driver)
     url.searchParams.set('room', room)

@@ -1,4 +1,4 @@
-// Publishes through a stub, one event after the other, as any Worker does: it is the same for everything measured.
+// Publishes events through a stub, one after the other. All variants use the same driver.
 
 export default {
   async fetch(request, env) {

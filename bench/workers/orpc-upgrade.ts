@@ -1,6 +1,6 @@
-// The upgrade of oRPC's own durable iterator, rebuilt from its steps in version 1.16 with oRPC's functions, since the registry does
-// not have its package. As there, both the Worker and the Durable Object verify the token by `unsign`. The check of the claims is
-// shorter than oRPC's schema.
+// The upgrade of `@orpc/experimental-durable-iterator`, rebuilt from the steps of version 1.16 with oRPC's functions, since the
+// registry does not have the package. As in oRPC's implementation, both the Worker and the Durable Object verify the token with
+// `unsign`. The check of the claims is shorter than oRPC's schema.
 
 import { DurableObject } from 'cloudflare:workers'
 

@@ -1,5 +1,5 @@
-// PartyServer, broadcasting, with the same storage as the peer. It has no procedures and no resuming of its own: a message
-// that says so is answered, or replayed, in the plainest way.
+// PartyServer with broadcasts and the same storage as the peer. PartyServer has no procedures and does not resume, so this
+// Worker implements both in the simplest way.
 
 import { Server } from 'partyserver'
 import type { Connection, WSMessage } from 'partyserver'
@@ -38,7 +38,7 @@ export class Room extends Server<Env> {
         for (const { id, payload } of this.events.after(after)) connection.send(`{"id":"${id}","event":${payload}}`)
         return
       case 'publish':
-        // Whoever is connected gets what is broadcast: the caller is to get its answer alone.
+        // The caller receives only the response: a broadcast would reach it too.
         connection.send(JSON.stringify({ output: this.publish(input ?? {}, [connection.id]) }))
         return
       default:

@@ -1,4 +1,4 @@
-// The peer: a Durable Object as oRPC's documentation of the hibernation plugin describes it, with stored events.
+// The peer: a Durable Object with oRPC's hibernation plugin, as its documentation describes it, and with stored events.
 
 import { DurableObject } from 'cloudflare:workers'
 

@@ -1,5 +1,5 @@
-// What a publish of ours asks of the database and sends, in plain JavaScript, on waking too: it keeps the same log by the same
-// statements, and checks nothing. What is between this and ours is Rust and what that takes to reach from JavaScript.
+// The SQL statements and messages of our publish and wake-up in plain JavaScript, with the same log and without checks. The
+// difference to ours is the cost of Rust and of its calls to and from JavaScript.
 
 import { DurableObject } from 'cloudflare:workers'
 

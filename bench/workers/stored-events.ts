@@ -1,5 +1,5 @@
-// How the peers keep their events, as oRPC's own Durable Object does: ids by AUTOINCREMENT, an index of times, and what is
-// past retention deleted with each publish.
+// The event storage of the peers, as in oRPC's implementation: ids by AUTOINCREMENT, an index of times, and deletion of expired
+// events with each publish.
 
 export class StoredEvents {
   readonly #sql: SqlStorage

@@ -1,4 +1,4 @@
-//! The parts without any runtime: `cargo bench --package bench-parts`.
+//! Benchmarks of the parts without a runtime: `cargo bench --package bench-parts`.
 
 use std::{
     hint::black_box,
@@ -16,7 +16,7 @@ use durable_event_wire::{
 };
 use serde::Serialize;
 
-/// What any part fails with.
+/// The error of any part.
 type Failure = Box<dyn std::error::Error>;
 
 /// 2026, in milliseconds.
@@ -101,19 +101,19 @@ fn tokens(criterion: &mut Criterion) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Enough that a database's beginning does not count.
+/// Enough events that the start of a database is negligible.
 const APPENDS: u64 = 1_000;
 
-/// As many as the row of the whole has: see docs/performance.md.
+/// The number of events in the row of the whole, see docs/performance.md.
 const MISSED: u64 = 5_000;
 
-/// A log in a database in memory.
+/// A log in an in-memory database.
 struct MemoryLog {
     database: Sqlite,
     log: Log,
 }
 
-/// The defaults of a Durable Object, but for a retention that no measurement outlasts.
+/// The defaults of a Durable Object, with a retention that is longer than all measurements.
 const RETENTION: Retention = Retention {
     period: Duration::from_secs(3_600),
     events: 100_000,

@@ -1,4 +1,4 @@
-//! The object that is measured: what the deployable Worker's does, and two procedures.
+//! The measured Durable Object: that of the generic Worker, with two procedures.
 
 use durable_event_iterator::{
     Call, Channel, Claims, DurableEventIteratorObject, Options, Procedures, Upgrade, Value, durable_object,
@@ -23,7 +23,7 @@ impl DurableEventIteratorObject for Measured {
     }
 
     fn options(env: &Env) -> Options {
-        // Longer than a run, but for the row that counts what removing costs.
+        // Longer than a run, except for the row that counts the cost of deletion.
         let seconds = env.var("RETENTION_SECONDS").ok().and_then(|seconds| seconds.to_string().parse().ok());
         Options::default().event_retention(Duration::from_secs(seconds.unwrap_or(3_600)))
     }

@@ -1,8 +1,8 @@
-// The floor: what the runtime itself costs. An object that keeps nothing and sends constants.
+// The baseline: the cost of the runtime itself. A Durable Object that stores nothing and sends constants.
 
 import { DurableObject } from 'cloudflare:workers'
 
-/** As many characters as an event's frame of ours has for an event of that size. */
+/** Returns a frame with the length of ours for an event of that size. */
 const frames = new Map()
 function frame(bytes) {
   let text = frames.get(bytes)
@@ -14,7 +14,7 @@ function frame(bytes) {
   return text
 }
 
-/** How much a replay sends before others get their turn, as ours does. */
+/** The number of bytes after which a replay yields to other tasks, as in ours. */
 const STEP = 256 * 1024
 
 export class Room extends DurableObject {

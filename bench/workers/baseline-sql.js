@@ -1,5 +1,5 @@
-// Beside the floor, where storage is most of the work: an object in plain JavaScript that inserts a row and sends it, or
-// reads its rows and sends them.
+// The baseline with storage, for rows in which storage is most of the work: a Durable Object in plain JavaScript that inserts a
+// row and sends it, or reads its rows and sends them.
 
 import { DurableObject } from 'cloudflare:workers'
 
