@@ -1,5 +1,5 @@
 #![no_main]
 
-use durable_event_iterator::fuzzing::{Target, run};
+use fuzz_checks::{Target, run};
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| run(Target::Messages, input));

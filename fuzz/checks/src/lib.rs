@@ -16,8 +16,12 @@
 mod frames;
 #[path = "../../../crates/durable-event-wire/src/loss.rs"]
 mod loss;
+mod messages;
 mod serializer;
 mod tokens;
+mod upgrades;
+
+use std::cell::Cell;
 
 // For `loss`.
 use durable_event_wire::{Blob, Object, Value};
@@ -31,11 +35,15 @@ pub enum Target {
     Serializer,
     /// Tokens of both generations.
     Tokens,
+    /// Upgrade requests, and paths.
+    Upgrades,
+    /// Several messages on one socket, with what they change and what is sent.
+    Messages,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Frames, Self::Serializer, Self::Tokens];
+    pub const ALL: [Self; 5] = [Self::Frames, Self::Serializer, Self::Tokens, Self::Upgrades, Self::Messages];
 
     /// The name of its folder of inputs.
     #[must_use]
@@ -44,6 +52,8 @@ impl Target {
             Self::Frames => "frames",
             Self::Serializer => "serializer",
             Self::Tokens => "tokens",
+            Self::Upgrades => "upgrades",
+            Self::Messages => "messages",
         }
     }
 
@@ -52,7 +62,8 @@ impl Target {
     const fn bytes_per_byte(self) -> u64 {
         match self {
             Self::Frames | Self::Serializer => 600,
-            Self::Tokens => 200,
+            Self::Tokens | Self::Upgrades => 200,
+            Self::Messages => 1_000,
         }
     }
 }
@@ -65,16 +76,29 @@ const BYTES_AT_LEAST: u64 = 256 * 1024;
 /// # Panics
 /// Where something does not hold that must.
 pub fn run(target: Target, input: &[u8]) {
-    tokens::prepare(); // what is made once, and stays, is no leak
+    prepare();
     let mut size = input.len();
     let used = allocation_counter::measure(|| match target {
         Target::Frames => frames::check(input),
         Target::Serializer => size = serializer::check(input).max(size),
         Target::Tokens => tokens::check(input),
+        Target::Upgrades => upgrades::check(input),
+        Target::Messages => messages::check(input),
     });
     let bound = target.bytes_per_byte() * u64::try_from(size).unwrap() + BYTES_AT_LEAST;
     assert!(used.bytes_max <= bound, "{} bytes for {size} of input", used.bytes_max);
     assert!(used.bytes_current <= 0, "{} bytes stay behind", used.bytes_current);
+}
+
+/// Makes what is made once for a process or a thread, and is no leak.
+fn prepare() {
+    thread_local! {
+        static IS_PREPARED: Cell<bool> = const { Cell::new(false) };
+    }
+    if !IS_PREPARED.replace(true) {
+        tokens::prepare();
+        messages::check(b"\0\x01[{}]");
+    }
 }
 
 /// Whether a text is one JSON value, by the word of another reader than ours.

@@ -162,11 +162,23 @@ fn large_frames_take_memory_and_time_in_proportion() {
     ];
     for input in inputs {
         run(Target::Frames, &input);
+        run(Target::Messages, &[b"\0", input.as_slice()].concat());
     }
 }
 
 #[test]
-fn large_tokens_take_memory_and_time_in_proportion() {
+fn large_requests_and_tokens_take_memory_and_time_in_proportion() {
+    for query in [
+        "token=x&".repeat(LARGE / 8) + "token={1}",
+        "id=x&".repeat(LARGE / 5) + "token={2}&id=1",
+        "%".repeat(LARGE),
+        "%ff".repeat(LARGE / 3),
+        "&".repeat(LARGE),
+        "token=".to_owned() + &"x".repeat(LARGE),
+    ] {
+        run(Target::Upgrades, format!("websocket\n{query}\n/{query}?{query}").as_bytes());
+        run(Target::Upgrades, format!("websocket\ntoken={{1}}\n{}", "/%2F".repeat(LARGE / 4)).as_bytes());
+    }
     for kind in 0..4_u8 {
         for text in ["{\"chn\":\"".to_owned() + &"x".repeat(LARGE), ".".repeat(LARGE), nested(LARGE / 2)] {
             run(Target::Tokens, &[&[kind], text.as_bytes()].concat());

@@ -8,6 +8,8 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use durable_event_iterator::DurableEventIteratorObject;
+use durable_event_test::TestObject;
 use durable_event_token::{Claims, ClientKind, SigningKeys, Token, TokenError};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -18,8 +20,13 @@ const KEY: &str = "a key";
 /// The time of the targets' clocks, in milliseconds since 1970.
 pub(super) const NOW_MS: u64 = 1_800_000_000_000;
 
-fn now() -> SystemTime {
+pub(super) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(NOW_MS)
+}
+
+/// A Durable Object of the channel that the good tokens are for.
+pub(super) fn new_object<O: DurableEventIteratorObject>() -> TestObject<O> {
+    TestObject::builder().name("a").now(now()).signing_keys(keys().clone()).build().unwrap()
 }
 
 /// What the targets sign and verify with, and a good token for each kind of client.
