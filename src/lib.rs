@@ -1,9 +1,9 @@
-//! The deployable Worker: channels of any JSON events, for teams that write no Rust.
+//! The generic Worker: channels of any JSON events, without code of your own.
 //!
-//! | request | answer |
+//! | request | response |
 //! | --- | --- |
-//! | `GET /` with `Upgrade: websocket`, `?token=…` | the socket of the channel that the token names |
-//! | `POST /channels/<channel>/events`, `POST /events?channel=<channel>` | stores and sends an event, see `publish.rs` |
+//! | `GET /` with `Upgrade: websocket`, `?token=…` | opens a WebSocket to the channel of the token |
+//! | `POST /channels/<channel>/events`, `POST /events?channel=<channel>` | publishes an event, see `publish.rs` |
 
 mod publish;
 
@@ -13,12 +13,12 @@ use durable_event_iterator::{
 use std::time::Duration;
 use worker::{Context, Env, Response, console_error, event, web_sys};
 
-/// The binding of the channels' namespace.
+/// The binding of the namespace of the channels.
 const NAMESPACE: &str = "CHANNEL";
 
 /// A channel of any JSON events.
 struct AnyChannel {
-    // Publishing goes through the class's own `publish`; this object adds nothing to it.
+    // Not used: the class has an RPC method `publish`, to which this type adds nothing.
     _channel: Channel<Value>,
 }
 

@@ -1,12 +1,12 @@
 //! Publishing over HTTP, for servers that are not Workers.
 //!
-//! `POST /channels/<channel, URI-encoded>/events` or `POST /events?channel=<channel, URI-encoded>`, with
-//! `Authorization: Bearer <publish key>`. The second form reaches channels of every name: URLs cannot have a path segment of
-//! `.` or `..`, encoded or not. The body is the event's JSON; or, with the content type `application/vnd.orpc+json`, oRPC's
-//! serialized form `{"json":…,"meta":…}`. The response is 201 and `{"id":"…"}`. With the header `Idempotency-Key` the event is
-//! stored once, however often it is sent: repeated requests return the id of the first. There are no other options: an
-//! unknown parameter or property is rejected, since it could be meant to restrict who gets the event. The publish key is a
-//! secret of its own: a subscriber's token never publishes.
+//! `POST /channels/<channel, URI-encoded>/events` or `POST /events?channel=<channel, URI-encoded>`, with `Authorization: Bearer
+//! <publish key>`. The second form reaches channels of every name: URLs cannot have a path segment of `.` or `..`, encoded or
+//! not. The body is the event's JSON; or, with the content type `application/vnd.orpc+json`, oRPC's serialized form
+//! `{"json":…,"meta":…}`. The response is 201 and `{"id":"…","duplicate":false}`. With the header `Idempotency-Key`, repeated
+//! requests publish once: later ones are responded to with 200, the id of the first event and `"duplicate":true`. There are no
+//! other options: an unknown parameter or property is rejected, since it could be meant to restrict the recipients. The publish
+//! key is separate from the signing key: tokens of subscribers cannot publish.
 
 use crate::NAMESPACE;
 use durable_event_iterator::{
@@ -14,27 +14,27 @@ use durable_event_iterator::{
 };
 use worker::{Env, Request, Response};
 
-/// What an event and its serialized form's braces need at most, in bytes: what is larger is refused unread.
+/// The maximum size of a body, in bytes: the largest event, and its serialized form. Larger bodies are rejected unread.
 const MAX_BODY: usize = 2 * 1024 * 1024;
 
 /// The content type of oRPC's serialized form.
 const SERIALIZED: &str = "application/vnd.orpc+json";
 
-/// The path whose query names the channel.
+/// The path with the channel name in the query.
 const BY_QUERY: &str = "/events";
 
-/// Whether requests to this path publish.
+/// Whether this is a path of the publish endpoint.
 pub(crate) fn is_endpoint(path: &str) -> bool {
     path == BY_QUERY || segment_of(path).is_some()
 }
 
-/// The segment of a path that names the channel.
+/// The segment of a path with the channel name.
 fn segment_of(path: &str) -> Option<&str> {
     let segment = path.strip_prefix("/channels/")?.strip_suffix("/events")?;
     (!segment.is_empty() && !segment.contains('/')).then_some(segment)
 }
 
-/// The channel that a URL publishes to.
+/// The channel name in a URL.
 fn channel_of(url: &str) -> Result<String> {
     let bad = |message: &str| Error::new(Code::BadRequest).message(message);
     let query = http::query_of(url).filter(|query| !query.is_empty());
@@ -53,7 +53,7 @@ fn channel_of(url: &str) -> Result<String> {
     name.ok_or_else(|| bad("The channel name must be UTF-8, percent-encoded."))
 }
 
-/// Answers a publish.
+/// Handles a publish request.
 pub(crate) async fn handle(request: Request, env: &Env) -> worker::Result<Response> {
     match publish(request, env).await {
         Ok(published) => {
@@ -75,8 +75,8 @@ async fn publish(request: Request, env: &Env) -> Result<Published> {
     let key = env.secret("PUBLISH_KEY").ok().and_then(|secret| PublishKey::new(secret.to_string()).ok());
     let Some(key) = key else {
         worker::console_error!(
-            "durable-event-iterator: there is no publish key: set one by `npx wrangler secret put PUBLISH_KEY` \
-             (locally: a line PUBLISH_KEY=… in .dev.vars)"
+            "durable-event-iterator: the publish key is missing: set it with `npx wrangler secret put PUBLISH_KEY` \
+             (locally: add a line PUBLISH_KEY=… to .dev.vars)"
         );
         return Err(Error::new(Code::InternalServerError));
     };
@@ -101,7 +101,8 @@ async fn publish(request: Request, env: &Env) -> Result<Published> {
     ChannelStub::new(env, NAMESPACE, &channel)?.publish_with(&event, options).await
 }
 
-/// The serialized form has no properties besides these. oRPC ignores others, here they could be meant as options.
+/// Checks that the serialized form has only the properties `json` and `meta`. oRPC ignores others, but here they could be meant
+/// as options.
 fn check_properties(body: &[u8]) -> Result<()> {
     let Value::Object(properties) = Value::from_json(body)? else { return Err(Error::new(Code::BadRequest)) };
     if properties.keys().all(|key| matches!(key, "json" | "meta")) {

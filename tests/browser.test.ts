@@ -183,10 +183,10 @@ test.each(AWAY)('one %s gets all that was said, once each and in order (%s)', { 
   await comeBack(bert)
   await bert.hears(['Before', ...missed])
   await bert.is('Connected')
-  await bert.log.getByText('recovered 20 missed messages').waitFor()
+  await bert.log.getByText('received 20 missed messages').waitFor()
   await anna.say('After')
   await bert.hears(['Before', ...missed, 'After'])
-  expect((await bert.notes()).filter((note) => note.includes('missed here'))).toEqual([])
+  expect((await bert.notes()).filter((note) => note.includes('no longer available'))).toEqual([])
   // On coming back it is known again.
   const ids = bert.sockets.map((socket) => new URL(socket.url()).searchParams.get('id'))
   expect([ids.length > 1, new Set(ids).size]).toEqual([true, 1])

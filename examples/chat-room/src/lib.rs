@@ -1,4 +1,4 @@
-//! A chat room: its object, the oRPC server that lets people in, and the Worker in front of both.
+//! A chat room: a Durable Object for each room, an oRPC server that issues tokens, and the Worker that routes requests to both.
 
 pub mod room;
 mod server;
@@ -12,7 +12,7 @@ use worker::{
     web_sys::{Request, Response},
 };
 
-/// The binding of the rooms' namespace.
+/// The binding of the namespace of the rooms.
 const ROOMS: &str = "CHAT_ROOM";
 
 #[event(fetch)]

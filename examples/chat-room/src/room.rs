@@ -1,4 +1,4 @@
-//! The room: a Durable Object whose events its people iterate over.
+//! The Durable Object of a room.
 
 use durable_event_iterator::{
     Audience, Call, Channel, Code, Date, DurableEventIteratorObject, Error, Options, Procedures, Result,
@@ -8,69 +8,69 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 use worker::Env;
 
-/// The longest message, in bytes.
+/// The maximum length of a message, in bytes.
 const MAX_MESSAGE: usize = 4_000;
 
-/// What the people in the room iterate over.
+/// The events of a room.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Event {
-    /// Stored: who is away gets it on coming back.
+    /// A message. It is stored, so that disconnected clients receive it when they reconnect.
     Message(Message),
-    /// Sent live only: who is here now matters to nobody later.
+    /// The people in the room. It is sent live, since it is outdated for clients that connect later.
     People {
-        /// Each once, in alphabetical order.
+        /// Each person once, in alphabetical order.
         people: Vec<Person>,
     },
 }
 
-/// What somebody has said.
+/// A chat message.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Message {
     message: String,
-    /// Nobody: the server itself.
+    /// The author, or `None` for the server.
     name: Option<String>,
     at: Date,
 }
 
 impl Message {
-    /// Something said now.
+    /// A message of the current time.
     ///
     /// # Errors
-    /// BAD_REQUEST for what is empty or too long.
+    /// BAD_REQUEST if the text is empty or too long.
     pub fn new(name: Option<String>, message: String) -> Result<Self> {
         if message.trim().is_empty() || message.len() > MAX_MESSAGE {
-            let limits = format!("A message has 1 to {MAX_MESSAGE} bytes.");
-            return Err(Error::new(Code::BadRequest).message(limits));
+            let problem = format!("message must be 1–{MAX_MESSAGE} bytes and not blank");
+            return Err(Error::new(Code::BadRequest).message(problem));
         }
         Ok(Self { message, name, at: Date::from_millis(worker::Date::now().as_millis().cast_signed()) })
     }
 }
 
-/// Somebody in the room.
+/// A person in the room.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Person {
     name: String,
     status: Status,
 }
 
-/// What the server that issues the tokens says of somebody.
+/// The token attachment: the user, as the server that issues the token knows them.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
-    /// The name that they are known by.
+    /// The name of the user.
     pub user_id: String,
 }
 
-/// What the room keeps with somebody's socket.
+/// The attachment of a socket: the status of its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Status {
-    /// About to close the page.
+    /// The page is closing.
     Leaving,
-    /// In the room.
+    /// The user is in the room.
     Here,
-    /// Writing something.
+    /// The user is typing.
     Typing,
 }
 
@@ -84,7 +84,7 @@ struct Echo {
     text: String,
 }
 
-/// The room.
+/// The Durable Object of a room.
 pub struct Chat {
     channel: Channel<Event, User, Status>,
 }
@@ -121,7 +121,7 @@ impl DurableEventIteratorObject for Chat {
 }
 
 impl Chat {
-    /// All others hear it; who has said it knows when this answers.
+    /// Publishes a message to all other clients. The author shows it when the call has succeeded.
     async fn publish_message(&self, call: Call<Self>, Said { message }: Said) -> Result<()> {
         let User { user_id } = call.socket.token_attachment()?;
         let message = Message::new(Some(user_id), message)?;
@@ -135,19 +135,19 @@ impl Chat {
         self.show_people()
     }
 
-    /// Tells everyone who is here who else is.
+    /// Sends the list of people to all connected clients.
     fn show_people(&self) -> Result<()> {
         let sockets = self.channel.sockets()?;
         let mut people = BTreeMap::new();
         for socket in &sockets {
-            // One that has closed in the meantime has neither.
+            // A socket that has closed meanwhile has no attachments.
             let (Ok(user), Ok(Some(status))) = (socket.token_attachment(), socket.attachment()) else {
                 continue;
             };
             if status == Status::Leaving {
                 continue;
             }
-            // Whoever is here with two pages is typing when one of them is.
+            // A user with two pages is typing if one of the pages is.
             let shown = people.entry(user.user_id).or_insert(status);
             *shown = status.max(*shown);
         }

@@ -1,4 +1,4 @@
-//! The oRPC server: lets people into rooms, and speaks to rooms from outside.
+//! The oRPC server: it issues tokens for rooms, and publishes to rooms.
 
 use crate::{
     ROOMS,
@@ -10,7 +10,7 @@ use durable_event_iterator::{
 };
 use serde::Deserialize;
 
-/// The longest name of a person, in characters.
+/// The maximum length of a name, in characters.
 const MAX_NAME: usize = 40;
 
 #[derive(Deserialize)]
@@ -21,7 +21,7 @@ struct Entrance {
     client: Client,
 }
 
-/// What the page iterates with. Both go to the same room: its object tells their tokens apart.
+/// The client library of the page. One room serves clients of both kinds.
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Client {
@@ -49,11 +49,12 @@ pub(crate) fn procedures() -> Procedures<(), HttpCall> {
     Procedures::new().procedure("onMessage", on_message).procedure("sendMessage", send_message)
 }
 
-/// The demo asks for no password: whoever opens the page chats under the name they give. A real server looks up who asks.
+/// Issues a token for a room. The example has no login and accepts any name; a real server authenticates the user first.
 async fn on_message(_: &(), call: HttpCall, Entrance { room, name, client }: Entrance) -> Result<String> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > MAX_NAME {
-        return Err(Error::new(Code::BadRequest).message(format!("A name has 1 to {MAX_NAME} characters.")));
+        return Err(Error::new(Code::BadRequest)
+            .message(format!("name must be 1–{MAX_NAME} characters and not blank")));
     }
     let existing: Vec<_> = Chat::procedures().names().collect();
     call.iterator(
@@ -64,7 +65,7 @@ async fn on_message(_: &(), call: HttpCall, Entrance { room, name, client }: Ent
     )
 }
 
-/// How any Worker reaches a room: through a stub.
+/// Publishes to a room through a stub, as any Worker can.
 async fn send_message(_: &(), call: HttpCall, Announcement { room, message }: Announcement) -> Result<()> {
     let event = Event::Message(Message::new(None, message)?);
     ChannelStub::new(&call.env, ROOMS, &room)?.publish(&event).await?;

@@ -1,11 +1,11 @@
-// A network cable to pull, so that one can see what happens then.
+// Simulates a network cable that can be cut, to demonstrate reconnecting.
 
 let isCut = false
 let restored = Promise.resolve()
 let restore = (): void => {}
 const open = new Set<WebSocket>()
 
-/** A WebSocket that breaks when the cable is cut. */
+/** A WebSocket that loses its connection when the cable is cut. */
 export class CuttableWebSocket extends WebSocket {
   constructor(url: string | URL, protocols?: string | string[]) {
     super(url, protocols)
@@ -15,7 +15,7 @@ export class CuttableWebSocket extends WebSocket {
   }
 }
 
-/** Breaks all WebSockets, and lets no new ones through until `mend`. */
+/** Closes all WebSockets, and prevents new ones until `mend`. */
 export function cut(): void {
   if (isCut) return
   isCut = true
@@ -29,11 +29,11 @@ export function mend(): void {
   if (!isCut) return
   isCut = false
   restore()
-  // As the browser does when a network is back: what waits for its next try need not wait any longer.
+  // Browsers dispatch this event when a network is available again: the client then shortens its delay.
   dispatchEvent(new Event('online'))
 }
 
-/** Resolves when the cable is whole. */
+/** Resolves when the cable is not cut. */
 export function whole(): Promise<void> {
   return restored
 }

@@ -1,4 +1,4 @@
-// What the Worker offers, as types: in TypeScript this would come from the router itself.
+// The types of the Worker. With a server in TypeScript, they would be those of the router.
 
 import type { Client } from '@orpc/client'
 import type { DurableEventIteratorObject } from 'durable-event-iterator'
@@ -14,7 +14,7 @@ export type Status = 'here' | 'typing' | 'leaving'
 export interface Message {
   type: 'message'
   message: string
-  /** Nobody: the server itself. */
+  /** The author, or `null` for the server. */
   name: string | null
   at: Date
 }
@@ -26,16 +26,16 @@ export interface People {
 
 type Procedure<Input> = () => Client<Record<never, never>, Input, void, Error>
 
-/** The object in `src/room.rs`. */
+/** The Durable Object in `src/room.rs`. */
 export interface ChatRoom extends DurableEventIteratorObject<Message | People, { userId: string }> {
   publishMessage: Procedure<{ message: string }>
   setStatus: Procedure<Status>
 }
 
-/** What the page iterates with: the names that the clients of oRPC 1.6 to 1.8 and of 1.9.1 to 1.16 have. */
+/** The kind of client: that of oRPC 1.6–1.8 or of 1.9–1.16. */
 export type ClientKind = 'durableEventIterator' | 'durableIterator'
 
-/** The context of a call: the plugin that its answer is for reads its own part. */
+/** The context of a call. Each plugin reads its own part. */
 export interface Context extends DurableEventIteratorLinkPluginContext, DurableIteratorLinkPluginContext {}
 
 type Call<Input, Output> = Client<Context, Input, Output, Error>

@@ -1,13 +1,13 @@
-// The parts of the page.
+// Access to the elements of the page.
 
-/** An element of the page, by its id. */
+/** Returns an element of the page by its id. */
 export function element<T extends HTMLElement>(id: string, type: new () => T): T {
   const found = document.getElementById(id)
   if (found instanceof type) return found
-  throw new Error(`The page has no ${type.name} #${id}`)
+  throw new Error(`the page has no ${type.name} with the id ${id}`)
 }
 
-/** A new element with text and elements in it. */
+/** Creates an element with text and child elements. */
 export function make<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Record<string, string>,

@@ -7,7 +7,7 @@ import { Room } from './room.ts'
 import type { RoomView } from './room.ts'
 import { colourOf, initialOf, showAgain, showMessage, showNote, takeAway } from './timeline.ts'
 
-/** After so long without a key, nobody is typing any more. In milliseconds. */
+/** The time after the last key press at which typing ends, in milliseconds. */
 const TYPING_PAUSE = 3_000
 
 const STATES = { connecting: 'Connecting', open: 'Connected', recovering: 'Reconnecting', paused: 'Paused', closed: 'Disconnected' }
@@ -31,7 +31,7 @@ const isClient = (kind: string | null): kind is ClientKind => kind === 'durableE
 let client = [query.get('client'), localStorage.getItem('client')].find(isClient) ?? 'durableEventIterator'
 for (const choice of clients.querySelectorAll('input')) choice.checked = choice.value === client
 
-/** The rooms that have been entered: where to go on, and what was shown. */
+/** The visited rooms, with their cursors and displayed messages. */
 const rooms = new Map<string, { lastEventId?: string | undefined; shown: Node[] }>()
 for (const name of ['lobby', 'rustaceans', 'coffee']) rooms.set(name, { shown: [] })
 
@@ -50,7 +50,7 @@ function enter(name: string): Room {
   return entered
 }
 
-/** Leaves the room for another one, or for the same one under another name or with another client. */
+/** Leaves the room, and enters another one, or the same one with another name or client. */
 function move(name: string): void {
   const known = rooms.get(room.name)
   if (known) Object.assign(known, { lastEventId: room.lastEventId, shown: takeAway() })
@@ -62,7 +62,7 @@ function view(isCurrent: () => boolean): RoomView {
   const ifCurrent =
     <Args extends unknown[]>(show: (...args: Args) => void) =>
     (...args: Args): void => {
-      // A room announces itself while it is being made.
+      // The first callbacks come from within the constructor of the room.
       if (isCurrent()) show(...args)
     }
   return {
@@ -73,10 +73,10 @@ function view(isCurrent: () => boolean): RoomView {
       state.value = STATES[now]
     }),
     recovered: ifCurrent((missed) =>
-      showNote(`Back online · recovered ${missed} missed ${missed === 1 ? 'message' : 'messages'}`, 'good'),
+      showNote(`Reconnected · received ${missed} missed ${missed === 1 ? 'message' : 'messages'}`, 'good'),
     ),
-    gap: ifCurrent(() => showNote('Some messages were missed here: the room keeps them for five minutes', 'bad')),
-    failed: ifCurrent((error) => showNote(`The room is closed to you: ${reasonOf(error)}`, 'bad')),
+    gap: ifCurrent(() => showNote('Some missed messages are no longer available: the room stores messages for five minutes', 'bad')),
+    failed: ifCurrent((error) => showNote(`Cannot enter the room: ${reasonOf(error)}`, 'bad')),
   }
 }
 
@@ -136,14 +136,14 @@ element('send', HTMLFormElement).addEventListener('submit', (event) => {
   text.value = ''
   stopTyping()
   const where = room
-  // The room tells all others; what it has taken is shown here.
+  // The room sends the message to all other clients. This page shows it when the call has succeeded.
   room.say(message).then(
     () => {
       if (room === where) showMessage({ type: 'message', message, name: me, at: new Date() }, me)
     },
     (error: unknown) => {
       showNote(`Not sent: ${reasonOf(error)}`, 'bad')
-      // What could not be sent returns, behind what has been typed since or has returned before.
+      // An unsent message returns to the input, after the text that is there.
       text.value = text.value === '' ? message : `${text.value} ${message}`
     },
   )
@@ -184,7 +184,7 @@ clients.addEventListener('change', ({ target }) => {
 cutButton.addEventListener('click', () => {
   if (cutButton.toggleAttribute('data-cut')) {
     cutButton.replaceChildren('Reconnect')
-    showNote('You cut the connection · what the others say meanwhile comes when you are back')
+    showNote('Connection cut · missed messages arrive when you reconnect')
     cut()
   } else {
     cutButton.replaceChildren('Cut', make('span', { class: 'wide' }, ' the connection'))

@@ -1,4 +1,4 @@
-// One room, as the page lives in it: the iterator, and what it goes through.
+// The connection of the page to a room: the iterator and its state.
 
 import { createORPCClient, getEventMeta } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
@@ -8,7 +8,7 @@ import type { DurableEventIteratorHooks, DurableEventIteratorState } from 'durab
 import { CuttableWebSocket, whole } from './cable.ts'
 import type { ClientKind, Context, Message, People, Server, Status } from './contract.ts'
 
-/** Of this page, whichever room and client it goes on with: what it said itself never comes back to it. */
+/** The connection id of this page, for all rooms and clients. By it, the room excludes the page from its own messages. */
 const pageId = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
 
 const connecting = {
@@ -20,7 +20,7 @@ const connecting = {
   createId: () => pageId,
 }
 
-/** An application has one of the two plugins; this page shows both. */
+/** An application needs only one of the two plugins; this page demonstrates both. */
 const server: Server = createORPCClient(
   new RPCLink<Context>({
     url: new URL('/rpc', location.href),
@@ -28,25 +28,25 @@ const server: Server = createORPCClient(
   }),
 )
 
-/** Older than every event: what the room has kept comes first. */
+/** A cursor before all events: the iterator starts with all stored messages. */
 const FROM_THE_BEGINNING = '0'
 
-/** What the page shows of a room. */
+/** The callbacks with which the page shows a room. */
 export interface RoomView {
   message(message: Message): void
   people(people: People['people']): void
   state(state: DurableEventIteratorState): void
-  /** The connection is back, and so many messages were made up for. */
+  /** The iterator has reconnected and received this number of missed messages. */
   recovered(missed: number): void
-  /** Messages were missed that are gone. */
+  /** Missed messages are no longer available. */
   gap(): void
   failed(error: unknown): void
 }
 
-/** A room that has been entered. */
+/** A room that the page has entered. */
 export class Room {
   readonly name: string
-  /** Where to go on when it is entered again. */
+  /** The cursor from which the page resumes when it enters the room again. */
   lastEventId: string | undefined
   readonly #view: RoomView
   readonly #left = new AbortController()
@@ -67,7 +67,7 @@ export class Room {
     const resumes = this.lastEventId !== undefined
     const hooks: DurableEventIteratorHooks = {
       onStateChange: (state) => this.#enter(state),
-      // From the beginning there always is one: the room keeps messages for a while only.
+      // From the beginning there is always a gap, since the room stores messages for a limited time.
       onGap: ({ lastEventId }) => {
         if (resumes || lastEventId !== FROM_THE_BEGINNING) this.#view.gap()
       },
@@ -99,30 +99,30 @@ export class Room {
     if (isBack) void this.#return()
   }
 
-  /** Tells the others, and so learns who they are. */
+  /** Announces the user. The room then sends the list of people. */
   async #arrive(): Promise<void> {
     await this.status('here')
   }
 
-  /** What was missed comes before the answer to the first call. */
+  /** Counts the missed messages: they arrive before the response to the first call. */
   async #return(): Promise<void> {
     const before = this.#messages
     await this.#arrive()
     if (this.#state === 'open') this.#view.recovered(this.#messages - before)
   }
 
-  /** Tells the others, who hear it live or not at all: that it did not get through is no matter. */
+  /** Sets the status of the user. Errors are ignored, since the status is sent live anyway. */
   async status(status: Status): Promise<void> {
     await this.#iterator?.setStatus(status).catch(() => {})
   }
 
-  /** Says something to the others. */
+  /** Publishes a message to all other clients. */
   async say(message: string): Promise<void> {
-    if (this.#iterator === undefined) throw new Error('Not in the room yet.')
+    if (this.#iterator === undefined) throw new Error('not connected to the room yet')
     await this.#iterator.publishMessage({ message })
   }
 
-  /** Lets the server say something to everyone, over HTTP and through a stub. */
+  /** Asks the server over HTTP to publish a message to everyone through a stub. */
   async announce(message: string): Promise<void> {
     await server.sendMessage({ room: this.name, message })
   }

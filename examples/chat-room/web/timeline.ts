@@ -1,4 +1,4 @@
-// What was said in the room, and what happened to the connection.
+// The messages of a room, and notes about the connection.
 
 import { element, make } from './elements.ts'
 import type { Message } from './contract.ts'
@@ -6,10 +6,10 @@ import type { Message } from './contract.ts'
 const list = element('messages', HTMLOListElement)
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
 
-/** How many colours names have, see `style.css`. */
+/** The number of colours for names, see `style.css`. */
 const COLOURS = 6
 
-/** This close to the end, in pixels, somebody reads along and wants to see what comes. */
+/** The distance from the end, in pixels, within which the list scrolls to new messages. */
 const READING_ALONG = 80
 
 export function showMessage({ message, name, at }: Message, me: string): void {
@@ -32,12 +32,12 @@ export function showMessage({ message, name, at }: Message, me: string): void {
   )
 }
 
-/** A line between messages; `good` and `bad` have a colour. */
+/** Shows a note between messages. `good` and `bad` have colours. */
 export function showNote(text: string, kind: 'plain' | 'good' | 'bad' = 'plain'): void {
   append(make('li', { class: `note ${kind}` }, make('span', {}, text)))
 }
 
-/** What is shown, to be shown again later. */
+/** Removes and returns the displayed nodes, to show them again later. */
 export function takeAway(): Node[] {
   const shown = [...list.children]
   list.replaceChildren()

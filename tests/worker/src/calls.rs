@@ -1,4 +1,4 @@
-//! An object with procedures of every kind, and a diary that tells what became of their calls.
+//! A Durable Object with procedures of all kinds, and a diary of their calls.
 
 use crate::types::{Everything, User};
 use durable_event_iterator::{
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de};
 use std::{cell::RefCell, collections::BTreeMap, future::poll_fn, rc::Rc, task::Poll, task::Waker};
 use worker::Env;
 
-/// What has happened, line by line, and who waits for a line. It can be told to tests after its writer is gone.
+/// A record of events as lines of text, and the tasks that wait for a line. It outlives the calls that write to it.
 #[derive(Clone, Default)]
 struct Diary(Rc<RefCell<Lines>>);
 
@@ -37,7 +37,7 @@ impl Diary {
         self.0.try_borrow().map(|diary| diary.lines.clone()).unwrap_or_default()
     }
 
-    /// Resolves when the line is there.
+    /// Resolves when the diary has the line.
     async fn line(&self, line: &str) {
         poll_fn(|context| match self.0.try_borrow_mut() {
             Ok(diary) if diary.lines.iter().any(|other| other == line) => Poll::Ready(()),
@@ -50,7 +50,7 @@ impl Diary {
         .await;
     }
 
-    /// Writes `<what> began` now, and `<what> dropped` when it is dropped.
+    /// Writes `<what> began` now, and `<what> dropped` when the result is dropped.
     fn entry(&self, what: &str) -> Entry {
         self.write(format!("{what} began"));
         Entry { diary: self.clone(), what: what.to_owned() }
@@ -68,20 +68,20 @@ impl Drop for Entry {
     }
 }
 
-/// What the token says of a client.
+/// The token attachment.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Visitor {
     user_id: String,
 }
 
-/// What the object keeps with a socket.
+/// The attachment of a socket.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Typing {
     something: String,
 }
 
-/// The object.
+/// The Durable Object.
 pub struct Calls {
     channel: Channel<Value, Option<Visitor>, Typing>,
     diary: Diary,
@@ -92,7 +92,7 @@ struct Echo {
     text: String,
 }
 
-/// A type that holds more than its shape: serde asks for it.
+/// A type with a condition that serde checks (`try_from`).
 #[derive(Deserialize)]
 #[serde(try_from = "f64")]
 struct AtLeastThree(f64);
@@ -129,7 +129,7 @@ struct Period {
 }
 
 impl Period {
-    /// What no single field can say, and all of it at once.
+    /// Cross-field checks that report all problems at once.
     fn validate(&self) -> Result<(), InvalidInput> {
         let mut issues = Vec::new();
         if self.end.millis() < self.start.millis() {
@@ -146,7 +146,7 @@ struct WithFile {
     d: Blob,
 }
 
-/// A variant by its tag, and one by its shape: serde names both by their Rust names, which are nobody's business.
+/// A tagged and an untagged enum. serde's errors contain their Rust names, which clients must not receive.
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 enum Tagged {
@@ -166,7 +166,7 @@ struct Shapes {
     untagged: Untagged,
 }
 
-/// What an item of a stream is accompanied by.
+/// The meta of a stream item.
 #[derive(Deserialize)]
 struct WithMeta {
     retry: Option<u32>,
@@ -175,7 +175,7 @@ struct WithMeta {
     id: Option<String>,
 }
 
-/// What serde cannot write.
+/// A value that fails to serialize.
 struct Unwritable;
 
 impl Serialize for Unwritable {
@@ -249,7 +249,7 @@ impl DurableEventIteratorObject for Calls {
     }
 }
 
-/// Small, so that a test need not send a megabyte.
+/// The maximum frame size, small so that a test does not have to send a megabyte.
 const MAX_FRAME: usize = 256 * 1024;
 
 impl Calls {
@@ -266,7 +266,7 @@ struct Message {
     message: String,
 }
 
-/// What the recordings call.
+/// The procedures that the recordings call.
 fn extra() -> Procedures<Calls, Call<Calls>> {
     Procedures::new()
         .procedure("types", async |_: &Calls, _, ()| Types::new())
@@ -315,7 +315,7 @@ fn extra() -> Procedures<Calls, Call<Calls>> {
         .procedure("badOutput", async |_: &Calls, _, ()| Ok(Unwritable))
         .procedure("slow", async |calls: &Calls, call: Call<Calls>, ()| {
             let _entry = calls.diary.entry("slow");
-            // Work on its own is not dropped with the call, but can tell.
+            // A separate task is not dropped with the call, and writes to the diary.
             let diary = calls.diary.clone();
             worker::wasm_bindgen_futures::spawn_local(async move {
                 diary.line("slow dropped").await;
@@ -378,7 +378,7 @@ struct Booking {
     seats: u8,
 }
 
-/// Reads data of the application's own, which does not fit; or reports that a client's does not.
+/// Reads invalid data of the application, or reports it as invalid input of the client.
 fn read_stored(what: &str) -> Result<()> {
     let seats = || Value::from(Object::from_iter([("seats", "a secret of the server")]));
     match what {
@@ -397,7 +397,7 @@ fn read_stored(what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Procedures that answer when the diary says so.
+/// Procedures that respond when the diary has a line.
 fn waiting() -> Procedures<Calls, Call<Calls>> {
     Procedures::new()
         .procedure("value", async |calls: &Calls, _, line: String| {
@@ -436,7 +436,7 @@ fn uploads() -> Procedures<Calls, Call<Calls>> {
         })
 }
 
-/// Never waits: it must not keep others from having their say.
+/// A stream that never waits. Other tasks must still run.
 fn endless(entry: Entry) -> impl Stream<Item = Result<u64>> {
     stream::iter(0..).map(move |number| {
         let _ = &entry;
@@ -466,7 +466,7 @@ fn describe(file: &Blob) -> Result<BTreeMap<&'static str, String>> {
 
 type Labelled<T> = BTreeMap<&'static str, T>;
 
-/// What the recording of `extra.types` holds.
+/// The values in the recording of `extra.types`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Types {

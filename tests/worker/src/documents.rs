@@ -26,19 +26,19 @@ pub mod getting_started {
     include!(concat!(env!("OUT_DIR"), "/getting_started.rs"));
 }
 
-/// `docs/rust-durable-object.md`: the Durable Object with a table of its own, and the Worker in front of it.
+/// `docs/rust-durable-object.md`: the Durable Object with a custom table, and its Worker.
 #[allow(missing_docs, missing_debug_implementations, unused_imports)]
 pub mod own_object {
     include!(concat!(env!("OUT_DIR"), "/own_object.rs"));
 }
 
-/// `docs/migrating-from-orpc.md`: the object.
+/// `docs/migrating-from-orpc.md`: the Durable Object.
 #[allow(missing_docs, missing_debug_implementations)]
 pub mod room {
     include!(concat!(env!("OUT_DIR"), "/room.rs"));
 }
 
-/// `docs/migrating-from-orpc.md`: the Worker in front of it, and the oRPC server.
+/// `docs/migrating-from-orpc.md`: its Worker, and the oRPC server.
 pub mod server {
     include!(concat!(env!("OUT_DIR"), "/server.rs"));
 }

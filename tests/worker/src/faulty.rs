@@ -1,6 +1,6 @@
-//! An object whose code is wrong in every way that code can be wrong.
+//! A Durable Object whose code fails in all possible ways.
 
-// What everything else must not do is what this is for.
+// This module needs what the lints forbid elsewhere.
 #![allow(clippy::panic, clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 use durable_event_iterator::{
@@ -13,7 +13,7 @@ use std::time::Duration;
 use wasm_bindgen::prelude::*;
 use worker::{Delay, Env, SqlStorage, js_sys, wasm_bindgen_futures::JsFuture};
 
-/// An event, whose serializer can fail too.
+/// An event whose serializer can fail.
 #[derive(Serialize, Deserialize)]
 pub struct Event {
     n: u32,
@@ -34,7 +34,7 @@ fn fail_to_serialize<S: Serializer>(how: &Option<String>, serializer: S) -> Resu
     serializer.serialize_none()
 }
 
-/// The object.
+/// The Durable Object.
 pub struct Faulty {
     channel: Channel<Event, Option<String>>,
 }
@@ -46,13 +46,13 @@ impl Faulty {
         Ok(sql)
     }
 
-    /// What is to go wrong when the code gets there the next time.
+    /// Plans a failure for the next execution of the code at a place.
     fn plan(&self, place: String, how: String) -> Result<()> {
         self.table()?.exec("INSERT INTO faults VALUES (?, ?)", vec![place.into(), how.into()])?;
         Ok(())
     }
 
-    /// How the code at this place is to fail, this once.
+    /// Removes and returns the planned failure for a place.
     fn planned(&self, place: &str) -> Result<String> {
         #[derive(Deserialize)]
         struct Row {
@@ -71,10 +71,10 @@ export function reportsRuntimeError() { reportError(new WebAssembly.RuntimeError
 export async function rejects() { throw new WebAssembly.RuntimeError('a secret of the inside') }
 ")]
 extern "C" {
-    /// Without `catch`, as any binding of an application may be.
+    /// Without `catch`, like a binding of an application.
     fn throws();
 
-    /// As JavaScript that runs another WebAssembly module does.
+    /// Like JavaScript that runs another WebAssembly module.
     #[wasm_bindgen(catch, js_name = throwsRuntimeError)]
     fn throws_runtime_error() -> Result<(), JsValue>;
 
@@ -85,7 +85,7 @@ extern "C" {
     fn rejects() -> Result<JsValue, JsValue>;
 }
 
-/// Which code is wrong, and when.
+/// The code that fails, and how.
 async fn fail(how: &str) -> Result<()> {
     let (how, later) = how.strip_suffix(" later").map_or((how, false), |how| (how, true));
     if later {
@@ -110,7 +110,7 @@ fn fail_now(how: &str) -> Result<()> {
             Ok(())
         }
         "memory" => {
-            // Never written to, so that it takes the machine's own memory from nobody.
+            // Never written to, so that it uses no memory of the machine.
             let mut hoard: Vec<Vec<u8>> = Vec::new();
             loop {
                 hoard.push(Vec::with_capacity(512 * 1024 * 1024));
@@ -177,7 +177,7 @@ impl DurableEventIteratorObject for Faulty {
                 faulty.channel.publish(&Event::new(n))?;
                 fail(&how).await
             })
-            // Within a transaction, and in one that waits.
+            // In a transaction, and in an asynchronous one.
             .method("transactAndFail", async |faulty: &Self, (n, how): (u32, String)| {
                 faulty.channel.transaction(|tx| {
                     tx.publish(&Event::new(n))?;

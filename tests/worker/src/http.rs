@@ -1,4 +1,4 @@
-//! Procedures over HTTP, one for each thing that can travel.
+//! Procedures over HTTP, one for each kind of input and output.
 
 use durable_event_iterator::{
     Blob, ChannelStub, ClientKind, Code, Error, EventMeta, Procedures, Result, StreamItem, Token, Value,
@@ -12,10 +12,10 @@ use std::{
 };
 use worker::{Env, Request, Response};
 
-/// A page that may call with cookies.
+/// The origin of pages that may send cookies.
 const FRIEND: &str = "https://friend.example";
 
-/// What the procedures work on.
+/// The application of the procedures.
 #[derive(Debug)]
 struct App {
     name: &'static str,
@@ -53,7 +53,7 @@ struct Upload {
     file: Blob,
 }
 
-/// How many silent streams are open.
+/// The number of open silent streams.
 static SILENT: AtomicU32 = AtomicU32::new(0);
 
 struct Silent;
@@ -71,7 +71,7 @@ impl Drop for Silent {
     }
 }
 
-/// One item, then nothing more, for ever.
+/// A stream of one item that never ends.
 fn silence(guard: Silent) -> impl Stream<Item = Result<&'static str>> {
     stream::unfold((guard, true), async |(guard, is_first)| {
         if !is_first {

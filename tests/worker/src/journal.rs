@@ -1,4 +1,4 @@
-//! Objects with events of any JSON.
+//! Durable Objects with any JSON events.
 
 use durable_event_iterator::{
     Audience, BigInt, Call, Channel, Code, Date, DurableEventIteratorObject, Error, EventId, Object, Options,
@@ -8,32 +8,32 @@ use serde::{Deserialize, Serialize};
 use std::{cell::RefCell, rc::Rc, time::Duration};
 use worker::{Delay, Env};
 
-/// The defaults.
+/// The default options.
 pub struct Usual;
-/// Events are gone after a second.
+/// Retains events for one second, and does not delete them by an alarm.
 pub struct Short;
-/// Events are gone after a second, from the disk too.
+/// Retains events for one second, and deletes them by an alarm.
 pub struct Swept;
-/// Eight events at most.
+/// Retains at most eight events.
 pub struct Few;
-/// Events are gone after three seconds: time enough for a quick reconnect, not for a slow one.
+/// Retains events for three seconds: enough for a fast reconnect, but not for a slow one.
 pub struct Brief;
-/// Large enough for a replay of many steps.
+/// Retains enough events for a replay of many steps.
 pub struct Roomy;
-/// Clients of generation 2 begin with what is published from their first connect on.
+/// `DurableIterator` clients start with events published after they subscribe.
 pub struct Live;
-/// Idempotency keys are gone after a second.
+/// Keeps idempotency keys for one second.
 pub struct Forgetful;
-/// Three sockets at most, two for each connection id and for each subject.
+/// Accepts at most three sockets, and two for each connection id and subject.
 pub struct Capped;
 
-/// The options are outside their limits.
+/// Has options outside their limits.
 pub struct Invalid;
 
-/// A token's rights go on as long as its socket.
+/// Keeps sockets open after their tokens have expired.
 pub struct Lasting;
 
-/// What tells the classes apart.
+/// A class of these Durable Objects.
 pub trait Kind: 'static {
     /// The options of the class.
     fn options() -> Options {
@@ -103,14 +103,14 @@ impl Kind for Forgetful {
     }
 }
 
-/// Whom an event is for, by what is kept with their sockets.
-/// Data of an error, with types that JSON does not have.
+/// The data of an error, with types that JSON does not have.
 #[derive(Debug, Serialize)]
 struct Clash {
     since: Date,
     count: BigInt,
 }
 
+/// The recipients of an event, by the attachments of their sockets.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Who {
@@ -120,7 +120,7 @@ struct Who {
     except: Vec<Value>,
 }
 
-/// What the object keeps with a socket.
+/// The attachment of a socket.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Kept {
     value: Value,
@@ -128,23 +128,23 @@ pub struct Kept {
 
 type JournalChannel = Channel<Value, Value, Kept>;
 
-/// What a transaction does.
+/// A step of a transaction.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Step {
     Publish(Value),
-    /// An event with an idempotency key.
+    /// Publishes an event with an idempotency key.
     Once(Value, String),
     Sql(String),
-    /// An event that is not stored.
+    /// Sends a live event.
     Live(Value),
     Prune(Undefined),
-    /// A transaction within, whose failure is no failure of this one.
+    /// Runs a nested transaction. Its failure does not fail the outer transaction.
     Nested(Vec<Step>),
     Fail(String),
 }
 
-/// Returns the ids of what was published until the end or the first error.
+/// Runs the steps until the end or the first error. Returns the ids of the published events.
 fn run(
     channel: &JournalChannel,
     tx: Option<&Transaction<'_, Value, Value, Kept>>,
@@ -174,7 +174,7 @@ fn run(
     Ok(())
 }
 
-/// An object with events of any JSON.
+/// A Durable Object with any JSON events.
 pub struct Journal<K> {
     channel: JournalChannel,
     kind: std::marker::PhantomData<K>,
@@ -203,12 +203,12 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 Ok(call.socket.attachment()?.map_or(Value::Undefined, |kept| kept.value))
             })
             .procedure("whoAmI", async |_: &Self, call: Call<Self>, ()| call.socket.token_attachment())
-            // Fails as a call of an expired token does, after it has done something.
+            // Fails like a call with an expired token, but after it had an effect.
             .procedure("publishAndFail", async |journal: &Self, _, event: Value| {
                 journal.channel.publish(&event)?;
                 Err::<Undefined, _>(Error::new(Code::Unauthorized).message("Token expired"))
             })
-            // Never answers: the call, with its input, is in flight until its client aborts it.
+            // Never responds: the call and its input stay in flight until the client aborts it.
             .procedure("hold", async |_: &Self, _, value: Value| {
                 std::future::pending::<()>().await;
                 Ok(value)
@@ -287,7 +287,7 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                     journal.channel.transaction(|tx| run(&journal.channel, Some(tx), &steps, &mut ids));
                 Ok((ids, done.err().map(|error| error.to_string())))
             })
-            // The same in an asynchronous transaction of the storage, which takes a while.
+            // The same in a slow asynchronous transaction of the storage.
             .method("transactSlowly", async |journal: &Self, (steps, end): (Vec<Step>, String)| {
                 let ids = Rc::new(RefCell::new(Vec::new()));
                 let (channel, all) = (journal.channel.clone(), Rc::clone(&ids));
@@ -312,7 +312,7 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 journal.channel.storage().delete_all().await?;
                 Ok(())
             })
-            // As if the last event had been stored while the clock was an hour ahead.
+            // Simulates that the last event was stored while the clock was an hour ahead.
             .method("putAhead", async |journal: &Self, (id,): (String,)| {
                 #[derive(Deserialize)]
                 struct Table {
@@ -355,7 +355,7 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 let number: u8 = "not a number, and nobody's business".parse()?;
                 Ok(number)
             })
-            // A name that is the platform's: stubs must go on finding what the platform means by it.
+            // A name that the Workers runtime uses: a call on a stub must still reach the runtime's method.
             .method("fetch", async |_: &Self, ()| Ok("not this"))
     }
 }

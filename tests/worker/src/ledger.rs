@@ -1,4 +1,4 @@
-//! An object whose clients begin with a snapshot of its state.
+//! A Durable Object whose clients start with a snapshot of its state.
 
 use durable_event_iterator::{
     Channel, Code, DurableEventIteratorObject, Error, Options, Result, RpcMethods, Subscribed, durable_object,
@@ -6,65 +6,65 @@ use durable_event_iterator::{
 use serde::{Deserialize, Serialize};
 use worker::Env;
 
-/// So few that a client that was away for long has a gap.
+/// The number of retained events, so small that a client has a gap after a long disconnection.
 const RETAINED_EVENTS: u64 = 64;
 
-/// Into how many parts a snapshot is cut where its client wants it so.
+/// The number of parts of a snapshot in parts.
 const PARTS: usize = 3;
 
-/// What the clients iterate over.
+/// The events.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Entry {
     /// The whole state, or a part of it.
     #[serde(rename_all = "camelCase")]
     Snapshot {
-        /// Everything that was ever added, in order.
+        /// All added items, in order.
         items: Vec<u32>,
-        /// What the hook was told.
+        /// The last event id that the hook received.
         last_event_id: Option<String>,
-        /// What the hook was told.
+        /// The gap that the hook received.
         gap: Option<String>,
-        /// Whether no other part precedes: one may have been cut off before.
+        /// Whether this is the first part of the snapshot. An earlier snapshot may be incomplete.
         is_first: bool,
-        /// Whether no other part follows.
+        /// Whether this is the last part of the snapshot.
         is_last: bool,
     },
-    /// One more item.
+    /// An item was added.
     Added {
         /// The item.
         n: u32,
     },
-    /// Somebody has subscribed.
+    /// A client has subscribed.
     Announced {
-        /// What they are told.
+        /// The text of the announcement.
         text: String,
     },
 }
 
-/// How a client, by its token's attachment, wants the hook to behave.
+/// The behaviour of the hook for a client, set by its token attachment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Manner {
-    /// The snapshot comes in parts.
+    /// Sends the snapshot in parts.
     InParts,
-    /// Events are published before and after the snapshot.
+    /// Publishes events before and after the snapshot.
     Announced,
-    /// There is a snapshot also for who has resumed.
+    /// Sends a snapshot to clients that resume, too.
     Always,
-    /// There is none.
+    /// Sends no snapshot.
     Never,
-    /// It fails with an error of oRPC's, as often as `failNext` said.
+    /// Fails with an `Error` for clients, as often as `failNext` states.
     Refusing,
-    /// It fails with an error that is nobody's business, as often as `failNext` said.
+    /// Fails with an internal error, as often as `failNext` states.
     Failing,
-    /// It fails after the snapshot, as often as `failNext` said.
+    /// Fails after the snapshot, as often as `failNext` states.
     FailingLate,
-    /// It closes the socket.
+    /// Closes the socket.
     Closing,
 }
 
-/// The state is in the object's own table.
+/// The Durable Object. Its state is in a custom table.
 pub struct Ledger<const BEGINS_WITH_SNAPSHOT: bool> {
     channel: Channel<Entry, Option<Manner>>,
 }
@@ -135,7 +135,7 @@ impl<const BEGINS_WITH_SNAPSHOT: bool> DurableEventIteratorObject for Ledger<BEG
 }
 
 impl<const BEGINS_WITH_SNAPSHOT: bool> Ledger<BEGINS_WITH_SNAPSHOT> {
-    /// Adds the next number, and tells everyone.
+    /// Adds the next number, and publishes it.
     fn add(&self) -> Result<u32> {
         self.channel.transaction(|tx| {
             let n = self.get("items")?.saturating_add(1);

@@ -1,4 +1,4 @@
-//! The objects that the end-to-end tests talk to, one class for each set of options and types.
+//! The Durable Objects of the end-to-end tests, one class for each set of options and types.
 
 pub mod calls;
 pub mod documents;
@@ -15,10 +15,9 @@ use worker::{
     web_sys::{Request, Response},
 };
 
-/// `/upgrade/<binding>` is the upgrade to an object of that namespace; `/guarded/<binding>` the same behind an
-/// inspection that lets only attachments pass that say so; `/relay/…` publishes as another Worker;
-/// `/rpc/…` and `/open/…` are procedures over HTTP. With the variable `DOCUMENT`, this is the Worker of that
-/// document instead.
+/// `/upgrade/<binding>` is the upgrade to a Durable Object of that namespace; `/guarded/<binding>` is an upgrade with an
+/// inspection of the token attachment; `/relay/…` publishes from another Worker; `/rpc/…` and `/open/…` are procedures over
+/// HTTP. With the variable `DOCUMENT`, this is the Worker of that document instead.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
     if let Ok(document) = env.var("DOCUMENT") {
@@ -37,7 +36,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
                 .handle(&request)
                 .await
         }
-        // The same, confined to a jurisdiction.
+        // The same with a jurisdiction.
         ["eu", "upgrade", binding] => Upgrade::new(&env, binding).jurisdiction("eu").handle(&request).await,
         ["eu", "relay", binding, channel] => {
             Ok(relay::publish(request.into(), &env, binding, channel, Some("eu")).await?.into())

@@ -1,9 +1,9 @@
-//! A Worker in Rust that publishes to objects of another one.
+//! A Worker in Rust that publishes to Durable Objects of another Worker.
 
 use durable_event_iterator::{ChannelStub, Error, PublishOptions, Value, to_value};
 use worker::{Env, Request, Response};
 
-/// Publishes the body, once where there is a key.
+/// Publishes the body, with the idempotency key of the request if there is one.
 pub async fn publish(
     mut request: Request,
     env: &Env,
@@ -22,11 +22,11 @@ pub async fn publish(
     };
     match result.await {
         Ok(published) => Response::from_json(&published),
-        Err(error) => refused(&error),
+        Err(error) => rejection(&error),
     }
 }
 
-/// Calls a method with the body, an array, as its arguments; answers with the output's JSON.
+/// Calls an RPC method with the body, an array, as its arguments. Responds with the output as JSON.
 pub async fn call(
     mut request: Request,
     env: &Env,
@@ -42,11 +42,11 @@ pub async fn call(
     };
     match result.await {
         Ok(json) => Response::ok(json),
-        Err(error) => refused(&error),
+        Err(error) => rejection(&error),
     }
 }
 
-fn refused(error: &Error) -> worker::Result<Response> {
+fn rejection(error: &Error) -> worker::Result<Response> {
     let kind = match () {
         () if error.is_event_too_large() => " EventTooLarge",
         () if error.is_invalid_key() => " InvalidKey",
@@ -54,7 +54,7 @@ fn refused(error: &Error) -> worker::Result<Response> {
     };
     let response =
         Response::error(format!("{} {}{kind}", error.code(), error.public_message()), error.status())?;
-    // All that a client would get of it.
+    // The error as a client would receive it.
     let wire = to_value(error).ok().and_then(|error| error.to_json().ok());
     response.headers().set("x-error", &wire.unwrap_or_default())?;
     Ok(response)

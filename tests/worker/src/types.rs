@@ -1,4 +1,4 @@
-//! An object whose events hold every type of the wire.
+//! A Durable Object whose events contain every type of the wire.
 
 use durable_event_iterator::{
     BigInt, Channel, Custom, Date, DurableEventIteratorObject, Map, RegExp, Set, Undefined, Url,
@@ -7,7 +7,7 @@ use durable_event_iterator::{
 use serde::{Deserialize, Serialize};
 use worker::Env;
 
-/// An application's own type; its number is 21.
+/// A custom type with the number 21.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct User {
     name: String,
@@ -21,7 +21,7 @@ impl User {
         Self { name: name.to_owned(), age }
     }
 
-    /// The same a year later.
+    /// The user, one year older.
     #[must_use]
     pub fn older(self) -> Self {
         Self { age: self.age.saturating_add(1), ..self }
@@ -46,7 +46,7 @@ pub struct Everything {
     user: Custom<User, 21>,
 }
 
-/// The object.
+/// The Durable Object.
 pub struct Types {
     _channel: Channel<Everything>,
 }
