@@ -1,9 +1,9 @@
 import { defineConfig } from 'vitest/config'
 
-/** The tests that run with several oRPC versions, those of each generation with the versions that had it and the newest. */
+/** The tests that run with several oRPC versions: for each kind of client, the versions with that kind, and the newest one. */
 const everyVersion = {
   'tests/npm/every-version/**/*.test.ts': ['1.6.6', '1.8.8', '1.16.1'],
-  'tests/npm/generation-2/**/*.test.ts': ['1.9.4', '1.14.6', '1.16.1'],
+  'tests/npm/durable-iterator/**/*.test.ts': ['1.9.4', '1.14.6', '1.16.1'],
 }
 const orpcVersions = [...new Set(Object.values(everyVersion).flat())]
 const testsWith = (wanted: string): string[] =>
@@ -12,7 +12,7 @@ const testsWith = (wanted: string): string[] =>
 export default defineConfig({
   test: {
     environment: 'node',
-    // Each worker process starts runtimes of its own; more of them than this only slow each other down.
+    // Each worker process starts its own runtimes; more processes would only slow each other down.
     pool: 'forks',
     maxWorkers: 2,
     // In milliseconds. Starting a runtime takes a second or two, and much longer on a busy machine.
@@ -25,7 +25,7 @@ export default defineConfig({
         extends: true as const,
         test: { name: `oRPC ${version}`, include: testsWith(version), env: { ORPC_VERSION: version } },
         resolve: {
-          // As if it were the one that is installed, for the package's sources and the tests alike.
+          // Replaces the installed version, for the sources of the package and the tests.
           alias: [{ find: /^@orpc\/(client|server)/, replacement: `orpc-$1-${version}` }],
         },
       })),

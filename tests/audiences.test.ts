@@ -2,9 +2,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-import { CLIENT_VERSIONS, GENERATION_2_VERSIONS } from './support/client.ts'
+import { CLIENT_VERSIONS, DURABLE_ITERATOR_VERSIONS } from './support/client.ts'
 import type { Client, Subscription } from './support/client.ts'
-import { connect } from './support/generation-2.ts'
+import { connect } from './support/durable-iterator.ts'
 import { startJournals } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 
@@ -45,7 +45,7 @@ async function received(subscription: Subscription, end: number): Promise<number
 
 const rpc = ['keep']
 
-describe.each(GENERATION_2_VERSIONS)('with @orpc/client %s', (version) => {
+describe.each(DURABLE_ITERATOR_VERSIONS)('with @orpc/client %s', (version) => {
   test('tags, ids, sockets and exceptions are honoured live, and on replay for clients that were away', async () => {
     const chn = `all-${version}`
     const people = { anna: ['staff'], bert: ['staff', 'night'], cleo: ['guest'], dora: [] as string[] }

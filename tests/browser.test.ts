@@ -82,9 +82,9 @@ class Visitor {
   }
 
   /** Of the newest socket: what its token looks like, and the connection id. */
-  get token(): { generation: 1 | 2; id: string | null } {
+  get token(): { kind: string; id: string | null } {
     const { searchParams } = new URL(this.sockets.at(-1)?.url() ?? '')
-    return { generation: searchParams.get('token')?.startsWith('{') ? 2 : 1, id: searchParams.get('id') }
+    return { kind: searchParams.get('token')?.startsWith('{') ? 'DurableIterator' : 'DurableEventIterator', id: searchParams.get('id') }
   }
 
   messages(): Promise<string[]> {
@@ -119,7 +119,7 @@ test('two pages chat, and see who is there and who is typing', async () => {
 test('pages of both generations are in one room, and the setting switches between them', async () => {
   const anna = await Visitor.enter('both', 'Anna')
   const bert = await Visitor.enter('both', 'Bert', 'durableIterator')
-  expect([anna.token.generation, bert.token.generation]).toEqual([1, 2])
+  expect([anna.token.kind, bert.token.kind]).toEqual(['DurableEventIterator', 'DurableIterator'])
   expect(await anna.client('durableEventIterator').isChecked()).toBe(true)
   expect(await bert.client('durableIterator').isChecked()).toBe(true)
   await anna.say('From the first')
@@ -128,13 +128,13 @@ test('pages of both generations are in one room, and the setting switches betwee
   await anna.hears(['From the first', 'From the second'])
 
   await anna.client('durableIterator').check()
-  await expect.poll(() => anna.token.generation, { timeout: PATIENCE }).toBe(2)
+  await expect.poll(() => anna.token.kind, { timeout: PATIENCE }).toBe('DurableIterator')
   await anna.is('Connected')
   expect(new URL(anna.page.url()).searchParams.get('client')).toBe('durableIterator')
   await anna.page.getByRole('list').getByText('Bert', { exact: true }).waitFor()
   await expect.poll(() => anna.sockets.map((socket) => socket.isClosed()), { timeout: PATIENCE }).toEqual([true, false])
   await bert.client('durableEventIterator').check()
-  await expect.poll(() => bert.token.generation, { timeout: PATIENCE }).toBe(1)
+  await expect.poll(() => bert.token.kind, { timeout: PATIENCE }).toBe('DurableEventIterator')
   await bert.is('Connected')
 
   // What was said while one was between the two is there, too; nothing is there twice.
@@ -145,7 +145,7 @@ test('pages of both generations are in one room, and the setting switches betwee
   // It is remembered.
   await anna.page.goto(new URL('/?room=both&name=Anna', chat.url).href)
   await anna.is('Connected')
-  expect([anna.token.generation, await anna.client('durableIterator').isChecked()]).toEqual([2, true])
+  expect([anna.token.kind, await anna.client('durableIterator').isChecked()]).toEqual(['DurableIterator', true])
 })
 
 /** Each way to be away: what goes, and what comes back. Nothing tells a page that a network is silent; it has to find out. */

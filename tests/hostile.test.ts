@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-import { token as secondGeneration, upgradeUrl } from './support/generation-2.ts'
+import { token as durableIteratorToken, upgradeUrl } from './support/durable-iterator.ts'
 import { startJournals } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 import { BareSocket, upgradeAnswer } from './support/socket.ts'
@@ -330,8 +330,8 @@ describe('what is kept with a socket', () => {
     const largest = 8 * 1024
     const sized = async (size: number): Promise<string> => {
       const claims = { chn: 'large token', iat: 1_700_000_000, exp: 9_000_000_000 }
-      const rest = (await secondGeneration({ ...claims, att: '' })).length
-      return secondGeneration({ ...claims, att: 'x'.repeat(size - rest) })
+      const rest = (await durableIteratorToken({ ...claims, att: '' })).length
+      return durableIteratorToken({ ...claims, att: 'x'.repeat(size - rest) })
     }
     const socket = await BareSocket.open(upgradeUrl(journals, 'USUAL', await sized(largest), 'i'.repeat(128)))
     socket.send(subscribe('\u0001'.repeat(64)))

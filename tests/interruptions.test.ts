@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { token } from './support/client.ts'
 import { startFaultyJournals } from './support/faults.ts'
 import type { FaultyJournals } from './support/faults.ts'
-import { token as secondGeneration, upgradeUrl } from './support/generation-2.ts'
+import { token as durableIteratorToken, upgradeUrl } from './support/durable-iterator.ts'
 import type { Binding } from './support/journals.ts'
 import { BareSocket } from './support/socket.ts'
 
@@ -78,7 +78,7 @@ test('a replay that the bounds pass over is given up, and its client is told of 
   again.vanish()
 })
 
-test('a token of generation 1 that ends in the middle of a replay ends the iteration cleanly, and the socket stays', async () => {
+test('if the token of a DurableEventIterator client expires during a replay, the iteration ends without an error and the socket stays open', async () => {
   const chn = 'expiring replay'
   const url = await journals.upgrade('ROOMY', { chn, exp: seconds() + HOUR })
   const socket = await halfWay('ROOMY', chn, url)
@@ -130,21 +130,21 @@ test('a subscription that waits for its turn is refused when a call finds its to
   socket.vanish()
 })
 
-test('a token of generation 2 that ends in the middle of a replay closes the socket with 1008', async () => {
-  const chn = 'expiring replay of generation 2'
-  const url = upgradeUrl(journals, 'ROOMY', await secondGeneration({ chn, exp: seconds() + HOUR }), 'an-id')
+test('if the token of a DurableIterator client expires during a replay, the socket is closed with 1008', async () => {
+  const chn = 'expiring replay of a DurableIterator client'
+  const url = upgradeUrl(journals, 'ROOMY', await durableIteratorToken({ chn, exp: seconds() + HOUR }), 'an-id')
   const socket = await halfWay('ROOMY', chn, url)
   await journals.set({ ahead: 2 * HOUR * 1_000, isHeld: false })
   expect(await socket.end()).toEqual({ code: 1008, reason: 'Token expired' })
   expect(numbers(socket.messages.map((text) => JSON.parse(text))).length).toBeLessThan(8)
 })
 
-test.each<[string, (chn: string) => Promise<string>, number]>([
-  ['1', (chn) => token({ chn, rpc: ['kept'], exp: seconds() + HOUR }), 1],
-  ['2', (chn) => secondGeneration({ chn, rpc: ['kept'], exp: seconds() + HOUR }), 2],
-])('an expired token of generation %s gets no event and no call on its open socket, also after hibernation', async (generation, sign) => {
+test.each<[string, (chn: string) => Promise<string>]>([
+  ['DurableEventIterator', (chn) => token({ chn, rpc: ['kept'], exp: seconds() + HOUR })],
+  ['DurableIterator', (chn) => durableIteratorToken({ chn, rpc: ['kept'], exp: seconds() + HOUR })],
+])('a %s client with an expired token receives no events and cannot make calls on its open socket, also after hibernation', async (kind, sign) => {
   for (const isAsleep of [false, true]) {
-    const chn = `expired ${generation} ${isAsleep}`
+    const chn = `expired ${kind} ${isAsleep}`
     const [listening, calling] = await Promise.all(
       [0, 1].map(async () => BareSocket.open(upgradeUrl(journals, 'USUAL', await sign(chn), 'an-id'))),
     ) as [BareSocket, BareSocket]
@@ -161,7 +161,7 @@ test.each<[string, (chn: string) => Promise<string>, number]>([
       p: { s: 401, h: { 'x-durable-event-token-expired': '1' }, b: { json: expect.objectContaining({ code: 'UNAUTHORIZED' }) } },
     }
     const done = { i: 's', t: 3, p: { e: 'done', d: {} } }
-    if (generation === '2') {
+    if (kind === 'DurableIterator') {
       for (const socket of [listening, calling]) expect(await socket.end()).toEqual({ code: 1008, reason: 'Token expired' })
       expect(listening.messages).toHaveLength(1)
       expect(numbers(calling.messages.map((text) => JSON.parse(text)))).toEqual([])
@@ -180,7 +180,7 @@ test.each<[string, (chn: string) => Promise<string>, number]>([
 test('where expired sockets are kept, events and calls go on after the end of the token', async () => {
   for (const [n, url] of [
     await journals.upgrade('LASTING', { chn: 'lasting 0', rpc: ['kept'], exp: seconds() + HOUR }),
-    upgradeUrl(journals, 'LASTING', await secondGeneration({ chn: 'lasting 1', rpc: ['kept'], exp: seconds() + HOUR }), 'an-id'),
+    upgradeUrl(journals, 'LASTING', await durableIteratorToken({ chn: 'lasting 1', rpc: ['kept'], exp: seconds() + HOUR }), 'an-id'),
   ].entries()) {
     const chn = `lasting ${n}`
     const socket = await BareSocket.open(url)

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 
 import { startFaultyJournals } from './support/faults.ts'
 import type { FaultyJournals } from './support/faults.ts'
-import { token as secondGeneration, upgradeUrl } from './support/generation-2.ts'
+import { token as durableIteratorToken, upgradeUrl } from './support/durable-iterator.ts'
 import { BareSocket } from './support/socket.ts'
 
 const lines: string[] = []
@@ -82,8 +82,8 @@ test('a lead is forgotten a day after the tokens that have shown it have expired
 
 test('a token that is renewed on the open socket is noted too', async () => {
   const chn = 'renewed'
-  const good = await secondGeneration({ chn, rpc: ['kept'] })
-  const early = await secondGeneration({ chn, rpc: ['kept'], iat: seconds() + 60, exp: seconds() + 1_000 })
+  const good = await durableIteratorToken({ chn, rpc: ['kept'] })
+  const early = await durableIteratorToken({ chn, rpc: ['kept'], iat: seconds() + 60, exp: seconds() + 1_000 })
   const socket = await BareSocket.open(upgradeUrl(journals, 'USUAL', good, 'an-id'))
   socket.send({ i: 's', p: { u: '/subscribe', b: {} } })
   await socket.frames(1)

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { SIGNING_KEY, token } from './support/client.ts'
-import { token as second } from './support/generation-2.ts'
+import { token as second } from './support/durable-iterator.ts'
 import { startJournals } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 import { BareSocket, upgradeAnswer } from './support/socket.ts'
@@ -78,8 +78,8 @@ test('no log line holds a token, a key or an attachment', async () => {
   // A binding that is not there.
   await upgradeAnswer(upgradeUrl(journals, '/upgrade/NOWHERE', { token: good }))
 
-  const generations = [good, issued(await second({ chn: 'secrets', att, rpc }))]
-  for (const [generation, signed] of generations.entries()) {
+  const tokens = [good, issued(await second({ chn: 'secrets', att, rpc }))]
+  for (const [index, signed] of tokens.entries()) {
     const socket = await BareSocket.open(upgradeUrl(journals, '/upgrade/CALLS', { token: signed, id: 'me' }))
     const call = (i: string, path: string[], input: unknown = null): void =>
       socket.send({ i, p: { u: '/call', b: { json: { path, input } } } })
@@ -94,7 +94,7 @@ test('no log line holds a token, a key or an attachment', async () => {
     socket.send({ i: 'g', p: { u: `/${encodeURIComponent(signed)}?token=${signed}`, b: { json: 1, meta: [[9, signed]] } } })
     socket.send({ i: 'h', p: { u: 7, b: signed } })
     const answers = await socket.frames(9 + bad.length)
-    expect(answers.find(({ i }) => i === 'a').p.s, `generation ${generation + 1}`).toBe(500)
+    expect(answers.find(({ i }) => i === 'a').p.s, `token ${index}`).toBe(500)
     socket.send(`${signed} is no frame`)
     await socket.end()
   }

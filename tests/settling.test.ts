@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { CLIENT_VERSIONS } from './support/client.ts'
-import { token as secondGeneration, upgradeUrl } from './support/generation-2.ts'
+import { token as durableIteratorToken, upgradeUrl } from './support/durable-iterator.ts'
 import { startJournals } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 import { BareSocket } from './support/socket.ts'
@@ -66,7 +66,7 @@ describe('random calls on one socket', () => {
     /** Half of the sockets outlive their token. */
     const expires = seed % 4 >= 2
     const claims = { chn, rpc: ['router', 'extra', 'upload'], exp: Date.now() / 1000 + (expires ? 1 : 3_600) }
-    const url = isSecond ? upgradeUrl(journals, 'CALLS', await secondGeneration(claims), 'me') : await journals.upgrade('CALLS', claims)
+    const url = isSecond ? upgradeUrl(journals, 'CALLS', await durableIteratorToken(claims), 'me') : await journals.upgrade('CALLS', claims)
     const socket = await BareSocket.open(url)
     const calls = new Map<string, Heard>()
     const begin = (kind: Heard['kind'], payload: object): string => {
@@ -97,7 +97,7 @@ describe('random calls on one socket', () => {
       () => begin('call', { u: '/nowhere', b: {} }),
       () => begin('call', { u: '/updateToken', b: { json: { token: 'none' } } }),
       async () => {
-        const renewed = await secondGeneration({ ...claims, exp: claims.exp + 0.5 })
+        const renewed = await durableIteratorToken({ ...claims, exp: claims.exp + 0.5 })
         begin('call', { u: '/updateToken', b: { json: { token: renewed } } })
       },
       () => begin('stream', call(['extra', 'failing'], 'CONFLICT')),

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { CLIENT_VERSIONS } from './support/client.ts'
 import type { Client, ClientVersion, Subscription } from './support/client.ts'
-import { connect } from './support/generation-2.ts'
+import { connect } from './support/durable-iterator.ts'
 import { startJournals } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 
@@ -21,14 +21,14 @@ type Manner = 'inParts' | 'announced' | 'always' | 'never' | 'refusing' | 'faili
 
 let clients = 0
 
-/** A client of either generation. */
+/** A client of either kind. */
 function client(
-  generation: 1 | 2,
+  kind: 'DurableEventIterator' | 'DurableIterator',
   chn: string,
   { manner, version = '1.16.1', ledger = 'LEDGER' }: { manner?: Manner; version?: ClientVersion; ledger?: Ledger } = {},
 ): Promise<Client> {
   const claims = { chn, ...(manner === undefined ? {} : { att: manner }) }
-  return generation === 1
+  return kind === 'DurableEventIterator'
     ? journals.client(ledger, claims, { version })
     : connect(journals, ledger, claims, { version, id: `client-${clients++}` })
 }
@@ -65,11 +65,11 @@ async function reach(subscription: Subscription, item: number): Promise<void> {
   expect(state(subscription)).toEqual(upTo(item))
 }
 
-describe.each([1, 2] as const)('in generation %i', (generation) => {
+describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s clients', (kind) => {
   test('a snapshot comes after what is replayed and before what comes next', async () => {
-    const chn = `order-${generation}`
+    const chn = `order-${kind}`
     await addMany(chn, 3, 'REPLAYING_LEDGER')
-    const one = await client(generation, chn, { ledger: 'REPLAYING_LEDGER' })
+    const one = await client(kind, chn, { ledger: 'REPLAYING_LEDGER' })
     const subscription = await one.subscribe()
     await subscription.until((now) => snapshots(now).length === 1)
     await add(chn, 'REPLAYING_LEDGER')
@@ -82,9 +82,9 @@ describe.each([1, 2] as const)('in generation %i', (generation) => {
   })
 
   test('a client that begins with a snapshot gets it first, and nothing that is in it', async () => {
-    const chn = `first-${generation}`
+    const chn = `first-${kind}`
     await addMany(chn, 3)
-    const one = await client(generation, chn)
+    const one = await client(kind, chn)
     const subscription = await one.subscribe()
     await add(chn)
     await reach(subscription, 4)
@@ -95,12 +95,12 @@ describe.each([1, 2] as const)('in generation %i', (generation) => {
 
   const racing = CLIENT_VERSIONS.flatMap((version) => (['LEDGER', 'REPLAYING_LEDGER'] as const).map((ledger) => [version, ledger] as const))
   test.each(racing)('while others publish, snapshot and events are exactly the state: @orpc/client %s, %s', async (version, ledger) => {
-    const chn = `racing-${generation}-${version}`
+    const chn = `racing-${kind}-${version}`
     const [PUBLISHERS, ITEMS, READERS] = [4, 120, 8]
     const publishers = Array.from({ length: PUBLISHERS }, () => addMany(chn, ITEMS / PUBLISHERS, ledger))
     const all: { client: Client; subscription: Subscription }[] = []
     for (let n = 0; n < READERS; n++) {
-      const one = await client(generation, chn, { version, ledger, ...(n % 3 === 2 ? { manner: 'inParts' } : {}) })
+      const one = await client(kind, chn, { version, ledger, ...(n % 3 === 2 ? { manner: 'inParts' } : {}) })
       all.push({ client: one, subscription: await one.subscribe() })
       // Some lose their connection in the middle of it all, with their snapshot or without.
       if (n % 2 === 1) all[n - 1]!.client.cut()
@@ -113,9 +113,9 @@ describe.each([1, 2] as const)('in generation %i', (generation) => {
   })
 
   test('who comes back gets what was missed and no second snapshot, also if the snapshot is all it ever got', async () => {
-    const chn = `resumed-${generation}`
+    const chn = `resumed-${kind}`
     await addMany(chn, 5)
-    const one = await client(generation, chn)
+    const one = await client(kind, chn)
     const subscription = await one.subscribe()
     await reach(subscription, 5)
     expect(subscription.events.map(({ type }) => type)).toEqual(['snapshot'])
@@ -132,15 +132,15 @@ describe.each([1, 2] as const)('in generation %i', (generation) => {
   })
 
   test('who comes back after a gap is told of it and gets the state anew', async () => {
-    const chn = `gap-${generation}`
+    const chn = `gap-${kind}`
     await addMany(chn, 2)
-    const one = await client(generation, chn)
+    const one = await client(kind, chn)
     const subscription = await one.subscribe()
     await reach(subscription, 2)
     const lastEventId = subscription.received.at(-1)!.id!
     one.close()
     await addMany(chn, 150) // 64 are retained
-    const back = await client(generation, chn)
+    const back = await client(kind, chn)
     const resumed = await back.subscribe({ lastEventId })
     await resumed.count(1)
     expect(resumed.events[0]).toMatchObject({ lastEventId, gap: expect.stringMatching(/^\d+$/), items: upTo(152) })
@@ -150,16 +150,16 @@ describe.each([1, 2] as const)('in generation %i', (generation) => {
   })
 
   test('after its storage was deleted, a client that reconnects receives a gap and the state anew', async () => {
-    const chn = `deleted-${generation}`
+    const chn = `deleted-${kind}`
     await addMany(chn, 3)
-    const one = await client(generation, chn)
+    const one = await client(kind, chn)
     const subscription = await one.subscribe()
     await reach(subscription, 3)
     // It has every event, and still a state that is gone.
     const lastEventId = subscription.received.at(-1)!.id!
     one.close()
     await journals.stub('LEDGER', chn, 'wipe')
-    const back = await client(generation, chn)
+    const back = await client(kind, chn)
     const resumed = await back.subscribe({ lastEventId })
     await resumed.count(1)
     expect(resumed.events[0]).toMatchObject({ lastEventId, gap: expect.stringMatching(/^\d+$/), items: [] })
@@ -174,9 +174,9 @@ describe.each([1, 2] as const)('in generation %i', (generation) => {
   })
 
   test('a snapshot in parts is one: only its last part carries the position', async () => {
-    const chn = `parts-${generation}`
+    const chn = `parts-${kind}`
     await addMany(chn, 7)
-    const one = await client(generation, chn, { manner: 'inParts' })
+    const one = await client(kind, chn, { manner: 'inParts' })
     const subscription = await one.subscribe()
     await reach(subscription, 7)
     expect(subscription.received.map(({ id }) => id !== undefined)).toEqual([false, false, false, false, true])
@@ -184,8 +184,8 @@ describe.each([1, 2] as const)('in generation %i', (generation) => {
   })
 
   test('before the first event ever there is no position, and who comes back gets the snapshot again', async () => {
-    const chn = `empty-${generation}`
-    const one = await client(generation, chn)
+    const chn = `empty-${kind}`
+    const one = await client(kind, chn)
     const subscription = await one.subscribe()
     await subscription.count(1)
     expect(subscription.received).toMatchObject([{ event: { items: [] }, id: undefined }])
@@ -199,13 +199,13 @@ describe.each([1, 2] as const)('in generation %i', (generation) => {
   })
 
   test('after hibernation the state is read from storage, and who stayed is not greeted again', async () => {
-    const chn = `asleep-${generation}`
+    const chn = `asleep-${kind}`
     await addMany(chn, 3)
-    const stayed = await client(generation, chn)
+    const stayed = await client(kind, chn)
     const first = await stayed.subscribe()
     await reach(first, 3)
     await journals.hibernate('LEDGER', chn)
-    const late = await client(generation, chn)
+    const late = await client(kind, chn)
     const second = await late.subscribe()
     await reach(second, 3)
     await journals.hibernate('LEDGER', chn)
@@ -218,11 +218,11 @@ describe.each([1, 2] as const)('in generation %i', (generation) => {
   })
 
   test('what is published from inside comes in the order of the calls, to everyone', async () => {
-    const chn = `announced-${generation}`
-    const witness = await client(generation, chn, { manner: 'never' })
+    const chn = `announced-${kind}`
+    const witness = await client(kind, chn, { manner: 'never' })
     const seen = await witness.subscribe()
     await add(chn)
-    const one = await client(generation, chn, { manner: 'announced' })
+    const one = await client(kind, chn, { manner: 'announced' })
     const subscription = await one.subscribe()
     await subscription.count(3)
     expect(subscription.events.map(({ type, text }) => text ?? type)).toEqual(['before', 'snapshot', 'after'])
@@ -239,14 +239,14 @@ describe.each([1, 2] as const)('in generation %i', (generation) => {
     ['failing', 'INTERNAL_SERVER_ERROR'],
     ['failingLate', 'CONFLICT'],
   ])('a hook that fails (%s) is in the log, and has another go when the client subscribes anew', async (manner, line) => {
-    const chn = `${manner}-${generation}`
+    const chn = `${manner}-${kind}`
     await addMany(chn, 3)
     await journals.stub('LEDGER', chn, 'failNext', 2)
-    const neighbour = await client(generation, chn)
+    const neighbour = await client(kind, chn)
     const undisturbed = await neighbour.subscribe()
     await reach(undisturbed, 3)
     const logged = log.length
-    const one = await client(generation, chn, { manner })
+    const one = await client(kind, chn, { manner })
     const subscription = await one.subscribe()
     await reach(subscription, 3)
     while ((await greetings(chn)) < 4) await add(chn)
@@ -260,13 +260,13 @@ describe.each([1, 2] as const)('in generation %i', (generation) => {
   })
 
   test('a client whose retries are off learns why, and nothing that is nobody\'s business', async () => {
-    const chn = `untold-${generation}`
+    const chn = `untold-${kind}`
     for (const [manner, error] of [
       ['refusing', { code: 'CONFLICT', message: 'Not ready.' }],
       ['failing', { code: 'INTERNAL_SERVER_ERROR', message: 'Internal server error' }],
     ] as const) {
       await journals.stub('LEDGER', chn, 'failNext', 1)
-      const one = await client(generation, chn, { manner })
+      const one = await client(kind, chn, { manner })
       const iterator = await one.raw.subscribe(undefined, { context: { retry: 0 } })
       await expect(iterator.next()).rejects.toMatchObject(error)
       // The socket goes on, and so does a new subscription.
@@ -278,10 +278,10 @@ describe.each([1, 2] as const)('in generation %i', (generation) => {
   })
 
   test('a hook that closes its socket disturbs nobody', async () => {
-    const chn = `closing-${generation}`
-    const neighbour = await client(generation, chn)
+    const chn = `closing-${kind}`
+    const neighbour = await client(kind, chn)
     const undisturbed = await neighbour.subscribe()
-    const one = await client(generation, chn, { manner: 'closing' })
+    const one = await client(kind, chn, { manner: 'closing' })
     const closed = new Promise((resolve) => one.socket.addEventListener('close', ({ code }) => resolve(code), { once: true }))
     const subscribing = one.raw.subscribe()
     expect(await closed).toBe(4_000)

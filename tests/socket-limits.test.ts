@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { startFaultyJournals } from './support/faults.ts'
 import type { FaultyJournals } from './support/faults.ts'
-import { token as secondGeneration, upgradeUrl } from './support/generation-2.ts'
+import { token as durableIteratorToken, upgradeUrl } from './support/durable-iterator.ts'
 import { BareSocket, upgradeAnswer } from './support/socket.ts'
 
 let journals: FaultyJournals
@@ -57,7 +57,7 @@ test.each<[string, object, (chn: string, n: number) => Promise<string>]>([
     'subject of a DurableIterator client',
     MANY_PER_SUBJECT,
     async (chn, n) =>
-      upgradeUrl(journals, 'CAPPED', await secondGeneration({ chn, sub: n === 0 ? 'same' : 'other', tags: ['a tag'] }), `id-${Math.random()}`),
+      upgradeUrl(journals, 'CAPPED', await durableIteratorToken({ chn, sub: n === 0 ? 'same' : 'other', tags: ['a tag'] }), `id-${Math.random()}`),
   ],
 ])('a third socket of one %s is answered 429, also after hibernation, and another one is accepted', async (what, answer, url) => {
   const chn = `capped ${what}`

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { SIGNING_KEY, token } from './support/client.ts'
-import { token as secondGeneration } from './support/generation-2.ts'
+import { token as durableIteratorToken } from './support/durable-iterator.ts'
 import { startJournals } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 import { BareSocket, upgradeAnswer } from './support/socket.ts'
@@ -165,14 +165,14 @@ describe('a Durable Object that is reached by an id without a name, as through a
   test('serves its channel where its Worker binds its namespace, also after hibernation, and renews tokens', async () => {
     const workers = await start('objects')
     try {
-      const socket = await BareSocket.open(await address(workers, 'here', await secondGeneration({ chn: 'here' })))
+      const socket = await BareSocket.open(await address(workers, 'here', await durableIteratorToken({ chn: 'here' })))
       socket.send({ i: 's', p: { u: '/subscribe', b: {} } })
       await socket.frames(1)
       const at = new URL('/here/publish', await workers.urlOf('forwarder'))
       await workers.fetch(at, { method: 'POST', body: '{"n":1}' })
       expect((await socket.frames(2))[1]).toMatchObject({ p: { d: { json: { n: 1 } } } })
       const renew = async (i: string, chn: string): Promise<void> =>
-        socket.send({ i, p: { u: '/updateToken', b: { json: { token: await secondGeneration({ chn }) } } } })
+        socket.send({ i, p: { u: '/updateToken', b: { json: { token: await durableIteratorToken({ chn }) } } } })
       await renew('1', 'elsewhere')
       expect((await socket.frames(3))[2]).toMatchObject({ i: '1', p: { s: 401 } })
       await renew('2', 'here')
@@ -205,13 +205,13 @@ test.each<[string, string[]]>([
   ['a tag of 100 characters that are 300 bytes', ['漢'.repeat(100)]],
   ['an empty tag', ['']],
 ])('a token with %s is refused by the limit', async (_, tags) => {
-  const answer = await upgradeAnswer(url(`?token=${await secondGeneration({ chn: 'tags', tags })}&id=some-id`))
+  const answer = await upgradeAnswer(url(`?token=${await durableIteratorToken({ chn: 'tags', tags })}&id=some-id`))
   expect(answer).toEqual({ status: 400, text: 'Invalid tags: expected at most 10 tags of 1-256 UTF-8 bytes' })
 })
 
 test('a token with as many and as long tags as possible opens a socket', async () => {
   const tags = Array.from({ length: 10 }, (_, n) => `${n}${'漢'.repeat(85)}`)
-  expect(await upgradeAnswer(url(`?token=${await secondGeneration({ chn: 'tags', tags })}&id=some-id`))).toEqual({ status: 101, text: '' })
+  expect(await upgradeAnswer(url(`?token=${await durableIteratorToken({ chn: 'tags', tags })}&id=some-id`))).toEqual({ status: 101, text: '' })
 })
 
 test('neither a token nor the key is in the log', async () => {

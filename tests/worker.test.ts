@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { Client, SIGNING_KEY, token } from './support/client.ts'
-import { token as secondGeneration } from './support/generation-2.ts'
+import { token as durableIteratorToken } from './support/durable-iterator.ts'
 import { BareSocket } from './support/socket.ts'
 import { startWorkers } from './support/workerd.ts'
 import type { RunningWorkers } from './support/workerd.ts'
@@ -223,7 +223,7 @@ test('variables say where clients of generation 2 begin, and for how long a key 
       await say(2) // without a window the same key is another event
       const upgrade = new URL(url)
       upgrade.protocol = 'ws:'
-      upgrade.searchParams.set('token', await secondGeneration({ chn: 'a' }))
+      upgrade.searchParams.set('token', await durableIteratorToken({ chn: 'a' }))
       upgrade.searchParams.set('id', 'an-id')
       const client = await Client.connect(upgrade.href, { version: '1.16.1' })
       const subscription = await client.subscribe()

@@ -7,11 +7,11 @@ import { WebSocket as ReconnectingWebSocket } from 'partysocket'
 import { SignJWT } from 'jose'
 
 /** Of the time of "durable event iterators", whose tokens are of generation 1. */
-export const GENERATION_1_VERSIONS = ['1.6.6', '1.8.8'] as const
+export const DURABLE_EVENT_ITERATOR_VERSIONS = ['1.6.6', '1.8.8'] as const
 /** Of the time of "durable iterators", whose tokens are of generation 2: the first, one of the middle and the last. */
-export const GENERATION_2_VERSIONS = ['1.9.4', '1.14.6', '1.16.1'] as const
+export const DURABLE_ITERATOR_VERSIONS = ['1.9.4', '1.14.6', '1.16.1'] as const
 /** A client is bound to no generation: which one it is of is up to its token. */
-export const CLIENT_VERSIONS = [...GENERATION_1_VERSIONS, ...GENERATION_2_VERSIONS] as const
+export const CLIENT_VERSIONS = [...DURABLE_EVENT_ITERATOR_VERSIONS, ...DURABLE_ITERATOR_VERSIONS] as const
 export type ClientVersion = (typeof CLIENT_VERSIONS)[number]
 
 export const SIGNING_KEY = 'the key of the tests'

@@ -1,5 +1,5 @@
-// The limits and tokens that the issuer in TypeScript, the crate and a real Durable Object must agree on. The crate's side is
-// in `crates/durable-event-token/src/corpus.rs`.
+// The issuer in TypeScript, the crate and a real Durable Object accept the same tokens, with the same limits. The crate is tested in
+// `crates/durable-event-token/src/corpus.rs`.
 
 import { createHmac } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -18,7 +18,7 @@ import { upgradeAnswer } from '../support/socket.ts'
 
 interface Case {
   name: string
-  /** Both unless it says so. */
+  /** The only kind of tokens that the case is about: 1 is `DurableEventIterator`, 2 is `DurableIterator`. Default: both. */
   generation?: 1 | 2
   options: {
     channel?: string
@@ -28,48 +28,49 @@ interface Case {
     attachment?: unknown
     lifetimeSeconds?: number
   }
-  /** Why issuers reject the options, up to where the message names what it got. */
+  /** The beginning of the error message with which issuers reject the options. */
   reason?: string
-  /** What a Durable Object responds to an upgrade with such a token, however it was issued; null: it depends on the clock. */
+  /** The status of an upgrade with such a token; null if it depends on the clock. */
   status?: number | null
 }
 
 const read = (name: string): string => readFileSync(new URL(name, import.meta.url), 'utf8')
 
-/** Repeats what stands between `{{` and `*<number>}}`. */
+/** Expands repetitions: `{{text*number}}`. */
 const expand = (text: string): string => text.replaceAll(/\{\{(.+?)\*(\d+)\}\}/g, (_, repeated, count) => repeated.repeat(count))
 
+const KINDS = ['DurableEventIterator', 'DurableIterator'] as const
+type Kind = (typeof KINDS)[number]
+
 const corpus = (JSON.parse(expand(read('corpus.json'))) as Case[]).flatMap(({ generation, ...rest }) =>
-  ([1, 2] as const)
-    .filter((each) => generation === undefined || generation === each)
-    .map((each) => [rest.name, each, rest] as const),
+  KINDS.filter((kind) => generation === undefined || KINDS[generation - 1] === kind).map((kind) => [rest.name, kind, rest] as const),
 )
 
 type Any = DurableEventIteratorObject<object>
 
-async function issue({ channel = 'room', lifetimeSeconds, attachment, ...options }: Case['options'], generation: 1 | 2): Promise<unknown> {
+async function issue({ channel = 'room', lifetimeSeconds, attachment, ...options }: Case['options'], kind: Kind): Promise<unknown> {
   const all = {
     signingKey: SIGNING_KEY,
     ...options,
     ...(attachment === undefined ? {} : { att: attachment }),
     ...(lifetimeSeconds === undefined ? {} : { tokenTTLSeconds: lifetimeSeconds }),
   } as never
-  return generation === 1 ? new DurableEventIterator<Any>(channel, all) : new DurableIterator<Any>(channel, all)
+  return kind === 'DurableEventIterator' ? new DurableEventIterator<Any>(channel, all) : new DurableIterator<Any>(channel, all)
 }
 
-/** A token with a right signature, whatever it says. */
-function forge({ channel = 'room', rpc = [], tags, subject, attachment, lifetimeSeconds = 60 }: Case['options'], generation: 1 | 2): string {
-  // A second ago, so that what has no lifetime has expired.
+/** Returns a token with any claims and a valid signature. */
+function forge({ channel = 'room', rpc = [], tags, subject, attachment, lifetimeSeconds = 60 }: Case['options'], kind: Kind): string {
+  // A second ago, so that a token without a lifetime has expired.
   const iat = Math.floor(Date.now() / 1_000) - 1
   const payload = JSON.stringify({ chn: channel, rpc, tags, att: attachment, sub: subject, iat, exp: iat + lifetimeSeconds })
   const base64url = (text: string): string => Buffer.from(text).toString('base64url')
-  const message = generation === 1 ? `${base64url('{"alg":"HS256"}')}.${base64url(payload)}` : payload
+  const message = kind === 'DurableEventIterator' ? `${base64url('{"alg":"HS256"}')}.${base64url(payload)}` : payload
   return `${message}.${createHmac('sha256', SIGNING_KEY).update(message).digest('base64url')}`
 }
 
 const statusOf = ({ reason, status }: Case): number | null => (status === undefined ? (reason === undefined ? 101 : 401) : status)
 
-test('the limits of the package are those of the shared table', () => {
+test('the limits of the package equal the shared table', () => {
   expect({
     token: { maxBytes: limits.MAX_TOKEN_BYTES },
     channel: { minBytes: 1, maxBytes: limits.MAX_CHANNEL_BYTES },
@@ -85,8 +86,8 @@ test('the limits of the package are those of the shared table', () => {
 })
 
 describe('the issuer in TypeScript', () => {
-  test.each(corpus)('%s (generation %i)', async (_, generation, { options, reason }) => {
-    const issued = issue(options, generation)
+  test.each(corpus)('%s (%s)', async (_, kind, { options, reason }) => {
+    const issued = issue(options, kind)
     if (reason === undefined) {
       await issued
     } else {
@@ -96,9 +97,9 @@ describe('the issuer in TypeScript', () => {
     }
   })
 
-  test.each(corpus.filter(([, generation]) => generation === 2))('%s: signDurableIteratorToken', async (_, __, rest) => {
+  test.each(corpus.filter(([, kind]) => kind === 'DurableIterator'))('%s: signDurableIteratorToken', async (_, __, rest) => {
     const { channel: chn = 'room', rpc = [], tags, subject: sub, attachment: att, lifetimeSeconds } = rest.options
-    if (lifetimeSeconds !== undefined) return // a payload has no lifetime but times
+    if (lifetimeSeconds !== undefined) return // a payload has times and no lifetime
     const signed = signDurableIteratorToken(SIGNING_KEY, { chn, rpc, tags, sub, att, iat: 1, exp: 2 })
     if (rest.reason === undefined) await signed
     else await expect(signed).rejects.toThrow(rest.reason)
@@ -108,7 +109,7 @@ describe('the issuer in TypeScript', () => {
     ['a lifetime that is not a number', { tokenTTLSeconds: Number.NaN }, /lifetime .* got NaN/],
     ['an infinite lifetime', { tokenTTLSeconds: Number.POSITIVE_INFINITY }, /lifetime .* got Infinity/],
     ['a lifetime as text', { tokenTTLSeconds: 'an hour' }, /lifetime .* got an hour/],
-    ['a misspelt option', { tokenTTLSecond: 60 }, /unknown option `tokenTTLSecond`, expected one of signingKey, tokenTTLSeconds/],
+    ['an unknown option', { tokenTTLSecond: 60 }, /unknown option `tokenTTLSecond`, expected one of signingKey, tokenTTLSeconds/],
     ['a lifetime of null', { tokenTTLSeconds: null }, /lifetime .* got null/],
     ['tags of null', { tags: null }, /`tags` must be an array of strings/],
     ['a tag that is not a string', { tags: [1] }, /item of `tags` must be a string/],
@@ -140,22 +141,22 @@ describe('an upgrade', () => {
 
   const asked = corpus.filter(([, , rest]) => statusOf(rest) !== null)
 
-  test.each(asked)('%s (generation %i)', async (_, generation, rest) => {
+  test.each(asked)('%s (%s)', async (_, kind, rest) => {
     const url = new URL('/upgrade/USUAL', journals.url.href.replace('http', 'ws'))
-    url.searchParams.set('token', forge(rest.options, generation))
+    url.searchParams.set('token', forge(rest.options, kind))
     url.searchParams.set('id', 'an-id')
     log.length = 0
     const { status } = await upgradeAnswer(url)
     expect(status).toBe(statusOf(rest))
-    // Whatever a Durable Object rejects, issuers reject.
+    // Issuers reject everything that a Durable Object rejects.
     if (status !== 101) expect(rest.reason).toBeDefined()
     if (status !== 101 && rest.options.lifetimeSeconds === undefined) await expect.poll(() => log.join('\n')).toContain(rest.reason)
   })
 
-  test.each([1, 2] as const)('a lone surrogate in an attachment reads as U+FFFD (generation %i)', async (generation) => {
+  test.each(KINDS)('a lone surrogate in the attachment of a %s token reads as U+FFFD', async (kind) => {
     const url = new URL('/upgrade/USUAL', journals.url.href.replace('http', 'ws'))
     const attachment = 'Anna😀'.slice(0, 5)
-    url.searchParams.set('token', forge({ channel: 'surrogates', rpc: ['whoAmI'], attachment: [attachment, '\\ud83d'] }, generation))
+    url.searchParams.set('token', forge({ channel: 'surrogates', rpc: ['whoAmI'], attachment: [attachment, '\\ud83d'] }, kind))
     url.searchParams.set('id', 'an-id')
     const client = await Client.connect(url.href)
     expect(await client.call(['whoAmI'])).toEqual(['Anna\ufffd', '\\ud83d'])
@@ -164,9 +165,9 @@ describe('an upgrade', () => {
     client.close()
   })
 
-  test.each(asked)('%s (generation %i): the upgrade in TypeScript', async (_, generation, rest) => {
+  test.each(asked)('%s (%s): the upgrade in TypeScript', async (_, kind, rest) => {
     const url = new URL('http://localhost/')
-    url.searchParams.set('token', forge(rest.options, generation))
+    url.searchParams.set('token', forge(rest.options, kind))
     url.searchParams.set('id', 'an-id')
     const namespace = { idFromName: () => ({}), get: () => ({ fetch: async () => new Response('passed on') }) }
     const request = new Request(url, { headers: { upgrade: 'websocket' } })

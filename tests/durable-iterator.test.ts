@@ -2,9 +2,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-import { Client, GENERATION_1_VERSIONS, GENERATION_2_VERSIONS, token as firstGeneration } from './support/client.ts'
-import { connect, seconds, token, upgradeUrl } from './support/generation-2.ts'
-import type { Claims } from './support/generation-2.ts'
+import { Client, DURABLE_EVENT_ITERATOR_VERSIONS, DURABLE_ITERATOR_VERSIONS, token as durableEventIteratorToken } from './support/client.ts'
+import { connect, seconds, token, upgradeUrl } from './support/durable-iterator.ts'
+import type { Claims } from './support/durable-iterator.ts'
 import { startJournals } from './support/journals.ts'
 import type { Binding, Journals } from './support/journals.ts'
 import { BareSocket, upgradeAnswer } from './support/socket.ts'
@@ -35,10 +35,10 @@ function openings(client: Client): { count: number } {
   return opened
 }
 
-describe.each(GENERATION_2_VERSIONS)('with oRPC %s', (version) => {
+describe.each(DURABLE_ITERATOR_VERSIONS)('with oRPC %s', (version) => {
   test('both generations on one channel get the same events', async () => {
     const chn = `both-${version}`
-    const first = GENERATION_1_VERSIONS.map((version) => journals.client('USUAL', { chn }, { version }))
+    const first = DURABLE_EVENT_ITERATOR_VERSIONS.map((version) => journals.client('USUAL', { chn }, { version }))
     const clients = await Promise.all([...first, connect(journals, 'USUAL', { chn }, { id: 'second', version })])
     const subscriptions = await Promise.all(clients.map((client) => client.subscribe()))
     const ids = []
@@ -124,7 +124,7 @@ describe.each(GENERATION_2_VERSIONS)('with oRPC %s', (version) => {
     await expect(renew(await token({ chn, tags, exp: seconds() - 2 }))).rejects.toMatchObject(invalid)
     await expect(renew(await token({ chn, tags }, { key: 'another key' }))).rejects.toMatchObject(invalid)
     await expect(renew((await token({ chn, tags })).replace('"b"', '"c"'))).rejects.toMatchObject(invalid)
-    await expect(renew(await firstGeneration({ chn }))).rejects.toMatchObject(invalid)
+    await expect(renew(await durableEventIteratorToken({ chn }))).rejects.toMatchObject(invalid)
     await expect(renew('garbage')).rejects.toMatchObject(invalid)
     await expect(client.raw.updateToken({})).rejects.toMatchObject({ code: 'BAD_REQUEST' })
     await publish(chn, 1)
