@@ -8,6 +8,8 @@ import { promisify } from 'node:util'
 
 import { expect, test } from 'vitest'
 
+import { cyclesOf } from './support/cycles.ts'
+
 const root = fileURLToPath(new URL('..', import.meta.url))
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc')
 
@@ -25,21 +27,6 @@ async function imports(): Promise<Map<string, string[]>> {
     graph.set(importer, [...(graph.get(importer) ?? []), module])
   }
   return graph
-}
-
-/** The cycles that a search in depth meets: at least one, if there are any. */
-function cyclesOf(graph: ReadonlyMap<string, readonly string[]>): string[][] {
-  const cycles: string[][] = []
-  const visited = new Set<string>()
-  const visit = (module: string, path: readonly string[]): void => {
-    const start = path.indexOf(module)
-    if (start >= 0) cycles.push([...path.slice(start), module])
-    if (visited.has(module)) return
-    visited.add(module)
-    for (const imported of graph.get(module) ?? []) visit(imported, [...path, module])
-  }
-  for (const module of graph.keys()) visit(module, [])
-  return cycles
 }
 
 test('the search finds cycles', () => {

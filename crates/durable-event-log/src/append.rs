@@ -1,9 +1,9 @@
 //! Storing an event.
 
-use super::Log;
 use super::append_error::AppendError;
 use super::database::{Database, DatabaseError, Param};
 use super::id::EventId;
+use super::log::Log;
 use super::segment::{Content, Segment, SegmentKind, SegmentName};
 
 /// The maximum size of an event in bytes: the sum of json, meta, extra and audience.

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::database::DatabaseError;
-use super::idempotency::MAX_KEY_LENGTH;
+
+/// The maximum length of an idempotency key in characters, as in common HTTP APIs with an `Idempotency-Key` header.
+pub const MAX_KEY_LENGTH: usize = 255;
 
 /// The reason why an event was not stored. The log is unchanged.
 #[derive(Debug)]

@@ -1,13 +1,11 @@
 //! Epochs: the log's recovery after its tables were deleted.
 
-use super::Log;
 use super::database::{Database, DatabaseError, Param};
 use super::id::EventId;
 use super::lead::Lead;
+use super::log::Log;
 use super::segment::{Segment, SegmentKind, SegmentName};
-
-/// The part of the CREATE VIEW statement after the view's name. It contains no apostrophes.
-pub(super) const VIEW_BODY: &str = "\" AS SELECT 1";
+use super::view::create_view;
 
 /// The state of a log that must survive reopening it within the same instance. See [`Log::memory`] and
 /// [`Log::restore`].
@@ -125,10 +123,6 @@ impl Log {
             None => self.unreadable.and(Some(EventId::MAX)).or(self.lost).map(EventId::as_micros),
         }
     }
-}
-
-pub(super) fn create_view(db: &impl Database, view: &str) -> Result<(), DatabaseError> {
-    db.execute(&["CREATE VIEW \"", view, VIEW_BODY].concat(), &[]).map(drop)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Deletes events that are past retention or exceed the bounds, by dropping whole tables.
 
-use super::Log;
 use super::database::{Database, DatabaseError};
 use super::id::EventId;
+use super::log::Log;
 use super::segment::{Content, Segment, SegmentKind, SegmentName};
 
 impl Log {

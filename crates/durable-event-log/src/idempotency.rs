@@ -1,13 +1,10 @@
 //! Storing an event with an idempotency key.
 
-use super::append::validated;
-use super::append_error::AppendError;
+use super::append::{Record, validated};
+use super::append_error::{AppendError, MAX_KEY_LENGTH};
 use super::database::{Database, DatabaseError};
 use super::id::EventId;
-use super::{Log, Record};
-
-/// The maximum length of an idempotency key in characters, as in common HTTP APIs with an `Idempotency-Key` header.
-pub const MAX_KEY_LENGTH: usize = 255;
+use super::log::Log;
 
 /// The result of storing an event with an idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! Decides where a subscription resumes, and whether events are missing.
 
-use super::Log;
 use super::database::{Cell, Database, DatabaseError, Param};
 use super::id::EventId;
-use super::lead::CLOCK_SLACK_US;
+use super::issuer_clock::CLOCK_SLACK_US;
+use super::log::Log;
 use super::segment::Segment;
 
 /// The point from which a subscriber asks for events.

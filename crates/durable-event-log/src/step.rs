@@ -1,6 +1,6 @@
 //! Replay of stored events, in steps of one bounded statement each.
 
-use super::Log;
+use super::log::Log;
 use super::segment::Segment;
 
 /// One bounded SELECT statement of a replay.

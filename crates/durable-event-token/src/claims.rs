@@ -8,7 +8,8 @@ use std::time::SystemTime;
 use super::{
     ChannelName, ClientKind, TokenError,
     attachment::{has_lone_surrogate, read_attachment},
-    limits::{TIMES_S, check_attachment_depth, check_subject, check_tags},
+    checks::{check_attachment_depth, check_subject, check_tags},
+    limits::TIMES_S,
     time::{milliseconds, system_time},
 };
 

@@ -37,6 +37,7 @@ mod attachment;
 #[cfg(test)]
 mod attacks;
 mod channel_name;
+mod checks;
 mod claims;
 mod client_kind;
 mod connection_id;
@@ -56,6 +57,7 @@ mod verify;
 
 pub use attachment::read_attachment;
 pub use channel_name::{ChannelName, InvalidChannelName};
+pub use checks::check_tags;
 pub use claims::Claims;
 pub use client_kind::ClientKind;
 pub use connection_id::{ConnectionId, InvalidConnectionId};

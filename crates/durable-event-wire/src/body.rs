@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use crate::{
     SerializeError, Serialized, Value,
+    deserialize_error::DeserializeError,
     frame::{Form, push_body, read_form, write_form},
-    parse::{DeserializeError, parse, parse_body},
+    parse::{parse, parse_body},
     ser::serialize,
 };
 

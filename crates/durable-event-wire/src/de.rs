@@ -12,10 +12,11 @@ use serde::{
 
 use self::access::{Entries, Fields, Items, Marker, Pairs, Variant};
 use super::{
-    InvalidInput, PathSegment, SerializeError, Value, handover,
-    number::Repr,
+    InvalidInput, PathSegment, SerializeError, Value,
     ser::serialize,
     tag::{BIGINT_TYPE, DATE_TYPE, MAP_TYPE, REGEXP_TYPE, SET_TYPE, Tag, URL_TYPE, tag_of},
+    value::handover,
+    value::number::Repr,
 };
 
 /// The newtype name by which serde_json's `RawValue` identifies itself. It expects a map with this name as its only

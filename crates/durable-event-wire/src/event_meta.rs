@@ -22,8 +22,8 @@
 use std::fmt;
 
 use super::{
+    deserialize_error::DeserializeError,
     json::read_members,
-    parse::DeserializeError,
     text::{push_integer, push_string, push_strings},
 };
 

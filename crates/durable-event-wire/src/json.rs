@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::{MAX_DEPTH, Number, Object, Value, float::read_number, parse::DeserializeError};
+use super::{MAX_DEPTH, Number, Object, Value, deserialize_error::DeserializeError, float::read_number};
 
 /// The number of digits with which every integer fits into 64 bits.
 const SAFE_DIGITS: usize = 18;

@@ -30,20 +30,17 @@ mod arbitrary;
 mod body;
 mod code;
 mod de;
+mod deserialize_error;
 mod error_body;
 mod event_meta;
 mod float;
 pub mod frame;
-mod handover;
 mod invalid_input;
 #[cfg(target_arch = "wasm32")]
 mod javascript;
 mod json;
 #[cfg(test)]
 mod loss;
-mod memory;
-mod number;
-mod object;
 mod order;
 mod parse;
 #[cfg(test)]
@@ -51,25 +48,22 @@ mod recorded;
 mod ser;
 mod tag;
 mod text;
-mod types;
 mod value;
 
 pub use self::{
     body::HttpBody,
     code::Code,
     de::from_value,
+    deserialize_error::DeserializeError,
     error_body::ErrorBody,
     event_meta::{CheckedMeta, EventMeta, InvalidEventMeta, MAX_RETRY_MS},
     invalid_input::{InvalidInput, Issue, PathSegment},
-    number::Number,
-    object::Object,
-    parse::{DeserializeError, parse},
+    parse::parse,
     ser::{SerializeError, Serialized, serialize, serialize_output, to_value},
-    types::{
-        BigInt, Blob, Custom, Date, InvalidBigInt, InvalidDate, InvalidRegExp, InvalidUrl, Map, RegExp, Set,
-        Undefined, Url,
+    value::{
+        BigInt, Blob, Custom, Date, InvalidBigInt, InvalidDate, InvalidRegExp, InvalidUrl, Map, Number,
+        Object, RegExp, Set, Undefined, Url, Value,
     },
-    value::Value,
 };
 
 /// The maximum nesting depth of a value, for reading and writing. It equals serde_json's limit and needs far less

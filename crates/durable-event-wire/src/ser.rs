@@ -14,9 +14,10 @@ use serde::{
 
 use self::key::KeyWriter;
 use super::{
-    Blob, MAX_DEPTH, Value, handover,
+    Blob, MAX_DEPTH, Value,
     tag::{self, Tag, tag_of},
     text::{push_f32, push_f64, push_integer, push_string},
+    value::handover,
 };
 
 /// The struct name by which serde_json's `RawValue` identifies itself. Its text is written unchanged.

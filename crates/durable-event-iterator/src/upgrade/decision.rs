@@ -5,7 +5,7 @@
 use crate::time::from_millis;
 use crate::{error::TRANSIENT_RETRY_AFTER, runtime::JsError};
 use durable_event_token::{
-    Claims, ClientKind, ConnectionId, InvalidConnectionId, SigningKeys, TokenError, limits::check_tags,
+    Claims, ClientKind, ConnectionId, InvalidConnectionId, SigningKeys, TokenError, check_tags,
 };
 
 /// What the decision needs to know of a request.

@@ -139,7 +139,7 @@ impl<'de> MapAccess<'de> for Fields {
     }
 }
 
-/// Signals a visitor of this crate to take its value from [`handover`](crate::handover).
+/// Signals a visitor of this crate to take its value from [`handover`](crate::value::handover).
 pub(super) struct Marker;
 
 impl<'de> EnumAccess<'de> for Marker {

@@ -6,8 +6,9 @@
 use super::event_tail;
 use crate::{
     CheckedMeta,
+    deserialize_error::DeserializeError,
     json::{Reader, read_json},
-    parse::{DeserializeError, parse, read_leniently},
+    parse::{parse, read_leniently},
     ser::serialize,
 };
 

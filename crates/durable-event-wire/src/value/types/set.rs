@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::super::tag;
+use crate::tag;
 
 /// JavaScript's `Set` in insertion order. Uniqueness is not checked; a client drops repeated items.
 ///

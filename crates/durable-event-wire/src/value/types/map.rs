@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::super::tag;
+use crate::tag;
 
 /// JavaScript's `Map` in insertion order, with keys of any type. Uniqueness is not checked; on a client the last
 /// value of a repeated key wins.

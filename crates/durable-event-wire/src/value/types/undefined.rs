@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::super::tag;
+use crate::tag;
 
 /// JavaScript's `undefined`. An object's property with this value is omitted; an array's item is kept.
 ///

@@ -8,7 +8,7 @@ use serde::{
     ser::SerializeStruct,
 };
 
-use crate::{Value, handover, tag};
+use crate::{Value, tag, value::handover};
 
 /// JavaScript's `Blob`, or `File` if it has a name. Inputs, outputs and errors can contain blobs; events cannot.
 ///

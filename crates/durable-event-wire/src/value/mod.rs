@@ -1,5 +1,20 @@
 //! Values of any type on the wire.
 
+pub(crate) mod handover;
+mod memory;
+pub(crate) mod number;
+mod object;
+mod types;
+
+pub use self::{
+    number::Number,
+    object::Object,
+    types::{
+        BigInt, Blob, Custom, Date, InvalidBigInt, InvalidDate, InvalidRegExp, InvalidUrl, Map, RegExp, Set,
+        Undefined, Url,
+    },
+};
+
 use std::fmt;
 
 use serde::{
@@ -8,11 +23,8 @@ use serde::{
     ser::{SerializeMap, SerializeSeq},
 };
 
-use super::{
-    BigInt, Blob, Date, Number, Object, RegExp, Undefined, Url,
-    handover::take_value,
-    tag::{self, digit_name},
-};
+use self::handover::take_value;
+use crate::tag::{self, digit_name};
 
 /// A value of any type that the wire supports.
 ///

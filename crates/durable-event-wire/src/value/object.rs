@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Value, order::ordered};
+use super::Value;
+use crate::order::ordered;
 
 /// The number of keys up to which a lookup compares every key. Larger objects have a sorted index, so that a client's
 /// object with very many keys does not take quadratic time.
