@@ -102,9 +102,7 @@ async function completes(work) {
  */
 async function checkOldestRust(published, nativeOnlyPackages) {
   const { rustVersion } = published[0]
-  const toolchain = ['toolchain', 'install', rustVersion, '--profile', 'minimal', '--target', wasmTarget, '--no-self-update']
-  const { status, output } = await run('rustup', toolchain, { quiet: true })
-  if (status !== 0) throw new Error(`${output}\nRust ${rustVersion} was not installed: rustup ${toolchain.join(' ')} failed`)
+  await installToolchain(rustVersion)
   const check = (crates, target) =>
     succeeds('cargo', [
       `+${rustVersion}`, 'check', '--locked', '--lib', ...target, ...crates.flatMap(({ name }) => ['--package', name]),
@@ -112,6 +110,15 @@ async function checkOldestRust(published, nativeOnlyPackages) {
   const isNativeOnly = ({ name }) => nativeOnlyPackages.includes(name)
   const wasm = await check(published.filter((crate) => !isNativeOnly(crate)), ['--target', wasmTarget])
   return wasm.failed > 0 ? wasm : check(published.filter(isNativeOnly), [])
+}
+
+/** Installs a Rust version with rustup, unless it is installed: rustup would look for updates, which needs a network. */
+async function installToolchain(version) {
+  const installed = await run('rustup', ['target', 'list', '--installed', '--toolchain', version], { quiet: true })
+  if (installed.status === 0 && installed.stdout.split(/\s+/).includes(wasmTarget)) return
+  const install = ['toolchain', 'install', version, '--profile', 'minimal', '--target', wasmTarget, '--no-self-update']
+  const { status, output } = await run('rustup', install, { quiet: true })
+  if (status !== 0) throw new Error(`${output}\nRust ${version} is not installed: rustup ${install.join(' ')} failed`)
 }
 
 /** @returns {Promise<Count>} */
