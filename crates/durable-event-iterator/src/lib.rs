@@ -116,6 +116,7 @@ pub mod http;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;
 mod object;
+mod path;
 mod procedure;
 mod runtime;
 mod socket;

@@ -3,8 +3,10 @@
 pub(crate) mod audience;
 pub(crate) mod options;
 mod publish_options;
+mod replay_row;
 pub(crate) mod rpc_options;
 mod stub;
+pub(crate) mod subscription;
 pub(crate) mod transaction;
 
 pub use self::{
@@ -19,7 +21,7 @@ use self::transaction::Transactions;
 use crate::{
     error::{Error, PublishError, Result},
     runtime::{self, Context, Hub, Identity, RawSocket, Storage},
-    socket::{Socket, Untyped, session_store::SessionStore, subscription},
+    socket::{Socket, Untyped, session_store::SessionStore},
     time::from_millis,
 };
 use durable_event_log::{Appended, EventId, Log, Memory, Record, is_early};

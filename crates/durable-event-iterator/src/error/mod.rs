@@ -127,6 +127,11 @@ impl Error {
         error
     }
 
+    /// The error of a call whose token has expired.
+    pub(crate) fn token_expired() -> Self {
+        Self::new(Code::Unauthorized).message("Token expired")
+    }
+
     /// Sets the text that the client gets.
     ///
     /// ```

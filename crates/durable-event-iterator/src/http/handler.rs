@@ -1,8 +1,9 @@
 //! Answers requests by calling procedures.
 
-use super::{Cors, Csrf, HttpCall, events, path, respond};
+use super::{Cors, Csrf, HttpCall, events, respond};
 use crate::{
     error::{Code, Error, Result},
+    path,
     procedure::{Answer, Input, Procedures, Reply},
     runtime,
 };
@@ -136,7 +137,7 @@ impl<A: 'static> Handler<A> {
 
     async fn answer(&self, app: &A, request: Request, call: HttpCall) -> worker::Result<Response> {
         let whole_path = request.path();
-        let path = path::below(&whole_path, &self.prefix).map(super::decode_path).unwrap_or_default();
+        let path = path::below(&whole_path, &self.prefix).map(path::decode_path).unwrap_or_default();
         let Some(procedure) = self.procedures.find(&path) else { return not_found() };
         let reply = async {
             let url = request.inner().url();

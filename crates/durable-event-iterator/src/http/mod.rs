@@ -48,16 +48,9 @@ mod cors;
 mod csrf;
 mod events;
 mod handler;
-mod path;
 
-pub(crate) use self::path::decode_path;
-pub use self::{
-    call::HttpCall,
-    cors::Cors,
-    csrf::Csrf,
-    handler::Handler,
-    path::{decode_segment, path_of, query_of},
-};
+pub use self::{call::HttpCall, cors::Cors, csrf::Csrf, handler::Handler};
+pub use crate::path::{decode_segment, path_of, query_of};
 
 pub use crate::error::MALFORMED_REQUEST;
 use crate::error::{Code, Error, Result};

@@ -3,8 +3,9 @@
 use super::running_calls::Calls;
 use crate::{
     error::{Code, Error, Result},
-    http,
+    path,
     procedure::{Handler, Input, Overrun, Procedures, UploadSender},
+    socket::close_code,
     socket::session::{Session, SessionClaims},
     time::from_millis,
 };
@@ -20,17 +21,6 @@ use durable_event_wire::{
 use serde::Deserialize;
 
 use std::{collections::BTreeMap, mem::size_of};
-
-/// Close codes of RFC 6455, section 7.4.1.
-pub(crate) mod close_code {
-    pub(crate) const NORMAL: u16 = 1000;
-    pub(crate) const PROTOCOL_ERROR: u16 = 1002;
-    /// Never sent: "no code was given".
-    pub(crate) const NO_STATUS: u16 = 1005;
-    pub(crate) const INVALID_DATA: u16 = 1007;
-    pub(crate) const POLICY: u16 = 1008;
-    pub(crate) const TOO_BIG: u16 = 1009;
-}
 
 /// What becomes of a message that is no frame.
 #[derive(Debug)]
@@ -73,7 +63,7 @@ pub(crate) fn route<O: 'static, C: 'static>(path: &str, procedures: &Procedures<
         "/subscribe" => Route::Subscribe,
         "/updateToken" => Route::UpdateToken,
         "/call" => Route::Call,
-        path => match path.strip_prefix('/').map(http::decode_path) {
+        other => match other.strip_prefix('/').map(path::decode_path) {
             Some(path) if procedures.find(&path).is_some() => Route::Direct(path),
             _ => Route::Nowhere,
         },
@@ -229,7 +219,7 @@ pub(crate) fn upload(
     let stop = || Some(Outgoing::Text(stop_upload(id)));
     let answer = match (event.kind, event.to_value()) {
         _ if is_expired => {
-            upload.fail(token_expired());
+            upload.fail(Error::token_expired());
             stop()
         }
         (StreamEventKind::Message, Ok(item)) => match has_room(&item) {
@@ -258,9 +248,4 @@ pub(crate) fn upload(
     };
     calls.end_upload(socket, id);
     answer
-}
-
-/// What a call gets whose token has ended.
-pub(crate) fn token_expired() -> Error {
-    Error::new(Code::Unauthorized).message("Token expired")
 }

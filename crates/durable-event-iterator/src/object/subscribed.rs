@@ -2,10 +2,10 @@
 
 use super::{DurableEventIteratorObject, SocketOf};
 use crate::{
+    channel::subscription,
     channel::{ChannelCore, IsChannel, event_body},
     error::Result,
     runtime::RawSocket,
-    socket::subscription,
 };
 use durable_event_log::EventId;
 use std::{borrow::Borrow, fmt, rc::Rc};

@@ -1,9 +1,8 @@
 //! One client's socket, as the application sees it.
 
-pub(crate) mod replay_row;
+pub(crate) mod close_code;
 pub(crate) mod session;
 pub(crate) mod session_store;
-pub(crate) mod subscription;
 
 use crate::{
     error::{Code, Error, Result},

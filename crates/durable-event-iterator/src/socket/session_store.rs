@@ -4,8 +4,8 @@ use crate::{
     error::Result,
     runtime::{self, Admits, Hub, JsError, LiveView, RawSocket},
     socket::{
+        close_code,
         session::{Session, Unreadable},
-        subscription::RESTART,
     },
 };
 use durable_event_wire::frame::head;
@@ -164,7 +164,7 @@ impl SessionStore {
 
 /// An error is a socket that has closed already.
 fn restart(raw: &RawSocket, reason: &str) {
-    let _ = raw.close(RESTART, reason);
+    let _ = raw.close(close_code::RESTART, reason);
 }
 
 /// The sessions that are kept read. Where there is no room for another one it is not kept, and those that are there stay: whoever

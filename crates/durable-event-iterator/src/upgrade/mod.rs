@@ -8,7 +8,7 @@ pub(crate) use decision::{Accepted, Rejection, RequestHead, decide};
 
 use crate::{
     error::Result,
-    http,
+    path,
     runtime::{self, JsError, UpgradeRequest},
 };
 use durable_event_token::{Claims, InvalidKey, SigningKeys};
@@ -159,7 +159,7 @@ fn rust_error(error: JsError) -> worker::Error {
 
 /// What the request asks for, if it may.
 pub(crate) fn read(request: &UpgradeRequest, keys: &SigningKeys) -> Result<Accepted, Rejection> {
-    let head = RequestHead { upgrade: request.upgrade.as_deref(), query: http::query_of(&request.url) };
+    let head = RequestHead { upgrade: request.upgrade.as_deref(), query: path::query_of(&request.url) };
     decide(&head, keys, runtime::now_ms())
 }
 

@@ -5,16 +5,14 @@ use super::{
     received::{OK, Peer, Received},
 };
 use crate::{
+    channel::subscription::{self, Subscribe},
     error::{Code, Error, Result},
     object::{
         DurableEventIteratorObject, Subscribed,
-        routing::{self, InvalidMessage, Route, close_code},
+        routing::{self, InvalidMessage, Route},
     },
     runtime::{self, Message, RawSocket, Verdict},
-    socket::{
-        session::Session,
-        subscription::{self, Subscribe},
-    },
+    socket::{close_code, session::Session},
 };
 use durable_event_wire::{
     Serialized,
@@ -46,7 +44,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         if let Err(error) = result {
             // Nothing that a client can do: its socket or the storage is gone. It reconnects and resumes.
             runtime::log_error(&format!("a frame could not be handled: {error}"));
-            close(&ws, subscription::INTERNAL_ERROR, "Internal error");
+            close(&ws, close_code::INTERNAL_ERROR, "Internal error");
         }
     }
 

@@ -16,13 +16,10 @@ pub use self::native_instance::{NativeInstance, Rejected};
 use crate::{
     channel::{__Core, __Raw, ChannelCore, IsChannel, options::Options},
     error::Result,
-    object::{
-        Call, DurableEventIteratorObject, SocketOf, overrides_alarm, routing::close_code,
-        running_calls::Calls,
-    },
+    object::{Call, DurableEventIteratorObject, SocketOf, overrides_alarm, running_calls::Calls},
     procedure::{Procedures, RpcMethods},
     runtime::{Context, Identity, RawSocket},
-    socket::{session::Session, subscription},
+    socket::{close_code, session::Session},
     upgrade::{Caps, signing_keys},
 };
 use durable_event_token::SigningKeys;
@@ -99,7 +96,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     /// A socket has failed.
     pub(in crate::object) fn error(&self, ws: &RawSocket) {
         self.forget(ws);
-        close(ws, subscription::INTERNAL_ERROR, "Socket error");
+        close(ws, close_code::INTERNAL_ERROR, "Socket error");
     }
 
     /// A socket has gone.

@@ -4,11 +4,12 @@ use super::Host;
 use crate::{
     channel::{__Core, IsChannel, PublishOptions, Published, event_body, rpc_options::RpcOptions},
     error::Result,
-    object::{DurableEventIteratorObject, routing::close_code},
+    object::DurableEventIteratorObject,
     runtime::{
         Message, UpgradeRequest,
         native::{ObjectState, RawSocket, no_env},
     },
+    socket::close_code,
     upgrade,
 };
 use durable_event_token::SigningKeys;

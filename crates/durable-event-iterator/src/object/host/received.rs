@@ -1,12 +1,12 @@
 //! What the messages of clients come to.
 
 use crate::{
+    channel::subscription::Subscribe,
     error::Result,
     object::{Call, DurableEventIteratorObject, routing::Admitted},
     procedure::{Held, UploadSender},
     runtime::RawSocket,
     socket::session::Session,
-    socket::subscription::Subscribe,
 };
 use futures_util::future::{AbortHandle, AbortRegistration};
 use std::rc::Rc;

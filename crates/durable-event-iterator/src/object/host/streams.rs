@@ -2,7 +2,6 @@
 
 use crate::{
     error::{Error, Result},
-    object::routing::token_expired,
     procedure::Item,
     runtime::{self, OpenStream, RawSocket},
     socket::{session::Session, session_store::SessionStore},
@@ -38,7 +37,7 @@ pub(super) async fn stream(
     let _open = OpenStream::new(ws, id);
     let mut turn = 0_usize;
     while let Some(item) = items.next().await {
-        let item = if is_over() { Err(token_expired()) } else { item };
+        let item = if is_over() { Err(Error::token_expired()) } else { item };
         match item {
             Ok(Item { data, meta, is_last: false }) => {
                 if !send_event(StreamEventKind::Message, Some(&data), Some(&meta)) {

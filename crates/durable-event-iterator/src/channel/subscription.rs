@@ -4,9 +4,11 @@ use super::replay_row::event_expression;
 use crate::{
     channel::{ChannelCore, MICROS_PER_MILLI, audience::AudienceRule},
     error::{Error, PublishError, Result},
-    object::routing::token_expired,
     runtime::{self, Cursor, RawSocket, Replay},
-    socket::session::{Session, Subscription},
+    socket::{
+        close_code,
+        session::{Session, Subscription},
+    },
 };
 use durable_event_log::{EventId, Param, Resume, ResumeFrom, STEP_BYTES};
 use durable_event_wire::{
@@ -32,13 +34,6 @@ fn read_since(text: &str) -> Option<f64> {
         _ => None,
     }
 }
-
-/// Close code "policy violation" (RFC 6455, section 7.4.1).
-const POLICY: u16 = 1008;
-/// Close code "internal error" (RFC 6455, section 7.4.1): the client comes back and resumes.
-pub(crate) const INTERNAL_ERROR: u16 = 1011;
-/// Close code "service restart" (IANA's registry): as above.
-pub(crate) const RESTART: u16 = 1012;
 
 /// No id of an event is longer, in bytes. What is longer is cut, which does not make it one: it is kept as long as a replay lasts.
 const MAX_EVENT_ID: usize = 64;
@@ -225,7 +220,7 @@ async fn run(
         }
         if core.with_log(|log, _| Ok::<_, Error>(log.has_dropped_after(after)))? {
             // What was promised has gone over its bounds or was deleted meanwhile: the client reconnects and receives a gap notification.
-            let _ = ws.close(RESTART, "Replay outrun"); // an error is a socket that is closing already
+            let _ = ws.close(close_code::RESTART, "Replay outrun"); // an error is a socket that is closing already
             return Ok(());
         }
     }
@@ -326,14 +321,14 @@ pub(crate) fn abort(core: &ChannelCore, ws: &RawSocket, session: &Session, id: &
 pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
     let Ok(mut session) = core.sessions.read_to_change(ws) else { return };
     if session.claims.is_durable_iterator {
-        let _ = ws.close(POLICY, "Token expired"); // an error is a socket that is closing already
+        let _ = ws.close(close_code::POLICY, "Token expired"); // an error is a socket that is closing already
         return;
     }
     let Some(Subscription { id, .. }) = session.subscription.take() else { return };
     let ended = core.sessions.write(ws, session).and_then(|()| core.waiting.take(ws.id()?, &id));
     match ended {
         Ok(false) => end(ws, &id),
-        Ok(true) => ws.answer(expired_response(&id, &token_expired().body())),
+        Ok(true) => ws.answer(expired_response(&id, &Error::token_expired().body())),
         Err(error) => runtime::log_error(&format!("ending an expired subscription failed: {error}")),
     }
 }
@@ -342,7 +337,7 @@ pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
 pub(crate) fn refuse_expired(core: &ChannelCore, ws: &RawSocket, id: &str) {
     expire(core, ws);
     // For generation 2 the socket has been closed, and this goes nowhere.
-    ws.answer(expired_response(id, &token_expired().body()));
+    ws.answer(expired_response(id, &Error::token_expired().body()));
 }
 
 /// Sends an event that is not stored. It has no id, so that it does not move the position to resume from.

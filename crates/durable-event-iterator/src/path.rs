@@ -19,7 +19,7 @@ pub(crate) fn decode_path(path: &str) -> Vec<String> {
 }
 
 /// The procedure's part of a path below a prefix, without slashes at its ends.
-pub(super) fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+pub(crate) fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     let path = path.strip_prefix(prefix)?;
     let path = if path.is_empty() { path } else { path.strip_prefix('/')? };
     Some(path.strip_suffix('/').unwrap_or(path))
