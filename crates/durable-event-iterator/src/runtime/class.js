@@ -12,9 +12,6 @@ const RESERVED = new Set([
   'publish', 'then', 'catch', 'finally', 'dup', 'free', '__proto__',
 ])
 
-/** Methods of the class that nothing but this calls: they are not left reachable. */
-const INNER = ['__text', '__bytes', '__enter']
-
 /** What `__enter` is called for: as in src/object/instance.rs. */
 const MAX_FRAME = 0
 const FETCH = 1
@@ -94,7 +91,8 @@ export function extend(dummy, methods) {
   watch(cls.__nothing)
   Object.setPrototypeOf(cls, DurableObject)
   Object.setPrototypeOf(cls.prototype, DurableObject.prototype)
-  for (const name of [...INNER, 'free', '__destroy_into_raw', Symbol.dispose]) delete cls.prototype[name]
+  // Whatever wasm-bindgen calls them.
+  for (const name of Reflect.ownKeys(cls.prototype)) if (name !== 'constructor') delete cls.prototype[name]
   delete cls.__nothing
   const define = (method, value) => Object.defineProperty(cls.prototype, method, { value })
 
