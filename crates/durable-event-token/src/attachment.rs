@@ -6,23 +6,27 @@ use serde::de::DeserializeOwned;
 
 use super::InvalidAttachment;
 
-/// Reads an attachment's JSON as a `T`. No attachment reads as `null`.
+/// Deserializes an attachment's JSON to a `T`. A missing attachment is read as `null`, a lone surrogate as U+FFFD.
 ///
-/// Issuers in JavaScript can write lone surrogates (`'Anna😀'.slice(0, 5)` ends with one), which are valid JSON and no UTF-8
-/// text. Each reads as U+FFFD, as in events and in JavaScript's own encoder.
+/// # Errors
+///
+/// [`InvalidAttachment`] if the JSON is invalid or not a `T`.
+///
+/// JavaScript issuers can write lone surrogates (`'Anna😀'.slice(0, 5)` ends with one): valid JSON, but invalid UTF-8. Events
+/// and JavaScript's own encoder replace them in the same way.
 pub fn read_attachment<T: DeserializeOwned>(json: Option<&str>) -> Result<T, InvalidAttachment> {
     Ok(serde_json::from_str(&replace_lone_surrogates(json.unwrap_or("null")))?)
 }
 
-/// Whether the JSON has an escape that is half of a surrogate pair.
+/// Whether the JSON contains an escape of half a surrogate pair.
 pub(super) fn has_lone_surrogate(json: &str) -> bool {
     matches!(replace_lone_surrogates(json), Cow::Owned(_))
 }
 
-/// The JSON with `\ufffd` in place of each lone surrogate. `json` must be well-formed otherwise.
+/// Replaces each lone surrogate with `\ufffd`. `json` must be well-formed otherwise.
 fn replace_lone_surrogates(json: &str) -> Cow<'_, str> {
     let mut replaced = String::new();
-    let mut copied = 0; // up to here `json` is in `replaced`
+    let mut copied = 0; // `replaced` contains `json` up to here
     let mut at = 0;
     while let Some(escape) =
         json.get(at..).and_then(|rest| rest.find('\\')).map(|found| at.saturating_add(found))
@@ -48,10 +52,10 @@ fn replace_lone_surrogates(json: &str) -> Cow<'_, str> {
     Cow::Owned(replaced)
 }
 
-/// Length of an escape such as `\ud83d`.
+/// Length of an escape such as `\ud83d`, in bytes.
 const UNIT_BYTES: usize = 6;
 
-/// The UTF-16 unit whose escape begins at `at`.
+/// Returns the UTF-16 unit whose escape starts at `at`.
 fn unit_at(json: &str, at: usize) -> Option<u16> {
     let digits = json.get(at..at.checked_add(UNIT_BYTES)?)?.strip_prefix("\\u")?;
     u16::from_str_radix(digits, 16).ok()
@@ -91,7 +95,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_reads_what_the_wire_reads(units in prop::collection::vec(0xD700_u16..0xE100, 0..12)) {
+        fn attachments_and_events_replace_the_same_surrogates(units in prop::collection::vec(0xD700_u16..0xE100, 0..12)) {
             let mut json = String::from("\"");
             for unit in units {
                 json.push_str(&format!("\\u{unit:04x}"));

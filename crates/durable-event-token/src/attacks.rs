@@ -1,4 +1,4 @@
-//! What must not get through, and what must.
+//! Attacks on tokens, and valid tokens that must be accepted.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -27,7 +27,7 @@ fn good_payload() -> Value {
     json!({ "chn": "some-room", "rpc": ["ping"], "att": { "userId": "u" }, "iat": NOW_S, "exp": NOW_S + 60 })
 }
 
-/// A token with a right signature over any header and payload, as only the key's owner could make it.
+/// Signs any header and payload with the signing key.
 fn signed(header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
     let message = format!("{}.{}", BASE64.encode(header), BASE64.encode(payload));
     format!("{message}.{}", BASE64.encode(keys().sign(message.as_bytes())))
@@ -41,7 +41,7 @@ fn check_payload(payload: impl ToString) -> Result<Claims, TokenError> {
     check(&signed(HS256, payload.to_string()))
 }
 
-/// The good payload with one member set to raw JSON text.
+/// The valid payload with one claim set to raw JSON text.
 fn with_claim(claim: &str, json: &str) -> String {
     let mut payload = good_payload();
     payload[claim] = json!("@");
@@ -59,7 +59,7 @@ fn nested(levels: usize) -> String {
 }
 
 #[test]
-fn a_token_says_what_was_signed() {
+fn verification_returns_the_signed_claims() {
     let claims = check_payload(good_payload()).unwrap();
     assert_eq!(claims.channel().as_str(), "some-room");
     assert_eq!(claims.procedures(), ["ping"]);
@@ -70,7 +70,7 @@ fn a_token_says_what_was_signed() {
 
 #[test]
 fn our_tokens_have_the_shape_of_the_recorded_ones() {
-    // Recorded from a server that uses the oRPC package; its key is not known.
+    // Recorded from a server that uses the oRPC package; its signing key is unknown.
     let recorded = "eyJhbGciOiJIUzI1NiJ9.eyJjaG4iOiJzb21lLXJvb20iLCJycGMiOlsicHVibGlzaE1lc3NhZ2UiLCJyb3V0ZXIiLCJleHRyYSJd\
                     LCJhdHQiOnsidXNlcklkIjoidXNlci0xMjMifSwiaWF0IjoxNzk1MzczODQ2LCJleHAiOjE3OTU0NjAyNDZ9";
     let token = Token::builder("some-room")
@@ -82,18 +82,18 @@ fn our_tokens_have_the_shape_of_the_recorded_ones() {
 }
 
 #[test]
-fn a_recorded_token_is_refused_for_its_signature_alone() {
+fn a_recorded_token_is_rejected_only_for_its_signature() {
     let recorded = "eyJhbGciOiJIUzI1NiJ9.eyJjaG4iOiJ0LXJvb20iLCJycGMiOltdLCJpYXQiOjE3OTUzNzM4NTgsImV4cCI6MTc5NTQ2MDI1OH0.\
                     BoqBqzqcaFbezrWR88CbNBMViQTnr3cuf0zo6PJ4muA";
     assert!(matches!(check(recorded), Err(TokenError::WrongSignature)));
 }
 
 #[test]
-fn every_single_changed_bit_is_noticed() {
+fn every_changed_bit_is_detected() {
     let token = signed(HS256, good_payload().to_string());
     check(&token).unwrap();
     for position in 0..token.len() {
-        // The eighth bit would leave ASCII, and thereby UTF-8.
+        // With the eighth bit set, the text would not be UTF-8.
         for bit in 0..7 {
             let mut bytes = token.clone().into_bytes();
             bytes[position] ^= 1 << bit;
@@ -104,7 +104,7 @@ fn every_single_changed_bit_is_noticed() {
 }
 
 #[test]
-fn each_part_has_one_spelling_only() {
+fn each_part_has_exactly_one_encoding() {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=";
     let token = signed(HS256, good_payload().to_string());
     let parts: Vec<&str> = token.split('.').collect();
@@ -126,7 +126,7 @@ fn each_part_has_one_spelling_only() {
 }
 
 #[test]
-fn only_three_parts_are_a_token() {
+fn a_token_has_exactly_three_parts() {
     let token = signed(HS256, good_payload().to_string());
     let (signed_part, signature) = token.rsplit_once('.').unwrap();
     let (header, payload) = signed_part.split_once('.').unwrap();
@@ -153,7 +153,7 @@ fn only_three_parts_are_a_token() {
 }
 
 #[test]
-fn a_signature_of_another_length_or_of_nothing_is_wrong() {
+fn a_signature_of_another_length_is_rejected() {
     let token = signed(HS256, good_payload().to_string());
     let (message, signature) = token.rsplit_once('.').unwrap();
     let signature = BASE64.decode(signature).unwrap();
@@ -168,7 +168,7 @@ fn a_signature_of_another_length_or_of_nothing_is_wrong() {
 }
 
 #[test]
-fn parts_of_two_good_tokens_do_not_mix() {
+fn a_signature_of_another_token_is_rejected() {
     let one = signed(HS256, with_claim("chn", r#""one""#));
     let two = signed(HS256, with_claim("chn", r#""two""#));
     let mixed = format!("{}.{}", one.rsplit_once('.').unwrap().0, two.rsplit_once('.').unwrap().1);
@@ -176,7 +176,7 @@ fn parts_of_two_good_tokens_do_not_mix() {
 }
 
 #[test]
-fn no_other_algorithm_is_taken_however_it_is_signed() {
+fn other_algorithms_are_rejected_signed_or_not() {
     for alg in [
         "none", "None", "NONE", "", "hs256", "HS256 ", "HS384", "HS512", "RS256", "ES256", "EdDSA", "HS256\0",
     ] {
@@ -189,7 +189,7 @@ fn no_other_algorithm_is_taken_however_it_is_signed() {
 }
 
 #[test]
-fn a_real_hs512_signature_is_none() {
+fn a_real_hs512_signature_is_rejected() {
     for header in [r#"{"alg":"HS512"}"#, HS256] {
         let message = format!("{}.{}", BASE64.encode(header), BASE64.encode(good_payload().to_string()));
         let mac = Hmac::<Sha512>::new_from_slice(SECRET.as_bytes()).unwrap();
@@ -200,7 +200,7 @@ fn a_real_hs512_signature_is_none() {
 }
 
 #[test]
-fn a_header_that_is_no_plain_object_is_malformed() {
+fn a_header_without_exactly_one_algorithm_is_malformed() {
     for header in [
         "",
         "null",
@@ -229,7 +229,7 @@ fn a_header_that_is_no_plain_object_is_malformed() {
 }
 
 #[test]
-fn header_parameters_that_change_nothing_are_allowed() {
+fn header_parameters_without_effect_are_allowed() {
     for header in [
         r#"{"alg":"HS256","typ":"JWT"}"#,
         r#"{"typ":"JWT","alg":"HS256","kid":"1"}"#,
@@ -241,7 +241,7 @@ fn header_parameters_that_change_nothing_are_allowed() {
 }
 
 #[test]
-fn crit_is_refused_whatever_it_holds() {
+fn crit_is_rejected_with_any_value() {
     for crit in ["[]", "[\"b64\"]", "[\"exp\"]", "null", "\"\"", "{}", "false"] {
         let header = format!(r#"{{"alg":"HS256","crit":{crit},"b64":true,"exp":1}}"#);
         let token = signed(header, good_payload().to_string());
@@ -250,7 +250,7 @@ fn crit_is_refused_whatever_it_holds() {
 }
 
 #[test]
-fn a_payload_that_is_no_object_is_malformed() {
+fn a_payload_that_is_not_an_object_is_malformed() {
     for payload in [
         "",
         "null",
@@ -269,7 +269,7 @@ fn a_payload_that_is_no_object_is_malformed() {
 }
 
 #[test]
-fn a_claim_that_stands_there_twice_is_refused() {
+fn a_duplicate_claim_is_rejected() {
     for (claim, again) in [
         ("chn", r#""other-room""#),
         ("rpc", r#"["publishMessage"]"#),
@@ -285,7 +285,7 @@ fn a_claim_that_stands_there_twice_is_refused() {
 }
 
 #[test]
-fn claims_of_wrong_types_are_refused() {
+fn claims_of_wrong_types_are_rejected() {
     let times = [
         "null",
         "\"1800000060\"",
@@ -318,7 +318,7 @@ fn claims_of_wrong_types_are_refused() {
     {
         match check_payload(with_claim(claim, wrong)) {
             Err(TokenError::InvalidClaim(named)) => assert_eq!(named, claim, "{wrong}"),
-            // A number that no reader can represent may already fail as JSON.
+            // A number beyond the range of an f64 may already fail as JSON.
             Err(TokenError::Malformed) if wrong.contains("e99") => {}
             other => panic!("{claim} {wrong}: {other:?}"),
         }
@@ -332,7 +332,7 @@ fn claims_of_wrong_types_are_refused() {
 }
 
 #[test]
-fn a_channel_name_beyond_its_limit_is_refused() {
+fn a_channel_name_beyond_its_limit_is_rejected() {
     check_payload(with_claim("chn", &json!("x".repeat(512)).to_string())).unwrap();
     let long = check_payload(with_claim("chn", &json!("x".repeat(513)).to_string()));
     assert!(matches!(long, Err(TokenError::Channel(_))));
@@ -349,7 +349,7 @@ fn missing_claims_are_named() {
 }
 
 #[test]
-fn claims_of_other_names_do_not_matter() {
+fn unknown_claims_are_ignored() {
     let strange = with_claim("__proto__", &nested(2_000));
     check_payload(strange).unwrap();
     check_payload(with_claim("EXP", "0")).unwrap();
@@ -357,7 +357,7 @@ fn claims_of_other_names_do_not_matter() {
 }
 
 #[test]
-fn an_attachment_that_is_null_is_one() {
+fn a_null_attachment_is_an_attachment() {
     let claims = check_payload(with_claim("att", "null")).unwrap();
     assert_eq!(claims.attachment_json(), Some("null"));
     assert_eq!(claims.attachment::<Option<String>>().unwrap(), None);
@@ -365,7 +365,7 @@ fn an_attachment_that_is_null_is_one() {
 }
 
 #[test]
-fn nesting_is_limited_to_what_can_be_read_again() {
+fn attachments_are_nested_at_most_as_deep_as_serde_json_reads() {
     let deepest = check_payload(with_claim("att", &nested(127))).unwrap();
     deepest.attachment::<Value>().unwrap();
     for levels in [128, 129, 2_500] {
@@ -376,7 +376,7 @@ fn nesting_is_limited_to_what_can_be_read_again() {
     check_payload(with_claim("att", &brackets_in_strings)).unwrap();
     let after_a_string = with_claim("att", &format!(r#"["\\","\"",{}]"#, nested(127)));
     assert!(matches!(check_payload(after_a_string), Err(TokenError::AttachmentTooDeep)));
-    // Deep where nobody looks closer: any error will do, and no overflow of the stack.
+    // Deep nesting elsewhere: any error is correct, a stack overflow is not.
     for claim in ["chn", "rpc", "iat", "exp", "nbf"] {
         assert!(check_payload(with_claim(claim, &nested(2_500))).is_err());
     }
@@ -384,31 +384,31 @@ fn nesting_is_limited_to_what_can_be_read_again() {
 }
 
 #[test]
-fn eight_kibibytes_are_the_limit() {
-    // Three bytes of payload are four of the token, so the lengths come in steps.
+fn a_token_is_at_most_8_kib() {
+    // Three bytes of payload become four bytes of the token, so token lengths increase in steps.
     let lengths = (5_900..6_200).map(|padding| {
         let token = signed(HS256, with_claim("att", &json!("x".repeat(padding)).to_string()));
         (token.len(), check(&token))
     });
-    let (mut accepted, mut refused) = (0, 0);
+    let (mut accepted, mut rejected) = (0, 0);
     for (length, result) in lengths {
         match result {
             Ok(_) => accepted = accepted.max(length),
             Err(TokenError::TooLong { bytes, limit: 8_192 }) => {
                 assert_eq!(bytes, length);
                 assert!(length > 8_192);
-                refused += 1;
+                rejected += 1;
             }
             Err(error) => panic!("{error}"),
         }
     }
     assert!((8_188..=8_192).contains(&accepted), "{accepted}");
-    assert!(refused > 0);
+    assert!(rejected > 0);
     assert!(matches!(check(&"A".repeat(10_000_000)), Err(TokenError::TooLong { .. })));
 }
 
 #[test]
-fn a_token_ends_exactly_at_its_exp() {
+fn a_token_expires_exactly_at_its_exp() {
     let token = signed(HS256, good_payload().to_string());
     let exp_ms = (NOW_S + 60) * 1_000;
     keys().verify(&token, at(exp_ms - 1)).unwrap();
@@ -425,7 +425,7 @@ fn a_fraction_of_a_second_in_exp_counts() {
 }
 
 #[test]
-fn a_token_begins_exactly_at_its_nbf() {
+fn a_token_is_valid_exactly_from_its_nbf() {
     let token = signed(HS256, with_claim("nbf", &(NOW_S + 10).to_string()));
     let nbf_ms = (NOW_S + 10) * 1_000;
     assert!(matches!(keys().verify(&token, at(nbf_ms - 1)), Err(TokenError::NotYetValid)));
@@ -433,9 +433,9 @@ fn a_token_begins_exactly_at_its_nbf() {
 }
 
 #[test]
-fn times_at_the_edges_are_taken() {
-    let never_ends = check_payload(with_claim("exp", "9007199254740991")).unwrap();
-    assert!(!never_ends.is_expired_at(at(u64::MAX / 4_096)));
+fn times_at_the_limits_are_accepted() {
+    let latest = check_payload(with_claim("exp", "9007199254740991")).unwrap();
+    assert!(!latest.is_expired_at(at(u64::MAX / 4_096)));
     check_payload(with_claim("iat", "0")).unwrap();
     check_payload(with_claim("iat", "-0.0")).unwrap();
     check_payload(with_claim("iat", &(NOW_S + 1_000).to_string())).unwrap();
@@ -443,19 +443,19 @@ fn times_at_the_edges_are_taken() {
 }
 
 #[test]
-fn a_rotated_key_verifies_until_it_is_taken_out() {
+fn a_previous_key_verifies_until_it_is_removed() {
     let token = Token::builder("some-room").sign(&keys(), at(NOW_MS)).unwrap();
     let rotated = SigningKeys::parse("new", Some(SECRET)).unwrap();
     rotated.verify(&token, at(NOW_MS)).unwrap();
-    let renewed = Token::builder("some-room").sign(&rotated, at(NOW_MS)).unwrap();
-    rotated.verify(&renewed, at(NOW_MS)).unwrap();
-    assert!(matches!(check(&renewed), Err(TokenError::WrongSignature)));
-    let forgotten = SigningKeys::parse("new", None).unwrap();
-    assert!(matches!(forgotten.verify(&token, at(NOW_MS)), Err(TokenError::WrongSignature)));
+    let newer = Token::builder("some-room").sign(&rotated, at(NOW_MS)).unwrap();
+    rotated.verify(&newer, at(NOW_MS)).unwrap();
+    assert!(matches!(check(&newer), Err(TokenError::WrongSignature)));
+    let removed = SigningKeys::parse("new", None).unwrap();
+    assert!(matches!(removed.verify(&token, at(NOW_MS)), Err(TokenError::WrongSignature)));
 }
 
 #[test]
-fn debug_and_display_show_neither_key_nor_token_nor_attachment() {
+fn debug_and_display_contain_no_key_token_or_attachment() {
     let token = signed(HS256, with_claim("att", r#"{"email":"someone@example.org"}"#));
     let claims = check(&token).unwrap();
     let mut shown = vec![format!("{:?} {claims:?} {claims:#?}", keys())];
@@ -487,7 +487,7 @@ fn debug_and_display_show_neither_key_nor_token_nor_attachment() {
 }
 
 #[test]
-fn what_cannot_be_a_token_is_not_issued() {
+fn the_issuer_rejects_what_verification_rejects() {
     let now = |builder: TokenBuilder| builder.sign(&keys(), at(NOW_MS));
     let room = || Token::builder("some-room");
     assert!(matches!(now(Token::builder("")), Err(TokenError::Channel(_))));
@@ -522,7 +522,7 @@ fn a_lifetime_is_rounded_up_to_seconds() {
 }
 
 #[test]
-fn the_payload_is_read_back_as_it_was_written() {
+fn reading_and_writing_a_payload_preserves_its_text() {
     let payload =
         r#"{"chn":"r","rpc":["a"],"att":{"z":1, "a":null},"iat":1.5,"exp":9007199254740991,"nbf":0}"#;
     assert_eq!(
@@ -533,13 +533,13 @@ fn the_payload_is_read_back_as_it_was_written() {
 
 proptest! {
     #[test]
-    fn no_text_makes_verifying_panic(text in ".{0,400}", bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn verifying_any_text_does_not_panic(text in ".{0,400}", bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         prop_assert!(check(&text).is_err());
         prop_assert!(check(&String::from_utf8_lossy(&bytes)).is_err());
     }
 
     #[test]
-    fn no_signed_bytes_make_verifying_panic(
+    fn verifying_any_signed_bytes_does_not_panic(
         header in prop::collection::vec(any::<u8>(), 0..60),
         payload in prop::collection::vec(any::<u8>(), 0..200),
         json in "[\\[\\]{}\":,\\\\a-z0-9.e-]{0,60}",
@@ -552,7 +552,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_issued_verifies_and_says_the_same(
+    fn verification_returns_what_was_issued(
         channel in ".{1,100}",
         procedures in prop::collection::vec(".{0,20}", 0..5),
         attachment in prop::option::of(prop::collection::btree_map(".{0,10}", any::<i64>(), 0..5)),

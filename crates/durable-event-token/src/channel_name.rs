@@ -1,7 +1,6 @@
-//! The name of a channel.
+//! The channel name.
 
-/// The name of a channel, which is also the name of the Durable Object that is the channel: 1 to 512 bytes of any
-/// text.
+/// The name of a channel and of its Durable Object: any text of 1–512 UTF-8 bytes.
 ///
 /// ```
 /// use durable_event_token::ChannelName;
@@ -15,16 +14,18 @@
 pub struct ChannelName(String);
 
 impl ChannelName {
-    /// The longest name in bytes. The platform tells an object its own name only up to 1,024 bytes, and the object
-    /// compares it with the token's; half of that leaves room in the token.
+    /// The maximum length of a name in UTF-8 bytes.
+    ///
+    /// The Workers runtime reports a Durable Object's name only up to 1,024 bytes, and the Durable Object compares it with the
+    /// token's. Half of that leaves room for the other claims of a token.
     pub const MAX_BYTES: usize = 512;
 
-    /// The name as text.
+    /// Returns the name as a string slice.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name as an owned string.
+    /// Converts the name into a `String`.
     pub fn into_string(self) -> String {
         self.0
     }
@@ -69,7 +70,7 @@ impl std::fmt::Display for ChannelName {
     }
 }
 
-/// Channel name that is empty or longer than 512 bytes.
+/// The error for a channel name that is empty or longer than 512 bytes.
 ///
 /// ```
 /// use durable_event_token::ChannelName;
@@ -90,7 +91,7 @@ impl std::fmt::Display for InvalidChannelName {
 
 impl std::error::Error for InvalidChannelName {}
 
-/// So that whatever takes `impl TryInto<ChannelName>` takes a `ChannelName` too.
+/// Allows passing a `ChannelName` where `impl TryInto<ChannelName>` is expected.
 impl From<std::convert::Infallible> for InvalidChannelName {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_of_512_bytes_is_the_longest() {
+    fn a_name_is_at_most_512_bytes() {
         assert!(ChannelName::try_from("x".repeat(512)).is_ok());
         let error = ChannelName::try_from("x".repeat(513)).unwrap_err();
         assert_eq!(error.to_string(), "channel name must be 1–512 bytes, got 513");

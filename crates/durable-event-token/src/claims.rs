@@ -1,4 +1,4 @@
-//! What a token says.
+//! The claims of a token.
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -13,10 +13,10 @@ use super::{
     time::{milliseconds, system_time},
 };
 
-/// What a verified token says.
+/// The claims of a verified token.
 ///
-/// Only [`SigningKeys::verify`](super::SigningKeys::verify) makes one, so whoever holds it need not ask where it is
-/// from. It may have expired since.
+/// Only [`SigningKeys::verify`](super::SigningKeys::verify) returns claims, so the signature of their token was valid. The
+/// token may have expired since.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -50,39 +50,39 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// The kind of client that the token is for.
+    /// Returns the kind of client that the token is for.
     pub fn client_kind(&self) -> ClientKind {
         self.client_kind
     }
 
-    /// The tags, by which events can be for some clients only; none in `DurableEventIterator` tokens.
+    /// Returns the tags, by which events can be restricted to some clients. `DurableEventIterator` tokens have no tags.
     pub fn tags(&self) -> &[String] {
         &self.tags
     }
 
-    /// The subject (`sub`): who the client is, as the issuer says; `None` if the token has none.
+    /// Returns the subject (`sub`), which identifies the user, or `None` if the token has no subject.
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
     }
 
-    /// The one channel that the token opens (`chn`).
+    /// Returns the channel to which the token gives access (`chn`).
     pub fn channel(&self) -> &ChannelName {
         &self.channel
     }
 
-    /// The procedures that the token's owner may call (`rpc`), by the first segment of their path: `router` allows
+    /// Returns the procedures that the client may call (`rpc`), by the first segment of their path: `router` allows
     /// `router.ping` too.
     pub fn procedures(&self) -> &[String] {
         &self.procedures
     }
 
-    /// Whether `procedure`, the first segment of a path, may be called.
+    /// Whether the client may call `procedure`, the first segment of a path.
     pub fn allows(&self, procedure: &str) -> bool {
         self.procedures.iter().any(|allowed| allowed == procedure)
     }
 
-    /// The application's attachment (`att`) as a `T`. A token without one reads as `null`, which `Option<T>` and `()`
-    /// accept. A lone surrogate in it reads as U+FFFD.
+    /// Deserializes the application's attachment (`att`) to a `T`. A missing attachment is read as `null`, which `Option<T>`
+    /// and `()` accept; a lone surrogate is read as U+FFFD.
     ///
     /// # Errors
     ///
@@ -91,34 +91,34 @@ impl Claims {
         read_attachment(self.attachment_json()).map_err(TokenError::Attachment)
     }
 
-    /// The attachment's JSON as it stands in the token; `None` if there is none. It may hold escapes of lone surrogates, which
-    /// serde_json rejects and [`attachment`](Self::attachment) replaces.
+    /// Returns the attachment's JSON text as it is in the token, or `None` without an attachment. It may contain escapes of
+    /// lone surrogates, which serde_json rejects and [`attachment`](Self::attachment) replaces.
     pub fn attachment_json(&self) -> Option<&str> {
         self.attachment.as_deref().map(RawValue::get)
     }
 
-    /// The same as a [`RawValue`].
+    /// Returns the attachment's JSON as a [`RawValue`]; see [`attachment_json`](Self::attachment_json).
     pub fn attachment_raw(&self) -> Option<&RawValue> {
         self.attachment.as_deref()
     }
 
-    /// Returns when the token was issued (`iat`).
+    /// Returns the time at which the token was issued (`iat`).
     pub fn issued_at(&self) -> SystemTime {
         system_time(self.issued_at)
     }
 
-    /// Returns when the token's rights end (`exp`).
+    /// Returns the time at which the token expires (`exp`).
     pub fn expires_at(&self) -> SystemTime {
         system_time(self.expires_at)
     }
 
-    /// Returns when the token's rights begin (`nbf`); `None`: immediately.
+    /// Returns the time from which the token is valid (`nbf`), or `None` if it is valid immediately.
     pub fn not_before(&self) -> Option<SystemTime> {
         self.not_before.map(system_time)
     }
 
-    /// Whether the token's rights are over at a time: from the instant of `exp` on for `DurableEventIterator` tokens, after it for
-    /// `DurableIterator` tokens.
+    /// Whether the token has expired at `time`, compared in milliseconds. `DurableEventIterator` tokens expire at `exp`,
+    /// `DurableIterator` tokens in the millisecond after it.
     pub fn is_expired_at(&self, time: SystemTime) -> bool {
         self.is_expired_at_ms(milliseconds(time))
     }
@@ -131,14 +131,14 @@ impl Claims {
         }
     }
 
-    /// Whether the token's rights have begun at `now`. Told in whole seconds, as the oRPC packages do, so that a
-    /// fraction in `nbf` never opens the door earlier here than there.
-    pub(super) fn has_begun_at(&self, now_ms: u64) -> bool {
+    /// Whether the token is valid already at `now_ms` (`nbf`). Compared in whole seconds, as in the oRPC packages, so that a
+    /// token with a fraction in `nbf` is not accepted earlier than by oRPC.
+    pub(super) fn has_started_at(&self, now_ms: u64) -> bool {
         self.not_before.is_none_or(|not_before| not_before <= (now_ms as f64 / MS_PER_SECOND).floor())
     }
 }
 
-/// For the issuer, who sets only these.
+/// The claims that an issuer sets.
 pub(super) struct NewClaims {
     pub(super) client_kind: ClientKind,
     pub(super) channel: ChannelName,
@@ -180,19 +180,19 @@ impl TryFrom<NewClaims> for Claims {
     }
 }
 
-/// The payload JSON, in which both kinds of token write their claims.
+/// The payload JSON, which both token formats share.
 impl Claims {
-    /// The claims in the payload of a token whose signature is already verified, or that this object stored itself.
+    /// Reads the claims from the payload of a token whose signature has been verified.
     ///
-    /// A claim that stands there twice is refused, because two readers could disagree about which one counts. Claims
-    /// of other names are ignored.
+    /// A duplicate claim is rejected, because two readers could disagree about which of them counts. Unknown claims are
+    /// ignored.
     pub(crate) fn from_payload(json: &str, client_kind: ClientKind) -> Result<Self, TokenError> {
         let raw: RawClaims<'_> = read_object(json)?;
         let claims = Self {
             client_kind,
             tags: match (client_kind, raw.tags) {
                 (ClientKind::DurableIterator, Some(tags)) => texts("tags", tags)?,
-                _ => Vec::new(), // the other kind has none
+                _ => Vec::new(), // `DurableEventIterator` tokens have no tags
             },
             channel: text("chn", required("chn", raw.chn)?)?.try_into()?,
             subject: raw.sub.map(|sub| text("sub", sub)).transpose()?.map(Box::from),
@@ -210,7 +210,7 @@ impl Claims {
         Ok(claims)
     }
 
-    /// Returns the payload. Its members have the order in which the oRPC packages write them.
+    /// Returns the payload. Its members are in the same order as in the oRPC packages.
     pub(crate) fn to_payload(&self) -> Result<String, TokenError> {
         let payload = Payload {
             chn: self.channel.as_str(),
@@ -226,7 +226,7 @@ impl Claims {
     }
 }
 
-/// The attachment may be personal and does not belong in logs; that there is one does.
+/// Shows whether there is an attachment, but not its content, which may be personal data and does not belong in logs.
 impl std::fmt::Debug for Claims {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Claims")
@@ -245,7 +245,7 @@ impl std::fmt::Debug for Claims {
 
 const MS_PER_SECOND: f64 = 1_000.0;
 
-/// The payload that is written.
+/// The payload as it is written.
 #[derive(Serialize)]
 struct Payload<'a> {
     chn: &'a str,
@@ -262,7 +262,7 @@ struct Payload<'a> {
     nbf: Option<Seconds>,
 }
 
-/// A time, written as JavaScript does: whole seconds without `.0`.
+/// A time in seconds, written as in JavaScript: integers without `.0`.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Seconds {
@@ -276,7 +276,7 @@ impl From<f64> for Seconds {
     }
 }
 
-/// The payload that is read. Each claim is raw JSON first, so that an error can name the claim and never quotes its value.
+/// The payload as it is read. Each claim is raw JSON first, so that an error can name the claim without quoting its value.
 #[derive(Deserialize)]
 struct RawClaims<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
@@ -297,12 +297,12 @@ struct RawClaims<'a> {
     nbf: Option<&'a RawValue>,
 }
 
-/// Reads a claim that is there. Null is a value of it, not its absence.
+/// Reads a claim that is present: `null` is a value, not a missing claim.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// Reads a JSON object as a `T`, for which serde would also take an array.
+/// Deserializes a JSON object to a struct `T`. An array, which serde accepts for a struct too, is rejected.
 pub(super) fn read_object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, TokenError> {
     let is_object = json.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{');
     serde_json::from_str(json).ok().filter(|_| is_object).ok_or(TokenError::Malformed)
@@ -326,12 +326,12 @@ fn texts(claim: &'static str, raw: &RawValue) -> Result<Vec<String>, TokenError>
     })
 }
 
-/// Whether the value is a string. Of well-formed strings, serde_json rejects only those with lone surrogates.
+/// Whether the value is a string. The only well-formed strings that serde_json rejects are those with lone surrogates.
 fn is_text(raw: &RawValue) -> bool {
     raw.get().starts_with('"')
 }
 
 fn time(claim: &'static str, raw: &RawValue) -> Result<f64, TokenError> {
-    let seconds = raw.get().parse(); // exact, unlike serde_json's own
+    let seconds = raw.get().parse(); // exact, unlike serde_json's parser
     seconds.ok().filter(|seconds| TIMES_S.contains(seconds)).ok_or(TokenError::InvalidClaim(claim))
 }

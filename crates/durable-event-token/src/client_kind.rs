@@ -1,6 +1,6 @@
-//! The two kinds of client.
+//! The two kinds of clients.
 
-/// The kind of client that a token is for. One Durable Object serves both kinds; the format of the token tells them apart.
+/// The kind of client that a token is for. One Durable Object serves both kinds, which it recognizes by the token's format.
 ///
 /// ```
 /// use durable_event_token::{ClientKind, SigningKeys, Token};
@@ -14,10 +14,11 @@
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ClientKind {
-    /// `DurableEventIterator` clients: oRPC 1.6–1.8, and the plugin of that name in the npm package. The token is a compact JWS.
+    /// `DurableEventIterator` clients: oRPC 1.6–1.8, and the plugin of that name in the npm package. The token is a compact
+    /// JWS.
     #[default]
     DurableEventIterator,
-    /// `DurableIterator` clients: oRPC 1.9.1–1.16, and the plugin of that name in the npm package. The token is the JSON of its
-    /// payload, a dot, and a signature; it may have tags, and is refreshed on the open socket.
+    /// `DurableIterator` clients: oRPC 1.9.1–1.16, and the plugin of that name in the npm package. The token is the payload's
+    /// JSON, a dot and a signature. It can have tags, and clients refresh it on the open socket.
     DurableIterator,
 }

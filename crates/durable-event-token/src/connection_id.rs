@@ -1,10 +1,9 @@
-//! The id of a connection.
+//! The connection id.
 
-/// The id of a client's connection, chosen by the client and the same on each of its reconnects: 1 to 128 visible
-/// ASCII characters.
+/// The id of a client's connection: 1–128 visible ASCII characters, chosen by the client and kept when it reconnects.
 ///
-/// It tells connections apart so that an event can be for some of them only. It is no proof of who is connected; that is
-/// the token's part.
+/// It identifies a connection among others, so that an event can be addressed to it. It does not prove who is connected; the
+/// token does.
 ///
 /// ```
 /// use durable_event_token::ConnectionId;
@@ -18,11 +17,11 @@
 pub struct ConnectionId(String);
 
 impl ConnectionId {
-    /// The longest id in characters: several times what an unguessable id needs, and little beside the 16 KiB that a
-    /// socket can remember.
+    /// The maximum length of an id in characters: several times the length of an unguessable id, and a small part of the 16 KiB
+    /// of a socket's attachment.
     pub const MAX_LENGTH: usize = 128;
 
-    /// The id as text.
+    /// Returns the id as a string slice.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -69,20 +68,20 @@ impl std::fmt::Display for ConnectionId {
     }
 }
 
-/// The text cannot be a connection's id: it is not 1 to 128 visible ASCII characters.
+/// The error for a connection id that is not 1–128 visible ASCII characters.
 ///
 /// ```
 /// use durable_event_token::ConnectionId;
 ///
 /// let error = ConnectionId::try_from("").unwrap_err();
-/// assert_eq!(error.to_string(), "a connection id has 1 to 128 visible ASCII characters");
+/// assert_eq!(error.to_string(), "connection id must be 1–128 visible ASCII characters");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidConnectionId(());
 
 impl std::fmt::Display for InvalidConnectionId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a connection id has 1 to {} visible ASCII characters", ConnectionId::MAX_LENGTH)
+        write!(f, "connection id must be 1–{} visible ASCII characters", ConnectionId::MAX_LENGTH)
     }
 }
 

@@ -1,5 +1,5 @@
-//! The limits and tokens that this crate, the issuer in TypeScript and a real Durable Object must agree on. The other sides
-//! are in `tests/token/corpus.test.ts`.
+//! The limits and tokens on which this crate, the TypeScript issuer and a real Durable Object must agree.
+//! `tests/token/corpus.test.ts` tests the other two.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ struct Options {
     lifetime_seconds: Option<f64>,
 }
 
-/// Repeats what stands between `{{` and `*<number>}}`.
+/// Expands `{{text*number}}` to `text`, repeated `number` times.
 fn expand(mut text: &str) -> String {
     let mut expanded = String::new();
     while let Some((before, rest)) = text.split_once("{{") {
@@ -47,11 +47,11 @@ fn expand(mut text: &str) -> String {
 }
 
 #[test]
-fn the_limits_are_those_of_the_shared_table() {
+fn the_limits_equal_those_of_the_shared_table() {
     let bytes = |range: &std::ops::RangeInclusive<usize>| json!({ "minBytes": range.start(), "maxBytes": range.end() });
     let mut tags = bytes(&limits::TAG_BYTES);
     tags["maxCount"] = limits::MAX_TAGS.into();
-    let own = json!({
+    let limits_here = json!({
         "token": { "maxBytes": limits::MAX_TOKEN_BYTES },
         "channel": { "minBytes": 1, "maxBytes": ChannelName::MAX_BYTES },
         "tags": tags,
@@ -61,7 +61,7 @@ fn the_limits_are_those_of_the_shared_table() {
         "time": { "minSeconds": *limits::TIMES_S.start() as u64, "maxSeconds": *limits::TIMES_S.end() as u64 },
         "connectionId": { "minBytes": 1, "maxBytes": ConnectionId::MAX_LENGTH },
     });
-    assert_eq!(own, serde_json::from_str::<serde_json::Value>(LIMITS).unwrap());
+    assert_eq!(limits_here, serde_json::from_str::<serde_json::Value>(LIMITS).unwrap());
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn the_builder_agrees_with_the_corpus() {
     let cases: Vec<Case<'_>> = serde_json::from_str(&corpus).unwrap();
     for Case { name, generation, options, reason } in cases {
         let Ok(options) = serde_json::from_str::<Options>(options.get()) else {
-            // No Rust text can hold it.
+            // A Rust string cannot contain a lone surrogate.
             assert!(reason.is_some_and(|reason| reason.contains("lone surrogate")), "{name}");
             continue;
         };

@@ -1,4 +1,4 @@
-//! Why a token was not issued or not accepted.
+//! The errors of issuing and verifying tokens.
 
 use serde_json::error::Category;
 
@@ -7,10 +7,10 @@ use super::{
     limits::{LIFETIME_S, MAX_ATTACHMENT_DEPTH, MAX_TAGS, SUBJECT_BYTES, TAG_BYTES},
 };
 
-/// Why a token was not issued, not accepted, or its attachment not read.
+/// The error of issuing or verifying a token, or of reading its attachment.
 ///
-/// Clients are told only `Invalid Token`; the variants are for logs and tests. None of them holds the token or a key,
-/// so an error can be logged as it is.
+/// A Durable Object sends clients only `Invalid Token`; the variants are for logs and tests. They contain neither the token nor
+/// a key, so the error can be logged.
 ///
 /// ```
 /// use durable_event_token::{SigningKeys, TokenError};
@@ -23,39 +23,38 @@ use super::{
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// The token is longer than the limit of 8 KiB. When issuing: make the attachment smaller.
+    /// The token is longer than 8 KiB. When issuing, make the attachment smaller.
     TooLong {
         /// The token's length in bytes.
         bytes: usize,
-        /// The longest length in bytes that is accepted.
+        /// The maximum length in bytes.
         limit: usize,
     },
-    /// The text is no token: not three parts in canonical base64url, or a part that is not a JSON object.
+    /// The text is not a token in one of the two formats, or its header or payload is not a JSON object.
     Malformed,
     /// The token's header names an algorithm other than HS256.
     UnsupportedAlgorithm,
-    /// The token's header has `crit`, which asks for an extension; none is supported.
+    /// The token's header has `crit`, which requires an extension. No extension is supported.
     UnsupportedExtension,
-    /// None of the keys made this signature. After a change of keys: is the old one still among those that verify?
+    /// The signature does not match any signing key. After a key rotation, check that the old key is a previous key.
     WrongSignature,
-    /// The token is authentic but lacks this claim.
+    /// The signature is valid, but this claim is missing.
     MissingClaim(&'static str),
-    /// The token is authentic but this claim has the wrong type or a value out of range.
+    /// The signature is valid, but this claim has the wrong type or a value out of range.
     InvalidClaim(&'static str),
-    /// The token's `exp` has come.
+    /// The token has expired (`exp`).
     Expired,
-    /// The token's `nbf` has not come yet.
+    /// The token is not valid yet (`nbf`).
     NotYetValid,
     /// The channel name is empty or longer than 512 bytes.
     Channel(InvalidChannelName),
-    /// A procedure is not in the list of those that exist; holds its name. Only when issuing.
+    /// The procedure of this name does not exist. Only when issuing.
     UnknownProcedure(String),
-    /// The lifetime is below one second or above 10^12 seconds, or the issuing time is beyond the times that are read. Only
-    /// when issuing.
+    /// The lifetime is not 1–10^12 seconds, or the time of issue is out of range. Only when issuing.
     InvalidLifetime,
     /// The token has more than ten tags.
     TooManyTags {
-        /// How many tags the token has.
+        /// The number of tags.
         count: usize,
     },
     /// A tag is empty or longer than 256 bytes.
@@ -63,17 +62,18 @@ pub enum TokenError {
         /// The tag's length in UTF-8 bytes.
         bytes: usize,
     },
-    /// Tags on a token of [`ClientKind::DurableEventIterator`](super::ClientKind::DurableEventIterator), which has none. Only when issuing.
+    /// Tokens for [`ClientKind::DurableEventIterator`](super::ClientKind::DurableEventIterator) cannot have tags. Only when
+    /// issuing.
     TagsNotSupported,
     /// The subject is empty or longer than 256 bytes.
     InvalidSubject {
         /// The subject's length in UTF-8 bytes.
         bytes: usize,
     },
-    /// A text of this claim contains a lone surrogate (half of a character outside the basic multilingual plane), which no
-    /// UTF-8 text can.
+    /// A string of this claim contains a lone surrogate (half of a character outside the basic multilingual plane), which UTF-8
+    /// cannot represent.
     LoneSurrogate(&'static str),
-    /// The attachment cannot be written as JSON, or cannot be read as the type that was asked for.
+    /// The attachment cannot be serialized to JSON, or not deserialized to the requested type.
     Attachment(InvalidAttachment),
     /// The attachment is nested deeper than 127 levels.
     AttachmentTooDeep,
@@ -85,16 +85,16 @@ impl std::fmt::Display for TokenError {
             Self::TooLong { bytes, limit } => {
                 write!(f, "token must be at most {limit} bytes, got {bytes}; make its attachment smaller")
             }
-            Self::Malformed => f.write_str("not a well-formed token"),
-            Self::UnsupportedAlgorithm => f.write_str("the token's algorithm is not HS256"),
-            Self::UnsupportedExtension => f.write_str("the token asks for an unsupported extension (`crit`)"),
-            Self::WrongSignature => f.write_str("signature does not match any signing key"),
-            Self::MissingClaim(claim) => write!(f, "the token lacks the claim `{claim}`"),
-            Self::InvalidClaim(claim) => {
-                write!(f, "the token's claim `{claim}` has a wrong type or value")
+            Self::Malformed => f.write_str("token is malformed"),
+            Self::UnsupportedAlgorithm => f.write_str("token algorithm must be HS256"),
+            Self::UnsupportedExtension => {
+                f.write_str("token header must not contain `crit`: extensions are not supported")
             }
-            Self::Expired => f.write_str("the token has expired"),
-            Self::NotYetValid => f.write_str("the token is not valid yet"),
+            Self::WrongSignature => f.write_str("signature does not match any signing key"),
+            Self::MissingClaim(claim) => write!(f, "token claim `{claim}` is missing"),
+            Self::InvalidClaim(claim) => write!(f, "token claim `{claim}` has the wrong type or value"),
+            Self::Expired => f.write_str("token has expired"),
+            Self::NotYetValid => f.write_str("token is not valid yet"),
             Self::Channel(error) => error.fmt(f),
             Self::UnknownProcedure(name) => write!(f, "procedure `{name}` does not exist"),
             Self::InvalidLifetime => {
@@ -134,8 +134,9 @@ impl std::error::Error for TokenError {
     }
 }
 
-/// A token's attachment cannot be written as JSON, or is not of the type that was asked for. It says where, and nothing of
-/// what is there: attachments do not belong in logs.
+/// The error for an attachment that cannot be serialized to JSON, or not deserialized to the requested type.
+///
+/// It states the position of the error, but never the attachment's content, which does not belong in logs.
 ///
 /// ```
 /// use durable_event_token::{SigningKeys, Token};
@@ -144,7 +145,7 @@ impl std::error::Error for TokenError {
 /// let keys = SigningKeys::parse("a secret", None)?;
 /// let token = Token::builder("some-room").attachment(&"anna@example.org").sign(&keys, SystemTime::now())?;
 /// let error = keys.verify(&token, SystemTime::now())?.attachment::<u64>().unwrap_err();
-/// assert_eq!(error.to_string(), "the token's attachment does not fit, at line 1, column 18");
+/// assert_eq!(error.to_string(), "token attachment has an unexpected type at line 1, column 18");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct InvalidAttachment(serde_json::Error);
@@ -157,11 +158,15 @@ impl From<serde_json::Error> for InvalidAttachment {
 
 impl std::fmt::Display for InvalidAttachment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the token's attachment does not fit")?;
         match self.0.classify() {
-            // Of a value of another type serde's own text tells the value.
-            Category::Data => write!(f, ", at line {}, column {}", self.0.line(), self.0.column()),
-            Category::Io | Category::Syntax | Category::Eof => write!(f, ": {}", self.0),
+            // serde's own text would quote the value.
+            Category::Data => {
+                let (line, column) = (self.0.line(), self.0.column());
+                write!(f, "token attachment has an unexpected type at line {line}, column {column}")
+            }
+            Category::Io | Category::Syntax | Category::Eof => {
+                write!(f, "token attachment is invalid: {}", self.0)
+            }
         }
     }
 }

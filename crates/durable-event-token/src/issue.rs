@@ -11,7 +11,7 @@ use super::time::milliseconds;
 use super::verify::check_length;
 use super::{ChannelName, Claims, ClientKind, InvalidChannelName, SigningKeys, TokenError, jws, signed_json};
 
-/// Where issuing a token starts: [`Token::builder`].
+/// The entry point for issuing a token, see [`Token::builder`].
 ///
 /// ```
 /// use durable_event_token::{ChannelName, SigningKeys, Token};
@@ -26,9 +26,10 @@ use super::{ChannelName, Claims, ClientKind, InvalidChannelName, SigningKeys, To
 pub struct Token;
 
 impl Token {
-    /// A token for one channel that lets its owner receive the channel's events. Everything else is added.
+    /// Returns a builder for a token that allows a client to receive the events of `channel`. The builder adds further
+    /// permissions.
     ///
-    /// A name that cannot be a channel's is reported by [`TokenBuilder::sign`].
+    /// [`TokenBuilder::sign`] reports an invalid channel name.
     ///
     /// ```
     /// use durable_event_token::{SigningKeys, Token};
@@ -53,13 +54,13 @@ impl Token {
             tags: Vec::new(),
             subject: None,
             attachment: None,
-            fault: None,
+            error: None,
             lifetime: DEFAULT_LIFETIME,
         }
     }
 }
 
-/// Builds a token. Faults in what it is given are reported by [`sign`](Self::sign), so that calls chain.
+/// Builds and signs a token. [`sign`](Self::sign) reports invalid values, so that calls can be chained.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -77,7 +78,7 @@ impl Token {
 ///     .sign(&keys, now)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "nothing is issued before `sign`"]
+#[must_use = "a token is issued only by `sign`"]
 pub struct TokenBuilder {
     client_kind: ClientKind,
     channel: Result<ChannelName, TokenError>,
@@ -85,11 +86,11 @@ pub struct TokenBuilder {
     tags: Vec<String>,
     subject: Option<String>,
     attachment: Option<Box<RawValue>>,
-    fault: Option<TokenError>,
+    error: Option<TokenError>,
     lifetime: Duration,
 }
 
-/// The attachment may be personal and does not belong in logs; that there is one does.
+/// Shows whether there is an attachment, but not its content, which may be personal data and does not belong in logs.
 impl std::fmt::Debug for TokenBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TokenBuilder")
@@ -99,18 +100,18 @@ impl std::fmt::Debug for TokenBuilder {
             .field("tags", &self.tags)
             .field("subject", &self.subject)
             .field("attachment", &self.attachment.as_ref().map(|_| format_args!("..")))
-            .field("fault", &self.fault)
+            .field("error", &self.error)
             .field("lifetime", &self.lifetime)
             .finish()
     }
 }
 
 impl TokenBuilder {
-    /// Adds procedures that the token's owner may call, each by the first segment of its path: `router` allows
-    /// `router.ping` too. Without any, the owner can only listen.
+    /// Adds procedures that the client may call, each by the first segment of its path: `router` allows `router.ping` too.
+    /// Without procedures, the client can only receive events.
     ///
-    /// A name is not checked here: one that the object does not have is of no use to anybody, but it would become so
-    /// with the day the object gets such a procedure. [`procedures_from`](Self::procedures_from) checks.
+    /// The names are not checked. A name without a procedure has no effect until the Durable Object gets such a procedure.
+    /// [`procedures_from`](Self::procedures_from) checks the names.
     pub fn procedures<P>(mut self, names: impl IntoIterator<Item = P>) -> Self
     where
         P: Into<String>,
@@ -119,8 +120,8 @@ impl TokenBuilder {
         self
     }
 
-    /// Like [`procedures`](Self::procedures), and refuses a name that is not among `existing`, the names of all
-    /// procedures that the object has.
+    /// Adds procedures like [`procedures`](Self::procedures), and checks that each name is one of `existing`, the names of the
+    /// Durable Object's procedures. [`sign`](Self::sign) reports an unknown name.
     ///
     /// ```
     /// use durable_event_token::{SigningKeys, Token, TokenError};
@@ -144,22 +145,23 @@ impl TokenBuilder {
             if existing.iter().any(|known| known.as_ref() == name) {
                 self.procedures.push(name);
             } else {
-                self.note(TokenError::UnknownProcedure(name));
+                self.keep_error(TokenError::UnknownProcedure(name));
             }
         }
         self
     }
 
-    /// What the application wants to know about the token's owner when they connect, for instance a user id.
+    /// Sets the attachment: application data about the client, such as a user id, which the Durable Object can read.
     ///
-    /// **The client can read it.** A token is signed, not encrypted: nobody can change the attachment, but everybody
-    /// who has the token can see it, and tokens travel in URLs. Put ids there, never secrets.
+    /// **The client can read it.** A token is signed, not encrypted: the attachment cannot be changed, but everyone who has the
+    /// token can read it, and tokens are sent in URLs. Store ids in it, never secrets.
     ///
-    /// It is written as JSON and has to leave room for the rest in a token of 8 KiB, in which it takes 4/3 of its size.
+    /// The attachment is serialized to JSON. A token is at most 8 KiB; in a `DurableEventIterator` token, the attachment takes
+    /// 4/3 of its size.
     pub fn attachment<T: Serialize + ?Sized>(mut self, attachment: &T) -> Self {
         match serde_json::value::to_raw_value(attachment) {
             Ok(json) => self.attachment = Some(json),
-            Err(error) => self.note(TokenError::Attachment(error.into())),
+            Err(error) => self.keep_error(TokenError::Attachment(error.into())),
         }
         self
     }
@@ -176,8 +178,10 @@ impl TokenBuilder {
         self.client_kind
     }
 
-    /// Sets the subject: who the client is, such as a user id, as 1–256 UTF-8 bytes (the JWT claim `sub`). The client can read
-    /// it. Limits per subject count all sockets of one user together, whatever connection ids the clients choose.
+    /// Sets the subject (the JWT claim `sub`), which identifies the user: 1–256 UTF-8 bytes, such as a user id. The client can
+    /// read it.
+    ///
+    /// Limits per subject count all sockets of one user together, independent of the connection ids that clients choose.
     ///
     /// ```
     /// use durable_event_token::{SigningKeys, Token};
@@ -193,8 +197,8 @@ impl TokenBuilder {
         self
     }
 
-    /// Adds tags, by which events can be addressed to a subset of clients: at most ten, each 1–256 UTF-8 bytes. Only tokens of
-    /// [`ClientKind::DurableIterator`] have tags; [`sign`](Self::sign) rejects them on others.
+    /// Adds tags, by which events can be addressed to a subset of clients: at most ten, each 1–256 UTF-8 bytes. Only tokens for
+    /// [`ClientKind::DurableIterator`] can have tags; [`sign`](Self::sign) rejects tags on others.
     pub fn tags<T>(mut self, tags: impl IntoIterator<Item = T>) -> Self
     where
         T: Into<String>,
@@ -205,20 +209,21 @@ impl TokenBuilder {
 
     /// Sets how long the token is valid: 1 second to 10^12 seconds, rounded up to whole seconds. Default: 24 hours.
     ///
-    /// A token cannot be taken back. The shorter it lives, the sooner a right that was withdrawn is gone; clients
-    /// fetch the next one by themselves.
+    /// A token cannot be revoked: a permission change takes effect after at most one token lifetime. Clients fetch a new token
+    /// automatically.
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// Issues the token at the time `now`, and returns it.
+    /// Signs the token and returns it. `now` is the time of issue.
     ///
-    /// Two tokens that say the same and are issued in the same second are the same text.
+    /// Tokens with equal claims that are issued in the same second are equal.
     ///
     /// # Errors
     ///
-    /// Whatever a Durable Object would reject: [`TokenError::Channel`], [`TooManyTags`](TokenError::TooManyTags),
+    /// An error for everything that a Durable Object would reject: [`TokenError::Channel`],
+    /// [`TooManyTags`](TokenError::TooManyTags),
     /// [`InvalidTag`](TokenError::InvalidTag), [`TagsNotSupported`](TokenError::TagsNotSupported),
     /// [`InvalidSubject`](TokenError::InvalidSubject), [`Attachment`](TokenError::Attachment),
     /// [`AttachmentTooDeep`](TokenError::AttachmentTooDeep), [`LoneSurrogate`](TokenError::LoneSurrogate),
@@ -226,8 +231,8 @@ impl TokenBuilder {
     /// 8 KiB. Also [`UnknownProcedure`](TokenError::UnknownProcedure).
     pub fn sign(self, keys: &SigningKeys, now: SystemTime) -> Result<String, TokenError> {
         let channel = self.channel?;
-        if let Some(fault) = self.fault {
-            return Err(fault);
+        if let Some(error) = self.error {
+            return Err(error);
         }
         if self.client_kind == ClientKind::DurableEventIterator && !self.tags.is_empty() {
             return Err(TokenError::TagsNotSupported);
@@ -252,18 +257,18 @@ impl TokenBuilder {
         Ok(token)
     }
 
-    /// Keeps the first fault, which is the one to mend first.
-    fn note(&mut self, fault: TokenError) {
-        self.fault.get_or_insert(fault);
+    /// Keeps the first error.
+    fn keep_error(&mut self, error: TokenError) {
+        self.error.get_or_insert(error);
     }
 }
 
-/// The default of the oRPC packages.
+/// The default lifetime of the oRPC packages.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn whole_seconds(lifetime: Duration) -> Result<u64, TokenError> {
-    let started = u64::from(lifetime.subsec_nanos() > 0);
-    match (lifetime.as_secs(), lifetime.as_secs().saturating_add(started)) {
+    let fraction = u64::from(lifetime.subsec_nanos() > 0);
+    match (lifetime.as_secs(), lifetime.as_secs().saturating_add(fraction)) {
         (whole, seconds) if LIFETIME_S.contains(&whole) && LIFETIME_S.contains(&seconds) => Ok(seconds),
         _ => Err(TokenError::InvalidLifetime),
     }

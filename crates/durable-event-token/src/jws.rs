@@ -1,8 +1,8 @@
-//! The form of a `DurableEventIterator` token: a compact JWS with HS256 (RFC 7515) and nothing else of that standard.
+//! The format of `DurableEventIterator` tokens: a compact JWS (RFC 7515) with HS256. No other part of JOSE is supported.
 
 use base64::Engine;
-// Canonical only: no padding, and the unused bits of the last character must be zero. Otherwise several texts would
-// be the same token, and a changed last character would go unnoticed.
+// Canonical encoding only: without padding, and with zeros in the unused bits of the last character. Otherwise several texts
+// would be the same token, and a changed last character would not be detected.
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
@@ -10,12 +10,12 @@ use std::borrow::Cow;
 
 use super::{SigningKeys, TokenError, claims::read_object};
 
-/// Signs a payload into a token.
+/// Returns the signed token for a payload.
 pub(crate) fn seal(payload: &str, keys: &SigningKeys) -> String {
     seal_with_header(HEADER.as_bytes(), payload.as_bytes(), keys)
 }
 
-/// The same with a header and a payload that need not make sense.
+/// Returns the signed token for any header and payload, valid or not.
 pub(crate) fn seal_with_header(header: &[u8], payload: &[u8], keys: &SigningKeys) -> String {
     let mut token = BASE64.encode(header);
     token.push('.');
@@ -26,22 +26,22 @@ pub(crate) fn seal_with_header(header: &[u8], payload: &[u8], keys: &SigningKeys
     token
 }
 
-/// The payload of a token that one of the keys signed. Nothing of the payload is looked at before that is sure.
+/// Returns the payload of a token that one of the keys has signed. The payload is not decoded before the signature is verified.
 pub(super) fn open(token: &str, keys: &SigningKeys) -> Result<String, TokenError> {
     let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
     let (header, payload) = signed.split_once('.').ok_or(TokenError::Malformed)?;
     check_header(&decode_text(header)?)?;
-    if !keys.made(&decode(signature)?, signed.as_bytes()) {
+    if !keys.matches(&decode(signature)?, signed.as_bytes()) {
         return Err(TokenError::WrongSignature);
     }
     decode_text(payload)
 }
 
-/// What the oRPC packages write.
+/// The header that the oRPC packages write.
 const HEADER: &str = r#"{"alg":"HS256"}"#;
 
-/// The algorithm is ours to choose, not the token's: anything but HS256 is refused before a key is touched. Other
-/// parameters (`typ`, `kid`) change nothing, except `crit`, whose meaning is "refuse me if you do not know this".
+/// Rejects every algorithm except HS256 before a key is used: the algorithm must not be the token's choice. Other parameters
+/// (`typ`, `kid`) have no effect, except `crit`, which requires rejecting a token with unknown extensions.
 fn check_header(json: &str) -> Result<(), TokenError> {
     if json == HEADER {
         return Ok(());
@@ -62,17 +62,17 @@ struct Header<'a> {
     crit: Option<IgnoredAny>,
 }
 
-/// Reads a parameter that is there. Null is a value of it, not its absence.
+/// Reads a parameter that is present: `null` is a value, not a missing parameter.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IgnoredAny>, D::Error> {
     IgnoredAny::deserialize(deserializer).map(Some)
 }
 
-/// Writes base64url.
+/// Appends the bytes in base64url.
 pub(super) fn encode(bytes: &[u8], out: &mut String) {
     BASE64.encode_string(bytes, out);
 }
 
-/// Reads canonical base64url.
+/// Decodes canonical base64url.
 pub(super) fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
     BASE64.decode(part).map_err(|_| TokenError::Malformed)
 }

@@ -1,8 +1,8 @@
 //! Signed tokens for durable event channels.
 //!
-//! A server issues a token to a client; with it the client connects to one channel. The token lists the procedures that the
-//! client may call, may carry an attachment of the application, and expires. It is signed (HS256), not encrypted: the client can read
-//! it. Any Rust server can issue tokens with this crate; it needs neither a Worker nor a Durable Object.
+//! A server issues a token to a client, which connects to one channel with it. The token lists the procedures that the client
+//! may call, can contain an attachment of the application, and expires. It is signed (HS256), not encrypted: the client can
+//! read it. Any Rust server can issue tokens with this crate; it requires neither a Worker nor a Durable Object.
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
@@ -30,7 +30,7 @@
 //! | `issue` | the builder for servers |
 //! | `verify` | all checks between a string from the network and [`Claims`] |
 //! | `attachment` | reading the application's attachment |
-//! | `limits` | the limits of a token's content |
+//! | [`limits`] | the limits of a token's content |
 //! | `publish_key` | the secret for publishing over HTTP |
 
 mod attachment;

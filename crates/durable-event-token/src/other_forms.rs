@@ -22,8 +22,8 @@ fn check(token: &str) -> Result<Claims, TokenError> {
     keys().verify(token, at(NOW_MS))
 }
 
-/// A payload, signed in the format of `DurableIterator` tokens.
-fn second(payload: &str) -> String {
+/// Returns the `DurableIterator` token for a payload.
+fn signed_json_token(payload: &str) -> String {
     seal_signed_json(payload.to_owned(), &keys())
 }
 
@@ -35,14 +35,14 @@ fn the_example_of_rfc_7515_is_verified() {
                  cGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     let key = SigningKey::new(BASE64.decode(key).unwrap()).unwrap();
     let keys = SigningKeys::new(key);
-    // The signature is right; the claims are those of another application.
+    // The signature is valid; the claims are those of another application.
     assert!(matches!(keys.verify(token, at(0)), Err(TokenError::MissingClaim("chn"))));
     let changed = token.replace("dBjf", "dBjg");
     assert!(matches!(keys.verify(&changed, at(0)), Err(TokenError::WrongSignature)));
 }
 
 #[test]
-fn a_jws_in_json_is_no_token() {
+fn a_jws_in_json_is_rejected() {
     let compact = seal_jws(PAYLOAD, &keys());
     let [protected, payload, signature] = compact.split('.').collect::<Vec<_>>().try_into().unwrap();
     let flattened = json!({ "payload": payload, "protected": protected, "signature": signature });
@@ -55,7 +55,7 @@ fn a_jws_in_json_is_no_token() {
 }
 
 #[test]
-fn a_jwe_is_no_token() {
+fn a_jwe_is_rejected() {
     let header = BASE64.encode(r#"{"alg":"dir","enc":"A128CBC-HS256"}"#);
     for parts in ["AA", "", "AA.AA"] {
         let token = format!("{header}.{parts}.AA.AA.AA");
@@ -64,24 +64,24 @@ fn a_jwe_is_no_token() {
 }
 
 #[test]
-fn a_key_that_the_token_brings_along_is_not_used() {
-    let own = SigningKeys::parse("attacker", None).unwrap();
-    let brought = BASE64.encode("attacker");
+fn a_key_inside_the_token_is_not_used() {
+    let attacker = SigningKeys::parse("attacker", None).unwrap();
+    let embedded = BASE64.encode("attacker");
     for header in [
-        json!({ "alg": "HS256", "jwk": { "kty": "oct", "k": brought } }),
+        json!({ "alg": "HS256", "jwk": { "kty": "oct", "k": embedded } }),
         json!({ "alg": "HS256", "jku": "https://attacker.example/keys" }),
-        json!({ "alg": "HS256", "x5u": "https://attacker.example/", "x5c": [brought] }),
+        json!({ "alg": "HS256", "x5u": "https://attacker.example/", "x5c": [embedded] }),
         json!({ "alg": "HS256", "kid": "../../dev/null" }),
         json!({ "alg": "HS256", "kid": "' UNION SELECT 'attacker" }),
     ] {
-        let token = seal_with_header(header.to_string().as_bytes(), PAYLOAD.as_bytes(), &own);
+        let token = seal_with_header(header.to_string().as_bytes(), PAYLOAD.as_bytes(), &attacker);
         assert!(matches!(check(&token), Err(TokenError::WrongSignature)), "{header}");
     }
 }
 
 #[test]
-fn a_payload_that_is_not_encoded_is_refused() {
-    // RFC 7797, here without the `crit` that it demands.
+fn an_unencoded_payload_is_rejected() {
+    // RFC 7797, without the `crit` that it requires.
     let header = BASE64.encode(r#"{"alg":"HS256","b64":false}"#);
     for payload in [PAYLOAD, r#"{"chn":"a"}"#, "plain"] {
         let message = format!("{header}.{payload}");
@@ -93,8 +93,8 @@ fn a_payload_that_is_not_encoded_is_refused() {
 }
 
 #[test]
-fn spaces_line_breaks_and_padding_belong_to_no_form() {
-    for token in [seal_jws(PAYLOAD, &keys()), second(PAYLOAD)] {
+fn whitespace_and_padding_are_rejected_in_both_formats() {
+    for token in [seal_jws(PAYLOAD, &keys()), signed_json_token(PAYLOAD)] {
         check(&token).unwrap();
         let (signed, signature) = token.rsplit_once('.').unwrap();
         let (first, rest) = signature.split_at(20);
@@ -121,21 +121,21 @@ fn spaces_line_breaks_and_padding_belong_to_no_form() {
 }
 
 #[test]
-fn a_token_of_durable_iterators_is_split_at_its_last_dot() {
-    let token = second(PAYLOAD);
+fn a_durable_iterator_token_is_split_at_its_last_dot() {
+    let token = signed_json_token(PAYLOAD);
     let claims = check(&token).unwrap();
     assert_eq!((claims.channel().as_str(), claims.client_kind()), ("a.b", ClientKind::DurableIterator));
-    // Split anywhere else, the rest is no signature of what stands before.
+    // At any other dot, the rest is not a signature of the text before it.
     for (at, _) in PAYLOAD.match_indices('.') {
         assert!(check(token.get(..at).unwrap()).is_err());
     }
     assert!(matches!(check(PAYLOAD), Err(TokenError::Malformed | TokenError::WrongSignature)));
-    assert!(matches!(check(r#"{"chn":"a"}"#), Err(TokenError::Malformed)), "no dot at all");
+    assert!(matches!(check(r#"{"chn":"a"}"#), Err(TokenError::Malformed)), "without a dot");
 }
 
 #[test]
-fn every_changed_bit_of_a_token_of_durable_iterators_is_noticed() {
-    let token = second(PAYLOAD);
+fn every_changed_bit_of_a_durable_iterator_token_is_detected() {
+    let token = signed_json_token(PAYLOAD);
     for position in 0..token.len() {
         for bit in 0..7 {
             let mut bytes = token.clone().into_bytes();
@@ -147,14 +147,14 @@ fn every_changed_bit_of_a_token_of_durable_iterators_is_noticed() {
 }
 
 #[test]
-fn a_signature_is_of_one_payload_and_one_form() {
-    let (first, second_) = (seal_jws(PAYLOAD, &keys()), second(PAYLOAD));
-    let other = second(&PAYLOAD.replace("a.b", "other"));
+fn a_signature_is_valid_for_one_payload_in_one_format() {
+    let (jws, signed_json) = (seal_jws(PAYLOAD, &keys()), signed_json_token(PAYLOAD));
+    let other = signed_json_token(&PAYLOAD.replace("a.b", "other"));
     let signature = |token: &str| token.rsplit_once('.').unwrap().1.to_owned();
     for token in [
         format!("{PAYLOAD}.{}", signature(&other)),
-        format!("{PAYLOAD}.{}", signature(&first)),
-        format!("{}.{}", first.rsplit_once('.').unwrap().0, signature(&second_)),
+        format!("{PAYLOAD}.{}", signature(&jws)),
+        format!("{}.{}", jws.rsplit_once('.').unwrap().0, signature(&signed_json)),
         format!("{PAYLOAD}."),
         format!("{PAYLOAD}.{}", BASE64.encode([0; 32])),
     ] {
@@ -163,13 +163,13 @@ fn a_signature_is_of_one_payload_and_one_form() {
 }
 
 #[test]
-fn claims_of_durable_iterators_are_held_to_their_types() {
+fn claims_of_wrong_types_are_rejected_in_durable_iterator_tokens() {
     let member = |name: &str, json: &str| PAYLOAD.replacen('{', &format!(r#"{{"{name}":{json},"#), 1);
     for (name, json) in [("chn", "\"x\""), ("exp", "1e300"), ("tags", "[]"), ("\\u0063hn", "\"x\"")] {
-        let twice = second(&member(name, json));
+        let twice = signed_json_token(&member(name, json));
         assert!(matches!(check(&twice), Err(TokenError::Malformed)), "{name} twice");
     }
-    let changed = |from: &str, to: &str| check(&second(&PAYLOAD.replace(from, to)));
+    let changed = |from: &str, to: &str| check(&signed_json_token(&PAYLOAD.replace(from, to)));
     for time in ["-1", "1e308", "1e999", "null", "\"1\"", "9007199254740992", "[1]"] {
         assert!(matches!(changed("1800000060", time), Err(TokenError::InvalidClaim("exp"))), "{time}");
         assert!(matches!(changed("1800000000", time), Err(TokenError::InvalidClaim("iat"))), "{time}");
@@ -180,8 +180,8 @@ fn claims_of_durable_iterators_are_held_to_their_types() {
     for tags in ["null", "\"t\"", "[1]", "[null]", "{}"] {
         assert!(matches!(changed(r#"["t"]"#, tags), Err(TokenError::InvalidClaim("tags"))), "{tags}");
     }
-    let half = changed(r#"["t"]"#, r#"["\ud800"]"#);
-    assert!(matches!(half, Err(TokenError::LoneSurrogate("tags"))));
+    let lone = changed(r#"["t"]"#, r#"["\ud800"]"#);
+    assert!(matches!(lone, Err(TokenError::LoneSurrogate("tags"))));
     for rpc in ["null", "\"x\"", "[1]", "[[]]"] {
         let wrong = changed(r#""rpc":[]"#, &format!(r#""rpc":{rpc}"#));
         assert!(matches!(wrong, Err(TokenError::InvalidClaim("rpc"))), "{rpc}");
@@ -191,21 +191,21 @@ fn claims_of_durable_iterators_are_held_to_their_types() {
     let large = changed("a.b", &"x".repeat(limits::MAX_TOKEN_BYTES));
     assert!(matches!(large, Err(TokenError::TooLong { .. })));
     for root in ["[]", "null", "1", "\"{}\"", "", "{", "{}x"] {
-        assert!(check(&second(root)).is_err(), "{root}");
+        assert!(check(&signed_json_token(root)).is_err(), "{root}");
     }
 }
 
 #[test]
-fn a_token_that_is_not_yet_valid_opens_nothing_in_either_form() {
+fn a_token_that_is_not_yet_valid_is_rejected_in_both_formats() {
     let later = PAYLOAD.replacen('{', r#"{"nbf":1800000001,"#, 1);
-    for token in [seal_jws(&later, &keys()), second(&later)] {
+    for token in [seal_jws(&later, &keys()), signed_json_token(&later)] {
         assert!(matches!(check(&token), Err(TokenError::NotYetValid)));
         keys().verify(&token, at(NOW_MS + 1_000)).unwrap();
     }
 }
 
 #[test]
-fn an_attachment_of_another_type_is_not_told() {
+fn the_error_for_an_attachment_of_another_type_does_not_contain_it() {
     let token = Token::builder("a").attachment(&["anna@example.org"]).sign(&keys(), at(NOW_MS)).unwrap();
     let claims = check(&token).unwrap();
     let error = claims.attachment::<Vec<u8>>().unwrap_err();
@@ -215,7 +215,7 @@ fn an_attachment_of_another_type_is_not_told() {
 }
 
 #[test]
-fn what_builds_a_token_shows_no_attachment() {
+fn the_builders_debug_output_does_not_contain_the_attachment() {
     let builder = Token::builder("a").attachment(&"someone@example.org");
     let shown = format!("{builder:?} {builder:#?}");
     assert!(!shown.contains("example.org"), "{shown}");

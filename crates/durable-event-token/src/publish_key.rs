@@ -1,4 +1,4 @@
-//! The secret of publishing over HTTP.
+//! The publish key: the secret for publishing over HTTP.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -6,9 +6,10 @@ use sha2::Sha256;
 use super::InvalidKey;
 use super::signing::{SIGNATURE_BYTES, keyed_mac};
 
-/// The key that lets a server publish over HTTP (`Authorization: Bearer <key>`).
+/// The publish key: the secret with which a server publishes over HTTP (`Authorization: Bearer <key>`).
 ///
-/// It is a secret of its own: it signs no tokens, and no token lets its owner publish. Nothing prints it.
+/// It is separate from the signing keys: it does not sign tokens, and a token does not allow publishing over HTTP. `Debug` does
+/// not show it.
 ///
 /// ```
 /// use durable_event_token::PublishKey;
@@ -26,7 +27,7 @@ pub struct PublishKey {
 }
 
 impl PublishKey {
-    /// The key made of the bytes of `secret`, exactly as they are.
+    /// Returns the key with the bytes of `secret`. They are not trimmed or decoded.
     ///
     /// # Errors
     ///
@@ -37,10 +38,10 @@ impl PublishKey {
         Ok(Self { mac, expected })
     }
 
-    /// Whether the value of an `Authorization` header carries this key. The scheme may be written in any case.
+    /// Whether the value of an `Authorization` header contains this key. The scheme `Bearer` is case-insensitive.
     ///
-    /// Not the keys are compared but their HMACs, in constant time, so that the time taken tells neither where a guess
-    /// goes wrong nor how long the key is.
+    /// HMACs of the keys are compared, in constant time, so that the time taken reveals neither the position of the first wrong
+    /// byte nor the length of the key.
     pub fn admits(&self, authorization: Option<&str>) -> bool {
         authorization.and_then(bearer).is_some_and(|presented| {
             self.mac.clone().chain_update(presented).verify_slice(&self.expected).is_ok()
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_whole_key_is_admitted() {
+    fn only_the_exact_key_is_admitted() {
         let key = PublishKey::new("geheim").unwrap();
         assert!(key.admits(Some("Bearer geheim")));
         assert!(key.admits(Some("bEARER geheim")));
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_key_is_refused() {
+    fn an_empty_key_is_rejected() {
         assert!(PublishKey::new("").is_err());
     }
 }

@@ -1,11 +1,11 @@
-//! The form of a `DurableIterator` token: the payload's JSON as it is, a dot, and its signature.
+//! The format of `DurableIterator` tokens: the payload's JSON, a dot, and the signature of the JSON.
 
 use super::{
     SigningKeys, TokenError,
     jws::{decode, encode},
 };
 
-/// Signs a payload into a token.
+/// Returns the signed token for a payload.
 pub(crate) fn seal(mut payload: String, keys: &SigningKeys) -> String {
     let signature = keys.sign(payload.as_bytes());
     payload.push('.');
@@ -13,10 +13,10 @@ pub(crate) fn seal(mut payload: String, keys: &SigningKeys) -> String {
     payload
 }
 
-/// The payload of a token that one of the keys signed. The signature has no dot, the payload may have many.
+/// Returns the payload of a token that one of the keys has signed. The signature contains no dot; the payload may.
 pub(super) fn open<'t>(token: &'t str, keys: &SigningKeys) -> Result<&'t str, TokenError> {
     let (payload, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
-    if keys.made(&decode(signature)?, payload.as_bytes()) {
+    if keys.matches(&decode(signature)?, payload.as_bytes()) {
         Ok(payload)
     } else {
         Err(TokenError::WrongSignature)
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_opens_and_nothing_else_does() {
+    fn only_a_sealed_token_can_be_opened() {
         let keys = SigningKeys::parse("key", None).unwrap();
         let payload = r#"{"chn":"a.b","iat":1.5}"#;
         let token = seal(payload.to_owned(), &keys);

@@ -6,10 +6,10 @@ use sha2::Sha256;
 use super::{Claims, TokenError, time::milliseconds};
 use std::time::SystemTime;
 
-/// A key that signs and verifies tokens: the UTF-8 bytes of a string, as in the oRPC packages.
+/// A signing key, which signs and verifies tokens: the UTF-8 bytes of a string, as in the oRPC packages.
 ///
-/// Use at least 32 random characters; whoever has the key can write tokens for every channel. The key itself is not
-/// kept, only the state of HMAC-SHA256 made from it, and nothing prints it.
+/// Use at least 32 random characters: everyone who has the key can issue tokens for every channel. Only the state of
+/// HMAC-SHA256 is kept, not the key itself. `Debug` does not show it.
 ///
 /// ```
 /// use durable_event_token::SigningKey;
@@ -23,11 +23,11 @@ use std::time::SystemTime;
 pub struct SigningKey(Hmac<Sha256>);
 
 impl SigningKey {
-    /// The key made of the bytes of `secret`, exactly as they are: nothing is trimmed or decoded.
+    /// Returns the key with the bytes of `secret`. They are not trimmed or decoded.
     ///
     /// # Errors
     ///
-    /// [`InvalidKey`] if `secret` is empty, which is what a secret that was never set often looks like.
+    /// [`InvalidKey`] if `secret` is empty, as it often is if it has not been configured.
     pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, InvalidKey> {
         keyed_mac(secret.as_ref()).map(Self)
     }
@@ -38,10 +38,10 @@ impl SigningKey {
         mac.finalize().into_bytes().into()
     }
 
-    /// Whether this key made `signature`, in the same time wherever the bytes differ: `verify_slice` compares with `subtle`'s
-    /// `ct_eq`, which looks at all of them. A signature of another length is refused at once; its length is no secret, since
-    /// whoever sent it knows it, and the right one is always [`SIGNATURE_BYTES`]. The MAC is computed before in any case.
-    fn made(&self, signature: &[u8], message: &[u8]) -> bool {
+    /// Whether `signature` was created with this key. The comparison is in constant time: `verify_slice` uses `subtle`'s
+    /// `ct_eq`, which compares all bytes. A signature of the wrong length is rejected without a comparison, which reveals
+    /// nothing: the sender knows its length, and the right length is always [`SIGNATURE_BYTES`].
+    fn matches(&self, signature: &[u8], message: &[u8]) -> bool {
         let mut mac = self.0.clone();
         mac.update(message);
         mac.verify_slice(signature).is_ok()
@@ -54,10 +54,10 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-/// The keys of a deployment: one signs, it and any number of older ones verify.
+/// The signing keys of a deployment: a current key that signs and verifies, and previous keys that only verify.
 ///
-/// To change the key without refusing tokens that are out already: sign with the new key, keep the old one verifying
-/// until the longest token lifetime (24 hours by default) is over, then leave it out.
+/// To rotate the key without rejecting issued tokens, sign with the new key and keep the old one as a previous key for the
+/// longest token lifetime (24 hours by default). Then remove it.
 ///
 /// ```
 /// use durable_event_token::{SigningKeys, Token};
@@ -78,21 +78,20 @@ pub struct SigningKeys {
 }
 
 impl SigningKeys {
-    /// One key that both signs and verifies.
+    /// Returns keys with a current key and no previous keys.
     pub fn new(signing: SigningKey) -> Self {
         Self { signing, previous: Vec::new() }
     }
 
-    /// Adds a key that verifies and no longer signs.
+    /// Adds a previous key, which only verifies.
     #[must_use]
     pub fn with_previous(mut self, key: SigningKey) -> Self {
         self.previous.push(key);
         self
     }
 
-    /// The keys as they stand in a deployment's secrets: `signing` signs and verifies, `previous` holds older keys that
-    /// still verify, one on each line. Empty lines do not count, so an empty `previous` means none. The keys themselves
-    /// are not trimmed.
+    /// Parses the secrets of a deployment. `signing` is the current key, `previous` contains the previous keys, one per line.
+    /// Empty lines are ignored; the keys are not trimmed.
     ///
     /// # Errors
     ///
@@ -112,15 +111,14 @@ impl SigningKeys {
         })
     }
 
-    /// Verifies a token at the time `now`, and returns its claims.
+    /// Verifies a token at the time `now` and returns its claims.
     ///
-    /// There is no leeway: a token is refused from the instant of its `exp` on, and before its `nbf`. Only HS256 is
-    /// accepted, whatever the token's header says, and only the canonical spelling of a token, so that no two texts are
-    /// the same token.
+    /// There is no leeway for `exp` and `nbf`; see [`Claims::is_expired_at`]. The only accepted algorithm is HS256, regardless
+    /// of the token's header. Base64url must be canonical, so that no two texts are the same token.
     ///
     /// # Errors
     ///
-    /// [`TokenError`] with the reason. Do not tell it to clients; `Invalid Token` is enough for them.
+    /// [`TokenError`] with the reason. Do not send the reason to clients: `Invalid Token` is enough.
     ///
     /// ```
     /// use durable_event_token::{SigningKeys, Token, TokenError};
@@ -142,10 +140,10 @@ impl SigningKeys {
         self.signing.sign(message)
     }
 
-    /// Whether one of the keys made `signature`. Each comparison takes the same time wherever the bytes differ; how
-    /// many keys were tried may show, which tells nothing about them.
-    pub(super) fn made(&self, signature: &[u8], message: &[u8]) -> bool {
-        std::iter::once(&self.signing).chain(&self.previous).any(|key| key.made(signature, message))
+    /// Whether `signature` was created with one of the keys. Each comparison is in constant time; the time may reveal the
+    /// number of keys, but nothing about the keys.
+    pub(super) fn matches(&self, signature: &[u8], message: &[u8]) -> bool {
+        std::iter::once(&self.signing).chain(&self.previous).any(|key| key.matches(signature, message))
     }
 }
 
@@ -155,33 +153,33 @@ impl From<SigningKey> for SigningKeys {
     }
 }
 
-/// The text cannot be a key: it is empty.
+/// The error for an empty signing key or publish key.
 ///
 /// ```
 /// use durable_event_token::SigningKey;
 ///
-/// assert_eq!(SigningKey::new("").unwrap_err().to_string(), "a key must not be empty");
+/// assert_eq!(SigningKey::new("").unwrap_err().to_string(), "key must not be empty");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidKey(());
 
 impl std::fmt::Display for InvalidKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a key must not be empty")
+        f.write_str("key must not be empty")
     }
 }
 
 impl std::error::Error for InvalidKey {}
 
-/// What HMAC-SHA256 yields.
+/// Length of an HMAC-SHA256 signature in bytes.
 pub(super) const SIGNATURE_BYTES: usize = 32;
 
-/// HMAC-SHA256 keyed with a secret that must not be empty.
+/// Returns HMAC-SHA256 with `secret` as its key.
 pub(super) fn keyed_mac(secret: &[u8]) -> Result<Hmac<Sha256>, InvalidKey> {
     if secret.is_empty() {
         return Err(InvalidKey(()));
     }
-    // HMAC takes keys of any other length; the error cannot come.
+    // HMAC accepts keys of any other length, so this error cannot occur.
     Hmac::new_from_slice(secret).map_err(|_| InvalidKey(()))
 }
 
@@ -198,9 +196,9 @@ mod tests {
             0x5a, 0x00, 0x3f, 0x08, 0x9d, 0x27, 0x39, 0x83, 0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43,
         ];
         assert_eq!(key.sign(b"what do ya want for nothing?"), expected);
-        assert!(key.made(&expected, b"what do ya want for nothing?"));
-        assert!(!key.made(&expected[..31], b"what do ya want for nothing?"));
-        assert!(!key.made(&[], b"what do ya want for nothing?"));
+        assert!(key.matches(&expected, b"what do ya want for nothing?"));
+        assert!(!key.matches(&expected[..31], b"what do ya want for nothing?"));
+        assert!(!key.matches(&[], b"what do ya want for nothing?"));
     }
 
     #[test]
@@ -210,31 +208,30 @@ mod tests {
         let keys = SigningKeys::parse("new", Some("old\r\n\nolder\n")).unwrap();
         assert_eq!(keys.previous.len(), 2);
         for others in [&old, &older, &keys] {
-            assert!(keys.made(&others.sign(b"message"), b"message"));
+            assert!(keys.matches(&others.sign(b"message"), b"message"));
         }
-        assert!(!old.made(&keys.sign(b"message"), b"message"));
+        assert!(!old.matches(&keys.sign(b"message"), b"message"));
     }
 
     #[test]
-    fn an_empty_list_of_previous_keys_is_none() {
+    fn empty_lines_are_not_previous_keys() {
         assert!(SigningKeys::parse("new", Some("")).unwrap().previous.is_empty());
         assert!(SigningKeys::parse("new", Some("\n\n")).unwrap().previous.is_empty());
-        let empty_key_is_no_key = SigningKeys::parse("", Some("old"));
-        assert_eq!(empty_key_is_no_key.unwrap_err(), InvalidKey(()));
+        assert_eq!(SigningKeys::parse("", Some("old")).unwrap_err(), InvalidKey(()));
     }
 
     #[test]
     fn keys_are_not_trimmed() {
         let plain = SigningKey::new("key").unwrap();
         let spaced = SigningKey::new("key ").unwrap();
-        assert!(!plain.made(&spaced.sign(b"m"), b"m"));
+        assert!(!plain.matches(&spaced.sign(b"m"), b"m"));
     }
 
     #[test]
-    fn debug_shows_no_key() {
+    fn debug_does_not_show_keys() {
         let keys = SigningKeys::parse("hunter2", Some("hunter1")).unwrap();
         let shown = format!("{keys:?} {keys:#?}");
         assert!(!shown.contains("hunter"), "{shown}");
-        assert!(!shown.contains(char::is_numeric), "no state either: {shown}");
+        assert!(!shown.contains(char::is_numeric), "state of the HMAC in {shown}");
     }
 }

@@ -1,17 +1,17 @@
-//! Times of claims: seconds since 1970, as JavaScript has them.
+//! Conversion of times: `SystemTime` in the API, seconds since 1970 in claims, milliseconds for comparisons.
 
 use std::time::{Duration, SystemTime};
 
-/// The latest time that every platform can represent, in seconds since 1970: in the year 5138.
+/// A time in the year 5138, in seconds since 1970, which `SystemTime` can represent on every operating system.
 const LATEST_S: u64 = 100_000_000_000;
 
-/// Milliseconds since 1970; 0 for times before.
+/// Returns milliseconds since 1970, 0 for earlier times.
 pub(crate) fn milliseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The time of a claim. Times that the platform cannot represent are the latest one that it can.
+/// Converts the time of a claim, in seconds since 1970. Times that `SystemTime` cannot represent become [`LATEST_S`].
 pub(crate) fn system_time(seconds: f64) -> SystemTime {
     let since = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     let latest = Duration::from_secs(LATEST_S);
@@ -19,7 +19,7 @@ pub(crate) fn system_time(seconds: f64) -> SystemTime {
     time(since).or_else(|| time(latest)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// A time, in milliseconds since 1970.
+/// Returns a time for tests, from milliseconds since 1970.
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) fn at(milliseconds: u64) -> SystemTime {
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_those_of_claims() {
+    fn times_are_converted_in_both_directions() {
         assert_eq!(system_time(1.5), at(1_500));
         assert_eq!(milliseconds(at(1_500)), 1_500);
         assert_eq!(milliseconds(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), 0);
