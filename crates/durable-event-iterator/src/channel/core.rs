@@ -1,0 +1,259 @@
+//! The state that the handles of a channel share.
+
+use super::{Audience, Options, PublishOptions, Published, subscription, transaction::Transactions};
+use crate::{
+    error::{Error, PublishError, Result},
+    runtime::{self, Context, Hub, Identity, Storage},
+    socket::session_store::SessionStore,
+};
+use durable_event_log::{Appended, EventId, Log, Memory, Record, is_early};
+use durable_event_wire::{
+    Serialized,
+    frame::{event_tail, safe_tail},
+};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+/// Microseconds in a millisecond: event ids count the former, the platform's clock the latter.
+pub(crate) const MICROS_PER_MILLI: u64 = 1_000;
+
+/// The soonest that the library's alarm goes off: removing is retried after a failure, but not in a loop.
+const SOONEST_ALARM_MS: u64 = 1_000;
+
+/// How long to wait after each failure to set the alarm, in milliseconds. While it waits, the Durable Object does not hibernate.
+const ALARM_RETRIES_MS: [u64; 3] = [1_000, 4_000, 16_000];
+
+/// What the channel's handles share.
+pub(crate) struct ChannelCore {
+    pub(crate) hub: Rc<Hub>,
+    pub(crate) sessions: Rc<SessionStore>,
+    pub(crate) waiting: subscription::Waiting,
+    pub(crate) storage: Rc<Storage>,
+    pub(crate) options: Options,
+    pub(crate) state: worker::State,
+    pub(crate) identity: Identity,
+    pub(crate) transactions: Transactions,
+    log: RefCell<Option<Log>>,
+    /// What is known of a log that was given up: for a failure of the storage, or since a transaction was rolled back.
+    memory: Cell<Memory>,
+    /// Whether the log has been told of an event that was changed before it was sent.
+    has_reported_change: Cell<bool>,
+    /// Whether this instance knows that an alarm is set.
+    alarm_is_set: Rc<Cell<bool>>,
+}
+
+impl ChannelCore {
+    /// What works on the object whose `ctx` this is.
+    pub(crate) fn new(
+        ctx: Context,
+        identity: Identity,
+        options: Options,
+    ) -> Result<Rc<Self>, runtime::JsError> {
+        let hub = Rc::new(Hub::new(&ctx)?);
+        let core = Rc::new(Self {
+            sessions: Rc::new(SessionStore::new(Rc::clone(&hub))),
+            waiting: subscription::Waiting::default(),
+            hub,
+            storage: Rc::new(Storage::new(&ctx)?),
+            state: runtime::state(ctx),
+            identity,
+            options,
+            transactions: Transactions::default(),
+            log: RefCell::new(None),
+            memory: Cell::default(),
+            has_reported_change: Cell::new(false),
+            alarm_is_set: Rc::new(Cell::new(false)),
+        });
+        core.listen();
+        Ok(core)
+    }
+
+    /// Works on the log, which is read from the database on first use after waking.
+    pub(crate) fn with_log<R, F>(&self, work: impl FnOnce(&mut Log, &Storage) -> Result<R, F>) -> Result<R>
+    where
+        Error: From<F>,
+    {
+        let mut slot = self.log.try_borrow_mut()?;
+        let log = match &mut *slot {
+            Some(log) => log,
+            empty => {
+                let mut log = Log::open(&*self.storage, self.options.table_prefix, self.options.retention)?;
+                log.restore(&*self.storage, now_us(), self.memory.get());
+                empty.insert(log)
+            }
+        };
+        let result = work(log, &self.storage).map_err(Error::from);
+        if result.as_ref().is_err_and(Error::is_storage_failure) {
+            // The tables may not be what the log believes: the application can have dropped them.
+            self.memory.set(log.memory());
+            *slot = None;
+            self.alarm_is_set.set(false);
+        }
+        result
+    }
+
+    /// What is known of the log.
+    pub(crate) fn log_memory(&self) -> Result<Memory> {
+        Ok(self.log.try_borrow()?.as_ref().map_or(self.memory.get(), Log::memory))
+    }
+
+    /// The database may not be what the log believes, as a transaction has ended that began when `before` was known.
+    pub(crate) fn give_up_log(&self, before: Memory) -> Result<()> {
+        self.memory.set(Memory::rolled_back(before, self.log_memory()?));
+        *self.log.try_borrow_mut()? = None;
+        self.alarm_is_set.set(false);
+        Ok(())
+    }
+
+    /// The application has deleted all of its storage, unless that has failed.
+    pub(crate) fn storage_was_deleted(&self) -> Result<()> {
+        self.alarm_is_set.set(false);
+        self.with_log(|log, sql| log.reload(sql, now_us()))
+    }
+
+    pub(super) async fn erase(&self) -> Result<()> {
+        *self.log.try_borrow_mut()? = None;
+        self.memory.set(Memory::default());
+        self.alarm_is_set.set(false);
+        Ok(self.storage.delete_all().await?) // which nothing can come before
+    }
+
+    /// A token has arrived, whose times are in seconds since the epoch. If it comes before it was issued, its issuer's clock is
+    /// ahead, which counts when a client without a cursor resumes.
+    pub(crate) fn note_token(&self, issued_at: f64, expires_at: f64) {
+        let now_us = now_us();
+        if !is_early(issued_at, now_us) {
+            return;
+        }
+        match self.with_log(|log, sql| log.note_token(sql, now_us, issued_at, expires_at)) {
+            Ok(None) => {}
+            Ok(Some(seconds)) => runtime::log_warning(&format!(
+                "a token was issued by a clock that is {seconds} s ahead: synchronize it; until then clients without a cursor \
+                 may receive older events"
+            )),
+            Err(error) => {
+                runtime::log_error(&format!("noting that an issuer's clock is ahead failed: {error}"))
+            }
+        }
+    }
+
+    pub(crate) fn publish(&self, body: &Serialized, options: &PublishOptions) -> Result<Published> {
+        let PublishOptions { audience, idempotency_key, .. } = options;
+        let meta = options.meta()?;
+        let json = body.json.as_deref().filter(|_| body.has_plain_root()).ok_or(PublishError::NotAnObject)?;
+        let extra = meta.to_extra();
+        let now_ms = runtime::now_ms();
+        let now_us = now_ms.saturating_mul(MICROS_PER_MILLI);
+        let rule = audience.rule.to_text();
+        let record =
+            Record { json, meta: body.meta.as_deref(), extra: extra.as_deref(), audience: rule.as_deref() };
+        let appended = self.with_log(|log, sql| match idempotency_key {
+            None => log.append(sql, now_us, &record).map(Appended::Stored),
+            Some(key) => log.append_once(sql, now_us, &record, key),
+        })?;
+        let id = match appended {
+            Appended::Stored(id) => id,
+            // It was sent when it was stored.
+            Appended::Duplicate(id) => return Ok(Published { id, is_duplicate: true }),
+        };
+
+        // The event is stored: from here on nothing makes the publish fail.
+        let tail = event_tail(json, record.meta, record.extra, id.as_micros());
+        if self.transactions.is_open() {
+            let audience = audience.clone();
+            self.send_on_commit(Some(id), move |core| core.send(id, &tail, runtime::now_ms(), &audience))?;
+        } else {
+            self.send(id, &tail, now_ms, audience);
+            self.after_publish();
+        }
+        Ok(Published { id, is_duplicate: false })
+    }
+
+    /// Sends an event that is stored to those whom it is for.
+    fn send(&self, id: EventId, tail: &str, now_ms: u64, audience: &Audience) {
+        let expired = if audience.is_everyone() {
+            self.sessions.fan_out(tail, now_ms)
+        } else {
+            let admits = |connection: Option<&str>, tags: &[String], is_chosen: bool| {
+                audience.rule.admits(connection, tags, is_chosen)
+            };
+            self.sessions.fan_out_to(tail, now_ms, &admits, &audience.chosen, &audience.except)
+        };
+        match expired {
+            Ok(sockets) => sockets.iter().for_each(|ws| subscription::expire(self, ws)),
+            Err(error) => runtime::log_error(&format!("fan-out of {id} failed: {error}")),
+        }
+    }
+
+    /// What follows a publish, or a transaction with some: not inside of one, since it must not be rolled back.
+    pub(crate) fn after_publish(&self) {
+        if let Err(error) = self.with_log(|log, sql| log.delete_expired(sql, now_us())) {
+            runtime::log_error(&format!("removing old events failed, the next publish tries again: {error}"));
+        }
+        self.ensure_alarm();
+    }
+
+    /// The tail of a stored event that clients could throw on, as they can read it: see [`safe_tail`]. None: it is not sent.
+    pub(crate) fn safe_tail(&self, row: &str) -> Option<String> {
+        let safe = safe_tail(row);
+        if safe.as_ref().is_none_or(|safe| safe.is_changed) && !self.has_reported_change.replace(true) {
+            runtime::log_error(
+                "a stored event has a URL, a regular expression, a bigint or event meta that clients cannot read: it is sent \
+                 without what they cannot read (further ones are not logged)",
+            );
+        }
+        safe.map(|safe| safe.tail)
+    }
+
+    pub(crate) fn prune(&self) -> Result<Option<u64>> {
+        self.with_log(|log, sql| {
+            log.prune(sql, now_us())?;
+            Ok::<_, Error>(log.next_expiry().map(|us| us.div_ceil(MICROS_PER_MILLI)))
+        })
+    }
+
+    /// The library's alarm has gone off. The runtime tries again when it fails.
+    pub(crate) async fn prune_and_rearm(&self) -> Result<()> {
+        self.alarm_is_set.set(false);
+        self.prune()?;
+        if let Some(at) = self.next_alarm() {
+            self.storage.ensure_alarm(at).await?;
+            self.alarm_is_set.set(true);
+        }
+        Ok(())
+    }
+
+    /// When the library's alarm is to go off next, in milliseconds since the epoch.
+    fn next_alarm(&self) -> Option<u64> {
+        let next = self.with_log(|log, _| Ok::<_, Error>(log.next_expiry())).ok()??;
+        let soonest = runtime::now_ms().saturating_add(SOONEST_ALARM_MS);
+        Some(next.div_ceil(MICROS_PER_MILLI).max(soonest))
+    }
+
+    /// Setting an alarm is billed as a row, so it is set when there is none, not moved with every event.
+    pub(crate) fn ensure_alarm(&self) {
+        if !self.options.prune_by_alarm || self.alarm_is_set.get() {
+            return;
+        }
+        let Some(at) = self.next_alarm() else { return };
+        // Nobody waits for it: the write goes along with the event's.
+        self.alarm_is_set.set(true);
+        let (storage, is_set) = (Rc::clone(&self.storage), Rc::clone(&self.alarm_is_set));
+        runtime::spawn(async move {
+            let mut pauses = ALARM_RETRIES_MS.into_iter();
+            while let Err(error) = storage.ensure_alarm(at).await {
+                runtime::log_error(&format!("setting the alarm failed: {error}"));
+                let Some(pause_ms) = pauses.next() else {
+                    return is_set.set(false); // the next publish or upgrade tries again
+                };
+                let _ = runtime::pause(pause_ms).await; // without a pause it is only tried sooner
+            }
+        });
+    }
+}
+
+fn now_us() -> u64 {
+    runtime::now_ms().saturating_mul(MICROS_PER_MILLI)
+}
