@@ -53,8 +53,8 @@ impl Object for AnyChannel {
             options.max_sockets_per_connection(count(number))
         });
         apply("MAX_SOCKETS_PER_SUBJECT", &|options, number| options.max_sockets_per_subject(count(number)));
-        if flag(env, "START_GENERATION_2_LIVE") {
-            options = options.start_generation_2_live();
+        if flag(env, "START_DURABLE_ITERATORS_LIVE") {
+            options = options.start_durable_iterators_live();
         }
         options
     }

@@ -379,8 +379,8 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
       message: 'Input validation failed',
       data: { issues: [{ message: 'expected a number, found a string', path: [] }] },
     })
-    expect(await rejection(client.raw.upload.sum(5))).toMatchObject({ code: 'BAD_REQUEST', message: 'This procedure takes a stream.' })
-    expect(await rejection(client.raw.router.ping(numbers(1)))).toMatchObject({ code: 'BAD_REQUEST', message: 'This procedure takes no stream.' })
+    expect(await rejection(client.raw.upload.sum(5))).toMatchObject({ code: 'BAD_REQUEST', message: 'This procedure requires a stream as input' })
+    expect(await rejection(client.raw.router.ping(numbers(1)))).toMatchObject({ code: 'BAD_REQUEST', message: 'This procedure does not accept a stream as input' })
     client.close()
   })
 

@@ -72,7 +72,7 @@ describe.each(['acceptWebSocket', 'setWebSocketAutoResponse', 'getWebSockets', '
           ? { status: 503, text: 'Service Unavailable', retryAfter: '2' }
           : { status: 500, text: 'Internal Server Error' }
         expect(await upgradeAnswer(url), value).toEqual(refused)
-        await expect.poll(() => log.filter((line) => line.startsWith('durable-event-iterator: an upgrade failed: ')), { message: value }).toHaveLength(1)
+        await expect.poll(() => log.filter((line) => line.startsWith('durable-event-iterator: upgrade failed: ')), { message: value }).toHaveLength(1)
         expect(await upgradeAnswer(url), value).toEqual({ status: 101, text: '' })
       }
     })

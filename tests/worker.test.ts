@@ -204,12 +204,12 @@ test('without its keys the Worker says in the log what to run, and tells nothing
 })
 
 test('variables say where clients of generation 2 begin, and for how long a key is remembered', async () => {
-  const variables = { SIGNING_KEY, PUBLISH_KEY, START_GENERATION_2_LIVE: 'true', IDEMPOTENCY_WINDOW_SECONDS: '0' }
+  const variables = { SIGNING_KEY, PUBLISH_KEY, START_DURABLE_ITERATORS_LIVE: 'true', IDEMPOTENCY_WINDOW_SECONDS: '0' }
   const log: string[] = []
   const live = await startWorkers({
     workers: [
       { name: 'worker', crate: '.', variables, durableObjects },
-      { name: 'misspelt', crate: '.', variables: { ...variables, START_GENERATION_2_LIVE: 'yes' }, durableObjects },
+      { name: 'misspelt', crate: '.', variables: { ...variables, START_DURABLE_ITERATORS_LIVE: 'yes' }, durableObjects },
     ],
     onLog: (line) => log.push(line),
   })
@@ -232,7 +232,7 @@ test('variables say where clients of generation 2 begin, and for how long a key 
       expect(subscription.events.map(({ n }) => n)).toEqual(events)
       client.close()
     }
-    expect(log.join('\n')).toContain('START_GENERATION_2_LIVE is neither `true` nor `false`')
+    expect(log.join('\n')).toContain('START_DURABLE_ITERATORS_LIVE is neither `true` nor `false`')
   } finally {
     await live.dispose()
   }

@@ -1,6 +1,6 @@
-//! Where a request goes, as text.
+//! Paths and queries of request URLs.
 
-/// A segment of a path, percent-decoded; nothing if it is no UTF-8 then.
+/// Decodes a percent-encoded segment of a path. Returns `None` if the result is not UTF-8.
 ///
 /// ```
 /// use durable_event_iterator::http::decode_segment;
@@ -13,19 +13,19 @@ pub fn decode_segment(segment: &str) -> Option<String> {
     percent_encoding::percent_decode_str(segment).decode_utf8().ok().map(Into::into)
 }
 
-/// The segments of a procedure's path, decoded. One that is no UTF-8 names no procedure.
+/// Returns the decoded segments of a procedure's path. A segment that is not UTF-8 becomes empty and matches no procedure.
 pub(crate) fn decode_path(path: &str) -> Vec<String> {
     path.split('/').map(|segment| decode_segment(segment).unwrap_or_default()).collect()
 }
 
-/// The procedure's part of a path below a prefix, without slashes at its ends.
+/// Returns the part of a path after the prefix, without a leading and a trailing slash. `None` if the path has another prefix.
 pub(crate) fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     let path = path.strip_prefix(prefix)?;
     let path = if path.is_empty() { path } else { path.strip_prefix('/')? };
     Some(path.strip_suffix('/').unwrap_or(path))
 }
 
-/// The path of a request's URL, raw: with a leading slash, without query and fragment.
+/// Returns the path of a URL, with a leading slash, without query and fragment. It is not percent-decoded.
 ///
 /// ```
 /// use durable_event_iterator::http::path_of;
@@ -41,7 +41,9 @@ pub fn path_of(url: &str) -> &str {
     host_and_path.find('/').and_then(|start| host_and_path.get(start..)).unwrap_or("/")
 }
 
-/// The query of a URL, raw and without its `?`. Not by `Request::url()`: parsing it brings 79 KB of Unicode tables along.
+/// Returns the query of a URL, without its `?`. It is not percent-decoded.
+///
+/// `worker::Request::url` parses the URL, which adds 79 KB of Unicode tables to a Worker.
 ///
 /// ```
 /// use durable_event_iterator::http::query_of;
@@ -55,7 +57,7 @@ pub fn query_of(url: &str) -> Option<&str> {
     url.split_once('?').map(|(_, query)| query)
 }
 
-/// What a GET brings: the last parameter `data`.
+/// Returns the input of a GET request: the last parameter `data` of the query.
 pub(crate) fn data_of(query: &str) -> Option<String> {
     let data = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "data").last();
     data.map(|(_, data)| data.into_owned())
@@ -66,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_ends_where_a_segment_does() {
+    fn a_prefix_consists_of_whole_segments() {
         assert_eq!(below("/rpc/router/ping", "/rpc"), Some("router/ping"));
         assert_eq!(below("/rpc/ping/", "/rpc"), Some("ping"));
         assert_eq!(below("/rpc", "/rpc"), Some(""));
@@ -76,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_data_counts() {
+    fn the_last_data_parameter_is_used() {
         let url = "http://host/rpc/find?data=1&x=2&data=%7B%22json%22%3A%22a+b%22%7D#data=3";
         assert_eq!(data_of(query_of(url).unwrap()).as_deref(), Some(r#"{"json":"a b"}"#));
         assert_eq!(data_of("x=1"), None);

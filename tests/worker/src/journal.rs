@@ -81,7 +81,7 @@ impl Kind for Roomy {
 
 impl Kind for Live {
     fn options() -> Options {
-        Options::default().start_generation_2_live()
+        Options::default().start_durable_iterators_live()
     }
 }
 

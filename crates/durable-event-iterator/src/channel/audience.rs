@@ -1,4 +1,4 @@
-//! Who an event is for, as publishers say it.
+//! The audience of an event.
 
 mod rule;
 
@@ -7,15 +7,15 @@ pub(crate) use self::rule::AudienceRule;
 use crate::{runtime::RawSocket, socket::Socket};
 use std::fmt;
 
-/// Who an event is for: everyone, unless restricted. Restrictions add up:
+/// The audience of an event: everyone, unless it is restricted. There are three kinds of restrictions:
 ///
-/// - **Named**: by [`to`](Self::to), [`to_socket`](Self::to_socket) and their like. With several of these, one that fits is
-///   enough.
-/// - **Tagged**: by [`tagged`](Self::tagged). With several, one is enough.
-/// - **Excepted**: by [`except`](Self::except) and its like. It wins over everything.
+/// - **Connections**, with [`to`](Self::to), [`to_connections`](Self::to_connections), [`to_socket`](Self::to_socket) and
+///   [`to_sockets`](Self::to_sockets): clients that match at least one of them.
+/// - **Tags**, with [`tagged`](Self::tagged) and [`tagged_any`](Self::tagged_any): clients with at least one of the tags.
+/// - **Exceptions**, with [`except`](Self::except), [`except_sockets`](Self::except_sockets) and
+///   [`except_connection`](Self::except_connection): these clients never receive the event.
 ///
-/// An event that names and tags is for those who are named *and* carry a tag. A list that turns out to be empty is nobody,
-/// not everyone.
+/// With several kinds, a client must satisfy all of them. An empty list of connections or tags addresses nobody, not everyone.
 ///
 /// ```
 /// use durable_event_iterator::{Audience, Channel, Published, Result, Socket};
@@ -26,40 +26,39 @@ use std::fmt;
 ///     by: String,
 /// }
 ///
-/// // The clients that connected as "anna" or "bert", unless their token is not tagged "player".
-/// fn tell(channel: &Channel<Move>, event: &Move) -> Result<Published> {
+/// // The clients with the connection ids "anna" and "bert", if their token is tagged "player".
+/// fn to_players(channel: &Channel<Move>, event: &Move) -> Result<Published> {
 ///     channel.publish_with(event, Audience::everyone().to("anna").to("bert").tagged("player"))
 /// }
 ///
-/// // Everyone but who has made the move.
+/// // All clients except the one that made the move.
 /// fn moved(channel: &Channel<Move>, by: &Socket, event: &Move) -> Result<Published> {
 ///     channel.publish_with(event, Audience::everyone().except(by))
 /// }
 ///
-/// // Those of whom something is true now.
+/// // The connected clients without tags.
 /// fn hint(channel: &Channel<Move>, event: &Move) -> Result<Published> {
 ///     let beginners = channel.sockets_where(|socket| socket.tags().is_ok_and(|tags| tags.is_empty()))?;
 ///     channel.publish_with(event, Audience::everyone().to_sockets(&beginners))
 /// }
 /// ```
 ///
-/// # What lasts
+/// # Replay
 ///
-/// The audience is stored with the event, in terms that outlive a socket: connection ids and tags. A replay honours it, so an
-/// event that is not for somebody does not reach them by reconnecting either. Naming a socket names the client behind it, by
-/// its connection id: also when it has come back on another socket.
+/// The audience is stored with the event, as connection ids and tags, and applies to replays too. A socket stands for its
+/// client's connection id, which the client keeps when it reconnects on another socket.
 ///
-/// A socket without a connection id (of a stock client of generation 1) takes part live only. An event that names it is sent
-/// to it if its subscription is live, and never replayed to it; an event that excepts it is not sent to it, but is part of
-/// what its client reads when it subscribes anew.
+/// For a socket without a connection id (of a stock `DurableEventIterator` client), restrictions apply to the live event only.
+/// An event addressed to such a socket is sent if its subscription is live, and never replayed. An event that excepts it is not
+/// sent to it, but its client receives the event in a replay.
 ///
-/// The ids count towards the event's size: of 36 characters each, about 50,000 fit.
+/// Connection ids count towards the event's size: about 50,000 ids of 36 characters fit into one event.
 #[derive(Clone, Default)]
 pub struct Audience {
     pub(crate) rule: AudienceRule,
-    /// Named live: sockets that have no id to be named by.
+    /// Addressed sockets without a connection id. They are not stored.
     pub(crate) chosen: Vec<RawSocket>,
-    /// Left out live, for the same reason.
+    /// Excepted sockets without a connection id. They are not stored.
     pub(crate) except: Vec<RawSocket>,
 }
 
@@ -70,7 +69,7 @@ impl fmt::Debug for Audience {
 }
 
 impl Audience {
-    /// Everyone who is connected, or comes back within retention.
+    /// Returns the audience of all connected clients and of clients that reconnect within retention.
     #[must_use]
     pub fn everyone() -> Self {
         Self::default()
@@ -80,32 +79,33 @@ impl Audience {
         Self { rule, ..Self::default() }
     }
 
-    /// Whether it is everyone, now and later.
+    /// Whether the audience has no restrictions, neither live nor on replay.
     pub(crate) fn is_everyone(&self) -> bool {
         self.rule == AudienceRule::everyone() && self.except.is_empty()
     }
 
-    /// Only the client with this connection id, or another one that is named. For many see
-    /// [`to_connections`](Self::to_connections).
+    /// Adds the client with this connection id to the recipients. For several ids see [`to_connections`](Self::to_connections).
     #[must_use]
     pub fn to(self, connection_id: impl Into<String>) -> Self {
         self.to_connections([connection_id])
     }
 
-    /// Only the clients with these connection ids, or another one that is named. With none: nobody.
+    /// Adds the clients with these connection ids to the recipients. An empty list adds nobody, and restricts the event to the
+    /// recipients that are added otherwise.
     #[must_use]
     pub fn to_connections<C: Into<String>>(mut self, connection_ids: impl IntoIterator<Item = C>) -> Self {
         self.rule = self.rule.only_to(connection_ids);
         self
     }
 
-    /// Only the client behind this socket, or another one that is named.
+    /// Adds the client of this socket to the recipients.
     #[must_use]
     pub fn to_socket<T, S>(self, socket: &Socket<T, S>) -> Self {
         self.to_sockets([socket])
     }
 
-    /// Only the clients behind these sockets, or another one that is named. With none: nobody.
+    /// Adds the clients of these sockets to the recipients. An empty list adds nobody, and restricts the event to the
+    /// recipients that are added otherwise.
     #[must_use]
     pub fn to_sockets<'s, T: 's, S: 's>(
         mut self,
@@ -121,26 +121,27 @@ impl Audience {
         self.to_connections(ids)
     }
 
-    /// Only clients whose token has this tag, or another one of several.
+    /// Restricts the event to clients whose token has this tag, or another tag that is added to the audience.
     #[must_use]
     pub fn tagged(self, tag: impl Into<String>) -> Self {
         self.tagged_any([tag])
     }
 
-    /// Only clients whose token has one of these tags, or another one of several. With none: nobody.
+    /// Restricts the event to clients whose token has one of these tags, or another tag that is added to the audience. Without
+    /// any tag, nobody receives the event.
     #[must_use]
     pub fn tagged_any<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         self.rule = self.rule.only_tagged(tags);
         self
     }
 
-    /// Not the client behind this socket.
+    /// Excepts the client of this socket.
     #[must_use]
     pub fn except<T, S>(self, socket: &Socket<T, S>) -> Self {
         self.except_sockets([socket])
     }
 
-    /// Not the clients behind these sockets.
+    /// Excepts the clients of these sockets.
     #[must_use]
     pub fn except_sockets<'s, T: 's, S: 's>(
         mut self,
@@ -157,7 +158,7 @@ impl Audience {
         self
     }
 
-    /// Not the client with this connection id.
+    /// Excepts the client with this connection id.
     #[must_use]
     pub fn except_connection(mut self, connection_id: impl Into<String>) -> Self {
         self.rule = self.rule.except([connection_id]);

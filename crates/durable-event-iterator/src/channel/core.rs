@@ -1,4 +1,4 @@
-//! The state that the handles of a channel share.
+//! The core of a channel: the state that its handles share.
 
 use super::{Audience, Options, PublishOptions, Published, subscription, transaction::Transactions};
 use crate::{
@@ -16,16 +16,16 @@ use std::{
     rc::Rc,
 };
 
-/// Microseconds in a millisecond: event ids count the former, the platform's clock the latter.
+/// Microseconds per millisecond. Event ids are in microseconds, the clock of the Workers runtime is in milliseconds.
 pub(crate) const MICROS_PER_MILLI: u64 = 1_000;
 
-/// The soonest that the library's alarm goes off: removing is retried after a failure, but not in a loop.
+/// Minimum delay before the library's alarm, in milliseconds: a failed deletion is retried, but not in a loop.
 const SOONEST_ALARM_MS: u64 = 1_000;
 
-/// How long to wait after each failure to set the alarm, in milliseconds. While it waits, the Durable Object does not hibernate.
+/// Delays after each failed attempt to set the alarm, in milliseconds. The Durable Object does not hibernate during a delay.
 const ALARM_RETRIES_MS: [u64; 3] = [1_000, 4_000, 16_000];
 
-/// What the channel's handles share.
+/// The state that the handles of a channel share.
 pub(crate) struct ChannelCore {
     pub(crate) hub: Rc<Hub>,
     pub(crate) sessions: Rc<SessionStore>,
@@ -36,16 +36,16 @@ pub(crate) struct ChannelCore {
     pub(crate) identity: Identity,
     pub(crate) transactions: Transactions,
     log: RefCell<Option<Log>>,
-    /// What is known of a log that was given up: for a failure of the storage, or since a transaction was rolled back.
+    /// What a discarded log knew. A log is discarded after a storage failure and after a rollback.
     memory: Cell<Memory>,
-    /// Whether the log has been told of an event that was changed before it was sent.
+    /// Whether a changed event has been reported in the Worker's log.
     has_reported_change: Cell<bool>,
-    /// Whether this instance knows that an alarm is set.
+    /// Whether this instance has set an alarm or found one set.
     alarm_is_set: Rc<Cell<bool>>,
 }
 
 impl ChannelCore {
-    /// What works on the object whose `ctx` this is.
+    /// Creates the core of the Durable Object with this `ctx`.
     pub(crate) fn new(
         ctx: Context,
         identity: Identity,
@@ -70,7 +70,7 @@ impl ChannelCore {
         Ok(core)
     }
 
-    /// Works on the log, which is read from the database on first use after waking.
+    /// Runs `work` on the log. The log is read from the database on first use after hibernation.
     pub(crate) fn with_log<R, F>(&self, work: impl FnOnce(&mut Log, &Storage) -> Result<R, F>) -> Result<R>
     where
         Error: From<F>,
@@ -86,7 +86,7 @@ impl ChannelCore {
         };
         let result = work(log, &self.storage).map_err(Error::from);
         if result.as_ref().is_err_and(Error::is_storage_failure) {
-            // The tables may not be what the log believes: the application can have dropped them.
+            // The log's state may be outdated: the application may have dropped its tables.
             self.memory.set(log.memory());
             *slot = None;
             self.alarm_is_set.set(false);
@@ -94,34 +94,36 @@ impl ChannelCore {
         result
     }
 
-    /// What is known of the log.
+    /// Returns what the log knows, or what the last discarded log knew.
     pub(crate) fn log_memory(&self) -> Result<Memory> {
         Ok(self.log.try_borrow()?.as_ref().map_or(self.memory.get(), Log::memory))
     }
 
-    /// The database may not be what the log believes, as a transaction has ended that began when `before` was known.
-    pub(crate) fn give_up_log(&self, before: Memory) -> Result<()> {
+    /// Discards the log after the end of a transaction, since its state may be outdated. `before` is what the log knew at the
+    /// transaction's start.
+    pub(crate) fn discard_log(&self, before: Memory) -> Result<()> {
         self.memory.set(Memory::rolled_back(before, self.log_memory()?));
         *self.log.try_borrow_mut()? = None;
         self.alarm_is_set.set(false);
         Ok(())
     }
 
-    /// The application has deleted all of its storage, unless that has failed.
+    /// Reads the log again after `delete_all`, which may have failed.
     pub(crate) fn storage_was_deleted(&self) -> Result<()> {
         self.alarm_is_set.set(false);
         self.with_log(|log, sql| log.reload(sql, now_us()))
     }
 
+    /// Deletes all storage, including every trace of the log.
     pub(super) async fn erase(&self) -> Result<()> {
         *self.log.try_borrow_mut()? = None;
         self.memory.set(Memory::default());
         self.alarm_is_set.set(false);
-        Ok(self.storage.delete_all().await?) // which nothing can come before
+        Ok(self.storage.delete_all().await?) // starts deleting synchronously, before other code can use the log
     }
 
-    /// A token has arrived, whose times are in seconds since the epoch. If it comes before it was issued, its issuer's clock is
-    /// ahead, which counts when a client without a cursor resumes.
+    /// Records a token that arrives before its time of issue: its issuer's clock is ahead. The log needs the difference when a
+    /// client without a cursor resumes. Times are in seconds since 1970.
     pub(crate) fn note_token(&self, issued_at: f64, expires_at: f64) {
         let now_us = now_us();
         if !is_early(issued_at, now_us) {
@@ -134,7 +136,7 @@ impl ChannelCore {
                  may receive older events"
             )),
             Err(error) => {
-                runtime::log_error(&format!("noting that an issuer's clock is ahead failed: {error}"))
+                runtime::log_error(&format!("recording that a token issuer's clock is ahead failed: {error}"))
             }
         }
     }
@@ -155,11 +157,11 @@ impl ChannelCore {
         })?;
         let id = match appended {
             Appended::Stored(id) => id,
-            // It was sent when it was stored.
+            // The event was sent when it was stored.
             Appended::Duplicate(id) => return Ok(Published { id, is_duplicate: true }),
         };
 
-        // The event is stored: from here on nothing makes the publish fail.
+        // The event is stored: from here on the publish must not fail.
         let tail = event_tail(json, record.meta, record.extra, id.as_micros());
         if self.transactions.is_open() {
             let audience = audience.clone();
@@ -171,7 +173,7 @@ impl ChannelCore {
         Ok(Published { id, is_duplicate: false })
     }
 
-    /// Sends an event that is stored to those whom it is for.
+    /// Sends a stored event to its audience.
     fn send(&self, id: EventId, tail: &str, now_ms: u64, audience: &Audience) {
         let expired = if audience.is_everyone() {
             self.sessions.fan_out(tail, now_ms)
@@ -183,30 +185,37 @@ impl ChannelCore {
         };
         match expired {
             Ok(sockets) => sockets.iter().for_each(|ws| subscription::expire(self, ws)),
-            Err(error) => runtime::log_error(&format!("fan-out of {id} failed: {error}")),
+            Err(error) => {
+                runtime::log_error(&format!("sending event {id} to the subscriptions failed: {error}"))
+            }
         }
     }
 
-    /// What follows a publish, or a transaction with some: not inside of one, since it must not be rolled back.
+    /// Deletes expired events and sets the alarm, after a publish or after the outermost transaction with events. Inside a
+    /// transaction it could be rolled back.
     pub(crate) fn after_publish(&self) {
         if let Err(error) = self.with_log(|log, sql| log.delete_expired(sql, now_us())) {
-            runtime::log_error(&format!("removing old events failed, the next publish tries again: {error}"));
+            runtime::log_error(&format!(
+                "deleting expired events failed and is retried with the next publish: {error}"
+            ));
         }
         self.ensure_alarm();
     }
 
-    /// The tail of a stored event that clients could throw on, as they can read it: see [`safe_tail`]. None: it is not sent.
+    /// Returns the tail of a stored event without what clients would throw on (see [`safe_tail`]), or `None` if it must not be
+    /// sent.
     pub(crate) fn safe_tail(&self, row: &str) -> Option<String> {
         let safe = safe_tail(row);
         if safe.as_ref().is_none_or(|safe| safe.is_changed) && !self.has_reported_change.replace(true) {
             runtime::log_error(
-                "a stored event has a URL, a regular expression, a bigint or event meta that clients cannot read: it is sent \
-                 without what they cannot read (further ones are not logged)",
+                "a stored event has a URL, a regular expression, a bigint or event meta that clients cannot read; it is sent \
+                 without the unreadable values (further such events are not logged)",
             );
         }
         safe.map(|safe| safe.tail)
     }
 
+    /// Deletes expired events, and returns when the next ones expire, in milliseconds since 1970.
     pub(crate) fn prune(&self) -> Result<Option<u64>> {
         self.with_log(|log, sql| {
             log.prune(sql, now_us())?;
@@ -214,7 +223,7 @@ impl ChannelCore {
         })
     }
 
-    /// The library's alarm has gone off. The runtime tries again when it fails.
+    /// Handles the library's alarm. If it fails, the Workers runtime retries the alarm.
     pub(crate) async fn prune_and_rearm(&self) -> Result<()> {
         self.alarm_is_set.set(false);
         self.prune()?;
@@ -225,20 +234,21 @@ impl ChannelCore {
         Ok(())
     }
 
-    /// When the library's alarm is to go off next, in milliseconds since the epoch.
+    /// Returns the time of the library's next alarm, in milliseconds since 1970.
     fn next_alarm(&self) -> Option<u64> {
         let next = self.with_log(|log, _| Ok::<_, Error>(log.next_expiry())).ok()??;
         let soonest = runtime::now_ms().saturating_add(SOONEST_ALARM_MS);
         Some(next.div_ceil(MICROS_PER_MILLI).max(soonest))
     }
 
-    /// Setting an alarm is billed as a row, so it is set when there is none, not moved with every event.
+    /// Sets the library's alarm if none is set. It is not moved with every event, because setting an alarm is billed as a row
+    /// written.
     pub(crate) fn ensure_alarm(&self) {
         if !self.options.prune_by_alarm || self.alarm_is_set.get() {
             return;
         }
         let Some(at) = self.next_alarm() else { return };
-        // Nobody waits for it: the write goes along with the event's.
+        // Not awaited: it is written together with the event.
         self.alarm_is_set.set(true);
         let (storage, is_set) = (Rc::clone(&self.storage), Rc::clone(&self.alarm_is_set));
         runtime::spawn(async move {
@@ -248,7 +258,7 @@ impl ChannelCore {
                 let Some(pause_ms) = pauses.next() else {
                     return is_set.set(false); // the next publish or upgrade tries again
                 };
-                let _ = runtime::pause(pause_ms).await; // without a pause it is only tried sooner
+                let _ = runtime::pause(pause_ms).await; // if the pause fails, the next attempt is only sooner
             }
         });
     }

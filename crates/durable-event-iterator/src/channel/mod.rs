@@ -1,4 +1,4 @@
-//! The channel: publishing, and who is connected.
+//! The channel: publishing events, and the sockets that are open.
 
 pub(crate) mod audience;
 mod core;
@@ -31,11 +31,15 @@ use durable_event_wire::{Serialized, serialize};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{marker::PhantomData, rc::Rc, time::SystemTime};
 
-/// Types that a handle is of, without holding any.
+/// The type parameters of a handle, which contains no values of them.
 type Types<E, T, S> = fn() -> (E, T, S);
 
-/// The events of one object, with their type `E`, the type `T` of the attachment of its clients' tokens, and the type
-/// `S` of what the application keeps with a socket.
+/// The channel of a Durable Object: publishes events and lists the open sockets.
+///
+/// `E` is the type of its events, `T` the type of the attachment of the clients' tokens, and `S` the type of the attachment
+/// that the application stores with a socket ([`Socket::set_attachment`]). Without the second and third parameter, `T` and `S`
+/// are [`Untyped`]: to read the token's attachment as a type, and to store an attachment, state them, such as `Channel<Message,
+/// User, Profile>`. `Channel<Message, (), Profile>` is a channel whose tokens have no attachment.
 ///
 /// ```
 /// use durable_event_iterator::{Channel, EventId, Result};
@@ -68,36 +72,39 @@ impl<E, T, S> std::fmt::Debug for Channel<E, T, S> {
 }
 
 impl<E: Serialize, T, S> Channel<E, T, S> {
-    /// Publishes an event to everyone: connected clients, and clients that reconnect within retention. Returns its id.
+    /// Publishes an event to connected clients and to clients that reconnect within retention, and returns its id.
     ///
-    /// Synchronous: when it returns, the event is stored and sent. Nobody outside receives it before it is durable. Inside a
-    /// transaction ([`Channel::transaction`], or any other transaction of the storage) it is sent after the commit.
+    /// When it returns, the event is stored and sent. The Workers runtime holds the messages back until the event is durable.
+    /// Inside a transaction ([`Channel::transaction`], or any other transaction of the storage) the event is sent after the
+    /// commit.
     ///
     /// # Errors
-    /// [`Error::is_event_too_large`], [`Error::is_event_not_an_object`], [`Error::is_not_serializable`], and
-    /// [`Error::is_storage_failure`]. After each of them nothing has changed.
+    /// [`Error::is_event_too_large`], [`Error::is_event_not_an_object`], [`Error::is_not_serializable`] or
+    /// [`Error::is_storage_failure`]. The event was neither stored nor sent.
     pub fn publish(&self, event: &E) -> Result<EventId> {
         Ok(self.publish_with(event, PublishOptions::new())?.id)
     }
 
-    /// Publishes an event with options: to an [`Audience`], with meta, with an idempotency key. An [`Audience`] alone converts
-    /// into options. Clients outside the audience never receive the event, not even on replay.
+    /// Publishes an event with [`PublishOptions`]: to an [`Audience`], with meta, or with an idempotency key.
+    ///
+    /// An [`Audience`] can be passed in place of options. Clients outside the audience never receive the event, not even on
+    /// replay.
     ///
     /// # Errors
-    /// As [`Channel::publish`]; also [`Error::is_invalid_meta`] and [`Error::is_invalid_key`].
+    /// The errors of [`Channel::publish`], [`Error::is_invalid_meta`] and [`Error::is_invalid_key`].
     pub fn publish_with(&self, event: &E, options: impl Into<PublishOptions>) -> Result<Published> {
         let options = options.into();
         let body = event_body(event)?;
         self.core.publish(&body, &options)
     }
 
-    /// Sends an event to these sockets alone, now. It is not stored, has no id and is never replayed: for what only
-    /// matters to who is there, such as "is typing".
+    /// Sends a live event to these sockets. It is not stored, has no id and is never replayed.
+    ///
+    /// Use it for events that matter only to connected clients, such as "is typing". Closed sockets are ignored. Inside a
+    /// transaction the event is sent after the commit.
     ///
     /// # Errors
-    /// As [`Channel::publish`], except for the storage. A socket that has closed is no error.
-    ///
-    /// Inside a transaction it waits for the commit, as events do.
+    /// The errors of [`Channel::publish`], except [`Error::is_storage_failure`].
     pub fn send_live<'s>(&self, sockets: impl IntoIterator<Item = &'s Socket<T, S>>, event: &E) -> Result<()>
     where
         T: 's,
@@ -122,20 +129,20 @@ impl<E, T, S> Channel<E, T, S> {
 
     /// Returns the name of the channel, which is the name of its Durable Object.
     ///
-    /// `None` if the Workers runtime does not state it: for a Durable Object of `newUniqueId`, and, until the first client has
-    /// connected, for one that was reached through another `wrangler dev` process.
+    /// `None` if the Workers runtime does not report it: for a Durable Object whose id is from `newUniqueId`, and for one that
+    /// is reached through another `wrangler dev` process, until its first client connects.
     #[must_use]
     pub fn name(&self) -> Option<ChannelName> {
         self.core.identity.name().and_then(|name| name.try_into().ok())
     }
 
-    /// The sockets that are open, subscribed or not.
+    /// Returns the open sockets, subscribed or not.
     ///
     /// # Errors
-    /// When the platform refuses to list them.
+    /// An error of the Workers runtime while listing the sockets.
     pub fn sockets(&self) -> Result<Vec<Socket<T, S>>> {
         let sockets = self.core.hub.sockets()?;
-        // One whose session cannot be read has closed, or is closed by that.
+        // A socket whose session cannot be read has closed, or `read` closes it.
         let sessions = &self.core.sessions;
         let socket = |raw: RawSocket| {
             let connection = sessions.read(&raw).ok()?.connection.clone();
@@ -144,8 +151,10 @@ impl<E, T, S> Channel<E, T, S> {
         Ok(sockets.into_iter().filter_map(socket).collect())
     }
 
-    /// The sockets that are open, subscribed or not, and fulfil a condition: whom an event is for
-    /// ([`Audience::to_sockets`]), or not for ([`Audience::except_sockets`]). It is asked now, of who is connected now.
+    /// Returns the open sockets, subscribed or not, for which `condition` is true.
+    ///
+    /// Pass them to [`Audience::to_sockets`] or [`Audience::except_sockets`]. The condition is evaluated once, for the clients
+    /// that are connected now.
     ///
     /// ```
     /// use durable_event_iterator::{Audience, Channel, Published, Result};
@@ -159,7 +168,7 @@ impl<E, T, S> Channel<E, T, S> {
     ///     text: String,
     /// }
     ///
-    /// // To clients in Europe, now and when they reconnect.
+    /// // Publishes to the connected clients in Europe. They also receive the event if they reconnect.
     /// fn warn(channel: &Channel<Warning, (), Region>, warning: Warning) -> Result<Published> {
     ///     let europe = channel.sockets_where(|socket| {
     ///         socket.attachment().is_ok_and(|region| region.is_some_and(|Region(region)| region == "eu"))
@@ -169,32 +178,32 @@ impl<E, T, S> Channel<E, T, S> {
     /// ```
     ///
     /// # Errors
-    /// When the platform refuses to list them.
+    /// An error of the Workers runtime while listing the sockets.
     pub fn sockets_where(&self, condition: impl FnMut(&Socket<T, S>) -> bool) -> Result<Vec<Socket<T, S>>> {
         let mut sockets = self.sockets()?;
         sockets.retain(condition);
         Ok(sockets)
     }
 
-    /// The object's storage, for the application's own data. The library's tables start with
+    /// Returns the Durable Object's storage, for application data. The names of the library's tables start with
     /// [`Options::table_prefix`](crate::Options::table_prefix).
     ///
-    /// `delete_all` deletes the events too. Every client that resumes from before it, or has an older token, then receives a
-    /// gap notification. For that a channel that had events keeps an empty table and a view, a few kilobytes of storage;
-    /// [`Channel::erase`] leaves nothing.
+    /// `delete_all` deletes the events too. Clients whose cursor or token is older then receive a gap notification. For this
+    /// purpose, a channel that had events keeps an empty table and a view (a few kilobytes of storage). [`Channel::erase`]
+    /// keeps nothing.
     #[must_use]
     pub fn storage(&self) -> worker::Storage {
         self.core.state.storage()
     }
 
-    /// Deletes everything that the Durable Object has stored, the application's data and every trace of the channel: for a
-    /// Durable Object that is not used any more, and should cost nothing.
+    /// Deletes all data of the Durable Object: the application's and the channel's. Use it for a Durable Object that is no
+    /// longer needed and should cost nothing.
     ///
-    /// Unlike after `storage().delete_all()`, the channel is then like one that never had an event: clients that have seen
-    /// one receive a gap notification, but those that have only an older token do not.
+    /// Afterwards the channel equals one that never had events: clients with a cursor receive a gap notification, but, unlike
+    /// after `storage().delete_all()`, clients with only an older token do not.
     ///
     /// # Errors
-    /// When the storage cannot be deleted.
+    /// An error of the Workers runtime while deleting the storage.
     pub async fn erase(&self) -> Result<()> {
         self.core.erase().await
     }
@@ -211,13 +220,16 @@ impl<E, T, S> Channel<E, T, S> {
     }
 }
 
-/// An event in serialized form: an object or array without blobs.
+/// Serializes an event.
+///
+/// # Errors
+/// [`PublishError::NotSerializable`], also for an event with a file or blob.
 pub(crate) fn event_body<E: Serialize + ?Sized>(event: &E) -> Result<Serialized, Error> {
     let body = serialize(event).map_err(|error| PublishError::NotSerializable(error.to_string()))?;
     if body.blobs.is_empty() {
         Ok(body)
     } else {
-        Err(PublishError::NotSerializable("an event cannot hold a file or blob".into()).into())
+        Err(PublishError::NotSerializable("it contains a file or blob".into()).into())
     }
 }
 
@@ -226,16 +238,16 @@ mod sealed {
     impl<E, T, S> Sealed for super::Channel<E, T, S> {}
 }
 
-/// Any [`Channel`], so that an object states its types once.
+/// Any [`Channel`]. With it a Durable Object states its types only once.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no channel",
-    label = "not a `Channel<Event>` whose event can be serialized and deserialized",
+    message = "`{Self}` is not a `Channel`",
+    label = "expected `Channel<Event>`",
     note = "write `Channel<Event>`, and derive `Serialize` and `Deserialize` for `Event`"
 )]
 pub trait IsChannel: sealed::Sealed + 'static {
-    /// The channel's events.
+    /// The type of the channel's events.
     type Event: Serialize + DeserializeOwned + 'static;
-    /// The channel's sockets.
+    /// The type of the channel's sockets.
     type Socket: Clone;
 
     #[doc(hidden)]
@@ -244,10 +256,10 @@ pub trait IsChannel: sealed::Sealed + 'static {
     fn socket(core: &__Core, raw: __Raw) -> Self::Socket;
 }
 
-/// Opaque: what a channel is made of.
+/// The state of a channel. Opaque outside this crate.
 #[doc(hidden)]
 pub struct __Core(pub(crate) Rc<ChannelCore>);
-/// Opaque: what a socket is made of.
+/// The parts of a socket. Opaque outside this crate.
 #[doc(hidden)]
 pub struct __Raw {
     pub(crate) connection: Option<String>,

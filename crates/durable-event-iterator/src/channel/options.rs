@@ -1,31 +1,31 @@
-//! How an object of a class behaves.
+//! The options of a Durable Object.
 
 use durable_event_log::{Retention, TablePrefix};
 use durable_event_token::SigningKeys;
 use std::{fmt, time::Duration};
 
-/// Events are kept for five minutes: long enough for a train in a tunnel, short enough to cost next to nothing.
+/// Long enough for a train in a tunnel, short enough to cost almost nothing.
 const EVENT_RETENTION: Duration = Duration::from_secs(300);
-/// At about 300 bytes each, as many as the bytes below allow.
+/// With events of about 300 bytes, as many as [`RETAINED_BYTES`] allows.
 const RETAINED_EVENTS: u64 = 100_000;
-/// A quarter of what an isolate may hold in memory, so that even a full replay to a slow reader leaves room.
+/// A quarter of an isolate's memory, so that even a full replay to a slow client leaves room.
 const RETAINED_BYTES: u64 = 32 * 1024 * 1024;
-/// Longer than anything retries a publish by itself, and as long as an event is kept.
+/// Longer than automatic retries of a publish last, and equal to the event retention.
 const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(300);
-/// Room for a call with a small file; what is larger is better uploaded over HTTP.
+/// Sufficient for a call with a small file. Larger files are better uploaded over HTTP.
 const MAX_FRAME: usize = 1024 * 1024;
-/// As many calls as one client has a reason to run at once.
+/// More calls than a client typically runs at the same time.
 const MAX_CALLS: usize = 64;
-/// Below the runtime's 32,768 for a Durable Object, among which are those that are closing.
+/// Below the runtime's limit of 32,768 for a Durable Object, which includes closing sockets.
 const MAX_SOCKETS: usize = 32_000;
 
-/// Room for several calls with a large frame each. What a client takes besides stays below the same again, an eighth of an
-/// isolate's 128 MB in all.
+/// Sufficient for several calls with a large message each. The other memory of a socket stays below the same amount, so that
+/// one socket takes at most an eighth of an isolate's 128 MB.
 const MAX_CALL_BYTES: usize = 8 * 1024 * 1024;
-/// Of all clients together: a quarter of an isolate's memory.
+/// A quarter of an isolate's memory.
 const MAX_TOTAL_CALL_BYTES: usize = 32 * 1024 * 1024;
 
-/// How an object of a class behaves, see
+/// The options of a Durable Object, returned by
 /// [`DurableEventIteratorObject::options`](crate::DurableEventIteratorObject::options).
 ///
 /// ```
@@ -45,7 +45,7 @@ pub struct Options {
     pub(crate) max_sockets_per_connection: Option<usize>,
     pub(crate) max_sockets_per_subject: Option<usize>,
     pub(crate) enforce_expiry: bool,
-    pub(crate) second_starts_live: bool,
+    pub(crate) durable_iterators_start_live: bool,
     pub(crate) begins_with_snapshot: bool,
     pub(crate) prune_by_alarm: bool,
     pub(crate) table_prefix: &'static str,
@@ -69,7 +69,7 @@ impl Default for Options {
             max_sockets_per_connection: None,
             max_sockets_per_subject: None,
             enforce_expiry: true,
-            second_starts_live: false,
+            durable_iterators_start_live: false,
             begins_with_snapshot: false,
             prune_by_alarm: true,
             table_prefix: "dei_",
@@ -79,96 +79,104 @@ impl Default for Options {
 }
 
 impl Options {
-    /// For how long an event is served to clients that come back. Default: 300 s. With zero nothing is replayed.
+    /// Sets the retention: how long events are replayed to reconnecting clients after they were published. Default: 300 s. Zero
+    /// disables replay.
     #[must_use]
     pub fn event_retention(mut self, retention: Duration) -> Self {
         self.retention.period = retention;
         self
     }
 
-    /// How many events are kept at most. Default: 100,000. Beyond it the oldest go, about a quarter at a time, and who
-    /// resumes from before them is told of a gap.
+    /// Sets the maximum number of stored events. Default: 100,000.
+    ///
+    /// When it is exceeded, the oldest events are deleted, about a quarter at a time. Clients with an older cursor receive a
+    /// gap notification.
     #[must_use]
     pub fn retained_events(mut self, events: u64) -> Self {
         self.retention.events = events;
         self
     }
 
-    /// How many bytes of events are kept at most. Default: 32 MiB. Beyond it the oldest go, as with
-    /// [`Options::retained_events`].
+    /// Sets the maximum size of all stored events in bytes. Default: 32 MiB. When it is exceeded, the oldest events are
+    /// deleted, as with [`Options::retained_events`].
     #[must_use]
     pub fn retained_bytes(mut self, bytes: u64) -> Self {
         self.retention.bytes = bytes;
         self
     }
 
-    /// Sets the idempotency window: for how long an idempotency key is remembered after its event was published, see
-    /// [`PublishOptions::idempotency_key`](crate::PublishOptions::idempotency_key). Default: 300 s. With zero, keys have no
-    /// effect. Independent of [`event_retention`](Self::event_retention).
+    /// Sets the idempotency window: how long an [idempotency key](crate::PublishOptions::idempotency_key) is stored after its
+    /// event was published. Default: 300 s. Zero disables idempotency keys. Independent of
+    /// [`event_retention`](Self::event_retention).
     #[must_use]
     pub fn idempotency_window(mut self, window: Duration) -> Self {
         self.retention.keys = window;
         self
     }
 
-    /// The largest frame a client may send, in bytes. Default: 1 MiB. The socket of a larger one is closed (1009).
+    /// Sets the maximum size of a client's WebSocket message in bytes. Default: 1 MiB. A larger message closes the socket with
+    /// code 1009.
     #[must_use]
     pub fn max_frame(mut self, bytes: usize) -> Self {
         self.max_frame = bytes;
         self
     }
 
-    /// How many calls of one socket may run at once. Default: 64. One more is refused with TOO_MANY_REQUESTS.
+    /// Sets the maximum number of concurrent calls of one socket. Default: 64. Further calls are rejected with
+    /// TOO_MANY_REQUESTS.
     #[must_use]
     pub fn max_calls(mut self, calls: usize) -> Self {
         self.max_calls = calls;
         self
     }
 
-    /// How many bytes of memory one socket's running calls may take together. Default: 8 MiB. Counted are a call's frame, which
-    /// the Workers runtime keeps while the call runs, its input in parsed values, which take more than their JSON (24 bytes for a
-    /// number), its headers twice, 2 KiB for the call itself, and the unread items of an [`Upload`](crate::Upload). A call that
-    /// alone exceeds the limit is rejected with PAYLOAD_TOO_LARGE, one that exceeds it together with others with
-    /// TOO_MANY_REQUESTS. With a larger [`Options::max_frame`], raise this too.
+    /// Sets the maximum memory of one socket's running calls together, in bytes. Default: 8 MiB.
+    ///
+    /// The memory of a call is the sum of its message, which the Workers runtime keeps while the call runs; its parsed input,
+    /// which is larger than its JSON (24 bytes for a number); twice its headers; 2 KiB for the call itself; and the unread
+    /// items of an [`Upload`](crate::Upload). A call that exceeds the limit alone is rejected with PAYLOAD_TOO_LARGE, a call
+    /// that exceeds it together with others with TOO_MANY_REQUESTS. With a larger [`Options::max_frame`], raise this limit too.
     #[must_use]
     pub fn max_call_bytes(mut self, bytes: usize) -> Self {
         self.max_call_bytes = bytes;
         self
     }
 
-    /// How many bytes of memory the running calls of all sockets may take together, counted as in
-    /// [`Options::max_call_bytes`]. Default: 32 MiB. A call that exceeds the limit is rejected with TOO_MANY_REQUESTS. The last
-    /// quarter is for sockets whose calls take up to 64 KiB: a few large ones do not keep the others from calling.
+    /// Sets the maximum memory of the running calls of all sockets together, in bytes, measured as in
+    /// [`Options::max_call_bytes`]. Default: 32 MiB. A call that exceeds the limit is rejected with TOO_MANY_REQUESTS.
+    ///
+    /// A quarter of the memory is reserved for sockets whose calls take up to 64 KiB, so that a few sockets with large calls do
+    /// not block the others.
     #[must_use]
     pub fn max_total_call_bytes(mut self, bytes: usize) -> Self {
         self.max_total_call_bytes = bytes;
         self
     }
 
-    /// The maximum number of open sockets of one Durable Object. Default: 32,000; the runtime's own limit is 32,768. Beyond it
-    /// an upgrade is answered 503 with `Retry-After`.
+    /// Sets the maximum number of open sockets of one Durable Object. Default: 32,000; the runtime's own limit is 32,768.
+    /// Further upgrades are rejected with status 503 and `Retry-After`.
     #[must_use]
     pub fn max_sockets(mut self, sockets: usize) -> Self {
         self.max_sockets = sockets;
         self
     }
 
-    /// The maximum number of open sockets with the same [connection id](crate::ConnectionId). Default: no limit. Beyond it an
-    /// upgrade is answered 429 with `Retry-After`.
+    /// Sets the maximum number of open sockets with the same [connection id](crate::ConnectionId). Default: no limit. Further
+    /// upgrades are rejected with status 429 and `Retry-After`.
     ///
-    /// A client whose network was lost connects again before the runtime has noticed the loss: allow some more than the one
-    /// that a client needs, such as 4. Sockets without a connection id are not counted.
+    /// After a network failure, a client may reconnect before the runtime detects that its old socket is lost. Allow more than
+    /// the one socket that a client needs, such as 4. Sockets without a connection id are not counted.
     #[must_use]
     pub fn max_sockets_per_connection(mut self, sockets: usize) -> Self {
         self.max_sockets_per_connection = Some(sockets);
         self
     }
 
-    /// The maximum number of open sockets whose tokens have the same [subject](crate::Claims::subject). Default: no limit.
-    /// Beyond it an upgrade is answered 429 with `Retry-After`.
+    /// Sets the maximum number of open sockets whose tokens have the same [subject](crate::Claims::subject). Default: no limit.
+    /// Further upgrades are rejected with status 429 and `Retry-After`.
     ///
-    /// With it a user cannot fill a channel: set it to what one user has in tabs and devices, such as 32, and issue all
-    /// tokens with a subject. Sockets whose token has none are not counted.
+    /// It prevents a single user from filling a channel. Set it to the number of tabs and devices that one user may have, such
+    /// as 32, and issue all tokens with a subject. Sockets whose token has no subject are not counted.
     ///
     /// ```
     /// use durable_event_iterator::Options;
@@ -181,54 +189,58 @@ impl Options {
         self
     }
 
-    /// Lets a socket go on when its token has expired. By default a token's rights end with it, on open sockets too.
+    /// Keeps sockets usable after their token has expired. By default, the permissions of an open socket end when its token
+    /// expires.
     ///
-    /// Only for applications that revoke access in another way: a leaked token then works for as long as its socket
-    /// is kept open.
+    /// Use it only if the application revokes access in another way: a leaked token works for as long as its socket is open.
     #[must_use]
     pub fn keep_expired_sockets(mut self) -> Self {
         self.enforce_expiry = false;
         self
     }
 
-    /// Starts clients of generation 2 that have seen no event with what is published from their subscription on, as oRPC's own
-    /// object does. By default they get, like those of generation 1, what was published since their token was issued, so
-    /// that nothing falls between the two, nor between their first connect and a reconnect before their first event.
+    /// Starts `DurableIterator` clients without a cursor with the events published after they subscribe, as in oRPC's
+    /// implementation.
+    ///
+    /// By default they start, like `DurableEventIterator` clients, with the events published since their token was issued. They
+    /// then miss no event between the token's issue and the subscription, nor when they reconnect before their first event.
     #[must_use]
-    pub fn start_generation_2_live(mut self) -> Self {
-        self.second_starts_live = true;
+    pub fn start_durable_iterators_live(mut self) -> Self {
+        self.durable_iterators_start_live = true;
         self
     }
 
-    /// Lets a client that has no place to go on from begin with what
-    /// [`on_subscribed`](crate::DurableEventIteratorObject::on_subscribed) sends it, instead of the events that are retained:
-    /// on its first connect, and after a gap. For objects whose clients need a state that the events build on. As nothing
-    /// precedes the snapshot, whoever has a place has a snapshot too.
+    /// Starts clients without a cursor from the snapshot that
+    /// [`on_subscribed`](crate::DurableEventIteratorObject::on_subscribed) sends, instead of the retained events. This applies
+    /// to the first connection, and to a client that receives a gap notification.
+    ///
+    /// Use it if clients need a state to which the events are changes. No event precedes the snapshot, so that every client
+    /// with a cursor has received a snapshot.
     #[must_use]
     pub fn begin_with_snapshot(mut self) -> Self {
         self.begins_with_snapshot = true;
         self
     }
 
-    /// Whether the library uses the Durable Object's alarm to delete the expired events of a channel without new ones. Default:
-    /// true, unless the class overrides [`alarm`](crate::DurableEventIteratorObject::alarm): the alarm is its own then.
+    /// Sets whether the library uses the Durable Object's alarm to delete the expired events of a channel without new events.
+    /// Default: true, unless the class overrides [`alarm`](crate::DurableEventIteratorObject::alarm).
     ///
-    /// Without the alarm, expired events (which are never served) stay on disk until the next publish or
-    /// [`Channel::prune`](crate::Channel::prune). Setting an alarm is billed as a row written; it is set once for many events.
+    /// Without the alarm, expired events stay on disk until the next publish or [`Channel::prune`](crate::Channel::prune). They
+    /// are never served. Setting an alarm is billed as a row written; one alarm is set for many events.
     #[must_use]
     pub fn prune_by_alarm(mut self, is_used: bool) -> Self {
         self.prune_by_alarm = is_used;
         self
     }
 
-    /// The prefix of the library's tables: 1–32 characters of `a`–`z`, `0`–`9` and `_`. Default: `dei_`.
+    /// Sets the prefix of the library's table names: 1–32 characters of `a`–`z`, `0`–`9` and `_`. Default: `dei_`.
     #[must_use]
     pub fn table_prefix(mut self, prefix: &'static str) -> Self {
         self.table_prefix = prefix;
         self
     }
 
-    /// The keys that verify tokens. Default: the secret `SIGNING_KEY`, and `PREVIOUS_SIGNING_KEY` where there is one.
+    /// Sets the signing keys that verify tokens. Default: the secrets `SIGNING_KEY` and, if it exists, `PREVIOUS_SIGNING_KEY`.
     #[must_use]
     pub fn signing_keys(mut self, keys: SigningKeys) -> Self {
         self.signing_keys = Some(keys);
@@ -247,7 +259,7 @@ impl Options {
     /// ```
     ///
     /// # Errors
-    /// An [`InvalidOption`] for the first value that is not:
+    /// [`InvalidOption`] for the first value outside its limits:
     ///
     /// | option | limit |
     /// | --- | --- |
@@ -283,15 +295,15 @@ impl Options {
     }
 }
 
-/// How many sockets the runtime holds for one Durable Object, those that are closing included. It refuses the next one by an
-/// exception.
+/// Maximum number of sockets of a Durable Object in the Workers runtime, including closing sockets. Beyond it, the runtime
+/// throws an exception.
 pub(crate) const RUNTIME_SOCKETS: usize = 32_768;
 /// The largest message that the Workers runtime delivers, in bytes.
 const MAX_MESSAGE: usize = 32 * 1024 * 1024;
-/// With less, no call could run: each takes 2 KiB besides its message and input.
+/// With a lower limit no call could run: each takes 2 KiB in addition to its message and input.
 const LEAST_CALL_BYTES: usize = 4_096;
 
-/// A value of [`Options`] is outside its limits, see [`Options::check`].
+/// The error for a value of [`Options`] outside its limits, see [`Options::check`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidOption {
     option: &'static str,
@@ -312,7 +324,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_at_the_limits_are_accepted_and_those_beyond_are_not() {
+    fn values_within_the_limits_are_accepted_and_others_rejected() {
         let options = Options::default;
         for accepted in [
             options(),

@@ -1,4 +1,4 @@
-//! One publish: the event's recipients, meta and idempotency key.
+//! The options of a publish: audience, meta and idempotency key.
 
 use super::Audience;
 use crate::error::PublishError;
@@ -22,7 +22,7 @@ use std::time::Duration;
 /// }
 /// ```
 ///
-/// In JavaScript they are the second argument of `stub.publish`: `{ to, tags, except, retry, comments, idempotencyKey }`.
+/// In JavaScript, options are the second argument of `stub.publish`: `{ to, tags, except, retry, comments, idempotencyKey }`.
 #[derive(Debug, Clone, Default)]
 pub struct PublishOptions {
     pub(crate) audience: Audience,
@@ -31,53 +31,56 @@ pub struct PublishOptions {
     pub(crate) idempotency_key: Option<String>,
 }
 
-/// A published event. In JavaScript it is `{ id: string, duplicate: boolean }`, the result of `stub.publish`.
+/// The result of a publish. In JavaScript, `stub.publish` returns it as `{ id: string, duplicate: boolean }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Published {
-    /// The id of the event; of a duplicate, that of the event that was published first.
+    /// The id of the event. For a duplicate, the id of the event that was published first.
     pub id: EventId,
-    /// Whether an event with the same idempotency key was published before: this one was neither stored nor sent.
+    /// Whether the event is a duplicate: an event with the same idempotency key was published before, and this event was
+    /// neither stored nor sent.
     #[serde(rename = "duplicate")]
     pub is_duplicate: bool,
 }
 
 impl PublishOptions {
-    /// Returns the default options: to everyone, without meta and idempotency key.
+    /// Returns the default options: to everyone, without meta or an idempotency key.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the recipients. Default: everyone.
+    /// Sets the audience. Default: everyone.
     #[must_use]
     pub fn to(mut self, audience: Audience) -> Self {
         self.audience = audience;
         self
     }
 
-    /// Sets the delay after which a client that loses its connection reconnects, at most 2,147,483,647 ms (rounded up to whole
-    /// milliseconds). With a longer one, publishing fails with [`Error::is_invalid_meta`](crate::Error::is_invalid_meta).
+    /// Sets the delay after which a disconnected client reconnects: at most 2,147,483,647 ms, rounded up to whole milliseconds.
+    /// With a longer delay, publishing fails with [`Error::is_invalid_meta`](crate::Error::is_invalid_meta).
     #[must_use]
     pub fn retry(mut self, delay: Duration) -> Self {
         self.retry = Some(delay);
         self
     }
 
-    /// Adds a comment that travels with the event. A text of several lines is sent as several comments.
+    /// Adds a comment, which is sent with the event. A text of several lines is sent as several comments.
     #[must_use]
     pub fn comment(mut self, comment: impl Into<String>) -> Self {
         self.comments.push(comment.into());
         self
     }
 
-    /// Makes the publish idempotent: within the window
-    /// ([`Options::idempotency_window`](crate::Options::idempotency_window), 300 s by default) further publishes with the same key
-    /// store and send nothing, and return the id of the first one as a [duplicate](Published::is_duplicate). This also holds after
-    /// hibernation and a restart, and if the event differs.
+    /// Makes the publish idempotent: repeated publishes with the same idempotency key within the window publish once.
     ///
-    /// The key is 1–255 visible ASCII characters; otherwise publishing fails with
-    /// [`Error::is_invalid_key`](crate::Error::is_invalid_key). Each channel has its own keys. A key costs one more row written.
+    /// The window is [`Options::idempotency_window`](crate::Options::idempotency_window), 300 s by default. A repeated publish
+    /// stores and sends nothing, and returns the id of the first event as a [duplicate](Published::is_duplicate): also after
+    /// hibernation or a restart, and also if the event differs.
+    ///
+    /// The key must be 1–255 visible ASCII characters; otherwise publishing fails with
+    /// [`Error::is_invalid_key`](crate::Error::is_invalid_key). Each channel has its own keys. A key costs one additional row
+    /// written.
     #[must_use]
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
@@ -91,7 +94,7 @@ impl PublishOptions {
     }
 }
 
-/// Whole milliseconds, rounded up. What is too long stays too long.
+/// Returns whole milliseconds, rounded up. A delay above `u32::MAX` becomes `u32::MAX`, which is above the limit too.
 pub(crate) fn milliseconds(delay: Duration) -> u32 {
     u32::try_from(delay.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
 }

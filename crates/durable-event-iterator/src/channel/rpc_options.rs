@@ -1,4 +1,4 @@
-//! The options of `stub.publish`, as they travel between two Workers.
+//! The options of `stub.publish`, as one Worker sends them to another.
 
 use super::{Audience, PublishOptions, audience::AudienceRule, publish_options::milliseconds};
 use durable_event_token::{ConnectionId, limits::TAG_BYTES};
@@ -25,7 +25,7 @@ pub(crate) struct RpcOptions {
     comments: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency_key: Option<String>,
-    /// Set by [`ChannelStub`](crate::ChannelStub): the event is `{ json, meta }`, in oRPC's serialized form.
+    /// True if [`ChannelStub`](crate::ChannelStub) publishes: the event is `{ json, meta }`, in oRPC's serialized form.
     #[serde(skip_serializing_if = "is_false")]
     serialized: bool,
 }
@@ -35,11 +35,11 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl RpcOptions {
-    /// Reads what a Worker hands over.
+    /// Reads the options that a Worker has passed.
     pub(crate) fn read(value: Value) -> Result<Self, InvalidInput> {
         let mut fields = object(value)?;
         let serialized = optional(&mut fields, "serialized", boolean)?.unwrap_or_default();
-        // In JavaScript an empty list is a mistake; in Rust it is nobody.
+        // In JavaScript an empty list is rejected as a mistake; in Rust it addresses nobody.
         let is_allowed = |names: &[String]| serialized || !names.is_empty();
         let options = Self {
             to: given(&mut fields, "to", |value| {
@@ -66,7 +66,7 @@ impl RpcOptions {
 }
 
 impl From<&PublishOptions> for RpcOptions {
-    /// Sockets without a connection id cannot be named in another Durable Object, and are left out.
+    /// Leaves out sockets without a connection id, which another Durable Object cannot identify.
     fn from(options: &PublishOptions) -> Self {
         let PublishOptions { audience, retry, comments, idempotency_key } = options;
         let (to, tags, except) = audience.rule.parts();
@@ -98,10 +98,10 @@ impl From<RpcOptions> for PublishOptions {
     }
 }
 
-/// Options that restrict the recipients, or make the publish idempotent. Undefined must not mean that they were left out.
+/// Options that restrict the audience or make the publish idempotent. `undefined` is rejected: it must not publish to everyone.
 pub(crate) const RESTRICTIONS: [&str; 4] = ["to", "tags", "except", "idempotencyKey"];
 
-/// What a list must be.
+/// The expected form of a list, for error messages.
 #[derive(Clone, Copy)]
 struct Expected {
     list: &'static str,
@@ -122,7 +122,7 @@ fn is_tag(name: &str) -> bool {
     TAG_BYTES.contains(&name.len())
 }
 
-/// A property that may be left out, but be neither undefined nor null: such an audience must not become "everyone".
+/// Reads an optional property. `undefined` and `null` are rejected: such an audience must not become "everyone".
 fn given<T>(
     fields: &mut Object,
     key: &str,
@@ -131,7 +131,7 @@ fn given<T>(
     fields.remove(key).map(read).transpose().map_err(|error| error.within(key))
 }
 
-/// A list of names, each of which can be that of somebody.
+/// Reads a list of strings, each of which must satisfy `fits`.
 fn names(value: Value, expected: Expected, fits: fn(&str) -> bool) -> Result<Vec<String>, InvalidInput> {
     let Value::Array(items) = value else {
         return Err(Issue::new(format!("expected {}, found {}", expected.list, value.kind())).into());
@@ -154,7 +154,7 @@ fn not_empty(
     }
 }
 
-/// A retry delay in milliseconds.
+/// Reads a retry delay in milliseconds.
 fn retry(value: Value) -> Result<u32, InvalidInput> {
     let Value::Number(number) = value else {
         let expected = format!("expected an integer from 0 to {MAX_RETRY_MS}, found {}", value.kind());
@@ -167,7 +167,7 @@ fn retry(value: Value) -> Result<u32, InvalidInput> {
     })
 }
 
-/// An object's properties.
+/// Reads an object.
 fn object(value: Value) -> Result<Object, InvalidInput> {
     match value {
         Value::Object(object) => Ok(object),
@@ -175,7 +175,7 @@ fn object(value: Value) -> Result<Object, InvalidInput> {
     }
 }
 
-/// A property that may be undefined or null, which is as if it were missing.
+/// Reads an optional property. `undefined` and `null` are the same as a missing property.
 fn optional<T>(
     object: &mut Object,
     key: &str,
@@ -187,14 +187,14 @@ fn optional<T>(
     }
 }
 
-/// There is no property that has not been taken: an object of options whose names are all known.
+/// Rejects properties that have not been read, which are unknown.
 fn nothing_else(object: &Object, known: &str) -> Result<(), InvalidInput> {
     object.keys().next().map_or(Ok(()), |unknown| {
         Err(Issue::new(format!("unknown property, expected one of {known}")).at(unknown).into())
     })
 }
 
-/// A string.
+/// Reads a string.
 fn string(value: Value) -> Result<String, InvalidInput> {
     match value {
         Value::String(text) => Ok(text),
@@ -202,7 +202,7 @@ fn string(value: Value) -> Result<String, InvalidInput> {
     }
 }
 
-/// An array of strings.
+/// Reads an array of strings.
 fn strings(value: Value) -> Result<Vec<String>, InvalidInput> {
     let Value::Array(items) = value else { return Err(expected("an array", &value)) };
     let mut strings = Vec::with_capacity(items.len());
@@ -212,7 +212,7 @@ fn strings(value: Value) -> Result<Vec<String>, InvalidInput> {
     Ok(strings)
 }
 
-/// A boolean.
+/// Reads a boolean.
 fn boolean(value: Value) -> Result<bool, InvalidInput> {
     match value {
         Value::Bool(value) => Ok(value),
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_read_as_they_are_written() {
+    fn reading_written_options_returns_the_same_options() {
         let audience = Audience::everyone().to("a").tagged_any(["x", "y"]).except_connection("b");
         let all = PublishOptions::new()
             .to(audience)
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issue_names_the_option_and_what_is_expected() {
+    fn an_issue_states_the_expected_form() {
         for (json, expected) in [
             (r#"{"to":null}"#, "expected a non-empty array of connection ids, found null"),
             (r#"{"tags":[]}"#, "expected a non-empty array of tags, found an empty one"),
@@ -265,13 +265,13 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_excepted_by_an_empty_list() {
+    fn an_empty_list_of_exceptions_is_accepted() {
         let options = read(r#"{"except":[]}"#);
         assert_eq!(options, Ok(RpcOptions::default()));
     }
 
     #[test]
-    fn a_retry_that_is_no_delay_is_rejected() {
+    fn an_invalid_retry_delay_is_rejected() {
         for number in [f64::NAN, f64::INFINITY, -1.0, 1.5, 2_147_483_648.0, 9_007_199_254_740_993.0, 1e300] {
             let options = Value::from(durable_event_wire::Object::from_iter([("retry", number)]));
             let error = RpcOptions::read(options).unwrap_err().to_string();
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_option_is_refused() {
+    fn misspelt_and_invalid_options_are_rejected() {
         for json in [
             r#"{"tag":["staff"]}"#,
             r#"{"taggs":["staff"]}"#,

@@ -1,4 +1,4 @@
-//! Publishing from another Worker in Rust.
+//! The stub of a channel, for other Workers in Rust.
 
 use crate::{
     channel::{PublishOptions, Published, event_body, rpc_options::RpcOptions},
@@ -14,7 +14,7 @@ use std::fmt;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::Env;
 
-/// A channel's object, as another Worker reaches it: by the binding of its namespace and the channel's name.
+/// A stub of a channel's Durable Object, with which another Worker publishes and calls RPC methods.
 ///
 /// ```
 /// use durable_event_iterator::{ChannelStub, EventId, Result};
@@ -41,20 +41,21 @@ impl fmt::Debug for ChannelStub {
 }
 
 impl ChannelStub {
-    /// The channel of that name in the namespace that is bound as `binding`.
+    /// Returns the stub of a channel. `binding` is the name of the Durable Object namespace's binding, `channel` the channel
+    /// name.
     ///
     /// # Errors
-    /// When there is no such binding.
+    /// BAD_REQUEST for an invalid channel name, INTERNAL_SERVER_ERROR if the binding does not exist.
     pub fn new(env: &Env, binding: &str, channel: &str) -> Result<Self> {
         Self::placed(env, binding, channel, None, None)
     }
 
-    /// The same with a location hint for an object that does not exist yet, and a jurisdiction: see
-    /// [`Upgrade::location_hint`](crate::Upgrade::location_hint) and
+    /// Returns the stub of a channel, with a location hint for a Durable Object that does not exist yet, and a jurisdiction:
+    /// see [`Upgrade::location_hint`](crate::Upgrade::location_hint) and
     /// [`Upgrade::jurisdiction`](crate::Upgrade::jurisdiction).
     ///
     /// # Errors
-    /// When there is no such binding, or the platform knows no such jurisdiction.
+    /// The errors of [`ChannelStub::new`], and INTERNAL_SERVER_ERROR for an unknown jurisdiction.
     pub fn placed(
         env: &Env,
         binding: &str,
@@ -62,7 +63,7 @@ impl ChannelStub {
         location_hint: Option<&str>,
         jurisdiction: Option<&str>,
     ) -> Result<Self> {
-        // A name that no token can have is no channel's: the object would store for nobody.
+        // No client could receive the events of a channel whose name is invalid in a token.
         let channel = ChannelName::try_from(channel)
             .map_err(|error| Error::new(Code::BadRequest).message(error.to_string()))?;
         let namespace = env.durable_object(binding)?;
@@ -70,27 +71,28 @@ impl ChannelStub {
         Ok(Self(runtime::stub(namespace, channel.as_str(), location_hint, jurisdiction)?))
     }
 
-    /// Publishes an event to everyone, and returns its id.
+    /// Publishes an event to everyone and returns its id.
     ///
     /// # Errors
-    /// The Durable Object's own error with its code, status, message, data and kind, at every compatibility date; or the Durable
-    /// Object could not be reached. In the latter case the event may have been stored: with an
+    /// The errors of [`Channel::publish`](crate::Channel::publish), with code, status, message and data, at every compatibility
+    /// date; and an error if the Durable Object cannot be reached. In the latter case the event may have been stored: with an
     /// [idempotency key](PublishOptions::idempotency_key) a retry is safe.
     pub async fn publish<E: Serialize + ?Sized>(&self, event: &E) -> Result<EventId> {
         Ok(self.publish_with(event, PublishOptions::new()).await?.id)
     }
 
-    /// Publishes an event with options: to an [`Audience`](crate::Audience), with meta, with an idempotency key. Sockets without a
-    /// connection id belong to one Durable Object and have no meaning here.
+    /// Publishes an event with [`PublishOptions`]: to an [`Audience`](crate::Audience), with meta, or with an idempotency key.
+    ///
+    /// Sockets without a connection id in the audience are ignored, because the Durable Object cannot identify them.
     ///
     /// # Errors
-    /// As [`ChannelStub::publish`]; also [`Error::is_invalid_meta`] and [`Error::is_invalid_key`].
+    /// The errors of [`ChannelStub::publish`], [`Error::is_invalid_meta`] and [`Error::is_invalid_key`].
     pub async fn publish_with<E: Serialize + ?Sized>(
         &self,
         event: &E,
         options: impl Into<PublishOptions>,
     ) -> Result<Published> {
-        // In serialized form all types of the wire arrive as they are, custom types too.
+        // The serialized form preserves all types of the wire, including custom types.
         let Serialized { json, meta, .. } = event_body(event)?;
         let body = js_sys::Object::new();
         for (key, half) in [("json", json), ("meta", meta)] {
@@ -105,46 +107,47 @@ impl ChannelStub {
         Ok(Published { id, is_duplicate: part("duplicate").is_truthy() })
     }
 
-    /// Calls an [RPC method](crate::DurableEventIteratorObject::rpc_methods) of the Durable Object. The arguments are a tuple:
-    /// `("Lobby",)` for one, `()` for none.
+    /// Calls an [RPC method](crate::DurableEventIteratorObject::rpc_methods) of the Durable Object and returns its output. The
+    /// arguments are a tuple: `("Lobby",)` for one, `()` for none.
     ///
     /// # Errors
-    /// The method's own error with its code, status, message and data, at every compatibility date; or that the object could not be reached, or that the answer is
-    /// no `R`.
+    /// The method's error with code, status, message and data, at every compatibility date; and an error if the Durable Object
+    /// cannot be reached, or if the output is not an `R`.
     pub async fn call<A: Serialize, R: DeserializeOwned>(&self, method: &str, arguments: A) -> Result<R> {
         let arguments = runtime::value::from_wire(&serialize(&to_value(&arguments)?)?)?;
         let arguments = arguments.dyn_into::<Array>().unwrap_or_default();
         let output = self.0.call(method, &arguments).await.map_err(error_of)?;
-        let output = runtime::value::to_wire(&output, MAX_ANSWER_BYTES, Infinity::Null)
-            .map_err(UnexpectedAnswer::of)?;
-        let output = parse(output.json.as_deref(), output.meta.as_deref()).map_err(UnexpectedAnswer::of)?;
-        Ok(from_value(output).map_err(UnexpectedAnswer::of)?)
+        let output = runtime::value::to_wire(&output, MAX_OUTPUT_BYTES, Infinity::Null)
+            .map_err(UnexpectedOutput::of)?;
+        let output = parse(output.json.as_deref(), output.meta.as_deref()).map_err(UnexpectedOutput::of)?;
+        Ok(from_value(output).map_err(UnexpectedOutput::of)?)
     }
 }
 
-/// The largest answer of an object, in bytes of JSON: what the Workers runtime lets an RPC call carry.
-const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// Maximum size of an RPC method's output in bytes of JSON: the limit of the Workers runtime for an RPC call.
+const MAX_OUTPUT_BYTES: usize = 32 * 1024 * 1024;
 
-/// The object's answer is not of the type that was asked for: an affair between two Workers, and none of a client's input.
+/// The error for an output that is not of the requested type. It becomes INTERNAL_SERVER_ERROR, because it is not about a
+/// client's input.
 #[derive(Debug)]
-struct UnexpectedAnswer(String);
+struct UnexpectedOutput(String);
 
-impl UnexpectedAnswer {
+impl UnexpectedOutput {
     fn of(error: impl fmt::Display) -> Self {
         Self(error.to_string())
     }
 }
 
-impl fmt::Display for UnexpectedAnswer {
+impl fmt::Display for UnexpectedOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the object's answer is of another type: {}", self.0)
+        write!(f, "the RPC method's output is not of the requested type: {}", self.0)
     }
 }
 
-impl std::error::Error for UnexpectedAnswer {}
+impl std::error::Error for UnexpectedOutput {}
 
-/// What the Durable Object has thrown, as an exception or as a value with its properties. If it is not an error of ours, clients
-/// are not told of it.
+/// Converts an exception of the Durable Object, or a value with its properties. If it is not an oRPC error, its text does not
+/// reach clients.
 fn error_of(thrown: JsValue) -> Error {
     let part = |key: &str| js_sys::Reflect::get(&thrown, &key.into()).unwrap_or_default();
     let text = |key: &str| part(key).as_string();
@@ -152,11 +155,11 @@ fn error_of(thrown: JsValue) -> Error {
         (Some("ORPCError"), Some(code), Some(message)) => {
             let status =
                 part("status").as_f64().map_or(Code::InternalServerError.status(), |status| status as u16);
-            let data = runtime::value::to_wire(&part("data"), MAX_ANSWER_BYTES, Infinity::Null).ok();
+            let data = runtime::value::to_wire(&part("data"), MAX_OUTPUT_BYTES, Infinity::Null).ok();
             let data = data.filter(|data| data.json.is_some());
             let data = data.and_then(|data| parse(data.json.as_deref(), data.meta.as_deref()).ok());
             let failure = text("failure").as_deref().and_then(Failure::from_name);
-            Error::elsewhere(code, status, message, data, failure)
+            Error::remote(code, status, message, data, failure)
         }
         _ => runtime::JsError::from(thrown).into(),
     }

@@ -59,10 +59,10 @@ impl Subscribe {
     }
 
     /// From where the replay goes on.
-    pub(crate) fn from(&self, session: &Session, second_starts_live: bool) -> ResumeFrom<'_> {
+    pub(crate) fn from(&self, session: &Session, durable_iterators_start_live: bool) -> ResumeFrom<'_> {
         match self.last_event_id.as_deref() {
             Some(id) => ResumeFrom::LastEventId(id),
-            None if session.claims.is_durable_iterator && second_starts_live => ResumeFrom::End,
+            None if session.claims.is_durable_iterator && durable_iterators_start_live => ResumeFrom::End,
             None => {
                 let issued = session.claims.iat;
                 // A client that has renewed its token before its first event has waited since the first one.
@@ -159,7 +159,7 @@ async fn run(
         }
     }
     core.note_token(session.claims.iat, session.claims.exp);
-    let from = ask.from(&session, core.options.second_starts_live);
+    let from = ask.from(&session, core.options.durable_iterators_start_live);
     // One time for the whole replay: the answer promises what is retained now.
     let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
     let begun = begin(core, ask, from, now_us);

@@ -1,4 +1,4 @@
-//! Transactions: what is published inside of one is sent when it is committed, and not at all when it is rolled back.
+//! Transactions: events published in a transaction are sent after its commit, and discarded by a rollback.
 
 use crate::{
     channel::{Channel, ChannelCore, PublishOptions, Published},
@@ -9,7 +9,7 @@ use durable_event_log::{DatabaseError, EventId, Memory};
 use serde::Serialize;
 use std::{cell::RefCell, rc::Rc};
 
-/// A transaction of a [`Channel`], see [`Channel::transaction`].
+/// An open transaction, the argument of the closure in [`Channel::transaction`].
 pub struct Transaction<'a, E, T, S> {
     channel: &'a Channel<E, T, S>,
 }
@@ -21,7 +21,7 @@ impl<E, T, S> std::fmt::Debug for Transaction<'_, E, T, S> {
 }
 
 impl<E, T, S> Transaction<'_, E, T, S> {
-    /// The Durable Object's SQL, for the application's own tables.
+    /// Returns the Durable Object's SQL storage, for the application's tables.
     #[must_use]
     pub fn sql(&self) -> worker::SqlStorage {
         self.channel.storage().sql()
@@ -29,29 +29,30 @@ impl<E, T, S> Transaction<'_, E, T, S> {
 }
 
 impl<E: Serialize, T, S> Transaction<'_, E, T, S> {
-    /// Publishes an event to everyone when the transaction is committed. The id is the one that the event is stored under.
+    /// Publishes an event to everyone and returns its id. It is sent after the commit.
     ///
     /// # Errors
-    /// As [`Channel::publish`]. If the transaction's code handles the error, the transaction goes on without the event.
+    /// The errors of [`Channel::publish`]. If the closure does not return the error, the transaction continues without the
+    /// event.
     pub fn publish(&self, event: &E) -> Result<EventId> {
         self.channel.publish(event)
     }
 
-    /// Publishes an event with options, such as an [`Audience`](crate::Audience), when the transaction is committed. An
-    /// idempotency key stays unused if the transaction is rolled back.
+    /// Publishes an event with options, such as an [`Audience`](crate::Audience). It is sent after the commit. After a rollback
+    /// its idempotency key is unused.
     ///
     /// # Errors
-    /// As [`Channel::publish_with`].
+    /// The errors of [`Channel::publish_with`].
     pub fn publish_with(&self, event: &E, options: impl Into<PublishOptions>) -> Result<Published> {
         self.channel.publish_with(event, options)
     }
 }
 
 impl<E, T, S> Channel<E, T, S> {
-    /// Runs `work` in a transaction that holds both the application's SQL and its events.
+    /// Runs `work` in a transaction, which commits the application's SQL and its events together, and returns its output.
     ///
-    /// If `work` returns `Ok`, everything is committed and then the events are sent. If it returns an error, nothing
-    /// remains of what it wrote or published, nothing was sent, and the error is returned.
+    /// If `work` returns `Ok`, the transaction is committed, then the events are sent. If it returns an error, all SQL changes
+    /// and events are rolled back, no event is sent, and the error is returned.
     ///
     /// ```
     /// use durable_event_iterator::{Channel, Result};
@@ -71,9 +72,9 @@ impl<E, T, S> Channel<E, T, S> {
     /// }
     /// ```
     ///
-    /// Transactions nest. `Channel::publish` takes part in the innermost transaction that is open, in those of
-    /// `storage().transaction` and JavaScript's `ctx.storage.transactionSync` too. While an asynchronous one is open,
-    /// it is the whole Durable Object's: what other code publishes meanwhile belongs to it.
+    /// Transactions can be nested. `Channel::publish` belongs to the innermost open transaction, including those of
+    /// `storage().transaction` and JavaScript's `ctx.storage.transactionSync`. An asynchronous transaction includes the whole
+    /// Durable Object: events that other code publishes while it is open belong to it too.
     ///
     /// # Errors
     /// The error of `work`, and [`Error::is_storage_failure`] if the transaction cannot be committed.
@@ -85,7 +86,7 @@ impl<E, T, S> Channel<E, T, S> {
             matches!(result, Some(Ok(_)))
         });
         if work.is_none() && result.is_none() {
-            // A panic, or an exception through WebAssembly, which must not go unnoticed: the instance is lost.
+            // `work` panicked, or an exception passed through it. The state of the instance is undefined: end the instance.
             std::process::abort();
         }
         match result {
@@ -96,12 +97,12 @@ impl<E, T, S> Channel<E, T, S> {
     }
 }
 
-/// What is to be sent.
+/// Sends a message.
 type Send = Box<dyn FnOnce(&ChannelCore)>;
 
-/// A message to clients that waits for a commit.
+/// A message to clients that is sent after the commit.
 struct Queued {
-    /// The event that it tells of. None: what is sent is not stored.
+    /// The id of the event, or `None` for a live event, which is not stored.
     id: Option<EventId>,
     send: Send,
 }
@@ -109,12 +110,12 @@ struct Queued {
 /// An open transaction.
 struct Level {
     number: u32,
-    /// What was known of the log when it began.
+    /// What the log knew when the transaction began.
     memory: Memory,
     queue: Vec<Queued>,
 }
 
-/// The transactions that are open, the innermost last.
+/// The open transactions.
 #[derive(Default)]
 pub(crate) struct Transactions {
     state: RefCell<State>,
@@ -122,8 +123,9 @@ pub(crate) struct Transactions {
 
 #[derive(Default)]
 struct State {
+    /// From the outermost to the innermost transaction.
     levels: Vec<Level>,
-    /// The number of the level that was begun last.
+    /// The number of the transaction that began last.
     last: u32,
 }
 
@@ -134,8 +136,7 @@ impl Transactions {
 }
 
 impl ChannelCore {
-    /// Sends now, or when the innermost transaction that is open has been committed. `id` is that of the event that is sent;
-    /// what is not stored has none.
+    /// Sends now, or after the commit if a transaction is open. `id` is the id of the event, or `None` for a live event.
     pub(crate) fn send_on_commit(
         &self,
         id: Option<EventId>,
@@ -152,7 +153,7 @@ impl ChannelCore {
         Ok(())
     }
 
-    /// Something has happened to the storage. Answers with the number of a level that has begun.
+    /// Handles an event of the storage. Returns the number of a transaction that has begun, otherwise 0.
     pub(crate) fn on_storage(&self, event: StorageEvent) -> Result<u32> {
         match event {
             StorageEvent::Begun => {
@@ -170,7 +171,7 @@ impl ChannelCore {
             }
             StorageEvent::RolledBack(number) => {
                 if let Some(level) = self.end_level(number)? {
-                    self.give_up_log(level.memory)?;
+                    self.discard_log(level.memory)?;
                     self.pass_on(Vec::new())?;
                 }
             }
@@ -182,7 +183,7 @@ impl ChannelCore {
                 level.queue.clear();
                 let memory = level.memory;
                 drop(state);
-                self.give_up_log(memory)?;
+                self.discard_log(memory)?;
             }
             StorageEvent::Settled(number) | StorageEvent::Failed(number) => {
                 if let Some(level) = self.end_level(number)? {
@@ -201,10 +202,10 @@ impl ChannelCore {
         Ok(place.map(|place| state.levels.remove(place)))
     }
 
-    /// An asynchronous transaction has ended. Other code may have run since it began and until now, inside of it or
-    /// already after it, so what is sent is what is stored.
+    /// Handles the end of an asynchronous transaction. Other code may have published in the transaction or already after its
+    /// end, so exactly the events that are stored are sent.
     fn settle(&self, level: Level, is_committed: bool) -> Result<()> {
-        self.give_up_log(level.memory)?;
+        self.discard_log(level.memory)?;
         let mut queue = Vec::with_capacity(level.queue.len());
         for queued in level.queue {
             let is_stored = match queued.id {
@@ -218,7 +219,7 @@ impl ChannelCore {
         self.pass_on(queue)
     }
 
-    /// A level has ended: what it has queued waits for the one around it, or is sent if there is none.
+    /// Passes the queue of a transaction that has ended to the transaction that contains it, or sends it if there is none.
     fn pass_on(&self, mut queue: Vec<Queued>) -> Result<()> {
         let mut state = self.transactions.state.try_borrow_mut()?;
         if let Some(outer) = state.levels.last_mut() {
@@ -236,13 +237,13 @@ impl ChannelCore {
         Ok(())
     }
 
-    /// Lets this core know of what happens to its storage.
+    /// Registers this core for the events of its storage.
     pub(crate) fn listen(self: &Rc<Self>) {
         let core = Rc::downgrade(self);
         self.storage.listen(move |event| {
             let Some(core) = core.upgrade() else { return 0 };
             core.on_storage(event).unwrap_or_else(|error| {
-                runtime::log_error(&format!("{event:?} was not handled: {error}"));
+                runtime::log_error(&format!("handling the storage event {event:?} failed: {error}"));
                 0
             })
         });

@@ -1,4 +1,4 @@
-//! Exceptions of JavaScript.
+//! JavaScript exceptions.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ impl JsError {
         Self { text: text.into(), is_transient: false }
     }
 
-    /// States that a retry may succeed: the Workers runtime is overloaded, or has lost the connection.
+    /// Sets whether a retry may succeed: for an overloaded Durable Object, or a lost connection.
     pub(crate) fn transient(self, is_transient: bool) -> Self {
         Self { is_transient, ..self }
     }

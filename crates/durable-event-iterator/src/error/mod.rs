@@ -1,4 +1,4 @@
-//! The error that callers see, and that a client gets.
+//! The error type, for callers and for clients.
 
 mod js_error;
 mod publish_error;
@@ -13,32 +13,32 @@ use durable_event_log::{AppendError, DatabaseError};
 pub(crate) use durable_event_wire::Code;
 use durable_event_wire::{DeserializeError, ErrorBody, InvalidInput, Value, to_value};
 
-/// The message of the error for an invalid request body. The text is oRPC's own.
+/// The error message for a request body that cannot be read. The text is oRPC's.
 pub const MALFORMED_REQUEST: &str = "Malformed request. Ensure the request body is properly formatted and the 'Content-Type' header is set correctly.";
 
-/// What is left of an error that is none of oRPC's: nothing inside leaks out. The text is oRPC's own.
+/// The public message of an error that is not an oRPC error. The text is oRPC's.
 const INTERNAL_MESSAGE: &str = "Internal server error";
 const INVALID_INPUT_MESSAGE: &str = "Input validation failed";
-/// How long a client waits after a failure that the runtime calls temporary, in seconds.
+/// The value of `Retry-After` for a failure that the Workers runtime reports as temporary, in seconds.
 pub(crate) const TRANSIENT_RETRY_AFTER: u32 = 2;
-/// What oRPC's clients take for an error.
+/// The statuses that oRPC's clients accept for an error.
 const ERROR_STATUS: std::ops::RangeInclusive<u16> = 400..=599;
 
 /// An error of a procedure, an RPC method or a publish.
 ///
-/// An error made with [`Error::new`], [`Error::custom`] or [`Error::invalid_input`] reaches the client as it is. `?` converts any
-/// other error to INTERNAL_SERVER_ERROR: its text goes to the log, never to the client. This includes an [`InvalidInput`], since
-/// it may be about stored data. (Errors of publishing keep their codes.)
+/// Clients receive an error of [`Error::new`], [`Error::custom`] or [`Error::invalid_input`] unchanged. `?` converts any other
+/// error to INTERNAL_SERVER_ERROR: its text is written to the log and never sent to a client. This includes an
+/// [`InvalidInput`], which may be about stored data. Errors of publishing keep their codes.
 ///
-/// So that `?` takes every error, this type is not a [`std::error::Error`] itself: the two conversions would overlap. It converts
-/// into a `Box<dyn std::error::Error>`, and [`source`](Self::source) returns its cause. It is neither `Send` nor `Sync`, as errors
-/// of the Workers runtime hold JavaScript values.
+/// This type does not implement [`std::error::Error`], so that `?` can convert every error to it. It converts to a `Box<dyn
+/// std::error::Error>`, and [`source`](Self::source) returns its cause. It is neither `Send` nor `Sync`, because errors of the
+/// Workers runtime contain JavaScript values.
 ///
 /// ```
 /// use durable_event_iterator::{Code, Error, Result};
 ///
 /// fn withdraw(balance: u32, amount: &str) -> Result<u32> {
-///     let amount: u32 = amount.parse()?; // INTERNAL_SERVER_ERROR, if it is no number
+///     let amount: u32 = amount.parse()?; // INTERNAL_SERVER_ERROR if it is not a number
 ///     balance.checked_sub(amount).ok_or_else(|| Error::new(Code::Conflict).message("Not enough money"))
 /// }
 ///
@@ -57,7 +57,9 @@ struct Inner {
     source: Option<Box<dyn std::error::Error>>,
 }
 
-/// What this crate's functions and an application's handlers return.
+/// The result of this crate's functions and of an application's procedures and RPC methods.
+///
+/// A closure that only returns `Err` must state the type of its output: `Err::<(), _>(Error::new(Code::Forbidden))`.
 ///
 /// ```
 /// async fn ping() -> durable_event_iterator::Result<&'static str> {
@@ -68,7 +70,7 @@ struct Inner {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error with one of oRPC's common codes, its status and its message.
+    /// Returns an error with one of oRPC's common codes, with the code's status and message.
     ///
     /// ```
     /// use durable_event_iterator::{Code, Error};
@@ -79,8 +81,10 @@ impl Error {
         Self::of(Cow::Borrowed(code.as_str()), code.status())
     }
 
-    /// An error with a code of the application's own. Its message is the code until [`message`](Self::message) says
-    /// more. A status outside 400 to 599 would be no error to clients, and becomes 500.
+    /// Returns an error with a custom code and an HTTP status of 400–599.
+    ///
+    /// Its message is the code, unless [`message`](Self::message) sets another. A status outside 400–599 becomes 500, because
+    /// clients would not treat the response as an error.
     ///
     /// ```
     /// use durable_event_iterator::Error;
@@ -93,9 +97,9 @@ impl Error {
         Self::of(code.into(), status)
     }
 
-    /// Returns the error of a procedure whose input does not fit: BAD_REQUEST, "Input validation failed", with the issues as
-    /// `data.issues`. Procedures respond with it by themselves when the input is not of their type; this is for what a
-    /// procedure checks itself.
+    /// Returns the error for an invalid input: BAD_REQUEST, "Input validation failed", with the issues as `data.issues`.
+    ///
+    /// Procedures respond with this error automatically if the input is not of their type. Use it for additional checks.
     ///
     /// ```
     /// use durable_event_iterator::{Error, Issue, Result};
@@ -110,8 +114,8 @@ impl Error {
     /// assert_eq!((error.code(), error.public_message()), ("BAD_REQUEST", "Input validation failed"));
     /// ```
     ///
-    /// It also takes an [`InvalidInput`] that [`from_value`](crate::from_value) or a validator has returned:
-    /// `from_value(part).map_err(Error::invalid_input)?`. Use it for what a client has sent, and not for stored data.
+    /// It also accepts an [`InvalidInput`] of [`from_value`](crate::from_value) or a validator:
+    /// `from_value(part).map_err(Error::invalid_input)?`. Use it only for data that a client has sent, not for stored data.
     #[must_use]
     pub fn invalid_input(invalid: impl Into<InvalidInput>) -> Self {
         let invalid = invalid.into();
@@ -120,19 +124,19 @@ impl Error {
         error
     }
 
-    /// The error of a request whose body cannot be read.
+    /// Returns the error for a request body that cannot be read.
     pub(crate) fn malformed(reason: DeserializeError) -> Self {
         let mut error = Self::new(Code::BadRequest).message(MALFORMED_REQUEST);
         error.0.source = Some(Box::new(reason));
         error
     }
 
-    /// The error of a call whose token has expired.
+    /// Returns the error of a call whose token has expired.
     pub(crate) fn token_expired() -> Self {
         Self::new(Code::Unauthorized).message("Token expired")
     }
 
-    /// Sets the text that the client gets.
+    /// Sets the message, which clients receive.
     ///
     /// ```
     /// use durable_event_iterator::{Code, Error};
@@ -144,7 +148,7 @@ impl Error {
         self
     }
 
-    /// Sets the data that the client gets, all types of the wire included. Data that cannot be serialized is left out.
+    /// Sets the data, which clients receive: any value that serde serializes. Data that cannot be serialized is omitted.
     ///
     /// ```
     /// use durable_event_iterator::{Code, Date, Error};
@@ -157,7 +161,7 @@ impl Error {
         self
     }
 
-    /// Marks the error as one that the procedure's contract declares: `isDefinedError` of oRPC's clients is true.
+    /// Marks the error as declared in the procedure's contract: oRPC's `isDefinedError` returns true for it.
     ///
     /// ```
     /// use durable_event_iterator::Error;
@@ -170,7 +174,7 @@ impl Error {
         self
     }
 
-    /// The code, such as `BAD_REQUEST`.
+    /// Returns the code, such as `BAD_REQUEST`.
     ///
     /// ```
     /// use durable_event_iterator::{Code, Error};
@@ -181,7 +185,7 @@ impl Error {
         &self.0.code
     }
 
-    /// The HTTP status, 400 to 599.
+    /// Returns the HTTP status, 400–599.
     ///
     /// ```
     /// use durable_event_iterator::{Code, Error};
@@ -192,7 +196,7 @@ impl Error {
         self.0.status
     }
 
-    /// The text that the client gets.
+    /// Returns the message, which clients receive.
     ///
     /// ```
     /// use durable_event_iterator::Error;
@@ -207,7 +211,7 @@ impl Error {
         }
     }
 
-    /// Returns the error that caused this one, which is for the log and never reaches a client.
+    /// Returns the cause of this error. It is written to the log and never sent to a client.
     ///
     /// ```
     /// use durable_event_iterator::Error;
@@ -219,7 +223,8 @@ impl Error {
         self.0.source.as_deref()
     }
 
-    /// Whether an event was refused because a row cannot hold it. Send less, or a reference to what is large.
+    /// Whether an event was rejected because it exceeds the size of a row in the Durable Object's storage. Publish a smaller
+    /// event, or a reference to the data.
     ///
     /// ```
     /// use durable_event_iterator::{Code, Error};
@@ -230,7 +235,7 @@ impl Error {
         self.failure() == Some(Failure::EventTooLarge)
     }
 
-    /// Whether an event was refused because its root is neither an object nor an array.
+    /// Whether an event was rejected because it is neither an object nor an array.
     ///
     /// ```
     /// use durable_event_iterator::{Code, Error};
@@ -241,7 +246,7 @@ impl Error {
         self.failure() == Some(Failure::EventNotAnObject)
     }
 
-    /// Whether an event was refused because it cannot be serialized.
+    /// Whether an event was rejected because it cannot be serialized.
     ///
     /// ```
     /// use durable_event_iterator::{Code, Error};
@@ -252,7 +257,7 @@ impl Error {
         self.failure() == Some(Failure::NotSerializable)
     }
 
-    /// Whether an event was refused because its idempotency key is not 1 to 255 visible ASCII characters.
+    /// Whether an event was rejected because its idempotency key is not 1–255 visible ASCII characters.
     ///
     /// ```
     /// use durable_event_iterator::{Code, Error};
@@ -263,8 +268,8 @@ impl Error {
         self.failure() == Some(Failure::InvalidKey)
     }
 
-    /// Whether an event was rejected because its [meta](crate::EventMeta) is nothing that clients could read: a retry delay beyond
-    /// 2,147,483,647 milliseconds.
+    /// Whether an event was rejected because its [meta](crate::EventMeta) is invalid: its retry delay exceeds 2,147,483,647
+    /// milliseconds.
     ///
     /// ```
     /// use durable_event_iterator::{Code, Error};
@@ -275,7 +280,7 @@ impl Error {
         self.failure() == Some(Failure::InvalidMeta)
     }
 
-    /// Whether the storage failed. Nothing was stored; trying again later may succeed.
+    /// Whether the storage failed. Nothing was stored, and a later attempt may succeed.
     ///
     /// ```
     /// use durable_event_iterator::{Code, Error};
@@ -286,7 +291,7 @@ impl Error {
         self.failure() == Some(Failure::Storage)
     }
 
-    /// The error as clients receive it.
+    /// Returns the error as clients receive it.
     pub(crate) fn body(&self) -> ErrorBody<'_> {
         let Inner { code, status, defined, data, .. } = &*self.0;
         ErrorBody {
@@ -302,10 +307,10 @@ impl Error {
         Self(Box::new(Inner { code, status, message: None, data: None, defined: false, source: None }))
     }
 
-    /// Which failure of publishing it is, here or in the object of a stub.
+    /// Returns the kind of failed publish, in this Durable Object or in that of a stub.
     pub(crate) fn failure(&self) -> Option<Failure> {
         let source = self.0.source.as_deref()?;
-        if let Some(ElsewhereError(failure)) = source.downcast_ref() {
+        if let Some(RemoteFailure(failure)) = source.downcast_ref() {
             return Some(*failure);
         }
         if source.is::<DatabaseError>() {
@@ -326,8 +331,8 @@ impl Error {
         })
     }
 
-    /// An error that an object has told its stub's caller.
-    pub(crate) fn elsewhere(
+    /// Returns an error that a stub has received from its Durable Object.
+    pub(crate) fn remote(
         code: String,
         status: u16,
         message: String,
@@ -336,24 +341,24 @@ impl Error {
     ) -> Self {
         let mut error = Self::custom(code, status).message(message);
         error.0.data = data;
-        error.0.source = failure.map(|failure| Box::new(ElsewhereError(failure)) as _);
+        error.0.source = failure.map(|failure| Box::new(RemoteFailure(failure)) as _);
         error
     }
 
-    /// When another try may succeed, in seconds: known of a failure that the runtime calls temporary.
+    /// Returns the delay before a retry in seconds, for a failure that the Workers runtime reports as temporary.
     pub(crate) fn retry_after(&self) -> Option<u32> {
         let is_transient = self.0.source.as_deref()?.downcast_ref().is_some_and(JsError::is_transient);
         is_transient.then_some(TRANSIENT_RETRY_AFTER)
     }
 
-    /// The data that a client receives besides code and message.
+    /// Returns the data, which clients receive.
     #[must_use]
     pub fn public_data(&self) -> Option<&Value> {
         self.0.data.as_ref()
     }
 }
 
-/// The failures of publishing that can be told apart, and the names under which they cross from object to stub.
+/// The kinds of failed publishes. A Durable Object sends the name of the kind to its stub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
     EventTooLarge,
@@ -390,17 +395,17 @@ impl Failure {
     }
 }
 
-/// What failed, failed in the object behind a stub.
+/// A failed publish in the Durable Object of a stub.
 #[derive(Debug)]
-struct ElsewhereError(Failure);
+struct RemoteFailure(Failure);
 
-impl fmt::Display for ElsewhereError {
+impl fmt::Display for RemoteFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in another object", self.0.name())
+        write!(f, "{} in another Durable Object", self.0.name())
     }
 }
 
-impl std::error::Error for ElsewhereError {}
+impl std::error::Error for RemoteFailure {}
 
 impl<E: std::error::Error + 'static> From<E> for Error {
     fn from(error: E) -> Self {
@@ -440,7 +445,7 @@ impl std::error::Error for Boxed {
     }
 }
 
-/// What of an error in the source code's sense is the client's business.
+/// Returns the error that clients receive for a Rust error.
 fn public_part(error: &dyn Any) -> Error {
     if let Some(error) = error.downcast_ref::<PublishError>() {
         match error {
@@ -470,14 +475,14 @@ fn internal() -> Error {
     error
 }
 
-/// As a client gets it: `{"defined","code","status","message","data"}`.
+/// Serializes the error as clients receive it: `{"defined","code","status","message","data"}`.
 impl Serialize for Error {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.body().serialize(serializer)
     }
 }
 
-/// For logs: the code, the message, and what caused it, which the client never sees.
+/// Writes the code, the message and all causes, for logs. Clients never receive the causes.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.0.code, self.public_message())?;
@@ -490,7 +495,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// As [`Display`](fmt::Display): `unwrap` in a test tells what happened.
+/// Writes the same text as [`Display`](fmt::Display), so that `unwrap` in a test shows the causes.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -507,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_has_its_codes_status_and_default_message() {
+    fn an_error_has_the_status_and_message_of_its_code() {
         for code in Code::ALL {
             let error = Error::new(code);
             assert_eq!(error.code(), code.as_str());
@@ -517,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_written_as_recorded() {
+    fn an_error_is_serialized_as_recorded() {
         assert_eq!(
             json(&Error::new(Code::Forbidden).message("Method \"publishMessage\" is not allowed.")),
             r#"{"defined":false,"code":"FORBIDDEN","status":403,"message":"Method \"publishMessage\" is not allowed."}"#
@@ -525,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn the_types_in_data_are_kept() {
+    fn data_preserves_types() {
         #[derive(Serialize)]
         struct Data {
             a: u8,
@@ -543,31 +548,31 @@ mod tests {
     }
 
     #[test]
-    fn undefined_data_adds_no_key() {
+    fn undefined_data_is_omitted() {
         assert!(!json(&Error::new(Code::Conflict).data(Value::Undefined)).contains("data"));
     }
 
     #[test]
-    fn a_custom_code_is_its_own_message() {
+    fn a_custom_code_is_the_default_message() {
         let error = Error::custom("MY_CODE", 418).defined();
         assert_eq!(json(&error), r#"{"defined":true,"code":"MY_CODE","status":418,"message":"MY_CODE"}"#);
     }
 
     #[test]
-    fn a_status_that_is_no_error_becomes_500() {
+    fn a_status_outside_400_to_599_becomes_500() {
         for status in [0, 200, 304, 399, 600, u16::MAX] {
             assert_eq!(Error::custom("X", status).status(), 500);
         }
     }
 
     #[test]
-    fn nothing_inside_an_unknown_error_leaks_out() {
+    fn clients_do_not_receive_the_text_of_other_errors() {
         let error = Error::from(std::io::Error::other("secret"));
         assert_eq!(
             json(&error),
             r#"{"defined":false,"code":"INTERNAL_SERVER_ERROR","status":500,"message":"Internal server error"}"#
         );
-        assert!(error.to_string().contains("secret"), "the log has it");
+        assert!(error.to_string().contains("secret"), "the log contains the text");
     }
 
     #[test]
@@ -600,15 +605,15 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_cannot_be_read_is_malformed() {
+    fn an_unreadable_body_is_a_malformed_request() {
         let error = Error::malformed(parse(Some("{"), None).unwrap_err());
         assert!(error.public_message().starts_with("Malformed request."));
         assert_eq!(error.status(), 400);
     }
 
-    /// What `?` meets in a handler may be about the application's own data.
+    /// Such an error may be about stored data.
     #[test]
-    fn no_error_of_reading_or_writing_a_value_reaches_the_client_by_itself() {
+    fn clients_do_not_receive_errors_of_reading_a_value() {
         let stored = || parse(Some(r#"{"seats":"stored"}"#), None).unwrap();
         let errors: Vec<Error> = vec![
             from_value::<Vec<u8>>(stored()).unwrap_err().into(),

@@ -3,16 +3,16 @@
 use durable_event_wire::InvalidEventMeta;
 use std::fmt;
 
-/// An event cannot be published: it was not stored, and nobody received it.
+/// The error of a rejected publish: the event was neither stored nor sent.
 #[derive(Debug)]
 pub(crate) enum PublishError {
-    /// The event is larger than this limit. It was not read to its end.
+    /// The event is larger than this limit in bytes. It was not read to its end.
     TooLargeToRead { limit: usize },
-    /// The root of the event is neither an object nor an array: stock clients would lose their cursor.
+    /// The event is neither an object nor an array. Stock clients would lose their cursor.
     NotAnObject,
     /// The event cannot be serialized.
     NotSerializable(String),
-    /// Clients could not read the event's meta.
+    /// The event's meta is invalid: clients could not read it.
     InvalidMeta(InvalidEventMeta),
 }
 

@@ -9,10 +9,11 @@ use durable_event_wire::{Serialized, serialize};
 use std::{cell::RefCell, collections::BTreeMap, fmt, rc::Rc};
 use worker::{Env, Headers};
 
-/// Tells a client's link plugin of generation 1 that the answer is a token, to open a WebSocket with.
+/// The response header by which the link plugin of `DurableEventIterator` clients recognizes a token, and opens a WebSocket
+/// with it.
 pub(super) const ITERATOR_HEADER: &str = "x-orpc-dei";
-/// The same for generation 2.
-pub(super) const SECOND_ITERATOR_HEADER: &str = "x-orpc-durable-iterator";
+/// The response header by which the link plugin of `DurableIterator` clients recognizes a token.
+pub(super) const DURABLE_ITERATOR_HEADER: &str = "x-orpc-durable-iterator";
 
 /// The context of a call over HTTP.
 #[derive(Clone)]
@@ -20,27 +21,27 @@ pub(super) const SECOND_ITERATOR_HEADER: &str = "x-orpc-durable-iterator";
 pub struct HttpCall {
     /// The Worker's bindings.
     pub env: Env,
-    /// The request's headers, with names in lower case. What came several times is joined by commas.
+    /// The request's headers, with names in lower case. Repeated headers are joined with commas.
     pub headers: BTreeMap<String, String>,
-    /// What the client sent as `last-event-id`, when it resumes a stream.
+    /// The request's header `last-event-id`, which a client sends to resume a stream.
     pub last_event_id: Option<String>,
-    /// The answer's headers, also of one that is an error. The content type is the handler's. Shared, since a clone of
-    /// the platform's headers is a copy.
+    /// Headers for the response, including an error response. The handler sets the content type. In an `Rc`, because cloning
+    /// [`Headers`] copies them.
     pub response_headers: Rc<Headers>,
     keys: Option<SigningKeys>,
     announced: Rc<RefCell<Option<Announced>>>,
 }
 
-/// A token that the handler has to announce when it is the output.
+/// A token for which the handler sets a header if the token is the output.
 struct Announced {
-    /// As JSON.
+    /// The token as JSON.
     token: Option<String>,
     header: &'static str,
 }
 
 impl fmt::Debug for HttpCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HttpCall(..)") // its headers may hold secrets
+        f.write_str("HttpCall(..)") // the headers may contain secrets
     }
 }
 
@@ -56,9 +57,11 @@ impl HttpCall {
         }
     }
 
-    /// Gives the client a channel to iterate over. It is the procedure's whole output, as in the original's
-    /// `return new DurableEventIterator(…)`; the client's link plugin opens a socket with it. Inside another value it is
-    /// only a text.
+    /// Returns an output that gives the client an iterator over a channel's events, like `return new DurableEventIterator(…)`
+    /// in oRPC's implementation.
+    ///
+    /// The output is the signed token, with which the client's link plugin opens a WebSocket. It must be the procedure's whole
+    /// output: inside another value it is only a string.
     ///
     /// ```
     /// use durable_event_iterator::{Result, Token, http::HttpCall};
@@ -70,8 +73,8 @@ impl HttpCall {
     /// ```
     ///
     /// # Errors
-    /// BAD_REQUEST for a name that cannot be a channel's, since it often comes from the client; everything else that is
-    /// wrong with the token, and missing keys, are INTERNAL_SERVER_ERROR.
+    /// BAD_REQUEST for an invalid channel name, which often comes from the client. INTERNAL_SERVER_ERROR for any other error of
+    /// the token, and for a missing signing key.
     pub fn iterator(&self, token: TokenBuilder) -> Result<String> {
         let keys = match &self.keys {
             Some(keys) => keys,
@@ -79,7 +82,7 @@ impl HttpCall {
         };
         let header = match token.client_kind() {
             ClientKind::DurableEventIterator => ITERATOR_HEADER,
-            ClientKind::DurableIterator => SECOND_ITERATOR_HEADER,
+            ClientKind::DurableIterator => DURABLE_ITERATOR_HEADER,
         };
         let token = token.sign(keys, crate::time::now()).map_err(|error| match error {
             TokenError::Channel(reason) => Error::new(Code::BadRequest).message(reason.to_string()),
@@ -89,7 +92,7 @@ impl HttpCall {
         Ok(token)
     }
 
-    /// The header that announces this output, if it is an iterator's token.
+    /// Returns the header to set for this output, if it is a token of [`iterator`](Self::iterator).
     pub(super) fn header_of(&self, output: &Serialized) -> Option<&'static str> {
         let announced = self.announced.try_borrow().ok()?;
         announced

@@ -1,14 +1,15 @@
-//! Which pages of other origins may read the answers.
+//! Cross-origin resource sharing (CORS).
 
-use super::call::{ITERATOR_HEADER, SECOND_ITERATOR_HEADER};
+use super::call::{DURABLE_ITERATOR_HEADER, ITERATOR_HEADER};
 use std::time::Duration;
 
-/// What oRPC's clients send with. HEAD is not served.
+/// The methods that oRPC's clients use. HEAD is not supported.
 const METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
 
-/// Lets pages of other origins call the procedures (the Fetch standard's CORS protocol).
+/// Allows pages of other origins to call the procedures (CORS, defined in the Fetch standard).
 ///
-/// Browsers hide most headers of an answer from such pages; those that announce an iterator are always exposed.
+/// Browsers hide most response headers from such pages. The headers of [`HttpCall::iterator`](super::HttpCall::iterator) are
+/// always exposed.
 ///
 /// ```
 /// use durable_event_iterator::http::Cors;
@@ -19,9 +20,9 @@ const METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
 /// # let _ = (public, with_cookies);
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "it does nothing until a `Handler` gets it"]
+#[must_use = "it has no effect until it is passed to `Handler::cors`"]
 pub struct Cors {
-    /// None: any.
+    /// `None` allows any origin.
     origins: Option<Vec<String>>,
     credentials: Option<&'static str>,
     exposed: String,
@@ -29,72 +30,74 @@ pub struct Cors {
 }
 
 impl Cors {
-    /// Pages of any origin. They cannot send cookies: for that, an origin must be named.
+    /// Allows pages of any origin, without cookies. To allow cookies, use [`Cors::origins`].
     pub fn any() -> Self {
         Self {
             origins: None,
             credentials: None,
-            exposed: [ITERATOR_HEADER, SECOND_ITERATOR_HEADER].join(", "),
+            exposed: [ITERATOR_HEADER, DURABLE_ITERATOR_HEADER].join(", "),
             max_age: None,
         }
     }
 
-    /// Pages of these origins, each as the browser writes it: `https://app.example`, without a slash at the end.
+    /// Allows pages of these origins. The form is that of the header `Origin`: `https://app.example`, without a trailing slash.
     pub fn origins<O: Into<String>>(origins: impl IntoIterator<Item = O>) -> Self {
         Self { origins: Some(origins.into_iter().map(Into::into).collect()), ..Self::any() }
     }
 
-    /// Pages may send cookies and the like. Without effect on [`Cors::any`], where browsers refuse it.
+    /// Allows cookies and other credentials. It has no effect with [`Cors::any`], for which browsers do not allow credentials.
     pub fn credentials(mut self) -> Self {
         self.credentials = Some("true");
         self
     }
 
-    /// Exposes another header of the answers.
+    /// Exposes a response header to pages of other origins.
     pub fn expose(mut self, header: &str) -> Self {
         self.exposed.push_str(", ");
         self.exposed.push_str(header);
         self
     }
 
-    /// How long browsers remember a preflight's answer. Their own default is a few seconds.
+    /// Sets how long browsers cache the response to a preflight request. The browsers' default is a few seconds.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
     }
 
-    /// Whether the origin is one of those that are named.
-    pub(super) fn names(&self, origin: &str) -> bool {
+    /// Whether [`Cors::origins`] lists the origin.
+    pub(super) fn lists(&self, origin: &str) -> bool {
         self.origins.as_ref().is_some_and(|origins| origins.iter().any(|allowed| allowed == origin))
     }
 
-    /// Whether it allows pages of any origin.
+    /// Whether pages of any origin are allowed.
     pub(super) fn is_any(&self) -> bool {
         self.origins.is_none()
     }
 
-    /// The headers of an answer to a request of this origin.
-    pub(super) fn answer(&self, origin: Option<&str>) -> Vec<(&'static str, String)> {
+    /// Returns the headers of a response to a request of this origin.
+    pub(super) fn response_headers(&self, origin: Option<&str>) -> Vec<(&'static str, String)> {
         let mut headers = Vec::new();
         if self.is_any() {
             headers.push(("access-control-allow-origin", "*".into()));
             headers.push(("access-control-expose-headers", self.exposed.clone()));
             return headers;
         }
-        // Whatever the origin: a cache must not hand one page's answer to another.
+        // For every origin: a cache must not serve a response for one page to another.
         headers.push(("vary", "origin".into()));
-        if let Some(origin) = origin.filter(|origin| self.names(origin)) {
+        if let Some(origin) = origin.filter(|origin| self.lists(origin)) {
             headers.push(("access-control-allow-origin", origin.into()));
             headers.push(("access-control-expose-headers", self.exposed.clone()));
-            headers.extend(self.credentials.map(|yes| ("access-control-allow-credentials", yes.into())));
+            headers
+                .extend(self.credentials.map(|allowed| ("access-control-allow-credentials", allowed.into())));
         }
         headers
     }
 
-    /// What a preflight's answer has besides; `wanted` are the headers that the page wants to send.
-    pub(super) fn preflight(&self, wanted: Option<&str>) -> Vec<(&'static str, String)> {
+    /// Returns the additional headers of a response to a preflight request; `requested` are the headers that the page wants to
+    /// send.
+    pub(super) fn preflight_headers(&self, requested: Option<&str>) -> Vec<(&'static str, String)> {
         let mut headers = vec![("access-control-allow-methods", METHODS.into())];
-        headers.extend(wanted.map(|wanted| ("access-control-allow-headers", wanted.into())));
+        headers.extend(requested.map(|requested| ("access-control-allow-headers", requested.into())));
         headers.extend(self.max_age.map(|age| ("access-control-max-age", age.as_secs().to_string())));
         headers
     }
@@ -109,8 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn any_origin_is_a_star_without_cookies() {
-        let headers = Cors::any().credentials().answer(Some("https://evil.example"));
+    fn any_origin_is_allowed_without_cookies() {
+        let headers = Cors::any().credentials().response_headers(Some("https://evil.example"));
         assert_eq!(header(&headers, "access-control-allow-origin"), Some("*"));
         assert_eq!(
             header(&headers, "access-control-expose-headers"),
@@ -120,9 +123,9 @@ mod tests {
     }
 
     #[test]
-    fn a_named_origin_is_answered_by_its_name() {
+    fn a_listed_origin_is_allowed_by_name() {
         let cors = Cors::origins(["https://a.example", "https://b.example"]).credentials().expose("x-more");
-        let headers = cors.answer(Some("https://b.example"));
+        let headers = cors.response_headers(Some("https://b.example"));
         assert_eq!(header(&headers, "access-control-allow-origin"), Some("https://b.example"));
         assert_eq!(
             header(&headers, "access-control-expose-headers"),
@@ -133,19 +136,20 @@ mod tests {
     }
 
     #[test]
-    fn another_origin_gets_nothing() {
+    fn other_origins_are_not_allowed() {
         let cors = Cors::origins(["https://a.example"]).credentials();
         for origin in [None, Some("https://a.example.evil"), Some("https://A.example"), Some("null")] {
-            assert_eq!(cors.answer(origin), [("vary", "origin".to_owned())], "{origin:?}");
+            assert_eq!(cors.response_headers(origin), [("vary", "origin".to_owned())], "{origin:?}");
         }
     }
 
     #[test]
-    fn a_preflight_allows_what_the_page_wants_to_send() {
-        let headers = Cors::any().max_age(Duration::from_secs(60)).preflight(Some("content-type,x-own"));
+    fn a_preflight_allows_the_requested_headers() {
+        let headers =
+            Cors::any().max_age(Duration::from_secs(60)).preflight_headers(Some("content-type,x-own"));
         assert_eq!(header(&headers, "access-control-allow-headers"), Some("content-type,x-own"));
         assert_eq!(header(&headers, "access-control-max-age"), Some("60"));
         assert!(header(&headers, "access-control-allow-methods").unwrap().contains("POST"));
-        assert_eq!(header(&Cors::any().preflight(None), "access-control-allow-headers"), None);
+        assert_eq!(header(&Cors::any().preflight_headers(None), "access-control-allow-headers"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Cross-site request forgery: which requests a page of another site may have made a browser send.
+//! Protection from cross-site request forgery (CSRF).
 
 use super::Cors;
 use crate::error::{Code, Error, Result};
@@ -7,19 +7,19 @@ use worker::Method;
 
 /// Protects procedures from cross-site request forgery.
 ///
-/// A page of another site can make a browser send some requests, cookies included, without asking the server first (the Fetch
-/// standard's CORS preflight): GET, and POST without a content type or with `text/plain`, `multipart/form-data` or
-/// `application/x-www-form-urlencoded`. CORS prevents the page from reading the response, not the procedure from running. Such
-/// a request is rejected with FORBIDDEN unless one of these holds:
+/// A page of another site can cause a browser to send some requests, with cookies, without a CORS preflight request (defined in
+/// the Fetch standard): GET, and POST without a content type or with `text/plain`, `multipart/form-data` or
+/// `application/x-www-form-urlencoded`. CORS prevents the page from reading the response, but does not prevent the procedure
+/// from running. Such a request is rejected with FORBIDDEN unless at least one of these conditions is true:
 ///
-/// - `Sec-Fetch-Site` is `same-origin` or `none`, which browsers set and pages cannot;
-/// - `Origin` is the server's own, one of [`Cors::origins`], or one of [`Csrf::origin`];
-/// - it has the header of [`Csrf::header`], which a page can set only after a preflight;
-/// - it has no cookies and no `Authorization`, and either no `Origin` or [`Cors::any`] allows all;
-/// - it is a GET with neither `Origin` nor `Sec-Fetch-Site`, as older browsers send it.
+/// - `Sec-Fetch-Site` is `same-origin` or `none`. Browsers set this header; pages cannot.
+/// - `Origin` is the server's own origin, one of [`Cors::origins`], or one of [`Csrf::origin`].
+/// - The request has the header of [`Csrf::header`], which a page can set only after a preflight request.
+/// - The request has neither cookies nor `Authorization`, and has no `Origin` or [`Cors::any`] is set.
+/// - The request is a GET with neither `Origin` nor `Sec-Fetch-Site`, as older browsers send it.
 ///
-/// All other requests need a preflight and are not looked at. oRPC's clients work unchanged on pages of the same origin and
-/// of the configured ones: they send JSON, or a form where there are files.
+/// All other requests require a preflight request and are not checked. oRPC's clients work unchanged on pages of the server's
+/// origin and of the configured origins. They send JSON, or a form if the input contains files.
 ///
 /// ```
 /// use durable_event_iterator::http::Csrf;
@@ -29,7 +29,7 @@ use worker::Method;
 /// # let _ = (with_another_header, without);
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "it does nothing until a `Handler` gets it"]
+#[must_use = "it has no effect until it is passed to `Handler::csrf`"]
 pub struct Csrf {
     is_enabled: bool,
     origins: Vec<String>,
@@ -43,29 +43,30 @@ impl Default for Csrf {
 }
 
 impl Csrf {
-    /// The default protection. Its header is `x-csrf-token: orpc`, that of oRPC's `SimpleCsrfProtectionLinkPlugin`.
+    /// Returns the default protection, with the header `x-csrf-token: orpc` of oRPC's `SimpleCsrfProtectionLinkPlugin`.
     pub fn new() -> Self {
         Self { is_enabled: true, origins: Vec::new(), header: ("x-csrf-token".into(), "orpc".into()) }
     }
 
-    /// No protection: for servers that never identify a client by cookies, HTTP authentication or network address.
+    /// Disables the protection, for servers that never identify a client by cookies, HTTP authentication or network address.
     pub fn disabled() -> Self {
         Self { is_enabled: false, ..Self::new() }
     }
 
-    /// Trusts pages of this origin besides those that [`Cors`] allows, as the browser writes it: `https://app.example`.
+    /// Trusts pages of this origin, in addition to those that [`Cors`] allows. The form is that of the header `Origin`:
+    /// `https://app.example`.
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.origins.push(origin.into());
         self
     }
 
-    /// Sets the header that proves that a request was not forged: any name that is not safelisted by the Fetch standard.
+    /// Sets the header that proves that a request is not forged. Its name can be any that the Fetch standard does not safelist.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.header = (name.to_ascii_lowercase(), value.to_owned());
         self
     }
 
-    /// Rejects what a page of another site may have made a browser send. The headers' names are in lower case.
+    /// Rejects a request that may be forged by a page of another site. The names of the headers are in lower case.
     pub(super) fn check(
         &self,
         method: &Method,
@@ -87,7 +88,7 @@ impl Csrf {
             Some(origin) => {
                 origin_of(url) == Some(origin)
                     || self.origins.iter().any(|trusted| trusted == origin)
-                    || cors.is_some_and(|cors| cors.names(origin) || (cors.is_any() && !has_credentials))
+                    || cors.is_some_and(|cors| cors.lists(origin) || (cors.is_any() && !has_credentials))
             }
             None => !has_credentials || (*method == Method::Get && header("sec-fetch-site").is_none()),
         };
@@ -102,21 +103,21 @@ impl Csrf {
     }
 }
 
-/// The content types that a page may send without a preflight.
+/// The content types that a page can send without a preflight request.
 const SIMPLE_TYPES: [&str; 3] = ["text/plain", "multipart/form-data", "application/x-www-form-urlencoded"];
 
-/// Whether browsers send such a request of another origin only after the server has allowed it.
+/// Whether browsers send such a cross-origin request only after a successful preflight request.
 fn needs_preflight(method: &Method, content_type: Option<&str>) -> bool {
     if !matches!(method, Method::Get | Method::Head | Method::Post) {
         return true;
     }
     let essence =
         content_type.and_then(|content_type| content_type.split(';').next()).unwrap_or_default().trim();
-    // What is not a media type may be read as any.
+    // A text that is not a media type may be parsed as any of them.
     essence.contains('/') && !SIMPLE_TYPES.iter().any(|simple| essence.eq_ignore_ascii_case(simple))
 }
 
-/// The origin of a URL as the runtime writes it, which is in the same form as the header `Origin`.
+/// Returns the origin of a URL that the Workers runtime has normalized, in the form of the header `Origin`.
 fn origin_of(url: &str) -> Option<&str> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn proofs_are_accepted() {
+    fn proofs_of_the_same_origin_are_accepted() {
         for proof in [
             ("sec-fetch-site", "same-origin"),
             ("sec-fetch-site", "none"),
@@ -207,18 +208,18 @@ mod tests {
     #[test]
     fn configured_origins_and_headers_are_accepted() {
         let friend = [("cookie", "a"), ("origin", "https://friend.example")];
-        let named = Cors::origins(["https://friend.example"]);
-        assert!(ask(&Csrf::new(), Some(&named), Method::Post, &friend));
+        let listed = Cors::origins(["https://friend.example"]);
+        assert!(ask(&Csrf::new(), Some(&listed), Method::Post, &friend));
         assert!(ask(&Csrf::new().origin("https://friend.example"), None, Method::Post, &friend));
         assert!(!ask(&Csrf::new(), Some(&Cors::origins(["https://other.example"])), Method::Post, &friend));
-        let own = Csrf::new().header("X-App", "1");
-        assert!(ask(&own, None, Method::Post, &[("cookie", "a"), ("x-app", "1")]));
-        assert!(!ask(&own, None, Method::Post, &[("cookie", "a"), ("x-csrf-token", "orpc")]));
+        let custom = Csrf::new().header("X-App", "1");
+        assert!(ask(&custom, None, Method::Post, &[("cookie", "a"), ("x-app", "1")]));
+        assert!(!ask(&custom, None, Method::Post, &[("cookie", "a"), ("x-csrf-token", "orpc")]));
         assert!(ask(&Csrf::disabled(), None, Method::Post, &friend));
     }
 
     #[test]
-    fn any_origin_is_allowed_without_cookies_only() {
+    fn any_origin_is_allowed_only_without_cookies() {
         let any = Cors::any();
         assert!(ask(&Csrf::new(), Some(&any), Method::Post, &[("origin", "https://page.example")]));
         let headers = [("origin", "https://page.example"), ("cookie", "a")];
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_are_rejected_where_the_browser_says_that_they_are_cross_site() {
+    fn cross_site_reads_with_cookies_are_rejected() {
         let get = |headers: &[(&str, &str)]| ask(&Csrf::new(), None, Method::Get, headers);
         assert!(get(&[("cookie", "a")]), "a browser that sends neither header");
         assert!(get(&[("cookie", "a"), ("sec-fetch-site", "same-origin")]));

@@ -1,4 +1,4 @@
-//! A stream of events as the body of an answer (server-sent events).
+//! A stream of items as the body of a response (server-sent events).
 
 use crate::{
     error::{Error, Result},
@@ -12,65 +12,67 @@ use futures_util::{
 };
 use std::{fmt::Write, future::Future, pin::pin, rc::Rc};
 
-/// Says nothing, at the beginning and when nothing else has been said for a while: the headers get out, whatever stands
-/// between does not take the connection for dead, and a client that has gone is noticed.
+/// An empty comment, sent at the start and after a period without items: the headers are sent, proxies keep the connection
+/// open, and a disconnected client is detected.
 const COMMENT: &str = ": \n\n";
 
 enum State {
-    Begin(LocalBoxStream<'static, Result<Item>>),
-    Go(LocalBoxStream<'static, Result<Item>>),
-    End,
+    Start(LocalBoxStream<'static, Result<Item>>),
+    Open(LocalBoxStream<'static, Result<Item>>),
+    Ended,
 }
 
-/// The texts of a stream, each made only when it is wanted, so that a slow client slows the stream down. `patience`
-/// ends when nothing has been said for long enough. `report` sees the error that the stream ended with.
+/// Converts the items of a stream to text. An item is requested only when the client reads it, so that a slow client slows the
+/// stream down.
+///
+/// The future of `keep_alive` resolves when a comment is due. `report` receives the error with which the stream ends.
 pub(super) fn body<T: Future>(
     items: LocalBoxStream<'static, Result<Item>>,
-    patience: impl Fn() -> T + 'static,
+    keep_alive: impl Fn() -> T + 'static,
     report: impl Fn(&Error) + 'static,
 ) -> impl Stream<Item = String> {
-    let tools = Rc::new((patience, report));
-    unfold(State::Begin(items), move |state| {
-        let tools = Rc::clone(&tools);
+    let callbacks = Rc::new((keep_alive, report));
+    unfold(State::Start(items), move |state| {
+        let callbacks = Rc::clone(&callbacks);
         async move {
-            let (patience, report) = &*tools;
+            let (keep_alive, report) = &*callbacks;
             let mut items = match state {
-                State::Begin(items) => return Some((COMMENT.into(), State::Go(items))),
-                State::Go(items) => items,
-                State::End => return None,
+                State::Start(items) => return Some((COMMENT.into(), State::Open(items))),
+                State::Open(items) => items,
+                State::Ended => return None,
             };
-            let item = match select(items.next(), pin!(patience())).await {
+            let item = match select(items.next(), pin!(keep_alive())).await {
                 Either::Left((item, _)) => item,
-                Either::Right(_) => return Some((COMMENT.into(), State::Go(items))),
+                Either::Right(_) => return Some((COMMENT.into(), State::Open(items))),
             };
             Some(match item {
                 Some(Ok(Item { data, meta, is_last: false })) => {
-                    (event(StreamEventKind::Message, &data, &meta), State::Go(items))
+                    (event(StreamEventKind::Message, &data, &meta), State::Open(items))
                 }
                 Some(Ok(Item { data, meta, is_last: true })) => {
-                    (event(StreamEventKind::Done, &data, &meta), State::End)
+                    (event(StreamEventKind::Done, &data, &meta), State::Ended)
                 }
                 Some(Err(error)) => {
                     report(&error);
                     (
                         event(StreamEventKind::Error, &error.body().to_wire(), &CheckedMeta::default()),
-                        State::End,
+                        State::Ended,
                     )
                 }
                 None => (
                     event(StreamEventKind::Done, &Serialized::default(), &CheckedMeta::default()),
-                    State::End,
+                    State::Ended,
                 ),
             })
         }
     })
 }
 
-/// One event. Blobs are left out: clients cannot read them here.
+/// Returns one server-sent event. Blobs are omitted, because clients cannot read them in a stream over HTTP.
 fn event(kind: StreamEventKind, data: &Serialized, meta: &CheckedMeta) -> String {
     let mut text = String::new();
     for comment in meta.comments() {
-        // Writing into a String cannot fail; likewise below.
+        // Writing to a `String` cannot fail, here and below.
         let _ = writeln!(text, ": {comment}");
     }
     text.push_str(match kind {
@@ -84,7 +86,7 @@ fn event(kind: StreamEventKind, data: &Serialized, meta: &CheckedMeta) -> String
     if let Some(id) = meta.id() {
         let _ = writeln!(text, "id: {id}");
     }
-    // JSON as we write it has no line breaks.
+    // The serializer writes JSON without line breaks.
     let _ = write!(text, "data: {}\n\n", data.to_body());
     text
 }
@@ -103,7 +105,7 @@ mod tests {
     fn items(items: Vec<Result<StreamItem>>) -> LocalBoxStream<'static, Result<Item>> {
         match Reply::stream(stream::iter(items)).0 {
             Answer::Stream(items) => items,
-            Answer::Value(_) => panic!("a stream was expected"),
+            Answer::Value(_) => panic!("expected a stream"),
         }
     }
 
@@ -112,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_begins_with_a_comment_and_ends_with_done() {
+    fn a_stream_starts_with_a_comment_and_ends_with_done() {
         assert_eq!(
             texts(vec![Ok(1.into())]),
             [": \n\n", "event: message\ndata: {\"json\":1}\n\n", "event: done\ndata: {}\n\n"]
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn meta_stands_before_the_data_without_line_breaks() {
+    fn meta_precedes_the_data_and_has_no_line_breaks() {
         let meta = EventMeta { retry: Some(9), comments: vec!["a\r\nb".into()], id: Some("x y".into()) };
         assert_eq!(
             texts(vec![Ok(StreamItem::result(&"z\n").meta(meta))])[1],
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_follows_a_result_or_an_error() {
+    fn a_result_or_an_error_ends_the_stream() {
         assert_eq!(texts(vec![Ok(StreamItem::result(&1)), Ok(2.into())]).len(), 2);
         let failed = texts(vec![Err(Error::new(Code::Conflict)), Ok(2.into())]);
         assert_eq!(failed.len(), 2);
@@ -151,14 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_filled_with_comments() {
+    fn comments_are_sent_while_there_are_no_items() {
         let silent: LocalBoxStream<'static, Result<Item>> = stream::pending().boxed_local();
         let first = body(silent, || future::ready(()), |_| {}).take(3).collect::<Vec<_>>();
         assert_eq!(first.now_or_never().unwrap(), [COMMENT; 3]);
     }
 
     #[test]
-    fn the_stream_is_dropped_with_the_body() {
+    fn dropping_the_body_drops_the_stream() {
         struct Guard(Rc<Cell<bool>>);
         impl Drop for Guard {
             fn drop(&mut self) {
@@ -171,7 +173,7 @@ mod tests {
             let _ = &guard;
             item
         });
-        let Answer::Stream(silent) = Reply::stream(silent).0 else { panic!("a stream was expected") };
+        let Answer::Stream(silent) = Reply::stream(silent).0 else { panic!("expected a stream") };
         let mut body = Box::pin(body(silent, future::pending::<()>, |_| {}));
         assert_eq!(body.next().now_or_never().unwrap().unwrap(), COMMENT);
         assert!(body.next().now_or_never().is_none());

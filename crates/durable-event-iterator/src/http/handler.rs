@@ -1,4 +1,4 @@
-//! Answers requests by calling procedures.
+//! The HTTP handler, which calls procedures.
 
 use super::{Cors, Csrf, HttpCall, events, respond};
 use crate::{
@@ -13,16 +13,16 @@ use futures_util::StreamExt;
 use std::{collections::BTreeMap, fmt, time::Duration};
 use worker::{Delay, Env, Headers, Method, Request, Response};
 
-/// The largest body of a request, in bytes: as large as a frame on a socket.
+/// Maximum size of a request body in bytes. Equal to the default maximum size of a WebSocket message.
 const DEFAULT_MAX_BODY: usize = 1 << 20;
 
-/// After how long a silence of a stream something is said. oRPC's own servers take as long.
+/// The period without items after which a stream sends a comment. Equal to the default of oRPC's servers.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 const OK: u16 = 200;
 const NO_CONTENT: u16 = 204;
 
-/// Serves [`Procedures`] over HTTP to oRPC's clients. `A` is the application: whatever the procedures work on.
+/// Serves [`Procedures`] to oRPC clients over HTTP. `A` is the application's type, which the procedures receive by reference.
 ///
 /// ```
 /// use durable_event_iterator::{Procedures, http::{Cors, Handler}};
@@ -44,7 +44,7 @@ const NO_CONTENT: u16 = 204;
 ///         .await
 /// }
 /// ```
-#[must_use = "it answers nothing before `handle`"]
+#[must_use = "it has no effect until `handle` is called"]
 pub struct Handler<A> {
     procedures: Procedures<A, HttpCall>,
     prefix: String,
@@ -62,7 +62,7 @@ impl<A> fmt::Debug for Handler<A> {
 }
 
 impl<A: 'static> Handler<A> {
-    /// Serves these procedures.
+    /// Returns a handler for these procedures.
     pub fn new(procedures: Procedures<A, HttpCall>) -> Self {
         Self {
             procedures,
@@ -75,22 +75,24 @@ impl<A: 'static> Handler<A> {
         }
     }
 
-    /// Serves them below a path, such as `"/rpc"`: the same that the client's link has in its URL.
+    /// Sets the path prefix of the procedures, such as `"/rpc"`: the path of the URL in the client's link. Default: none.
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.trim_end_matches('/').to_owned();
         self
     }
 
-    /// Allows GET for these procedures too, each named by its path: `"find"`, `"planet/find"`. List only procedures that
-    /// change nothing: older browsers send a GET for a link on any page, cookies included. All others respond with
-    /// METHOD_NOT_SUPPORTED.
+    /// Allows GET requests for these procedures, each given by its path: `"find"`, `"planet/find"`. Other procedures respond to
+    /// a GET with METHOD_NOT_SUPPORTED.
+    ///
+    /// List only procedures that change nothing: a link on any page causes a browser to send a GET with cookies, and older
+    /// browsers do not report that it is cross-site.
     pub fn allow_get<'n>(mut self, procedures: impl IntoIterator<Item = &'n str>) -> Self {
         let paths = procedures.into_iter().map(|name| name.split('/').map(str::to_owned).collect());
         self.readable.extend(paths);
         self
     }
 
-    /// Allows pages of other origins to call the procedures and read the responses. Default: pages of the same origin only.
+    /// Allows pages of other origins to call the procedures and read the responses. Default: only pages of the same origin.
     pub fn cors(mut self, cors: Cors) -> Self {
         self.cors = Some(cors);
         self
@@ -102,40 +104,42 @@ impl<A: 'static> Handler<A> {
         self
     }
 
-    /// The largest body of a request, in bytes; a larger one answers PAYLOAD_TOO_LARGE, and is not read. Default: 1 MiB.
+    /// Sets the maximum size of a request body in bytes. Default: 1 MiB. A larger body is not read to its end, and the response
+    /// is PAYLOAD_TOO_LARGE.
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// The keys that [`HttpCall::iterator`] signs with. Default: the secret `SIGNING_KEY`.
+    /// Sets the signing keys with which [`HttpCall::iterator`] signs tokens. Default: the secret `SIGNING_KEY`.
     pub fn signing_keys(mut self, keys: SigningKeys) -> Self {
         self.keys = Some(keys);
         self
     }
 
-    /// Answers a request. What is below another path, or names no procedure, is answered 404.
+    /// Calls the procedure of a request and returns the response. For a path outside the prefix, and for an unknown procedure,
+    /// the status is 404.
     ///
     /// # Errors
-    /// When the platform refuses to make a response.
+    /// An error of the Workers runtime while creating the response.
     pub async fn handle(&self, app: &A, request: Request, env: &Env) -> worker::Result<Response> {
         let headers: BTreeMap<String, String> = request.headers().entries().collect();
         let origin = headers.get("origin").cloned();
         let response = match &self.cors {
             Some(cors) if request.method() == Method::Options => {
-                let wanted = headers.get("access-control-request-headers");
+                let requested = headers.get("access-control-request-headers");
                 let response = Response::empty()?.with_status(NO_CONTENT);
-                with_headers(response, cors.preflight(wanted.map(String::as_str)))?
+                with_headers(response, cors.preflight_headers(requested.map(String::as_str)))?
             }
-            _ => self.answer(app, request, HttpCall::new(env, headers, self.keys.clone())).await?,
+            _ => self.respond(app, request, HttpCall::new(env, headers, self.keys.clone())).await?,
         };
         match &self.cors {
-            Some(cors) => with_headers(response, cors.answer(origin.as_deref())),
+            Some(cors) => with_headers(response, cors.response_headers(origin.as_deref())),
             None => Ok(response),
         }
     }
 
-    async fn answer(&self, app: &A, request: Request, call: HttpCall) -> worker::Result<Response> {
+    async fn respond(&self, app: &A, request: Request, call: HttpCall) -> worker::Result<Response> {
         let whole_path = request.path();
         let path = path::below(&whole_path, &self.prefix).map(path::decode_path).unwrap_or_default();
         let Some(procedure) = self.procedures.find(&path) else { return not_found() };
@@ -143,7 +147,7 @@ impl<A: 'static> Handler<A> {
             let url = request.inner().url();
             let checked = self.csrf.check(&request.method(), &url, &call.headers, self.cors.as_ref());
             if checked.is_err() {
-                // A body that nobody reads breaks the connection off, and with it the response.
+                // With an unread body, the Workers runtime closes the connection, and the response is lost.
                 runtime::read_body(&request, self.max_body).await?;
             }
             checked?;
@@ -173,7 +177,7 @@ impl<A: 'static> Handler<A> {
         }
     }
 
-    /// The input that a request brings.
+    /// Reads the input of a request.
     async fn read(&self, request: &Request, path: &[String], call: &HttpCall) -> Result<Value> {
         match request.method() {
             Method::Get if self.readable.iter().any(|readable| readable == path) => {
@@ -187,21 +191,21 @@ impl<A: 'static> Handler<A> {
         let content_type = call.headers.get("content-type").map(String::as_str);
         if content_type.is_some_and(|kind| kind.starts_with("text/event-stream")) {
             return Err(
-                Error::new(Code::UnsupportedMediaType).message("A stream as input travels over a socket.")
+                Error::new(Code::UnsupportedMediaType).message("Streaming input requires a WebSocket.")
             );
         }
         let Some(body) = runtime::read_body(request, self.max_body).await? else {
-            let message = format!("The body is larger than {} bytes.", self.max_body);
+            let message = format!("Request body must be at most {} bytes.", self.max_body);
             return Err(Error::new(Code::PayloadTooLarge).message(message));
         };
         if call.headers.contains_key("content-disposition") {
-            return Err(Error::new(Code::BadRequest).message(super::MALFORMED_REQUEST)); // a file in no form
+            return Err(Error::new(Code::BadRequest).message(super::MALFORMED_REQUEST)); // a file outside a form
         }
         Value::from_http(content_type, &body).map_err(Error::malformed)
     }
 }
 
-/// As oRPC's own servers answer it: in plain words.
+/// Returns the response for an unknown procedure: plain text, as of oRPC's servers.
 fn not_found() -> worker::Result<Response> {
     let headers = Headers::new();
     headers.set("content-type", "text/plain;charset=UTF-8")?;

@@ -1,7 +1,7 @@
-//! oRPC over HTTP: procedures that an app server in Rust answers, and the way to a channel for its clients.
+//! oRPC over HTTP: an application server in Rust, whose procedures can give clients access to channels.
 //!
-//! [`Handler`] serves [`Procedures`](crate::Procedures) to every client of oRPC 1, such as an `RPCLink` over `fetch`. A
-//! procedure that answers with [`HttpCall::iterator`] gives the client a channel to iterate over:
+//! [`Handler`] serves [`Procedures`](crate::Procedures) to all oRPC 1 clients, such as an `RPCLink` over `fetch`. A procedure
+//! that returns [`HttpCall::iterator`] gives the client an iterator over a channel's events:
 //!
 //! ```
 //! use durable_event_iterator::{
@@ -41,7 +41,7 @@
 //! }
 //! ```
 //!
-//! Not served are batches of calls, and streams as inputs: a channel's own procedures take those, over the socket.
+//! Batched calls and streaming input are not supported. The procedures of a Durable Object support both over a WebSocket.
 
 mod call;
 mod cors;
@@ -57,20 +57,20 @@ use crate::error::{Code, Error, Result};
 use durable_event_wire::HttpBody;
 use worker::{Headers, Request, Response};
 
-/// The body of a request, of at most so many bytes. What is larger is not read to its end.
+/// Reads the body of a request, of at most `limit` bytes. A larger body is not read to its end.
 ///
 /// # Errors
-/// PAYLOAD_TOO_LARGE, and whatever breaks off the reading.
+/// PAYLOAD_TOO_LARGE for a larger body, and an error if the connection is lost.
 pub async fn read_body(request: &Request, limit: usize) -> Result<Vec<u8>> {
     let body = crate::runtime::read_body(request, limit).await?;
     body.ok_or_else(|| Error::new(Code::PayloadTooLarge))
 }
 
-/// The answer for an error: its status, and what clients make an `ORPCError` of. A failure that the runtime calls temporary,
-/// such as an overloaded Durable Object, is 503 with the header `Retry-After`.
+/// Returns the response for an error: its status, and the body that clients convert to an `ORPCError`. A failure that the
+/// Workers runtime reports as temporary, such as an overloaded Durable Object, has status 503 and the header `Retry-After`.
 ///
 /// # Errors
-/// When the platform refuses to make a response.
+/// An error of the Workers runtime while creating the response.
 pub fn error_response(error: &Error) -> worker::Result<Response> {
     respond_with(error, Headers::new())
 }

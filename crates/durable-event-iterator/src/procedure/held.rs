@@ -1,8 +1,8 @@
-//! How much memory the inputs of running calls take.
+//! The memory of running calls.
 
 use std::{cell::Cell, rc::Rc};
 
-/// What one call holds of the memory that all calls of a Durable Object may take together, in bytes.
+/// The memory of one call in bytes. It is also counted in the total of all calls of the Durable Object, until it is dropped.
 pub(crate) struct Held {
     own: Cell<usize>,
     total: Rc<Cell<usize>>,

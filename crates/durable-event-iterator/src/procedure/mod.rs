@@ -1,4 +1,4 @@
-//! Procedures: what clients may call over the socket, and other Workers through a stub.
+//! Procedures, which clients call over the socket, and RPC methods, which other Workers call on a stub.
 
 mod held;
 mod next;
@@ -22,7 +22,7 @@ use futures_util::{Stream, future::LocalBoxFuture};
 use serde::{Serialize, de::DeserializeOwned};
 use std::rc::Rc;
 
-/// What a call brings: a value, or a stream of values.
+/// The input of a call: a value or a stream of values.
 pub(crate) enum Input {
     Value(Value),
     Stream(Upload<Value>),
@@ -32,16 +32,18 @@ impl Input {
     pub(crate) fn into_value(self) -> Result<Value> {
         match self {
             Self::Value(value) => Ok(value),
-            Self::Stream(_) => Err(Error::new(Code::BadRequest).message("This procedure takes no stream.")),
+            Self::Stream(_) => {
+                Err(Error::new(Code::BadRequest).message("This procedure does not accept a stream as input"))
+            }
         }
     }
 
-    /// The input as the type that its procedure takes: what does not fit is the client's to know.
+    /// Deserializes the input to the procedure's type. The client receives the issues of an invalid input.
     fn into_typed<T: DeserializeOwned>(self) -> Result<T> {
         from_value(self.into_value()?).map_err(Error::invalid_input)
     }
 
-    /// About how many bytes of memory it takes. The items of a stream are counted as they come.
+    /// Returns the approximate memory of the input in bytes. The items of a stream are counted when they arrive.
     pub(crate) fn memory(&self) -> usize {
         match self {
             Self::Value(value) => value.memory(),
@@ -52,7 +54,9 @@ impl Input {
     fn into_stream(self) -> Result<Upload<Value>> {
         match self {
             Self::Stream(stream) => Ok(stream),
-            Self::Value(_) => Err(Error::new(Code::BadRequest).message("This procedure takes a stream.")),
+            Self::Value(_) => {
+                Err(Error::new(Code::BadRequest).message("This procedure requires a stream as input"))
+            }
         }
     }
 }
@@ -64,10 +68,10 @@ enum Node<O, C> {
     Router(Procedures<O, C>),
 }
 
-/// Named procedures of an object `O`, each called with a context `C`.
+/// The procedures of a type `O`, such as a Durable Object, with a context of type `C`.
 ///
-/// A handler is an async function of the object, the context and the input. The input is any type that deserializes,
-/// the output any that serializes; what does not fit is answered with BAD_REQUEST before the handler runs.
+/// A handler is an async function with the parameters `&O`, the context and the input. The input is any type that deserializes,
+/// the output any type that serializes. An invalid input is rejected with BAD_REQUEST, and the handler does not run.
 ///
 /// ```
 /// use durable_event_iterator::{Procedures, Result};
@@ -102,13 +106,30 @@ impl<O, C> Default for Procedures<O, C> {
 }
 
 impl<O: 'static, C: 'static> Procedures<O, C> {
-    /// No procedures.
+    /// Returns an empty set of procedures.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a procedure. One of the same name is replaced.
+    /// Adds a procedure. It replaces a procedure of the same name.
+    ///
+    /// State the type of a closure's first parameter: `async |chat: &Self, call, ()|`. Without it, the compiler reports that it
+    /// "cannot infer type parameter `C`", or that it needs type annotations. A closure that only returns `Err` must also state
+    /// the type of its output: `Err::<(), _>(Error::new(Code::Forbidden))`.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Code, Error, Procedures};
+    ///
+    /// struct Chat;
+    ///
+    /// # fn procedures<C: 'static>() -> Procedures<Chat, C> {
+    /// Procedures::new()
+    ///     .procedure("ping", async |_chat: &Chat, _call, ()| Ok("pong"))
+    ///     .procedure("closed", async |_chat: &Chat, _call, ()| Err::<(), _>(Error::new(Code::Forbidden)))
+    /// # }
+    /// # procedures::<()>();
+    /// ```
     #[must_use]
     pub fn procedure<I, R, F>(self, name: &'static str, handler: F) -> Self
     where
@@ -130,8 +151,10 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
         )
     }
 
-    /// Adds a procedure that answers with a stream: the client iterates over its items with `for await`. An item is any
-    /// value that serializes, or a [`StreamItem`]. The stream is dropped when the client aborts or its socket closes.
+    /// Adds a procedure that returns a stream, over whose items the client iterates with `for await`.
+    ///
+    /// An item is any value that serializes, or a [`StreamItem`]. The stream is dropped when the client aborts the call or its
+    /// socket closes.
     ///
     /// ```
     /// use durable_event_iterator::Procedures;
@@ -164,8 +187,10 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
         )
     }
 
-    /// Adds a procedure whose input is a stream, see [`Upload`]. Clients call it by its own path, not through `call`:
-    /// `client.import(asyncIterator)`, and the token lists it as any other.
+    /// Adds a procedure whose input is a stream, see [`Upload`].
+    ///
+    /// Clients call it by its path, not through `call`: `client.import(asyncIterator)`. The token must list it like any other
+    /// procedure.
     ///
     /// ```
     /// use durable_event_iterator::{Procedures, Upload};
@@ -203,7 +228,7 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
         self.set(name, Node::Procedure(handler))
     }
 
-    /// There are few of them: looking through all is as fast as any map, and smaller.
+    /// Sets a node. A linear search of the few names is as fast as a map, and its code is smaller.
     fn set(mut self, name: &'static str, node: Node<O, C>) -> Self {
         self.0.retain(|(other, _)| *other != name);
         self.0.push((name, node));
@@ -214,13 +239,13 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
         self.0.iter().find(|(other, _)| *other == name).map(|(_, node)| node)
     }
 
-    /// Adds procedures below a name: `nest("router", …)` makes its `ping` the procedure `router.ping`.
+    /// Adds procedures under a name: the procedure `ping` of `nest("router", …)` becomes `router.ping`.
     #[must_use]
     pub fn nest(self, name: &'static str, procedures: Self) -> Self {
         self.set(name, Node::Router(procedures))
     }
 
-    /// The names at the root: those that a token may list.
+    /// Returns the top-level names, which tokens list.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|(name, _)| *name)
     }

@@ -1,11 +1,11 @@
-//! What stands around a call.
+//! The call inside an interceptor.
 
 use super::Reply;
 use crate::error::Result;
 use futures_util::future::LocalBoxFuture;
 use std::fmt;
 
-/// The call itself, for what wraps it: see
+/// The call that an interceptor wraps, see
 /// [`DurableEventIteratorObject::intercept`](crate::DurableEventIteratorObject::intercept).
 #[must_use = "the call has not run yet"]
 pub struct Next<'a>(LocalBoxFuture<'a, Result<Reply>>);
@@ -15,10 +15,10 @@ impl<'a> Next<'a> {
         Self(call)
     }
 
-    /// Runs the call.
+    /// Runs the call and returns its output. If the output is a stream, it returns when the stream starts.
     ///
     /// # Errors
-    /// The call's own.
+    /// The error of the call.
     pub async fn run(self) -> Result<Reply> {
         self.0.await
     }

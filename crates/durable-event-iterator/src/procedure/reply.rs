@@ -1,4 +1,4 @@
-//! What a procedure answers: one value, or a stream of items.
+//! The output of a procedure: a value or a stream of items.
 
 use crate::error::{Error, Result};
 use durable_event_wire::{CheckedMeta, EventMeta, SerializeError, Serialized, serialize, serialize_output};
@@ -6,10 +6,10 @@ use futures_util::{Stream, StreamExt, stream::LocalBoxStream};
 use serde::Serialize;
 use std::fmt;
 
-/// The text is oRPC's own.
+/// The error message for an output that cannot be serialized. The text is oRPC's.
 const INVALID_OUTPUT: &str = "Output validation failed";
 
-/// What a procedure has answered, see [`Next::run`](super::Next::run).
+/// The output of a procedure, returned by [`Next::run`](super::Next::run).
 pub struct Reply(pub(crate) Answer);
 
 pub(crate) enum Answer {
@@ -40,12 +40,12 @@ impl Reply {
 /// Serializes the output of a procedure or RPC method.
 ///
 /// # Errors
-/// An output that cannot be serialized is the application's fault; the reason is for the log alone.
+/// INTERNAL_SERVER_ERROR if the output cannot be serialized. The reason is only written to the log.
 pub(super) fn serialized<T: Serialize + 'static>(output: &T) -> Result<Serialized> {
     serialize_output(output).map_err(|error| Error::from(error).message(INVALID_OUTPUT))
 }
 
-/// An item of a stream that a procedure answers with. Any value that serializes is one; this says more about it.
+/// An item of a procedure's stream, with meta. Any value that serializes converts to an item without meta.
 ///
 /// ```
 /// use durable_event_iterator::{EventMeta, StreamItem};
@@ -74,13 +74,14 @@ impl<T: Serialize> From<T> for StreamItem {
 }
 
 impl StreamItem {
-    /// What the stream returns in the end, as a JavaScript generator does; nothing after it is sent.
+    /// Returns the final item, which ends the stream: the client receives it as the return value of the iterator, like that of
+    /// a JavaScript generator. Later items are not sent.
     pub fn result<T: Serialize + ?Sized>(value: &T) -> Self {
         Self { data: serialize(value), meta: EventMeta::default(), is_last: true }
     }
 
-    /// The meta that accompanies the item: an id to resume from, a retry delay, comments. Meta that clients could not read (see
-    /// [`EventMeta`]) ends the stream with INTERNAL_SERVER_ERROR; the log states the member and the rule.
+    /// Sets the item's meta: an id to resume from, a retry delay, and comments. Invalid meta (see [`EventMeta`]) ends the
+    /// stream with INTERNAL_SERVER_ERROR; the log states the member and its limit.
     #[must_use]
     pub fn meta(mut self, meta: EventMeta) -> Self {
         self.meta = meta;

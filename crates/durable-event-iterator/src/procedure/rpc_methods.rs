@@ -7,14 +7,14 @@ use futures_util::future::LocalBoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt, rc::Rc};
 
-/// A method, from its arguments to its serialized output.
+/// A method, which receives its arguments as a value and returns its serialized output.
 type Method<O> = Rc<dyn for<'a> Fn(&'a O, Value) -> LocalBoxFuture<'a, Result<Serialized>>>;
 
 /// The RPC methods of a Durable Object `O`, which Workers call on its stub: `stub.rename("Lobby")`.
 ///
-/// A method is an async function of the object and a tuple of arguments: `(name,): (String,)` for one, `()` for none. Arguments are
-/// any types that deserialize (a missing argument is undefined, which an `Option` takes), the output any that serializes; arguments that do not fit fail with BAD_REQUEST before the
-/// method runs.
+/// A method is an async function with the parameters `&O` and a tuple of arguments: `(name,): (String,)` for one argument, `()`
+/// for none. An argument is any type that deserializes, the output any type that serializes. A missing argument is `undefined`,
+/// which an `Option` accepts. Invalid arguments are rejected with BAD_REQUEST, and the method does not run.
 ///
 /// ```
 /// use durable_event_iterator::{Result, RpcMethods};
@@ -50,7 +50,7 @@ impl<O> fmt::Debug for RpcMethods<O> {
 }
 
 impl<O> RpcMethods<O> {
-    /// The names of the methods.
+    /// Returns the names of the methods.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|(name, _)| *name)
     }
@@ -61,16 +61,16 @@ impl<O> RpcMethods<O> {
 }
 
 impl<O: 'static> RpcMethods<O> {
-    /// Returns no methods.
+    /// Returns an empty set of methods.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a method. It replaces one of the same name.
+    /// Adds a method. It replaces a method of the same name.
     ///
-    /// `publish` and the names of the Workers runtime (`fetch`, `alarm`, `constructor` …) are not available: such a method is
-    /// not added to the class, and the log says so.
+    /// `publish` and the names that the Workers runtime uses (`fetch`, `alarm`, `constructor` …) are reserved: such a method is
+    /// not added to the class, and an error is logged.
     #[must_use]
     pub fn method<A, R, F>(mut self, name: &'static str, method: F) -> Self
     where
@@ -94,8 +94,8 @@ impl<O: 'static> RpcMethods<O> {
 
 /// The arguments of an RPC method: a tuple of up to eight values.
 #[diagnostic::on_unimplemented(
-    message = "the arguments of an RPC method are a tuple, and `{Self}` is none",
-    label = "not a tuple of types that deserialize",
+    message = "the arguments of an RPC method must be a tuple, and `{Self}` is not",
+    label = "expected a tuple of types that deserialize",
     note = "write `(argument,): (String,)` for one argument, `()` for none"
 )]
 pub trait RpcArguments: DeserializeOwned + 'static {
@@ -107,7 +107,8 @@ impl RpcArguments for () {
     const COUNT: usize = 0;
 }
 
-/// Missing arguments are undefined, which an `Option` takes; no arguments at all are undefined, which `()` takes.
+/// Fills the arguments up to `count` with `undefined`, which an `Option` accepts. An empty list for `()` becomes `undefined`,
+/// which `()` accepts.
 fn padded(arguments: Value, count: usize) -> Value {
     match arguments {
         Value::Array(arguments) if arguments.is_empty() && count == 0 => Value::Undefined,

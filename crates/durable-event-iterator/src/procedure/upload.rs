@@ -1,4 +1,4 @@
-//! A stream as the input of a procedure.
+//! Streams as the input of a procedure.
 
 use crate::{
     error::{Code, Error, Result},
@@ -17,16 +17,18 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// The items that a client sends as the input of a call, as they come.
+/// A stream of items that a client sends as the input of a call.
 ///
-/// It ends when the client's iterator does. An item that is no `T`, and an error of the client's iterator, are errors
-/// of the stream. A client cannot be asked to wait, so items that arrive faster than they are read are kept: one of any size, or
-/// as many bytes of memory as a frame may have ([`Options::max_frame`](crate::Options::max_frame)). Beyond that the stream fails
-/// with PAYLOAD_TOO_LARGE. What is kept counts towards [`Options::max_call_bytes`](crate::Options::max_call_bytes) and
-/// [`Options::max_total_call_bytes`](crate::Options::max_total_call_bytes); where other calls leave no room, the stream fails with
-/// TOO_MANY_REQUESTS.
+/// It ends when the client's iterator ends. An item that is not a `T` is an error of the stream (BAD_REQUEST), as is an error
+/// of the client's iterator. When the procedure returns before the end of the stream, the client is notified to stop.
 ///
-/// A procedure that answers before the end tells the client to stop.
+/// # Limits
+///
+/// The protocol has no flow control, so items that arrive faster than they are read are kept in memory: one item of any size,
+/// or items up to [`Options::max_frame`](crate::Options::max_frame) bytes together. Beyond that, the stream fails with
+/// PAYLOAD_TOO_LARGE. Unread items count towards [`Options::max_call_bytes`](crate::Options::max_call_bytes) and
+/// [`Options::max_total_call_bytes`](crate::Options::max_total_call_bytes). If the memory of other calls leaves too little, the
+/// stream fails with TOO_MANY_REQUESTS.
 pub struct Upload<T> {
     reader: QueueReader,
     items: PhantomData<fn() -> T>,
@@ -39,7 +41,8 @@ impl<T> fmt::Debug for Upload<T> {
 }
 
 impl Upload<Value> {
-    /// The two ends of a client's stream, of which so many bytes may be unread. What is unread is held by the call.
+    /// Returns the two ends of a client's stream. `max_unread` is the maximum size of its unread items in bytes; `held` counts
+    /// their memory.
     pub(crate) fn channel(max_unread: usize, held: Rc<Held>) -> (UploadSender, Self) {
         let queue = Queue {
             items: VecDeque::new(),
@@ -61,12 +64,12 @@ impl Upload<Value> {
 
 struct Queue {
     items: VecDeque<Unread>,
-    /// Bytes of all of them.
+    /// The size of all items in bytes.
     unread: usize,
     max_unread: usize,
     held: Rc<Held>,
     has_ended: bool,
-    /// Nobody reads it any more.
+    /// Whether the reader has been dropped.
     is_abandoned: bool,
     waker: Option<Waker>,
 }
@@ -80,7 +83,7 @@ impl Queue {
     }
 }
 
-/// The end that is read. What is unread when it goes is of no use to anybody.
+/// The end from which the procedure reads. Dropping it discards the unread items.
 struct QueueReader(Rc<RefCell<Queue>>);
 
 impl Drop for QueueReader {
@@ -97,23 +100,26 @@ struct Unread {
     bytes: usize,
 }
 
-/// What an item takes beside its value, in bytes: so that very many small ones are bounded too.
+/// The memory of an item in addition to its value, in bytes. It limits the number of very small items.
 const ITEM_BYTES: usize = 64;
 
-/// An item that its queue does not take: the stream has ended.
+/// The error for an item that the queue does not accept. The stream has ended.
 #[derive(Debug)]
 pub(crate) struct Overrun;
 
-/// The end to which the frames of a client's stream are given.
+/// The end to which the items of a client's stream are written.
 pub(crate) struct UploadSender(Rc<RefCell<Queue>>);
 
 impl UploadSender {
-    /// How many bytes an item takes.
+    /// Returns the memory of an item in bytes.
     pub(crate) fn bytes_of(item: &Value) -> usize {
         item.memory().saturating_add(ITEM_BYTES)
     }
 
-    /// Hands over an item, for which there must be room among all calls. `bytes` is what it takes.
+    /// Adds an item to the queue. `bytes` is its memory, for which the limits of all calls must have been checked.
+    ///
+    /// # Errors
+    /// [`Overrun`] if the unread items exceed the maximum, or if the reader has been dropped.
     pub(crate) fn send(&self, item: Value, bytes: usize) -> Result<(), Overrun> {
         let Ok(queue) = self.0.try_borrow() else { return Err(Overrun) };
         if queue.is_abandoned {
@@ -122,7 +128,7 @@ impl UploadSender {
         let fits = queue.items.is_empty() || queue.unread.saturating_add(bytes) <= queue.max_unread;
         drop(queue);
         if !fits {
-            let message = "The stream is sent faster than it is read.";
+            let message = "The client sends the stream faster than the procedure reads it";
             self.fail(Error::new(Code::PayloadTooLarge).message(message));
             return Err(Overrun);
         }
@@ -167,7 +173,7 @@ impl<T: DeserializeOwned> Stream for Upload<T> {
         let Ok(mut queue) = self.reader.0.try_borrow_mut() else { return Poll::Ready(None) };
         match queue.take() {
             Some(item) => {
-                drop(queue); // a type's own code reads it
+                drop(queue); // `from_value` may run application code, which may use the stream
                 Poll::Ready(Some(item.and_then(|value| from_value(value).map_err(Error::invalid_input))))
             }
             None if queue.has_ended => Poll::Ready(None),
@@ -202,7 +208,7 @@ mod tests {
         let mut upload = upload.typed::<u8>();
         assert_eq!(read(&mut upload), None);
         sender.send(1.into(), 1).unwrap();
-        sender.send("no number".into(), 1).unwrap();
+        sender.send("not a number".into(), 1).unwrap();
         sender.send(2.into(), 1).unwrap();
         assert_eq!(total.get(), 3);
         sender.end();
@@ -214,13 +220,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_read_is_bounded() {
+    fn unread_items_are_limited() {
         let (sender, mut upload, _) = channel(300);
         for _ in 0..5 {
             sender.send(1.into(), 200).unwrap();
             assert_eq!(read(&mut upload), Some(Some(Ok(1.into()))));
         }
-        // One item always fits: its frame did.
+        // One item is always accepted: its message was not too large.
         sender.send(1.into(), 1_000).unwrap();
         assert!(sender.send(2.into(), 1).is_err());
         assert_eq!(read(&mut upload), Some(Some(Ok(1.into()))));
@@ -229,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn very_many_small_items_are_bounded_too() {
+    fn many_small_items_are_limited() {
         let (sender, _upload, _) = channel(10_000);
         let bytes = UploadSender::bytes_of(&Value::Null);
         let sent = (0..1_000).take_while(|_| sender.send(Value::Null, bytes).is_ok()).count();
@@ -237,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_held_for_a_reader_that_has_gone() {
+    fn dropping_the_reader_releases_the_memory() {
         let (sender, upload, total) = channel(1_000);
         sender.send(1.into(), 100).unwrap();
         assert_eq!(total.get(), 100);

@@ -1,4 +1,4 @@
-//! How many sockets a Durable Object accepts: in all, for one connection id, and for one subject.
+//! The limits of open sockets: of a Durable Object, of a connection id, and of a subject.
 
 use super::Rejection;
 use crate::{
@@ -10,28 +10,29 @@ use durable_event_token::Claims;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
 
-/// How many sockets are counted in a millisecond, as a lower bound: counting takes at most a small share of the time.
+/// The number of counted sockets per millisecond of pause until the next count. The runtime counts more in a millisecond, so
+/// that counting takes a small part of the time.
 const COUNTED_PER_MS: usize = 32;
 
-/// Counts the sockets of a Durable Object. The runtime's own list is the source of truth, also after hibernation.
+/// Counts the sockets of a Durable Object. The runtime's list of sockets is the source of truth, also after hibernation.
 #[derive(Default)]
 pub(crate) struct Caps {
     total: Cell<Option<Total>>,
 }
 
-/// At least as many sockets as are open: those that have closed since they were counted are among them.
+/// An upper bound of the number of open sockets: it includes sockets that have closed since the last count.
 #[derive(Clone, Copy)]
 struct Total {
     sockets: usize,
-    /// When the next count is worth its time, in milliseconds since the epoch.
+    /// The earliest time of the next count, in milliseconds since 1970.
     next_ms: u64,
 }
 
 impl Caps {
-    /// The tags of the runtime for one more socket: what it is counted by later.
+    /// Admits one more socket and returns its tags for the runtime, by which it is counted later.
     ///
     /// # Errors
-    /// When there are as many sockets as the options allow.
+    /// A rejection if the number of sockets has reached a limit of the options.
     pub(crate) fn admit(
         &self,
         hub: &Hub,
@@ -52,25 +53,25 @@ impl Caps {
             (options.max_sockets_per_subject, claims.subject().map(subject_tag), Rejection::ManyPerSubject),
         ];
         let mut tags = Vec::new();
-        for (cap, tag, refusal) in groups {
+        for (cap, tag, rejection) in groups {
             let (Some(cap), Some(tag)) = (cap, tag) else { continue };
             if hub.count(&tag)? >= cap {
-                return Err(refusal);
+                return Err(rejection);
             }
             tags.push(tag);
         }
         Ok(tags)
     }
 
-    /// What the runtime's refusal of a socket is.
-    pub(crate) fn refused(&self, hub: &Hub, error: JsError) -> Rejection {
+    /// Returns the rejection for an exception with which the runtime has not accepted a socket.
+    pub(crate) fn rejection(&self, hub: &Hub, error: JsError) -> Rejection {
         match hub.held() {
             Ok(held) if held >= RUNTIME_SOCKETS => Rejection::Full,
             _ => Rejection::Runtime(error),
         }
     }
 
-    /// Whether there are so many sockets; if not, one more is counted.
+    /// Whether the number of open sockets has reached `cap`. If not, one more socket is counted.
     fn is_full(
         &self,
         cap: usize,
@@ -94,13 +95,13 @@ impl Caps {
     }
 }
 
-/// A subject has any length and any characters, so that its hash is the tag.
+/// Returns the tag of a subject: its hash, because a subject may be longer than a tag, with any characters.
 fn subject_tag(subject: &str) -> String {
     let hash = Sha256::digest(subject.as_bytes());
     format!("s:{}", URL_SAFE_NO_PAD.encode(hash))
 }
 
-/// A connection id is short enough, and of characters that a tag may have.
+/// Returns the tag of a connection id, which is short enough for a tag and contains only characters that a tag may contain.
 fn connection_tag(connection: &str) -> String {
     format!("c:{connection}")
 }
@@ -111,23 +112,23 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Sockets come and go; each that comes is admitted or not, and the clock goes on.
+        /// Sockets open and close, each new socket is admitted or rejected, and the clock advances.
         #[test]
-        fn never_more_than_the_cap_and_never_full_for_long(
+        fn sockets_are_admitted_exactly_up_to_the_cap(
             cap in 0_usize..5,
             steps in proptest::collection::vec((any::<bool>(), 0_u64..3), 0..60),
         ) {
             let caps = Caps::default();
             let (mut open, mut now_ms) = (0_usize, 0_u64);
-            for (comes, passed_ms) in steps {
+            for (opens, passed_ms) in steps {
                 now_ms = now_ms.saturating_add(passed_ms);
-                if !comes {
+                if !opens {
                     open = open.saturating_sub(1);
                 } else if !caps.is_full(cap, now_ms, || Ok(open)).unwrap() {
                     open = open.saturating_add(1);
                     prop_assert!(open <= cap);
                 } else {
-                    // So few are counted each time.
+                    // So few sockets are counted without a pause.
                     prop_assert_eq!(open, cap);
                 }
             }
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn many_sockets_are_not_counted_for_each_that_is_refused() {
+    fn many_sockets_are_not_counted_for_each_rejection() {
         let caps = Caps::default();
         let counted = Cell::new(0);
         let count = |sockets| {
@@ -146,7 +147,7 @@ mod tests {
             assert!(caps.is_full(32_000, now_ms, || count(32_000)).unwrap());
         }
         assert_eq!(counted.get(), 1);
-        // One has closed, another takes its place.
+        // One socket has closed and another one is admitted.
         assert!(!caps.is_full(32_000, 1_000, || count(31_999)).unwrap());
         assert!(caps.is_full(32_000, 1_500, || count(31_999)).unwrap());
         assert_eq!(counted.get(), 2);

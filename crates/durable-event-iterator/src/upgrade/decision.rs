@@ -1,59 +1,58 @@
-//! The upgrade decision: whether a request may open a WebSocket to a channel, and to which.
+//! The upgrade decision: whether a request may open a WebSocket, and to which channel.
 //!
-//! Pure: what the decision needs comes in as values, and whoever asks carries it out.
+//! The decision is a pure function; its caller carries it out.
 
-use crate::time::from_millis;
-use crate::{error::TRANSIENT_RETRY_AFTER, runtime::JsError};
+use crate::{error::TRANSIENT_RETRY_AFTER, runtime::JsError, time::from_millis};
 use durable_event_token::{
     Claims, ClientKind, ConnectionId, InvalidConnectionId, SigningKeys, TokenError, check_tags,
 };
 
-/// What the decision needs to know of a request.
+/// The parts of a request on which the decision depends.
 #[derive(Clone, Copy)]
 pub(crate) struct RequestHead<'a> {
     /// The value of the `Upgrade` header.
     pub(crate) upgrade: Option<&'a str>,
-    /// The query as it was sent, percent-encoded and without its `?`.
+    /// The query, percent-encoded and without its `?`.
     pub(crate) query: Option<&'a str>,
 }
 
-/// A request that may open a WebSocket to the object that `claims` names.
+/// An accepted request, which may open a WebSocket to the channel in `claims`.
 pub(crate) struct Accepted {
     pub(crate) claims: Claims,
-    /// `None` for stock clients of generation 1, which send none.
+    /// `None` for stock `DurableEventIterator` clients, which do not send a connection id.
     pub(crate) connection_id: Option<ConnectionId>,
 }
 
-/// Why a request may not open a WebSocket.
+/// The reason why a request may not open a WebSocket.
 #[derive(Debug)]
 pub(crate) enum Rejection {
-    /// The request does not ask for a WebSocket.
+    /// The request is not a WebSocket upgrade.
     NotAWebSocket,
-    /// There is no token, or an empty one.
+    /// The token is missing or empty.
     TokenMissing,
-    /// There is a token, but not a valid one. The reason is for logs, not for the client.
+    /// The token is invalid. The reason is for logs, not for the client.
     InvalidToken(TokenError),
-    /// There is a valid token, but for another channel than that of the object that was asked.
+    /// The token is valid, but for another channel than the Durable Object's.
     OtherChannel,
-    /// The token is one of generation 2, whose clients must send a connection id, and there is none.
+    /// The token is for a `DurableIterator` client, which must send a connection id, and the connection id is missing.
     ConnectionIdMissing,
     /// The token has more tags, or larger ones, than the Workers runtime accepts. The reason is for logs.
     InvalidTags(TokenError),
-    /// There is a connection id, but not one that can be stored and compared.
+    /// The connection id is invalid.
     InvalidConnectionId(InvalidConnectionId),
-    /// The token's attachment does not fit into a socket's.
+    /// The token's attachment exceeds the size of a socket's attachment.
     AttachmentTooLarge,
-    /// There are no keys to verify tokens with.
+    /// There is no signing key to verify tokens with.
     NoKeys,
-    /// The Durable Object has no name, and nothing proves that it is the channel's.
+    /// The Durable Object has no name, so that it cannot check that the token is for its channel.
     NoName,
-    /// The Durable Object has as many sockets as it may have.
+    /// The Durable Object has reached its maximum number of sockets.
     Full,
-    /// There are as many sockets with this connection id as there may be.
+    /// The maximum number of sockets with this connection id is reached.
     ManyPerConnection,
-    /// There are as many sockets of this subject as there may be.
+    /// The maximum number of sockets of this subject is reached.
     ManyPerSubject,
-    /// The runtime has refused. The reason is for logs, not for the client.
+    /// An error of the Workers runtime. The reason is for logs, not for the client.
     Runtime(JsError),
 }
 
@@ -64,7 +63,7 @@ impl From<JsError> for Rejection {
 }
 
 impl Rejection {
-    /// The HTTP status of the answer.
+    /// Returns the HTTP status of the response.
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::NotAWebSocket => 426,
@@ -80,7 +79,7 @@ impl Rejection {
         }
     }
 
-    /// When another try may succeed, in seconds: a header of the answer.
+    /// Returns the value of the header `Retry-After`, in seconds.
     pub(crate) fn retry_after(&self) -> Option<u32> {
         match self {
             Self::Full | Self::ManyPerConnection | Self::ManyPerSubject => Some(CAPPED_RETRY_AFTER),
@@ -89,7 +88,8 @@ impl Rejection {
         }
     }
 
-    /// The text of the answer. It tells a client no more than it needs: every bad token reads alike.
+    /// Returns the text of the response. It is the same for every invalid token, so that a client learns nothing about the
+    /// reason.
     pub(crate) fn text(&self) -> &'static str {
         match self {
             Self::NotAWebSocket => "Expected WebSocket upgrade",
@@ -109,19 +109,19 @@ impl Rejection {
     }
 }
 
-/// What to do about a Durable Object without a name. It concerns developers, and reveals nothing.
+/// The text for a Durable Object without a name. It is for developers, and reveals nothing to clients.
 const NO_NAME: &str = "This Durable Object has no name, so it cannot check that the token is for its channel. It was reached \
-    through another dev process, or by an id that was not made from a name. Run both Workers in one process \
-    (wrangler dev -c a/wrangler.toml -c b/wrangler.toml), and reach it by idFromName or getByName.";
+    through another dev process, or by an id without a name. Run both Workers in one process \
+    (wrangler dev -c a/wrangler.toml -c b/wrangler.toml), and use idFromName or getByName.";
 
-/// How long a client waits when there are too many sockets, in seconds: others have to close first.
+/// The value of `Retry-After` when there are too many sockets, in seconds: other sockets must close first.
 const CAPPED_RETRY_AFTER: u32 = 10;
 
-/// Decides about a request at `now_ms`, in milliseconds since 1970. The checks go in the order of the answers that
-/// clients know: no token, a bad token, then a bad connection id.
+/// Decides about a request at `now_ms`, in milliseconds since 1970. The order of the checks is that of oRPC's implementation:
+/// missing token, invalid token, invalid connection id.
 ///
-/// A request that is no upgrade and has a token is refused for what is wrong with its token: a browser does not report the
-/// status of a failed upgrade, and our client learns it by such a request.
+/// A request with an invalid token is rejected for its token even if it is not an upgrade. Browsers do not report the status of
+/// a failed upgrade, so our client sends such a request to get the status.
 pub(crate) fn decide(head: &RequestHead<'_>, keys: &SigningKeys, now_ms: u64) -> Result<Accepted, Rejection> {
     let is_websocket = head.upgrade.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket"));
     let parameters = Parameters::of(head.query.unwrap_or_default());
@@ -157,8 +157,8 @@ impl std::fmt::Debug for Accepted {
     }
 }
 
-/// The parameters of an upgrade request. The last one of a name counts, and an empty one is none, even if one before it
-/// was not empty.
+/// The query parameters of an upgrade request. If a parameter is repeated, the last value is used. An empty value is the same
+/// as a missing parameter.
 #[derive(Default)]
 struct Parameters {
     token: Option<String>,
@@ -166,7 +166,8 @@ struct Parameters {
 }
 
 impl Parameters {
-    /// Decodes as `URLSearchParams` does; bytes that are no UTF-8 become U+FFFD, which no token and no id may hold.
+    /// Decodes a query like `URLSearchParams`. Invalid UTF-8 becomes U+FFFD, which neither a token nor a connection id may
+    /// contain.
     fn of(query: &str) -> Self {
         let mut parameters = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -203,13 +204,13 @@ mod tests {
     }
 
     #[track_caller]
-    fn assert_refused(result: Result<Accepted, Rejection>, status: u16, text: &str) {
-        let refusal = result.unwrap_err();
-        assert_eq!((refusal.status(), refusal.text()), (status, text));
+    fn assert_rejected(result: Result<Accepted, Rejection>, status: u16, text: &str) {
+        let rejection = result.unwrap_err();
+        assert_eq!((rejection.status(), rejection.text()), (status, text));
     }
 
     #[test]
-    fn a_good_token_opens_the_channel_it_names() {
+    fn a_valid_token_is_accepted_for_its_channel() {
         let token = token();
         let accepted = ask(&format!("token={token}")).unwrap();
         assert_eq!(accepted.claims.channel().as_str(), "some-room");
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_upgrade_header_comes_in_any_case() {
+    fn the_upgrade_header_is_case_insensitive() {
         let query = format!("token={}", token());
         for upgrade in ["websocket", "WebSocket", "WEBSOCKET"] {
             let head = RequestHead { upgrade: Some(upgrade), query: Some(&query) };
@@ -225,54 +226,54 @@ mod tests {
         }
         for upgrade in [None, Some(""), Some("h2c"), Some("websockets")] {
             for query in [None, Some(query.as_str()), Some("token=")] {
-                let refused = decide(&RequestHead { upgrade, query }, &keys(), NOW_MS);
-                assert_refused(refused, 426, "Expected WebSocket upgrade");
+                let rejected = decide(&RequestHead { upgrade, query }, &keys(), NOW_MS);
+                assert_rejected(rejected, 426, "Expected WebSocket upgrade");
             }
         }
     }
 
     #[test]
-    fn a_request_that_is_no_upgrade_is_refused_for_its_bad_token() {
+    fn a_request_without_an_upgrade_is_rejected_for_its_invalid_token() {
         for (query, status, text) in [
             ("token=garbage".to_owned(), 401, "Invalid Token"),
             (format!("token={}&id=a%20b", token()), 400, "Invalid ID"),
         ] {
-            let refused = decide(&RequestHead { upgrade: None, query: Some(&query) }, &keys(), NOW_MS);
-            assert_refused(refused, status, text);
+            let rejected = decide(&RequestHead { upgrade: None, query: Some(&query) }, &keys(), NOW_MS);
+            assert_rejected(rejected, status, text);
         }
     }
 
     #[test]
-    fn without_a_token_it_is_required() {
+    fn a_request_without_a_token_is_rejected() {
         let no_query = RequestHead { upgrade: Some("websocket"), query: None };
-        assert_refused(decide(&no_query, &keys(), NOW_MS), 401, "Token is required");
+        assert_rejected(decide(&no_query, &keys(), NOW_MS), 401, "Token is required");
         for query in
             ["", "&", "=", "token", "token=", "id=1", "Token=x", "tokens=x", "?token=x", "token%00=x"]
         {
-            assert_refused(ask(query), 401, "Token is required");
+            assert_rejected(ask(query), 401, "Token is required");
         }
     }
 
     #[test]
-    fn every_bad_token_reads_alike() {
+    fn the_response_is_the_same_for_every_invalid_token() {
         let good = token();
         let (message, _) = good.rsplit_once('.').unwrap();
         for bad in ["garbage", message, &format!("{message}."), &format!("+{good}"), &format!("{good}%20")] {
-            assert_refused(ask(&format!("token={bad}")), 401, "Invalid Token");
+            assert_rejected(ask(&format!("token={bad}")), 401, "Invalid Token");
         }
         let day_ms = 86_400_000;
         let head = format!("token={good}");
         let head = RequestHead { upgrade: Some("websocket"), query: Some(&head) };
-        assert_refused(decide(&head, &keys(), NOW_MS + day_ms), 401, "Invalid Token");
+        assert_rejected(decide(&head, &keys(), NOW_MS + day_ms), 401, "Invalid Token");
     }
 
     #[test]
-    fn of_several_tokens_the_last_counts() {
+    fn the_last_of_several_tokens_is_used() {
         let good = token();
         assert!(ask(&format!("token=garbage&token={good}")).is_ok());
         assert!(ask(&format!("token=&x=1&%74oken={good}")).is_ok());
-        assert_refused(ask(&format!("token={good}&token=garbage")), 401, "Invalid Token");
-        assert_refused(ask(&format!("token={good}&token=")), 401, "Token is required");
+        assert_rejected(ask(&format!("token={good}&token=garbage")), 401, "Invalid Token");
+        assert_rejected(ask(&format!("token={good}&token=")), 401, "Token is required");
     }
 
     #[test]
@@ -281,17 +282,17 @@ mod tests {
         let escaped: String = good.bytes().map(|byte| format!("%{byte:02x}")).collect();
         assert!(ask(&format!("token={escaped}")).is_ok());
         let twice = escaped.replace('%', "%25");
-        assert_refused(ask(&format!("token={twice}")), 401, "Invalid Token");
+        assert_rejected(ask(&format!("token={twice}")), 401, "Invalid Token");
     }
 
     #[test]
-    fn bytes_that_are_no_utf8_open_nothing() {
+    fn invalid_utf8_is_rejected() {
         let good = token();
         for bytes in ["%FF", "%C3%28", "%ED%A0%80", "%", "%4", "%zz", "%00"] {
-            assert_refused(ask(&format!("token={good}{bytes}")), 401, "Invalid Token");
-            assert_refused(ask(&format!("token={bytes}{good}")), 401, "Invalid Token");
+            assert_rejected(ask(&format!("token={good}{bytes}")), 401, "Invalid Token");
+            assert_rejected(ask(&format!("token={bytes}{good}")), 401, "Invalid Token");
         }
-        assert_refused(ask(&format!("token={good}&id=%FF")), 400, "Invalid ID");
+        assert_rejected(ask(&format!("token={good}&id=%FF")), 400, "Invalid ID");
     }
 
     #[test]
@@ -303,7 +304,7 @@ mod tests {
         }
         let too_long = "x".repeat(129);
         for id in ["a+b", "%20", "%00", "%7F", "%C3%A4", "a%0Ab", too_long.as_str()] {
-            assert_refused(ask(&format!("token={good}&id={id}")), 400, "Invalid ID");
+            assert_rejected(ask(&format!("token={good}&id={id}")), 400, "Invalid ID");
         }
         assert_eq!(ask(&format!("token={good}&id=")).unwrap().connection_id, None);
         let last = ask(&format!("token={good}&id=%20&id=second")).unwrap().connection_id.unwrap();
@@ -311,21 +312,21 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_token_is_told_before_a_bad_id() {
-        assert_refused(ask("token=garbage&id=%20"), 401, "Invalid Token");
+    fn an_invalid_token_is_reported_before_an_invalid_id() {
+        assert_rejected(ask("token=garbage&id=%20"), 401, "Invalid Token");
     }
 
     #[test]
-    fn debug_shows_no_token() {
+    fn debug_does_not_show_the_token() {
         let good = token();
         let shown = format!("{:?}", ask(&format!("token={good}&id=1")).unwrap());
         assert!(!shown.contains("eyJ"), "{shown}");
-        let refused = format!("{:?}", ask(&format!("token={good}A")).unwrap_err());
-        assert!(!refused.contains("eyJ"), "{refused}");
+        let rejected = format!("{:?}", ask(&format!("token={good}A")).unwrap_err());
+        assert!(!rejected.contains("eyJ"), "{rejected}");
     }
 
     #[test]
-    fn the_answer_to_invalid_tags_names_the_limits() {
+    fn the_response_for_invalid_tags_states_the_limits() {
         let text = Rejection::InvalidTags(TokenError::TooManyTags { count: 11 }).text();
         let limits = format!("tags of {}-{} UTF-8 bytes", TAG_BYTES.start(), TAG_BYTES.end());
         assert!(text.contains(&limits), "{text}");
@@ -333,7 +334,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_query_makes_it_panic(query in ".{0,200}", upgrade in prop::option::of(".{0,12}")) {
+        fn any_query_is_decided_without_a_panic(query in ".{0,200}", upgrade in prop::option::of(".{0,12}")) {
             let _ = ask(&query);
             let _ = ask(&format!("token={query}&id={query}"));
             let head = RequestHead { upgrade: upgrade.as_deref(), query: Some(&query) };

@@ -1,4 +1,4 @@
-//! The upgrade: from a client's HTTP request with a token to a socket of the object that the token names.
+//! The upgrade: from a client's HTTP request with a token to a WebSocket of the Durable Object.
 
 mod caps;
 mod decision;
@@ -20,7 +20,7 @@ use worker::{
     web_sys::{Request, Response},
 };
 
-/// Sees a verified token's claims, and may refuse them. A trait of its own, since async closures cannot be boxed.
+/// Checks the claims of a verified token and may reject the request. A separate trait, because async closures cannot be boxed.
 trait Inspect {
     fn inspect<'s>(&'s self, claims: &'s Claims, request: &'s Request) -> LocalBoxFuture<'s, Result<()>>;
 }
@@ -31,7 +31,7 @@ impl<F: AsyncFn(&Claims, &Request) -> Result<()>> Inspect for F {
     }
 }
 
-/// Hands a client's upgrade request over to the object that its token names.
+/// Forwards a client's upgrade request to the Durable Object of the channel in its token.
 ///
 /// ```
 /// use durable_event_iterator::{Upgrade, http::path_of};
@@ -49,13 +49,21 @@ impl<F: AsyncFn(&Claims, &Request) -> Result<()>> Inspect for F {
 /// }
 /// ```
 ///
-/// Rejected requests are answered 426 without `Upgrade: websocket`, 401 without a valid token, and 400 for an invalid
-/// connection id or a token whose tags exceed the limits. The Durable Object verifies the token again, so that a Worker that
-/// forwards a request by other means opens nothing. It answers 503 when it has [as many
-/// sockets](crate::Options::max_sockets) as it may have, and 429 when the
-/// [connection id](crate::Options::max_sockets_per_connection) or the [subject](crate::Options::max_sockets_per_subject)
-/// has. A failure that the runtime calls temporary, such as an overloaded Durable Object, is 503 too, any other one 500.
-/// Answers of 429 and 503 have the header `Retry-After`.
+/// # Rejections
+///
+/// The body of the response is a short text. Responses with 429 and 503 have the header `Retry-After`.
+///
+/// | status | reason |
+/// | --- | --- |
+/// | 400 | invalid connection id, or the token's tags exceed the limits |
+/// | 401 | missing or invalid token, or a `DurableIterator` client without a connection id |
+/// | 413 | the token's attachment is too large |
+/// | 426 | not a WebSocket upgrade |
+/// | 429 | too many sockets with this [connection id](crate::Options::max_sockets_per_connection) or of this [subject](crate::Options::max_sockets_per_subject) |
+/// | 503 | [too many sockets](crate::Options::max_sockets), or a failure that the Workers runtime reports as temporary, such as an overloaded Durable Object |
+/// | 500 | no signing key, a Durable Object without a name, or any other failure |
+///
+/// The Durable Object verifies the token again: a Worker that forwards a request without checking it does not give access.
 pub struct Upgrade<'a> {
     env: &'a Env,
     binding: &'a str,
@@ -72,38 +80,40 @@ impl fmt::Debug for Upgrade<'_> {
 }
 
 impl<'a> Upgrade<'a> {
-    /// To the objects of the namespace that is bound as `binding`.
+    /// Returns an upgrade to the Durable Objects of a namespace. `binding` is the name of its binding.
     #[must_use]
     pub fn new(env: &'a Env, binding: &'a str) -> Self {
         Self { env, binding, keys: None, location_hint: None, jurisdiction: None, inspect: None }
     }
 
-    /// The keys that verify tokens, the same as the object's. Default: the secret `SIGNING_KEY`, and
-    /// `PREVIOUS_SIGNING_KEY` where there is one.
+    /// Sets the signing keys that verify tokens. The Durable Object must have the same keys. Default: the secrets `SIGNING_KEY`
+    /// and, if it exists, `PREVIOUS_SIGNING_KEY`.
     #[must_use]
     pub fn signing_keys(mut self, keys: SigningKeys) -> Self {
         self.keys = Some(keys);
         self
     }
 
-    /// Where an object that does not exist yet should be made, such as `"weur"`. See the platform's documentation of
-    /// location hints.
+    /// Sets the location hint for a Durable Object that does not exist yet, such as `"weur"`. See [Cloudflare's list of
+    /// location hints](https://developers.cloudflare.com/durable-objects/reference/data-location/#provide-a-location-hint).
     #[must_use]
     pub fn location_hint(mut self, hint: &'a str) -> Self {
         self.location_hint = Some(hint);
         self
     }
 
-    /// The jurisdiction that the objects are confined to, such as `"eu"`. An object of a jurisdiction is another one
-    /// than that of the same name without: whoever publishes must name it too.
+    /// Sets the jurisdiction to which the Durable Objects are restricted, such as `"eu"`.
+    ///
+    /// With and without a jurisdiction, the same channel name is two different Durable Objects: publishers must state the same
+    /// jurisdiction.
     #[must_use]
     pub fn jurisdiction(mut self, jurisdiction: &'a str) -> Self {
         self.jurisdiction = Some(jurisdiction);
         self
     }
 
-    /// Sees the claims of every verified token before the object does: to log, to count, to look something up, or to
-    /// refuse with an error, whose status and message the client gets.
+    /// Sets a function that receives the claims of every verified token before the request is forwarded. If it returns an
+    /// error, the request is rejected with the error's status and message.
     ///
     /// ```
     /// # use durable_event_iterator::{Claims, Code, Error, Upgrade};
@@ -111,7 +121,7 @@ impl<'a> Upgrade<'a> {
     /// # fn guarded(env: &Env) -> Upgrade<'_> {
     /// Upgrade::new(env, "CHAT_ROOM").inspect(async |claims: &Claims, _: &Request| {
     ///     let banned = env.kv("BANNED")?.get(&claims.attachment::<String>()?).text().await?;
-    ///     if banned.is_some() { Err(Error::new(Code::Forbidden).message("Go away.")) } else { Ok(()) }
+    ///     if banned.is_some() { Err(Error::new(Code::Forbidden).message("Banned")) } else { Ok(()) }
     /// })
     /// # }
     /// ```
@@ -121,18 +131,19 @@ impl<'a> Upgrade<'a> {
         self
     }
 
-    /// Responds to the request with the Durable Object's socket, or with a rejection.
+    /// Forwards the request and returns the Durable Object's response, or a rejection.
     ///
-    /// The request and the response are the runtime's own, since `worker`'s types read and copy what an upgrade does not need:
-    /// `cf`, headers and body. `request.inner()` is the request of a [`worker::Request`], and `.into()` converts the response.
+    /// The types of the request and the response are those of `web_sys`. For a [`worker::Request`] pass `request.inner()`, and
+    /// convert the response with `.into()`. `worker`'s types are slower: they read and copy `cf`, headers and body, which an
+    /// upgrade does not need.
     ///
     /// # Errors
-    /// When the binding does not exist or the object cannot be reached.
+    /// An error if the binding does not exist, or if the response cannot be created.
     pub async fn handle(self, request: &Request) -> worker::Result<Response> {
         let keys = self.keys.or_else(|| signing_keys(self.env)).ok_or(Rejection::NoKeys);
         let claims = match keys.and_then(|keys| read(&runtime::head_of(request), &keys)) {
             Ok(accepted) => accepted.claims,
-            Err(refusal) => return respond(&refusal).map_err(rust_error),
+            Err(rejection) => return respond(&rejection).map_err(rust_error),
         };
         if let Some(inspect) = &self.inspect
             && let Err(error) = inspect.inspect(&claims, request).await
@@ -157,39 +168,39 @@ fn rust_error(error: JsError) -> worker::Error {
     worker::Error::RustError(error.to_string())
 }
 
-/// What the request asks for, if it may.
+/// Decides about a request at the current time.
 pub(crate) fn read(request: &UpgradeRequest, keys: &SigningKeys) -> Result<Accepted, Rejection> {
     let head = RequestHead { upgrade: request.upgrade.as_deref(), query: path::query_of(&request.url) };
     decide(&head, keys, runtime::now_ms())
 }
 
-/// The body of a rejection as clients see it; the reason goes into the log.
-pub(crate) fn respond(refusal: &Rejection) -> Result<Response, JsError> {
-    log_rejection(refusal);
-    runtime::refuse(refusal.status(), refusal.text(), refusal.retry_after())
+/// Logs a rejection and returns its response.
+pub(crate) fn respond(rejection: &Rejection) -> Result<Response, JsError> {
+    log_rejection(rejection);
+    runtime::refuse(rejection.status(), rejection.text(), rejection.retry_after())
 }
 
-/// Logs why an upgrade was rejected, if that is not the client's affair alone.
-pub(crate) fn log_rejection(refusal: &Rejection) {
-    match refusal {
+/// Logs a rejection, unless it is a mistake of the client only.
+pub(crate) fn log_rejection(rejection: &Rejection) {
+    match rejection {
         Rejection::InvalidToken(reason) | Rejection::InvalidTags(reason) => {
             runtime::log_warning(&format!("upgrade rejected: {reason}"));
         }
         Rejection::OtherChannel => runtime::log_error(
-            "an upgrade was refused: the token is for another channel than this Durable Object's name",
+            "upgrade rejected: the token is for another channel than the name of this Durable Object",
         ),
         Rejection::NoName | Rejection::Full => {
-            runtime::log_error(&format!("an upgrade was refused: {}", refusal.text()));
+            runtime::log_error(&format!("upgrade rejected: {}", rejection.text()));
         }
-        Rejection::Runtime(error) => runtime::log_error(&format!("an upgrade failed: {error}")),
+        Rejection::Runtime(error) => runtime::log_error(&format!("upgrade failed: {error}")),
         _ => {}
     }
 }
 
-/// The keys of the Worker's secrets. Without them the log says what to run.
+/// Returns the signing keys of the Worker's secrets, or logs how to set them and returns `None`.
 pub(crate) fn signing_keys(env: &Env) -> Option<SigningKeys> {
     thread_local! {
-        /// Those of the last `env`: all requests to a Worker have the same, and its secrets never change.
+        /// The keys of the last `env`. All requests to a Worker have the same `env`, and its secrets never change.
         static READ: RefCell<Option<(Env, SigningKeys)>> = const { RefCell::new(None) };
     }
     let is_same = |other: &Env| AsRef::<JsValue>::as_ref(other) == AsRef::<JsValue>::as_ref(env);
@@ -204,19 +215,19 @@ pub(crate) fn signing_keys(env: &Env) -> Option<SigningKeys> {
     })
 }
 
-/// Reads the signing keys of a Worker: its secret `SIGNING_KEY`, and `PREVIOUS_SIGNING_KEY` if there is one (keys that only
-/// verify, one per line).
+/// Reads the signing keys of a Worker from its secrets `SIGNING_KEY` and, if it exists, `PREVIOUS_SIGNING_KEY` (previous keys,
+/// one per line).
 ///
 /// # Errors
-/// INTERNAL_SERVER_ERROR if there is no such secret or it is empty. The error's text for the log, which no client sees, states
-/// the command to run.
+/// INTERNAL_SERVER_ERROR if `SIGNING_KEY` is missing or empty. The error's text in the log, which clients do not receive,
+/// states the command to run.
 pub fn signing_keys_from_env(env: &Env) -> Result<SigningKeys> {
     let secret = |name: &str| env.secret(name).ok().map(|secret| secret.to_string());
     let key = secret("SIGNING_KEY").unwrap_or_default();
     Ok(SigningKeys::parse(&key, secret("PREVIOUS_SIGNING_KEY").as_deref()).map_err(MissingKeys)?)
 }
 
-/// What somebody who deploys has to do.
+/// The error for a missing or empty signing key.
 #[derive(Debug)]
 struct MissingKeys(InvalidKey);
 
@@ -224,8 +235,8 @@ impl fmt::Display for MissingKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "no usable signing key ({}): set the key that your tokens are signed with by `npx wrangler secret put \
-             SIGNING_KEY` (locally: a line SIGNING_KEY=… in .dev.vars)",
+            "signing key is missing or invalid ({}): set the key with which your server signs tokens by `npx wrangler \
+             secret put SIGNING_KEY` (in local development: a line SIGNING_KEY=… in .dev.vars)",
             self.0
         )
     }

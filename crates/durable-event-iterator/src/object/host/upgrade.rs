@@ -25,7 +25,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         self.core.note_token(session.claims.iat, session.claims.exp);
         let tags = self.caps.admit(&self.core.hub, self.options(), &claims, session.connection.as_deref())?;
         let response = self.core.hub.accept(&tags, &attachment);
-        let response = response.map_err(|error| self.caps.refused(&self.core.hub, error))?;
+        let response = response.map_err(|error| self.caps.rejection(&self.core.hub, error))?;
         self.core.ensure_alarm(); // setting it may have failed before
         Ok(response)
     }
