@@ -1,6 +1,6 @@
-//! What a user can get wrong, and what the compiler says to it.
+//! The compiler's messages for mistakes in the use of the API.
 
 #[test]
-fn wrong_uses_are_told_what_is_wrong() {
+fn mistakes_have_helpful_compiler_messages() {
     trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
 }

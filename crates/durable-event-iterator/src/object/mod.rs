@@ -57,9 +57,9 @@ use worker::Env;
 /// durable_event_iterator::durable_object!(pub Ticker: Ticks);
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no object that clients can iterate over",
-    label = "does not implement `DurableEventIteratorObject`",
-    note = "give it a field of type `Channel<Event>` and implement `DurableEventIteratorObject` for it: the type of the channel, and `new`"
+    message = "`{Self}` does not implement `DurableEventIteratorObject`",
+    label = "expected the type of a Durable Object",
+    note = "implement `DurableEventIteratorObject` for it: the type `Channel`, such as `Channel<Event>`, and `new`"
 )]
 pub trait DurableEventIteratorObject: Sized + 'static {
     /// The object's channel, with the types of its events and attachments.

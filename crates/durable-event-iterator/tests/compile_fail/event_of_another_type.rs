@@ -1,4 +1,4 @@
-//! An event of another type than the channel's.
+//! An event of another type than that of the channel.
 
 use durable_event_iterator::{Channel, EventId, Result};
 use serde::{Deserialize, Serialize};

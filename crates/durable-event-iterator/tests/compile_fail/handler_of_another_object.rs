@@ -1,4 +1,4 @@
-//! A handler that takes another object.
+//! A procedure of another type.
 
 use durable_event_iterator::{Procedures, Result};
 

@@ -1,4 +1,4 @@
-//! A channel that is none.
+//! A type that is not a channel.
 
 use durable_event_iterator::{DurableEventIteratorObject, Result};
 use worker::Env;

@@ -1,4 +1,4 @@
-//! A type that is no object.
+//! A type that does not implement `DurableEventIteratorObject`.
 
 pub struct Chat;
 
