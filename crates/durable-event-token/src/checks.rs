@@ -1,11 +1,15 @@
-//! The checks of a token's content, where a token is issued and where it is verified.
+//! The checks of a token's content, when it is issued and when it is verified.
 
 use super::{
     TokenError,
     limits::{MAX_ATTACHMENT_DEPTH, MAX_TAGS, SUBJECT_BYTES, TAG_BYTES},
 };
 
-/// Checks what the Workers runtime would reject when it accepts the socket.
+/// Checks the number and length of tags, which the Workers runtime limits for each socket.
+///
+/// # Errors
+///
+/// [`TokenError::TooManyTags`] or [`TokenError::InvalidTag`].
 pub fn check_tags(tags: &[String]) -> Result<(), TokenError> {
     if tags.len() > MAX_TAGS {
         return Err(TokenError::TooManyTags { count: tags.len() });
@@ -24,8 +28,8 @@ pub(super) fn check_subject(subject: &str) -> Result<(), TokenError> {
     }
 }
 
-/// Checks the nesting of an attachment by counting brackets outside strings, without recursion; raw values are known to be
-/// well-formed JSON.
+/// Checks the nesting of an attachment, which must be well-formed JSON, by counting brackets outside strings, without
+/// recursion.
 pub(super) fn check_attachment_depth(attachment: &str) -> Result<(), TokenError> {
     let mut depth = 0_usize;
     let mut bytes = attachment.bytes();
