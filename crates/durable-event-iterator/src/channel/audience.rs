@@ -12,8 +12,8 @@ use std::fmt;
 /// - **Connections**, with [`to`](Self::to), [`to_connections`](Self::to_connections), [`to_socket`](Self::to_socket) and
 ///   [`to_sockets`](Self::to_sockets): clients that match at least one of them.
 /// - **Tags**, with [`tagged`](Self::tagged) and [`tagged_any`](Self::tagged_any): clients with at least one of the tags.
-/// - **Exceptions**, with [`except`](Self::except), [`except_sockets`](Self::except_sockets) and
-///   [`except_connection`](Self::except_connection): these clients never receive the event.
+/// - **Exclusions**, with [`except`](Self::except), [`except_sockets`](Self::except_sockets) and
+///   [`except_connection`](Self::except_connection): these clients do not receive the event.
 ///
 /// With several kinds, a client must satisfy all of them. An empty list of connections or tags addresses nobody, not everyone.
 ///
@@ -49,7 +49,7 @@ use std::fmt;
 /// client's connection id, which the client keeps when it reconnects on another socket.
 ///
 /// For a socket without a connection id (of a stock `DurableEventIterator` client), restrictions apply to the live event only.
-/// An event addressed to such a socket is sent if its subscription is live, and never replayed. An event that excepts it is not
+/// An event addressed to such a socket is sent if its subscription is live, and never replayed. An event that excludes it is not
 /// sent to it, but its client receives the event in a replay.
 ///
 /// Connection ids count towards the event's size: about 50,000 ids of 36 characters fit into one event.
@@ -58,7 +58,7 @@ pub struct Audience {
     pub(crate) rule: AudienceRule,
     /// Addressed sockets without a connection id. They are not stored.
     pub(crate) chosen: Vec<RawSocket>,
-    /// Excepted sockets without a connection id. They are not stored.
+    /// Excluded sockets without a connection id. They are not stored.
     pub(crate) except: Vec<RawSocket>,
 }
 
@@ -84,28 +84,29 @@ impl Audience {
         self.rule == AudienceRule::everyone() && self.except.is_empty()
     }
 
-    /// Adds the client with this connection id to the recipients. For several ids see [`to_connections`](Self::to_connections).
+    /// Restricts the event to the client with this connection id, and to other recipients that are added to the audience. For
+    /// several ids see [`to_connections`](Self::to_connections).
     #[must_use]
     pub fn to(self, connection_id: impl Into<String>) -> Self {
         self.to_connections([connection_id])
     }
 
-    /// Adds the clients with these connection ids to the recipients. An empty list adds nobody, and restricts the event to the
-    /// recipients that are added otherwise.
+    /// Restricts the event to the clients with these connection ids, and to other recipients that are added to the audience.
+    /// Without any recipient, nobody receives the event.
     #[must_use]
     pub fn to_connections<C: Into<String>>(mut self, connection_ids: impl IntoIterator<Item = C>) -> Self {
         self.rule = self.rule.only_to(connection_ids);
         self
     }
 
-    /// Adds the client of this socket to the recipients.
+    /// Restricts the event to the client of this socket, and to other recipients that are added to the audience.
     #[must_use]
     pub fn to_socket<T, S>(self, socket: &Socket<T, S>) -> Self {
         self.to_sockets([socket])
     }
 
-    /// Adds the clients of these sockets to the recipients. An empty list adds nobody, and restricts the event to the
-    /// recipients that are added otherwise.
+    /// Restricts the event to the clients of these sockets, and to other recipients that are added to the audience. Without any
+    /// recipient, nobody receives the event.
     #[must_use]
     pub fn to_sockets<'s, T: 's, S: 's>(
         mut self,
@@ -135,13 +136,13 @@ impl Audience {
         self
     }
 
-    /// Excepts the client of this socket.
+    /// Excludes the client of this socket.
     #[must_use]
     pub fn except<T, S>(self, socket: &Socket<T, S>) -> Self {
         self.except_sockets([socket])
     }
 
-    /// Excepts the clients of these sockets.
+    /// Excludes the clients of these sockets.
     #[must_use]
     pub fn except_sockets<'s, T: 's, S: 's>(
         mut self,
@@ -158,7 +159,7 @@ impl Audience {
         self
     }
 
-    /// Excepts the client with this connection id.
+    /// Excludes the client with this connection id.
     #[must_use]
     pub fn except_connection(mut self, connection_id: impl Into<String>) -> Self {
         self.rule = self.rule.except([connection_id]);

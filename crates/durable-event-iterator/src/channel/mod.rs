@@ -36,10 +36,12 @@ type Types<E, T, S> = fn() -> (E, T, S);
 
 /// The channel of a Durable Object: publishes events and lists the open sockets.
 ///
-/// `E` is the type of its events, `T` the type of the attachment of the clients' tokens, and `S` the type of the attachment
-/// that the application stores with a socket ([`Socket::set_attachment`]). Without the second and third parameter, `T` and `S`
-/// are [`Untyped`]: to read the token's attachment as a type, and to store an attachment, state them, such as `Channel<Message,
-/// User, Profile>`. `Channel<Message, (), Profile>` is a channel whose tokens have no attachment.
+/// - `E` is the type of the channel's events.
+/// - `T` is the type of the attachment of the clients' tokens. State `()` if tokens have no attachment.
+/// - `S` is the type of the attachment that the application stores with a socket ([`Socket::set_attachment`]).
+///
+/// `T` and `S` are [`Untyped`] by default. To store a `Profile` with a socket, write `Channel<Message, User, Profile>`, or
+/// `Channel<Message, (), Profile>`.
 ///
 /// ```
 /// use durable_event_iterator::{Channel, EventId, Result};

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_of_exceptions_is_accepted() {
+    fn an_empty_list_of_exclusions_is_accepted() {
         let options = read(r#"{"except":[]}"#);
         assert_eq!(options, Ok(RpcOptions::default()));
     }

@@ -30,9 +30,9 @@ const ERROR_STATUS: std::ops::RangeInclusive<u16> = 400..=599;
 /// error to INTERNAL_SERVER_ERROR: its text is written to the log and never sent to a client. This includes an
 /// [`InvalidInput`], which may be about stored data. Errors of publishing keep their codes.
 ///
-/// This type does not implement [`std::error::Error`], so that `?` can convert every error to it. It converts to a `Box<dyn
-/// std::error::Error>`, and [`source`](Self::source) returns its cause. It is neither `Send` nor `Sync`, because errors of the
-/// Workers runtime contain JavaScript values.
+/// This type does not implement [`std::error::Error`], so that `?` can convert every error to it. It converts to
+/// `Box<dyn std::error::Error>`, and [`source`](Self::source) returns its cause. It is neither `Send` nor `Sync`, because errors
+/// of the Workers runtime contain JavaScript values.
 ///
 /// ```
 /// use durable_event_iterator::{Code, Error, Result};
@@ -591,7 +591,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_input_has_the_issues() {
+    fn an_invalid_input_error_contains_the_issues() {
         let invalid = from_value::<Vec<u8>>(parse(Some("[1,\"x\"]"), None).unwrap()).unwrap_err();
         let error = Error::invalid_input(invalid);
         assert_eq!((error.code(), error.public_message()), ("BAD_REQUEST", "Input validation failed"));

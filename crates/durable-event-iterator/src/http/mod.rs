@@ -41,7 +41,7 @@
 //! }
 //! ```
 //!
-//! Batched calls and streaming input are not supported. The procedures of a Durable Object support both over a WebSocket.
+//! Batched calls are not supported. Streaming input requires a WebSocket: use a procedure of a Durable Object.
 
 mod call;
 mod cors;

@@ -114,9 +114,10 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
 
     /// Adds a procedure. It replaces a procedure of the same name.
     ///
-    /// State the type of a closure's first parameter: `async |chat: &Self, call, ()|`. Without it, the compiler reports that it
-    /// "cannot infer type parameter `C`", or that it needs type annotations. A closure that only returns `Err` must also state
-    /// the type of its output: `Err::<(), _>(Error::new(Code::Forbidden))`.
+    /// State the type of a closure's first parameter: `async |chat: &Self, call, ()|`. Without it, the compiler reports "cannot
+    /// infer type of the type parameter `C`". A closure that only returns `Err` must also state the type of its output:
+    /// `Err::<(), _>(Error::new(Code::Forbidden))`. Otherwise the compiler reports "cannot infer type of the type parameter
+    /// `Output`".
     ///
     /// ```
     /// use durable_event_iterator::{Code, Error, Procedures};
@@ -131,11 +132,11 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
     /// # procedures::<()>();
     /// ```
     #[must_use]
-    pub fn procedure<I, R, F>(self, name: &'static str, handler: F) -> Self
+    pub fn procedure<I, Output, F>(self, name: &'static str, handler: F) -> Self
     where
         I: DeserializeOwned + 'static,
-        R: Serialize + 'static,
-        F: AsyncFn(&O, C, I) -> Result<R> + 'static,
+        Output: Serialize + 'static,
+        F: AsyncFn(&O, C, I) -> Result<Output> + 'static,
     {
         let handler = Rc::new(handler);
         self.add(
@@ -204,11 +205,11 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
     /// # procedures::<()>();
     /// ```
     #[must_use]
-    pub fn upload<I, R, F>(self, name: &'static str, handler: F) -> Self
+    pub fn upload<I, Output, F>(self, name: &'static str, handler: F) -> Self
     where
         I: DeserializeOwned + 'static,
-        R: Serialize + 'static,
-        F: AsyncFn(&O, C, Upload<I>) -> Result<R> + 'static,
+        Output: Serialize + 'static,
+        F: AsyncFn(&O, C, Upload<I>) -> Result<Output> + 'static,
     {
         let handler = Rc::new(handler);
         self.add(

@@ -72,11 +72,11 @@ impl<O: 'static> RpcMethods<O> {
     /// `publish` and the names that the Workers runtime uses (`fetch`, `alarm`, `constructor` …) are reserved: such a method is
     /// not added to the class, and an error is logged.
     #[must_use]
-    pub fn method<A, R, F>(mut self, name: &'static str, method: F) -> Self
+    pub fn method<A, Output, F>(mut self, name: &'static str, method: F) -> Self
     where
         A: RpcArguments,
-        R: Serialize + 'static,
-        F: AsyncFn(&O, A) -> Result<R> + 'static,
+        Output: Serialize + 'static,
+        F: AsyncFn(&O, A) -> Result<Output> + 'static,
     {
         let method = Rc::new(method);
         let erased: Method<O> = Rc::new(move |object, arguments| {

@@ -63,7 +63,7 @@ impl Caps {
         Ok(tags)
     }
 
-    /// Returns the rejection for an exception with which the runtime has not accepted a socket.
+    /// Returns the rejection for an exception that the runtime has thrown instead of accepting a socket.
     pub(crate) fn rejection(&self, hub: &Hub, error: JsError) -> Rejection {
         match hub.held() {
             Ok(held) if held >= RUNTIME_SOCKETS => Rejection::Full,

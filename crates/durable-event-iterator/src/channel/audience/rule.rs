@@ -1,26 +1,27 @@
-//! Who an event is for, as it is stored.
+//! The audience of an event, as it is stored.
 //!
-//! Stored with the event in terms that outlive a socket, so that a replay honours it: an event meant for A never reaches B
-//! because B reconnects.
+//! It consists of connection ids and tags, which outlive a socket, so that it applies to replays too: an event for A never
+//! reaches B when B reconnects.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Who an event is for: everyone, unless restricted by connection ids or tags.
+/// The audience of an event: everyone, unless it is restricted by connection ids or tags.
 ///
-/// Kinds add up: a subscriber must be named by [`only_to`](Self::only_to), if anyone is, *and* carry one of the tags, if there are
-/// any. [`except`](Self::except) wins over both.
+/// A subscriber must have one of the connection ids of [`only_to`](Self::only_to), if there is such a list, *and* one of the
+/// tags of [`only_tagged`](Self::only_tagged), if there is such a list. The connection ids of [`except`](Self::except) are
+/// always excluded.
 ///
-/// A subscriber without a connection id is never among those named, and `except` cannot mean it.
-// A restriction that this version does not know must not be overlooked.
+/// A subscriber without a connection id is in neither list of connection ids.
+// A rule with a restriction of a later version must not be read without it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AudienceRule {
-    /// Connection ids. Some and empty: nobody.
+    /// Connection ids. An empty list addresses nobody.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     to: Option<Names>,
-    /// Some and empty: nobody.
+    /// Tags. An empty list addresses nobody.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     tagged: Option<Names>,
     /// Connection ids.
@@ -28,15 +29,15 @@ pub(crate) struct AudienceRule {
     except: Names,
 }
 
-/// The text of an audience without anybody.
+/// The text of a rule that addresses nobody.
 const NOBODY: &str = r#"{"to":[]}"#;
 
-/// Reads a list that is there. Null is no list of ours: it must not admit everyone.
+/// Reads a list that is present. `null` is rejected: it must not address everyone.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Names>, D::Error> {
     Names::deserialize(deserializer).map(Some)
 }
 
-/// Connection ids or tags, each once and in order: there may be thousands, and each subscriber is looked for among them.
+/// Connection ids or tags, sorted and without duplicates, for a binary search: there may be thousands of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<String>")]
 struct Names(Vec<String>);
@@ -66,75 +67,76 @@ impl Names {
 }
 
 impl AudienceRule {
-    /// Every subscriber.
+    /// Returns the rule that admits every subscriber.
     pub(crate) fn everyone() -> Self {
         Self::default()
     }
 
-    /// No subscriber.
+    /// Returns the rule that admits no subscriber.
     pub(crate) fn nobody() -> Self {
         Self::everyone().only_to::<String>([])
     }
 
-    /// Only these connections, and others that are named so. With no connection at all: nobody, not everyone.
+    /// Adds connection ids to the recipients. An empty list addresses nobody, not everyone.
     pub(crate) fn only_to<C: Into<String>>(mut self, connections: impl IntoIterator<Item = C>) -> Self {
         self.to = Some(self.to.unwrap_or_default().with(connections));
         self
     }
 
-    /// Only those who carry one of these tags, or another one that is named so. With no tag at all: nobody.
+    /// Adds tags, of which a recipient must have one. An empty list addresses nobody, not everyone.
     pub(crate) fn only_tagged<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         self.tagged = Some(self.tagged.unwrap_or_default().with(tags));
         self
     }
 
-    /// Not these connections, whatever else is said.
+    /// Excludes connection ids.
     pub(crate) fn except<C: Into<String>>(mut self, connections: impl IntoIterator<Item = C>) -> Self {
         self.except = self.except.with(connections);
         self
     }
 
-    /// Whether a subscriber with this connection id and these tags gets the event. `is_chosen` says that its socket is one of
-    /// those that [`only_to`](Self::only_to) would name, if it had an id: that is known only while it is open.
+    /// Whether a subscriber with this connection id and these tags receives the event. `is_chosen` is true for an addressed
+    /// socket without a connection id, which is known only while the socket is open.
     pub(crate) fn admits(&self, connection: Option<&str>, tags: &[impl AsRef<str>], is_chosen: bool) -> bool {
-        let named = |list: &Names| connection.is_some_and(|id| list.contains(id));
-        let carries = |list: &Names| tags.iter().any(|tag| list.contains(tag.as_ref()));
-        !named(&self.except)
-            && self.to.as_ref().is_none_or(|list| is_chosen || named(list))
-            && self.tagged.as_ref().is_none_or(carries)
+        let is_listed = |list: &Names| connection.is_some_and(|id| list.contains(id));
+        let is_tagged = |list: &Names| tags.iter().any(|tag| list.contains(tag.as_ref()));
+        !is_listed(&self.except)
+            && self.to.as_ref().is_none_or(|list| is_chosen || is_listed(list))
+            && self.tagged.as_ref().is_none_or(is_tagged)
     }
 
-    /// The connection ids it is for, the tags it is for (`None`: no such restriction), and the connection ids it is not for.
+    /// Returns the connection ids and the tags of the recipients (`None` without such a restriction), and the excluded
+    /// connection ids.
     pub(crate) fn parts(&self) -> (Option<&[String]>, Option<&[String]>, &[String]) {
         (self.to.as_ref().map(|names| &*names.0), self.tagged.as_ref().map(|names| &*names.0), &self.except.0)
     }
 
-    /// The text that is stored: compact JSON; none for everyone.
+    /// Returns the text that is stored: compact JSON, or `None` for everyone.
     pub(crate) fn to_text(&self) -> Option<String> {
         let text = (*self != Self::everyone()).then(|| serde_json::to_string(self));
-        text.map(|text| text.unwrap_or_else(|_| NOBODY.to_owned())) // lists of strings can be serialized
+        text.map(|text| text.unwrap_or_else(|_| NOBODY.to_owned())) // serializing lists of strings cannot fail
     }
 
-    /// Reads what [`to_text`](Self::to_text) wrote.
+    /// Reads the text of [`to_text`](Self::to_text).
     pub(crate) fn from_text(text: Option<&str>) -> Result<Self, InvalidAudience> {
         let Some(text) = text else { return Ok(Self::everyone()) };
-        let is_object = text.trim_start().starts_with('{'); // serde would also take an array
+        let is_object = text.trim_start().starts_with('{'); // serde would also accept an array
         serde_json::from_str(text).ok().filter(|_| is_object).ok_or(InvalidAudience(()))
     }
 
-    /// Reads a stored rule; one that cannot be read is for nobody, since a wrong guess would give an event away.
+    /// Reads a stored rule. An invalid rule admits nobody, so that no event reaches a wrong subscriber.
     pub(crate) fn stored(text: Option<&str>) -> Self {
         Self::from_text(text).unwrap_or_else(|_| Self::nobody())
     }
 }
 
-/// A text that is no audience.
+/// The error for a text that is not a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InvalidAudience(());
 
 impl fmt::Display for InvalidAudience {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not an audience")
+        f.write_str("stored audience is invalid")
     }
 }
 
@@ -149,7 +151,7 @@ mod tests {
     const NO_TAGS: [&str; 0] = [];
 
     #[test]
-    fn everyone_is_stored_as_nothing_and_admits_whoever_comes() {
+    fn everyone_is_not_stored_and_admits_every_subscriber() {
         let rule = AudienceRule::everyone();
         assert_eq!(rule.to_text(), None);
         assert!(rule.admits(None, &NO_TAGS, false));
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_for_one_reaches_nobody_else() {
+    fn an_event_for_one_connection_id_is_not_for_others() {
         let rule = AudienceRule::everyone().only_to(["a"]);
         assert!(rule.admits(Some("a"), &NO_TAGS, false));
         assert!(!rule.admits(Some("b"), &NO_TAGS, false));
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn within_a_kind_one_is_enough_and_between_kinds_all_are_needed() {
+    fn a_recipient_has_one_of_the_ids_and_one_of_the_tags() {
         let rule =
             AudienceRule::everyone().only_to(["a"]).only_to(["b"]).only_tagged(["x"]).only_tagged(["y"]);
         assert!(rule.admits(Some("a"), &["x"], false));
@@ -176,20 +178,20 @@ mod tests {
     }
 
     #[test]
-    fn an_exclusion_wins() {
+    fn an_exclusion_overrides_other_restrictions() {
         let rule = AudienceRule::everyone().only_to(["a"]).only_tagged(["x"]).except(["a"]);
         assert!(!rule.admits(Some("a"), &["x"], false));
     }
 
     #[test]
-    fn an_exclusion_cannot_mean_a_subscriber_without_an_id() {
+    fn an_exclusion_does_not_apply_to_a_subscriber_without_an_id() {
         let rule = AudienceRule::everyone().except(["a"]);
         assert!(rule.admits(None, &NO_TAGS, false));
         assert!(!rule.admits(Some("a"), &NO_TAGS, false));
     }
 
     #[test]
-    fn a_chosen_socket_counts_as_named_and_is_bound_by_the_rest() {
+    fn a_chosen_socket_is_addressed_and_must_satisfy_the_other_restrictions() {
         let nobody = AudienceRule::nobody();
         assert!(nobody.admits(None, &NO_TAGS, true));
         assert!(!nobody.admits(None, &NO_TAGS, false));
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_is_nobody_and_not_everyone() {
+    fn an_empty_list_addresses_nobody() {
         for rule in [
             AudienceRule::nobody(),
             AudienceRule::everyone().only_to::<String>([]),
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_text_that_cannot_be_read_is_for_nobody() {
+    fn an_invalid_stored_text_admits_nobody() {
         for text in [
             "",
             "x",
@@ -242,17 +244,17 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_of_many_is_quick_to_ask() {
+    fn a_rule_with_many_ids_is_fast() {
         let id = |n: u32| format!("00000000-0000-4000-8000-{n:012}");
         let rule = AudienceRule::everyone().only_to((0..20_000).step_by(2).map(id));
-        // By looking through a list these were 200 million comparisons.
+        // With a linear search these would be 200 million comparisons.
         let admitted = (0..20_000).filter(|n| rule.admits(Some(&id(*n)), &NO_TAGS, false)).count();
         assert_eq!(admitted, 10_000);
     }
 
     proptest! {
         #[test]
-        fn a_rule_is_read_as_it_was_written_and_admits_by_definition(
+        fn a_rule_that_is_stored_and_read_admits_by_definition(
             to in proptest::option::of(proptest::collection::vec("[abc\"\\\\é]", 0..3)),
             tagged in proptest::option::of(proptest::collection::vec("[xyz]", 0..3)),
             except in proptest::collection::vec("[abc\"]", 0..3),
