@@ -5,7 +5,7 @@ import { join } from 'node:path'
 
 import { root } from './toolchain.mjs'
 
-/** @returns {Record<string, Buffer[]>} inputs by target; the formats are those of `src/fuzzing/` in the crate */
+/** @returns {Record<string, Buffer[]>} inputs by target; the formats are those of `fuzz/checks/src/` */
 export function seeds() {
   const { frames, bodies, tokens } = recorded()
   return {

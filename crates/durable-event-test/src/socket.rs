@@ -25,6 +25,14 @@ pub struct TestSocket<O: DurableEventIteratorObject> {
     raw: Socket,
     last_call: Cell<u32>,
     subscriptions: RefCell<Vec<String>>,
+    decoded: RefCell<Decoded>,
+}
+
+/// The messages that were decoded so far, each once.
+#[derive(Default)]
+struct Decoded {
+    messages: usize,
+    received: Vec<Received>,
 }
 
 impl<O: DurableEventIteratorObject> fmt::Debug for TestSocket<O> {
@@ -38,7 +46,13 @@ const PING: &str = "ping";
 
 impl<O: DurableEventIteratorObject> TestSocket<O> {
     pub(crate) fn new(inner: Rc<Inner<O>>, raw: Socket) -> Self {
-        Self { inner, raw, last_call: Cell::new(0), subscriptions: RefCell::default() }
+        Self {
+            inner,
+            raw,
+            last_call: Cell::new(0),
+            subscriptions: RefCell::default(),
+            decoded: RefCell::default(),
+        }
     }
 
     /// Sends a text message, of any content. `ping` is responded to with `pong`, which wakes no instance.
@@ -177,49 +191,57 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
     /// Takes the messages received since the last call, as they are on the wire. Nothing else returns them afterwards.
     #[must_use]
     pub fn take_messages(&self) -> Vec<Message> {
+        self.decoded.take();
         self.raw.take_sent()
     }
 
     /// The messages received so far, decoded. The response to a ping is not among them.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
-        self.messages().iter().filter_map(Received::decode).collect()
+        self.find(|received| Some(received.clone()))
     }
 
-    fn contents_of(&self, call: &str) -> Vec<Content> {
-        let received = self.received().into_iter();
-        received.filter(|received| received.call == call).map(|received| received.content).collect()
+    /// What `select` returns of the messages received so far.
+    fn find<R>(&self, select: impl FnMut(&Received) -> Option<R>) -> Vec<R> {
+        let mut decoded = self.decoded.borrow_mut();
+        let new = self.raw.sent_after(decoded.messages);
+        decoded.messages = decoded.messages.saturating_add(new.len());
+        decoded.received.extend(new.iter().filter_map(Received::decode));
+        decoded.received.iter().filter_map(select).collect()
+    }
+
+    fn find_of<R>(&self, call: &str, mut select: impl FnMut(&Content) -> Option<R>) -> Vec<R> {
+        self.find(|received| if received.call == call { select(&received.content) } else { None })
     }
 
     /// The response to a call, once it is there.
     #[must_use]
     pub fn response(&self, call: &str) -> Option<Result<Value, CallError>> {
-        self.contents_of(call).into_iter().find_map(|content| match content {
-            Content::Response(value) => Some(Ok(value)),
-            Content::Error(error) => Some(Err(error)),
+        let response = |content: &Content| match content {
+            Content::Response(value) => Some(Ok(value.clone())),
+            Content::Error(error) => Some(Err(error.clone())),
             _ => None,
-        })
+        };
+        self.find_of(call, response).into_iter().next()
     }
 
     /// The items received so far of a stream that a call responded with.
     #[must_use]
     pub fn items(&self, call: &str) -> Vec<Event> {
-        let event = |content| match content {
-            Content::Event(event) => Some(event),
+        self.find_of(call, |content| match content {
+            Content::Event(event) => Some(event.clone()),
             _ => None,
-        };
-        self.contents_of(call).into_iter().filter_map(event).collect()
+        })
     }
 
     /// The events of the channel received so far.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
         let subscriptions = self.subscriptions.borrow();
-        let event = |received: Received| match received.content {
-            Content::Event(event) if subscriptions.contains(&received.call) => Some(event),
+        self.find(|Received { call, content }| match content {
+            Content::Event(event) if subscriptions.contains(call) => Some(event.clone()),
             _ => None,
-        };
-        self.received().into_iter().filter_map(event).collect()
+        })
     }
 
     /// The events of the channel received so far, as the application's type.
@@ -244,10 +266,11 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
     #[must_use]
     pub fn gap(&self) -> Option<EventId> {
         let last = self.subscriptions.borrow().last().cloned()?;
-        self.contents_of(&last).into_iter().find_map(|content| match content {
-            Content::Stream { gap } => gap,
+        let gap = |content: &Content| match content {
+            Content::Stream { gap } => *gap,
             _ => None,
-        })
+        };
+        self.find_of(&last, gap).into_iter().next()
     }
 
     /// The close frame that the Durable Object has sent. If the client closed first, it is the one in return.

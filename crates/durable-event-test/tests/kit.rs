@@ -1,0 +1,378 @@
+//! The test kit, as its users have it.
+
+use durable_event_iterator::{
+    Audience, Call, Channel, ClientKind, Code, DurableEventIteratorObject, Error, Map, Options, Procedures,
+    PublishOptions, Result, RpcMethods, Subscribed, Token, TokenBuilder, Upload, Value,
+};
+use durable_event_test::{Content, Message, TestObject, TestSocket};
+use futures_channel::oneshot;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+use std::{cell::RefCell, time::Duration};
+use worker::Env;
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Said {
+    text: String,
+}
+
+fn said(text: &str) -> Said {
+    Said { text: text.to_owned() }
+}
+
+struct Room {
+    channel: Channel<Said, String, u32>,
+    waiting: RefCell<Vec<oneshot::Sender<u32>>>,
+}
+
+impl Room {
+    /// Publishes in a transaction, which may fail.
+    fn announce(&self, text: &str, succeeds: bool) -> Result<()> {
+        self.channel.transaction(|tx| {
+            tx.publish(&said(text))?;
+            if succeeds { Ok(()) } else { Err(Error::new(Code::Conflict)) }
+        })
+    }
+}
+
+impl DurableEventIteratorObject for Room {
+    type Channel = Channel<Said, String, u32>;
+
+    fn new(channel: Self::Channel, _: Env) -> Result<Self> {
+        Ok(Self { channel, waiting: RefCell::default() })
+    }
+
+    fn options(_: &Env) -> Options {
+        Options::default().event_retention(Duration::from_secs(60)).max_sockets_per_connection(1)
+    }
+
+    fn procedures() -> Procedures<Self, Call<Self>> {
+        Procedures::new()
+            .procedure("say", async |room: &Self, call: Call<Self>, text: String| {
+                room.channel.publish_with(&said(&text), Audience::everyone().except(&call.socket))?;
+                Ok(text.len())
+            })
+            .procedure("who", async |_: &Self, call: Call<Self>, ()| call.socket.token_attachment())
+            .procedure("count", async |_: &Self, call: Call<Self>, ()| {
+                let count = call.socket.attachment()?.unwrap_or(0) + 1;
+                call.socket.set_attachment(&count)?;
+                Ok(count)
+            })
+            .procedure("wait", async |room: &Self, _, ()| {
+                let (sender, receiver) = oneshot::channel();
+                room.waiting.borrow_mut().push(sender);
+                receiver.await.map_err(|_| Error::new(Code::Conflict))
+            })
+            .stream("endless", async |_: &Self, _, ()| Ok(stream::iter(0..).map(Ok::<u32, Error>)))
+            .stream("three", async |_: &Self, _, ()| Ok(stream::iter((1..=3).map(Ok::<u32, Error>))))
+            .upload("sum", async |_: &Self, _, numbers: Upload<u32>| {
+                numbers.try_fold(0, async |sum, number| Ok(sum + number)).await
+            })
+    }
+
+    fn rpc_methods() -> RpcMethods<Self> {
+        RpcMethods::new().method("double", async |_: &Self, (number,): (u32,)| Ok(number * 2)).method(
+            "refuse",
+            async |_: &Self, ()| {
+                Err::<u32, _>(Error::new(Code::Conflict).message("Not now.").data(Map::from_iter([(1, 2)])))
+            },
+        )
+    }
+}
+
+type Client = TestSocket<Room>;
+
+fn token() -> TokenBuilder {
+    let procedures = ["say", "who", "count", "wait", "endless", "three", "sum"];
+    Token::builder("test").procedures(procedures).attachment(&"anna").lifetime(Duration::from_secs(600))
+}
+
+fn texts(client: &Client) -> Vec<String> {
+    client.events_as::<Said>().into_iter().map(|said| said.text).collect()
+}
+
+fn subscribed(room: &TestObject<Room>) -> Client {
+    let client = room.connect(token()).unwrap();
+    client.subscribe();
+    client
+}
+
+#[test]
+fn upgrades_are_rejected_with_status_and_text() {
+    let room = TestObject::<Room>::new();
+    let rejected = |query: &str| room.connect_with(query).unwrap_err().to_string();
+    assert_eq!(rejected(""), "401 Token is required");
+    assert_eq!(rejected("token=x"), "401 Invalid Token");
+    assert_eq!(room.connect(Token::builder("other")).unwrap_err().to_string(), "401 Invalid Token");
+    let second = || token().for_clients(ClientKind::DurableIterator);
+    assert_eq!(room.connect(second()).unwrap_err().to_string(), "401 ID is required");
+    assert_eq!(room.request(None, "token=x").unwrap_err().status, 401);
+    assert_eq!(room.request(None, "").unwrap_err().status, 426);
+
+    let first = room.connect_as(second(), "me").unwrap();
+    let full = room.connect_as(second(), "me").unwrap_err();
+    assert_eq!((full.status, full.retry_after), (429, Some(10)));
+    first.close(None);
+    assert!(room.connect_as(second(), "me").is_ok());
+}
+
+#[test]
+fn a_durable_object_without_a_name_says_what_to_do() {
+    let room = TestObject::<Room>::builder().name("").build().unwrap();
+    assert_eq!(room.connect(token()).unwrap_err().status, 500);
+    assert_eq!(room.take_log().len(), 1);
+}
+
+#[test]
+fn clients_receive_what_is_for_them() {
+    let room = TestObject::<Room>::new();
+    let (anna, bert) = (subscribed(&room), room.connect_as(token(), "bert").unwrap());
+    bert.subscribe();
+    let published = room.publish_with(&said("a"), Audience::everyone().to("bert")).unwrap();
+    let once = || PublishOptions::new().idempotency_key("once");
+    let first = room.publish_with(&said("b"), once()).unwrap();
+    let second = room.publish_with(&said("b"), once()).unwrap();
+    assert_eq!((first.id, first.is_duplicate, second.is_duplicate), (second.id, false, true));
+    assert_eq!(anna.call(["say"], "c").unwrap(), Value::from(1));
+
+    assert_eq!(
+        (texts(&anna), texts(&bert)),
+        (vec!["b".to_owned()], vec!["a".into(), "b".into(), "c".into()])
+    );
+    assert_eq!(bert.events()[0].id, Some(published.id));
+    assert!(published.id < first.id && Some(first.id) < bert.last_event_id());
+}
+
+#[test]
+fn javascript_may_pass_options_of_any_shape() {
+    let room = TestObject::<Room>::new();
+    let options: Value = durable_event_iterator::Object::from_iter([("to", Value::Undefined)]).into();
+    let event = durable_event_iterator::to_value(&said("a")).unwrap();
+    let error = room.publish_value(&event, Some(&options)).unwrap_err();
+    assert_eq!((error.code(), error.status()), ("BAD_REQUEST", 400));
+    let error = room.publish_value(&Value::from(1), None).unwrap_err();
+    assert_eq!(error.status(), 400, "{error}");
+}
+
+#[test]
+fn calls_return_values_errors_and_streams() {
+    let room = TestObject::<Room>::new();
+    let anna = room.connect(token()).unwrap();
+    assert_eq!(anna.call(["who"], &()).unwrap(), Value::from("anna"));
+    let error = anna.call(["say"], &1).unwrap_err();
+    assert_eq!((error.code.as_str(), error.status), ("BAD_REQUEST", 400));
+    assert!(matches!(error.data, Some(Value::Object(_))), "{error:?}");
+    assert_eq!(anna.call(["other"], &()).unwrap_err().code, "FORBIDDEN");
+
+    let call = anna.start_call(["three"], &());
+    let items: Vec<u32> = anna.items(&call).iter().map(|item| item.to().unwrap()).collect();
+    assert_eq!(items, [1, 2, 3]);
+    assert!(matches!(anna.received().last().unwrap().content, Content::Done(_)));
+
+    anna.send_text(r#"{"i":"x","p":{"u":"/sum","h":{"content-type":"text/event-stream"}}}"#);
+    for number in 1..=3 {
+        anna.send_text(format!(r#"{{"i":"x","t":3,"p":{{"e":"message","d":{{"json":{number}}}}}}}"#));
+    }
+    assert_eq!(anna.response("x"), None);
+    anna.send_text(r#"{"i":"x","t":3,"p":{"e":"done"}}"#);
+    assert_eq!(anna.response("x"), Some(Ok(Value::from(6))));
+}
+
+#[test]
+fn a_call_waits_until_something_happens_or_it_is_aborted() {
+    let room = TestObject::<Room>::new();
+    let anna = room.connect(token()).unwrap();
+    let (first, second) = (anna.start_call(["wait"], &()), anna.start_call(["wait"], &()));
+    assert!(!room.hibernate(), "a call is running");
+    assert_eq!(anna.response(&first), None);
+    let waiting = room.object().waiting.take();
+    assert_eq!(waiting.len(), 2);
+    anna.abort(&second);
+    for (number, sender) in waiting.into_iter().enumerate() {
+        assert_eq!(sender.send(7).is_ok(), number == 0, "the future of an aborted call is dropped");
+    }
+    room.run_until_idle();
+    assert_eq!(anna.response(&first), Some(Ok(Value::from(7))));
+    assert_eq!(anna.response(&second), None);
+    assert!(room.hibernate());
+}
+
+#[test]
+fn an_endless_stream_ends_with_its_abort() {
+    let room = TestObject::<Room>::new();
+    let anna = room.connect(token()).unwrap();
+    let call = anna.start_call(["endless"], &());
+    assert!(!room.run_until_idle());
+    let before = anna.items(&call).len();
+    assert!(room.run_turn() && anna.items(&call).len() > before);
+    anna.abort(&call);
+    assert!(room.run_until_idle());
+    let after = anna.items(&call).len();
+    room.advance(Duration::from_secs(1));
+    assert_eq!(anna.items(&call).len(), after);
+}
+
+#[test]
+fn hibernation_and_eviction_keep_sockets_and_storage() {
+    let room = TestObject::<Room>::new();
+    let anna = subscribed(&room);
+    anna.call(["count"], &()).unwrap();
+    assert!(room.hibernate() && !room.is_awake());
+    anna.send_text("ping");
+    assert_eq!(anna.messages().last(), Some(&Message::Text("pong".into())));
+    assert!(!room.is_awake(), "a ping wakes nobody");
+    room.publish(&said("a")).unwrap();
+    assert!(room.is_awake());
+    let waiting = anna.start_call(["wait"], &());
+    room.evict();
+    assert_eq!(anna.call(["count"], &()).unwrap(), Value::from(2));
+    assert_eq!((anna.response(&waiting), texts(&anna)), (None, vec!["a".to_owned()]));
+    let late = subscribed(&room);
+    assert_eq!(texts(&late), ["a"]);
+}
+
+#[test]
+fn events_end_with_their_retention() {
+    let room = TestObject::<Room>::new();
+    let first = room.publish(&said("a")).unwrap();
+    room.advance(Duration::from_secs(30));
+    room.publish(&said("b")).unwrap();
+    let resume = || {
+        let client = room.connect(token()).unwrap();
+        client.subscribe_after(first);
+        (texts(&client), client.gap().is_some())
+    };
+    assert_eq!(resume(), (vec!["b".to_owned()], false));
+    room.advance(Duration::from_secs(31));
+    assert_eq!(resume(), (vec!["b".to_owned()], false));
+    room.advance(Duration::from_secs(30));
+    assert_eq!(resume(), (vec![], true));
+}
+
+#[test]
+fn the_library_alarm_deletes_expired_events() {
+    let room = TestObject::<Room>::new();
+    room.publish(&said("a")).unwrap();
+    let alarm = room.alarm().expect("an alarm");
+    assert!(alarm > room.now());
+    room.advance(alarm.duration_since(room.now()).unwrap());
+    assert_eq!(room.alarm(), None, "nothing is left to be deleted");
+    room.set_alarm(Some(alarm));
+    room.run_alarm().unwrap();
+    assert_eq!((room.alarm(), room.take_log()), (None, vec![]));
+}
+
+#[test]
+fn a_subscription_ends_with_its_token_and_goes_on_with_the_next() {
+    let room = TestObject::<Room>::new();
+    let short = || token().for_clients(ClientKind::DurableIterator).lifetime(Duration::from_secs(10));
+    let (anna, bert) = (room.connect_as(short(), "anna").unwrap(), room.connect_as(short(), "bert").unwrap());
+    anna.subscribe();
+    bert.subscribe();
+    room.advance(Duration::from_secs(9));
+    anna.refresh_token(&room.sign(short())).unwrap();
+    assert_eq!(bert.refresh_token("x").unwrap_err().status, 401);
+    room.advance(Duration::from_secs(5));
+    room.publish(&said("a")).unwrap();
+    assert_eq!((texts(&anna), anna.is_open()), (vec!["a".to_owned()], true));
+    assert_eq!(texts(&bert), [""; 0]);
+    assert_eq!(bert.closed().map(|frame| (frame.code, frame.reason)), Some((1008, "Token expired".into())));
+}
+
+#[test]
+fn what_a_transaction_publishes_is_sent_when_it_is_committed() {
+    let room = TestObject::<Room>::new();
+    let anna = subscribed(&room);
+    assert!(room.object().announce("a", false).is_err());
+    assert_eq!(texts(&anna), [""; 0]);
+    room.object().announce("b", true).unwrap();
+    assert_eq!(texts(&anna), ["b"]);
+    assert_eq!(texts(&subscribed(&room)), ["b"]);
+}
+
+#[test]
+fn after_the_storage_was_deleted_clients_receive_a_gap_notification() {
+    let room = TestObject::<Room>::new();
+    let first = room.publish(&said("a")).unwrap();
+    room.delete_all().unwrap();
+    let anna = room.connect(token()).unwrap();
+    anna.subscribe_after(first);
+    assert!(anna.gap().is_some() && texts(&anna).is_empty());
+    assert!(room.publish(&said("b")).unwrap() > first);
+    assert_eq!(texts(&anna), ["b"]);
+}
+
+#[test]
+fn rpc_methods_return_values_and_errors() {
+    let room = TestObject::<Room>::new();
+    assert_eq!(room.rpc::<_, u32>("double", (4,)).unwrap(), 8);
+    let error = room.rpc::<_, u32>("refuse", ()).unwrap_err();
+    assert_eq!((error.code(), error.public_message()), ("CONFLICT", "Not now."));
+    assert!(error.public_data().is_some());
+    assert_eq!(room.rpc::<_, u32>("nothing", ()).unwrap_err().code(), "NOT_FOUND");
+}
+
+#[test]
+fn a_socket_closes_on_both_sides() {
+    let room = TestObject::<Room>::new();
+    let [anna, bert, carl] = [(), (), ()].map(|()| subscribed(&room));
+    anna.close(4000);
+    assert_eq!(anna.closed().map(|frame| frame.code), Some(4000));
+    bert.lose();
+    assert_eq!(bert.closed(), None);
+    carl.send_text("no frame");
+    assert_eq!(carl.closed().map(|frame| frame.code), Some(1007));
+    assert_eq!(room.object().channel.sockets().unwrap().len(), 0);
+    carl.send_text("more");
+    room.publish(&said("a")).unwrap();
+    assert!([&anna, &bert, &carl].iter().all(|client| !client.is_open() && texts(client).is_empty()));
+}
+
+#[test]
+fn two_objects_have_their_own_clocks() {
+    let (early, late) = (TestObject::<Room>::new(), TestObject::<Room>::new());
+    late.advance(Duration::from_secs(100));
+    let [first, second] = [&early, &late].map(|room| room.object().channel.publish(&said("a")).unwrap());
+    assert!(second.as_micros() - first.as_micros() >= 100_000_000);
+    assert!(early.publish(&said("b")).unwrap() < second);
+    // A handle that is kept belongs to its object as long as no other one was used in between.
+    let channel = early.channel();
+    early.advance(Duration::from_secs(1));
+    assert!(channel.publish(&said("c")).unwrap() < second);
+}
+
+/// A Durable Object with a state.
+struct Counter {
+    channel: Channel<Vec<u32>>,
+}
+
+impl DurableEventIteratorObject for Counter {
+    type Channel = Channel<Vec<u32>>;
+
+    fn new(channel: Self::Channel, _: Env) -> Result<Self> {
+        Ok(Self { channel })
+    }
+
+    fn options(_: &Env) -> Options {
+        Options::default().begin_with_snapshot()
+    }
+
+    fn on_subscribed(&self, client: &Subscribed<Self>) -> Result<()> {
+        if client.is_resumed() { Ok(()) } else { client.send_snapshot([vec![0, 0], vec![1]]) }
+    }
+}
+
+#[test]
+fn a_snapshot_comes_before_events() {
+    let counter = TestObject::<Counter>::new();
+    counter.object().channel.publish(&vec![1]).unwrap();
+    let client = counter.connect(Token::builder("test")).unwrap();
+    client.subscribe();
+    counter.publish(&[2]).unwrap();
+    assert_eq!(client.events_as::<Vec<u32>>(), [vec![0, 0], vec![1], vec![2]]);
+    let ids: Vec<bool> = client.events().iter().map(|event| event.id.is_some()).collect();
+    assert_eq!(ids, [false, true, true]);
+    let again = counter.connect(Token::builder("test")).unwrap();
+    again.subscribe_after(client.last_event_id().unwrap());
+    assert_eq!(again.events(), []);
+}
