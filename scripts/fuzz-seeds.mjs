@@ -69,6 +69,9 @@ const conversations = [
   [0, '{"i":"0","p":{"u":"/updateToken","b":{"json":{"token":"x"}}}}', '{"i":"1","p":{"u":"/nowhere/__proto__"}}', '{"i":"2"}', '{"i":"","t":4}'],
   [1, subscribe(0), call(1, ['router', 'say'], '{"hello":1}'), call(2, ['router', 'say'], '1'), ...Array.from({ length: 9 }, (_, n) => [PUBLISH, `[{"n":${n}}]`]).flat(), subscribe(3, '{"last-event-id":"1"}'), LATER, '\xff'],
   [2, Buffer.concat([Buffer.from('{"i":"1","p":{"u":"/echo","h":{"content-type":"multipart/form-data; boundary=X"}}}'), Buffer.of(0xff), Buffer.from('--X\r\nContent-Disposition: form-data; name="data"\r\n\r\n{"json":{"a":{}},"maps":[["a"]]}\r\n--X\r\nContent-Disposition: form-data; name="0"; filename="f"\r\nContent-Type: a/b\r\n\r\nfile\r\n--X--')])],
+  // Audiences, live: by connection id, and by tag.
+  [2, subscribe(0), PUBLISH, '[{"a":1},{"to":["me"]}]', PUBLISH, '[{"a":2},{"to":["other"]}]', PUBLISH, '[{"a":3},{"except":["me"]}]', WAKE, '', PUBLISH, '[{"a":4},{"except":["other"]}]'],
+  [3, subscribe(0), PUBLISH, '[{"a":1},{"tags":["x"]}]', PUBLISH, '[{"a":2},{"tags":["y"]}]', WAKE, '', PUBLISH, '[{"a":3},{"to":["me"],"tags":["x","y"]}]', LATER, 'x', PUBLISH, '[{"a":4}]'],
 ]
 
 const date = '2020-01-01T00:00:00.000Z'

@@ -31,7 +31,7 @@ async function steps() {
   // The crate of a Worker compiles only to WebAssembly.
   const nativePackages = packages.flatMap(({ name, wasmModule }) => (wasmModule === undefined ? ['--package', name] : []))
   // These packages use SQLite, which is compiled only for this machine.
-  const nativeOnlyPackages = ['durable-event-test', 'bench-parts', 'fuzz-checks', 'test-peers']
+  const nativeOnlyPackages = ['durable-event-test', 'bench-parts', 'fuzz-checks', 'test-parity', 'test-peers']
   const nativeOnly = nativeOnlyPackages.flatMap((name) => ['--exclude', name])
   const all = await workers()
   const published = packages.filter(({ isPublished }) => isPublished)

@@ -3,11 +3,12 @@
 
 import { readFileSync } from 'node:fs'
 
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { token } from './support/client.ts'
-import { token as tokenWithTags, upgradeUrl } from './support/generation-2.ts'
+import { token as tokenWithTags, upgradeUrl } from './support/durable-iterator.ts'
 import { startJournals } from './support/journals.ts'
+import type { Journals } from './support/journals.ts'
 import { BareSocket } from './support/socket.ts'
 
 interface Step {
@@ -26,8 +27,13 @@ const { channel, steps }: { channel: string; steps: Step[] } = JSON.parse(
   readFileSync(new URL('parity/script.json', import.meta.url), 'utf8'),
 )
 
+let journals: Journals
+beforeAll(async () => {
+  journals = await startJournals()
+})
+afterAll(() => journals.dispose())
+
 test('clients receive what they do on the test kit', async () => {
-  await using journals = await startJournals()
   const clients = new Map<string, BareSocket>()
   const seen = new Map<string, number>()
   const ids: string[] = []
@@ -54,7 +60,7 @@ test('clients receive what they do on the test kit', async () => {
       clients.get(step.send)!.send(text)
     }
     if (step.publish !== undefined) {
-      const { id, duplicate } = await journals.publish('USUAL', channel, step.publish, ...(step.options ? [step.options] : []))
+      const { id, duplicate } = await journals.publish('USUAL', channel, step.publish, step.options ?? {})
       if (!duplicate) ids.push(id)
     }
     if (step.hibernate) await journals.hibernate('USUAL', channel)
