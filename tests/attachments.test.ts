@@ -1,5 +1,5 @@
-// What is kept with a socket outlives a deployment: sockets of an earlier version are served, and those whose session cannot be
-// read are closed, for live events and for messages alike.
+// Attachments of sockets outlive a deployment: sockets of an earlier version are served, and sockets with unreadable
+// attachments are closed, for live events and for messages.
 
 import { readFileSync } from 'node:fs'
 
@@ -9,18 +9,18 @@ import { startJournals } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 import { BareSocket } from './support/socket.ts'
 
-/** What a test puts in the place of a socket's attachment. */
+/** The attachment that a test writes to a socket. */
 type Attachment = { text: string } | { bytes: number[] } | { value: unknown }
 
 interface Corpus {
-  /** What the release of the commit has written. */
+  /** The attachment of the release of the commit. */
   recorded: { name: string; text: string }[]
-  /** What no release has written, or one to come. */
+  /** An attachment that no release has written, or that a later one may write. */
   unreadable: { name: string; text: string }[]
 }
 const corpus = JSON.parse(readFileSync(new URL('./attachments.json', import.meta.url), 'utf8')) as Corpus
 
-/** The objects, whose sockets' attachments a test can replace; and how often attachments have been read. */
+/** The Durable Objects, with replaceable attachments of sockets, and the number of attachment reads. */
 const FRONT = `
 import * as worker from './index.js'
 export * from './index.js'
@@ -64,7 +64,7 @@ afterAll(() => journals.dispose())
 
 const call = (i: string, path: string[], input?: unknown): object => ({ i, p: { u: '/call', b: { json: { path, input } } } })
 
-/** A subscribed socket for each attachment, and one that keeps its own; the object has slept since. */
+/** Opens a subscribed socket for each attachment, and one without a change, and hibernates the Durable Object. */
 async function deploy(chn: string, attachments: Attachment[]): Promise<{ sockets: BareSocket[]; untouched: BareSocket }> {
   const open = async (id: string): Promise<BareSocket> => {
     const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn, rpc: ['kept'] }))
@@ -79,11 +79,11 @@ async function deploy(chn: string, attachments: Attachment[]): Promise<{ sockets
   return { sockets, untouched }
 }
 
-/** Lines that tell of unreadable attachments. */
+/** The log lines about unreadable attachments. */
 const reports = (): string[] => log.filter((line) => line.includes('attachment this version cannot read'))
 
-describe('an attachment that the release before has written', () => {
-  test('delivers live after hibernation', async () => {
+describe('an attachment of the previous release', () => {
+  test('receives live events after hibernation', async () => {
     const { sockets, untouched } = await deploy('recorded-live', corpus.recorded)
     const id = await journals.stub('USUAL', 'recorded-live', 'publish', { n: 1 })
     await untouched.frames(2)
@@ -103,7 +103,7 @@ describe('an attachment that the release before has written', () => {
     expect(reports()).toEqual([])
   })
 
-  test('serves calls after hibernation, which find the claims and what the application keeps', async () => {
+  test('serves calls after hibernation, with the claims and the custom attachment', async () => {
     const { sockets } = await deploy('recorded-calls', corpus.recorded)
     for (const [n, { name, text }] of corpus.recorded.entries()) {
       const { subscription, application, claims } = JSON.parse(text)
@@ -138,7 +138,7 @@ describe('an attachment that cannot be read', () => {
   ]
   const attachments = unreadable.map(([, attachment]) => attachment)
 
-  test('closes its socket when the first event finds it', async () => {
+  test('closes its socket at the first event', async () => {
     const chn = 'unreadable-live'
     const before = reports().length
     const { sockets, untouched } = await deploy(chn, attachments)
@@ -153,7 +153,7 @@ describe('an attachment that cannot be read', () => {
     expect(reports()).toHaveLength(before + 1)
   })
 
-  test('closes its socket when a message finds it', async () => {
+  test('closes its socket at a message', async () => {
     const chn = 'unreadable-waking'
     const before = reports().length
     const { sockets, untouched } = await deploy(chn, attachments)
@@ -175,7 +175,7 @@ describe('an attachment that cannot be read', () => {
   })
 })
 
-test('the attachments of all sockets are read once per waking, also of more than a thousand', async () => {
+test('attachments are read once per wake-up, even for more than a thousand sockets', async () => {
   const chn = 'crowd'
   const url = await journals.upgrade('USUAL', { chn })
   const sockets: BareSocket[] = []

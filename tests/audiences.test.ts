@@ -1,4 +1,4 @@
-// Events that are for some only: live, and for those who were away.
+// Audiences: events for a subset of clients, live and on replay.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -15,20 +15,20 @@ beforeAll(async () => {
 afterAll(() => journals.dispose())
 
 interface Who {
-  /** To the clients with whose sockets one of these is kept. */
+  /** Recipients: the clients whose sockets have one of these attachments. */
   to?: unknown[]
   toIds?: string[]
   tags?: string[]
-  /** Not to the clients with whose sockets one of these is kept. */
+  /** Excluded: the clients whose sockets have one of these attachments. */
   except?: unknown[]
 }
 
-/** Publishes by a condition on sockets. */
+/** Publishes to sockets that meet a condition. */
 const publishFor = (chn: string, n: number, who: Who): Promise<string> => journals.stub('USUAL', chn, 'publishFor', { n }, who)
 const publish = (chn: string, n: number, ...options: [object?]): Promise<string> =>
   journals.stub('USUAL', chn, 'publish', { n }, ...options)
 
-/** Subscribes, and has a word kept with the socket. */
+/** Subscribes, and sets an attachment of the socket. */
 async function enter(client: Client, word: string): Promise<Subscription> {
   const subscription = await client.subscribe()
   await client.call(['keep'], word)
@@ -37,7 +37,7 @@ async function enter(client: Client, word: string): Promise<Subscription> {
 
 const numbers = ({ events }: Subscription): number[] => events.map(({ n }) => n)
 
-/** Everything up to the event that is for everyone. */
+/** Returns the events up to the one for everyone. */
 async function received(subscription: Subscription, end: number): Promise<number[]> {
   await subscription.until((now) => numbers(now).includes(end))
   return numbers(subscription)
@@ -46,7 +46,7 @@ async function received(subscription: Subscription, end: number): Promise<number
 const rpc = ['keep']
 
 describe.each(DURABLE_ITERATOR_VERSIONS)('with @orpc/client %s', (version) => {
-  test('tags, ids, sockets and exceptions are honoured live, and on replay for clients that were away', async () => {
+  test('tags, ids, sockets and exceptions apply live, and on replay to clients that were disconnected', async () => {
     const chn = `all-${version}`
     const people = { anna: ['staff'], bert: ['staff', 'night'], cleo: ['guest'], dora: [] as string[] }
     const names = Object.keys(people) as (keyof typeof people)[]
@@ -72,7 +72,7 @@ describe.each(DURABLE_ITERATOR_VERSIONS)('with @orpc/client %s', (version) => {
       expect(await received(subscription, 10), `live for ${names[n]}`).toEqual(expected[names[n]!])
     }
     await journals.hibernate('USUAL', chn)
-    // They were away for all of it, or for the half of it.
+    // These clients were disconnected for all events, or for half of them.
     for (const [n, name] of names.entries()) {
       const back = await come(name)
       expect(await received(await back.subscribe(), 10), `replayed to ${name}`).toEqual(expected[name])
@@ -88,13 +88,13 @@ describe.each(DURABLE_ITERATOR_VERSIONS)('with @orpc/client %s', (version) => {
   })
 })
 
-test('a socket that is named is the client behind it, on whatever socket it comes back', async () => {
+test('an audience of sockets applies to their clients, also after a reconnect', async () => {
   const chn = 'moved'
   const anna = await connect(journals, 'USUAL', { chn, rpc }, { id: 'anna' })
   const subscription = await enter(anna, 'anna')
   await publish(chn, 1)
   await received(subscription, 1)
-  // Both of her tabs that share an id are her.
+  // Both tabs have the same connection id.
   const other = await connect(journals, 'USUAL', { chn, rpc }, { id: 'anna' })
   const second = await other.subscribe()
   await publishFor(chn, 2, { to: ['anna'] })
@@ -109,7 +109,7 @@ test('a socket that is named is the client behind it, on whatever socket it come
   other.close()
 })
 
-test.each(CLIENT_VERSIONS)('a client without an id takes part live only, with @orpc/client %s', async (version) => {
+test.each(CLIENT_VERSIONS)('audiences apply to a client without a connection id only live, with @orpc/client %s', async (version) => {
   const chn = `without-id-${version}`
   const nameless = await journals.client('USUAL', { chn, rpc }, { version })
   const named = await connect(journals, 'USUAL', { chn, rpc }, { id: 'named' })
@@ -122,7 +122,7 @@ test.each(CLIENT_VERSIONS)('a client without an id takes part live only, with @o
   await publish(chn, 6)
   expect(await received(toNameless, 6)).toEqual([1, 3, 6])
   expect(await received(toNamed, 6)).toEqual([2, 3, 4, 6])
-  // Nobody else gets what named it alone, and it gets what excepted it, when they subscribe anew.
+  // After a new subscription, no other client receives its events, and it receives the events that excluded it.
   const late = await journals.client('USUAL', { chn }, { version })
   expect(await received(await late.subscribe(), 6)).toEqual([2, 6])
   const back = await connect(journals, 'USUAL', { chn }, { id: 'named' })
@@ -130,7 +130,7 @@ test.each(CLIENT_VERSIONS)('a client without an id takes part live only, with @o
   for (const client of [nameless, named, late, back]) client.close()
 })
 
-test('a condition is asked of who is connected when the event is published', async () => {
+test('a condition is evaluated for the clients that are connected at the publish', async () => {
   const chn = 'condition'
   const anna = await connect(journals, 'USUAL', { chn, rpc }, { id: 'anna' })
   const subscription = await enter(anna, 'red')
@@ -141,7 +141,7 @@ test('a condition is asked of who is connected when the event is published', asy
   await publishFor(chn, 3, { to: ['blue'] })
   await publish(chn, 4)
   expect(await received(subscription, 4)).toEqual([1, 3, 4])
-  // Bert is blue too, but came later.
+  // Bert meets the condition too, but connected later.
   const bert = await connect(journals, 'USUAL', { chn, rpc }, { id: 'bert' })
   expect(await received(await enter(bert, 'blue'), 4)).toEqual([4])
   anna.close()

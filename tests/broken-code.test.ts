@@ -1,4 +1,4 @@
-// What an application's own code breaks stays its own affair: nothing stored is lost, sockets go on, and callers are told.
+// Failures of application code: no stored event is lost, sockets stay open, and callers receive an error.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -21,7 +21,7 @@ const open = async (chn: string, att?: string): Promise<BareSocket> =>
 
 const call = (i: string, path: string, input: unknown): object => ({ i, p: { u: '/call', b: { json: { path: [path], input } } } })
 
-/** Leaves a call waiting; resolves when the object has it. */
+/** Starts a call that waits. Resolves when the Durable Object has received it. */
 async function leaveWaiting(socket: BareSocket): Promise<void> {
   const before = socket.messages.length
   socket.send(call('w', 'wait', undefined))
@@ -29,11 +29,11 @@ async function leaveWaiting(socket: BareSocket): Promise<void> {
   await socket.frames(before + 1)
 }
 
-/** Every way to fail, each at once and after waiting for something. */
+/** All ways to fail, synchronously and after an await. */
 const WAYS = ['panic', 'index', 'recursion', 'memory', 'exception'].flatMap((how) => [how, `${how} later`])
 
 describe.each(WAYS)('a procedure that fails by %s', (how) => {
-  test('is answered, loses no event, and leaves sockets as they were', async () => {
+  test('returns an error, loses no event, and keeps sockets open', async () => {
     const chn = `faulty ${how}`
     const [neighbour, caller] = [await open(chn), await open(chn)]
     const elsewhere = await open(`${chn} elsewhere`)
@@ -43,7 +43,7 @@ describe.each(WAYS)('a procedure that fails by %s', (how) => {
     }
     caller.send(call('1', 'publishAndFail', [1, how]))
     expect((await caller.frames(1))[0]).toEqual({ i: '1', p: { s: 500, b: INTERNAL } })
-    // The same socket goes on, and so do the subscriptions, here and in another object of the same isolate.
+    // The socket and the subscriptions continue, also in another Durable Object of the same isolate.
     caller.send(call('2', 'ping', undefined))
     expect((await caller.frames(2))[1]).toEqual({ i: '2', p: { b: { json: 'pong' } } })
     await journals.stub('FAULTY', chn, 'publish', { n: 2 })
@@ -51,14 +51,14 @@ describe.each(WAYS)('a procedure that fails by %s', (how) => {
     const json = (frames: any[]): unknown[] => frames.slice(1).map(({ p }) => p.d.json)
     expect(json(await neighbour.frames(3))).toEqual([{ n: 1 }, { n: 2 }])
     expect(json(await elsewhere.frames(2))).toEqual([{ n: 3 }])
-    // Whoever comes later gets what was published before the failure.
+    // A later client receives the events from before the failure.
     const later = await open(chn)
     later.send({ i: 's', p: { u: '/subscribe', b: {} } })
     expect(json(await later.frames(3))).toEqual([{ n: 1 }, { n: 2 }])
     for (const socket of [neighbour, caller, elsewhere, later]) socket.vanish()
   })
 
-  test('rejects the stub that has called it, and answers the next', async () => {
+  test('rejects the stub call, and the next call succeeds', async () => {
     const chn = `faulty stub ${how}`
     await expect(journals.stub('FAULTY', chn, 'publishAndFail', 1, how)).rejects.toThrow()
     expect(await journals.stub('FAULTY', chn, 'ping')).toBe('pong')
@@ -69,7 +69,7 @@ describe.each(WAYS)('a procedure that fails by %s', (how) => {
   })
 })
 
-test.each(['panic', 'index', 'recursion', 'exception'])('a transaction that fails by %s is rolled back, and the next one is whole', async (how) => {
+test.each(['panic', 'index', 'recursion', 'exception'])('a transaction that fails by %s is rolled back, and the next one succeeds', async (how) => {
   for (const method of ['transactAndFail', 'transactAndFailLater']) {
     const chn = `${method} ${how}`
     const live = await open(chn)
@@ -81,7 +81,7 @@ test.each(['panic', 'index', 'recursion', 'exception'])('a transaction that fail
     await live.until((messages) => messages.some((text) => text.includes('"n":3')))
     expect(live.messages.slice(1).map((text) => JSON.parse(text).p.d.json.n)).toEqual([1, 3])
     live.vanish()
-    // What the storage tells, it tells the instance that is there now.
+    // The current instance reads the storage.
     await journals.stub('FAULTY', chn, 'wipe')
     const late = await open(chn)
     late.send({ i: 's', p: { u: '/subscribe', b: {}, h: { 'last-event-id': before } } })
@@ -90,7 +90,7 @@ test.each(['panic', 'index', 'recursion', 'exception'])('a transaction that fail
   }
 })
 
-test('a call that waits is answered when another one takes its instance down', async () => {
+test('a waiting call receives an error when another call crashes its instance', async () => {
   const chn = 'faulty neighbours'
   const [waiting, caller] = [await open(chn), await open(chn)]
   await leaveWaiting(waiting)
@@ -100,7 +100,7 @@ test('a call that waits is answered when another one takes its instance down', a
   for (const socket of [waiting, caller]) socket.vanish()
 })
 
-test.each(['panic', 'panic later'])('a stream that fails by %s in the middle is told to its reader', async (how) => {
+test.each(['panic', 'panic later'])('the reader of a stream that fails by %s receives an error', async (how) => {
   const reader = await open(`faulty stream ${how}`)
   reader.send(call('1', 'items', how))
   const frames = (await reader.frames(4)) as any[]
@@ -109,7 +109,7 @@ test.each(['panic', 'panic later'])('a stream that fails by %s in the middle is 
   reader.vanish()
 })
 
-test.each(CLIENT_VERSIONS)('a client of oRPC %s sees such a stream fail, and goes on', async (version) => {
+test.each(CLIENT_VERSIONS)('a client of oRPC %s receives the error of the stream, and continues', async (version) => {
   const client = await journals.client('FAULTY', { chn: `faulty stream ${version}`, rpc: ['ping', 'items'] }, { version })
   const items: unknown[] = []
   const reading = (async () => {
@@ -121,7 +121,7 @@ test.each(CLIENT_VERSIONS)('a client of oRPC %s sees such a stream fail, and goe
   client.close()
 })
 
-test('a hook on subscribing that panics closes the socket of its subscriber, and keeps out nobody else', async () => {
+test('a panic in the hook on subscribing closes the socket of the subscriber and does not affect others', async () => {
   const chn = 'faulty hook'
   const [broken, sound] = [await open(chn, 'panic'), await open(chn)]
   sound.send({ i: 's', p: { u: '/subscribe', b: {} } })
@@ -133,8 +133,8 @@ test('a hook on subscribing that panics closes the socket of its subscriber, and
   sound.vanish()
 })
 
-describe.each(['panic', 'recursion', 'exception', 'panic later', 'exception later'])('what stands around calls, failing by %s', (how) => {
-  test('is an error to its caller, and nothing to the next call', async () => {
+describe.each(['panic', 'recursion', 'exception', 'panic later', 'exception later'])('an interceptor that fails by %s', (how) => {
+  test('returns an error to its caller, and does not affect the next call', async () => {
     const chn = `faulty intercept ${how}`
     const caller = await open(chn)
     await journals.stub('FAULTY', chn, 'plan', 'intercept', how)
@@ -145,7 +145,7 @@ describe.each(['panic', 'recursion', 'exception', 'panic later', 'exception late
     caller.vanish()
   })
 
-  test('of the alarm: the platform tries again', async () => {
+  test('of the alarm is retried by the runtime', async () => {
     const chn = `faulty alarm ${how}`
     const reader = await open(chn)
     reader.send({ i: 's', p: { u: '/subscribe', b: {} } })
@@ -159,8 +159,8 @@ describe.each(['panic', 'recursion', 'exception', 'panic later', 'exception late
   })
 })
 
-describe.each(['panic', 'recursion', 'exception'])('code that cannot wait, failing by %s', (how) => {
-  test('in the making of the object: who called is told, and the object is made for the next', async () => {
+describe.each(['panic', 'recursion', 'exception'])('synchronous code that fails by %s', (how) => {
+  test('in the constructor: the caller receives an error, and the next call constructs the Durable Object', async () => {
     const chn = `faulty new ${how}`
     const [waiting, caller, reader] = [await open(`${chn} elsewhere`), await open(chn), await open(chn)]
     reader.send({ i: 's', p: { u: '/subscribe', b: {} } })
@@ -178,7 +178,7 @@ describe.each(['panic', 'recursion', 'exception'])('code that cannot wait, faili
       await journals.stub('FAULTY', chn, 'plan', 'new', how)
       await journals.hibernate('FAULTY', chn)
       await wake()
-      // Its instance was that of the other object too.
+      // The other Durable Object had the same instance.
       await waiting.until((messages) => messages.some((message) => message.includes('500')))
       waiting.messages.length = 0
     }
@@ -189,7 +189,7 @@ describe.each(['panic', 'recursion', 'exception'])('code that cannot wait, faili
     for (const socket of [waiting, caller, reader]) socket.vanish()
   })
 
-  test('in the serializer of an event: nothing is stored or sent, and the next event is', async () => {
+  test('in the serializer of an event: the event is neither stored nor sent, and the next one is', async () => {
     const chn = `faulty event ${how}`
     const [waiting, reader] = [await open(chn), await open(chn)]
     reader.send({ i: 's', p: { u: '/subscribe', b: {} } })

@@ -12,14 +12,14 @@ import { INSTALL_TIMEOUT, launchBrowser } from './support/browser.ts'
 import { startChatRoom } from './support/chat-room.ts'
 import type { RunningWorkers } from './support/workerd.ts'
 
-/** How long something on the page may take, in milliseconds: the first tries to reconnect come within some seconds. */
+/** The time limit for changes of the page, in milliseconds: the first attempts to reconnect take some seconds. */
 const PATIENCE = 20_000
 
 let persistence: string
 let chat: RunningWorkers
 let browser: Browser
 const contexts: BrowserContext[] = []
-/** What no page may have: exceptions that nothing caught. */
+/** Uncaught exceptions, which no page may have. */
 const failures: string[] = []
 
 beforeAll(async () => {
@@ -39,7 +39,7 @@ afterAll(async () => {
 class Visitor {
   readonly page: Page
   readonly context: BrowserContext
-  /** All that the page has opened. */
+  /** All WebSockets of the page. */
   readonly sockets: WebSocket[] = []
 
   constructor(page: Page) {
@@ -75,13 +75,13 @@ class Visitor {
     await this.log.getByText(text, { exact: true }).waitFor()
   }
 
-  /** The setting of the client. */
+  /** The radio button of a client. */
   client(kind: ClientKind): Locator {
     const names = { durableEventIterator: /^Durable event iterator/, durableIterator: /^Durable iterator/ }
     return this.page.getByRole('group', { name: 'Client' }).getByRole('radio', { name: names[kind] })
   }
 
-  /** Of the newest socket: what its token looks like, and the connection id. */
+  /** The kind of token and the connection id of the newest socket. */
   get token(): { kind: string; id: string | null } {
     const { searchParams } = new URL(this.sockets.at(-1)?.url() ?? '')
     return { kind: searchParams.get('token')?.startsWith('{') ? 'DurableIterator' : 'DurableEventIterator', id: searchParams.get('id') }
@@ -100,7 +100,7 @@ class Visitor {
   }
 }
 
-test('two pages chat, and see who is there and who is typing', async () => {
+test('two pages chat, and show who is present and who is typing', async () => {
   const anna = await Visitor.enter('talk', 'Anna')
   const bert = await Visitor.enter('talk', 'Bert')
   await anna.page.getByRole('list').getByText('Bert', { exact: true }).waitFor()
@@ -116,7 +116,7 @@ test('two pages chat, and see who is there and who is typing', async () => {
   await bert.page.close({ runBeforeUnload: false })
 })
 
-test('pages of both generations are in one room, and the setting switches between them', async () => {
+test('clients of both kinds are in one room, and the setting switches between them', async () => {
   const anna = await Visitor.enter('both', 'Anna')
   const bert = await Visitor.enter('both', 'Bert', 'durableIterator')
   expect([anna.token.kind, bert.token.kind]).toEqual(['DurableEventIterator', 'DurableIterator'])
@@ -137,18 +137,18 @@ test('pages of both generations are in one room, and the setting switches betwee
   await expect.poll(() => bert.token.kind, { timeout: PATIENCE }).toBe('DurableEventIterator')
   await bert.is('Connected')
 
-  // What was said while one was between the two is there, too; nothing is there twice.
+  // Messages from during the switch are present, and no message is shown twice.
   await anna.say('As the second')
   await bert.say('As the first')
   const all = ['From the first', 'From the second', 'As the second', 'As the first']
   await Promise.all([anna.hears(all), bert.hears(all)])
-  // It is remembered.
+  // The setting is saved.
   await anna.page.goto(new URL('/?room=both&name=Anna', chat.url).href)
   await anna.is('Connected')
   expect([anna.token.kind, await anna.client('durableIterator').isChecked()]).toEqual(['DurableIterator', true])
 })
 
-/** Each way to be away: what goes, and what comes back. Nothing tells a page that a network is silent; it has to find out. */
+/** All ways to be disconnected. Browsers do not report a silent network: the client has to detect it. */
 const OUTAGES: [string, (visitor: Visitor) => Promise<void>, (visitor: Visitor) => Promise<void>][] = [
   [
     'whose connection was cut',
@@ -164,12 +164,12 @@ const OUTAGES: [string, (visitor: Visitor) => Promise<void>, (visitor: Visitor) 
   ['whose network was gone', ({ context }) => context.setOffline(true), ({ context }) => context.setOffline(false)],
 ]
 
-/** Each with each client of who is away. */
+/** Each way with each kind of client. */
 const AWAY = OUTAGES.flatMap(([what, go, comeBack]) =>
   (['durableEventIterator', 'durableIterator'] as const).map((client) => [what, client, go, comeBack] as const),
 )
 
-test.each(AWAY)('one %s gets all that was said, once each and in order (%s)', { timeout: 90_000 }, async (_, client, go, comeBack) => {
+test.each(AWAY)('a client %s receives all messages once and in order (%s)', { timeout: 90_000 }, async (_, client, go, comeBack) => {
   const room = `outage ${Math.random()}`
   const anna = await Visitor.enter(room, 'Anna')
   const bert = await Visitor.enter(room, 'Bert', client)
@@ -187,12 +187,12 @@ test.each(AWAY)('one %s gets all that was said, once each and in order (%s)', { 
   await anna.say('After')
   await bert.hears(['Before', ...missed, 'After'])
   expect((await bert.notes()).filter((note) => note.includes('no longer available'))).toEqual([])
-  // On coming back it is known again.
+  // After the reconnect it has the same connection id.
   const ids = bert.sockets.map((socket) => new URL(socket.url()).searchParams.get('id'))
   expect([ids.length > 1, new Set(ids).size]).toEqual([true, 1])
 })
 
-test('messages that could not be sent return to the input, in order', { timeout: 60_000 }, async () => {
+test('unsent messages return to the input, in order', { timeout: 60_000 }, async () => {
   const anna = await Visitor.enter('unsent', 'Anna')
   const { page } = anna
   await page.getByRole('button', { name: 'Cut the connection' }).click()
@@ -205,7 +205,7 @@ test('messages that could not be sent return to the input, in order', { timeout:
   await expect.poll(() => input.inputValue(), { timeout: PATIENCE }).toBe('One Two')
 })
 
-test('a room that was left goes on where it was left', async () => {
+test('a room resumes where the page left it', async () => {
   const anna = await Visitor.enter('corner', 'Anna')
   const bert = await Visitor.enter('corner', 'Bert')
   await anna.say('One')
@@ -216,7 +216,7 @@ test('a room that was left goes on where it was left', async () => {
   await bert.hears([])
   await anna.say('Two')
   await bert.page.getByRole('button', { name: 'corner' }).click()
-  // What he said himself stands there once.
+  // His own message is shown once.
   await bert.hears(['One', 'Me too', 'Two'])
 })
 
@@ -236,7 +236,7 @@ test('the page survives a restart of the server', { timeout: 90_000 }, async () 
   await bert.hears(['Before the restart', 'After the restart'])
 })
 
-test('everything is reached by the keyboard, and says what it is', async () => {
+test('all controls are reachable by keyboard and have labels', async () => {
   const { page } = await Visitor.enter('keys', 'Anna')
   const seen: string[] = []
   for (let n = 0; n < 15; n++) {
@@ -259,7 +259,7 @@ test('everything is reached by the keyboard, and says what it is', async () => {
   expect(await page.getByRole('button', { name: 'keys' }).getAttribute('aria-current')).toBe('page')
 })
 
-test.each([['desktop', 1280], ['phone', 360]])('nothing sticks out on a %s', async (_, width) => {
+test.each([['desktop', 1280], ['phone', 360]])('nothing overflows on a %s', async (_, width) => {
   const { page } = await Visitor.enter('narrow', 'Anna')
   await page.setViewportSize({ width, height: 720 })
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)

@@ -1,4 +1,4 @@
-// Procedures over the socket: unmodified clients first, then what no real client sends.
+// Procedures over the socket: unmodified clients, then messages that no real client sends.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => journals.dispose())
 
-/** What the tokens allow. */
+/** The procedures that the tokens allow. */
 const rpc = ['publishMessage', 'whoAmI', 'context', 'anything', 'diary', 'refused', 'router', 'extra', 'upload']
 
 const connect = (chn: string, options: ConnectOptions = {}, claims: Partial<Claims> = {}): Promise<Client> =>
@@ -22,17 +22,17 @@ const connect = (chn: string, options: ConnectOptions = {}, claims: Partial<Clai
 const connectBare = async (chn: string, claims: Partial<Claims> = {}): Promise<BareSocket> =>
   BareSocket.open(await journals.upgrade('CALLS', { chn, rpc, ...claims }))
 
-/** Resolves when the object's diary has the line. */
+/** Resolves when the diary of the Durable Object has the line. */
 const until = (chn: string, line: string): Promise<unknown> => journals.stub('CALLS', chn, 'until', line)
 const write = (chn: string, line: string): Promise<unknown> => journals.stub('CALLS', chn, 'write', line)
 const diary = (chn: string): Promise<string[]> => journals.stub('CALLS', chn, 'diary')
 
-/** A call by its request frame. */
+/** Sends a call as a request frame. */
 const call = (i: string, path: unknown, input?: unknown): object => ({ i, p: { u: '/call', b: { json: { path, input } } } })
 const ping = (i: string): object => call(i, ['router', 'ping'])
 const pong = (i: string): object => ({ i, p: { b: { json: 'pong' } } })
 
-/** What a promise was rejected with. */
+/** Returns the error of a promise. */
 const rejection = (promise: Promise<unknown>): Promise<any> =>
   promise.then(
     (value) => Promise.reject(new Error('It was not rejected', { cause: value })),
@@ -57,7 +57,7 @@ const customJsonSerializers = [
   },
 ]
 
-/** The frames that a client's socket gets from now on. */
+/** Collects the frames that a client's socket receives from now on. */
 function framesOf(client: Client): string[] {
   const frames: string[] = []
   client.socket.addEventListener('message', ({ data }) => frames.push(String(data)))
@@ -67,19 +67,19 @@ function framesOf(client: Client): string[] {
 describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) => {
   const channel = (name: string): string => `${name}-${version}`
 
-  test('a call without input, with undefined and with null answers alike', async () => {
+  test('calls without input, with undefined and with null have the same result', async () => {
     const client = await connect(channel('ping'), { version })
     expect(await client.call(['router', 'ping'])).toBe('pong')
     expect(await client.call(['router', 'ping'], undefined)).toBe('pong')
     expect(await client.call(['router', 'ping'], null)).toBe('pong')
     expect(await client.call(['router', 'echo'], { text: 'Hello' })).toBe('Echo: Hello')
     expect(await client.call(['router', 'deep', 'er'])).toBe('deeper')
-    // By its own path, as the client of a plain WebSocket server calls it.
+    // By its own path, like a client of a plain WebSocket server.
     expect(await client.raw.router.ping()).toBe('pong')
     client.close()
   })
 
-  test('publishMessage reads and writes attachments, and its event goes to all others', async () => {
+  test('publishMessage reads and writes attachments, and publishes to all other clients', async () => {
     const chn = channel('publish')
     const [anna, bert, carl] = await Promise.all(
       ['anna', 'bert', 'carl'].map((userId) => connect(chn, { version }, { att: { userId } })),
@@ -98,7 +98,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     for (const client of [anna!, bert!, carl!]) client.close()
   })
 
-  test('an event that a call publishes precedes its answer', async () => {
+  test('an event that a call publishes arrives before its response', async () => {
     const chn = channel('order')
     const [caller, other] = await Promise.all([connect(chn, { version }), connect(chn, { version })])
     const subscription = await other.subscribe()
@@ -111,7 +111,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     other.close()
   })
 
-  test('what the token does not list is forbidden, and what does not exist is not found', async () => {
+  test('procedures that the token does not allow are forbidden, and unknown procedures are not found', async () => {
     const client = await connect(channel('gate'), { version }, { rpc: ['router', 'nothing'] })
     const { ORPCError } = await import(`orpc-client-${version}`)
     const forbidden = await rejection(client.call(['publishMessage'], { message: 'x' }))
@@ -129,7 +129,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     client.close()
   })
 
-  test('every type comes out of a call as itself', async () => {
+  test('all types are supported as output', async () => {
     const client = await connect(channel('types-out'), { version, link: { customJsonSerializers } })
     const output = await client.call(['extra', 'types'])
     const epoch = new Date(0)
@@ -157,7 +157,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     client.close()
   })
 
-  test('every type goes into a call as itself, into typed inputs and untyped ones', async () => {
+  test('all types are supported as input, typed and untyped', async () => {
     const client = await connect(channel('types-in'), { version, link: { customJsonSerializers } })
     const everything = {
       date: new Date('2020-01-02T03:04:05.678Z'),
@@ -183,7 +183,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     client.close()
   })
 
-  test('errors arrive as the ORPCError that they are, and nothing inside leaks out', async () => {
+  test('errors arrive as ORPCErrors, and internal errors are not disclosed', async () => {
     const client = await connect(channel('errors'), { version })
     const { ORPCError } = await import(`orpc-client-${version}`)
     const internal = { code: 'INTERNAL_SERVER_ERROR', status: 500, message: 'Internal server error', defined: false, data: undefined }
@@ -207,7 +207,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     client.close()
   })
 
-  test('an input that does not fit is told with the place and the reason', async () => {
+  test('invalid input is rejected with its path and the reason', async () => {
     const client = await connect(channel('issues'), { version })
     for (const [path, input, issues] of [
       [['extra', 'needsNumber'], { n: 'x' }, [{ message: 'expected a number, found a string', path: ['n'] }]],
@@ -248,7 +248,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     client.close()
   })
 
-  test('what does not fit and is not the input of the client stays in the object', async () => {
+  test('invalid data other than the input is an internal error', async () => {
     const client = await connect(channel('stored'), { version })
     for (const what of ['value', 'issue', 'json', 'serialized', 'date', 'bigint', 'url', 'regexp', 'output']) {
       const { code, status, message, data } = await rejection(client.call(['extra', 'readStored'], what))
@@ -256,7 +256,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
         code: 'INTERNAL_SERVER_ERROR', status: 500, message: 'Internal server error', data: undefined,
       })
     }
-    // Unless the procedure says that it is.
+    // Unless the procedure reports it as invalid input.
     const issue = { message: 'expected an integer from 0 to 255, found a string', path: ['seats'] }
     const invalid = { code: 'BAD_REQUEST', status: 400, message: 'Input validation failed', data: { issues: [issue] } }
     expect(await rejection(client.call(['extra', 'readStored'], 'input'))).toMatchObject(invalid)
@@ -264,7 +264,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     client.close()
   })
 
-  test('a stream yields its items with their meta, then its final value', async () => {
+  test('a stream yields its items with their meta, then its return value', async () => {
     const client = await connect(channel('stream'), { version })
     const { getEventMeta } = client.library
     const iterator = await client.call(['extra', 'stream'])
@@ -280,14 +280,14 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
       [3, undefined, false],
       [{ end: true }, { id: 'end-id' }, true],
     ])
-    // By its own path, and from where the client has got to.
+    // By its own path, and with a last event id.
     const resumed = []
     for await (const { n } of await client.raw.extra.resumed(undefined, { lastEventId: '1' })) resumed.push(n)
     expect(resumed).toEqual([2, 3])
     client.close()
   })
 
-  test("a stream's error ends it, as the error that it is", async () => {
+  test('an error of a stream ends it and reaches the client', async () => {
     const client = await connect(channel('failing'), { version })
     const { ORPCError } = await import(`orpc-client-${version}`)
     const failure = async (input?: string): Promise<[unknown[], any]> => {
@@ -305,18 +305,18 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     expect(await failure()).toMatchObject([[1], { code: 'INTERNAL_SERVER_ERROR', message: 'Internal server error' }])
     const unwritable = await client.call(['extra', 'badItem'])
     expect(await rejection(unwritable.next())).toMatchObject({ code: 'INTERNAL_SERVER_ERROR', message: 'Output validation failed' })
-    // One that fails before its first item is a call that fails.
+    // If it fails before the first item, the call fails.
     expect(await rejection(client.call(['extra', 'refusedStream']))).toMatchObject({ code: 'FORBIDDEN', message: 'No stream for you.' })
     client.close()
   })
 
-  test('a stream that the client leaves is dropped at once, and nothing more is sent', async () => {
+  test('when the client ends a stream, it is dropped at once and nothing more is sent', async () => {
     const chn = channel('endless')
     const client = await connect(chn, { version })
     let count = 0
     for await (const item of await client.call(['extra', 'endless'])) {
       expect(item).toBe(count)
-      // While it runs without end, others have their say.
+      // During an endless stream, other calls are served.
       if (count === 100) expect(await client.call(['router', 'ping'])).toBe('pong')
       count += 1
       if (count === 200) break
@@ -330,7 +330,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     client.close()
   })
 
-  test('a call that the client aborts is cancelled, and nothing is sent for it', async () => {
+  test('a call that the client aborts is cancelled without a response', async () => {
     const chn = channel('abort')
     const client = await connect(chn, { version })
     const frames = framesOf(client)
@@ -347,7 +347,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     client.close()
   })
 
-  test('a stream is taken as input', async () => {
+  test('a stream is supported as input', async () => {
     const client = await connect(channel('upload'), { version })
     async function* numbers(to: number): AsyncGenerator<number> {
       for (let number = 1; number <= to; number++) yield number
@@ -360,14 +360,14 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
       try {
         for (;;) {
           yield new Date(0)
-          // Without a turn of the event loop the client would never hear that it is to stop.
+          // Yields to the event loop, since the client would otherwise never receive the abort.
           await new Promise((resolve) => setImmediate(resolve))
         }
       } finally {
         stopped()
       }
     }
-    // The procedure answers after the first item: the client's generator is told to stop.
+    // The procedure responds after the first item, which ends the client's generator.
     expect(await client.raw.upload.first(dates())).toEqual(new Date(0))
     await stop
     async function* wrong(): AsyncGenerator<unknown> {
@@ -384,7 +384,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     client.close()
   })
 
-  test('files and blobs go in and come out, alone, in objects and in arrays', async () => {
+  test('files and blobs are supported as input and output, alone, in objects and in arrays', async () => {
     const client = await connect(channel('files'), { version })
     const file = new File(['file body é'], 'héllo "x".txt', { type: 'text/plain' })
     expect(await client.call(['extra', 'file'], file)).toEqual({ d: 'File:héllo "x".txt:text/plain:12', text: 'file body é' })
@@ -418,7 +418,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     client.close()
   })
 
-  test('64 calls in flight are answered in any order, and one more is refused', async () => {
+  test('64 calls in flight are responded to in any order, and one more is rejected', async () => {
     const chn = channel('many')
     const client = await connect(chn, { version })
     const lines = Array.from({ length: 64 }, (_, n) => `call ${n}`)
@@ -430,10 +430,10 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     expect(await rejection(client.call(['router', 'ping']))).toMatchObject({
       code: 'TOO_MANY_REQUESTS', status: 429, message: 'Too Many Requests',
     })
-    // Another socket has a limit of its own.
+    // The limit applies to each socket separately.
     const other = await connect(chn, { version })
     expect(await other.call(['router', 'ping'])).toBe('pong')
-    // In steps of 27, which has no divisor in common with 64: every one once, in no natural order.
+    // In steps of 27, which is coprime to 64: each one once, in an irregular order.
     const order = lines.map((_, n) => lines[(n * 27) % 64]!)
     for (const line of order) {
       await write(chn, `go ${line}`)
@@ -445,7 +445,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     other.close()
   })
 
-  test('calls work after the object has hibernated, and so do the attachments they wrote', async () => {
+  test('calls and attachments work after hibernation', async () => {
     const chn = channel('hibernated')
     const [client, other] = await Promise.all(['anna', 'bert'].map((userId) => connect(chn, { version }, { att: { userId } })))
     const subscription = await other!.subscribe()
@@ -465,7 +465,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     other!.close()
   })
 
-  test("a procedure sees the call's headers, its last event id and what the token allows", async () => {
+  test('a procedure receives the headers, the last event id and the allowed procedures', async () => {
     const link = { headers: { 'Accept-Language': 'de' } }
     const client = await connect(channel('context'), { version, link })
     const context = await client.raw.call({ path: ['context'] }, { lastEventId: 'abc' })
@@ -475,15 +475,15 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
   })
 })
 
-describe('the gate', () => {
-  /** Names that mean something to JavaScript, to the platform or to the library, and none of an object's own. */
+describe('access control', () => {
+  /** Names of JavaScript, the Workers runtime and the library that the Durable Object does not declare. */
   const strange = [
     'constructor', 'toString', 'valueOf', 'hasOwnProperty', '__proto__', 'prototype', 'fetch', 'alarm', 'webSocketMessage',
     'webSocketClose', 'publish', 'until', 'free', 'then', 'call', 'subscribe', '__dispatch', 'intercept', '', ' ', '/',
     'router.ping', 'router/ping', 'Router', 'ping',
   ]
 
-  test('no name reaches what is not declared, whether the token lists it or not', async () => {
+  test('undeclared names cannot be called, even if the token lists them', async () => {
     const listed = await connectBare('strange', { rpc: [...strange, ...rpc] })
     const unlisted = await connectBare('strange')
     for (const [n, name] of strange.entries()) {
@@ -502,7 +502,7 @@ describe('the gate', () => {
     unlisted.vanish()
   })
 
-  test('nor does a path of the request', async () => {
+  test('undeclared paths of a request cannot be called', async () => {
     const socket = await connectBare('direct', { rpc: [...strange, ...rpc] })
     const paths = ['/', '//', '/nope', '/router', '/router/', '/router/ping/', '/router%2Fping', '/router/%FF', '/constructor', '/__proto__', '/Call', '/call/']
     for (const [n, u] of paths.entries()) {
@@ -514,7 +514,7 @@ describe('the gate', () => {
     socket.vanish()
   })
 
-  test('a path that is none is invalid, with the place', async () => {
+  test('an invalid path is rejected with its position', async () => {
     const socket = await connectBare('paths', { rpc: ['', '0', 'router', ...rpc] })
     const issue = (path: unknown, message?: string): object => ({ message: message ?? expect.any(String), path })
     const bodies: [unknown, object][] = [
@@ -543,7 +543,7 @@ describe('the gate', () => {
 })
 
 describe('an interceptor', () => {
-  test('stands around every call that is allowed, and learns how it ended', async () => {
+  test('wraps every allowed call, and receives its result', async () => {
     const chn = 'intercepted'
     const client = await connect(chn)
     await client.call(['router', 'echo'], { text: 'x' })
@@ -556,14 +556,14 @@ describe('an interceptor', () => {
     stranger.close()
   })
 
-  test('may refuse', async () => {
+  test('can reject a call', async () => {
     const client = await connect('intercepted')
     expect(await rejection(client.call(['refused']))).toMatchObject({ code: 'UNAUTHORIZED', status: 401, message: 'Not today.' })
     client.close()
   })
 })
 
-describe('what is running when its socket goes', () => {
+describe('a call whose socket closes', () => {
   test.each([
     ['closes', (socket: BareSocket): void => socket.socket.close(1000)],
     ['vanishes', (socket: BareSocket): void => socket.vanish()],
@@ -591,7 +591,7 @@ describe('what is running when its socket goes', () => {
 })
 
 describe('limits', () => {
-  test('calls that were aborted count no longer', async () => {
+  test('aborted calls do not count', async () => {
     const chn = 'places'
     const socket = await connectBare(chn)
     for (let round = 0; round < 3; round++) {
@@ -603,7 +603,7 @@ describe('limits', () => {
     socket.vanish()
   })
 
-  test('an id that is in use closes the socket: its answers could not be told apart', async () => {
+  test('a call id that is in use closes the socket, since the responses would be ambiguous', async () => {
     const chn = 'duplicates'
     const subscribe = (i: string): object => ({ i, p: { u: '/subscribe', b: {} } })
     const slow = call('1', ['extra', 'slow'])
@@ -622,7 +622,7 @@ describe('limits', () => {
     socket.vanish()
   })
 
-  test('a frame beyond the limit closes the socket, one at the limit does not', async () => {
+  test('a frame above the limit closes the socket, a frame at the limit does not', async () => {
     const limit = 256 * 1024
     const frame = (size: number, filling: string): string => {
       const empty = JSON.stringify(call('1', ['anything'], ''))
@@ -648,7 +648,7 @@ describe('limits', () => {
     expect((await usual.end()).code).toBe(1009)
   })
 
-  test('an id may have 64 bytes; a longer or empty one closes the socket', async () => {
+  test('a call id has at most 64 bytes; a longer or empty one closes the socket', async () => {
     const fitting = await connectBare('ids')
     for (const i of ['a'.repeat(64), 'é'.repeat(32), '\u0000"\\'.repeat(10)]) fitting.send(ping(i))
     expect((await fitting.frames(3)).map(({ i }) => i)).toEqual(['a'.repeat(64), 'é'.repeat(32), '\u0000"\\'.repeat(10)])
@@ -662,7 +662,7 @@ describe('limits', () => {
     }
   })
 
-  test('a stream that is sent faster than it is read fails when a frame could not hold what waits', async () => {
+  test('an uploaded stream fails when its unread items exceed the size of a frame', async () => {
     const chn = 'overrun'
     const socket = await connectBare(chn)
     socket.send({ i: '1', p: { u: '/upload/held', h: { 'content-type': 'text/event-stream' } } })
@@ -675,12 +675,12 @@ describe('limits', () => {
   })
 })
 
-describe('a frame that is none', () => {
+describe('an invalid frame', () => {
   const malformed = (i: string): object => ({
     i, p: { s: 400, b: { json: { defined: false, code: 'BAD_REQUEST', status: 400, message: 'Malformed frame.' } } },
   })
 
-  test('is answered with BAD_REQUEST where its id can be read, and the socket goes on', async () => {
+  test('receives BAD_REQUEST if its id can be read, and the socket stays open', async () => {
     const socket = await connectBare('readable')
     const frames: (string | Uint8Array)[] = [
       '{"i":"1"}', '{"i":"1","p":null}', '{"i":"1","p":[]}', '{"i":"1","p":{}}', '{"i":"1","p":{"u":5}}', '{"i":"1","p":{"u":""}}',
@@ -700,7 +700,7 @@ describe('a frame that is none', () => {
     socket.vanish()
   })
 
-  test('closes the socket with 1007 where it cannot', async () => {
+  test('closes the socket with 1007 if its id cannot be read', async () => {
     for (const frame of [
       '', 'no frame', '{', '[]', 'null', '5', '"ping"', '{}', '{"p":{"u":"/call"}}', '{"i":1,"p":{"u":"/call"}}', '{"i":null}', '{"i":["1"]}',
       '{"i":"1"', '{"i":"1"}}', 'PING', Buffer.from([0xff]), Buffer.from([0xc3, 0x28]), Buffer.from([]), Buffer.from([0xff, 0xff, 0x00]),
@@ -711,7 +711,7 @@ describe('a frame that is none', () => {
     }
   })
 
-  test('is no input that cannot be read: that is told as such', async () => {
+  test('differs from invalid input, which has its own error', async () => {
     const socket = await connectBare('unreadable-input')
     const body = (b: unknown): object => ({ i: '1', p: { u: '/call', b } })
     const json = { path: ['anything'], input: { a: 1 } }
@@ -732,7 +732,7 @@ describe('a frame that is none', () => {
     socket.vanish()
   })
 
-  test('items and aborts of calls that do not run are ignored', async () => {
+  test('items and aborts of unknown calls are ignored', async () => {
     const socket = await connectBare('unknown')
     socket.send({ i: '1', t: 3, p: { e: 'message', d: { json: 1 } } })
     socket.send({ i: '1', t: 3, p: { e: 'done' } })
@@ -751,7 +751,7 @@ describe('a stream as input', () => {
   const open = (i: string, u: string): object => ({ i, p: { u, h: { 'content-type': 'text/event-stream' } } })
   const item = (i: string, json: unknown): object => ({ i, t: 3, p: { e: 'message', d: { json } } })
 
-  test("that fails on the client is the procedure's error to handle", async () => {
+  test('that fails on the client is an error that the procedure handles', async () => {
     const socket = await connectBare('upload-error')
     socket.send(open('1', '/upload/sum'))
     socket.send(item('1', 1))
@@ -760,7 +760,7 @@ describe('a stream as input', () => {
     socket.vanish()
   })
 
-  test('with an item that cannot be read ends there', async () => {
+  test('ends at an item that cannot be read', async () => {
     const socket = await connectBare('upload-unreadable')
     socket.send(open('1', '/upload/sum'))
     socket.send({ i: '1', t: 3, p: { e: 'message', d: { json: 1, meta: [[1, 'x']] } } })
@@ -770,7 +770,7 @@ describe('a stream as input', () => {
     socket.vanish()
   })
 
-  test('is not the input of `/call`, which has one already', async () => {
+  test('is rejected as input of `/call`, which has a body', async () => {
     const socket = await connectBare('upload-call')
     socket.send(open('1', '/call'))
     expect((await socket.frames(2))[0]).toMatchObject({ i: '1', p: { s: 400 } })
@@ -778,7 +778,7 @@ describe('a stream as input', () => {
   })
 })
 
-test("a token's end is that of its streams", async () => {
+test('streams end when the token expires', async () => {
   const chn = 'expiring'
   const exp = Math.floor(Date.now() / 1000) + 2
   const socket = await connectBare(chn, { exp })

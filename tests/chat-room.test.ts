@@ -1,4 +1,4 @@
-// The example's Worker: its object and its oRPC server, as clients see them.
+// The Worker of the example: its Durable Object and its oRPC server, tested with clients.
 
 import { createORPCClient } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
@@ -32,7 +32,7 @@ beforeAll(async () => {
 })
 afterAll(() => chat.dispose())
 
-/** Without the link plugin: the token is the procedure's plain output. */
+/** Without the link plugin: the output of the procedure is the token. */
 async function enter(room: string, name: string, client?: ClientKind): Promise<Client> {
   const token: unknown = await server.onMessage({ room, name, ...(client === undefined ? {} : { client }) })
   const url = new URL('/chat-room', chat.url)
@@ -48,14 +48,14 @@ const people = ({ events }: Subscription): unknown => events.findLast(({ type })
 const until = (subscription: Subscription, count: number): Promise<void> =>
   subscription.until((now) => messages(now).length >= count)
 
-/** Of Anna and Bert. */
+/** The clients of Anna and Bert. */
 const CLIENTS: [ClientKind | undefined, ClientKind][] = [
   [undefined, 'durableEventIterator'],
   ['durableEventIterator', 'durableIterator'],
   ['durableIterator', 'durableIterator'],
 ]
 
-test.each(CLIENTS)('what one says, all others hear; what the server says, and what another Worker publishes, all hear (%s, %s)', async (hers, his) => {
+test.each(CLIENTS)('a message reaches all other clients; a message of the server or of another Worker reaches all clients (%s, %s)', async (hers, his) => {
   const room = `lobby-${hers}-${his}`
   const [anna, bert] = await Promise.all([enter(room, 'anna', hers), enter(room, 'bert', his)])
   const [heardByAnna, heardByBert] = await Promise.all([anna.subscribe(), bert.subscribe()])
@@ -74,7 +74,7 @@ test.each(CLIENTS)('what one says, all others hear; what the server says, and wh
   bert.close()
 })
 
-test('who is here is told live, and kept for nobody', async () => {
+test('the list of people is sent live and not stored', async () => {
   const [anna, bert] = await Promise.all([enter('quiet', 'anna'), enter('quiet', 'bert')])
   const [seenByAnna, seenByBert] = await Promise.all([anna.subscribe(), bert.subscribe()])
   await anna.call(['setStatus'], 'typing')
@@ -90,7 +90,7 @@ test('who is here is told live, and kept for nobody', async () => {
   bert.close()
 })
 
-test('who gives no name, or says nothing, is told so', async () => {
+test('blank names and messages are rejected', async () => {
   const refusal = (call: Promise<unknown>): Promise<unknown> => call.catch((error: unknown) => error)
   expect(await refusal(server.onMessage({ room: 'lobby', name: ' ' }))).toMatchObject({ code: 'BAD_REQUEST' })
   const client = 'raw' as ClientKind

@@ -1,6 +1,6 @@
 // Compatibility dates of the Worker that defines the Durable Objects and of the one that calls them: the earliest that is
-// supported, the last before errors keep their properties across stubs, the first from which on they do, and the newest that the
-// runtime knows.
+// supported, the last before errors keep their properties across stubs, the first from which on they do, and the newest that
+// the runtime knows.
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -14,7 +14,7 @@ import { Client, SIGNING_KEY, token } from './support/client.ts'
 import { startWorkers } from './support/workerd.ts'
 import type { RunningWorkers, WorkerDefinition } from './support/workerd.ts'
 
-/** As README.md states it: the first date at which stubs have RPC methods. */
+/** The first date at which stubs have RPC methods, as documented. */
 const EARLIEST = '2024-04-03'
 const LAST_WITHOUT = '2026-04-20'
 const FIRST_WITH = '2026-04-21'
@@ -23,7 +23,7 @@ const { compatibilityDate: NEWEST } = createRequire(import.meta.url)('workerd') 
 const PUBLISH_KEY = 'the publish key of the tests'
 const TOO_LARGE = 2_000_000
 
-/** Calls a method of a stub: directly, or with the package's `callStub`. */
+/** Calls an RPC method of a stub, directly or with `callStub` of the package. */
 const CALLER = `
   import { callStub } from './npm/durable-event-iterator/src/durable-object/index.ts'
   export default {
@@ -76,7 +76,7 @@ function callers(compatibilityDate: string, source: string): [WorkerDefinition, 
   ]
 }
 
-/** Every way in which errors cross from a Durable Object to another Worker. */
+/** All ways in which errors pass from a Durable Object to another Worker. */
 function itKeepsErrors(running: () => RunningWorkers, keepsProperties: boolean): void {
   const call = async (way: 'direct' | 'helper', method: string, ...args: unknown[]): Promise<any> => {
     const body = JSON.stringify({ way, method, args })
@@ -91,7 +91,7 @@ function itKeepsErrors(running: () => RunningWorkers, keepsProperties: boolean):
       headers: { authorization: `Bearer ${PUBLISH_KEY}` },
     })
 
-  test('a Worker in Rust gets code, status, message, data and failure', async () => {
+  test('a Worker in Rust receives code, status, message, data and failure', async () => {
     const refused = await relay('/refuse', '[]')
     expect([refused.status, await refused.text()]).toEqual([409, 'CONFLICT Already there.'])
     expect(JSON.parse(refused.headers.get('x-error')!)).toMatchObject({
@@ -105,7 +105,7 @@ function itKeepsErrors(running: () => RunningWorkers, keepsProperties: boolean):
     expect((await relay('', '{"json":{}}')).status).toBe(200)
   })
 
-  test('a Worker in JavaScript gets them with `callStub`', async () => {
+  test('a Worker in JavaScript receives them with `callStub`', async () => {
     expect(await call('helper', 'refuse')).toEqual({
       error: { name: 'ORPCError', message: 'Already there.', code: 'CONFLICT', status: 409, types: { since: true, count: 'bigint' } },
     })
@@ -118,13 +118,13 @@ function itKeepsErrors(running: () => RunningWorkers, keepsProperties: boolean):
     }
   })
 
-  test(`a Worker in JavaScript that calls the stub directly gets ${keepsProperties ? 'them too' : 'a message'}`, async () => {
+  test(`a Worker in JavaScript that calls the stub directly receives ${keepsProperties ? 'them too' : 'only a message'}`, async () => {
     const { error } = await call('direct', 'refuse')
     if (keepsProperties) expect(error).toMatchObject({ name: 'ORPCError', message: 'Already there.', code: 'CONFLICT', status: 409 })
     else expect(error).toEqual({ name: 'Error', message: 'ORPCError: Already there.' })
   })
 
-  test('publishing over HTTP answers with the statuses of its errors', async () => {
+  test('publishing over HTTP responds with the statuses of its errors', async () => {
     for (const worker of ['publisher', 'channels']) {
       const [good, none, large] = [await publish('{}', worker), await publish('"text"', worker), await publish(JSON.stringify({ x: 'x'.repeat(TOO_LARGE) }), worker)]
       expect([good!.status, none!.status, large!.status]).toEqual([201, 400, 413])
@@ -152,7 +152,7 @@ describe.each(pairs)('with Durable Objects of %s and callers of %s', (ofObjects,
 
   itKeepsErrors(() => workers, ofObjects >= FIRST_WITH && ofCallers >= FIRST_WITH)
 
-  test('a client gets events, live and after hibernation, and its calls are answered', async () => {
+  test('a client receives events, live and after hibernation, and its calls succeed', async () => {
     const url = new URL('/upgrade/USUAL', workers.url.href.replace('http', 'ws'))
     url.searchParams.set('token', await token({ chn: 'clients', rpc: ['whoAmI'], att: 'anna' }))
     const client = await Client.connect(url.href)

@@ -1,4 +1,4 @@
-// What the platform bills, as the runtime itself counts it.
+// Billed rows, counted by the Workers runtime.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
@@ -6,7 +6,7 @@ import { startJournals } from './support/journals.ts'
 import type { Binding, Journals } from './support/journals.ts'
 import { BareSocket } from './support/socket.ts'
 
-/** Every class as it is, but with its statements noted; an object tells them as the answer to GET. */
+/** The classes with recorded statements. A Durable Object responds to GET with its statements. */
 const FRONT = `
 import * as worker from './index.js'
 export { default } from './index.js'
@@ -55,7 +55,7 @@ export const FewJournal = note(worker.FewJournal)
 export const { ShortJournal, SweptJournal, RoomyJournal, TypesObject } = worker
 `
 
-/** Asks an object for the statements it has run since it was last asked. */
+/** Returns the statements that a Durable Object has run since the last call. */
 const ASK = `export default {
   fetch(request, env) {
     const { searchParams } = new URL(request.url)
@@ -100,7 +100,7 @@ test('a connection and a subscription write nothing', async () => {
   expect(sum(all, 'written')).toBe(0)
 })
 
-test('a publish writes one row and reads at most one, once the first table is there', async () => {
+test('a publish writes one row and reads at most one, after the first table is created', async () => {
   await journals.stub('USUAL', 'publisher', 'publish', { n: 0 })
   const [first] = [await statements('publisher')]
   expect(sum(first, 'written')).toBeLessThanOrEqual(5) // two for the table, two for the epoch view
@@ -114,7 +114,7 @@ test('a publish writes one row and reads at most one, once the first table is th
   }
 })
 
-test('a token from a clock that is ahead costs one note, until it expires', async () => {
+test('a token from a clock that is ahead costs one row until it expires', async () => {
   const iat = Math.floor(Date.now() / 1000) + 60
   const connect = async (): Promise<Statement[]> => {
     const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn: 'early', iat, exp: iat + 300 }))
@@ -130,7 +130,7 @@ test('a token from a clock that is ahead costs one note, until it expires', asyn
   expect([waking.length, sum(waking, 'written')]).toEqual([1, 0])
 })
 
-test('a key costs one row, and a publish that it answers costs none', async () => {
+test('an idempotency key costs one row, and a duplicate costs none', async () => {
   const publish = (n: number): Promise<string> => journals.stub('USUAL', 'keyed', 'publish', { n }, { idempotencyKey: `k${n}` })
   const id = await publish(0)
   await statements('keyed')
@@ -145,7 +145,7 @@ test('a key costs one row, and a publish that it answers costs none', async () =
   const again = await statements('keyed')
   expect([again.length, sum(again, 'written')]).toEqual([1, 0])
   expect(sum(again, 'read')).toBe(1)
-  // An event without a key costs in this object what it costs elsewhere.
+  // An event without an idempotency key has no additional cost.
   await journals.stub('USUAL', 'keyed', 'publish', { n: 11 })
   expect((await statements('keyed')).map(({ written }) => written)).toEqual([1])
 })
@@ -161,7 +161,7 @@ test('dropping a segment writes and reads nothing', async () => {
   expect(sum(all, 'written')).toBe(20 + 2 * created.length)
 })
 
-test('waking costs no scan of the events', async () => {
+test('a wake-up does not scan the events', async () => {
   await journals.stub('USUAL', 'waker', 'publishMany', 200, 10)
   await statements('waker')
   await journals.hibernate('USUAL', 'waker')
@@ -171,7 +171,7 @@ test('waking costs no scan of the events', async () => {
   expect(sum(waking, 'written')).toBe(1)
 })
 
-test('a resume reads each event twice at most', async () => {
+test('a resume reads each event at most twice', async () => {
   await journals.stub('USUAL', 'reader', 'publishMany', 500, 10)
   await statements('reader')
   const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn: 'reader' }))

@@ -1,5 +1,5 @@
-// Cross-site request forgery as a real browser makes it: what pages of another origin send to procedures over HTTP, and what
-// unmodified oRPC clients send on pages of the same origin.
+// Cross-site request forgery with a real browser: requests of pages of another origin to procedures over HTTP, and requests of
+// unmodified oRPC clients on pages of the same origin.
 
 import { build } from 'esbuild'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
@@ -12,7 +12,7 @@ import type { Journals } from './support/journals.ts'
 
 const PAGE = `export default { fetch: () => new Response('<title>a page</title>', { headers: { 'content-type': 'text/html' } }) }`
 
-/** Tells the headers of the last request at `/seen`: the browser's tools do not show cookies of such requests. */
+/** Responds at `/seen` with the headers of the last request: the developer tools do not show cookies of such requests. */
 const FRONT = `
 import worker from './index.js'
 export * from './index.js'
@@ -37,7 +37,7 @@ afterAll(async () => {
   await workers?.dispose()
 })
 
-/** A page, in a browser that has a session with the server. */
+/** Opens a page in a browser with a session cookie of the server. */
 async function open(url: URL): Promise<Page> {
   context = await browser.newContext()
   await context.addCookies([{ name: 'session', value: '1', url: workers.url.origin, sameSite: 'Lax' }])
@@ -54,8 +54,8 @@ const BODIES = {
   'URL-encoded data': `new URLSearchParams({ data: '{"json":"forged"}' })`,
 }
 
-test.each(Object.entries(BODIES))('a page of another origin that sends cookies runs no procedure with %s', async (_, body) => {
-  // Another port of the same host is another origin of the same site: its requests have the cookies.
+test.each(Object.entries(BODIES))('a page of another origin that sends cookies cannot run a procedure with %s', async (_, body) => {
+  // Another port is another origin of the same site, so its requests have the cookies.
   const page = await open(await workers.urlOf('page'))
   const url = new URL('/rpc/echo', workers.url).href
   const [response] = await Promise.all([
@@ -77,7 +77,7 @@ test('a page of another origin cannot send JSON, or the header that proves a pre
   }
 })
 
-test('a form that a page of another origin submits runs no procedure', async () => {
+test('a form that a page of another origin submits cannot run a procedure', async () => {
   const page = await open(await workers.urlOf('page'))
   const url = new URL('/rpc/echo', workers.url).href
   const form = `<form method="post" enctype="multipart/form-data" action="${url}"><input name="data" value='{"json":"forged"}'></form>`
@@ -103,7 +103,7 @@ test.each(CLIENT_VERSIONS)('oRPC %s works on pages of the same origin, with cook
     format: 'iife',
     platform: 'browser',
   })
-  // A path that is not found is a page of the origin, too.
+  // A 404 page has the same origin.
   const page = await open(new URL('/nothing', workers.url))
   await page.addScriptTag({ content: outputFiles[0]!.text })
   expect(await page.evaluate('run()')).toEqual(['x', undefined, 'content', 'read'])

@@ -1,4 +1,4 @@
-// Clients of generation 2 ("durable iterator", oRPC 1.9 and later) on the same objects.
+// `DurableIterator` clients (oRPC 1.9–1.16) on the same Durable Objects.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -22,13 +22,16 @@ async function url(claims: Claims | string, id?: string): Promise<string> {
 const publish = (chn: string, n: number, binding: Binding = 'USUAL'): Promise<string> =>
   journals.stub(binding, chn, 'publish', { n })
 
-/** Of a token that is to end while its client is there, in seconds: enough to get there on a busy machine. */
+/** The lifetime of a token that expires during a test, in seconds: enough to connect on a busy machine. */
 const LIFETIME = 3
 
-/** Resolves when a token that ends at this second has ended: on it still in force in generation 2, in the next one not. */
+/**
+ * Resolves when a token that expires at this second has expired: a `DurableIterator` token is still valid at the instant of
+ * `exp`.
+ */
 const afterEnd = (exp: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, exp * 1000 - Date.now() + 10))
 
-/** Every time that the client's socket opens. */
+/** The times at which the client's socket opened. */
 function openings(client: Client): { count: number } {
   const opened = { count: 0 }
   client.socket.addEventListener('open', () => opened.count++)
@@ -36,7 +39,7 @@ function openings(client: Client): { count: number } {
 }
 
 describe.each(DURABLE_ITERATOR_VERSIONS)('with oRPC %s', (version) => {
-  test('both generations on one channel get the same events', async () => {
+  test('clients of both kinds receive the same events of a channel', async () => {
     const chn = `both-${version}`
     const first = DURABLE_EVENT_ITERATOR_VERSIONS.map((version) => journals.client('USUAL', { chn }, { version }))
     const clients = await Promise.all([...first, connect(journals, 'USUAL', { chn }, { id: 'second', version })])
@@ -52,7 +55,7 @@ describe.each(DURABLE_ITERATOR_VERSIONS)('with oRPC %s', (version) => {
     for (const client of clients) client.close()
   })
 
-  test('a client that renews its token on the open socket stays beyond its first one, and misses nothing', async () => {
+  test('a client that refreshes its token on the open socket stays connected after its first token has expired', async () => {
     const chn = `renewed-${version}`
     const exp = seconds() + LIFETIME
     const first = await token({ chn, exp, tags: ['t'], rpc: ['kept'] }, { version })
@@ -71,11 +74,11 @@ describe.each(DURABLE_ITERATOR_VERSIONS)('with oRPC %s', (version) => {
     await publish(chn, 4)
     await journals.stub('USUAL', chn, 'publish', { n: 5 }, { tags: ['t'] })
     expect(await subscription.count(5)).toEqual([1, 2, 3, 4, 5].map((n) => ({ n })))
-    // What the token says now is the new one's.
+    // The claims are those of the new token.
     expect(await client.call(['whoAmI'])).toBe('renewed')
     await expect(client.call(['kept'])).rejects.toMatchObject({ code: 'FORBIDDEN' })
     expect(opened.count).toBe(1)
-    // The first one opens nothing any more, the new one does.
+    // The first token cannot open a socket any more, the new one can.
     expect(await upgradeAnswer(await url(first, 'id'))).toEqual({ status: 401, text: 'Invalid Token' })
     client.cut()
     await publish(chn, 6)
@@ -84,7 +87,7 @@ describe.each(DURABLE_ITERATOR_VERSIONS)('with oRPC %s', (version) => {
     client.close()
   })
 
-  test('a token renewed in the middle of a long replay counts, and the replay goes on', async () => {
+  test('a token refresh during a long replay takes effect, and the replay continues', async () => {
     const chn = `renewed-amid-${version}`
     const COUNT = 4_000
     await journals.stub('ROOMY', chn, 'publishMany', COUNT, 400)
@@ -103,7 +106,7 @@ describe.each(DURABLE_ITERATOR_VERSIONS)('with oRPC %s', (version) => {
     client.close()
   })
 
-  test('wrong renewals are refused with oRPC\'s words, and change nothing', async () => {
+  test('invalid token refreshes are rejected with the errors of oRPC, and change nothing', async () => {
     const chn = `wrong-renewals-${version}`
     const client = await connect(journals, 'USUAL', { chn, tags: ['a', 'b'], rpc: ['kept'] }, { id: 'id', version })
     const opened = openings(client)
@@ -134,7 +137,7 @@ describe.each(DURABLE_ITERATOR_VERSIONS)('with oRPC %s', (version) => {
     client.close()
   })
 
-  test('a client whose token ends is closed, comes back with the next one and misses nothing', async () => {
+  test('a client whose token expires is closed, reconnects with the next token and misses nothing', async () => {
     const chn = `ended-${version}`
     const exp = seconds() + LIFETIME
     const tokens = [await token({ chn, exp }, { version }), await token({ chn }, { version })]
@@ -152,7 +155,7 @@ describe.each(DURABLE_ITERATOR_VERSIONS)('with oRPC %s', (version) => {
     client.close()
   })
 
-  test('a first connect begins where the class says: since the token was issued, or live', async () => {
+  test('a client without a cursor starts at the issue of its token, or live, as the class is configured', async () => {
     const chn = `begin-${version}`
     const iat = seconds() - 60
     const received = async (binding: Binding, client: Client, last: number): Promise<number[]> => {
@@ -166,11 +169,11 @@ describe.each(DURABLE_ITERATOR_VERSIONS)('with oRPC %s', (version) => {
       for (let n = 1; n <= 2; n++) await publish(chn, n, binding)
       expect(await received(binding, await connect(journals, binding, { chn, iat }, { id: 'id', version }), 3)).toEqual(second)
     }
-    // For generation 1 it stays what it is.
+    // `DurableEventIterator` clients are not affected.
     expect(await received('LIVE', await journals.client('LIVE', { chn, iat }), 4)).toEqual([1, 2, 3, 4])
   })
 
-  test('a class whose clients begin live resumes them like any other', async () => {
+  test('clients that start live resume like others', async () => {
     const chn = `resumed-${version}`
     await publish(chn, 1, 'LIVE')
     const client = await connect(journals, 'LIVE', { chn }, { id: 'id', version })
@@ -198,7 +201,7 @@ test.each<[string, () => Promise<string>, { status: number; text: string }]>([
   expect(await upgradeAnswer(await at())).toEqual(answer)
 })
 
-test('an expired socket is closed with 1008 and gets no event more', async () => {
+test('a socket whose token has expired is closed with 1008 and receives no more events', async () => {
   const chn = 'expired'
   const exp = seconds() + LIFETIME
   const socket = await BareSocket.open(await url({ chn, exp }, 'id'))

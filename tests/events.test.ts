@@ -11,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => journals.dispose())
 
-/** The numbers of events that `publishMany` has published. */
+/** The numbers in the events of `publishMany`. */
 const numbers = (events: any[]): number[] => events.map(({ n }) => n)
 const range = (count: number): number[] => Array.from({ length: count }, (_, n) => n + 1)
 
@@ -28,7 +28,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version) => {
     client.close()
   })
 
-  test('a client that is cut five times receives everything once and in order', async () => {
+  test('a client that loses its connection five times receives all events once and in order', async () => {
     const chn = channel('cuts')
     const client = await journals.client('USUAL', { chn }, { version })
     const subscription = await client.subscribe()
@@ -43,10 +43,10 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version) => {
     client.close()
   })
 
-  test('a client that is cut in the middle of a replay receives everything once and in order', async () => {
+  test('a client that loses its connection during a replay receives all events once and in order', async () => {
     const chn = channel('replay')
     const iat = Date.now() / 1000
-    // 1,500 events of 2 KiB are a replay of many steps.
+    // A replay of 1,500 events of 2 KiB has many steps.
     await journals.stub('ROOMY', chn, 'publishMany', 1500, 2048)
     const client = await journals.client('ROOMY', { chn, iat }, { version })
     const subscription = await client.subscribe()
@@ -61,12 +61,12 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version) => {
     client.close()
   })
 
-  test('a first connect receives what was published since its token was issued, and nothing older', async () => {
+  test('a client without a cursor receives the events published since its token was issued, and no older ones', async () => {
     const chn = channel('since')
     await journals.stub('USUAL', chn, 'publish', { n: 1 })
     await journals.stub('USUAL', chn, 'publish', { n: 2 })
     const older = await journals.client('USUAL', { chn, iat: Date.now() / 1000 - 10 }, { version })
-    // The time is what this is about: 2 s of slack, and tokens state whole seconds.
+    // Waits, since the slack is 2 s and tokens have whole seconds.
     await new Promise((resolve) => setTimeout(resolve, 3_100))
     const newer = await journals.client('USUAL', { chn }, { version })
     const [all, none] = await Promise.all([older.subscribe(), newer.subscribe()])
@@ -102,7 +102,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version) => {
     const frames: string[] = []
     controller.abort()
     await subscription.end()
-    // The answer to a later frame comes after the abort has been handled.
+    // The response to a later frame arrives after the abort is handled.
     await client.call(['kept'])
     client.socket.addEventListener('message', ({ data }) => frames.push(String(data)))
     await journals.stub('USUAL', chn, 'publish', { n: 1 })
@@ -111,7 +111,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version) => {
     client.close()
   })
 
-  test('a client that subscribes twice on one socket has its first iteration ended cleanly', async () => {
+  test('a second subscription on a socket ends the first one without an error', async () => {
     const chn = channel('twice')
     const client = await journals.client('USUAL', { chn }, { version })
     const first = await client.subscribe()
@@ -125,7 +125,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version) => {
   })
 })
 
-test('a publish from a Rust Worker of another script arrives, and its errors are told', async () => {
+test('a Rust Worker of another script publishes events and receives errors', async () => {
   const chn = 'relayed'
   const client = await journals.client('USUAL', { chn })
   const subscription = await client.subscribe()
@@ -147,7 +147,7 @@ test('a publish from a Rust Worker of another script arrives, and its errors are
   client.close()
 })
 
-test('a subscription that is aborted and begun anew with the same id in mid-replay gets everything once', async () => {
+test('a subscription that is aborted and restarted with the same id during a replay receives all events once', async () => {
   const chn = 'restarted'
   const iat = Date.now() / 1000
   await journals.stub('ROOMY', chn, 'publishMany', 1500, 2048)
@@ -164,14 +164,14 @@ test('a subscription that is aborted and begun anew with the same id in mid-repl
   })
   const second = socket.messages.slice(socket.messages.findLastIndex(isAnswer) + 1)
   expect(second.map((message) => JSON.parse(message).p.d.json.n)).toEqual(range(1500))
-  // Neither of the two replays goes on: what comes next is live.
+  // Neither replay continues: the next event is live.
   await journals.stub('ROOMY', chn, 'publish', { n: 1501 })
   await socket.until((messages) => messages.length > looked)
   expect(JSON.parse(socket.messages.at(-1)!).p.d.json).toEqual({ n: 1501 })
   socket.vanish()
 })
 
-test('subscribing over and over does not hold up others', async () => {
+test('repeated subscriptions do not delay others', async () => {
   const chn = 'flood'
   const iat = Date.now() / 1000
   await journals.stub('ROOMY', chn, 'publishMany', 500, 2048)
@@ -182,13 +182,13 @@ test('subscribing over and over does not hold up others', async () => {
   }
   const neighbour = await journals.client('ROOMY', { chn, rpc: ['kept'] })
   expect(await neighbour.call(['kept'])).toBeUndefined()
-  // Of 200 subscriptions that were aborted at once, hardly one was replayed.
+  // Of 200 subscriptions that were aborted at once, almost none was replayed.
   expect(hostile.messages.length).toBeLessThan(1000)
   hostile.vanish()
   neighbour.close()
 })
 
-test('an event for some only is neither sent nor replayed to others', async () => {
+test('an event for a subset of clients is neither sent nor replayed to others', async () => {
   const chn = 'some'
   const [anna, bert] = await Promise.all(['anna', 'bert'].map((id) => journals.client('USUAL', { chn }, { id })))
   const [toAnna, toBert] = await Promise.all([anna!.subscribe(), bert!.subscribe()])
@@ -199,7 +199,7 @@ test('an event for some only is neither sent nor replayed to others', async () =
   await Promise.all([toAnna.count(2), toBert.count(2)])
   expect(numbers(toAnna.events)).toEqual([1, 4])
   expect(numbers(toBert.events)).toEqual([2, 4])
-  // The same for those who were away for all of it.
+  // The same for clients that were disconnected meanwhile.
   const late = await Promise.all(['anna', 'bert', undefined].map((id) => journals.client('USUAL', { chn }, id ? { id } : {})))
   const replays = await Promise.all(late.map((client) => client.subscribe()))
   await Promise.all([replays[0]!.count(2), replays[1]!.count(2), replays[2]!.count(2)])
@@ -207,13 +207,13 @@ test('an event for some only is neither sent nor replayed to others', async () =
   for (const client of [anna!, bert!, ...late]) client.close()
 })
 
-test('a misspelt audience is refused instead of becoming everyone', async () => {
+test('a misspelled audience is rejected instead of published to everyone', async () => {
   await expect(journals.stub('USUAL', 'misspelt', 'publish', { n: 1 }, { tag: ['staff'] })).rejects.toMatchObject({
     code: 'BAD_REQUEST',
   })
 })
 
-test('a publish to all but the caller reaches the others, and the caller not by reconnecting either', async () => {
+test('a publish to all but the caller reaches the others, and the caller not even after a reconnect', async () => {
   const chn = 'but-me'
   const rpc = ['publish']
   const me = await journals.client('USUAL', { chn, rpc }, { id: 'me' })
@@ -226,7 +226,7 @@ test('a publish to all but the caller reaches the others, and the caller not by 
   await journals.stub('USUAL', chn, 'publish', { n: 2 })
   await mine.count(1)
   expect(numbers(mine.events)).toEqual([2])
-  // A client without an id cannot be known again, but is left out while its socket is open.
+  // A client without a connection id is excluded only while its socket is open.
   await other.call(['publish'], { n: 3 })
   await journals.stub('USUAL', chn, 'publish', { n: 4 })
   await Promise.all([others.count(3), mine.count(3)])
@@ -236,7 +236,7 @@ test('a publish to all but the caller reaches the others, and the caller not by 
   other.close()
 })
 
-test('what is sent live only has no id, is not replayed, and does not move the position to resume from', async () => {
+test('a live event has no id, is not replayed, and does not change the cursor', async () => {
   const chn = 'live-only'
   const client = await journals.client('USUAL', { chn })
   const subscription = await client.subscribe()
@@ -251,7 +251,7 @@ test('what is sent live only has no id, is not replayed, and does not move the p
   client.close()
 })
 
-test('sockets that the server closed, or that vanished, do not stop the others', async () => {
+test('closed and vanished sockets do not affect others', async () => {
   const chn = 'neighbours'
   const url = await journals.upgrade('USUAL', { chn })
   const bare = await Promise.all(Array.from({ length: 6 }, () => BareSocket.open(url)))
@@ -274,7 +274,7 @@ test('sockets that the server closed, or that vanished, do not stop the others',
   await expect(journals.stub('USUAL', chn, 'publish', { n: 2 })).resolves.toMatch(/^\d+$/)
 })
 
-test('a close by the client is answered with a close frame', async () => {
+test('a close by the client receives a close frame', async () => {
   const url = await journals.upgrade('USUAL', { chn: 'closing' })
   for (const [sent, answered] of [[1000, 1000], [1001, 1001], [4321, 4321], [undefined, 1000]] as const) {
     const socket = await BareSocket.open(url)
@@ -283,7 +283,7 @@ test('a close by the client is answered with a close frame', async () => {
   }
 })
 
-test('a keep-alive ping is answered without waking the object', async () => {
+test('a ping receives a pong without waking the Durable Object', async () => {
   const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn: 'ping' }))
   socket.send('ping')
   while (socket.messages.length === 0) await new Promise((resolve) => socket.socket.once('message', resolve))
@@ -297,7 +297,7 @@ describe('a publish that fails', () => {
     ['a string', 'a string', 'BAD_REQUEST', /object/],
     ['null', null, 'BAD_REQUEST', /object/],
     ['a number', 5, 'BAD_REQUEST', /object/],
-  ])('because the event is %s tells the publisher why, and all that was stored is still served', async (name, event, code, message) => {
+  ])('because the event is %s reports the reason, and stored events are still served', async (name, event, code, message) => {
     const chn = `failing ${name}`
     const live = await journals.client('USUAL', { chn })
     const before = await live.subscribe()

@@ -1,5 +1,5 @@
-// What an unmodified client and the original server said to each other (`frames/`), said again by the client to our
-// object: it answers with the same frames.
+// Recorded conversations of an unmodified client with oRPC's implementation (`frames/`). The client's frames are sent to our
+// Durable Object, which responds with the same frames.
 
 import { readFileSync, readdirSync } from 'node:fs'
 
@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => journals.dispose())
 
-/** One thing that happened while recording. */
+/** One recorded step. */
 interface Exchange {
   kind: 'http' | 'upgrade' | 'frame' | 'close'
   conn: number
@@ -36,7 +36,7 @@ const recordings: Recording[] = readdirSync(folder)
   .map((file) => JSON.parse(readFileSync(new URL(file, folder), 'utf8')))
   .filter(({ exchanges }: Recording) => exchanges.some(({ kind }) => kind === 'frame'))
 
-/** A frame with what may differ taken away, so that two can be compared. */
+/** A frame without the parts that may differ, for comparison. */
 interface Frame {
   i: string
   t?: number
@@ -53,7 +53,7 @@ async function decode(message: string | Buffer): Promise<Frame> {
   const frame = JSON.parse(message.subarray(0, end).toString())
   const contentType: string = frame.p.h['content-type']
   const form = await new Response(new Uint8Array(message.subarray(end + 1)), { headers: { 'content-type': contentType } }).formData()
-  // Boundaries are the writer's own choice.
+  // Boundaries are arbitrary.
   frame.p.h['content-type'] = contentType.replace(/boundary=.*/, 'boundary=')
   frame.form = await Promise.all(
     [...form].map(async ([name, value]) => ({
@@ -67,14 +67,14 @@ async function decode(message: string | Buffer): Promise<Frame> {
   return frame
 }
 
-/** An error's answer. */
+/** The response of an error. */
 const error = (s: number, code: string, message: string): object => ({ s, b: { json: { defined: false, code, status: s, message } } })
 const NOT_FOUND = error(404, 'NOT_FOUND', 'Not Found')
 
 /**
- * Where ours answers otherwise on purpose, by the recording and the call's id. The first is a fault of the original that
- * is known; it has no answer of its own to a name that does not exist; its issues are those of the validator it was used
- * with; and it leaves the names of files as forms escape them.
+* Intentional differences of our responses, by recording and call id. The first one is a known fault of oRPC's
+* implementation. It has no specific response to an unknown name, its issues are those of the validator of the recording,
+* and it does not unescape the names of files in forms.
  */
 const DIFFERENT: Record<string, Record<string, object>> = {
   '03-rpc-ping': { '1': { b: { json: 'pong' } } },
@@ -94,15 +94,15 @@ function invalid(issue: object): object {
   return answer
 }
 
-/** How many of a recording's events were published while its client was away, or before it came. */
+/** The number of events that were published before the client connected or while it was disconnected. */
 const PUBLISHED_BEFORE: Record<string, number[]> = { '03-rpc-ping': [1], '06-recover-after-reconnect': [0, 2] }
 
-/** An event whose publishing is a call's doing, and not to be done by the test. */
+/** An event that a call publishes, so that the test must not publish it. */
 const PUBLISHED_BY_CALL = new Set(['05-rpc-publish'])
 
 const isEvent = (frame: Frame): boolean => frame.t === 3 && /^\d+$/.test(frame.p?.m?.id)
 
-test('there is something to replay', () => {
+test('there are recordings', () => {
   expect(recordings.map(({ name }) => name)).toHaveLength(15)
 })
 
@@ -140,7 +140,7 @@ test.each(recordings.map((recording) => [recording.name, recording] as const))('
       sockets[conn]!.send(payload === undefined ? Buffer.from(payloadBase64!, 'base64') : withIds(payload, ids))
     } else if (kind === 'frame') {
       const recorded = await decode(payload ?? Buffer.from(payloadBase64!, 'base64'))
-      // The original counts its events, from 1 on.
+      // oRPC's implementation numbers its events from 1.
       if (isEvent(recorded) && Number(recorded.p.m.id) > published) await publish(1)
       const ours = await decode(await sockets[conn]!.message(received[conn]!))
       received[conn]! += 1
@@ -148,7 +148,7 @@ test.each(recordings.map((recording) => [recording.name, recording] as const))('
         ids.set(recorded.p.m.id, ours.p.m.id)
         expect(ours.p.m.id).toMatch(/^\d{16}$/)
         recorded.p.m.id = ours.p.m.id
-        // No comments are no comments.
+        // An empty list of comments equals a missing one.
         if (recorded.p.m.comments?.length === 0) delete recorded.p.m.comments
       }
       const different = recorded.t === undefined ? DIFFERENT[name]?.[recorded.i] : undefined
@@ -156,7 +156,7 @@ test.each(recordings.map((recording) => [recording.name, recording] as const))('
     }
   }
 
-  // Nothing was sent besides: the next frame is the answer to the next call.
+  // Nothing else was sent: the next frame is the response to the next call.
   for (const [conn, socket] of sockets.entries()) {
     if (socket.closed) continue
     socket.send({ i: 'last', p: { u: '/call', b: { json: { path: ['router', 'ping'] } } } })
@@ -171,7 +171,7 @@ function claimsOf(url: string): { chn: string; rpc: string[]; att?: unknown } {
   return JSON.parse(Buffer.from(payload, 'base64url').toString())
 }
 
-/** A frame in which the recorded event id that a client resumes from is ours. */
+/** A frame with the recorded cursor replaced by our event id. */
 function withIds(payload: string, ids: Map<string, string>): string {
   const frame = JSON.parse(payload)
   const recorded = frame.p?.h?.['last-event-id']

@@ -1,4 +1,4 @@
-// What a client is told when something it missed is no longer there: `/subscribe` is answered with a header then.
+// Gaps: the response to `/subscribe` has a header if missed events are no longer available.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
@@ -13,19 +13,19 @@ beforeAll(async () => {
 afterAll(() => journals.dispose())
 
 interface Answer {
-  /** From which id on events are there; none: nothing was missed. */
+  /** The id from which all events are available; missing if there is no gap. */
   gap: string | undefined
   ids: string[]
 }
 
-/** Subscribes as a client would that has seen events up to `lastEventId`; answers when all that is replayed has come. */
+/** Subscribes with a cursor. Resolves when the replay is complete. */
 async function resume(binding: Binding, chn: string, lastEventId?: string, iat?: number): Promise<Answer> {
   const claims = iat === undefined ? { chn, rpc: ['kept'] } : { chn, rpc: ['kept'], iat }
   const socket = await BareSocket.open(await journals.upgrade(binding, claims))
   const h = lastEventId === undefined ? {} : { h: { 'last-event-id': lastEventId } }
   socket.send({ i: 'a', p: { u: '/subscribe', b: {}, ...h } })
   socket.send({ i: 'b', p: { u: '/call', b: { json: { path: ['kept'] } } } })
-  // A small replay is one turn, so the second answer ends it.
+  // A small replay has one step, so it is complete at the second response.
   let frames = await socket.frames(2)
   while (frames.at(-1).i !== 'b') frames = await socket.frames(frames.length + 1)
   socket.vanish()
@@ -40,20 +40,20 @@ async function publish(binding: Binding, chn: string, count: number): Promise<st
   return ids
 }
 
-/** The clock is what retention is about. */
+/** Waits, since retention depends on the clock. */
 const secondsPass = (seconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, seconds * 1000))
 
-test('a quiet channel is never a gap', async () => {
+test('a quiet channel has no gap', async () => {
   const chn = 'quiet'
   expect(await resume('USUAL', chn)).toEqual({ gap: undefined, ids: [] })
   const ids = await publish('USUAL', chn, 1)
   await journals.hibernate('USUAL', chn)
   expect(await resume('USUAL', chn, ids[0])).toEqual({ gap: undefined, ids: [] })
-  // The token is older than the log itself.
+  // The token is older than the log.
   expect(await resume('USUAL', chn, undefined, Date.now() / 1000 - 3600)).toEqual({ gap: undefined, ids })
 })
 
-test('a quiet channel whose events are past retention is no gap for who had them all', async () => {
+test('expired events are no gap for a client that has received all of them', async () => {
   const chn = 'quiet-short'
   const ids = await publish('SHORT', chn, 3)
   await secondsPass(1.1)
@@ -61,11 +61,11 @@ test('a quiet channel whose events are past retention is no gap for who had them
   await journals.stub('SHORT', chn, 'prune')
   await journals.hibernate('SHORT', chn)
   expect(await resume('SHORT', chn, ids[2])).toEqual({ gap: undefined, ids: [] })
-  // A token issued after it all has missed nothing either.
+  // A client with a later token has missed nothing either.
   expect(await resume('SHORT', chn)).toEqual({ gap: undefined, ids: [] })
 })
 
-test('an event past retention is never served, even if nobody has published since, and is a gap', async () => {
+test('an expired event is never served, even without a later publish, and is a gap', async () => {
   const chn = 'expired'
   const iat = Date.now() / 1000 - 2
   const ids = await publish('SHORT', chn, 3)
@@ -75,7 +75,7 @@ test('an event past retention is never served, even if nobody has published sinc
   expect(await resume('SHORT', chn, undefined, iat)).toEqual({ gap, ids: [] })
 })
 
-test('what went over the bounds is a gap, and all that is retained follows in order', async () => {
+test('events deleted by the bounds are a gap, and all retained events follow in order', async () => {
   const chn = 'bounds'
   const ids = await publish('FEW', chn, 30)
   const { gap, ids: served } = await resume('FEW', chn, ids[0])
@@ -84,11 +84,11 @@ test('what went over the bounds is a gap, and all that is retained follows in or
   expect(served).toEqual(ids.slice(-served.length))
   expect(Number(gap)).toBeGreaterThan(Number(ids.at(-served.length - 1)))
   expect(Number(gap)).toBeLessThanOrEqual(Number(served[0]))
-  // Who has the last one that went has missed nothing.
+  // A client that has received the last deleted event has missed nothing.
   expect(await resume('FEW', chn, ids.at(-served.length - 1))).toEqual({ gap: undefined, ids: served })
 })
 
-test('a wiped object is a gap, and its ids go on rising', async () => {
+test('after its storage is wiped, a Durable Object reports a gap, and ids keep increasing', async () => {
   const chn = 'wiped'
   const [first] = await publish('USUAL', chn, 2)
   await journals.stub('USUAL', chn, 'wipe')
@@ -102,7 +102,7 @@ test('a wiped object is a gap, and its ids go on rising', async () => {
   expect(served).toEqual(ids)
 })
 
-test('an object that is wiped while it is awake stores and serves what comes after', async () => {
+test('a Durable Object whose storage is wiped while it is awake stores and serves later events', async () => {
   const chn = 'wiped-awake'
   const [first] = await publish('USUAL', chn, 2)
   await journals.stub('USUAL', chn, 'wipe')
@@ -112,7 +112,7 @@ test('an object that is wiped while it is awake stores and serves what comes aft
   expect(served).toEqual(ids)
 })
 
-test('ids go on rising when the storage of an object is wiped whose clock was ahead', async () => {
+test('ids keep increasing after a wipe with a clock that was ahead', async () => {
   const chn = 'wiped-ahead'
   const [, second] = await publish('USUAL', chn, 2)
   await journals.stub('USUAL', chn, 'putAhead', second)
@@ -138,10 +138,10 @@ test.each(['', 'abc', '-1', '1e3', '1.5', '007', '99999999999999999999', '900719
   },
 )
 
-test('a client that has renewed its token before its first event says since when it waits', async () => {
+test('a client that refreshes its token before its first event sends the time of its first token', async () => {
   const chn = 'since'
   const ids = await publish('USUAL', chn, 3)
-  await secondsPass(3.1) // more than clocks may differ by, and tokens state whole seconds
+  await secondsPass(3.1) // more than the clock skew, and tokens have whole seconds
   const waits = async (since: string): Promise<unknown> => {
     const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn, iat: Date.now() / 1000 }))
     socket.send({ i: 'a', p: { u: '/subscribe', b: {}, h: { 'x-durable-event-since': since } } })
@@ -157,7 +157,7 @@ test('a client that has renewed its token before its first event says since when
   }
 })
 
-test('a resume from a retained event is whole, and exactly what came after it follows', async () => {
+test('a resume from a retained event delivers exactly the events after it', async () => {
   const chn = 'whole'
   const ids = await publish('USUAL', chn, 12)
   for (const n of [0, 5, 10, 11]) {
@@ -165,12 +165,12 @@ test('a resume from a retained event is whole, and exactly what came after it fo
   }
 })
 
-test("a silent channel's events are removed by the alarm where the library has it", async () => {
+test('the alarm of the library deletes the events of a silent channel', async () => {
   const chn = 'swept'
   const id = await journals.stub('SWEPT', chn, 'publish', { n: 1 })
   const tables = (): Promise<unknown> => journals.stub('SWEPT', chn, 'tables')
   expect(await tables()).toEqual([[`dei_events_${Number(id) - 1}_first`, 1]])
-  // An alarm cannot be awaited from outside: it shows in what it does.
+  // An alarm cannot be awaited from outside, so the test waits for its effect.
   await expect.poll(tables, { interval: 100, timeout: 10_000 }).toEqual([[`dei_events_${id}`, 0]])
 })
 
@@ -183,7 +183,7 @@ test("the library's alarm is set again after everything was deleted", async () =
   await expect.poll(tables, { interval: 100, timeout: 10_000 }).toEqual([[`dei_events_${id}`, 0]])
 })
 
-test("the library's alarm is set by what follows a transaction that was rolled back", async () => {
+test('the alarm of the library is set by the next publish after a rolled-back transaction', async () => {
   const chn = 'swept-later'
   await journals.stub('SWEPT', chn, 'transactSlowly', [{ publish: { n: 1 } }, { fail: 'Changed its mind.' }], '')
   await journals.stub('SWEPT', chn, 'transact', [{ publish: { n: 2 } }, { fail: 'Changed its mind.' }])

@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => journals.dispose())
 
-test('after hibernation a publish reaches everybody, ids go on rising, and attachments are there', async () => {
+test('after hibernation, a publish reaches all clients, ids keep increasing, and attachments are kept', async () => {
   const chn = 'sleeper'
   const att = { userId: 'user-123' }
   const rpc = ['keep', 'kept', 'whoAmI', 'publish']
@@ -34,7 +34,7 @@ test('after hibernation a publish reaches everybody, ids go on rising, and attac
   expect((await journals.stub('USUAL', chn, 'kept')).toSorted((a: any, b: any) => a.n - b.n)).toEqual(
     [0, 1, 2, 3, 4].map((n) => ({ n })),
   )
-  // A call that publishes wakes the object, and its event precedes its answer.
+  // A call that publishes wakes the Durable Object, and its event arrives before its response.
   await journals.hibernate('USUAL', chn)
   await clients[0]!.call(['publish'], { n: 5 })
   for (const subscription of subscriptions.slice(1)) await subscription.count(5)
@@ -42,20 +42,20 @@ test('after hibernation a publish reaches everybody, ids go on rising, and attac
   for (const client of clients) client.close()
 })
 
-test('what is kept with a socket keeps its types', async () => {
+test('attachments keep their types', async () => {
   const chn = 'kept-types'
   const client = await journals.client('USUAL', { chn, rpc: ['keep', 'kept'] })
   const kept = { at: new Date(0), big: 12n, set: new Set(['a']), nothing: null }
   await client.call(['keep'], kept)
   await journals.hibernate('USUAL', chn)
   expect(await client.call(['kept'])).toEqual(kept)
-  // What does not fit is refused, and the old one stays.
+  // An attachment that is too large is rejected, and the previous one is kept.
   await expect(client.call(['keep'], 'x'.repeat(17_000))).rejects.toMatchObject({ code: 'INTERNAL_SERVER_ERROR' })
   expect(await client.call(['kept'])).toEqual(kept)
   client.close()
 })
 
-test('an abort is remembered through hibernation', async () => {
+test('an abort is not forgotten by hibernation', async () => {
   const chn = 'aborted'
   const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn, rpc: ['kept'] }))
   socket.send({ i: '0', p: { u: '/subscribe', b: {} } })
@@ -70,7 +70,7 @@ test('an abort is remembered through hibernation', async () => {
   socket.vanish()
 })
 
-test('an object that was unloaded with its sockets serves those that come back what they missed', async () => {
+test('a Durable Object that was unloaded with its sockets sends missed events to reconnecting clients', async () => {
   const chn = 'unloaded'
   const client = await journals.client('USUAL', { chn })
   const subscription = await client.subscribe()
@@ -84,7 +84,7 @@ test('an object that was unloaded with its sockets serves those that come back w
   client.close()
 })
 
-test('a token that has expired ends its subscription cleanly, and its calls', async () => {
+test('an expired token ends its subscription without an error, and rejects its calls', async () => {
   const chn = 'expiring'
   const exp = Math.floor(Date.now() / 1000) + 2
   const rpc = ['kept']

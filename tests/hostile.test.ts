@@ -1,4 +1,4 @@
-// What no honest client sends: it is answered or closed, and the neighbours on the same object notice nothing.
+// Messages of hostile clients: they receive a response or are closed, without an effect on other clients of the Durable Object.
 
 import type { Socket } from 'node:net'
 
@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => journals.dispose())
 
 const RPC = ['anything', 'context', 'router', 'extra', 'keep', 'kept', '__proto__', 'constructor', 'toString', 'hasOwnProperty']
-/** Of all tokens, in seconds since the epoch: who comes late gets all there is. */
+/** The time of issue of all tokens, in seconds since 1970: a client that connects late receives all retained events. */
 const iat = Date.now() / 1000
 const open = async (chn: string): Promise<BareSocket> => BareSocket.open(await journals.upgrade('CALLS', { chn, iat, rpc: RPC }))
 
@@ -28,12 +28,12 @@ const subscribe = (i: string, lastEventId?: unknown): object => ({
 const echo = (json: string, i = '1'): string => `{"i":"${i}","p":{"u":"/call","b":{"json":{"path":["anything"],"input":${json}}}}}`
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1')
 
-/** Published at least, while something hostile goes on. */
+/** The minimum number of events that are published during an attack. */
 const EVENTS = 5
 
 /**
- * Publishes to a channel for as long as `attack` takes. A subscriber that was there before has to receive everything, in
- * order, and one that comes afterwards has to be served the same.
+* Publishes to a channel during `attack`. A subscriber from before must receive all events in order, and a later one must
+* receive the same.
  */
 async function undisturbed(chn: string, attack: () => Promise<void>): Promise<void> {
   const neighbour = await open(chn)
@@ -89,13 +89,13 @@ describe('a frame', () => {
     ['with a path of 100,000 segments', `{"i":"1","p":{"u":"${'/a'.repeat(DEEP)}","b":{}}}`, { i: '1', p: { s: 404 } }],
     ['with a path of invalid escapes', '{"i":"1","p":{"u":"/%zz/%f0%28/%","b":{}}}', { i: '1', p: { s: 404 } }],
     ['with a path of escaped dots', '{"i":"1","p":{"u":"/router/%2e%2e/diary","b":{}}}', { i: '1', p: { s: 404 } }],
-  ])('%s is answered or closes its own socket, and disturbs nobody', async (name, frame, outcome) => {
+  ])('%s receives a response or closes its own socket, without an effect on others', async (name, frame, outcome) => {
     const chn = `frame ${name}`
     await undisturbed(chn, async () => {
       const socket = await open(chn)
       socket.send(frame)
       socket.send({ i: 'after', p: { u: '/router/ping', b: {} } })
-      // Whichever comes first; a frame that is answered leaves its socket as it was.
+      // Whichever comes first. A frame with a response does not affect its socket.
       const ending = socket.end()
       const pong = socket.until((messages) => messages.some((text) => text === '{"i":"after","p":{"b":{"json":"pong"}}}'))
       const isOpen = await Promise.race([pong.then(() => true), ending.then(() => false)]).catch(() => false)
@@ -107,7 +107,7 @@ describe('a frame', () => {
     })
   })
 
-  test('with several delimiters is parted at the first one', async () => {
+  test('with several delimiters is split at the first one', async () => {
     const socket = await open('delimiters')
     const form = new FormData()
     form.set('data', JSON.stringify({ json: { path: ['extra', 'file'], input: {} }, maps: [['input']] }))
@@ -119,7 +119,7 @@ describe('a frame', () => {
     socket.vanish()
   })
 
-  test('of the largest size counts the bytes of its characters, and not the characters', async () => {
+  test('is limited in bytes, not in characters', async () => {
     const limit = 256 * 1024
     const filled = (size: number): string => {
       const room = size - Buffer.byteLength(echo('""'))
@@ -136,7 +136,7 @@ describe('a frame', () => {
 })
 
 describe('names of prototypes', () => {
-  test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty'])('%s is a name as any other', async (name) => {
+  test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty'])('%s is a normal name', async (name) => {
     const chn = `prototype ${name}`
     await undisturbed(chn, async () => {
       const socket = await open(chn)
@@ -185,7 +185,7 @@ describe('a last-event-id', () => {
     ['with a NUL', '5\u0000'],
     ['of the time before there was anything', '0'],
     ['of the future', '9007199254740990'],
-  ])('%s is a gap, and everything that is there follows', async (name, id) => {
+  ])('%s is a gap, and all retained events follow', async (name, id) => {
     const chn = `position ${name}`
     await journals.stub('CALLS', chn, 'publish', { n: 1 })
     await journals.stub('CALLS', chn, 'publish', { n: 2 })
@@ -201,7 +201,7 @@ describe('a last-event-id', () => {
 
   test.each<[string, unknown]>([
     ['a number', 5], ['null', null], ['an object', { toString: '5' }], ['a list of numbers', [5]], ['a list in a list', [['5']]], ['true', true],
-  ])('that is %s is refused or ignored, and the socket goes on', async (name, id) => {
+  ])('that is %s is rejected or ignored, and the socket stays open', async (name, id) => {
     const chn = `no position ${name}`
     await undisturbed(chn, async () => {
       const socket = await open(chn)
@@ -217,7 +217,7 @@ describe('a last-event-id', () => {
   test.each<[string, (id: string) => string[]]>([
     ['one', (id) => [id]],
     ['several, of which one counts', (id) => [id, id]],
-  ])('in a list of %s is that one', async (name, list) => {
+  ])('in a list of %s is accepted', async (name, list) => {
     const chn = `positions ${name}`
     const id = await journals.stub('CALLS', chn, 'publish', { n: 1 })
     await journals.stub('CALLS', chn, 'publish', { n: 2 })
@@ -231,7 +231,7 @@ describe('a last-event-id', () => {
 })
 
 describe('a flood', () => {
-  test('of calls that wait runs as many as may run, refuses the others, and holds up nobody', async () => {
+  test('of waiting calls runs up to the limit, rejects the others, and does not delay other clients', async () => {
     const chn = 'flood of calls'
     const [calls, limit] = [2_000, 64]
     await undisturbed(chn, async () => {
@@ -244,7 +244,7 @@ describe('a flood', () => {
     })
   })
 
-  test('of calls that are answered at once answers every one, in order', async () => {
+  test('of fast calls responds to each call in order', async () => {
     const chn = 'flood of pings'
     const calls = 5_000
     await undisturbed(chn, async () => {
@@ -256,7 +256,7 @@ describe('a flood', () => {
     })
   })
 
-  test('of subscriptions leaves one, and its events come once', async () => {
+  test('of subscriptions leaves one, which receives its events once', async () => {
     const chn = 'flood of subscriptions'
     const subscriptions = 500
     const socket = await open(chn)
@@ -267,7 +267,7 @@ describe('a flood', () => {
     await socket.until((messages) => messages.filter((text) => text.startsWith(head)).length >= EVENTS)
     const frames = socket.messages.map((text) => JSON.parse(text))
     expect(frames.filter(({ p }) => p?.e === 'done').map(({ i }) => i)).toEqual(Array.from({ length: subscriptions - 1 }, (_, n) => `${n}`))
-    // One that was begun in between can have had some, until it was ended.
+    // An earlier subscription may have received some events before it was ended.
     const ended = frames.findLastIndex(({ p }) => p?.e === 'done')
     for (const { i, p } of frames.slice(ended + 1)) if (p?.e === 'message') expect(i).toBe(`${subscriptions - 1}`)
     const events = frames.filter(({ i, p }) => i === `${subscriptions - 1}` && p?.e === 'message')
@@ -275,7 +275,7 @@ describe('a flood', () => {
     socket.vanish()
   })
 
-  test('of aborts and of items for calls that nobody made is ignored', async () => {
+  test('of aborts and items of unknown calls is ignored', async () => {
     const chn = 'flood of aborts'
     await undisturbed(chn, async () => {
       const socket = await open(chn)
@@ -290,14 +290,14 @@ describe('a flood', () => {
   })
 })
 
-describe('what is kept with a socket', () => {
-  /** Of the platform, for all that is kept with one socket, in bytes of its own encoding. */
+describe('the attachment of a socket', () => {
+  /** The limit of the Workers runtime for an attachment, in bytes of its encoding. */
   const PLATFORM_LIMIT = 16_384
 
   test.each<[string, string, number]>([
     ['ASCII', 'x', 1],
     ['characters of three bytes', '漢', 3],
-  ])('may fill the limit of the platform with %s; beyond it is an error, and the old value stays', async (_, filling, width) => {
+  ])('can fill the limit of the runtime with %s; above it, setting fails and the previous value is kept', async (_, filling, width) => {
     const chn = `kept ${width}`
     const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn, rpc: ['keep', 'kept'] }))
     let asked = 0
@@ -317,7 +317,7 @@ describe('what is kept with a socket', () => {
       if (await fits(size)) fitting = size
       else beyond = size
     }
-    // The claims, room for a subscription and the platform's own encoding take the rest.
+    // The rest is for the claims, a subscription, and the encoding of the runtime.
     expect(fitting * width).toBeGreaterThan(15_500)
     expect(await fits(fitting)).toBe(true)
     expect(await fits(beyond)).toBe(false)
@@ -326,7 +326,7 @@ describe('what is kept with a socket', () => {
     socket.vanish()
   })
 
-  test('has room for the largest token that there can be', async () => {
+  test('has space for the claims of the largest token', async () => {
     const largest = 8 * 1024
     const sized = async (size: number): Promise<string> => {
       const claims = { chn: 'large token', iat: 1_700_000_000, exp: 9_000_000_000 }
@@ -343,8 +343,8 @@ describe('what is kept with a socket', () => {
   })
 })
 
-describe('a close frame with a code that no close frame may have', () => {
-  test.each([0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65_535])('%i is answered, and the connection ends', async (code) => {
+describe('a close frame with a reserved code', () => {
+  test.each([0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65_535])('%i receives a close frame, and the connection ends', async (code) => {
     const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn: 'close codes' }))
     const frame = Buffer.from([0x88, 0x82, 0, 0, 0, 0, code >> 8, code & 0xff]) // masked with zeros
     ;(socket.socket as unknown as { _socket: Socket })._socket.write(frame)

@@ -1,4 +1,4 @@
-// The oRPC server in Rust, asked by unmodified clients over `fetch`, and by hand.
+// The oRPC server in Rust, with unmodified clients over `fetch` and with manual requests.
 
 import { readFileSync } from 'node:fs'
 
@@ -10,9 +10,9 @@ import type { ClientVersion } from './support/client.ts'
 import { startJournals } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 
-/** As `tests/worker` sets it, in bytes. */
+/** The limit that `tests/worker` sets, in bytes. */
 const MAX_BODY = 1 << 16
-/** The origin that may call with cookies. */
+/** The origin that may send cookies. */
 const FRIEND = 'https://friend.example'
 
 let workers: Journals
@@ -31,7 +31,7 @@ interface RecordedExchange {
   response: { status: number; headers: Record<string, string>; body: string }
 }
 
-describe.each(['01-subscribe', '52-http-forms'])('what was recorded from the original is answered the same: %s', (name) => {
+describe.each(['01-subscribe', '52-http-forms'])('the responses equal those recorded from oRPC: %s', (name) => {
   const recording = JSON.parse(readFileSync(new URL(`frames/${name}.json`, import.meta.url), 'utf8'))
   const exchanges = (recording.exchanges as RecordedExchange[]).filter(({ kind }) => kind === 'http')
 
@@ -56,7 +56,7 @@ describe.each(['01-subscribe', '52-http-forms'])('what was recorded from the ori
           exp: recorded!.exp! - recorded!.iat!,
         })
       } else if (response.body.includes('"issues"')) {
-        // What an issue says is the validator's affair; that there is one, and where, is oRPC's.
+        // The messages of issues depend on the validator. Their number and paths are those of oRPC.
         const [given, recorded] = [body, response.body].map((text) => JSON.parse(text).json)
         expect({ ...given, data: undefined }).toEqual({ ...recorded, data: undefined })
         expect(given.data.issues).toEqual([{ message: expect.any(String), path: ['message'] }])
@@ -73,7 +73,7 @@ describe.each(CLIENT_VERSIONS)('an RPCLink over fetch of oRPC %s', (version: Cli
   let ORPCError: any
   const headers: Record<string, string> = {}
 
-  /** In an object: a client itself would be taken for a promise, since every name on it is a procedure. */
+  /** In an object, since a client looks like a promise: every name on it is a procedure. */
   const connect = async (options: object = {}): Promise<{ client: any }> => {
     const [{ RPCLink }, { createORPCClient }] = await Promise.all([
       import(`orpc-client-${version}/fetch`),
@@ -88,7 +88,7 @@ describe.each(CLIENT_VERSIONS)('an RPCLink over fetch of oRPC %s', (version: Cli
     getEventMeta = await eventMetaReader(version)
   })
 
-  test('every type goes there and back', async () => {
+  test('all types are supported as input and output', async () => {
     const value = {
       date: new Date('2020-01-02T03:04:05.678Z'),
       badDate: new Date(Number.NaN),
@@ -104,7 +104,7 @@ describe.each(CLIENT_VERSIONS)('an RPCLink over fetch of oRPC %s', (version: Cli
     expect(await client.echo(null)).toBeNull()
   })
 
-  test('files go there and back', async () => {
+  test('files are supported as input and output', async () => {
     const file = new File(['file body é'], 'é "x".txt', { type: 'text/html' })
     const answer = await client.file({ note: 'seen', file })
     expect(await answer.text()).toBe('seen: 12 bytes of text/html')
@@ -113,14 +113,14 @@ describe.each(CLIENT_VERSIONS)('an RPCLink over fetch of oRPC %s', (version: Cli
     expect([await same.text(), same.name, same.type]).toEqual(['file body é', file.name, file.type])
   })
 
-  test('a nested procedure sees the application, the headers and the last event id', async () => {
+  test('a nested procedure receives the application, the headers and the last event id', async () => {
     headers['x-own'] = 'mine'
     expect(await client.app.name(undefined, { lastEventId: '7' })).toEqual(['the app', 'mine', '7'])
     delete headers['x-own']
     expect(await client.app.name()).toEqual(['the app', null, null])
   })
 
-  test('errors arrive as what they are, and nothing inside leaks out', async () => {
+  test('errors arrive as ORPCErrors, and internal errors are not disclosed', async () => {
     const outOfStock = await client.fail().catch((error: unknown) => error)
     expect(outOfStock).toBeInstanceOf(ORPCError)
     expect(outOfStock).toMatchObject({
@@ -135,7 +135,7 @@ describe.each(CLIENT_VERSIONS)('an RPCLink over fetch of oRPC %s', (version: Cli
     expect(await client.nowhere().catch((error: unknown) => error)).toBeInstanceOf(Error)
   })
 
-  test('GET reaches what allows it, and nothing else', async () => {
+  test('GET requests reach only procedures that allow them', async () => {
     const { client: getter } = await connect({ method: 'GET' })
     const value = { when: new Date(0), text: 'ü+ &=' }
     expect(await getter.echo(value)).toEqual(value)
@@ -144,7 +144,7 @@ describe.each(CLIENT_VERSIONS)('an RPCLink over fetch of oRPC %s', (version: Cli
     expect(await getter.plain().catch((error: unknown) => error)).toMatchObject({ code: 'METHOD_NOT_SUPPORTED', status: 405 })
   })
 
-  test('a stream is iterated over, with ids, to its result', async () => {
+  test('a stream yields its items with ids, and its return value', async () => {
     const iterator = await client.count(3)
     const seen = []
     let item = await iterator.next()
@@ -166,7 +166,7 @@ describe.each(CLIENT_VERSIONS)('an RPCLink over fetch of oRPC %s', (version: Cli
     expect(failure).toMatchObject({ code: 'CONFLICT', message: 'In the middle' })
   })
 
-  test('a stream that its client leaves is dropped, and its timer with it', async () => {
+  test('when the client ends a stream, it is dropped with its timer', async () => {
     const left = await client.silent()
     expect(await left.next()).toMatchObject({ value: 'hush' })
     const controller = new AbortController()
@@ -181,7 +181,7 @@ describe.each(CLIENT_VERSIONS)('an RPCLink over fetch of oRPC %s', (version: Cli
   })
 })
 
-test('a stream says at once that it is there, and then now and then', { timeout: 20_000 }, async () => {
+test('a stream sends a comment at once, and then periodically', { timeout: 20_000 }, async () => {
   const response = await post('/rpc/silent')
   expect(response.headers.get('content-type')).toBe('text/event-stream')
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
@@ -191,7 +191,7 @@ test('a stream says at once that it is there, and then now and then', { timeout:
   await reader.cancel()
 })
 
-test('only a whole output that is a token announces an iterator', async () => {
+test('only a token as the whole output sets the header of an iterator', async () => {
   const wrapped = await post('/rpc/wrapped')
   expect((await wrapped.json()).json).toEqual([expect.stringMatching(/^eyJ/)])
   expect(wrapped.headers.has('x-orpc-dei')).toBe(false)
@@ -203,11 +203,11 @@ test('only a whole output that is a token announces an iterator', async () => {
   expect(unnamed.headers.has('x-orpc-dei')).toBe(false)
 })
 
-test('a procedure sets headers, also of an error', async () => {
+test('a procedure sets headers, also with an error', async () => {
   expect((await post('/rpc/fail')).headers.get('retry-after')).toBe('3')
 })
 
-test('a body that is too large is refused, whether or not it says so beforehand', async () => {
+test('a body that is too large is rejected, with or without a content-length', async () => {
   const fits = `{"json":"${'x'.repeat(MAX_BODY - 11)}"}`
   expect((await post('/rpc/echo', fits)).status).toBe(200)
   const whole = await post('/rpc/echo', `${fits} `)
@@ -222,7 +222,7 @@ test('a body that is too large is refused, whether or not it says so beforehand'
   expect([streamed.status, (await streamed.json()).json.code]).toEqual([413, 'PAYLOAD_TOO_LARGE'])
 })
 
-test('what is no call is refused in oRPC’s form', async () => {
+test('invalid calls are rejected with the errors of oRPC', async () => {
   const answer = async (response: Promise<Response>): Promise<unknown[]> => {
     const { status, headers } = await response
     return [status, headers.get('content-type')]
@@ -242,7 +242,7 @@ test('what is no call is refused in oRPC’s form', async () => {
   expect((await post('/rpc/app/name/')).status).toBe(200)
 })
 
-test('a byte order mark before a body is left out, as by oRPC’s server', async () => {
+test('a byte order mark before a body is ignored, as by oRPC’s server', async () => {
   for (const headers of [json, {}]) {
     const answer = await post('/rpc/echo', new Blob(['\ufeff{"json":"x"}']), headers)
     expect([answer.status, await answer.text()]).toEqual([200, '{"json":"x"}'])
@@ -267,7 +267,7 @@ describe('cross-site request forgery', () => {
   const send = (body: BodyInit | undefined, headers: Record<string, string>, path = '/rpc/echo'): Promise<Response> =>
     post(path, body, headers)
 
-  test.each(bodies)('what a page of another site sends without a preflight runs no procedure: %s', async (_, body, type) => {
+  test.each(bodies)('a request of another site without a preflight cannot run a procedure: %s', async (_, body, type) => {
     for (const headers of [{ ...cookie, ...evil }, evil, cookie, { ...cookie, origin: 'null' }, { ...evil, 'sec-fetch-site': 'cross-site' }]) {
       const response = await send(body(), { ...type, ...headers } as Record<string, string>)
       const { json } = (await response.json()) as any
@@ -281,12 +281,12 @@ describe('cross-site request forgery', () => {
     ['a browser that says so', () => ({ ...evil, 'sec-fetch-site': 'same-origin' })],
     ['the configured origin', () => ({ origin: FRIEND })],
     ["oRPC's header", () => ({ ...evil, 'x-csrf-token': 'orpc' })],
-  ])('a form with cookies passes from %s', async (_, headers) => {
+  ])('a form with cookies is accepted from %s', async (_, headers) => {
     const response = await send(form(), { ...cookie, ...headers() })
     expect([response.status, await response.text()]).toEqual([200, '{"json":"forged"}'])
   })
 
-  test('where any origin is allowed, cookies are not', async () => {
+  test('cookies are rejected if any origin is allowed', async () => {
     expect((await send(form(), evil, '/open/echo')).status).toBe(200)
     expect((await send(form(), { ...evil, ...cookie }, '/open/echo')).status).toBe(403)
   })
@@ -322,7 +322,7 @@ describe('cross-site request forgery', () => {
 describe('pages of other origins', () => {
   const allow = (response: Response, name: string): string | null => response.headers.get(`access-control-${name}`)
 
-  test('a named one may call with cookies, and sees the header of an iterator', async () => {
+  test('of a configured origin may send cookies, and can read the header of an iterator', async () => {
     const preflight = await workers.fetch('/rpc/onMessage', {
       method: 'OPTIONS',
       headers: {
@@ -346,16 +346,16 @@ describe('pages of other origins', () => {
     expect(allow(await post('/rpc/fail', undefined, { origin: FRIEND }), 'allow-origin')).toBe(FRIEND)
   })
 
-  test('another one may not', async () => {
+  test('of another origin may not', async () => {
     const origin = 'https://other.example'
-    // After a preflight, which allows it nothing; and without one.
+    // After a preflight, which allows nothing, and without one.
     for (const [answer, status] of [[await post('/rpc/onMessage', '{}', { ...json, origin }), 200], [await post('/rpc/onMessage', undefined, { origin }), 403]] as const) {
       expect(answer.status).toBe(status)
       expect([...answer.headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([])
     }
   })
 
-  test('any may where the server says so', async () => {
+  test('of any origin may if the server allows it', async () => {
     const answer = await post('/open/onMessage', undefined, { origin: 'https://other.example' })
     expect(allow(answer, 'allow-origin')).toBe('*')
     expect(allow(answer, 'expose-headers')).toContain('x-orpc-dei')

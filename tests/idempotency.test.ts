@@ -1,4 +1,4 @@
-// Publishing with a key: once, however often it is said.
+// Publishing with an idempotency key: repeated calls publish once.
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -25,7 +25,7 @@ interface Published {
   duplicate: boolean
 }
 
-/** As another Worker in Rust publishes: through `ChannelStub`. */
+/** Publishes from another Worker in Rust, through `ChannelStub`. */
 async function relay(binding: Binding, channel: string, event: object, key: string): Promise<Published> {
   const url = new URL(`/relay/${binding}/${channel}`, await journals.urlOf('relay'))
   const body = JSON.stringify({ json: event })
@@ -36,7 +36,7 @@ async function relay(binding: Binding, channel: string, event: object, key: stri
 
 const refusal = { code: 'BAD_REQUEST', message: 'idempotency key must be 1–255 visible ASCII characters' }
 
-test('a key that is published by every way there is, at once and again, is stored and sent once', async () => {
+test('publishes with the same key, in all ways and at the same time, are stored and sent once', async () => {
   const chn = 'every-way'
   const client = await journals.client('USUAL', { chn })
   const subscription = await client.subscribe()
@@ -57,7 +57,7 @@ test('a key that is published by every way there is, at once and again, is store
   await subscription.count(3)
   expect(subscription.received.map(({ id }) => id).slice(0, 2)).toEqual([ids[0], last])
   expect(subscription.events.slice(1)).toEqual([{ last: true }, { end: true }])
-  // What is replayed is what was sent.
+  // The replayed event equals the sent one.
   const late = await journals.client('USUAL', { chn })
   const replayed = await late.subscribe()
   expect(await replayed.count(3)).toEqual(subscription.events)
@@ -65,7 +65,7 @@ test('a key that is published by every way there is, at once and again, is store
   late.close()
 })
 
-test('a key outlives hibernation and a crash of the runtime', async () => {
+test('a key is kept after hibernation and a crash of the runtime', async () => {
   const chn = 'restarted'
   const id = await journals.stub('USUAL', chn, 'publish', { n: 1 }, { idempotencyKey: 'k' })
   await journals.hibernate('USUAL', chn)
@@ -88,7 +88,7 @@ test('a publish that fails leaves its key free', async () => {
   client.close()
 })
 
-test('whom an event with a key is for is what its first publish said', async () => {
+test('the audience of an event is that of the first publish with its key', async () => {
   const chn = 'for-one'
   const [a, b] = await Promise.all(['a', 'b'].map((id) => journals.client('USUAL', { chn }, { id })))
   const [toA, toB] = await Promise.all([a!.subscribe(), b!.subscribe()])
@@ -101,16 +101,16 @@ test('whom an event with a key is for is what its first publish said', async () 
   b!.close()
 })
 
-test.each([[''], ['with space'], ['ümläut'], ['x'.repeat(256)]])('the key %j is refused', async (key) => {
+test.each([[''], ['with space'], ['ümläut'], ['x'.repeat(256)]])('the key %j is rejected', async (key) => {
   await expect(journals.stub('USUAL', 'refusing', 'publish', { n: 1 }, { idempotencyKey: key })).rejects.toMatchObject(refusal)
   await expect(journals.stub('USUAL', 'refusing', 'publishOnce', { n: 1 }, key)).rejects.toMatchObject(refusal)
 })
 
-test('a key that is none is told apart by its publisher in Rust', async () => {
+test('a publisher in Rust can detect the error of an invalid key', async () => {
   await expect(relay('USUAL', 'refusing', { n: 1 }, 'with space')).rejects.toThrow(`${refusal.message} InvalidKey`)
 })
 
-test('the longest key is taken, and letters of another case are another key', async () => {
+test('the longest key is accepted, and keys are case-sensitive', async () => {
   const keys = ['~'.repeat(255), 'a', 'A', '"a"', "'; DROP"].map((key) => key.replace(' ', '_'))
   const ids = []
   for (const key of keys) ids.push(await journals.stub('USUAL', 'many', 'publish', {}, { idempotencyKey: key }))
@@ -124,12 +124,12 @@ test('after the window a key is free, and its tables are dropped', async () => {
   const chn = 'forgetful'
   const first = await journals.stub('FORGETFUL', chn, 'publish', { n: 1 }, { idempotencyKey: 'k' })
   let second: string
-  // The id says when the event was stored; the same clock says when its key is free.
+  // The id contains the time of storing, and the key expires by the same clock.
   do {
     second = await journals.stub('FORGETFUL', chn, 'publish', { n: 2 }, { idempotencyKey: 'k' })
   } while (second === first)
   expect(Number(second) - Number(first)).toBeGreaterThanOrEqual(1_000_000)
-  // Of many windows, the tables of the last remain.
+  // Only the tables of the last windows remain.
   for (let last = second; Number(last) < Number(second) + 4_000_000; ) {
     last = await journals.stub('FORGETFUL', chn, 'publish', { n: 3 }, { idempotencyKey: `k${last}` })
   }
@@ -138,7 +138,7 @@ test('after the window a key is free, and its tables are dropped', async () => {
   expect(tables.length).toBeLessThanOrEqual(3)
 })
 
-test('storage that was wiped forgets its keys, and the next one is remembered', async () => {
+test('wiped storage has no keys, and the next key is kept', async () => {
   const chn = 'wiped'
   const first = await journals.stub('USUAL', chn, 'publish', { n: 1 }, { idempotencyKey: 'k' })
   await journals.stub('USUAL', chn, 'wipe')

@@ -13,14 +13,14 @@ import { cyclesOf } from './support/cycles.ts'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc')
 
-/** The modules that each module of this repository imports, as the TypeScript compiler resolves them. */
+/** Returns the imports of each module of this repository, resolved by the TypeScript compiler. */
 async function imports(): Promise<Map<string, string[]>> {
   const options = ['--noEmit', '--explainFiles', '--project', 'tests/support/imports.tsconfig.json']
   const { stdout } = await promisify(execFile)(process.execPath, [tsc, ...options], { cwd: root, maxBuffer: 2 ** 26 })
   const graph = new Map<string, string[]>()
   let module = ''
   for (const line of stdout.split('\n')) {
-    // A file's name, then the reasons why it is part of the program.
+    // The name of a file, then the reasons why it is part of the program.
     if (!line.startsWith(' ')) module = line
     const importer = /^ +Imported via .* from file '(.*?)'/.exec(line)?.[1]
     if (importer === undefined || [module, importer].some((file) => file.startsWith('node_modules/'))) continue
@@ -38,7 +38,7 @@ test('the search finds cycles', () => {
 
 test('no module of bench, examples, npm, scripts and tests is part of an import cycle', async () => {
   const graph = await imports()
-  // Imports for types, of JavaScript, and by the package's name are among those that are read.
+  // The graph includes type imports, imports of JavaScript, and imports by the name of the package.
   expect(graph.get('bench/report.ts')).toContain('bench/variants.ts')
   expect(graph.get('scripts/setup.mjs')).toContain('scripts/toolchain.mjs')
   expect(graph.get('tests/npm/types.ts')).toContain('npm/durable-event-iterator/src/index.ts')

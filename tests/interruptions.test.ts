@@ -1,5 +1,4 @@
-// What comes between a subscription and its events: an object that is unloaded in the middle of a replay, bounds that pass
-// over it, and the end of its token.
+// Interruptions of a replay: the Durable Object is unloaded, events are deleted by the bounds, or the token expires.
 
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 
@@ -23,10 +22,10 @@ const resume = (id: string): object => ({ i: 's', p: { u: '/subscribe', b: {}, h
 const HOUR = 3_600
 const seconds = (): number => Math.floor(Date.now() / 1000)
 
-/** Of each event that is replayed, in bytes: so large that a replay's step has few. */
+/** The size of each replayed event in bytes, so large that a step of the replay has few events. */
 const SIZE = 100_000
 
-/** A subscriber whose replay of eight events stands still after its first step. */
+/** Starts a subscription whose replay of eight events pauses after the first step. */
 async function halfWay(binding: Binding, chn: string, url?: string): Promise<BareSocket> {
   await journals.stub(binding, chn, 'publishMany', 8, SIZE)
   const socket = await BareSocket.open(url ?? (await journals.upgrade(binding, { chn })))
@@ -38,14 +37,14 @@ async function halfWay(binding: Binding, chn: string, url?: string): Promise<Bar
 
 const numbers = (frames: any[]): number[] => frames.flatMap(({ p }) => (p.e === 'message' ? [p.d.json.n] : []))
 
-test.each(['its own', 'another'])('a replay whose instance is lost by %s object ends at once, and its client resumes without a hole', async (whose) => {
+test.each(['its own', 'another'])('a replay whose instance crashes by %s Durable Object ends at once, and its client resumes without missing events', async (whose) => {
   const chn = `interrupted by ${whose}`
   for (let n = 1; n <= 8; n++) await journals.stub('FAULTY', chn, 'publish', { n, padding: 'x'.repeat(SIZE) })
   const socket = await BareSocket.open(await journals.upgrade('FAULTY', { chn, rpc: ['ping'] }))
   await journals.set({ isHeld: true })
   socket.send(SUBSCRIBE)
   await socket.frames(3)
-  // In its own object, the last thing that is stored before.
+  // In its own Durable Object, this is the last stored event.
   const failing = whose === 'its own' ? chn : `${chn} one`
   await expect(journals.stub('FAULTY', failing, 'publishAndFail', 9, 'panic')).rejects.toThrow()
   expect(await socket.end()).toEqual({ code: 1012, reason: 'Subscription interrupted' })
@@ -60,7 +59,7 @@ test.each(['its own', 'another'])('a replay whose instance is lost by %s object 
   again.vanish()
 })
 
-test('a replay that the bounds pass over is given up, and its client is told of the gap', async () => {
+test('a replay whose events are deleted by the bounds is stopped, and its client receives a gap notification', async () => {
   const chn = 'outrun'
   const socket = await halfWay('FEW', chn)
   await journals.stub('FEW', chn, 'publishMany', 8, 1)
@@ -93,7 +92,7 @@ test('if the token of a DurableEventIterator client expires during a replay, the
   socket.vanish()
 })
 
-test('a token that ends while its subscription waits for its turn gets no event', async () => {
+test('a client whose token expires while its subscription is queued receives no events', async () => {
   const chn = 'expiring before a replay'
   const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn, exp: seconds() + HOUR }))
   const again = { ...SUBSCRIBE, i: 'again' }
@@ -101,7 +100,7 @@ test('a token that ends while its subscription waits for its turn gets no event'
   await socket.frames(1)
   await journals.stub('USUAL', chn, 'publish', { n: 1 })
   await socket.frames(2)
-  // Too soon after the first one, also on a busy machine.
+  // The next subscription is too early, even on a busy machine.
   await journals.set({ isHeld: true, ahead: -1_000 })
   socket.send(again)
   await socket.frames(3)
@@ -111,7 +110,7 @@ test('a token that ends while its subscription waits for its turn gets no event'
   socket.vanish()
 })
 
-test('a subscription that waits for its turn is refused when a call finds its token expired', async () => {
+test('a queued subscription is rejected when a call finds its token expired', async () => {
   const chn = 'expiring beside a call'
   const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn, exp: seconds() + HOUR, rpc: ['kept'] }))
   socket.send(SUBSCRIBE)
@@ -177,7 +176,7 @@ test.each<[string, (chn: string) => Promise<string>]>([
   }
 })
 
-test('where expired sockets are kept, events and calls go on after the end of the token', async () => {
+test('if expired sockets are kept, events and calls continue after the token has expired', async () => {
   for (const [n, url] of [
     await journals.upgrade('LASTING', { chn: 'lasting 0', rpc: ['kept'], exp: seconds() + HOUR }),
     upgradeUrl(journals, 'LASTING', await durableIteratorToken({ chn: 'lasting 1', rpc: ['kept'], exp: seconds() + HOUR }), 'an-id'),
@@ -198,7 +197,7 @@ test('where expired sockets are kept, events and calls go on after the end of th
   }
 })
 
-test('a keep-alive ping is answered without any of our code: it makes no object and reaches none', async () => {
+test('a ping receives a pong without our code: it neither constructs nor reaches a Durable Object', async () => {
   const chn = 'ping'
   const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn, rpc: ['kept'] }))
   socket.send(SUBSCRIBE)
@@ -210,7 +209,7 @@ test('a keep-alive ping is answered without any of our code: it makes no object 
     expect(await socket.message(n)).toBe('pong')
   }
   expect(await journals.set({})).toEqual(before)
-  // What is no ping makes one, so that the count above would have told.
+  // Another message constructs one, so the count above is meaningful.
   socket.send({ i: '1', p: { u: '/call', b: { json: { path: ['kept'] } } } })
   await socket.message(4)
   expect(await journals.set({})).toEqual({ made: before.made + 1, messages: before.messages + 1 })

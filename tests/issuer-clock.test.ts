@@ -1,4 +1,4 @@
-// Tokens that were issued by a clock that is ahead of the Durable Object's.
+// Tokens of an issuer whose clock is ahead of the Durable Object's.
 
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 
@@ -22,7 +22,7 @@ interface Answer {
   events: number[]
 }
 
-/** Subscribes without a cursor; answers when all that is replayed has come. */
+/** Subscribes without a cursor. Resolves when the replay is complete. */
 async function connect(url: string): Promise<Answer> {
   const socket = await BareSocket.open(url)
   socket.send({ i: 'a', p: { u: '/subscribe', b: {} } })
@@ -35,7 +35,7 @@ async function connect(url: string): Promise<Answer> {
 
 const publish = (chn: string, n: number): Promise<string> => journals.stub('USUAL', chn, 'publish', { n })
 
-test.each([1, 5, 60, 3_600])('a client whose token is from a clock %i s ahead gets what was published between its connections', async (ahead) => {
+test.each([1, 5, 60, 3_600])('a client whose token is from a clock %i s ahead receives the events between its connections', async (ahead) => {
   for (const isAsleep of [false, true]) {
     const chn = `ahead ${ahead} ${isAsleep}`
     const iat = seconds() + ahead
@@ -44,7 +44,7 @@ test.each([1, 5, 60, 3_600])('a client whose token is from a clock %i s ahead ge
     await publish(chn, 1)
     if (isAsleep) await journals.hibernate('USUAL', chn)
     expect(await connect(url)).toEqual({ gap: undefined, events: [1] })
-    // The clock reaches the time at which the token says that it was issued, and passes it.
+    // The clock passes the time of issue of the token.
     for (const later of [ahead, ahead + 3, ahead + 200].filter((later) => later < 290)) {
       await journals.set({ ahead: later * 1_000 })
       if (isAsleep) await journals.hibernate('USUAL', chn)
@@ -54,7 +54,7 @@ test.each([1, 5, 60, 3_600])('a client whose token is from a clock %i s ahead ge
   }
 })
 
-test('one line says by how much, when it is noticed', async () => {
+test('one log line reports the difference when it is detected', async () => {
   const chn = 'noticed'
   const said = (): string[] => lines.filter((line) => line.includes('clock that is'))
   const before = said().length
@@ -67,7 +67,7 @@ test('one line says by how much, when it is noticed', async () => {
   expect(said().at(-1)).toMatch(/a token was issued by a clock that is (3000|2999) s ahead/)
 })
 
-test('a lead is forgotten a day after the tokens that have shown it have expired', async () => {
+test('a lead is forgotten a day after its tokens have expired', async () => {
   const chn = 'forgotten'
   const iat = seconds() + 60
   await connect(await journals.upgrade('ROOMY', { chn, rpc: ['kept'], iat, exp: iat + 60 }))
@@ -80,7 +80,7 @@ test('a lead is forgotten a day after the tokens that have shown it have expired
   expect(await connect(url)).toEqual({ gap: undefined, events: [] })
 })
 
-test('a token that is renewed on the open socket is noted too', async () => {
+test('a token refresh on the open socket is recorded too', async () => {
   const chn = 'renewed'
   const good = await durableIteratorToken({ chn, rpc: ['kept'] })
   const early = await durableIteratorToken({ chn, rpc: ['kept'], iat: seconds() + 60, exp: seconds() + 1_000 })
@@ -96,7 +96,7 @@ test('a token that is renewed on the open socket is noted too', async () => {
   expect(await connect(upgradeUrl(journals, 'USUAL', early, 'an-id'))).toEqual({ gap: undefined, events: [1] })
 })
 
-test('a lead outlives the deletion of the storage, and what was deleted is a gap', async () => {
+test('a lead is kept after the storage is deleted, and deleted events are a gap', async () => {
   const chn = 'deleted'
   const iat = seconds() + 60
   const url = await journals.upgrade('USUAL', { chn, rpc: ['kept'], iat, exp: iat + 1_000 })
@@ -109,7 +109,7 @@ test('a lead outlives the deletion of the storage, and what was deleted is a gap
   expect(await connect(url)).toEqual({ gap: expect.stringMatching(/^\d+$/), events: [2] })
 })
 
-test.each([Number.MAX_SAFE_INTEGER, Date.now(), 9e9])('a token that says it is issued at %d misses nothing, and disturbs nobody', async (iat) => {
+test.each([Number.MAX_SAFE_INTEGER, Date.now(), 9e9])('a client whose token is issued at %d misses nothing and does not affect others', async (iat) => {
   const chn = `absurd ${iat}`
   const url = await journals.upgrade('USUAL', { chn, rpc: ['kept'], iat, exp: iat })
   await publish(chn, 1)

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** Everything that a crate depends on, itself included, without its dev-dependencies. */
+/** Returns all dependencies of a crate, including itself and without dev-dependencies. */
 function dependenciesOf(crate: string, target: string): string[] {
   const args = ['tree', '--locked', '--package', crate, '--edges', 'normal,build', '--prefix', 'none', '--target', target]
   const lines = execFileSync('cargo', args, { cwd: root, encoding: 'utf8' }).split('\n')
@@ -26,7 +26,7 @@ describe('pure crates', () => {
     'durable-event-log': [],
   }
   for (const [crate, allowed] of Object.entries(layers)) {
-    test(`${crate} depends on no binding to JavaScript and on no other layer`, () => {
+    test(`${crate} depends neither on JavaScript bindings nor on another layer`, () => {
       for (const target of [host, wasm]) {
         const names = dependenciesOf(crate, target)
         expect(names).toContain(crate)
@@ -37,14 +37,14 @@ describe('pure crates', () => {
     })
   }
 
-  test('on wasm32 only the wire is bound to JavaScript: for floats, URLs and regular expressions', () => {
+  test('on wasm32, only the wire depends on JavaScript bindings: for floats, URLs and regular expressions', () => {
     const bound = Object.keys(layers).filter((crate) => bindings(dependenciesOf(crate, wasm)).length > 0)
     expect(bound).toEqual(['durable-event-wire'])
     const names = bindings(dependenciesOf('durable-event-wire', wasm))
     expect(names.filter((name) => !name.startsWith('wasm-bindgen'))).toEqual([])
   })
 
-  test('SQLite is a dependency of tests only', () => {
+  test('SQLite is only a dependency of tests', () => {
     expect(dependenciesOf('durable-event-iterator', host)).not.toContain('rusqlite')
     expect(dependenciesOf('durable-event-log', host)).not.toContain('rusqlite')
   })

@@ -1,5 +1,5 @@
-// Storage that the application has deleted, and tables that somebody has dropped: whoever may have missed something receives
-// a gap, and nobody else does.
+// Storage deleted by the application, and dropped tables: clients that may have missed events receive a gap notification, and
+// other clients do not.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 
@@ -16,26 +16,26 @@ afterEach(() => journals.set({ ahead: 0, isHeld: false }))
 afterAll(() => journals.dispose())
 
 interface Answer {
-  /** From which id on events are there; none: nothing was missed. */
+  /** The id from which all events are available; missing if there is no gap. */
   gap: string | undefined
   ids: string[]
 }
 
 interface Position {
   lastEventId?: string
-  /** Seconds since the epoch. */
+  /** In seconds since 1970. */
   iat?: number
   since?: number
 }
 
-/** Subscribes from a position; returns what the response says, and all that is replayed. */
+/** Subscribes from a cursor. Returns the gap of the response, and all replayed events. */
 async function resume(chn: string, position: Position, binding: Binding = 'USUAL'): Promise<Answer> {
   const answer = await tryToResume(chn, position, binding)
   if (answer === undefined) throw new Error('closed with 1011')
   return answer
 }
 
-/** The same; undefined where a replay gets to a hole, which closes the socket with 1011. */
+/** The same, or undefined if the replay reaches missing events, which closes the socket with 1011. */
 async function tryToResume(chn: string, position: Position, binding: Binding): Promise<Answer | undefined> {
   const { lastEventId, iat, since } = position
   const claims = iat === undefined ? { chn, rpc: ['kept'] } : { chn, rpc: ['kept'], iat, exp: seconds() + 1_000 }
@@ -69,7 +69,7 @@ async function drop(chn: string, names: string[], binding: Binding = 'USUAL'): P
 
 const events = (names: string[]): string[] => names.filter((name) => name.startsWith('dei_events_'))
 
-/** Each way to lose everything while the instance is awake, and stays so. */
+/** All ways to lose the storage while the instance stays awake. */
 const LOSSES_AWAKE = [
   ['deleteAll', (chn: string) => journals.stub('USUAL', chn, 'wipe')],
   ['dropped tables', async (chn: string) => drop(chn, (await tables(chn)).filter((name) => /\d/.test(name)))],
@@ -92,7 +92,7 @@ const LOSSES = [
 ] as const
 
 describe.each(LOSSES)('after %s', (name, lose) => {
-  test('every older token and cursor is a gap, before the next event and after it', async () => {
+  test('older tokens and cursors have a gap, before and after the next event', async () => {
     const chn = `${name} gap`
     const iat = seconds() - 1
     const first = await publish(chn, 1)
@@ -114,12 +114,12 @@ describe.each(LOSSES)('after %s', (name, lose) => {
     }
   })
 
-  test('nobody else has one', async () => {
+  test('other clients have no gap', async () => {
     const chn = `${name} no gap`
     await publish(chn, 1)
     await lose(chn)
-    await resume(chn, { iat: 0 }) // now it is known
-    const iat = Math.floor(seconds()) + 1 // tokens state whole seconds
+    await resume(chn, { iat: 0 }) // detects the loss
+    const iat = Math.floor(seconds()) + 1 // tokens have whole seconds
     expect(await resume(chn, { iat })).toEqual({ gap: undefined, ids: [] })
     await journals.hibernate('USUAL', chn)
     expect(await resume(chn, { iat })).toEqual({ gap: undefined, ids: [] })
@@ -133,7 +133,7 @@ describe.each(LOSSES)('after %s', (name, lose) => {
   })
 })
 
-test.each(LOSSES_AWAKE)('after %s a replay that is half-way is given up, and its client receives the gap', async (name, lose) => {
+test.each(LOSSES_AWAKE)('after %s a running replay is stopped, and its client receives a gap notification', async (name, lose) => {
   for (const hasNext of [false, true]) {
     const chn = `${name} half-way ${hasNext}`
     await journals.stub('USUAL', chn, 'publishMany', 8, 100_000)
@@ -142,7 +142,7 @@ test.each(LOSSES_AWAKE)('after %s a replay that is half-way is given up, and its
     socket.send({ i: 's', p: { u: '/subscribe', b: {} } })
     await socket.frames(4)
     await lose(chn)
-    // Another one may have made the log look before the replay does.
+    // Another client may make the log detect the loss before the replay does.
     if (hasNext) await publish(chn, 9)
     await journals.set({ isHeld: false })
     const { code } = await socket.end()
@@ -153,7 +153,7 @@ test.each(LOSSES_AWAKE)('after %s a replay that is half-way is given up, and its
   }
 })
 
-test('a replay that has sent everything, and has not gone live yet, is given up too', async () => {
+test('a replay that has sent all events, and is not live yet, is stopped too', async () => {
   const chn = 'before going live'
   await journals.stub('USUAL', chn, 'publishMany', 3, 100_000)
   const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn, iat: seconds() - 100 }))
@@ -195,17 +195,17 @@ test('deleting everything leaves an empty table and a view, and erasing leaves n
   }
 })
 
-test('a segment that is missing between others is a gap for those before its end, and for nobody else', async () => {
+test('a missing segment between others is a gap for cursors before its end, and for no others', async () => {
   for (const isAsleep of [false, true]) {
     const chn = `missing ${isAsleep}`
     const ids = []
     for (let n = 1; n <= 8; n++) ids.push(await publish(chn, n, 'FEW'))
-    // Two events each.
+    // Each segment has two events.
     const names = events(await tables(chn, 'FEW'))
     expect(names).toHaveLength(4)
     await drop(chn, [names[1]!], 'FEW')
     if (isAsleep) await journals.hibernate('FEW', chn)
-    // Awake, the first replay finds the hole; its client reconnects.
+    // While awake, the first replay detects the missing segment, and its client reconnects.
     if (!isAsleep) expect(await tryToResume(chn, { lastEventId: ids[0]! }, 'FEW')).toBeUndefined()
     for (const lastEventId of [ids[0]!, ids[1]!, ids[2]!]) {
       const answer = await resume(chn, { lastEventId }, 'FEW')

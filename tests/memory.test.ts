@@ -1,4 +1,4 @@
-// What clients send and what waits because of it takes a bounded part of a Durable Object's memory.
+// The memory of a Durable Object for messages of clients is bounded.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
@@ -19,29 +19,29 @@ const open = async (chn: string): Promise<BareSocket> => BareSocket.open(await j
 const call = (i: string, path: string, input: string): string => `{"i":"${i}","p":{"u":"/call","b":{"json":{"path":["${path}"],"input":${input}}}}}`
 const text = (bytes: number): string => JSON.stringify('x'.repeat(bytes))
 
-/** A small call on a socket: its answer comes after all that the socket has been sent before. */
+/** Makes a small call on a socket. Its response arrives after all earlier messages. */
 async function ping(socket: BareSocket, i: string): Promise<any> {
   socket.send(call(i, 'kept', 'null'))
   await socket.until((messages) => messages.some((message) => JSON.parse(message).i === i))
   return socket.messages.map((message) => JSON.parse(message)).find((frame) => frame.i === i).p
 }
 
-/** The codes with which calls have been refused. */
+/** The codes of rejected calls. */
 const refused = (socket: BareSocket): string[] =>
   socket.messages.map((message) => JSON.parse(message)).flatMap(({ p }) => (p?.s >= 400 ? [p.b.json.code] : []))
 
-/** Calls of a megabyte that a socket may have in flight, each with its frame: 8 MiB. */
+/** The number of calls of one megabyte that a socket can have in flight, including their frames: 8 MiB. */
 const FITTING = 4
-/** Unread items of uploads, whose frames are not kept. */
+/** The number of unread upload items, whose frames are not kept. */
 const FITTING_ITEMS = 8
 
-test('the calls of one socket that are in flight are bounded by their memory', async () => {
+test('the calls in flight of one socket are limited by their memory', async () => {
   const chn = 'one'
   const socket = await open(chn)
   for (let n = 0; n < 40; n++) socket.send(call(`c${n}`, 'hold', text(MEGABYTE)))
   expect(await ping(socket, 'ping')).toEqual({ b: {} })
   expect(refused(socket)).toEqual(Array.from({ length: 40 - FITTING }, () => 'TOO_MANY_REQUESTS'))
-  // One that ends makes room for one.
+  // A call that ends allows another one.
   socket.send({ i: 'c0', t: 4 })
   for (const i of ['d0', 'd1']) socket.send(call(i, 'hold', text(MEGABYTE)))
   await ping(socket, 'ping again')
@@ -53,7 +53,7 @@ test.each([
   ['numbers', `[${'0,'.repeat(520_000)}0]`],
   ['arrays', `[${'[],'.repeat(340_000)}0]`],
   ['objects', `[${'{"":0},'.repeat(140_000)}0]`],
-])('a call whose input of %s needs more memory than all calls of a socket may is rejected, whatever its text takes', async (_, input) => {
+])('a call whose input of %s needs more memory than the limit of a socket is rejected, independent of its length as text', async (_, input) => {
   const socket = await open('many-values')
   socket.send(call('1', 'hold', input))
   await ping(socket, 'ping')
@@ -68,11 +68,11 @@ test('headers count too', async () => {
   const header = text(MEGABYTE - 1_000)
   for (let n = 0; n < 10; n++) socket.send(`{"i":"c${n}","p":{"u":"/call","h":{"x":${header}},"b":{"json":{"path":["hold"]}}}}`)
   await ping(socket, 'ping')
-  expect(refused(socket)).toHaveLength(10 - 2) // twice, and in the frame
+  expect(refused(socket)).toHaveLength(10 - 2) // headers count twice, and in the frame
   socket.vanish()
 })
 
-test('the calls of all sockets that are in flight are bounded by their memory, and small calls of others go on', async () => {
+test('the calls in flight of all sockets are limited by their memory, and small calls of others still run', async () => {
   const chn = 'all'
   const sockets = await Promise.all(Array.from({ length: 6 }, () => open(chn)))
   for (const socket of sockets) {
@@ -84,7 +84,7 @@ test('the calls of all sockets that are in flight are bounded by their memory, a
   expect(held).toBe(12)
   const neighbour = await open(chn)
   expect(await ping(neighbour, 'ping')).toEqual({ b: {} })
-  // What a socket held is free when it has closed.
+  // The memory of a socket is released when it closes.
   sockets[0]!.socket.close()
   await sockets[0]!.end()
   for (let n = 0; n < FITTING; n++) neighbour.send(call(`c${n}`, 'hold', text(MEGABYTE)))
@@ -104,7 +104,7 @@ test('the unread items of uploads count too', async () => {
   // Uploads that do not fit receive an abort.
   const stopped = socket.messages.map((message) => JSON.parse(message)).filter(({ t }) => t === 4).map(({ i }) => i)
   expect(stopped).toEqual(uploads.slice(FITTING_ITEMS))
-  // What nobody reads any more takes no memory.
+  // Items that are no longer read use no memory.
   for (const i of uploads) socket.send({ i, t: 4 })
   await ping(socket, 'after the aborts')
   for (let n = 0; n < FITTING; n++) socket.send(call(`c${n}`, 'hold', text(MEGABYTE)))

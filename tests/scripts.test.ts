@@ -1,4 +1,4 @@
-// The programs that npm runs end with all that they have started, whatever ends npm.
+// The scripts end with all their child processes, however npm ends.
 
 import { spawn } from 'node:child_process'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -15,7 +15,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'scripts-'))
   await cp(join(scripts, 'children.mjs'), join(folder, 'children.mjs'))
   await writeFile(join(folder, 'package.json'), '{ "type": "module", "scripts": { "start": "node start.mjs" } }')
-  // The child ignores what it is asked for, and has started another process.
+  // The child ignores signals, and has started another process.
   await writeFile(
     join(folder, 'start.mjs'),
     `import { writeFileSync } from 'node:fs'
@@ -46,7 +46,7 @@ test.each(['SIGTERM', 'SIGHUP', 'SIGKILL'] as const)('%s to npm', async (signal)
   await expect.poll(() => pids.map(isAlive), { timeout: 20_000 }).toEqual([false, false, false])
 })
 
-test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s to the program, which ends with the status that it wants', async (signal) => {
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s to the script, which ends with its own status', async (signal) => {
   const program = spawn(process.execPath, ['start.mjs'], { cwd: folder, stdio: 'ignore', detached: true })
   const status = new Promise((resolve) => program.on('exit', resolve))
   await expect.poll(async () => (await read('grandchild')) && (await read('pids')), { timeout: 20_000 }).not.toBe('')

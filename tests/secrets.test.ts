@@ -1,4 +1,4 @@
-// Of what is secret, nothing reaches the log, whatever clients do and whatever fails.
+// Secrets are never logged, whatever clients send and whatever fails.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
@@ -12,7 +12,7 @@ import type { RunningWorkers } from './support/workerd.ts'
 
 const PUBLISH_KEY = 'the publish key of these tests'
 const PREVIOUS_KEY = 'the key before of these tests'
-/** In every attachment of these tests. */
+/** A text in all attachments of these tests. */
 const PERSONAL = 'someone@example.org'
 
 let journals: Journals
@@ -36,7 +36,7 @@ beforeAll(async () => {
 })
 afterAll(() => Promise.all([journals.dispose(), channels.dispose()]))
 
-/** Every text that must not be seen: what was issued here, and each part of it. */
+/** All secret texts: the issued tokens and each of their parts. */
 const secrets = new Set([SIGNING_KEY, PUBLISH_KEY, PREVIOUS_KEY, PERSONAL])
 function issued(text: string): string {
   secrets.add(text)
@@ -51,8 +51,8 @@ function upgradeUrl(workers: RunningWorkers, path: string, parameters: Record<st
   return url
 }
 
-test('no log line holds a token, a key or an attachment', async () => {
-  // An attachment that is not of the object's type, so that reading it fails.
+test('no log line contains a token, a key or an attachment', async () => {
+  // An attachment of another type than the Durable Object's, so that reading it fails.
   const att = PERSONAL
   const rpc = ['whoAmI', 'extra', 'anything']
   const now = Math.floor(Date.now() / 1000)
@@ -75,7 +75,7 @@ test('no log line holds a token, a key or an attachment', async () => {
     await upgradeAnswer(upgradeUrl(journals, '/guarded/USUAL', { token: each, id: 'me' }))
     await upgradeAnswer(upgradeUrl(channels, '/', { token: each, id: 'me' }))
   }
-  // A binding that is not there.
+  // A missing binding.
   await upgradeAnswer(upgradeUrl(journals, '/upgrade/NOWHERE', { token: good }))
 
   const tokens = [good, issued(await second({ chn: 'secrets', att, rpc }))]
@@ -106,7 +106,7 @@ test('no log line holds a token, a key or an attachment', async () => {
     await publish(key, `${good} is no JSON`)
   }
 
-  // It can be seen that there is a log: the failures of the procedures are in it.
+  // The log is not empty: it contains the failures of the procedures.
   await expect.poll(() => log.filter((line) => line.includes('a call failed')).length).toBeGreaterThanOrEqual(8)
   const telling = log.filter((line) => [...secrets].some((secret) => line.includes(secret)))
   expect(telling).toEqual([])

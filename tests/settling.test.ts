@@ -1,4 +1,5 @@
-// Every call settles: with one response, or one response and one end for streams, unless its client aborts it or its socket closes.
+// Every call settles: with one response, or one response and one end for streams, unless its client aborts it or its socket
+// closes.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -17,8 +18,8 @@ afterAll(() => journals.dispose())
 
 const subscribe = (i: string): object => ({ i, p: { u: '/subscribe', b: {} } })
 
-describe('a subscription that another one of its socket replaces', () => {
-  test.each(CLIENT_VERSIONS)('before it was answered ends cleanly, by oRPC %s', async (version) => {
+describe('a subscription that is replaced by another one on its socket', () => {
+  test.each(CLIENT_VERSIONS)('before its response ends without an error, with oRPC %s', async (version) => {
     const chn = `replaced-${version}`
     const client = await journals.client('USUAL', { chn }, { version })
     const options = { context: { retry: Number.POSITIVE_INFINITY } }
@@ -27,13 +28,13 @@ describe('a subscription that another one of its socket replaces', () => {
     for (const iterator of iterators) expect(await iterator.next()).toEqual({ done: true, value: undefined })
     await journals.stub('USUAL', chn, 'publish', { n: 1 })
     expect(await last.next()).toEqual({ done: false, value: { n: 1 } })
-    // Nobody has subscribed again: the last one still receives.
+    // No client has subscribed again: the last subscription still receives events.
     await journals.stub('USUAL', chn, 'publish', { n: 2 })
     expect(await last.next()).toEqual({ done: false, value: { n: 2 } })
     client.close()
   })
 
-  test('is answered, and then ends', async () => {
+  test('receives a response, and then ends', async () => {
     const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn: 'replaced' }))
     for (const i of ['a', 'b', 'c']) socket.send(subscribe(i))
     const frames = await socket.frames(5)
@@ -44,14 +45,14 @@ describe('a subscription that another one of its socket replaces', () => {
   })
 })
 
-/** What has been heard of one call. */
+/** The received frames of one call. */
 interface Heard {
   kind: 'call' | 'stream' | 'upload' | 'subscribe'
-  /** Its client has aborted it. */
+  /** Whether the client has aborted the call. */
   aborted: boolean
   responses: number
   ends: number
-  /** Frames that no client expects: behind the end, a second response, or an item of what is no stream. */
+  /** Unexpected frames: after the end, a second response, or an item of a call without a stream. */
   unexpected: number
 }
 
@@ -59,11 +60,11 @@ const SEEDS = Array.from({ length: 24 }, (_, n) => n + 1)
 const STEPS = 60
 
 describe('random calls on one socket', () => {
-  test.each(SEEDS)('settle, each once (seed %i)', async (seed) => {
+  test.each(SEEDS)('settle exactly once each (seed %i)', async (seed) => {
     const random = new Random(seed)
     const chn = `random-${seed}`
     const isSecond = seed % 2 === 0
-    /** Half of the sockets outlive their token. */
+    /** Half of the sockets stay open after their token has expired. */
     const expires = seed % 4 >= 2
     const claims = { chn, rpc: ['router', 'extra', 'upload'], exp: Date.now() / 1000 + (expires ? 1 : 3_600) }
     const url = isSecond ? upgradeUrl(journals, 'CALLS', await durableIteratorToken(claims), 'me') : await journals.upgrade('CALLS', claims)
@@ -78,7 +79,7 @@ describe('random calls on one socket', () => {
     const call = (path: string[], input?: unknown): object => ({ u: '/call', b: { json: { path, input } } })
     const uploads: string[] = []
     const upload = (name: string): unknown => uploads.push(begin('upload', { u: `/upload/${name}`, h: { 'content-type': 'text/event-stream' } }))
-    /** What waits until the diary says so. */
+    /** The calls that wait for a line of the diary. */
     const waiting: string[] = []
     const wait = (kind: 'call' | 'stream', name: string): void => {
       const line = `${kind} ${calls.size}`
@@ -121,7 +122,7 @@ describe('random calls on one socket', () => {
       () => new Promise((resolve) => setTimeout(resolve, random.whole(0, 60))),
     ]
     for (let step = 0; step < STEPS; step++) await random.pick(steps)()
-    // Whatever waits may go on, uploads end, and of the subscriptions only the last one stays, until its token ends.
+    // Waiting calls continue, uploads end, and only the last subscription stays until its token expires.
     if (expires) await new Promise((resolve) => setTimeout(resolve, Math.max(0, (claims.exp + 0.5) * 1000 - Date.now() + 20)))
     for (const line of waiting) await go(line)
     for (const i of uploads) socket.send({ i, t: 3, p: { e: 'done', d: {} } })
@@ -134,7 +135,7 @@ describe('random calls on one socket', () => {
       const streams = new Set<string>()
       for (const message of socket.messages) {
         const { i, t, p } = JSON.parse(message)
-        if (t === 4) continue // no more of the upload is wanted
+        if (t === 4) continue // the upload was aborted
         const heard = calls.get(i)!
         if (heard.ends > 0 || (t === undefined ? heard.responses > 0 : !streams.has(i))) heard.unexpected++
         if (t === undefined) {
@@ -164,7 +165,7 @@ describe('random calls on one socket', () => {
     listen()
     for (const [i, { kind, unexpected }] of calls) expect(unexpected, `${kind} ${i}`).toBe(0)
     socket.vanish()
-    // Whatever has begun has been dropped by now, or is with the socket.
+    // All started calls have been dropped, or belong to the open socket.
     const begun = ((await journals.stub('CALLS', chn, 'diary')) as string[]).filter((line) => line.endsWith(' began'))
     for (const line of begun) await journals.stub('CALLS', chn, 'until', line.replace(/began$/, 'dropped'))
   })

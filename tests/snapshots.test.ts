@@ -1,4 +1,4 @@
-// What an object sends its clients when they subscribe: the state that the events to come build on.
+// Snapshots: the state that a Durable Object sends to clients when they subscribe, before later events.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => journals.dispose())
 
-/** The object whose clients begin with a snapshot, and the one that replays its events all the same. */
+/** The Durable Object whose clients start with a snapshot, and the one that also replays its events. */
 type Ledger = 'LEDGER' | 'REPLAYING_LEDGER'
 type Manner = 'inParts' | 'announced' | 'always' | 'never' | 'refusing' | 'failing' | 'failingLate' | 'closing'
 
@@ -40,7 +40,9 @@ async function addMany(chn: string, count: number, ledger?: Ledger): Promise<voi
   for (let n = 0; n < count; n++) await add(chn, ledger)
 }
 
-/** What a client holds that takes a snapshot for the state, and adds to it. A hole and a double are both to be seen. */
+/**
+ * The state of a client that replaces it by a snapshot and adds later events. Missing and duplicate events are visible in it.
+ */
 function state({ events }: Subscription): number[] | undefined {
   let items: number[] | undefined
   let parts: number[] = []
@@ -59,14 +61,14 @@ function state({ events }: Subscription): number[] | undefined {
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n + 1)
 const snapshots = ({ events }: Subscription): any[] => events.filter(({ type }) => type === 'snapshot')
 
-/** Resolves when the client holds the item; it must be the end of exactly the state. */
+/** Resolves when the client has the item. The items must be exactly the state up to it. */
 async function reach(subscription: Subscription, item: number): Promise<void> {
   await subscription.until((now) => (state(now)?.at(-1) ?? 0) >= item)
   expect(state(subscription)).toEqual(upTo(item))
 }
 
 describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s clients', (kind) => {
-  test('a snapshot comes after what is replayed and before what comes next', async () => {
+  test('a snapshot arrives after the replay and before later events', async () => {
     const chn = `order-${kind}`
     await addMany(chn, 3, 'REPLAYING_LEDGER')
     const one = await client(kind, chn, { ledger: 'REPLAYING_LEDGER' })
@@ -76,12 +78,12 @@ describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s cli
     await reach(subscription, 4)
     expect(subscription.events.map(({ type }) => type)).toEqual(['added', 'added', 'added', 'snapshot', 'added'])
     expect(snapshots(subscription)).toEqual([{ type: 'snapshot', items: [1, 2, 3], lastEventId: null, gap: null, isFirst: true, isLast: true }])
-    // It carries the position of what it includes.
+    // It has the cursor of its state.
     expect(subscription.received[3]!.id).toBe(subscription.received[2]!.id)
     one.close()
   })
 
-  test('a client that begins with a snapshot gets it first, and nothing that is in it', async () => {
+  test('a client that starts with a snapshot receives it first, and no events that it includes', async () => {
     const chn = `first-${kind}`
     await addMany(chn, 3)
     const one = await client(kind, chn)
@@ -94,7 +96,7 @@ describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s cli
   })
 
   const racing = CLIENT_VERSIONS.flatMap((version) => (['LEDGER', 'REPLAYING_LEDGER'] as const).map((ledger) => [version, ledger] as const))
-  test.each(racing)('while others publish, snapshot and events are exactly the state: @orpc/client %s, %s', async (version, ledger) => {
+  test.each(racing)('during concurrent publishes, snapshot and events equal the state: @orpc/client %s, %s', async (version, ledger) => {
     const chn = `racing-${kind}-${version}`
     const [PUBLISHERS, ITEMS, READERS] = [4, 120, 8]
     const publishers = Array.from({ length: PUBLISHERS }, () => addMany(chn, ITEMS / PUBLISHERS, ledger))
@@ -102,7 +104,7 @@ describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s cli
     for (let n = 0; n < READERS; n++) {
       const one = await client(kind, chn, { version, ledger, ...(n % 3 === 2 ? { manner: 'inParts' } : {}) })
       all.push({ client: one, subscription: await one.subscribe() })
-      // Some lose their connection in the middle of it all, with their snapshot or without.
+      // Some clients lose their connection meanwhile, with or without their snapshot.
       if (n % 2 === 1) all[n - 1]!.client.cut()
       if (n % 4 === 3) one.cut()
     }
@@ -112,7 +114,7 @@ describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s cli
     for (const { client } of all) client.close()
   })
 
-  test('who comes back gets what was missed and no second snapshot, also if the snapshot is all it ever got', async () => {
+  test('a reconnecting client receives the missed events and no second snapshot, even if it has received only the snapshot', async () => {
     const chn = `resumed-${kind}`
     await addMany(chn, 5)
     const one = await client(kind, chn)
@@ -131,7 +133,7 @@ describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s cli
     one.close()
   })
 
-  test('who comes back after a gap is told of it and gets the state anew', async () => {
+  test('a client that reconnects after a gap receives a gap notification and a new snapshot', async () => {
     const chn = `gap-${kind}`
     await addMany(chn, 2)
     const one = await client(kind, chn)
@@ -149,13 +151,13 @@ describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s cli
     back.close()
   })
 
-  test('after its storage was deleted, a client that reconnects receives a gap and the state anew', async () => {
+  test('after the storage is deleted, a reconnecting client receives a gap notification and a new snapshot', async () => {
     const chn = `deleted-${kind}`
     await addMany(chn, 3)
     const one = await client(kind, chn)
     const subscription = await one.subscribe()
     await reach(subscription, 3)
-    // It has every event, and still a state that is gone.
+    // It has received all events, but its state was deleted.
     const lastEventId = subscription.received.at(-1)!.id!
     one.close()
     await journals.stub('LEDGER', chn, 'wipe')
@@ -165,7 +167,7 @@ describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s cli
     expect(resumed.events[0]).toMatchObject({ lastEventId, gap: expect.stringMatching(/^\d+$/), items: [] })
     await add(chn)
     await reach(resumed, 1)
-    // The snapshot's position is one of the new history.
+    // The cursor of the snapshot belongs to the new history.
     back.cut()
     await add(chn)
     await reach(resumed, 2)
@@ -173,7 +175,7 @@ describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s cli
     back.close()
   })
 
-  test('a snapshot in parts is one: only its last part carries the position', async () => {
+  test('only the last part of a snapshot in parts has a cursor', async () => {
     const chn = `parts-${kind}`
     await addMany(chn, 7)
     const one = await client(kind, chn, { manner: 'inParts' })
@@ -183,7 +185,7 @@ describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s cli
     one.close()
   })
 
-  test('before the first event ever there is no position, and who comes back gets the snapshot again', async () => {
+  test('before the first event there is no cursor, and a reconnecting client receives the snapshot again', async () => {
     const chn = `empty-${kind}`
     const one = await client(kind, chn)
     const subscription = await one.subscribe()
@@ -198,7 +200,7 @@ describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s cli
     one.close()
   })
 
-  test('after hibernation the state is read from storage, and who stayed is not greeted again', async () => {
+  test('after hibernation the state is read from storage, and connected clients receive no second snapshot', async () => {
     const chn = `asleep-${kind}`
     await addMany(chn, 3)
     const stayed = await client(kind, chn)
@@ -217,7 +219,7 @@ describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s cli
     late.close()
   })
 
-  test('what is published from inside comes in the order of the calls, to everyone', async () => {
+  test('events published in the hook arrive in the order of the calls, at all clients', async () => {
     const chn = `announced-${kind}`
     const witness = await client(kind, chn, { manner: 'never' })
     const seen = await witness.subscribe()
@@ -238,7 +240,7 @@ describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s cli
     ['refusing', 'CONFLICT: Not ready.'],
     ['failing', 'INTERNAL_SERVER_ERROR'],
     ['failingLate', 'CONFLICT'],
-  ])('a hook that fails (%s) is in the log, and has another go when the client subscribes anew', async (manner, line) => {
+  ])('a hook that fails (%s) is logged, and runs again when the client subscribes again', async (manner, line) => {
     const chn = `${manner}-${kind}`
     await addMany(chn, 3)
     await journals.stub('LEDGER', chn, 'failNext', 2)
@@ -259,7 +261,7 @@ describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s cli
     neighbour.close()
   })
 
-  test('a client whose retries are off learns why, and nothing that is nobody\'s business', async () => {
+  test('a client without retries receives the error, and internal errors are not disclosed', async () => {
     const chn = `untold-${kind}`
     for (const [manner, error] of [
       ['refusing', { code: 'CONFLICT', message: 'Not ready.' }],
@@ -269,7 +271,7 @@ describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s cli
       const one = await client(kind, chn, { manner })
       const iterator = await one.raw.subscribe(undefined, { context: { retry: 0 } })
       await expect(iterator.next()).rejects.toMatchObject(error)
-      // The socket goes on, and so does a new subscription.
+      // The socket stays open, and a new subscription works.
       const subscription = await one.subscribe()
       await add(chn)
       await subscription.until((now) => state(now) !== undefined)
@@ -277,7 +279,7 @@ describe.each(['DurableEventIterator', 'DurableIterator'] as const)('with %s cli
     }
   })
 
-  test('a hook that closes its socket disturbs nobody', async () => {
+  test('a hook that closes its socket does not affect others', async () => {
     const chn = `closing-${kind}`
     const neighbour = await client(kind, chn)
     const undisturbed = await neighbour.subscribe()

@@ -4,10 +4,10 @@ import { expect, test } from 'vitest'
 
 import { failures, soak } from './soak/run.ts'
 
-/** In milliseconds. It takes half of that on an idle machine; on a busy one everybody takes longer to come back. */
+/** In milliseconds. An idle machine needs half of it; on a busy machine, reconnecting takes longer. */
 const TIMEOUT = 90_000
 
-test('under faults nothing is lost, doubled, swapped or leaked, and gaps are told where they are', { timeout: TIMEOUT }, async () => {
+test('under faults no event is lost, duplicated, reordered or leaked, and all gaps are reported', { timeout: TIMEOUT }, async () => {
   const result = await soak({ seed: 6, events: 1_200, clients: 50, seconds: 10 })
   expect(result.violations, failures(result).join('\n')).toEqual([])
   expect(result.events).toBeGreaterThanOrEqual(1_200)
@@ -17,6 +17,6 @@ test('under faults nothing is lost, doubled, swapped or leaked, and gaps are tol
     const kinds = Object.keys(result.faultsByKind).filter((known) => known.startsWith(kind))
     expect(kinds, kind).not.toEqual([])
   }
-  // A run in which nobody was told of a gap would prove nothing about them.
+  // A run without gap notifications would not test them.
   expect(result.gapsTold).toBeGreaterThan(0)
 })

@@ -1,4 +1,4 @@
-// How many sockets a Durable Object accepts, what the next one is answered, and that other Durable Objects go on beside it.
+// Limits of sockets: the response above a limit, and no effect on other Durable Objects.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
@@ -19,17 +19,17 @@ const FULL = { status: 503, text: 'Too many connections to this channel', retryA
 const MANY_PER_CONNECTION = { status: 429, text: 'Too many connections with this ID', retryAfter: '10' }
 const MANY_PER_SUBJECT = { status: 429, text: 'Too many connections of this subject', retryAfter: '10' }
 
-/** Resolves when the runtime has noticed that a socket has closed: the upgrade is accepted. */
+/** Resolves when the runtime has detected that a socket has closed, and an upgrade is accepted. */
 const acceptedAgain = (url: string): Promise<void> => expect.poll(() => upgradeAnswer(url)).toEqual({ status: 101, text: '' })
 
-test.each(['before', 'after'])('a full Durable Object answers 503 %s hibernation, until a socket has closed', async (when) => {
+test.each(['before', 'after'])('a full Durable Object responds with 503 %s hibernation until a socket closes', async (when) => {
   const chn = `full ${when}`
   const url = await journals.upgrade('CAPPED', { chn })
   const sockets = await Promise.all([1, 2, 3].map(() => BareSocket.open(url)))
   if (when === 'after') await journals.hibernate('CAPPED', chn)
   expect(await upgradeAnswer(url)).toEqual(FULL)
   expect(await upgradeAnswer(url)).toEqual(FULL)
-  // Those that are open go on.
+  // Open sockets are not affected.
   sockets[0]!.send(SUBSCRIBE)
   await sockets[0]!.frames(1)
   await journals.stub('CAPPED', chn, 'publish', { n: 1 })
@@ -40,7 +40,7 @@ test.each(['before', 'after'])('a full Durable Object answers 503 %s hibernation
   for (const socket of sockets) socket.vanish()
 })
 
-test.each(['before', 'after'])('clients that vanish %s hibernation make room for others', async (when) => {
+test.each(['before', 'after'])('clients that vanish %s hibernation free their places', async (when) => {
   const chn = `vanished ${when}`
   const url = await journals.upgrade('CAPPED', { chn })
   const sockets = await Promise.all([1, 2, 3].map(() => BareSocket.open(url)))
@@ -59,7 +59,7 @@ test.each<[string, object, (chn: string, n: number) => Promise<string>]>([
     async (chn, n) =>
       upgradeUrl(journals, 'CAPPED', await durableIteratorToken({ chn, sub: n === 0 ? 'same' : 'other', tags: ['a tag'] }), `id-${Math.random()}`),
   ],
-])('a third socket of one %s is answered 429, also after hibernation, and another one is accepted', async (what, answer, url) => {
+])('a third socket of one %s is rejected with 429, also after hibernation, and one with another value is accepted', async (what, answer, url) => {
   const chn = `capped ${what}`
   const sockets = [await BareSocket.open(await url(chn, 0)), await BareSocket.open(await url(chn, 0))]
   expect(await upgradeAnswer(await url(chn, 0))).toEqual(answer)
@@ -78,17 +78,17 @@ test('sockets without a connection id or a subject count for the Durable Object 
   for (const socket of sockets) socket.vanish()
 })
 
-test("the runtime's own limit is 503 as well", async () => {
+test('the limit of the runtime is 503 too', async () => {
   const url = await journals.upgrade('USUAL', { chn: 'beyond' })
   expect(await upgradeAnswer(url)).toEqual({ status: 101, text: '' })
-  // As when it holds 32,768 sockets: it lists them, and throws.
+  // Simulates 32,768 sockets: the runtime lists them, and throws.
   await journals.set({ held: { name: 'beyond', sockets: 32_768 }, thrown: { call: 'acceptWebSocket', value: 'Error', times: 1, name: 'beyond' } })
   expect(await upgradeAnswer(url)).toEqual(FULL)
   await journals.set({ held: null })
   expect(await upgradeAnswer(url)).toEqual({ status: 101, text: '' })
 })
 
-test('while one channel is full, upgrades, publishes and replays of others all succeed', async () => {
+test('while one channel is full, upgrades, publishes and replays of others succeed', async () => {
   const attacked = await journals.upgrade('CAPPED', { chn: 'attacked' })
   const sockets = await Promise.all([1, 2, 3].map(() => BareSocket.open(attacked)))
   const neighbour = await journals.upgrade('ROOMY', { chn: 'neighbour' })

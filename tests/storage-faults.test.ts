@@ -1,4 +1,4 @@
-// A disk that is full, statements that fail, and rows that somebody has changed by hand.
+// A full disk, failing statements, and damaged rows.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => journals.dispose())
 
-/** What SQLite and the platform say, in their own words. */
+/** The error messages of SQLite and the Workers runtime. */
 const FAILURES = [
   ['a full disk', 'database or disk is full: SQLITE_FULL'],
   ['a limit of the platform', 'string or blob too big: SQLITE_TOOBIG'],
@@ -31,7 +31,7 @@ const WHOLE = { i: 's', p: { h: { 'content-type': 'text/event-stream' } } }
 const numbers = (frames: any[]): number[] => frames.slice(1).map(({ p }) => p.d.json.n)
 
 describe.each(FAILURES)('with %s', (name, message) => {
-  test.each(['CREATE', 'INSERT'])('a publish whose %s fails is told so, is sent to nobody, and is no gap', async (start) => {
+  test.each(['CREATE', 'INSERT'])('a publish whose %s fails returns an error, is not sent, and is no gap', async (start) => {
     const chn = `${name} ${start}`
     const live = await subscriber(chn)
     let last: string | undefined
@@ -47,7 +47,7 @@ describe.each(FAILURES)('with %s', (name, message) => {
     const all = start === 'INSERT' ? [1, 2, 3] : [2, 3]
     const events = await live.frames(all.length + 1)
     expect(numbers(events)).toEqual(all)
-    // Neither somebody who has all of the old ones nor somebody who comes first is told of a gap.
+    // Neither a client with all earlier events nor a client without a cursor receives a gap notification.
     const resumed = await subscriber(chn, last ?? id)
     const rest = last === undefined ? [3] : [2, 3]
     expect((await resumed.frames(rest.length + 1))[0]).toEqual(WHOLE)
@@ -57,7 +57,7 @@ describe.each(FAILURES)('with %s', (name, message) => {
     for (const socket of [live, resumed, first]) socket.vanish()
   })
 
-  test('a call that publishes is answered with an error, and nothing is sent', async () => {
+  test('a call that publishes returns an error, and no event is sent', async () => {
     const chn = `${name} call`
     const [live, caller] = [await subscriber(chn), await subscriber(chn)]
     await journals.stub('USUAL', chn, 'publish', { n: 1 })
@@ -76,7 +76,7 @@ describe.each(FAILURES)('with %s', (name, message) => {
     for (const socket of [live, caller]) socket.vanish()
   })
 
-  test('removing what is over the bounds may fail, and fails no publish', async () => {
+  test('a failed deletion by the bounds does not fail the publish', async () => {
     const chn = `${name} drop`
     await journals.set({ statement: { name: chn, start: 'DROP', message, times: 3 } })
     const ids = []
@@ -85,13 +85,13 @@ describe.each(FAILURES)('with %s', (name, message) => {
     socket.send({ i: 's', p: { u: '/subscribe', b: {}, h: { 'last-event-id': ids.at(-3) } } })
     expect((await socket.frames(3))[0]).toEqual(WHOLE)
     expect(numbers(await socket.frames(3))).toEqual([29, 30])
-    // It is caught up on once it can be.
+    // The deletion happens as soon as it is possible.
     const [{ tables }] = await journals.statement('FEW', chn, "SELECT count(*) AS tables FROM sqlite_master WHERE name GLOB 'dei_events_*'")
     expect(tables).toBeLessThanOrEqual(6)
     socket.vanish()
   })
 
-  test('a subscriber whose events cannot be read is closed with 1011, and has everything when it comes back', async () => {
+  test('a subscriber whose events cannot be read is closed with 1011, and receives all events after it reconnects', async () => {
     const chn = `${name} select`
     await journals.stub('USUAL', chn, 'publish', { n: 1 })
     await journals.set({ statement: { name: chn, start: 'SELECT', message, times: 2 } })
@@ -104,7 +104,7 @@ describe.each(FAILURES)('with %s', (name, message) => {
     again.vanish()
   })
 
-  test('a subscriber is served although the first statement of its replay fails once', async () => {
+  test('a subscriber is served even if the first statement of its replay fails once', async () => {
     const chn = `${name} select once`
     await journals.stub('USUAL', chn, 'publish', { n: 1 })
     await journals.set({ statement: { name: chn, start: 'SELECT', message, times: 1 } })
@@ -114,7 +114,7 @@ describe.each(FAILURES)('with %s', (name, message) => {
     socket.vanish()
   })
 
-  test('an object that cannot look at its tables when it wakes is well again with the next event', async () => {
+  test('a Durable Object that cannot read its tables at wake-up recovers with the next event', async () => {
     const chn = `${name} waking`
     const live = await subscriber(chn)
     await journals.stub('USUAL', chn, 'publish', { n: 1 })
@@ -129,7 +129,7 @@ describe.each(FAILURES)('with %s', (name, message) => {
   })
 })
 
-describe('a row that was damaged by hand', () => {
+describe('a damaged row', () => {
   test.each([
     ['json that is none', `json = '{"n":'`],
     ['json that is empty', `json = ''`],
@@ -141,7 +141,7 @@ describe('a row that was damaged by hand', () => {
     ['an audience that is none', `audience = 'nonsense'`],
     ['an audience that is bytes', `audience = x'ff00'`],
     ['a count that is no number', `count = 'many', bytes = -5`],
-  ])('with %s blocks none of the others, live or on replay', async (name, change) => {
+  ])('with %s does not block other events, live or on replay', async (name, change) => {
     const chn = `damaged ${name}`
     const ids: string[] = []
     for (let n = 1; n <= 5; n++) ids.push(await journals.stub('USUAL', chn, 'publish', { n }))
@@ -162,7 +162,7 @@ describe('a row that was damaged by hand', () => {
   })
 })
 
-test('tables of the application that look like ours are neither read nor written, and ours do not stand in their way', async () => {
+test('tables of the application with similar names are neither read nor written, and do not conflict with ours', async () => {
   const chn = 'neighbours in storage'
   const foreign = ['dei_events', 'dei_events_', 'dei_events_x', 'dei_events_007', 'DEI_EVENTS_5', 'my_dei_events_5', 'events_5', 'dei_keys', 'dei_keys_x']
   for (const [n, table] of foreign.entries()) {
@@ -187,7 +187,7 @@ test('an alarm that could not be set is set later, without another publish', asy
   const chn = 'alarm'
   await journals.set({ thrown: { call: 'setAlarm', value: 'Error', times: 1, name: chn } })
   await journals.stub('SWEPT', chn, 'publish', { n: 1 })
-  // The event is removed by the alarm: nothing else looks at the log.
+  // Only the alarm can delete the event: nothing else accesses the log.
   const tables = (): Promise<unknown[]> => journals.statement('SWEPT', chn, "SELECT 1 FROM sqlite_master WHERE name GLOB 'dei_events_*_first'")
   expect(await tables()).toHaveLength(1)
   await expect.poll(tables, { interval: 100, timeout: 15_000 }).toHaveLength(0)

@@ -1,4 +1,4 @@
-// What Workers that hold a stub can and cannot do.
+// Stubs: publishing and RPC methods from other Workers.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
@@ -15,7 +15,7 @@ afterAll(() => journals.dispose())
 
 const call = (method: string, ...args: unknown[]): Promise<any> => journals.stub('USUAL', 'stubs', method, ...args)
 
-test('publish answers with the id of the event', async () => {
+test('publish returns the id of the event', async () => {
   const before = Date.now() * 1000
   const id = Number(await call('publish', { n: 1 }))
   expect(id).toBeGreaterThanOrEqual(before)
@@ -41,7 +41,7 @@ test.each([
   { idempotencyKey: null },
   { taggs: ['staff'] },
   { TO: ['anna'] },
-])('publishing with the options %j is an error that names the option, and reaches nobody', async (options) => {
+])('publishing with the options %j fails with an error that names the option', async (options) => {
   const client = await journals.client('USUAL', { chn: 'fail-closed' })
   const subscription = await client.subscribe()
   const error = await journals.stub('USUAL', 'fail-closed', 'publish', { n: 1 }, options).catch((error: unknown) => error)
@@ -54,25 +54,25 @@ test.each([
   client.close()
 })
 
-test.each(['to', 'tags', 'except', 'idempotencyKey'])('publishing with `%s` of undefined is an error', async (name) => {
+test.each(['to', 'tags', 'except', 'idempotencyKey'])('publishing with undefined for `%s` fails', async (name) => {
   const error = await journals.stub('USUAL', 'stubs', 'publish', UNDEFINED_OPTION, { n: 1 }, name).catch((error: unknown) => error)
   expect(error).toMatchObject({ name: 'ORPCError', code: 'BAD_REQUEST', message: expect.stringContaining(name) })
 })
 
-test('options of undefined that restrict nothing are as good as missing', async () => {
+test('undefined for other options equals a missing option', async () => {
   await expect(journals.stub('USUAL', 'stubs', 'publish', UNDEFINED_OPTION, { n: 1 }, 'retry')).resolves.toMatch(/^\d+$/)
   await expect(call('publish', { n: 1 }, { except: [] })).resolves.toMatch(/^\d+$/)
 })
 
-test("an object's own method takes its arguments, and its error reaches the caller with code and message", async () => {
+test('a custom RPC method receives its arguments, and its error reaches the caller with code and message', async () => {
   await expect(call('publishMany', 2, 10)).resolves.toBeUndefined()
-  // An argument that is missing is undefined.
+  // A missing argument is undefined.
   await expect(call('publishMany', 2)).resolves.toBeUndefined()
   await expect(call('refuse')).rejects.toMatchObject({ name: 'ORPCError', code: 'CONFLICT', message: 'Already there.' })
   await expect(call('publishMany', 'two', 10)).rejects.toMatchObject({ code: 'BAD_REQUEST' })
 })
 
-test('an unexpected error tells the caller nothing, and the log everything', async () => {
+test('an unexpected error is logged and not disclosed to the caller', async () => {
   await expect(call('fail')).rejects.toMatchObject({ code: 'INTERNAL_SERVER_ERROR', message: 'Internal server error' })
   expect(log.join('\n')).toContain('invalid digit')
 })
@@ -93,7 +93,7 @@ test.each([
   }
 })
 
-test('a Rust Worker calls a method with arguments, and is told its error', async () => {
+test('a Rust Worker calls an RPC method with arguments, and receives its error', async () => {
   const relay = await journals.urlOf('relay')
   const relayed = (method: string, args: unknown[]): Promise<Response> =>
     journals.fetch(new URL(`/relay/USUAL/stubs/${method}`, relay), { method: 'POST', body: JSON.stringify(args) })
@@ -104,7 +104,7 @@ test('a Rust Worker calls a method with arguments, and is told its error', async
 
 test.each([
   'free', '__destroy_into_raw', '__dispatch', 'constructor', '__wbg_ptr', 'nothing',
-])('%s is not reachable', async (method) => {
+])('%s cannot be called', async (method) => {
   await expect(call(method)).rejects.toThrow()
 })
 
@@ -120,12 +120,12 @@ test.each(['alarm', 'webSocketMessage', 'webSocketClose', 'webSocketError'])('ca
   client.close()
 })
 
-test('a method that bears a name of the platform leaves the platform its own', async () => {
+test('an RPC method with a name of the runtime does not replace the method of the runtime', async () => {
   expect(await journals.client('USUAL', { chn: 'stubs' }).then((client) => client.open().then(() => client.close()))).toBeUndefined()
   expect(log.join('\n')).toContain('no method can be named `fetch`')
 })
 
-test('a method tells its caller what does not fit of its arguments, and nothing of what is stored', async () => {
+test('an RPC method reports invalid arguments to its caller, and does not disclose invalid stored data', async () => {
   await expect(journals.stub('CALLS', 'arguments', 'takesSeats', { seats: 256 })).rejects.toMatchObject({
     code: 'BAD_REQUEST', message: 'Input validation failed',
   })

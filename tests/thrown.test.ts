@@ -1,4 +1,4 @@
-// What the Workers runtime and JavaScript of the application throw is an error for one caller: it does not cost the WebAssembly
+// Exceptions of the Workers runtime and of the application's JavaScript fail only one call. They do not crash the WebAssembly
 // instance, which all Durable Objects of the isolate share.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -19,14 +19,14 @@ const INTERNAL = { json: { defined: false, code: 'INTERNAL_SERVER_ERROR', status
 const call = (i: string, path: string, input?: unknown): object => ({ i, p: { u: '/call', b: { json: { path: [path], input } } } })
 const isTransient = (value: Thrown): boolean => value === 'retryable Error' || value === 'overloaded Error'
 
-/** How many events the neighbour's replay has, each so large that a step of the replay has few. */
+/** The number of events in the neighbour's replay, so large that a step of the replay has few events. */
 const EVENTS = 8
 const SIZE = 100_000
 
 let name = 0
 /** The channel of a test. */
 let chn: string
-/** Of another Durable Object: a replay that stands still half-way. And of a third one: a call that is running. */
+/** Two neighbours: a paused replay of another Durable Object, and a running call of a third one. */
 let reader: BareSocket
 let caller: BareSocket
 
@@ -45,7 +45,7 @@ beforeEach(async () => {
   log.length = 0
 })
 
-/** Neither neighbour has noticed anything: the replay goes on to its end, and the call is running still. */
+/** Checks that the neighbours are not affected: the replay completes, and the call is still running. */
 afterEach(async () => {
   await journals.set({ isHeld: false, thrown: null })
   expect((await reader.frames(1 + EVENTS)).slice(1).map(({ p }) => p.d.json.n)).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
@@ -61,7 +61,7 @@ afterEach(async () => {
 describe.each(['acceptWebSocket', 'setWebSocketAutoResponse', 'getWebSockets', 'serializeAttachment', 'WebSocketPair', 'Response'])(
   'an upgrade whose %s throws',
   (what) => {
-    test('is refused, and the next one opens a socket', async () => {
+    test('is rejected, and the next one opens a socket', async () => {
       for (const [n, value] of THROWN.entries()) {
         // The first upgrade of a Durable Object counts its sockets.
         const channel = `${chn} ${n}`
@@ -79,7 +79,7 @@ describe.each(['acceptWebSocket', 'setWebSocketAutoResponse', 'getWebSockets', '
   },
 )
 
-test('a Durable Object that cannot make a response is an upgrade answered with 500', async () => {
+test('an upgrade whose response cannot be created is rejected with 500', async () => {
   const url = await journals.upgrade('USUAL', { chn })
   for (const value of THROWN) {
     await journals.set({ thrown: { call: 'Response', value, times: 2 } })
@@ -88,7 +88,7 @@ test('a Durable Object that cannot make a response is an upgrade answered with 5
   }
 })
 
-test.each(['sql', 'transactionSync'])('a publish whose %s throws is a storage failure to its caller, and the next one is stored', async (what) => {
+test.each(['sql', 'transactionSync'])('a publish whose %s throws fails with a storage error, and the next one is stored', async (what) => {
   await journals.stub('USUAL', chn, 'publish', { n: 1 })
   for (const value of THROWN) {
     await journals.set({ thrown: { call: what, value, times: 1, name: chn } })
@@ -100,7 +100,7 @@ test.each(['sql', 'transactionSync'])('a publish whose %s throws is a storage fa
   }
 })
 
-test('a Durable Object that cannot be reached is 503 with Retry-After where the runtime says that another try may succeed', async () => {
+test('an unreachable Durable Object is 503 with Retry-After if the runtime reports that a retry may succeed', async () => {
   const url = await journals.upgrade('USUAL', { chn })
   const publish = (): Promise<Response> =>
     journals.fetch('/rpc/announce', { method: 'POST', body: JSON.stringify({ json: { message: 'Hello' } }), headers: { 'content-type': 'application/json' } })
@@ -118,7 +118,7 @@ test('a Durable Object that cannot be reached is 503 with Retry-After where the 
   }
 })
 
-test('a publish that cannot list the sockets has stored its event', async () => {
+test('a publish that cannot list the sockets still stores its event', async () => {
   for (const value of THROWN) {
     await journals.set({ thrown: { call: 'getWebSockets', value, times: 1, name: chn } })
     await journals.stub('USUAL', chn, 'publish', { value })
@@ -130,7 +130,7 @@ test('a publish that cannot list the sockets has stored its event', async () => 
   socket.vanish()
 })
 
-test.each(['serializeAttachment', 'deserializeAttachment', 'sql'])('a message whose %s throws costs its socket at most', async (what) => {
+test.each(['serializeAttachment', 'deserializeAttachment', 'sql'])('a message whose %s throws closes at most its own socket', async (what) => {
   for (const [n, value] of THROWN.entries()) {
     const channel = `${chn} ${n}`
     const [socket, other] = [
@@ -149,14 +149,14 @@ test.each(['serializeAttachment', 'deserializeAttachment', 'sql'])('a message wh
   }
 })
 
-test.each(['send', 'close'])('a socket whose %s throws disturbs no other', async (what) => {
+test.each(['send', 'close'])('a socket whose %s throws does not affect others', async (what) => {
   const other = await BareSocket.open(await journals.upgrade('USUAL', { chn }))
   other.send(SUBSCRIBE)
   await other.frames(1)
   for (const [n, value] of THROWN.entries()) {
     const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn }))
     await journals.set({ thrown: { call: what, value, times: 1 } })
-    // Is answered by a message, and by a close.
+    // Has a response by a message and by a close.
     socket.send({ i: '1', p: { u: '/call', b: {} } })
     socket.send('no frame')
     if (what === 'send') await socket.end()
@@ -168,7 +168,7 @@ test.each(['send', 'close'])('a socket whose %s throws disturbs no other', async
   other.vanish()
 })
 
-test('the close of a client is answered where the first answer throws', async () => {
+test('the close of a client receives a close frame even if the first attempt throws', async () => {
   for (const value of THROWN) {
     const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn }))
     await journals.set({ thrown: { call: 'close', value, times: 1 } })
@@ -177,8 +177,8 @@ test('the close of a client is answered where the first answer throws', async ()
   }
 })
 
-// The application's own call of the runtime, by the `worker` crate, which can make an error of these.
-test.each<Thrown>(['Error', 'undefined', 'RuntimeError'])('an alarm whose storage throws %s is tried again by the runtime', async (value) => {
+// A call of the runtime by the application through the `worker` crate, which can convert these exceptions into errors.
+test.each<Thrown>(['Error', 'undefined', 'RuntimeError'])('an alarm whose storage throws %s is retried by the runtime', async (value) => {
   const socket = await BareSocket.open(await journals.upgrade('FAULTY', { chn }))
   socket.send(SUBSCRIBE)
   await socket.frames(1)
@@ -189,7 +189,7 @@ test.each<Thrown>(['Error', 'undefined', 'RuntimeError'])('an alarm whose storag
   socket.vanish()
 })
 
-describe.each(['caught RuntimeError', 'caught RuntimeError later', 'rejection', 'rejection later'])('a handler that gets a %s', (how) => {
+describe.each(['caught RuntimeError', 'caught RuntimeError later', 'rejection', 'rejection later'])('a handler that receives a %s', (how) => {
   test('fails alone, over a socket and through a stub', async () => {
     const socket = await BareSocket.open(await journals.upgrade('FAULTY', { chn, rpc: ['publishAndFail'] }))
     await journals.set({ isHeld: false })
@@ -203,11 +203,11 @@ describe.each(['caught RuntimeError', 'caught RuntimeError later', 'rejection', 
   })
 })
 
-test('a RuntimeError that JavaScript reports while WebAssembly calls it is nothing to the instance', async () => {
+test('a RuntimeError that JavaScript reports during a call from WebAssembly does not affect the instance', async () => {
   await journals.stub('FAULTY', chn, 'publishAndFail', 1, 'reported RuntimeError')
 })
 
-test('an exception of JavaScript that nobody catches is nothing to the instance', async () => {
+test('an uncaught exception of JavaScript does not affect the instance', async () => {
   for (const uncaught of THROWN) await journals.set({ uncaught })
   expect(await journals.stub('FAULTY', chn, 'ping')).toBe('pong')
 })

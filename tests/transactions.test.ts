@@ -1,4 +1,4 @@
-// State and events that are stored together or not at all, and sent only when they are stored.
+// Transactions: state and events are stored together or not at all, and events are sent only when they are stored.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 
@@ -28,7 +28,7 @@ async function subscriber(chn: string, lastEventId?: string): Promise<BareSocket
   return socket
 }
 
-/** All events that a socket has got when a call that it makes now is answered. */
+/** Returns all events that a socket has received before the response to a new call. */
 async function received(socket: BareSocket): Promise<{ n: number; id?: string }[]> {
   const id = `c${socket.messages.length}`
   socket.send({ i: id, p: { u: '/call', b: { json: { path: ['kept'] } } } })
@@ -37,7 +37,7 @@ async function received(socket: BareSocket): Promise<{ n: number; id?: string }[
   return events.map(({ p }) => ({ n: p.d.json.n, ...(p.m === undefined ? {} : { id: p.m.id }) }))
 }
 
-/** The events that are stored, as a client gets them that has none. */
+/** Returns the stored events, as a client without a cursor receives them. */
 async function stored(chn: string): Promise<{ n: number; id?: string }[]> {
   const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn, rpc: ['kept'], iat: Date.now() / 1000 - 100 }))
   socket.send({ i: 's', p: { u: '/subscribe', b: {} } })
@@ -51,7 +51,7 @@ async function stored(chn: string): Promise<{ n: number; id?: string }[]> {
 const counted = async (chn: string): Promise<number[]> =>
   (await journals.statement('USUAL', chn, 'SELECT n FROM counters')).map(({ n }) => n)
 
-/** Each way to run a transaction from the application's code. */
+/** All ways to run a transaction in application code. */
 const WAYS = [
   ['channel.transaction', (chn: string, ...steps: object[]) => journals.stub('USUAL', chn, 'transact', steps)],
   ['storage.transaction', (chn: string, ...steps: object[]) => journals.stub('USUAL', chn, 'transactSlowly', steps, '')],
@@ -66,7 +66,7 @@ const WAYS = [
 ] as const
 
 describe.each(WAYS)('%s', (way, transact) => {
-  test('commits state and events together, in order, under the ids that it returns', async () => {
+  test('commits state and events together, in order, with the returned ids', async () => {
     const chn = `${way} commits`
     const live = await subscriber(chn)
     const [ids, error] = await transact(chn, CREATE, count(1), publish(1), count(2), publish(2))
@@ -78,7 +78,7 @@ describe.each(WAYS)('%s', (way, transact) => {
     live.vanish()
   })
 
-  test('leaves nothing when it fails, sends nothing, and never gives an id again', async () => {
+  test('stores and sends nothing when it fails, and never reuses an id', async () => {
     const chn = `${way} fails`
     const live = await subscriber(chn)
     await journals.stub('USUAL', chn, 'transact', [CREATE])
@@ -91,7 +91,7 @@ describe.each(WAYS)('%s', (way, transact) => {
       expect(Number(next)).toBeGreaterThan(Number(ids[1]))
       expect((await stored(chn)).at(-1)).toEqual({ n: 4, id: next })
       expect((await received(live)).at(-1)).toEqual({ n: 4, id: next })
-      // Whoever has the event before has missed nothing, also in the next instance.
+      // A client with the previous event has missed nothing, also in the next instance.
       for (const isAsleep of [false, true]) {
         if (isAsleep) await journals.hibernate('USUAL', chn)
         const resumed = await subscriber(chn, first[0] ?? next)
@@ -103,7 +103,7 @@ describe.each(WAYS)('%s', (way, transact) => {
     live.vanish()
   })
 
-  test('leaves an idempotency key free when it fails, and keeps it when it does not', async () => {
+  test('keeps an idempotency key only when it succeeds', async () => {
     const chn = `${way} key`
     const once = { once: [{ n: 1 }, 'paid'] }
     await transact(chn, once, FAIL)
@@ -112,7 +112,7 @@ describe.each(WAYS)('%s', (way, transact) => {
     expect(await stored(chn)).toEqual([{ n: 1, id }])
   })
 
-  test('rolls back what it has removed', async () => {
+  test('rolls back deletions', async () => {
     const chn = `${way} prune`
     const ids = [await journals.stub('USUAL', chn, 'publish', { n: 1 }), await journals.stub('USUAL', chn, 'publish', { n: 2 })]
     await journals.set({ ahead: 400_000 })
@@ -122,23 +122,23 @@ describe.each(WAYS)('%s', (way, transact) => {
   })
 })
 
-test('the error of a transaction is its own', async () => {
+test('a transaction returns the error of its code', async () => {
   const [ids, error] = await journals.stub('USUAL', 'error', 'transact', [publish(1), FAIL])
   expect([ids.length, error]).toEqual([1, expect.stringContaining('Changed its mind.')])
-  // One that its code handles is none.
+  // A handled error does not fail the transaction.
   const [some, none] = await journals.stub('USUAL', 'error', 'transact', [publish(1), { nested: [publish(2), FAIL] }, publish(3)])
   expect([some.length, none]).toEqual([3, null])
   expect((await stored('error')).map(({ n }) => n)).toEqual([1, 3])
 })
 
-test('what is sent without being stored comes in the order in which it was sent', async () => {
+test('live events arrive in the order in which they were sent', async () => {
   const live = await subscriber('order')
   await journals.stub('USUAL', 'order', 'transact', [publish(1), { live: { n: 2 } }, { nested: [publish(3), { live: { n: 4 } }] }, publish(5)])
   expect((await received(live)).map(({ n }) => n)).toEqual([1, 2, 3, 4, 5])
   live.vanish()
 })
 
-test('an asynchronous transaction that is rolled back by hand takes back what came before, and not what follows', async () => {
+test('a manual rollback of an asynchronous transaction undoes earlier changes, and not later ones', async () => {
   const chn = 'by hand'
   const live = await subscriber(chn)
   const [ids] = await journals.stub('USUAL', chn, 'transactSlowly', [publish(1), publish(2)], 'roll back')
@@ -149,7 +149,7 @@ test('an asynchronous transaction that is rolled back by hand takes back what ca
   live.vanish()
 })
 
-test('a publish that comes while an asynchronous transaction is open waits for its end, and is stored and sent', async () => {
+test('a publish during an asynchronous transaction waits for its end, and is stored and sent', async () => {
   const chn = 'meanwhile'
   const live = await subscriber(chn)
   await journals.stub('USUAL', chn, 'transact', [CREATE])
@@ -164,7 +164,7 @@ test('a publish that comes while an asynchronous transaction is open waits for i
   live.vanish()
 })
 
-test('a replay that is under way shows nothing of a transaction that is rolled back', async () => {
+test('a running replay contains no events of a transaction that is rolled back', async () => {
   const chn = 'replay meanwhile'
   await journals.stub('ROOMY', chn, 'publishMany', 8, 100_000)
   const socket = await BareSocket.open(await journals.upgrade('ROOMY', { chn }))
@@ -176,7 +176,7 @@ test('a replay that is under way shows nothing of a transaction that is rolled b
   socket.vanish()
 })
 
-/** An application's class in JavaScript that extends a built one. */
+/** A JavaScript class of an application that extends a built class. */
 const EXTENDED = `
 import * as worker from './index.js'
 export * from './index.js'
@@ -187,7 +187,7 @@ export class UsualJournal extends worker.UsualJournal {
     super(ctx, env)
     this.#storage = ctx.storage
   }
-  /** Publishes in a transaction of the given kind that ends in the given way. */
+  /** Publishes in a transaction of a kind that ends in a given way. */
   async transact(kind, end) {
     const ids = []
     const work = (txn) => {
@@ -221,7 +221,7 @@ export class UsualJournal extends worker.UsualJournal {
     } catch {}
     return [result, ids, counted]
   }
-  /** Deletes everything in the middle of a transaction, which the runtime refuses in its own ways. */
+  /** Deletes all storage during a transaction, which the runtime may reject. */
   async deleteWithin(kind) {
     const errors = []
     const work = () => this.#storage.deleteAll().catch((error) => void errors.push(error.message))
@@ -235,7 +235,7 @@ export class UsualJournal extends worker.UsualJournal {
   }
 }`
 
-describe("JavaScript's own transactions", () => {
+describe('transactions in JavaScript', () => {
   let extended: Journals
   beforeAll(async () => {
     extended = await startJournals({ front: EXTENDED })
@@ -258,7 +258,7 @@ describe("JavaScript's own transactions", () => {
     ['async', 'fails', 'outer', [4]],
     ['async', 'inner', 'done', [1, 2, 4]],
     ['async', 'roll back', 'done', [4]],
-  ])('one that is %s and %s sends exactly what is stored', async (kind, end, result, numbers) => {
+  ])('one that is %s and %s sends exactly the stored events', async (kind, end, result, numbers) => {
     const chn = `${kind} ${end}`
     const live = await BareSocket.open(await extended.upgrade('USUAL', { chn, rpc: ['kept'] }))
     live.send({ i: 's', p: { u: '/subscribe', b: {} } })
@@ -271,7 +271,7 @@ describe("JavaScript's own transactions", () => {
     const sent = await received(live)
     expect(sent.map(({ n }) => n)).toEqual(numbers)
     expect(await events(chn, {})).toEqual({ gap: undefined, events: sent })
-    // The key is free where its event is not stored.
+    // The idempotency key is free if its event is not stored.
     const again = await extended.stub('USUAL', chn, 'publish', { n: 5 }, { idempotencyKey: 'k' })
     expect(again === ids[1]).toBe(numbers.length > 1)
     await extended.hibernate('USUAL', chn)
@@ -279,7 +279,7 @@ describe("JavaScript's own transactions", () => {
     live.vanish()
   })
 
-  test.each(['sync', 'async'])('deleting everything within one that is %s loses no event without a gap', async (kind) => {
+  test.each(['sync', 'async'])('deleting all storage in one that is %s loses no event without a gap', async (kind) => {
     const chn = `delete ${kind}`
     const first = await extended.stub('USUAL', chn, 'publish', { n: 1 })
     expect(await extended.stub('USUAL', chn, 'deleteWithin', kind)).not.toEqual([])
@@ -287,7 +287,7 @@ describe("JavaScript's own transactions", () => {
     for (const isAsleep of [false, true]) {
       if (isAsleep) await extended.hibernate('USUAL', chn)
       const all = await events(chn, {})
-      // What the runtime does here is its own affair: it keeps the events, or they are reported.
+      // The runtime either keeps the events, or a gap is reported.
       if (all.gap === undefined) expect(all.events.map(({ id }) => id)).toEqual([first, second])
       else expect(all.events.map(({ id }) => id)).toEqual([second])
     }

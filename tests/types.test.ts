@@ -28,7 +28,7 @@ const customJsonSerializers = [
   },
 ]
 
-/** The wire form of an event of every type, as a Rust Worker publishes it. */
+/** The wire form of an event with all types, as a Rust Worker publishes it. */
 const SERIALIZED = JSON.stringify({
   json: {
     date: '2020-01-02T03:04:05.678Z', badDate: null, big: '12345678901234567890', nan: null, nothing: null,
@@ -54,7 +54,7 @@ const expected = {
   user: new User('Ann', 30),
 }
 
-test.each(CLIENT_VERSIONS)('every type arrives as itself, live and on replay, with @orpc/client %s', async (version) => {
+test.each(CLIENT_VERSIONS)('all types arrive unchanged, live and on replay, with @orpc/client %s', async (version) => {
   const chn = `everything-${version}`
   const options = { version, link: { customJsonSerializers } }
   const live = await journals.client('TYPES', { chn }, options)
@@ -74,7 +74,7 @@ test.each(CLIENT_VERSIONS)('every type arrives as itself, live and on replay, wi
   late.close()
 })
 
-test("a stub's caller in JavaScript publishes its own types as they are", async () => {
+test('JavaScript types published through a stub arrive unchanged', async () => {
   const chn = 'from-js'
   const client = await journals.client('USUAL', { chn })
   const subscription = await client.subscribe()
@@ -85,7 +85,7 @@ test("a stub's caller in JavaScript publishes its own types as they are", async 
   client.close()
 })
 
-test('an event that is not of the type is refused with the place', async () => {
+test('an event of another type is rejected with the path', async () => {
   const relay = await journals.urlOf('relay')
   const body = SERIALIZED.replace('[1,"date"],', '')
   const refused = await journals.fetch(new URL('/relay/TYPES/wrong', relay), { method: 'POST', body })

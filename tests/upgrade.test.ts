@@ -17,12 +17,12 @@ const url = (query: string, path = '/upgrade/USUAL'): URL => new URL(path + quer
 const now = (): number => Date.now() / 1000
 const base64url = (text: string): string => Buffer.from(text).toString('base64url')
 
-test('a request that asks for no WebSocket is told so', async () => {
+test('a request without a WebSocket upgrade is rejected', async () => {
   const response = await journals.fetch(`/upgrade/USUAL?token=${await token({ chn: 'a' })}`)
   expect([response.status, await response.text()]).toEqual([426, 'Expected WebSocket upgrade'])
 })
 
-test('a request that asks for no WebSocket is rejected for its bad token first, readable by pages of any origin', async () => {
+test('a request without a WebSocket upgrade is first rejected for an invalid token, readable by pages of any origin', async () => {
   for (const [query, status, text] of [
     [`token=${await token({ chn: 'a' }, 'another key')}`, 401, 'Invalid Token'],
     [`token=${await token({ chn: 'a' })}&id=a%20b`, 400, 'Invalid ID'],
@@ -34,7 +34,7 @@ test('a request that asks for no WebSocket is rejected for its bad token first, 
   }
 })
 
-describe('an upgrade is refused', () => {
+describe('an upgrade is rejected', () => {
   const required = { status: 401, text: 'Token is required' }
   const invalid = { status: 401, text: 'Invalid Token' }
   test.each<[string, () => Promise<string> | string, { status: number; text: string }]>([
@@ -70,7 +70,7 @@ test.each([
   expect(await upgradeAnswer(url(await query()))).toEqual({ status: 101, text: '' })
 })
 
-test('the header counts in any case', async () => {
+test('the upgrade header is case-insensitive', async () => {
   const { request } = await import('node:http')
   const status = await new Promise((resolve, reject) => {
     const headers = {
@@ -93,20 +93,20 @@ test('the header counts in any case', async () => {
   expect(status).toBe(101)
 })
 
-test('a channel is any name', async () => {
+test('a channel can have any name', async () => {
   for (const chn of ['ünï/cödé?&=#', ' ', '__proto__', 'x'.repeat(500)]) {
     expect(await upgradeAnswer(url(`?token=${await token({ chn })}`))).toEqual({ status: 101, text: '' })
   }
 })
 
-test('an inspection sees the claims and may refuse them', async () => {
+test('an inspection receives the claims and can reject them', async () => {
   const upgrade = async (att: unknown): Promise<unknown> => upgradeAnswer(url(`?token=${await token({ chn: 'a', att })}`, '/guarded/USUAL'))
   expect(await upgrade('sesame')).toEqual({ status: 101, text: '' })
   expect(await upgrade('please')).toEqual({ status: 403, text: 'Say the word.' })
 })
 
-test('a jurisdiction is handed to the platform, for upgrades and for publishing', async () => {
-  // The local runtime knows no jurisdictions: what it says to one shows that it was asked for.
+test('a jurisdiction is passed to the runtime, for upgrades and for publishing', async () => {
+  // The local runtime does not support jurisdictions: its error shows that the jurisdiction was passed.
   const upgrade = await upgradeAnswer(url(`?token=${await token({ chn: 'confined' })}`, '/eu/upgrade/USUAL'))
   expect(upgrade.status).toBe(500)
   await expect.poll(() => log.join('\n')).toMatch(/jurisdiction/i)
@@ -116,7 +116,7 @@ test('a jurisdiction is handed to the platform, for upgrades and for publishing'
   expect(await published.text()).toBe('INTERNAL_SERVER_ERROR Internal server error')
 })
 
-test('the object itself refuses a request that a Worker forwards without looking', async () => {
+test('the Durable Object itself rejects a request that a Worker forwards without verification', async () => {
   const forwarder = `export default {
     fetch(request, env) { return env.USUAL.getByName('not-that-one').fetch(request) }
   }`
@@ -137,7 +137,7 @@ test('the object itself refuses a request that a Worker forwards without looking
   }
 })
 
-describe('a Durable Object that is reached by an id without a name, as through another dev process', () => {
+describe('a Durable Object that is accessed by an id without a name, as from another dev process', () => {
   const FORWARDER = `export default {
     async fetch(request, env) {
       const { pathname } = new URL(request.url)
@@ -151,7 +151,7 @@ describe('a Durable Object that is reached by an id without a name, as through a
       onLog: (line) => log.push(line),
       workers: [
         { name: 'forwarder', source: FORWARDER, durableObjects: { USUAL: { className: 'UsualJournal', scriptName } } },
-        // Defines the classes, and binds none.
+        // Defines the classes without a binding.
         { name: 'unbound', crate: 'tests/worker', variables: { SIGNING_KEY } },
       ],
     })
@@ -162,7 +162,7 @@ describe('a Durable Object that is reached by an id without a name, as through a
     return at
   }
 
-  test('serves its channel where its Worker binds its namespace, also after hibernation, and renews tokens', async () => {
+  test('serves its channel if its Worker binds its namespace, also after hibernation, and with token refreshes', async () => {
     const workers = await start('objects')
     try {
       const socket = await BareSocket.open(await address(workers, 'here', await durableIteratorToken({ chn: 'here' })))
@@ -179,7 +179,7 @@ describe('a Durable Object that is reached by an id without a name, as through a
       expect((await socket.frames(4))[3]).toEqual({ i: '2', p: { b: {} } })
       socket.vanish()
       expect(await upgradeAnswer(await address(workers, 'here', await token({ chn: 'elsewhere' })))).toEqual({ status: 401, text: 'Invalid Token' })
-      // One that has served nobody yet cannot know its name.
+      // A Durable Object without an earlier request does not know its name.
       expect(await upgradeAnswer(await address(workers, 'there', await token({ chn: 'elsewhere' })))).toMatchObject({ status: 500 })
       expect(await upgradeAnswer(await address(workers, 'there', await token({ chn: 'there' })))).toEqual({ status: 101, text: '' })
     } finally {
@@ -187,7 +187,7 @@ describe('a Durable Object that is reached by an id without a name, as through a
     }
   })
 
-  test('says what to do where nothing proves its name', async () => {
+  test('reports what to do if its name cannot be verified', async () => {
     const workers = await start('unbound')
     try {
       const { status, text } = await upgradeAnswer(await address(workers, 'here', await token({ chn: 'here' })))
@@ -204,17 +204,17 @@ test.each<[string, string[]]>([
   ['eleven tags', Array.from({ length: 11 }, (_, n) => `tag ${n}`)],
   ['a tag of 100 characters that are 300 bytes', ['漢'.repeat(100)]],
   ['an empty tag', ['']],
-])('a token with %s is refused by the limit', async (_, tags) => {
+])('a token with %s is rejected with the limit', async (_, tags) => {
   const answer = await upgradeAnswer(url(`?token=${await durableIteratorToken({ chn: 'tags', tags })}&id=some-id`))
   expect(answer).toEqual({ status: 400, text: 'Invalid tags: expected at most 10 tags of 1-256 UTF-8 bytes' })
 })
 
-test('a token with as many and as long tags as possible opens a socket', async () => {
+test('a token with the maximum number and length of tags opens a socket', async () => {
   const tags = Array.from({ length: 10 }, (_, n) => `${n}${'漢'.repeat(85)}`)
   expect(await upgradeAnswer(url(`?token=${await durableIteratorToken({ chn: 'tags', tags })}&id=some-id`))).toEqual({ status: 101, text: '' })
 })
 
-test('neither a token nor the key is in the log', async () => {
+test('neither a token nor the signing key is in the log', async () => {
   const good = await token({ chn: 'secret' })
   await upgradeAnswer(url(`?token=${good}`))
   await upgradeAnswer(url(`?token=${good}x`))

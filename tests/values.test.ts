@@ -1,4 +1,4 @@
-// Values and event meta that clients cannot read: rejected where they enter, and harmless where an earlier version stored them.
+// Values and event meta that clients cannot read: rejected as input, and harmless if an earlier version stored them.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -15,12 +15,12 @@ beforeAll(async () => {
 })
 afterAll(() => journals.dispose())
 
-/** Of all tokens, in seconds since the epoch: a client that connects late receives all that is retained. */
+/** The time of issue of all tokens, in seconds since 1970: a client that connects late receives all retained events. */
 const iat = Date.now() / 1000
 
 const publish = (chn: string, ...args: unknown[]): Promise<string> => oddly(journals, 'USUAL', chn, 'publish', ...args)
 
-/** Changes an event as if an earlier version had stored it so. */
+/** Changes a stored event, as if an earlier version had stored it. */
 async function store(chn: string, id: string, columns: { json?: string; meta?: string; extra?: string }): Promise<void> {
   const [{ name: table }] = await journals.statement('USUAL', chn, "SELECT name FROM sqlite_master WHERE name GLOB 'dei_events_*'")
   const text = (value: string): string => `'${value.replaceAll("'", "''")}'`
@@ -28,7 +28,7 @@ async function store(chn: string, id: string, columns: { json?: string; meta?: s
   await journals.statement('USUAL', chn, `UPDATE "${table}" SET ${changes.join(', ')} WHERE id = ${id}`)
 }
 
-/** Serialized values that throw in clients of one version or another, by the names of what is wrong. */
+/** Serialized values that throw in some client versions, by the names of their errors. */
 const POISON: Record<string, { json: unknown; meta: unknown[] }> = {
   'a URL with credentials and no host': { json: { x: 'foo://@/' }, meta: [[4, 'x']] },
   'a URL with a port and no host': { json: { x: 'foo://:80/' }, meta: [[4, 'x']] },
@@ -51,7 +51,7 @@ const POISON: Record<string, { json: unknown; meta: unknown[] }> = {
   'a NaN of a number': { json: { x: 5 }, meta: [[2, 'x']] },
 }
 
-/** What clients of every version revive, and what they make of it. */
+/** Serialized values that all client versions accept, with their results. */
 const GOOD: Record<string, { json: unknown; meta: unknown[]; is: (x: any) => boolean }> = {
   'a URL': { json: { x: 'https://example.com/a?b=c#d' }, meta: [[4, 'x']], is: (x) => x.href === 'https://example.com/a?b=c#d' },
   'a URL with an international name': { json: { x: 'https://xn--bcher-kva.example/' }, meta: [[4, 'x']], is: (x) => x.host === 'xn--bcher-kva.example' },
@@ -66,7 +66,7 @@ const GOOD: Record<string, { json: unknown; meta: unknown[]; is: (x: any) => boo
 
 const serialized = ({ json, meta }: { json: unknown; meta: unknown[] }): object => ({ json: JSON.stringify(json), meta: JSON.stringify(meta) })
 
-/** How often a client has opened its subscription, and whether it is still the first. */
+/** Counts the subscriptions of a client. */
 function subscriptions({ socket }: Client): { count(): number } {
   let count = 0
   socket.addEventListener('message', ({ data }) => {
@@ -98,7 +98,7 @@ describe('a serialized value', () => {
     late.close()
   })
 
-  test.each(CLIENT_VERSIONS)('that is valid arrives as itself, live and on replay, with @orpc/client %s', async (version) => {
+  test.each(CLIENT_VERSIONS)('that is valid arrives unchanged, live and on replay, with @orpc/client %s', async (version) => {
     const chn = `good ${version}`
     const live = await journals.client('USUAL', { chn, iat }, { version })
     const first = await live.subscribe()
@@ -131,14 +131,14 @@ describe('a serialized value', () => {
       const subscription = await client.subscribe()
       await publish(chn, { n: 'last' })
       const events = await subscription.count(stored.length + 3 + (isAsleep ? 1 : 0))
-      // What cannot be revived arrives in its JSON form.
+      // Values that cannot be revived arrive in their JSON form.
       expect(events.slice(1, stored.length + 1)).toEqual(stored.map((name) => POISON[name]!.json))
       expect(events[stored.length + 1]).toMatchObject({ url: 'http://[', at: new Date(0) })
       expect(events[stored.length + 1].re.flags).toBe('g')
       expect(count.count()).toBe(1)
       client.close()
     }
-    // Once by each instance of the object.
+    // Once per instance of the Durable Object.
     expect(log.slice(before).filter((line) => line.includes('that clients cannot read'))).toHaveLength(2)
   })
 })
@@ -192,7 +192,7 @@ describe('event meta', () => {
     },
   )
 
-  test('a retry that no timer takes is an error of a publish in Rust, and stores nothing', async () => {
+  test('in Rust, a publish with a retry beyond the range of timers fails and stores nothing', async () => {
     const chn = 'retry in rust'
     await expect(oddly(journals, 'USUAL', chn, 'publishWithMeta', { n: 1 }, 2_147_483_648, [])).rejects.toMatchObject({
       code: 'BAD_REQUEST',
@@ -206,7 +206,7 @@ describe('event meta', () => {
   })
 
   describe.each(CLIENT_VERSIONS)('of a stream’s items, with @orpc/client %s', (version) => {
-    test('arrives split where it has line breaks', async () => {
+    test('arrives split at line breaks', async () => {
       const client = await journals.client('CALLS', { chn: `items ${version}`, rpc: ['extra'] }, { version })
       const items = await client.call(['extra', 'withMeta'], { retry: 5, comments: ['a\rb\nc'], id: 'x y' })
       const { value } = await items.next()
@@ -274,7 +274,7 @@ describe("a stub's argument", () => {
     ['bytes', /Uint8Array cannot be sent/],
     ['an Error', /Error cannot be sent/],
     ['a function', /cannot be sent/],
-  ])('%s is an error that says so', async (odd, message) => {
+  ])('%s is rejected with a specific error', async (odd, message) => {
     for (const event of [{ x: { odd } }, [{ odd }]]) {
       if (Array.isArray(event) && odd !== 'bytes') continue
       await expect(publish('invalid', Array.isArray(event) ? { odd } : event)).rejects.toMatchObject({
@@ -284,7 +284,7 @@ describe("a stub's argument", () => {
     }
   })
 
-  test('that is odd and valid arrives as itself', async () => {
+  test('that is unusual and valid arrives unchanged', async () => {
     const chn = 'odd and valid'
     const client = await journals.client('USUAL', { chn, iat }, { version: '1.16.1' })
     const subscription = await client.subscribe()
@@ -301,7 +301,7 @@ describe("a stub's argument", () => {
     client.close()
   })
 
-  test('of the largest size is stored, and one byte more is not', async () => {
+  test('of the maximum size is stored, and one with another byte is not', async () => {
     const around = '{"x":""}'.length
     await publish('largest', { x: 'y'.repeat(1_998_976 - around) })
     await expect(publish('largest', { x: 'y'.repeat(1_998_976 - around + 1) })).rejects.toMatchObject({ failure: 'EventTooLarge' })

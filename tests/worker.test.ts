@@ -1,4 +1,4 @@
-// The deployable Worker, as it is.
+// The generic Worker.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
@@ -11,7 +11,7 @@ import type { RunningWorkers } from './support/workerd.ts'
 const PUBLISH_KEY = 'the publish key of the tests'
 const durableObjects = { CHANNEL: { className: 'DurableEventIteratorObject' } }
 
-/** Publishes by a stub. */
+/** Publishes through a stub. */
 const PUBLISHER = `export default {
   async fetch(request, env) {
     const { chn, event } = await request.json()
@@ -46,7 +46,7 @@ const publish = (
 const authorized = (path: string): Promise<Response> =>
   worker.fetch(path, { method: 'POST', body: '{}', headers: { authorization: `Bearer ${PUBLISH_KEY}` } })
 
-test('an event published over HTTP arrives, with the id that the publisher was told', async () => {
+test('an event published over HTTP arrives with the id of the response', async () => {
   const chn = 'rööm/1 #?'
   const client = await connect(worker, chn)
   const subscription = await client.subscribe()
@@ -59,14 +59,14 @@ test('an event published over HTTP arrives, with the id that the publisher was t
   client.close()
 })
 
-/** Names that URLs treat specially, or might. */
+/** Names with characters that are special in URLs. */
 const NAMES = [
   '.', '..', '...', '.hidden', '%2E', '%2e%2E', '/', '//', 'a/b', 'a//b', '../x', '/channels/x/events', ' ', '+', 'a+b', 'a b',
   '?', '#', '&channel=x', 'channel=', '%', '%FF', '\\', '\0', '\n', '\t', '漢', '😀', 'ü'.repeat(256), "'\"<>`{}|^[]@:;,$!*()~",
   'constructor', '__proto__', 'events',
 ]
 
-test.each(NAMES)('the channel %j is one by token, by stub and over HTTP', async (chn) => {
+test.each(NAMES)('the channel %j is the same by token, by stub and over HTTP', async (chn) => {
   const client = await connect(worker, chn)
   const subscription = await client.subscribe()
   const headers = { authorization: `Bearer ${PUBLISH_KEY}` }
@@ -76,14 +76,14 @@ test.each(NAMES)('the channel %j is one by token, by stub and over HTTP', async 
   expect(byStub.status).toBe(200)
   expect((await publishTo(`/events?channel=${encodeURIComponent(chn)}`, 2)).status).toBe(201)
   expect((await publishTo(`/events?${new URLSearchParams({ channel: chn })}`, 3)).status).toBe(201)
-  // No URL has such a segment: it is resolved before the request is made.
+  // URLs cannot have such a segment: it is resolved before the request.
   if (chn !== '.' && chn !== '..') expect((await publishTo(`/channels/${encodeURIComponent(chn)}/events`, 4)).status).toBe(201)
   else await publishTo(`/events?channel=${chn}`, 4)
   expect(await subscription.count(4)).toEqual([1, 2, 3, 4].map((n) => ({ n })))
   client.close()
 })
 
-test('a byte order mark before the body is left out, as JavaScript does it', async () => {
+test('a byte order mark before the body is ignored, as in JavaScript', async () => {
   const headers = { authorization: `Bearer ${PUBLISH_KEY}` }
   const serialized = { ...headers, 'content-type': 'application/vnd.orpc+json' }
   const client = await connect(worker, 'bom')
@@ -109,7 +109,7 @@ test.each([
   ['a RegExp that no client can construct', { json: { x: '/(/' }, meta: [[5, 'x']] }],
   ['a bigint of 4,301 digits', { json: { x: '9'.repeat(4_301) }, meta: [[0, 'x']] }],
   ['a path that leads to nothing', { json: {}, meta: [[1, 'x']] }],
-])('an event with %s is rejected, and stalls nobody', async (name, event) => {
+])('an event with %s is rejected, and does not affect clients', async (name, event) => {
   const client = await connect(worker, name)
   const subscription = await client.subscribe()
   const headers = { authorization: `Bearer ${PUBLISH_KEY}`, 'content-type': 'application/vnd.orpc+json' }
@@ -120,7 +120,7 @@ test.each([
   client.close()
 })
 
-test('an event with an Idempotency-Key is stored and sent once, and answered with one id', async () => {
+test('an event with an Idempotency-Key is stored and sent once, and repeated requests return its id', async () => {
   const client = await connect(worker, 'once')
   const subscription = await client.subscribe()
   const headers = { authorization: `Bearer ${PUBLISH_KEY}`, 'idempotency-key': '8e03978e-40d5-43dd-bc93-6894a57f9324' }
@@ -171,7 +171,7 @@ test.each<[string, () => Promise<Response>, number, string]>([
     'BAD_REQUEST',
   ],
   ['with an event that is too large', () => publish('a', JSON.stringify({ x: 'x'.repeat(2_000_000) })), 413, 'PAYLOAD_TOO_LARGE'],
-])('publishing %s is refused', async (_, request, status, code) => {
+])('publishing %s is rejected', async (_, request, status, code) => {
   const response = await request()
   expect([response.status, ((await response.json()) as any).json]).toEqual([
     status,
@@ -179,13 +179,13 @@ test.each<[string, () => Promise<Response>, number, string]>([
   ])
 })
 
-test('what is no request of ours is not found', async () => {
+test('unknown paths and methods are not found', async () => {
   for (const [path, method] of [['/nope', 'GET'], ['/channels/a/events', 'GET'], ['/channels//events', 'POST'], ['/channels/a/b/events', 'POST']]) {
     expect((await worker.fetch(path!, { method: method! })).status).toBe(404)
   }
 })
 
-test('without its keys the Worker says in the log what to run, and tells nothing outside', async () => {
+test('without its keys the Worker logs the commands to run, and discloses nothing in responses', async () => {
   const log: string[] = []
   const bare = await startWorkers({
     workers: [{ name: 'worker', crate: '.', durableObjects }],
@@ -203,7 +203,7 @@ test('without its keys the Worker says in the log what to run, and tells nothing
   }
 })
 
-test('variables say where clients of generation 2 begin, and for how long a key is remembered', async () => {
+test('variables set where DurableIterator clients start, and the idempotency window', async () => {
   const variables = { SIGNING_KEY, PUBLISH_KEY, START_DURABLE_ITERATORS_LIVE: 'true', IDEMPOTENCY_WINDOW_SECONDS: '0' }
   const log: string[] = []
   const live = await startWorkers({
@@ -220,7 +220,7 @@ test('variables say where clients of generation 2 begin, and for how long a key 
       const say = (n: number): Promise<Response> =>
         live.fetch(new URL('/channels/a/events', url), { method: 'POST', body: JSON.stringify({ n }), headers })
       await say(1)
-      await say(2) // without a window the same key is another event
+      await say(2) // without a window, the same key publishes another event
       const upgrade = new URL(url)
       upgrade.protocol = 'ws:'
       upgrade.searchParams.set('token', await durableIteratorToken({ chn: 'a' }))
@@ -238,7 +238,7 @@ test('variables say where clients of generation 2 begin, and for how long a key 
   }
 })
 
-test('the key before the current one still verifies, and variables set retention and limits', async () => {
+test('the previous signing key is still accepted, and variables set retention and limits', async () => {
   const variables = {
     SIGNING_KEY: 'a new key',
     PREVIOUS_SIGNING_KEY: SIGNING_KEY,
@@ -268,7 +268,7 @@ test('the key before the current one still verifies, and variables set retention
   }
 })
 
-test('variables set the largest frame and how many bytes are retained, and who has missed more is told', async () => {
+test('variables set the maximum frame size and the retained bytes, and clients that missed more receive a gap notification', async () => {
   const variables = { SIGNING_KEY, PUBLISH_KEY, MAX_FRAME_BYTES: '1000', MAX_RETAINED_BYTES: '4000' }
   const limited = await startWorkers({ workers: [{ name: 'worker', crate: '.', variables, durableObjects }] })
   try {
@@ -297,7 +297,7 @@ test('variables set the largest frame and how many bytes are retained, and who h
     await late.until((messages) => messages.some((text) => text.includes(ids.at(-1)!)))
     const [answer, ...events] = late.messages.map((text) => JSON.parse(text))
     expect(answer.p.h['x-durable-event-gap']).toMatch(/^\d+$/)
-    // Of 4,000 bytes: at most ten events of 400, and at least three quarters of that.
+    // 4,000 bytes are at most ten events of 400 bytes, and at least three quarters of that.
     expect(events.length).toBeLessThanOrEqual(10)
     expect(events.length).toBeGreaterThanOrEqual(7)
     expect(events.map(({ p }) => p.m.id)).toEqual(ids.slice(-events.length))
