@@ -251,7 +251,7 @@ test('all controls are reachable by keyboard and have labels', async () => {
   }
   expect(seen).toEqual([
     'Skip to the message', 'Cut the connection', '# lobby', '# rustaceans', '# coffee', '# keys', 'Another room',
-    'Enter', 'name', 'Change', 'Durable event iterator oRPC 1.6 to 1.8', 'log', 'Message', 'Send', 'Announce',
+    'Enter', 'name', 'Change', 'Durable event iterator oRPC 1.6–1.8', 'log', 'Message', 'Send', 'Announce',
   ])
   for (const role of ['banner', 'complementary', 'main', 'log', 'status'] as const) {
     expect(await page.getByRole(role).count()).toBeGreaterThan(0)

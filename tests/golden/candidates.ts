@@ -1,4 +1,4 @@
-/** Bodies that a client may send, most of them valid and all of them odd, by a seed. */
+/** Generates unusual and mostly valid bodies from a seed. */
 
 /** A sequence of numbers from 0 to 1 (mulberry32). */
 export function random(seed: number): () => number {
@@ -65,7 +65,7 @@ export class Candidates {
     return this.#of(['a', 'b', 'x', '0', '1', '-1', '', '__proto__', 'constructor', 'prototype', 'toJSON', 'then', 'json', 'meta', 'length', 'hasOwnProperty', 'é', '\ud83d', '😀', 'data', 'code'])
   }
 
-  /** JSON text of a value, and the paths to all that is in it. */
+  /** The JSON text of a value, and the paths of its parts. */
   #value(depth: number, path: (string | number)[], paths: (string | number)[][]): string {
     paths.push(path)
     const kind = depth <= 0 ? this.#below(5) : this.#below(9)
@@ -86,7 +86,7 @@ export class Candidates {
     const paths: (string | number)[][] = []
     const json = this.#chance(0.03) ? `${'['.repeat(this.#below(140))}1` : this.#value(4, [], paths)
     const closed = json.startsWith('[[[[[') && paths.length === 0 ? `${json}${']'.repeat(json.length - 1)}` : json
-    // Children before what holds them, as clients write it; at times in another order, twice, or to nothing.
+    // Children before their parents, as clients write them; sometimes in another order, twice, or with a path to nothing.
     const order = this.#chance(0.9) ? [...paths].reverse() : paths
     const meta = order.flatMap((path) => {
       if (!this.#chance(0.4)) return []
@@ -111,7 +111,7 @@ export class Candidates {
     }
   }
 
-  /** A body that is accepted in most cases: entries only where their type fits. */
+  /** A body that is usually accepted: its entries match the types. */
   fittingBody(): string {
     const meta: unknown[] = []
     const json = this.#fitting(4, [], meta)

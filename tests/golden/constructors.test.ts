@@ -1,5 +1,5 @@
-// What is accepted is what every client can revive: URLs and regular expressions by JavaScript's own constructors, everything
-// else by the clients themselves.
+// All accepted values can be revived by every client: URLs and regular expressions with JavaScript's constructors, other values
+// with the clients themselves.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -37,7 +37,7 @@ describe('a URL', () => {
   const candidates = new Candidates(SEED)
   const urls = Array.from({ length: COUNT }, () => candidates.url().toWellFormed())
 
-  test('that the native check accepts is one for JavaScript, and for the check in a Worker', async () => {
+  test('that the native check accepts is also accepted by JavaScript and by the check in a Worker', async () => {
     const accepted = await server.ask({ urls })
     const taken = urls.filter((_, n) => accepted[n])
     expect(taken.length).toBeGreaterThan(COUNT / 50)
@@ -45,11 +45,11 @@ describe('a URL', () => {
     expect(taken.filter((text) => !isUrl(text))).toEqual([])
   })
 
-  test('that the check in a Worker accepts is one for JavaScript', () => {
+  test('that the check in a Worker accepts is also accepted by JavaScript', () => {
     expect(urls.filter((text) => isUrl(text) && !constructs(() => new URL(text)))).toEqual([])
   })
 
-  test('is accepted natively as JavaScript writes it, unless its domain has odd characters or an international name', async () => {
+  test('in the normal form of JavaScript is accepted natively, unless its domain has unusual characters or an international name', async () => {
     const hrefs = urls.filter((text) => constructs(() => new URL(text))).map((text) => new URL(text).href)
     const usual = hrefs.filter((text) => {
       const { protocol, hostname } = new URL(text)
@@ -81,7 +81,7 @@ describe('a RegExp', () => {
   const candidates = new Candidates(SEED + 1)
   const regexps = Array.from({ length: COUNT }, () => candidates.regexp()).map(({ source, flags }) => [source, flags] as [string, string])
 
-  test('that the native check accepts is one for JavaScript, and for the check in a Worker', async () => {
+  test('that the native check accepts is also accepted by JavaScript and by the check in a Worker', async () => {
     const accepted = await server.ask({ regexps })
     const taken = regexps.filter((_, n) => accepted[n])
     expect(taken.length).toBeGreaterThan(COUNT / 50)
@@ -89,12 +89,12 @@ describe('a RegExp', () => {
     expect(taken.filter(([source, flags]) => !isRegExp(source, flags))).toEqual([])
   })
 
-  test('that the check in a Worker accepts is one for JavaScript', () => {
+  test('that the check in a Worker accepts is also accepted by JavaScript', () => {
     expect(regexps.filter(([source, flags]) => isRegExp(source, flags) !== constructs(() => new RegExp(source, flags)))).toEqual([])
   })
 })
 
-test('what is accepted is revived by clients of five versions, and means the same to each', async () => {
+test('accepted values are revived by clients of five versions with the same result', async () => {
   const clients = await FiveClients.start()
   const { accepted, rejected } = await checkCandidates(server, clients, { seed: SEED, runs: 1_500 })
   expect(accepted).toBeGreaterThan(300)

@@ -1,4 +1,4 @@
-/** Values that a client may send, and how to compare them. */
+/** Values that a client can send, and their comparison. */
 
 export class User {
   readonly name: string
@@ -10,7 +10,7 @@ export class User {
   }
 }
 
-/** An application's own type that contains another one at the same place. */
+/** A custom type that contains another one at the same path. */
 export class Admin extends User {}
 
 export const customJsonSerializers = [
@@ -43,7 +43,7 @@ export const corpus: Record<string, unknown> = {
   NaN: Number.NaN,
   'an array with undefined': [undefined, null, Number.NaN, [undefined]],
   'an object with undefined': { a: undefined, b: { c: undefined }, d: 1 },
-  // The native server accepts plain URLs and regular expressions only; tests/values.test.ts has the others, on the runtime.
+  // The native server accepts only plain URLs and regular expressions; tests/values.test.ts tests the others on the runtime.
   urls: ['https://example.com/a?b=c#d', 'http://user:p%40ss@[::1]:8080/é ü', 'data:text/plain,a b', 'mailto:a@b.c', 'file:///etc/x', 'urn:a:b', 'http://example.com/{x}|^`', 'http://127.1/'].map((url) => new URL(url)),
   'regular expressions': [/a\/b+(c)/gi, /(?:)/, /a\n?/suy, new RegExp('\n'), /é/dm],
   'a set': new Set([1, 'two', new Date(0), undefined, new Set([null])]),
@@ -69,7 +69,7 @@ export async function describeValue(value: unknown): Promise<unknown> {
   if (typeof value !== 'object') return `${typeof value}:${String(value)}`
   if (value instanceof Date) return `Date:${value.getTime()}`
   if (value instanceof URL) return `URL:${value.href}`
-  // Newer clients make them on first use, behind a proxy.
+  // Newer clients create them on first use, behind a proxy.
   if (value instanceof RegExp) return `RegExp:/${value.source}/${value.flags}`
   if (value instanceof File) return { file: value.name, type: value.type, bytes: [...new Uint8Array(await value.arrayBuffer())] }
   if (value instanceof User) return { [value.constructor.name]: [value.name, value.age] }

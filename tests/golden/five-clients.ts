@@ -1,4 +1,4 @@
-/** Hands frames to real clients of five oRPC versions, and describes what they make of them. */
+/** Passes frames to real clients of five oRPC versions, and describes the results. */
 
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
@@ -9,12 +9,12 @@ import type { Frames, Server } from './server.ts'
 
 export const VERSIONS = ['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'] as const
 
-/** How long a client may take with one frame, in milliseconds: what it drops it would wait for without end. */
+/** The time limit of a client for one frame, in milliseconds: it would wait forever after a dropped frame. */
 const PATIENCE = 5_000
 
 const OPEN = 1
 
-/** What of a client's socket its link uses. Nothing is sent: `deliver` says what arrives. */
+/** The part of a socket that a link uses. Nothing is sent; `deliver` passes received frames. */
 class SilentSocket {
   readonly readyState = OPEN
   readonly #listeners = new Set<(event: { data: unknown }) => void>()
@@ -38,7 +38,7 @@ class SilentSocket {
     this.onCall()
   }
 
-  /** A frame whose id is left out arrives, for the call of this id. */
+  /** Passes a frame without an id, for the call with this id. */
   deliver(frame: string, id = this.id): void {
     const data = frame.replace('{"i":""', `{"i":${JSON.stringify(id)}`)
     for (const listener of this.#listeners) listener({ data })
@@ -62,13 +62,13 @@ class OneClient {
     this.#client = library.create(new library.link({ websocket: this.#socket } as never) as never)
   }
 
-  /** What a call resolves to that this frame answers. */
+  /** Returns the result of a call with this response. */
   async output(frame: string): Promise<unknown> {
     this.#socket.onCall = () => this.#socket.deliver(frame)
     return describeValue(await this.#client.call!())
   }
 
-  /** What an open stream yields when this frame comes. */
+  /** Returns the item of an open stream for this frame. */
   async item(frame: string, isDescribed: boolean): Promise<unknown> {
     if (this.#stream === undefined) {
       this.#socket.onCall = () => this.#socket.deliver('{"i":"","p":{"h":{"content-type":"text/event-stream"}}}')
@@ -112,7 +112,7 @@ export class FiveClients {
     )
   }
 
-  /** Hands the frames of a body to each client. Throws where one throws, or makes something else of them than the others. */
+  /** Passes the frames of a body to each client. Throws if a client throws, or has another result than the others. */
   async check({ output, item, event }: Frames): Promise<void> {
     const deliveries: [string, (client: OneClient) => Promise<unknown>][] = []
     if (output !== null) deliveries.push(['output', (client) => client.output(output)])
@@ -124,7 +124,7 @@ export class FiveClients {
       for (const [version, client] of this.#clients) {
         const made = JSON.stringify(await settled(`${kind} with ${version}`, deliver(client)))
         first ??= { version, made }
-        if (made !== first.made) throw new Error(`${kind}: ${version} makes ${made} of what ${first.version} makes ${first.made} of`)
+        if (made !== first.made) throw new Error(`${kind}: ${version} decodes ${made}, but ${first.version} decodes ${first.made}`)
       }
     }
   }
@@ -133,7 +133,7 @@ export class FiveClients {
 async function settled(what: string, promise: Promise<unknown>): Promise<unknown> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: nothing came`)), PATIENCE)
+    timer = setTimeout(() => reject(new Error(`${what}: no result in time`)), PATIENCE)
   })
   try {
     return await Promise.race([promise, late])
@@ -145,10 +145,10 @@ async function settled(what: string, promise: Promise<unknown>): Promise<unknown
 }
 
 /**
- * Makes bodies by a seed, and hands what the Rust side accepts to the clients. The Rust side runs natively: there its own
- * parsers decide about URLs and regular expressions, which accept less than JavaScript's constructors do in a Worker.
+ * Generates bodies from a seed, and passes those that the Rust side accepts to the clients. The Rust side runs natively: its
+ * own parsers check URLs and regular expressions, and accept fewer than JavaScript's constructors in a Worker.
  *
- * @returns how many bodies were accepted, and how many were not
+ * @returns the numbers of accepted and rejected bodies
  */
 export async function checkCandidates(
   server: Server,
@@ -157,7 +157,7 @@ export async function checkCandidates(
 ): Promise<{ accepted: number; rejected: number }> {
   const count = { accepted: 0, rejected: 0 }
   for (let run = 0; run < runs && Date.now() < until; run++) {
-    // Each has a seed of its own, so that a failure can be repeated alone.
+    // Each body has its own seed, so that a failure can be repeated alone.
     const candidates = new Candidates(seed + run)
     const body = run % 2 === 0 ? candidates.fittingBody() : candidates.body()
     const candidate = { body, ...candidates.meta() }
@@ -167,7 +167,7 @@ export async function checkCandidates(
     try {
       await clients.check(frames)
     } catch (error) {
-      throw new Error(`Seed ${seed + run} (${run % 2 === 0 ? 'fitting' : 'any'} body): ${error}\n${JSON.stringify(candidate)}`, { cause: error })
+      throw new Error(`seed ${seed + run} (${run % 2 === 0 ? 'fitting' : 'any'} body): ${error}\n${JSON.stringify(candidate)}`, { cause: error })
     }
   }
   return count

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 
 type Message = { text: string } | { binary: string }
 
-/** What of a WebSocket oRPC's links use. */
+/** The part of a WebSocket that oRPC's links use. */
 export interface Socket {
   readonly readyState: number
   addEventListener(type: string, listener: (event: { data: unknown }) => void): void
@@ -13,13 +13,13 @@ export interface Socket {
   send(message: string | ArrayBufferLike | ArrayBufferView): void
 }
 
-/** What is asked of the Rust side besides frames, as `tests/peers/src/bin/wire.rs` has it. */
+/** The requests to the Rust side other than frames, see `tests/peers/src/bin/wire.rs`. */
 export type Question =
   | { urls: string[] }
   | { regexps: [source: string, flags: string][] }
   | { candidate: { body: string; retry?: number; comments?: string[]; event_id?: string } }
 
-/** The frames of a body; their call's id is empty. */
+/** The frames of a body, with an empty call id. */
 export interface Frames {
   rejected: string | null
   output: string | null
@@ -28,24 +28,24 @@ export interface Frames {
 }
 
 export interface Server {
-  /** The list that a question is answered by. */
+  /** Returns the response to a request. */
   ask(question: Question): Promise<unknown[]>
-  /** A new connection, with all frames that went over it. */
+  /** Opens a connection that records its frames. */
   connect(): Socket & { readonly sent: (string | Uint8Array)[]; readonly received: (string | Uint8Array)[] }
   close(): void
 }
 
 const OPEN = 1
 
-/** Builds the example first, where that is still to do. */
+/** Starts the program, and builds it first if necessary. */
 export function startServer(): Server {
   const args = ['--quiet', '-p', 'test-peers', '--bin', 'wire']
   const cwd = fileURLToPath(new URL('../..', import.meta.url))
-  // On its own, so that a failure to build is one at once.
+  // A separate command, so that a failed build is reported at once.
   execFileSync('cargo', ['build', ...args], { cwd, stdio: 'inherit' })
   const child = spawn('cargo', ['run', ...args], { cwd, stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = linesOf(child.stdout)
-  // Answers come in the order of the messages.
+  // Responses arrive in the order of the messages.
   let last: Promise<unknown> = Promise.resolve()
 
   function ask<Answer = Message>(message: Message | Question): Promise<Answer[]> {
@@ -102,7 +102,7 @@ function bytesOf(message: ArrayBufferLike | ArrayBufferView): Uint8Array {
     : new Uint8Array(message)
 }
 
-/** Not node's readline: it ends a line at U+2028 too, which JSON may hold as it is. */
+/** Splits lines. Not with readline of Node.js, which also splits at U+2028, and JSON may contain it. */
 async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<string, void> {
   const decoder = new TextDecoder()
   let rest = ''

@@ -18,7 +18,7 @@ interface EventMeta {
   comments?: string[]
 }
 
-/** What of a version the tests use; the versions' own types are not interchangeable. */
+/** The part of a version that the tests use. The types of different versions are not compatible. */
 interface Version {
   connect(socket: Socket): Record<string, (input?: unknown, options?: { lastEventId?: string }) => Promise<unknown>>
   getEventMeta(value: unknown): EventMeta | undefined
@@ -36,7 +36,7 @@ async function version(
   create: (link: never) => unknown,
   Link: new (options: never) => unknown,
 ): Promise<Version> {
-  // The older clients do not export what reads an event's meta, and another copy of the package cannot read it.
+  // Older clients do not export the function that reads event meta, and another copy of the package cannot read it.
   const inner = createRequire(createRequire(import.meta.url).resolve(name)).resolve('@orpc/standard-server')
   const { getEventMeta, withEventMeta } = (await import(pathToFileURL(inner).href)) as Omit<Version, 'connect'>
   return {
@@ -55,28 +55,28 @@ beforeAll(() => {
 
 afterAll(() => server?.close())
 
-/** The JSON text of a frame's body, as it stands there. */
+/** Returns the unparsed JSON text of a frame's body. */
 function bodyText(frame: string | Uint8Array | undefined): string {
-  if (typeof frame !== 'string') throw new Error('a text frame was expected')
+  if (typeof frame !== 'string') throw new Error('expected a text frame')
   return JSON.stringify((JSON.parse(frame) as { p: { b: unknown } }).p.b)
 }
 
 describe.each(Object.entries(versions))('the oRPC client %s', (_, { connect, getEventMeta, withEventMeta }) => {
-  test.each(Object.entries(corpus))('gets back what it sent: %s', async (_, value) => {
+  test.each(Object.entries(corpus))('receives the value that it sent: %s', async (_, value) => {
     const socket = server.connect()
     const output = await connect(socket).echo?.(value)
     expect(await describeValue(output)).toEqual(await describeValue(value))
-    // Byte for byte what the client itself writes, the order of `meta` included.
+    // The same bytes that the client writes, including the order of `meta`.
     expect(bodyText(socket.received[0])).toBe(bodyText(socket.sent[0]))
     expect(String(socket.received[0])).toContain(String(socket.sent[0]).replace(/^.*?"b":/, ''))
   })
 
-  test('gets null for what JSON has no number for', async () => {
+  test('receives null for numbers that JSON cannot represent', async () => {
     const output = await connect(server.connect()).echo?.([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0])
     expect(await describeValue(output)).toEqual([null, null, 'number:0'])
   })
 
-  test('sends and gets files', async () => {
+  test('sends and receives files', async () => {
     const bytes = new Uint8Array([0, 1, 0xfe, 0xff, 13, 10, 45, 45])
     const files = {
       named: file('héllo "x".txt', ['file body é'], 'text/plain'),
@@ -90,25 +90,25 @@ describe.each(Object.entries(versions))('the oRPC client %s', (_, { connect, get
     expect(socket.received[0]).toBeInstanceOf(Uint8Array)
   })
 
-  test('sends and gets a file alone', async () => {
+  test('sends and receives a file alone', async () => {
     const alone = file('a', ['x'], 'text/plain')
     const output = await connect(server.connect()).echo?.(alone)
     expect(await describeValue(output)).toEqual(await describeValue(alone))
   })
 
-  test('gets an error with its data', async () => {
+  test('receives an error with its data', async () => {
     const thrown = { code: 'OUT_OF_STOCK', status: 409, message: 'none "left"', data: { when: new Date(0), n: 1n, list: [undefined] } }
     const error = await connect(server.connect()).throw?.(thrown).catch((error: unknown) => error)
     expect(error).toMatchObject({ code: 'OUT_OF_STOCK', status: 409, message: 'none "left"', defined: false })
     expect(await describeValue((error as { data: unknown }).data)).toEqual(await describeValue(thrown.data))
   })
 
-  test('gets a defined error, with a default message and without data', async () => {
+  test('receives a defined error, with a default message and without data', async () => {
     const error = await connect(server.connect()).throw?.({ code: 'NOT_FOUND', status: 404, defined: true }).catch((error: unknown) => error)
     expect(error).toMatchObject({ code: 'NOT_FOUND', status: 404, message: 'Not Found', defined: true, data: undefined })
   })
 
-  test('learns where its input does not fit', async () => {
+  test('receives the paths of invalid input', async () => {
     const error = await connect(server.connect()).number?.('x').catch((error: unknown) => error)
     expect(error).toMatchObject({
       code: 'BAD_REQUEST',
@@ -117,11 +117,11 @@ describe.each(Object.entries(versions))('the oRPC client %s', (_, { connect, get
     })
   })
 
-  test('learns that there is no such procedure', async () => {
+  test('receives an error for an unknown procedure', async () => {
     await expect(connect(server.connect()).other?.()).rejects.toThrow()
   })
 
-  test('gets the events of a log, with their ids', async () => {
+  test('receives the events of a log, with their ids', async () => {
     const events = Object.values(corpus).filter((value) => Array.isArray(value) || Object.getPrototypeOf(value ?? 0) === Object.prototype)
     const stream = await connect(server.connect()).replay?.({ events, retry: 4321, comments: ['a', 'b\nc'] })
     const received: unknown[] = []
@@ -139,7 +139,7 @@ describe.each(Object.entries(versions))('the oRPC client %s', (_, { connect, get
     expect(await stream.next()).toEqual({ done: true, value: undefined })
   })
 
-  test('gets an error in the middle of a stream', async () => {
+  test('receives an error in the middle of a stream', async () => {
     const stream = (await connect(server.connect()).fail?.()) as AsyncIterator<unknown>
     await expect(stream.next()).rejects.toMatchObject({ code: 'CONFLICT', message: 'in the middle' })
   })
@@ -159,7 +159,7 @@ describe.each(Object.entries(versions))('the oRPC client %s', (_, { connect, get
     expect(next.value).toEqual({ end: true })
   })
 
-  test('sends the position to resume from as a header', async () => {
+  test('sends the last event id as a header', async () => {
     const headers = await connect(server.connect()).headers?.(undefined, { lastEventId: '17' })
     expect(headers).toEqual({ 'last-event-id': ['17'] })
   })

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { EventBuffer } from '../../npm/durable-event-iterator/src/client/event-buffer.ts'
 import { Queue } from '../../npm/durable-event-iterator/src/client/queue.ts'
 
-test('a queue returns each of 100,000 elements once and in order, however pushing and taking alternate', () => {
+test('a queue returns each of 100,000 elements once and in order, for any sequence of pushes and shifts', () => {
   const queue = new Queue<number>()
   const taken: number[] = []
   let pushed = 0
@@ -20,7 +20,7 @@ test('a queue returns each of 100,000 elements once and in order, however pushin
   expect([taken.length, queue.length, queue.shift()]).toEqual([pushed, 0, undefined])
 })
 
-test('a buffer is full by the number or by the size of its events, and drained when all have been taken', async () => {
+test('a buffer is full by the number or the size of its events, and drained when all have been read', async () => {
   const buffer = new EventBuffer<number>({ maxEvents: 3, maxBytes: 100 }, () => {})
   let isDrained = false
   buffer.push(1, 10)

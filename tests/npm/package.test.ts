@@ -1,4 +1,4 @@
-// The package as users get it: packed, installed, compiled against and run.
+// The package as users receive it: packed, installed, compiled and run.
 
 import { execFile } from 'node:child_process'
 import { cp, mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
@@ -34,7 +34,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** A server and a client as an application writes them: the original's example, but for the import path. */
+/** A server and a client of an application: oRPC's example with another import path. */
 const EXAMPLE = `
 import { createServer } from 'node:http'
 
@@ -79,7 +79,7 @@ server.close()
 server.closeAllConnections()
 `
 
-/** The same of generation 2, which differs in the names alone. */
+/** The same with `DurableIterator`, which differs only in the names. */
 const SECOND_EXAMPLE = EXAMPLE.replaceAll('DurableEventIterator', 'DurableIterator')
 
 async function runExample(project: string, example = EXAMPLE): Promise<string> {
@@ -90,13 +90,13 @@ async function runExample(project: string, example = EXAMPLE): Promise<string> {
     ROOM_URL: new URL('/upgrade/USUAL', journals.url).href.replace('http', 'ws'),
     STUB_URL: (await journals.urlOf('caller')).href,
   }
-  // It ends by itself: nothing is left open.
+  // The process ends by itself: nothing is left open.
   const { stdout, stderr } = await run(process.execPath, ['example.mjs'], { cwd: project, env, timeout: 20_000 })
   expect(stderr).toBe('')
   return stdout
 }
 
-/** What the compiler complains about. */
+/** Returns the errors of the compiler. */
 async function compile(project: string, options: object = {}): Promise<string[]> {
   const compilerOptions = {
     target: 'es2022',
@@ -122,7 +122,7 @@ test('it contains the code, the types, the README and the licenses, and nothing 
   expect(paths.filter((path) => !/^(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE-(MIT|APACHE))$/.test(path))).toEqual([])
 })
 
-test('it shows users no `any`', async () => {
+test('its public types contain no `any`', async () => {
   const declarations = packed.files.filter((path) => path.endsWith('.d.ts'))
   for (const path of declarations) {
     const text = await readFile(join(packed.folder, path), 'utf8')
@@ -136,7 +136,7 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
   beforeAll(async () => {
     project = join(folder, `with-${version}`)
     const installed = join(project, 'node_modules')
-    // As npm would lay it out: one copy of each. The newest is installed here under its own name.
+    // The same layout as npm: one copy of each package. The newest version is installed under its own name.
     const server = version === '1.16.1' ? join(modules, '@orpc/server') : join(modules, `orpc-server-${version}`)
     const beside = version === '1.16.1' ? join(modules, '@orpc') : join(server, 'node_modules/@orpc')
     await mkdir(join(installed, '@orpc'), { recursive: true })
@@ -150,7 +150,7 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
     expect(JSON.parse(await readFile(join(installed, '@orpc/client/package.json'), 'utf8')).version).toBe(version)
   })
 
-  test('the example runs, with the iterators of either generation', async () => {
+  test('the example runs with both kinds of iterators', async () => {
     expect(await runExample(project)).toBe('Received message: Hello, world!\n')
     expect(await runExample(project, SECOND_EXAMPLE)).toBe('Received message: Hello, world!\n')
   })
@@ -168,11 +168,11 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
     expect(warnings).toEqual([])
     const { text } = outputFiles[0]!
     expect(text).not.toContain('orpc/server')
-    // With what it takes of oRPC, most of which an application with an RPCLink has already.
+    // Including oRPC, most of which an application with an RPCLink already contains.
     expect(gzipSync(text).length).toBeLessThan(20_000)
   })
 
-  test('the types are as they should be', async () => {
+  test('the type tests compile', async () => {
     const source = await readFile(new URL('types.ts', import.meta.url), 'utf8')
     const imported = source
       .replaceAll('../../npm/durable-event-iterator/src/index.ts', 'durable-event-iterator')
@@ -185,13 +185,13 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
   })
 })
 
-test('its declarations are sound by themselves', async () => {
+test('its declarations compile', async () => {
   const complaints = await compile(join(folder, 'with-1.16.1'), { skipLibCheck: false })
-  // Not oRPC's, which name a package that is not installed.
+  // Without those of oRPC, which import a package that is not installed.
   expect(complaints.filter((line) => !line.startsWith('node_modules/@orpc/') && !line.includes('/node_modules/@orpc/'))).toEqual([])
 })
 
-test('a Worker compiles with the types of the platform', async () => {
+test('a Worker compiles with the types of Workers', async () => {
   const project = join(folder, 'worker')
   await mkdir(project)
   await symlink(join(folder, 'with-1.16.1', 'node_modules'), join(project, 'node_modules'))
@@ -224,7 +224,7 @@ export default {
   expect(await compile(project, { lib: ['es2022'], types: ['@cloudflare/workers-types'], skipLibCheck: true })).toEqual([])
 })
 
-/** What the snippets of the README take for granted. */
+/** Declarations for the snippets of the README. */
 const SURROUNDINGS = `
 import { os } from '@orpc/server'
 import type { RouterClient } from '@orpc/server'
@@ -260,7 +260,7 @@ test('npm installs it into an empty project, where the example runs', async () =
   await mkdir(project)
   await writeFile(join(project, 'package.json'), '{ "type": "module", "private": true }')
   const args = ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', packed.tarball, '@orpc/client@1.16.1', '@orpc/server@1.16.1', '@orpc/contract@1.16.1']
-  // From npm's cache, which the project's own set-up has filled, where it can be.
+  // From npm's cache if possible, which the setup of the project has filled.
   await run('npm', args, { cwd: project, timeout: 100_000 })
   const { dependencies } = JSON.parse((await run('npm', ['ls', '--json', '--all'], { cwd: project })).stdout)
   expect(Object.keys(dependencies['durable-event-iterator'].dependencies).sort()).toEqual([

@@ -1,5 +1,5 @@
-// How the client connects, and what it reports when it cannot: against the Durable Object on workerd, behind a network that
-// fails. What depends on the version of oRPC is in `every-version`.
+// Connecting, and the reports of failed connections: with the Durable Object on workerd, over a network that fails. Tests that
+// depend on the version of oRPC are in `every-version`.
 
 import { setMaxListeners } from 'node:events'
 
@@ -72,12 +72,12 @@ afterEach(async () => {
 })
 
 const url = (binding: Binding = 'USUAL'): URL => new URL(`/upgrade/${binding}`, proxy.url)
-/** The Worker responds with 404 there. */
+/** A path at which the Worker responds with 404. */
 const nowhere = (): URL => new URL('/nowhere', proxy.url)
 type Options = Partial<Parameters<Application['client']>[0]>
 
 async function open(channel: string, options: Options = {}, call: Parameters<AppClient['onEvent']>[1] = {}): Promise<Iterator> {
-  // Node's own WebSocket asks twice when it is refused.
+  // The WebSocket of Node.js sends a second request after a rejection.
   const iterator = await app.client({ url: url(), WebSocket, ...options }).onEvent(channel, call)
   opened.push(iterator)
   return iterator
@@ -92,7 +92,7 @@ const upTo = (count: number): number[] => Array.from({ length: count }, (_, inde
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))
 const errorOf = (call: Promise<unknown>): Promise<unknown> => call.then(() => undefined, (error: unknown) => error)
 
-/** A page whose browser says again and again, so many times a second, that it is online. */
+/** Simulates a browser that reports several times a second that it is online. */
 function onlineStorm(perSecond: number): { end(): void } {
   const network = stubNetwork()
   const timer = setInterval(() => network.dispatchEvent(new Event('online')), 1_000 / perSecond)
@@ -108,7 +108,7 @@ function stubNetwork(): EventTarget {
   return network
 }
 
-/** When each iterator's handshakes began, by its connection id. */
+/** The times at which each iterator's handshakes started, by connection id. */
 function countedHandshakes(): { WebSocket: typeof WebSocket; of: Map<string, number[]> } {
   const of = new Map<string, number[]>()
   class Counted extends WebSocket {
@@ -130,8 +130,8 @@ const endingIn = (seconds: number) => async (chn: string) => ({
   }),
 })
 
-describe('a browser that says several times a second that it is online', () => {
-  test('does not keep a dead connection from being noticed', async () => {
+describe('a browser that reports several times a second that it is online', () => {
+  test('does not prevent the detection of a lost connection', async () => {
     const storm = onlineStorm(2)
     const states = new States()
     await open(newChannel(), { onStateChange: states.onStateChange, heartbeatInterval: 1_000 })
@@ -140,7 +140,7 @@ describe('a browser that says several times a second that it is online', () => {
     storm.end()
   })
 
-  test('does not break off a slow handshake', async () => {
+  test('does not interrupt a slow handshake', async () => {
     const storm = onlineStorm(4)
     proxy.handshakeDelay = 300
     const states = new States()
@@ -151,7 +151,7 @@ describe('a browser that says several times a second that it is online', () => {
     expect(proxy.upgrades).toHaveLength(2)
   })
 
-  test('causes no more than one handshake a second for each iterator, and no more tokens', { timeout: 60_000 }, async () => {
+  test('causes at most one handshake per second and iterator, and no additional tokens', { timeout: 60_000 }, async () => {
     const storm = onlineStorm(20)
     const { WebSocket, of } = countedHandshakes()
     const reconnecting = { minReconnectionDelay: undefined, maxReconnectionDelay: undefined }
@@ -166,17 +166,17 @@ describe('a browser that says several times a second that it is online', () => {
     const times = [...of.values()]
     expect(times).toHaveLength(30)
     for (const each of times) {
-      // The first connection was open at once, and may have been lost at any time. Timers may be a millisecond early.
+      // The first connection opened at once, and may have been lost at any time. Timers may be a millisecond early.
       for (const [index, time] of each.entries()) if (index > 0) expect(time - each[index - 1]!).toBeGreaterThan(990)
     }
-    // One for each iterator, and another one after two failed handshakes, and after four more.
+    // One for each iterator, one after two failed handshakes, and one after four more.
     const handshakes = times.reduce((sum, { length }) => sum + length, 0)
     expect(app.issued.length).toBeLessThanOrEqual(30 + handshakes / 2)
   })
 
   test('shortens the delay before an attempt', async () => {
     const network = stubNetwork()
-    // As late as it can be: a minute.
+    // The longest possible delay: a minute.
     const random = vi.spyOn(Math, 'random').mockReturnValue(0.999)
     const minute = { minReconnectionDelay: 60_000, maxReconnectionDelay: 60_000 }
     for (const event of ['online', 'pageshow']) {
@@ -204,17 +204,17 @@ describe('the delay before an attempt', () => {
     random.mockRestore()
   })
 
-  test('is random also when it is configured', async () => {
+  test('is random even if it is configured', async () => {
     const states = new States()
     await open(newChannel(), { onStateChange: states.onStateChange, minReconnectionDelay: 60_000, maxReconnectionDelay: 60_000 })
     const random = vi.spyOn(Math, 'random').mockReturnValue(0)
     proxy.cut()
-    // Before a minute has passed.
+    // In less than a minute.
     await states.reach('open', 2)
     random.mockRestore()
   })
 
-  test('grows with connections that break at once', async () => {
+  test('grows with connections that are lost at once', async () => {
     const { WebSocket, of } = countedHandshakes()
     class BreakingAtOnce extends WebSocket {
       constructor(address: string, protocols?: string | string[]) {
@@ -228,12 +228,12 @@ describe('the delay before an attempt', () => {
     await expect.poll(() => [...of.values()][0]?.length ?? 0, { timeout: 20_000 }).toBeGreaterThan(5)
     random.mockRestore()
     const times = [...of.values()][0]!
-    // 20 ms apart at least, and 20, 40, 80, 160 and 320 more.
+    // At least 20 ms apart, plus 20, 40, 80, 160 and 320 ms.
     for (const [index, time] of times.slice(1, 6).entries()) expect(time - times[index]!).toBeGreaterThan(20 * 2 ** index)
   })
 })
 
-describe('a first connection that does not succeed', () => {
+describe('a first connection that fails', () => {
   const reported = (): { onStateChange: NonNullable<Options['onStateChange']>; problems: unknown[] } => {
     const problems: unknown[] = []
     return {
@@ -253,7 +253,7 @@ describe('a first connection that does not succeed', () => {
     const reason = `cannot connect to ${url().href}: the server responds with 401 "Invalid Token"; check that the server that issues the token has the signing key of the Durable Object`
     expect((error as Error).message).toBe(`the iterator did not open after 4 attempts: ${reason}`)
     expect(problems).toEqual([['connecting', reason], ['closed', (error as Error).message]])
-    // No token is in a message.
+    // Error messages do not contain tokens.
     expect(JSON.stringify(problems)).not.toContain('token=')
     await proxy.closed()
   })
@@ -265,7 +265,7 @@ describe('a first connection that does not succeed', () => {
     }
   })
 
-  test('because nothing answers rejects after `openTimeout` with the reason', async () => {
+  test('because of no response rejects after `openTimeout` with the reason', async () => {
     proxy.refuses = true
     const error = await errorOf(open(newChannel(), { openTimeout: 700 }))
     expect(error).toMatchObject({ reason: 'unavailable', status: undefined })
@@ -285,7 +285,7 @@ describe('a first connection that does not succeed', () => {
 
   test.each<[string, Options, string]>([
     ['its URL cannot be had', { url: failingAfter(1, () => Promise.reject(undefined)) }, 'cannot connect: undefined'],
-    ['its headers cannot be had', { headers: () => { throw new Error('no headers') } }, 'no headers'],
+    ['its headers fail', { headers: () => { throw new Error('no headers') } }, 'no headers'],
     ['an interceptor fails', { clientInterceptors: [() => Promise.reject(new Error('no interceptor'))] }, 'no interceptor'],
   ])('because %s rejects after `openTimeout` with the error', async (_, options, message) => {
     const error = await errorOf(open(newChannel(), { openTimeout: 500, ...options }))
@@ -293,7 +293,7 @@ describe('a first connection that does not succeed', () => {
     await proxy.closed()
   })
 
-  test('is waited for without a limit if the application says so', async () => {
+  test('has no time limit with `openTimeout: Infinity`', async () => {
     proxy.refuses = true
     const waiting = open(newChannel(), { openTimeout: Number.POSITIVE_INFINITY })
     await pause(500)
@@ -314,13 +314,13 @@ describe('a first connection that does not succeed', () => {
   })
 })
 
-/** The URL a few times, and then something else. */
+/** Returns the URL a few times, and then another value. */
 function failingAfter(times: number, fail: () => Promise<never>): () => Promise<URL> {
   return async () => ((times -= 1) >= 0 ? url() : fail())
 }
 
 describe('a later connection', () => {
-  test('that does not succeed is reported with the reason, and goes on', async () => {
+  test('that fails is reported with the reason, and is retried', async () => {
     const channel = newChannel()
     const problems: string[] = []
     let path = url().pathname
@@ -340,7 +340,7 @@ describe('a later connection', () => {
     expect(problems.at(-1)).toBe('open: undefined')
   })
 
-  test.each([undefined, null, 'a text', new Error('an error')])('comes also after a call for a token that rejects with %s', async (reason) => {
+  test.each([undefined, null, 'a text', new Error('an error')])('is retried after a call for a token that rejects with %s', async (reason) => {
     const channel = newChannel()
     let fails = 0
     const clientInterceptors = [
@@ -361,7 +361,7 @@ describe('a later connection', () => {
     expect(numbers(await reader.count(1))).toEqual([1])
   })
 
-  test('uses the token that it has while the server cannot issue another one', async () => {
+  test('uses the current token while the server cannot issue a new one', async () => {
     const channel = newChannel()
     const reader = new Reader(await open(channel))
     app.policy.check = unavailable
@@ -373,7 +373,7 @@ describe('a later connection', () => {
     expect(numbers(await reader.count(1))).toEqual([1])
   })
 
-  test('is not made any more when the server refuses another token', async () => {
+  test('is not retried when the server rejects the call for a new token', async () => {
     const reader = new Reader(await open(newChannel()))
     app.policy.check = forbidden
     proxy.refuses = true
@@ -386,7 +386,7 @@ describe('a call that fails with the error of an expired token', () => {
   test.each<[string, (client: Application, channel: string) => Promise<Iterator>]>([
     ['DurableEventIterator', (app, channel) => app.client({ url: url() }).onEvent(channel)],
     ['DurableIterator', (app, channel) => app.follower({ url: url() }).follow(channel) as unknown as Promise<Iterator>],
-  ])('of its own is not made again (%s)', async (_, begin) => {
+  ])('of the application is not retried (%s)', async (_, begin) => {
     const channel = newChannel()
     const iterator = await begin(app, channel)
     opened.push(iterator)
@@ -398,7 +398,7 @@ describe('a call that fails with the error of an expired token', () => {
     expect(app.issued).toHaveLength(1)
   })
 
-  test('because its token has expired is made again, since it was not executed', async () => {
+  test('because its token has expired is sent again, since it was not executed', async () => {
     app.policy.issue = endingIn(1)
     const iterator = await open(newChannel())
     await pause(1_300)
@@ -408,7 +408,7 @@ describe('a call that fails with the error of an expired token', () => {
   })
 })
 
-test('a subscription that reaches the Durable Object after its first token has expired gets a new one', async () => {
+test('a subscription whose first token has expired at its arrival is opened with a new token', async () => {
   let isSlow = true
   class Slow extends WebSocket {
     override send(data: Parameters<WebSocket['send']>[0]): void {
@@ -425,11 +425,11 @@ test('a subscription that reaches the Durable Object after its first token has e
   expect(app.issued).toHaveLength(2)
 })
 
-describe('a link with the plugin of the other kind only', () => {
+describe('a link with only the plugin of the other kind', () => {
   const connect = (plugin: object): AppClient & { follow(channel: string): Promise<unknown> } =>
     createORPCClient(new RPCLink({ url: app.url, plugins: [plugin as never] })) as never
 
-  test('rejects, and names the plugin that is missing', async () => {
+  test('rejects, and names the missing plugin', async () => {
     const first = connect(new DurableEventIteratorLinkPlugin({ url: url() }))
     const error = await errorOf(first.follow(newChannel()))
     expect(error).toBeInstanceOf(DurableIteratorError)
@@ -443,7 +443,7 @@ describe('a link with the plugin of the other kind only', () => {
     expect(proxy.attempts).toEqual([])
   })
 
-  test('without any of them, a token is not taken for an iterator', async () => {
+  test('without both plugins, a token is not accepted as an iterator', async () => {
     const link = { call: async () => undefined }
     const output = (await createORPCClient<any>(new RPCLink({ url: app.url })).onEvent(newChannel())) as never
     expect(() => createClientDurableEventIterator(output, link, { token: output })).toThrow('expected an async iterator, got a string')
@@ -458,7 +458,7 @@ describe('an application that reads slowly', () => {
   test.each<[string, Options, number, number]>([
     ['more events than it may buffer', { maxBufferedEvents: 300 }, 2_500, 10],
     ['more bytes than it may buffer', { maxBufferedBytes: 200_000 }, 300, 10_000],
-  ])('gets all of %s, once each and in order', { timeout: 120_000 }, async (_, options, count, size) => {
+  ])('receives all of %s, once and in order', { timeout: 120_000 }, async (_, options, count, size) => {
     const channel = newChannel()
     const states = new States()
     const gaps: unknown[] = []
@@ -470,12 +470,12 @@ describe('an application that reads slowly', () => {
     })
     await many(channel, count, size)
     await states.reach('paused')
-    // The socket is the same, and serves calls.
+    // The socket stays open, and serves calls.
     expect(await iterator.whoAmI()).toBe('me')
     expect(proxy.attempts).toHaveLength(1)
     const read: number[] = []
     for (let pauses = 1; read.length < count; pauses += 1) {
-      // All that it has buffered, and then all that it buffers before it pauses again, if there is so much.
+      // Reads all buffered events, and then those that fill the buffer again, if there are as many.
       while (read.length < count && states.seen.at(-1) === 'paused') read.push((await iterator.next()).value?.n ?? 0)
       if (pauses < 5) await states.reach('paused', pauses + 1)
       else if (read.length < count) read.push((await iterator.next()).value?.n ?? 0)
@@ -485,7 +485,7 @@ describe('an application that reads slowly', () => {
     expect(proxy.attempts).toHaveLength(1)
   })
 
-  test('is told of a gap when the missed events are gone', async () => {
+  test('receives a gap notification if missed events are no longer available', async () => {
     const channel = newChannel()
     const states = new States()
     const story: unknown[] = []
@@ -504,7 +504,7 @@ describe('an application that reads slowly', () => {
     expect(story).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }, 'gap', { n: 5 }])
   })
 
-  test('gets all of them also when the connection breaks while it is paused', async () => {
+  test('receives all events even if the connection is lost while it is paused', async () => {
     const channel = newChannel()
     const states = new States()
     const iterator = await open(channel, { maxBufferedEvents: 3, onStateChange: states.onStateChange })
@@ -530,7 +530,7 @@ describe('an application that reads slowly', () => {
   })
 })
 
-describe('an environment with a part of the globals', () => {
+describe('an environment with some of the globals', () => {
   test.each<[string, Record<string, unknown>]>([
     ['a document without events', { document: {}, addEventListener: () => {}, removeEventListener: () => {} }],
     ['a document and no events', { document: { visibilityState: 'visible' }, addEventListener: undefined }],
@@ -538,7 +538,7 @@ describe('an environment with a part of the globals', () => {
     ['a location that is no base of URLs', { location: { href: 'about:blank' } }],
     ['a location without an address', { location: {} }],
     ['no performance', { performance: undefined }],
-  ])('such as %s is enough', async (_, globals) => {
+  ])('such as %s is supported', async (_, globals) => {
     for (const [name, value] of Object.entries(globals)) vi.stubGlobal(name, value)
     const channel = newChannel()
     const states = new States()
@@ -549,14 +549,14 @@ describe('an environment with a part of the globals', () => {
     expect(numbers(await reader.count(1))).toEqual([1])
   })
 
-  test('such as a Worker is enough', async () => {
+  test('such as a Worker is supported', async () => {
     const body = JSON.stringify({ rpc: app.url.href, url: url().href, channel: newChannel() })
     const response = await journals.fetch(await journals.urlOf('iterating'), { method: 'POST', body })
     expect(await response.json()).toEqual([{ done: true }, 'UNAUTHORIZED', { n: 1 }])
     await proxy.closed()
   })
 
-  test('without WebSocket or a source of randomness names the option that helps', async () => {
+  test('without WebSocket or a source of randomness rejects, and names the option to set', async () => {
     const native = globalThis.WebSocket
     vi.stubGlobal('WebSocket', undefined)
     await expect(app.client({ url: url() }).onEvent(newChannel())).rejects.toThrow('set the option `WebSocket`')
@@ -575,13 +575,13 @@ describe('an option that is out of range', () => {
     ['heartbeatInterval must be a number of at least 0, got -1', { heartbeatInterval: -1 }],
     ['maxBufferedEvents must be a number greater than 0, got 0', { maxBufferedEvents: 0 }],
     ['openTimeout must be a number greater than 0, got -5', { openTimeout: -5 }],
-  ])('is told at once: %s', (message, options) => {
+  ])('throws at once: %s', (message, options) => {
     for (const Plugin of [DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin]) {
       expect(() => new Plugin({ url: 'wss://example.com', ...options } as never)).toThrow(new RangeError(message))
     }
   })
 
-  test('an id that is no text is rejected', async () => {
+  test('a connection id that is not a string is rejected', async () => {
     await expect(open(newChannel(), { createId: () => undefined as never })).rejects.toThrow(RangeError)
   })
 })

@@ -26,7 +26,7 @@ async function issue(options: object = {}, channel = 'some-room'): Promise<strin
 }
 
 describe('an issued token', () => {
-  test('is a JWT as the original writes it, and jose verifies it', async () => {
+  test('is a JWT in the form of oRPC, and jose verifies it', async () => {
     const token = await issue({ att: { userId: 'ü' }, rpc: ['ping'] })
     const { payload, protectedHeader } = await jwtVerify(token, bytes(KEY))
     expect(protectedHeader).toEqual({ alg: 'HS256' })
@@ -36,24 +36,24 @@ describe('an issued token', () => {
     expect(Number.isInteger(payload.iat)).toBe(true)
   })
 
-  test('allows nothing and carries nothing unless told to', async () => {
+  test('has no procedures and no attachment by default', async () => {
     const payload = readToken(await issue())
     expect(payload?.rpc).toEqual([])
     expect('att' in payload!).toBe(false)
   })
 
-  test('lives as long as asked', async () => {
+  test('has the given lifetime', async () => {
     const payload = readToken(await issue({ tokenTTLSeconds: 90 }))!
     expect(payload.exp - payload.iat).toBe(90)
   })
 
-  test('rpc takes the place of the option', async () => {
+  test('the method rpc replaces the option', async () => {
     const iterator = new DurableEventIterator<Any & { ping(): never }>('some-room', { signingKey: KEY })
     const token = getClientDurableEventIteratorToken(await iterator.rpc('ping'))!
     expect(readToken(token)?.rpc).toEqual(['ping'])
   })
 
-  test('is issued when it is awaited, each time anew', async () => {
+  test('is issued anew each time it is awaited', async () => {
     vi.useFakeTimers({ toFake: ['Date'] })
     try {
       const iterator = new DurableEventIterator<Any>('some-room', { signingKey: KEY })
@@ -73,11 +73,11 @@ describe('an issued token', () => {
     ['no lifetime', () => issue({ tokenTTLSeconds: 0 })],
     ['a lifetime that is no number', () => issue({ tokenTTLSeconds: Number.NaN })],
     ['an attachment that no object would take', () => issue({ att: 'x'.repeat(6_200) })],
-  ])('is refused for %s', async (_, make) => {
+  ])('is rejected for %s', async (_, make) => {
     await expect(make()).rejects.toThrow(RangeError)
   })
 
-  test('is refused without a key', async () => {
+  test('is rejected without a signing key', async () => {
     for (const signingKey of ['', undefined, null, 7]) {
       await expect(issue({ signingKey })).rejects.toThrow('signing key must be a non-empty string')
       await expect(verifyToken(await issue(), [signingKey as string], Date.now())).rejects.toThrow('signing key')
@@ -93,18 +93,18 @@ describe('a token is verified', () => {
     expect(await verify(token)).toMatchObject(claims)
   })
 
-  test('with any of several keys', async () => {
+  test('with any of several signing keys', async () => {
     expect(await verify(await signToken(claims, 'old'), [KEY, 'old'])).toMatchObject(claims)
     expect(await verify(await signToken(claims, 'older'), [KEY, 'old'])).toBeUndefined()
   })
 
-  test('until the instant that it expires', async () => {
+  test('until the instant of its expiry', async () => {
     const token = await signToken(claims, KEY)
     expect(await verify(token, [KEY], (NOW + 60) * 1_000 - 1)).toBeDefined()
     expect(await verify(token, [KEY], (NOW + 60) * 1_000)).toBeUndefined()
   })
 
-  test('from the second that it begins', async () => {
+  test('from the second of its `nbf`', async () => {
     const token = await signToken({ ...claims, nbf: NOW + 10 }, KEY)
     expect(await verify(token, [KEY], (NOW + 10) * 1_000 - 1)).toBeUndefined()
     expect(await verify(token, [KEY], (NOW + 10) * 1_000)).toBeDefined()
@@ -135,14 +135,14 @@ describe('a token is verified', () => {
   })
 })
 
-describe('a token of generation 2', () => {
+describe('a DurableIterator token', () => {
   type Followed = DurableIteratorObject<object>
   const issueSecond = async (options: object = {}, channel = 'some-room'): Promise<string> =>
     getClientDurableIteratorToken(await new DurableIterator<Followed>(channel, { signingKey: KEY, ...options }))!
   const second = { chn: 'some-room', rpc: ['ping'], att: { dots: 'a.b.c' }, tags: ['t'], iat: NOW, exp: NOW + 60 }
   const verify = (token: string, keys = [KEY], now = NOW * 1_000): Promise<unknown> => verifyToken(token, keys, now)
 
-  test('is its payload and a signature, and says what it was issued for', async () => {
+  test('consists of its payload and a signature', async () => {
     const token = await issueSecond({ att: { userId: 'ü' }, rpc: ['ping'], tags: ['staff'], tokenTTLSeconds: 90 })
     const payload = JSON.parse(token.slice(0, token.lastIndexOf('.')))
     expect(payload).toEqual({
@@ -152,7 +152,7 @@ describe('a token of generation 2', () => {
     expect(await verifyDurableIteratorToken(KEY, token)).toEqual(payload)
   })
 
-  test('has no tags and lives a day unless told otherwise', async () => {
+  test('has no tags and a lifetime of one day by default', async () => {
     const payload = parseDurableIteratorToken(await issueSecond())
     expect(payload.exp - payload.iat).toBe(86_400)
     expect([payload.rpc, 'tags' in payload, 'att' in payload]).toEqual([[], false, false])
@@ -163,24 +163,24 @@ describe('a token of generation 2', () => {
     ['a tag that is too long', { tags: ['x'.repeat(257)] }],
     ['an empty tag', { tags: [''] }],
     ['no lifetime', { tokenTTLSeconds: 0 }],
-    // Each of these takes two bytes.
+    // Each of these characters has two bytes.
     ['an attachment that no object would take', { att: 'ü'.repeat(4_100) }],
-  ])('is refused for %s', async (_, options) => {
+  ])('is rejected for %s', async (_, options) => {
     await expect(issueSecond(options)).rejects.toThrow(RangeError)
   })
 
-  test('names its subject', async () => {
+  test('has its subject', async () => {
     expect(parseDurableIteratorToken(await issueSecond({ subject: 'user-123' })).sub).toBe('user-123')
     expect('sub' in parseDurableIteratorToken(await issueSecond())).toBe(false)
     expect(readToken(await issue({ subject: 'ü'.repeat(128) }))?.sub).toBe('ü'.repeat(128))
   })
 
-  test('has the tags that the platform takes', async () => {
+  test('has tags up to the limits', async () => {
     const tags = Array.from({ length: 10 }, (_, n) => `${n}`.repeat(256))
     expect(parseDurableIteratorToken(await issueSecond({ tags })).tags).toEqual(tags)
   })
 
-  test('is valid up to the instant that it expires, and from the second that it begins', async () => {
+  test('is valid including the instant of its expiry, and from the second of its `nbf`', async () => {
     const token = await signToken({ ...second, nbf: NOW + 10 }, KEY, 'DurableIterator')
     expect(await verify(token, [KEY], (NOW + 60) * 1_000)).toEqual({ ...second, nbf: NOW + 10 })
     expect(await verify(token, [KEY], (NOW + 60) * 1_000 + 1)).toBeUndefined()
@@ -218,7 +218,7 @@ describe('a token of generation 2', () => {
     expect(() => parseDurableIteratorToken(token)).toThrow(DurableIteratorError)
   })
 
-  test('is told from one of generation 1', async () => {
+  test('is distinguished from a DurableEventIterator token', async () => {
     const [first, other] = [await signToken(claims, KEY), await signDurableIteratorToken(KEY, second)]
     expect(await verifyDurableIteratorToken(KEY, first)).toBeUndefined()
     for (const token of [first, `${other.slice(0, 5)}`, '', null, undefined]) {

@@ -1,4 +1,4 @@
-// What the types allow and what they do not. Only compiled: here with the sources, and by `package.test.ts` with the packed
+// Tests of the types. This file is only compiled: with the sources, and by `package.test.ts` with the packed
 // package and each oRPC version.
 
 import { createORPCClient, mapEventIterator, onError } from '@orpc/client'
@@ -73,37 +73,37 @@ interface ChatRoom extends DurableEventIteratorObject<{ message: string }, { use
 yes<Equal<InferDurableEventIteratorObjectRPC<ChatRoom>, 'publishMessage' | 'router'>>()
 yes<Equal<InferDurableEventIteratorObjectRPC<DurableEventIteratorObject<object>>, never>>()
 
-// The attachment is required where the type says so, and has that type.
+// The attachment is required unless its type includes `undefined`.
 const signingKey = 'key'
 new DurableEventIterator<ChatRoom>('some-room', { signingKey, att: { userId: 'a' } })
 new DurableEventIterator<ChatRoom>('some-room', { signingKey, att: { userId: 'a' }, tokenTTLSeconds: 60, rpc: [] })
 new DurableEventIterator<ChatRoom, 'router'>('some-room', { signingKey, att: { userId: 'a' }, rpc: ['router'] })
-// @ts-expect-error: without it
+// @ts-expect-error: without the attachment
 new DurableEventIterator<ChatRoom>('some-room', { signingKey })
-// @ts-expect-error: of another type
+// @ts-expect-error: an attachment of another type
 new DurableEventIterator<ChatRoom>('some-room', { signingKey, att: { userId: 1 } })
-// @ts-expect-error: without a key
+// @ts-expect-error: without a signing key
 new DurableEventIterator<ChatRoom>('some-room', { att: { userId: 'a' } })
 // @ts-expect-error: without options
 new DurableEventIterator<ChatRoom>('some-room')
 new DurableEventIterator<DurableEventIteratorObject<{ n: number }>>('numbers', { signingKey })
 new DurableEventIterator<DurableEventIteratorObject<{ n: number }>>('numbers', { signingKey, att: [1, { a: null }] })
 new DurableEventIterator<DurableEventIteratorObject<{ n: number }, string | undefined>>('numbers', { signingKey })
-// @ts-expect-error: what JSON cannot carry
+// @ts-expect-error: a value that JSON cannot represent
 new DurableEventIterator<DurableEventIteratorObject<{ n: number }>>('numbers', { signingKey, att: new Date() })
 // @ts-expect-error: events are objects
 new DurableEventIterator<DurableEventIteratorObject<string>>('texts', { signingKey })
 
 const iterator = new DurableEventIterator<ChatRoom>('some-room', { signingKey, att: { userId: 'a' } })
 iterator.rpc('publishMessage', 'router')
-// @ts-expect-error: no procedure
+// @ts-expect-error: not a procedure
 iterator.rpc('plain')
-// @ts-expect-error: an iterator's own
+// @ts-expect-error: a method of iterators
 iterator.rpc('next')
 // @ts-expect-error: only once
 iterator.rpc('router').rpc('publishMessage')
 
-// A router, as a server has it.
+// A router of a server.
 const router = {
   onMessage: os.handler(() => iterator.rpc('publishMessage', 'router')),
   onEvents: os.handler(async () => new DurableEventIterator<ChatRoom>('some-room', { signingKey, att: { userId: 'a' } })),
@@ -114,7 +114,7 @@ new RPCHandler(router, { plugins: [new BatchHandlerPlugin(), new DurableEventIte
 const base = os.$context<{ user: string }>()
 new RPCHandler({ ping: base.handler(() => 'pong') }, { plugins: [new DurableEventIteratorHandlerPlugin()] })
 
-// A client, as a browser has it.
+// A client in a browser.
 const link = new RPCLink({
   url: 'https://example.com/rpc',
   plugins: [
@@ -137,7 +137,7 @@ const link = new RPCLink({
 for (const url of ['a', new URL('a:'), Promise.resolve('a'), () => 'a', () => new URL('a:'), async () => 'a']) {
   new DurableEventIteratorLinkPlugin({ url, WebSocket: globalThis.WebSocket })
 }
-// @ts-expect-error: the socket is not the application's
+// @ts-expect-error: an application cannot set the socket
 new DurableEventIteratorLinkPlugin({ url: 'a', websocket: {} })
 // @ts-expect-error: without a URL
 new DurableEventIteratorLinkPlugin({})
@@ -202,7 +202,7 @@ contracted.router({
   ),
 })
 contracted.onMessage.handler(
-  // @ts-expect-error: fewer procedures than the contract says
+  // @ts-expect-error: fewer procedures than in the contract
   () => new DurableEventIterator<ContractedRoom>('some-room', { signingKey }),
 )
 const contractClient: ContractRouterClient<typeof contract> = createORPCClient(link)
@@ -214,7 +214,7 @@ export async function contractFirst(): Promise<void> {
   for await (const { message } of events) yes<Equal<typeof message, string>>()
 }
 
-// The upgrade, with whatever a namespace looks like.
+// The upgrade, with any form of namespace.
 declare const namespace: {
   idFromName(name: string): { toString(): string }
   get(id: { toString(): string }, options?: { locationHint: string }): { fetch(request: Request): Promise<Response>; publish(): Promise<string> }
@@ -236,7 +236,7 @@ upgradeDurableEventIteratorRequest(new Request('https://example.com'), { signing
 // @ts-expect-error: no namespace
 upgradeDurableEventIteratorRequest(new Request('https://example.com'), { signingKey, namespace: {} })
 
-// Generation 2, as the original's documentation has it.
+// `DurableIterator`, as in oRPC's documentation.
 interface FollowedRoom extends DurableIteratorObject<{ message: string }> {
   singleClient(ws: unknown): Client<NoContext, { message: string }, void, Error>
   routerClient(ws: unknown): { ping: Client<NoContext, void, 'pong', Error> }
@@ -253,18 +253,18 @@ yes<Equal<InferDurableIteratorObjectRPC<FollowedRoom>, 'singleClient' | 'routerC
 new DurableIterator<FollowedRoom>('some-room', { signingKey })
 new DurableIterator<FollowedRoom>('some-room', { signingKey, tags: ['tag1', 'tag2'], att: anybody, tokenTTLSeconds: 60 })
 new DurableIterator<FollowedUser>('some-room', { signingKey, att: { userId: 'a' } })
-// One type of an object is good for both.
+// One type of a Durable Object works for both.
 new DurableIterator<ChatRoom>('some-room', { signingKey, att: { userId: 'a' } }).rpc('publishMessage', 'router')
 new DurableEventIterator<FollowedUser>('some-room', { signingKey, att: { userId: 'a' } })
-// @ts-expect-error: without the attachment that its type demands
+// @ts-expect-error: without the required attachment
 new DurableIterator<FollowedUser>('some-room', { signingKey })
-// @ts-expect-error: tags are a list
+// @ts-expect-error: tags are an array
 new DurableIterator<FollowedRoom>('some-room', { signingKey, tags: 'tag1' })
-// @ts-expect-error: tags are texts
+// @ts-expect-error: tags are strings
 new DurableIterator<FollowedRoom>('some-room', { signingKey, tags: [1] })
-// @ts-expect-error: only generation 2 has them
+// @ts-expect-error: only a `DurableIterator` has tags
 new DurableEventIterator<ChatRoom>('some-room', { signingKey, att: { userId: 'a' }, tags: ['tag1'] })
-// @ts-expect-error: no procedure
+// @ts-expect-error: not a procedure
 new DurableIterator<FollowedRoom>('some-room', { signingKey }).rpc('plain')
 
 const followed = {
@@ -279,7 +279,7 @@ interface Session {
 }
 declare module '../../npm/durable-event-iterator/src/client/index.ts' {
   interface ClientDurableIteratorRpcContext {
-    /** For a plugin of the application's own. */
+    /** For a custom plugin. */
     traceId?: string
   }
 }
@@ -308,7 +308,7 @@ for (const url of ['a', new URL('a:'), Promise.resolve('a'), () => 'a', async ()
 }
 // @ts-expect-error: without a URL
 new DurableIteratorLinkPlugin({ createId: () => 'id' })
-// @ts-expect-error: an id is a text
+// @ts-expect-error: a connection id is a string
 new DurableIteratorLinkPlugin({ url: 'a', createId: () => 1 })
 // @ts-expect-error: seconds are a number
 new DurableIteratorLinkPlugin({ url: 'a', refreshTokenBeforeExpireInSeconds: '600' })
@@ -324,7 +324,7 @@ export async function followOn(): Promise<void> {
   })
   for await (const { message } of iterator) yes<Equal<typeof message, string>>()
   await iterator.singleClient({ message: 'Hello' }, { context: { retry: 3, traceId: 'a' } })
-  // @ts-expect-error: nothing that nobody declared
+  // @ts-expect-error: an undeclared property
   await iterator.singleClient({ message: 'Hello' }, { context: { spanId: 'a' } })
   const pong = await iterator.routerClient.ping()
   yes<Equal<typeof pong, 'pong'>>()
@@ -351,11 +351,11 @@ yes<Equal<typeof made, ClientDurableIterator<FollowedRoom, 'singleClient'>>>()
 const madeFirst = createClientDurableEventIterator<ChatRoom, 'router'>(events, socketLink, { token: 'token' })
 yes<Equal<typeof madeFirst, ClientDurableEventIterator<ChatRoom, 'router'>>>()
 createClientDurableEventIterator<ChatRoom>(events, socketLink, { token: () => 'token' })
-// @ts-expect-error: a string is no iterator
+// @ts-expect-error: a string is not an iterator
 createClientDurableEventIterator<ChatRoom>('token', socketLink, { token: 'token' })
 
-// Iterators are assignable where those of oRPC's own plugins are: to the `AsyncIteratorClass` of every version, which has a
-// private member and is no interface. Only functions that return it have its name in every version.
+// Like the iterators of oRPC, ours are assignable to the `AsyncIteratorClass` of every version, which has a
+// private member and is not an interface. Not every version exports it by name, but every version has functions that return it.
 const orpcs = mapEventIterator(events, { value: async (event) => event as { message: string }, error: async (error) => error })
 let asOrpcs: typeof orpcs
 asOrpcs = made

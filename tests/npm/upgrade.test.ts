@@ -1,4 +1,4 @@
-// A Worker in TypeScript that routes to the Rust object of another script.
+// A Worker in TypeScript that routes to the Rust Durable Object of another script.
 
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -54,12 +54,12 @@ afterAll(() => journals.dispose())
 
 const upgrade = (query: string, path = '/'): Promise<unknown> => upgradeAnswer(new URL(`${path}?${query}`, at))
 
-test('a request that asks for no WebSocket is told so', async () => {
+test('a request without a WebSocket upgrade is rejected', async () => {
   const response = await journals.fetch(new URL(`/?token=${await token({ chn: 'a' })}`, await journals.urlOf('router')))
   expect([response.status, await response.text()]).toEqual([426, 'Expected WebSocket upgrade'])
 })
 
-test('a request that asks for no WebSocket is rejected for its bad token first, readable by pages of any origin', async () => {
+test('a request without a WebSocket upgrade is first rejected for an invalid token, readable by pages of any origin', async () => {
   for (const [query, status, text] of [
     [`token=${await token({ chn: 'a' }, 'unknown')}`, 401, 'Invalid Token'],
     [`token=${await token({ chn: 'a' })}&id=a%20b`, 400, 'Invalid ID'],
@@ -86,7 +86,7 @@ test.each<[string, () => Promise<string> | string, number, string]>([
   expect(await upgrade(await query())).toEqual({ status, text })
 })
 
-/** A token of generation 2, also one that the package's public function would not sign. */
+/** Signs a `DurableIterator` token, including those that the public function would reject. */
 const second = (claims: object = {}, key = SIGNING_KEY): Promise<string> => {
   const iat = Math.floor(Date.now() / 1_000)
   return signToken({ chn: 'a', iat, exp: iat + 60, ...claims }, key, 'DurableIterator')
@@ -94,7 +94,7 @@ const second = (claims: object = {}, key = SIGNING_KEY): Promise<string> => {
 const query = async (signed: Promise<string>, id?: string): Promise<string> =>
   new URLSearchParams({ token: await signed, ...(id === undefined ? {} : { id }) }).toString()
 
-describe.each(['/', '/second'])('of generation 2 at %s', (path) => {
+describe.each(['/', '/second'])('with a DurableIterator token at %s', (path) => {
   test.each<[string, () => Promise<string>, number, string]>([
     ['a token without an id', () => query(second()), 401, 'ID is required'],
     ['a token with an empty id', () => query(second(), ''), 401, 'ID is required'],
@@ -104,23 +104,23 @@ describe.each(['/', '/second'])('of generation 2 at %s', (path) => {
     ['eleven tags', () => query(second({ tags: Array.from({ length: 11 }, (_, n) => `${n}`) }), 'id'), 400, 'Invalid tags: expected at most 10 tags of 1-256 UTF-8 bytes'],
     ['a tag of 300 bytes', () => query(second({ tags: ['漢'.repeat(100)] }), 'id'), 400, 'Invalid tags: expected at most 10 tags of 1-256 UTF-8 bytes'],
     ['a good token', () => query(second({ tags: ['t'] }), 'id'), 101, ''],
-    ['a good token of generation 1', () => query(token({ chn: 'a' })), 101, ''],
+    ['a valid DurableEventIterator token', () => query(token({ chn: 'a' })), 101, ''],
   ])('%s', async (_, at, status, text) => {
     expect(await upgrade(await at(), path)).toEqual({ status, text })
   })
 })
 
-test('an interceptor of generation 2 sees what the token says, too', async () => {
+test('an interceptor of upgradeDurableIteratorRequest receives the claims too', async () => {
   expect(await upgrade(await query(second({ att: 'me' }), 'id'), '/second/mine')).toEqual({ status: 101, text: '' })
   expect(await upgrade(await query(second(), 'id'), '/second/mine')).toEqual({ status: 403, text: 'Not for you.' })
 })
 
-test('an interceptor sees what the token says and may answer in place of the object', async () => {
+test('an interceptor receives the claims and can return another response', async () => {
   expect(await upgrade(`token=${await token({ chn: 'a', att: 'me' })}`, '/mine')).toEqual({ status: 101, text: '' })
   expect(await upgrade(`token=${await token({ chn: 'a', att: 'you' })}`, '/mine')).toEqual({ status: 403, text: 'Not for you.' })
 })
 
-test('clients of both generations subscribe and call through it', async () => {
+test('clients of both kinds subscribe and call through it', async () => {
   const app = await startApplication()
   const iterators = [
     await app.client({ url: at }).onEvent('routed'),
@@ -140,7 +140,7 @@ describe('without a Worker', () => {
   const request = async (): Promise<Request> =>
     new Request(`https://example.com/?token=${await token({ chn: 'a' })}`, { headers: { upgrade: 'WebSocket' } })
 
-  test.each(['retryable', 'overloaded'])('a failure that the runtime calls %s is 503 with Retry-After, any other one is thrown', async (flag) => {
+  test.each(['retryable', 'overloaded'])('a failure that is %s is 503 with Retry-After, other failures are thrown', async (flag) => {
     const failing = (error: unknown) => ({ idFromName: (name: string) => ({ name }), get: () => ({ fetch: () => Promise.reject(error) }) })
     const options = { signingKey: SIGNING_KEY, namespace: failing(Object.assign(new Error('by a test'), { [flag]: true })) }
     const response = await upgradeDurableIteratorRequest(await request(), options)
@@ -150,7 +150,7 @@ describe('without a Worker', () => {
     }
   })
 
-  test('the object gets the request as it came, and interceptors go from the first to the last and back', async () => {
+  test('the Durable Object receives the unchanged request, and the first interceptor is the outermost', async () => {
     const steps: string[] = []
     const step = (name: string): UpgradeDurableIteratorRequestInterceptor => async ({ payload, next }) => {
       steps.push(`${name} ${payload.chn}`)

@@ -1,5 +1,6 @@
-// Clients inside the runtime. A connection from outside takes two of its file descriptors, one from another object takes none:
-// so an object can have more sockets than the machine lets a process have files. To the object they are sockets like any other.
+// Clients inside the runtime. An outside connection uses two file descriptors of the runtime, a connection of another Durable
+// Object uses none. So a Durable Object can have more sockets than a process can have files. They do not differ from other
+// sockets.
 
 import type { Journals } from '../support/journals.ts'
 import type { WorkerDefinition } from '../support/workerd.ts'
@@ -26,7 +27,7 @@ export class CrowdObject extends DurableObject {
   async fetch(request) {
     const { open, message } = await request.json()
     if (open) for (let n = 0; n < open.count; n++) await this.#open(open.path, open.query)
-    // What all have as their message of this number, when they have it: one text, if all have the same.
+    // The different texts of the message of this index, when all clients have it: one text if all are the same.
     while (!this.#messages.every((messages) => messages.length > message)) {
       await new Promise((resolve) => { this.#changed = resolve })
     }
@@ -38,7 +39,7 @@ export default {
   fetch: (request, env) => env.CROWD.getByName('crowd').fetch(request),
 }`
 
-/** To be started beside the objects. */
+/** The Worker to start with the Durable Objects. */
 export const CROWD: WorkerDefinition = {
   name: 'crowd',
   source: SOURCE,
@@ -46,10 +47,10 @@ export const CROWD: WorkerDefinition = {
   services: { OBJECTS: 'objects' },
 }
 
-/** Clients that are opened together and each get all messages. */
+/** Clients that are opened together and each receive all messages. */
 export class Crowd {
   readonly #url: URL
-  /** How many there are. */
+  /** The number of clients. */
   size = 0
 
   private constructor(url: URL) {
@@ -63,18 +64,18 @@ export class Crowd {
   async #ask(question: { open?: { path: string; query: string; count: number }; message: number }): Promise<string[]> {
     if (this.size === 0) return []
     const response = await fetch(this.#url, { method: 'POST', body: JSON.stringify(question) })
-    if (!response.ok) throw new Error(`The crowd: ${response.status} ${await response.text()}`)
+    if (!response.ok) throw new Error(`the crowd failed:  ${response.status} ${await response.text()}`)
     return (await response.json()) as string[]
   }
 
-  /** Opens so many more sockets and subscribes them; resolves when all have the answer and `events` events. */
+  /** Opens and subscribes more sockets. Resolves when all have received the response and `events` events. */
   async open(url: string, count: number, { events }: { events: number }): Promise<void> {
     const { pathname: path, search: query } = new URL(url)
     this.size += count
     await this.#ask({ open: { path, query, count }, message: events })
   }
 
-  /** Resolves when all have their message of this number, from 0 on, with the different ones. */
+  /** Resolves with the different texts of the message of this index, when all clients have it. */
   message(number: number): Promise<string[]> {
     return this.#ask({ message: number })
   }

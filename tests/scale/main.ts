@@ -1,4 +1,4 @@
-// `npm run scale`: 10,000 sockets on one object, or another number.
+// `npm run scale`: 10,000 sockets on one Durable Object, or another number.
 
 import { parseArgs } from 'node:util'
 
@@ -7,9 +7,9 @@ import { scale } from './run.ts'
 const { values } = parseArgs({
   options: {
     sockets: { type: 'string', default: '10000' },
-    /** Sockets that compress, as browsers offer. */
+    /** Sockets with compression, as browsers offer it. */
     deflate: { type: 'boolean', default: false },
-    /** How many of them from within the runtime. */
+    /** The number of sockets from within the runtime. */
     inside: { type: 'string' },
     json: { type: 'boolean', default: false },
   },

@@ -1,4 +1,5 @@
-// Very many sockets on one object: how long a publish takes to reach all of them, awake and asleep, and what they cost.
+// Very many sockets on one Durable Object: the time until a publish reaches all of them, awake and hibernated, and their
+// memory.
 
 import { readFileSync, readdirSync } from 'node:fs'
 
@@ -8,31 +9,31 @@ import { CROWD, Crowd } from './crowd.ts'
 
 export interface Scale {
   sockets: number
-  /** Of these, opened by another object of the same runtime, since there are not file descriptors for more connections. */
+  /** The number of sockets that another Durable Object of the runtime opened, since file descriptors are limited. */
   inside: number
-  /** Of the process of the runtime, in bytes for each socket: what it grew by. */
+  /** The growth of the runtime's memory per socket, in bytes. */
   bytesPerSocket: number
-  /** How long all took to connect and subscribe, one after the other in batches, in milliseconds. */
+  /** The time to connect and subscribe all sockets in batches, in milliseconds. */
   connectMs: number
-  /** From the publish until everybody had the event, in milliseconds: the object awake, and one that was hibernating. */
+  /** The time from the publish until all sockets had the event, in milliseconds: awake, and hibernated. */
   awakeMs: number
   wakingMs: number
-  /** How long `publish` itself took to answer, in milliseconds. */
+  /** The time until `publish` returned, in milliseconds. */
   awakePublishMs: number
   wakingPublishMs: number
 }
 
-/** How many sockets are opened at once: a listening socket's queue is not endless. */
+/** The number of sockets that open at once: the queue of a listening socket is limited. */
 const BATCH = 50
 
-/** File descriptors of the runtime's that are no connections, and for each connection. */
+/** The file descriptors of the runtime without connections, and per connection. */
 const OTHER_FILES = 400
 const FILES_PER_CONNECTION = 2
 
 /**
- * Opens so many sockets on one object and publishes to them all, twice: before and after hibernation. With
- * `perMessageDeflate` each has a window of its own for compression, at both ends, which is most of its memory; at Cloudflare
- * that is not the isolate's. What comes `inside` is by default what file descriptors do not suffice for.
+ * Opens sockets on one Durable Object and publishes to them twice: before and after hibernation. With
+ * `perMessageDeflate` each socket has a compression window at both ends, which is most of its memory; at Cloudflare, it is not
+ * memory of the isolate. By default, `inside` is the number of sockets beyond the available file descriptors.
  */
 export async function scale(
   sockets: number,
@@ -43,7 +44,7 @@ export async function scale(
     const crowd = await Crowd.of(journals)
     const chn = 'everybody'
     const url = await journals.upgrade('USUAL', { chn })
-    // What a first object and a first socket cost does not grow with their number.
+    // The cost of the first Durable Object and the first socket does not depend on the number.
     await journals.stub('USUAL', chn, 'publish', { n: 0 })
     const before = residentBytes(journals.pid)
     const startedAt = performance.now()
@@ -52,7 +53,7 @@ export async function scale(
       const count = Math.min(BATCH, sockets - inside - open.length)
       const batch = await Promise.all(Array.from({ length: count }, () => BareSocket.open(url, { perMessageDeflate })))
       for (const socket of batch) socket.send({ i: 's', p: { u: '/subscribe', b: {}, h: { 'last-event-id': '0' } } })
-      // The answer, and the event from before.
+      // The response, and the earlier event.
       await Promise.all(batch.map((socket) => socket.frames(2)))
       open.push(...batch)
       if (open.length % 1_000 === 0) onProgress(`${open.length} sockets`)
@@ -83,13 +84,13 @@ export async function scale(
   }
 }
 
-/** How many connections the runtime may have: its limit is this process's. */
+/** Returns the maximum number of connections of the runtime, which has the limit of this process. */
 function connectionLimit(): number {
   const limit = /Max open files\s+\d+\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
   return limit === undefined ? Infinity : Math.floor((Number(limit) - OTHER_FILES) / FILES_PER_CONNECTION)
 }
 
-/** Of a process and its children, in bytes; Linux only. */
+/** Returns the memory of a process and its children, in bytes. Linux only. */
 function residentBytes(pid: number): number {
   const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
     readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),

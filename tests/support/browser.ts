@@ -1,4 +1,4 @@
-// A real browser: one that is installed, or else one that this installs.
+// A real browser: an installed one, or one that this module installs.
 
 import { execFile } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
@@ -11,12 +11,12 @@ import type { Browser } from 'playwright-core'
 
 const run = promisify(execFile)
 
-/** How long an installation may take, in milliseconds: it downloads some hundred megabytes. */
+/** The time limit of an installation, in milliseconds: it downloads some hundred megabytes. */
 export const INSTALL_TIMEOUT = 300_000
 
 const COMMANDS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'microsoft-edge', 'microsoft-edge-stable']
 
-/** Where installers put browsers that are on no PATH. */
+/** The paths of browsers that are not in PATH. */
 const PROGRAMS = [
   '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
   '/Applications/Chromium.app/Contents/MacOS/Chromium',
@@ -28,7 +28,7 @@ const PROGRAMS = [
   ),
 ]
 
-/** Nothing that a test does not ask for: no look at the network, no first-run pages. */
+/** Disables everything that tests do not need, such as network requests and first-run pages. */
 const ARGUMENTS = [
   '--disable-gpu',
   '--disable-quic',
@@ -36,7 +36,7 @@ const ARGUMENTS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
-  // Chromium's sandbox refuses to run as root.
+  // Chromium's sandbox does not run as root.
   ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
 ]
 
@@ -51,7 +51,7 @@ function installed(): string | undefined {
   return [...PROGRAMS, ...candidates, chromium.executablePath()].find(canRun)
 }
 
-/** Debian's package where that is possible, since it brings the libraries along; playwright's own download elsewhere. */
+/** Installs Debian's package if possible, since it includes the libraries, and otherwise the download of playwright. */
 async function install(): Promise<string> {
   if (process.platform === 'linux' && process.getuid?.() === 0) {
     const environment = { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } }
@@ -64,7 +64,7 @@ async function install(): Promise<string> {
     await run(process.execPath, [tool, 'install', 'chromium'])
   }
   const found = installed()
-  if (found === undefined) throw new Error('There is no browser: install Chrome, Chromium or Edge.')
+  if (found === undefined) throw new Error('no browser found: install Chrome, Chromium or Edge')
   return found
 }
 

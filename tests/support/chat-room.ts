@@ -1,4 +1,4 @@
-// The chat room as it is deployed: its Worker, and its page.
+// The chat room: its Worker and its page, as deployed.
 
 import { readFileSync, readdirSync } from 'node:fs'
 import { extname, join } from 'node:path'
@@ -16,7 +16,7 @@ const TYPES: Record<string, string> = {
   '.css': 'text/css;charset=utf-8',
 }
 
-/** Serves the files of the page, as the platform's static assets do, before the Worker is asked. */
+/** Serves the files of the page before the Worker, like static assets. */
 function front(): string {
   const files = readdirSync(dist).map((name) => {
     const path = name === 'index.html' ? '/' : `/${name}`
@@ -36,7 +36,7 @@ export default {
 }
 
 export interface ChatRoomOptions extends Omit<StartOptions, 'workers'> {
-  /** Workers besides. */
+  /** Additional Workers. */
   workers?: WorkerDefinition[]
 }
 

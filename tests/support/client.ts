@@ -1,16 +1,15 @@
-// Unmodified oRPC clients of each tested version, over a WebSocket that reconnects by itself (the one that the original
-// uses).
+// Unmodified oRPC clients of each tested version, over a reconnecting WebSocket, the same as in oRPC's implementation.
 
 import { existsSync } from 'node:fs'
 
 import { WebSocket as ReconnectingWebSocket } from 'partysocket'
 import { SignJWT } from 'jose'
 
-/** Of the time of "durable event iterators", whose tokens are of generation 1. */
+/** The tested versions with `DurableEventIterator` clients. */
 export const DURABLE_EVENT_ITERATOR_VERSIONS = ['1.6.6', '1.8.8'] as const
-/** Of the time of "durable iterators", whose tokens are of generation 2: the first, one of the middle and the last. */
+/** The tested versions with `DurableIterator` clients: an early, a middle and the last one. */
 export const DURABLE_ITERATOR_VERSIONS = ['1.9.4', '1.14.6', '1.16.1'] as const
-/** A client is bound to no generation: which one it is of is up to its token. */
+/** All tested versions. The kind of a client depends only on its token, so every version can use both. */
 export const CLIENT_VERSIONS = [...DURABLE_EVENT_ITERATOR_VERSIONS, ...DURABLE_ITERATOR_VERSIONS] as const
 export type ClientVersion = (typeof CLIENT_VERSIONS)[number]
 
@@ -21,12 +20,12 @@ export interface Claims {
   rpc?: string[]
   att?: unknown
   sub?: string
-  /** Seconds since the epoch. */
+  /** In seconds since 1970. */
   iat?: number
   exp?: number
 }
 
-/** A generation-1 token, as the original issues it. */
+/** Signs a `DurableEventIterator` token as oRPC's implementation does. */
 export async function token({ iat = Date.now() / 1000, ...claims }: Claims, key = SIGNING_KEY): Promise<string> {
   const issued = Math.floor(iat)
   return new SignJWT({ rpc: [], iat: issued, exp: issued + 86_400, ...claims })
@@ -34,7 +33,7 @@ export async function token({ iat = Date.now() / 1000, ...claims }: Claims, key 
     .sign(new TextEncoder().encode(key))
 }
 
-/** What an iterator has yielded: the event, and the id in its meta. */
+/** A yielded event, and the id in its meta. */
 export interface Received {
   event: any
   id: string | undefined
@@ -48,7 +47,7 @@ interface Library {
   ClientRetryPlugin: new (options?: object) => object
 }
 
-/** The very module that the client keeps an event's meta with: each version has its own. */
+/** The module in which a version of the client stores the meta of events. */
 function standardServer(version: ClientVersion): string {
   const modules = new URL('../../node_modules/', import.meta.url)
   const path = '@orpc/standard-server/dist/index.mjs'
@@ -80,11 +79,11 @@ export interface ConnectOptions {
   version?: ClientVersion
   /** Options of the link, such as `customJsonSerializers`. */
   link?: object
-  /** Between an interrupted subscription and the next try, in milliseconds. The stock default is 2,000. */
+  /** The delay before an interrupted subscription is retried, in milliseconds. oRPC's default is 2,000. */
   retryDelay?: number
 }
 
-/** A client with its socket; `subscribe` iterates, `call` calls the object's procedures. */
+/** A client with its socket. `subscribe` iterates over events, `call` calls procedures of the Durable Object. */
 export class Client {
   readonly socket: ReconnectingWebSocket
   readonly library: Library
@@ -106,13 +105,13 @@ export class Client {
     return new Client(socket, await library(options.version ?? '1.8.8'), options)
   }
 
-  /** Subscribes, as the original does, with endless retries; resolves once the server has answered. */
+  /** Subscribes with endless retries, like oRPC's implementation. Resolves at the response. */
   async subscribe(options: { signal?: AbortSignal; lastEventId?: string } = {}): Promise<Subscription> {
     const iterator = await this.raw.subscribe(undefined, { ...options, context: { retry: Number.POSITIVE_INFINITY } })
     return new Subscription(iterator, this.library)
   }
 
-  /** Calls a procedure of the object. Without an input there is none, not `undefined`. */
+  /** Calls a procedure of the Durable Object. Without an input argument, none is sent (not `undefined`). */
   call(path: string[], ...input: [] | [unknown]): Promise<any> {
     return this.raw.call(input.length === 0 ? { path } : { path, input: input[0] })
   }
@@ -123,7 +122,7 @@ export class Client {
     return new Promise((resolve) => this.socket.addEventListener('open', () => resolve(), { once: true }))
   }
 
-  /** Loses the connection: the socket comes back by itself, and the subscription resumes. */
+  /** Breaks the connection. The socket reconnects, and the subscription resumes. */
   cut(): void {
     this.socket.reconnect()
   }
@@ -133,10 +132,10 @@ export class Client {
   }
 }
 
-/** An iterator whose events are gathered as they come. */
+/** An iterator that collects its events. */
 export class Subscription {
   readonly received: Received[] = []
-  /** Set when the iteration ends: cleanly, or with an error. */
+  /** Set when the iteration ends, with or without an error. */
   ended: { error?: unknown } | undefined
   readonly iterator: AsyncIterator<unknown>
   #waiting: (() => void)[] = []
@@ -164,15 +163,15 @@ export class Subscription {
     for (const wake of this.#waiting.splice(0)) wake()
   }
 
-  /** Resolves when the condition holds, which is looked at with every event and at the end. */
+  /** Resolves when the condition is met. It is checked with every event and at the end. */
   async until(condition: (subscription: this) => boolean): Promise<void> {
     while (!condition(this)) {
-      if (this.ended) throw new Error('The iteration has ended', { cause: this.ended.error })
+      if (this.ended) throw new Error('the iteration has ended', { cause: this.ended.error })
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }
   }
 
-  /** Resolves when so many events have come, with all of them. */
+  /** Resolves when `count` events have arrived, with all of them. */
   async count(count: number): Promise<any[]> {
     await this.until(({ received }) => received.length >= count)
     return this.events

@@ -1,4 +1,4 @@
-// Clients of generation 2 ("durable iterator", oRPC 1.9 and later): another form of token, and a connection id.
+// `DurableIterator` clients (oRPC 1.9–1.16), which have another form of token, and a connection id.
 
 import { Client, SIGNING_KEY } from './client.ts'
 import type { ClientVersion, ConnectOptions } from './client.ts'
@@ -10,20 +10,20 @@ export interface Claims {
   att?: unknown
   tags?: string[]
   sub?: string
-  /** Seconds since the epoch. */
+  /** In seconds since 1970. */
   iat?: number
   exp?: number
 }
 
 export const seconds = (): number => Math.floor(Date.now() / 1000)
 
-/** A token as oRPC's own helper signs it, of any version that has one. */
+/** Signs a token with the helper of oRPC. */
 export async function token(claims: Claims, { key = SIGNING_KEY, version = '1.16.1' }: { key?: string; version?: ClientVersion } = {}): Promise<string> {
   const { sign } = await import(`orpc-server-${version}/helpers`)
   return sign(JSON.stringify({ iat: seconds(), exp: seconds() + 86_400, ...claims }), key)
 }
 
-/** The URL of the upgrade to a namespace, with a token and a connection id. */
+/** Returns the URL of the upgrade to a namespace, with a token and a connection id. */
 export function upgradeUrl(journals: Journals, binding: Binding, signed: string, id?: string): string {
   const url = new URL(`/upgrade/${binding}`, journals.url)
   url.protocol = 'ws:'
@@ -32,14 +32,14 @@ export function upgradeUrl(journals: Journals, binding: Binding, signed: string,
   return url.href
 }
 
-/** A client of generation 2. */
+/** Connects a `DurableIterator` client. */
 export async function connect(
   journals: Journals,
   binding: Binding,
   claims: Claims,
   { id, version = '1.16.1', ...options }: ConnectOptions & { id: string },
 ): Promise<Client> {
-  // The oldest helper that signs so is that of 1.9.
+  // oRPC has this helper since 1.9.
   const signed = await token(claims, version.startsWith('1.6') || version.startsWith('1.8') ? {} : { version })
   return Client.connect(upgradeUrl(journals, binding, signed, id), { version, ...options })
 }

@@ -1,9 +1,9 @@
-// Objects on a platform that fails when a test says so: statements that throw, a clock that has gone on, pauses that last.
+// Durable Objects on a runtime with faults that tests control: failing statements, a shifted clock, pauses.
 
 import { startJournals } from './journals.ts'
 import type { Binding, JournalOptions, Journals } from './journals.ts'
 
-/** Stands before the Worker of the objects, which is as it is. */
+/** A module in front of the unmodified Worker of the Durable Objects. */
 const FRONT = `
 import * as worker from './index.js'
 
@@ -12,10 +12,10 @@ const seen = { made: 0, messages: 0 }
 
 const [now, later] = [Date.now, setTimeout]
 Date.now = () => now() + faults.ahead
-/** Pauses end when nothing holds them any more. */
+/** Ends the pauses when nothing holds them. */
 globalThis.setTimeout = (work, milliseconds) => later(function turn() { faults.isHeld ? later(turn, 5) : work() }, milliseconds)
 
-/** What can be thrown. */
+/** The values that can be thrown. */
 const values = {
   Error: () => new Error('by a test'),
   string: () => 'by a test',
@@ -37,7 +37,7 @@ const values = {
   'overloaded Error': () => Object.assign(new Error('by a test'), { overloaded: true }),
 }
 
-/** Throws if a test has said so: of any object, or of the one with this name. */
+/** Throws if a test requests it, for all Durable Objects or for the one with this name. */
 const interfere = (call, name) => {
   const fault = faults.thrown
   if (fault?.call !== call || (fault.name !== undefined && name !== undefined && fault.name !== name) || fault.times-- <= 0) return
@@ -60,7 +60,7 @@ for (const key of ['WebSocketPair', 'Response']) {
   })
 }
 
-/** An object's \`storage\`, one of whose statements throws. */
+/** A \`storage\` with a statement that throws. */
 const faulty = (storage, name) => new Proxy(storage, {
   get(storage, key) {
     if (key === 'sql') return { exec(text, ...params) {
@@ -113,11 +113,11 @@ const watched = (target) => new Proxy(target, {
   },
 })
 
-/** A namespace whose stubs throw. */
+/** A namespace with stubs that throw. */
 const faultyNamespace = (namespace) => new Proxy(namespace, {
   get(namespace, key) {
     const value = namespace[key]
-    if (key === 'constructor') return value // it is asked for its name
+    if (key === 'constructor') return value // the runtime reads its name
     if (key !== 'getByName') return typeof value === 'function' ? value.bind(namespace) : value
     return (...args) => {
       const stub = namespace.getByName(...args)
@@ -159,7 +159,7 @@ export const InvalidJournal = watched(worker.InvalidJournal)
 export const FaultyObject = watched(worker.FaultyObject)
 `
 
-/** What can be thrown, as the front makes it. */
+/** The values that the front can throw. */
 export const THROWN = [
   'Error', 'string', 'undefined', 'null', 'number', 'Error with a number as message', 'Error with throwing getters', 'Proxy that throws',
   'RuntimeError', 'Error with wasm in its stack', 'retryable Error', 'overloaded Error',
@@ -167,30 +167,32 @@ export const THROWN = [
 export type Thrown = (typeof THROWN)[number]
 
 export interface Faults {
-  /** By how much the clock has gone on, in milliseconds. */
+  /** The shift of the clock, in milliseconds. */
   ahead?: number
-  /** Whether pauses last until this is false again. */
+  /** Holds all pauses until this is false. */
   isHeld?: boolean
-  /** So many calls of this function of the runtime throw, of the object with this name where the function is an object's. */
+  /**
+   * The next `times` calls of this function of the runtime throw, of the Durable Object with this name if it belongs to one.
+   */
   thrown?: { call: string; value: Thrown; times: number; name?: string } | null
-  /** The object with this name lists so many sockets, more than it has. */
+  /** The Durable Object with this name lists additional sockets. */
   held?: { name: string; sockets: number } | null
-  /** Is thrown by a timer, where nobody catches it. */
+  /** A timer throws this value, uncaught. */
   uncaught?: Thrown
-  /** Of the object with this name, so many statements that start so throw. */
+  /** The next `times` statements with this start throw, of the Durable Object with this name. */
   statement?: { name: string; start: string; message: string; times: number }
 }
 
-/** What the front has seen: objects that were made, and frames that reached one. */
+/** The constructed Durable Objects and received frames that the front has counted. */
 export interface Seen {
   made: number
   messages: number
 }
 
 export interface FaultyJournals extends Journals {
-  /** Answers with what has been seen until now. */
+  /** Returns the counts. */
   set(faults: Faults): Promise<Seen>
-  /** Runs SQL inside an object, beside the library. */
+  /** Runs SQL in a Durable Object, bypassing the library. */
   statement(binding: Binding, name: string, sql: string): Promise<any[]>
 }
 

@@ -1,8 +1,8 @@
-// What the runtime reports to its inspector, from which `wrangler dev` prints it.
+// Reads what the runtime reports to its inspector, and `wrangler dev` prints.
 
 import type { RunningWorkers } from './workerd.ts'
 
-/** An exception that no code of the Worker has caught. */
+/** An uncaught exception of a Worker. */
 export interface Uncaught {
   text: string
   /** The functions of its stack trace, innermost first. */
@@ -16,12 +16,12 @@ interface InspectorMessage {
 }
 
 export interface UncaughtExceptions {
-  /** The next one of those that have not been taken. */
+  /** Returns the next exception. */
   take(): Promise<Uncaught>
   close(): void
 }
 
-/** Collects the uncaught exceptions of a Worker from now on. Needs `inspectable`. */
+/** Collects the uncaught exceptions of a Worker from now on. Requires `inspectable`. */
 export async function collectUncaught({ miniflare }: RunningWorkers, worker: string): Promise<UncaughtExceptions> {
   const url = await miniflare.getInspectorURL()
   url.protocol = 'http:'
@@ -39,7 +39,7 @@ export async function collectUncaught({ miniflare }: RunningWorkers, worker: str
     socket.addEventListener('message', ({ data }) => {
       const { id, method, params } = JSON.parse(data as string) as InspectorMessage
       if (id === 1) {
-        arrived.length = 0 // what was there before is reported first
+        arrived.length = 0 // earlier exceptions are reported first
         resolve()
       }
       if (method !== 'Runtime.exceptionThrown') return

@@ -1,12 +1,12 @@
-// The Workers that most tests talk to: the objects, a Worker in JavaScript that reaches them from another script, and one
-// in Rust that does.
+// The Workers of most tests: the Durable Objects, a Worker in JavaScript that calls them from another script, and a Worker in
+// Rust that does.
 
 import { startWorkers } from './workerd.ts'
 import type { RunningWorkers, StartOptions, WorkerDefinition } from './workerd.ts'
 import { Client, SIGNING_KEY, token } from './client.ts'
 import type { Claims, ConnectOptions } from './client.ts'
 
-/** Binding and class of each object of `tests/worker`. */
+/** The binding and class of each Durable Object of `tests/worker`. */
 export const CLASSES = {
   USUAL: 'UsualJournal',
   SHORT: 'ShortJournal',
@@ -27,11 +27,11 @@ export const CLASSES = {
 } as const
 export type Binding = keyof typeof CLASSES
 
-/** Calls a method of a stub: `{ binding, channel, method, source }`, where `source` makes the arguments. */
+/** Calls an RPC method of a stub: `{ binding, channel, method, source }`, where `source` is the code of the arguments. */
 const CALLER = `
 const sources = {
   json: (args) => args,
-  // Each option of this name is there and undefined.
+  // Sets each option of this name to undefined.
   undefinedOption: ([event, name]) => [event, { [name]: undefined }],
   everything: () => [{
     date: new Date('2020-01-02T03:04:05.678Z'), badDate: new Date(NaN), big: 12345678901234567890n, nan: NaN,
@@ -51,10 +51,10 @@ export default {
   },
 }`
 
-/** What a stub's method answered. */
+/** The result of an RPC method. */
 export class StubError extends Error {
   readonly code: string | undefined
-  /** Which failure of publishing it is. */
+  /** The kind of publish error. */
   readonly failure: string | undefined
 
   constructor({ name, message, code, failure }: { name: string; message: string; code?: string; failure?: string }) {
@@ -66,22 +66,22 @@ export class StubError extends Error {
 }
 
 export interface Journals extends RunningWorkers {
-  /** Calls a method of an object from a Worker in JavaScript, of another script. Of `publish` it returns the event id. */
+  /** Calls an RPC method from a Worker in JavaScript of another script. For `publish` it returns the event id. */
   stub(binding: Binding, channel: string, method: string, ...args: unknown[]): Promise<any>
-  /** Publishes from a Worker in JavaScript, of another script. */
+  /** Publishes from a Worker in JavaScript of another script. */
   publish(binding: Binding, channel: string, event: object, options?: object): Promise<{ id: string; duplicate: boolean }>
-  /** The URL of the upgrade to a namespace, with a token for a channel. */
+  /** Returns the URL of the upgrade to a namespace, with a token for a channel. */
   upgrade(binding: Binding, claims: Claims, id?: string): Promise<string>
-  /** A client of a channel. */
+  /** Connects a client to a channel. */
   client(binding: Binding, claims: Claims, options?: ConnectOptions & { id?: string }): Promise<Client>
-  /** Unloads an object; its sockets stay. */
+  /** Unloads a Durable Object and keeps its sockets. */
   hibernate(binding: Binding, channel: string): Promise<void>
 }
 
 export interface JournalOptions extends Omit<StartOptions, 'workers'> {
-  /** Workers besides. */
+  /** Additional Workers. */
   workers?: WorkerDefinition[]
-  /** See `WorkerCode`: stands before the Worker of the objects. */
+  /** The module in front of the Worker of the Durable Objects, see `WorkerCode`. */
   front?: string
 }
 
@@ -139,8 +139,8 @@ export async function startJournals({ workers: more = [], front, ...options }: J
   }
 }
 
-/** Before an event and a name: publishes with an option of that name that is undefined. */
+/** A marker before an event and a name: publishes with an undefined option of that name. */
 export const UNDEFINED_OPTION = Symbol('undefinedOption')
 
-/** Stands for an event with every type that a stub can carry. */
+/** A marker for an event with all types that a stub supports. */
 export const EVERYTHING = Symbol('everything')

@@ -1,4 +1,4 @@
-// A Worker in JavaScript whose stub calls have arguments that JSON cannot express: structured clone carries them.
+// A Worker in JavaScript whose stub calls have arguments that JSON cannot represent, but structured clone can.
 
 import { CLASSES, StubError } from './journals.ts'
 import type { Binding, Journals } from './journals.ts'
@@ -10,7 +10,7 @@ const chain = (levels) => {
   for (let n = 0; n < levels; n++) value = [value]
   return value
 }
-/** Each level holds the one below twice: few objects, and 2 to the power of \`levels\` places. */
+/** Each level contains the next one twice: few objects, but 2 to the power of \`levels\` references. */
 const shared = (levels) => {
   let value = {}
   for (let n = 0; n < levels; n++) value = { a: value, b: value }
@@ -80,7 +80,7 @@ export default {
   },
 }`
 
-/** Among the Workers of `startJournals`. */
+/** For the Workers of `startJournals`. */
 export const oddCaller: WorkerDefinition = {
   name: 'odd-caller',
   source: SOURCE,
@@ -93,7 +93,7 @@ export interface Odd {
   odd: string
 }
 
-/** Calls a method of an object with arguments in which `{ odd: name }` stands for a value of the Worker above. */
+/** Calls an RPC method with arguments in which `{ odd: name }` stands for a value of the Worker above. */
 export async function oddly(journals: Journals, binding: Binding, channel: string, method: string, ...args: unknown[]): Promise<any> {
   const response = await journals.fetch(await journals.urlOf('odd-caller'), {
     method: 'POST',

@@ -1,13 +1,13 @@
-// A bare WebSocket, for what no real client sends, and for looking at frames.
+// A plain WebSocket, to send messages that no real client sends, and to inspect frames.
 
 import WebSocket from 'ws'
 import type { ClientOptions } from 'ws'
 
-/** A bare WebSocket whose messages and end can be awaited. */
+/** A plain WebSocket whose messages and end can be awaited. */
 export class BareSocket {
   readonly socket: WebSocket
   readonly messages: string[] = []
-  /** The same, binary ones as bytes. */
+  /** The same messages, with binary ones as bytes. */
   readonly received: (string | Buffer)[] = []
   closed: { code: number; reason: string } | undefined
   #waiting: (() => void)[] = []
@@ -44,13 +44,13 @@ export class BareSocket {
     this.socket.send(typeof frame === 'string' || frame instanceof Uint8Array ? frame : JSON.stringify(frame))
   }
 
-  /** Resolves when so many messages have come, with all of them, parsed. */
+  /** Resolves when `count` messages have arrived, with all of them parsed. */
   async frames(count: number): Promise<any[]> {
     await this.#count(count)
     return this.messages.map((message) => JSON.parse(message))
   }
 
-  /** Resolves with the message of this number, from 0 on, when it has come. */
+  /** Resolves with the message of this index when it has arrived. */
   async message(number: number): Promise<string | Buffer> {
     await this.#count(number + 1)
     return this.received[number]!
@@ -60,10 +60,10 @@ export class BareSocket {
     return this.until(({ length }) => length >= count)
   }
 
-  /** Resolves when the condition holds, which is looked at with every message. */
+  /** Resolves when the condition is met. It is checked with every message. */
   async until(condition: (messages: string[]) => boolean): Promise<void> {
     while (!condition(this.messages)) {
-      if (this.closed) throw new Error(`Closed after ${this.messages.length} messages: ${JSON.stringify(this.closed)}`)
+      if (this.closed) throw new Error(`closed after ${this.messages.length} messages: ${JSON.stringify(this.closed)}`)
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }
   }
@@ -74,13 +74,13 @@ export class BareSocket {
     return this.closed
   }
 
-  /** Vanishes without a close frame. */
+  /** Ends the connection without a close frame. */
   vanish(): void {
     this.socket.terminate()
   }
 }
 
-/** The answer to an upgrade request that may be refused, with its header `Retry-After` where it has one. */
+/** Returns the response to an upgrade request that may be rejected, with `Retry-After` if it has this header. */
 export function upgradeAnswer(url: string | URL): Promise<{ status: number; text: string; retryAfter?: string }> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(url)

@@ -1,4 +1,4 @@
-// Workers on the real runtime: one or several, in one process, reached over HTTP and WebSocket.
+// Runs Workers on the real runtime: one or several in one process, accessible over HTTP and WebSocket.
 
 import type { ChildProcess } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
@@ -9,23 +9,23 @@ import { fileURLToPath } from 'node:url'
 import { Log, LogLevel, Miniflare } from 'miniflare'
 import type { DurableObjectEvictionOptions, DurableObjectStorageHandle, MiniflareOptions, WorkerdStructuredLog } from 'miniflare'
 
-/** How long a request may take, in milliseconds: a Worker that traps leaves its caller waiting for ever. */
+/** The time limit of a request, in milliseconds: the caller of a Worker that traps would wait forever. */
 const REQUEST_TIMEOUT = 10_000
 
-/** How long the runtime may take to come back after it was killed, in milliseconds. */
+/** The time limit for the restart of a killed runtime, in milliseconds. */
 const RESTART_TIMEOUT = 30_000
 
-/** As in the Workers' wrangler.toml. */
+/** The same as in wrangler.toml of the Workers. */
 export const COMPATIBILITY_DATE = '2026-06-01'
 
 const repository = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Where a Worker's code comes from. */
+/** The source of a Worker's code. */
 export type WorkerCode =
-  /** The folder of a crate, as seen from the repository's root, that `scripts/build.mjs` has built. */
+  /** The folder of a crate that `scripts/build.mjs` has built, relative to the root of the repository. */
   | {
       crate: string
-      /** The source of an ES module that stands before the built one, which it imports as `./index.js`. */
+      /** The source of an ES module in front of the built one, which it imports as `./index.js`. */
       front?: string
     }
   /** The source of an ES module. */
@@ -33,37 +33,37 @@ export type WorkerCode =
 
 export type WorkerDefinition = WorkerCode & {
   name: string
-  /** By default that of the Workers' wrangler.toml. */
+  /** Default: the one in wrangler.toml of the Workers. */
   compatibilityDate?: string
   compatibilityFlags?: string[]
-  /** Variables and secrets; what is not text arrives as parsed JSON. */
+  /** Variables and secrets. Values other than strings are passed as JSON. */
   variables?: Record<string, Json>
-  /** Bindings to classes of Durable Objects, all of which keep their data in SQLite. */
+  /** Bindings of Durable Object classes, all with SQLite storage. */
   durableObjects?: Record<string, DurableObjectBinding>
-  /** Bindings to the default entrypoints of other Workers, by their names. */
+  /** Bindings of the default entrypoints of other Workers, by their names. */
   services?: Record<string, string>
 }
 
 export interface DurableObjectBinding {
   className: string
-  /** The Worker that defines the class, when it is another one. */
+  /** The Worker that defines the class, if it is another one. */
   scriptName?: string
 }
 
 export interface RunningWorkers {
-  /** Of the first Worker. */
+  /** The URL of the first Worker. */
   url: URL
-  /** Of any Worker, by its name. */
+  /** Returns the URL of a Worker by its name. */
   urlOf(worker: string): Promise<URL>
-  /** Like the global `fetch`, with a path of the first Worker or a whole URL; rejects after ten seconds. */
+  /** Like the global `fetch`, with a path of the first Worker or a complete URL. Rejects after ten seconds. */
   fetch(target: string | URL, init?: RequestInit): Promise<Response>
   /**
-   * Unloads an object as the runtime does with an idle one: what it had in memory is gone. Its WebSockets are kept
+   * Unloads a Durable Object, as the runtime does with an idle one: its memory is lost. Its WebSockets are kept
    * (`hibernate`) or closed.
    */
   evict(object: DurableObjectAddress, webSockets?: 'hibernate' | 'close'): Promise<void>
   /**
-   * Runs SQL inside an object, which is loaded for that when it is not. Needs `inspectStorage`, and a class that extends
+   * Runs SQL in a Durable Object, which is loaded if necessary. Requires `inspectStorage`, and a class that extends
    * DurableObject.
    */
   sql<Row extends Record<string, SqlValue>>(
@@ -72,17 +72,17 @@ export interface RunningWorkers {
     ...parameters: SqlValue[]
   ): Promise<Row[]>
   /**
-   * Ends the runtime's process by SIGKILL, and resolves when another one answers at the same addresses. Objects have the
-   * same storage only with `persistence`.
+   * Ends the runtime's process by SIGKILL. Resolves when a new one responds at the same addresses. Durable Objects keep their
+   * storage only with `persistence`.
    */
   kill(): Promise<void>
-  /** Of the runtime's process. */
+  /** The id of the runtime's process. */
   readonly pid: number
   miniflare: Miniflare
   dispose(): Promise<void>
 }
 
-/** A Durable Object, by the Worker and class that define it and its name. */
+/** A Durable Object, identified by its Worker, class and name. */
 export interface DurableObjectAddress {
   worker: string
   className: string
@@ -93,19 +93,22 @@ export type Json = string | number | boolean | null | Json[] | { [key: string]: 
 export type SqlValue = Awaited<ReturnType<DurableObjectStorageHandle['exec']>>[number][string]
 
 export interface StartOptions {
-  /** The first one answers at `url`. */
+  /** The first Worker responds at `url`. */
   workers: [WorkerDefinition, ...WorkerDefinition[]]
-  /** A folder that keeps the objects' data from one start to the next. Without it the data lives as long as the Workers. */
+  /**
+   * A folder for the storage of Durable Objects, to keep it after a restart. Without it, the storage is deleted with the
+   * Workers.
+   */
   persistence?: string
-  /** The port of the first Worker, to come back at the same address after a restart. Otherwise any free one. */
+  /** The port of the first Worker, to have the same address after a restart. Default: a free port. */
   port?: number
-  /** A folder by which runtimes find each other's Workers, as development processes do. */
+  /** A folder with which runtimes find each other's Workers, like development processes. */
   registry?: string
-  /** Allows `sql`. Off unless asked for: the runtime then wraps each class in one of its own, and tests are about ours. */
+  /** Allows `sql`. Off by default, since the runtime then wraps each class. */
   inspectStorage?: boolean
-  /** Starts the runtime's inspector, as `wrangler dev` does. */
+  /** Starts the inspector of the runtime, as `wrangler dev` does. */
   inspectable?: boolean
-  /** What the Workers write to the console. Without it nothing is shown. */
+  /** Receives the console output of the Workers. Without it, the output is discarded. */
   onLog?: (line: string) => void
 }
 
@@ -116,11 +119,11 @@ export async function startWorkers(options: StartOptions): Promise<RunningWorker
   let restarted = (): void => {}
   const miniflare = new Miniflare({
     host: '127.0.0.1',
-    // Usually any free one: test files run side by side.
+    // Usually a free port, since test files run in parallel.
     port,
     log: new Log(LogLevel.ERROR),
     logRequests: false,
-    // Neither looked up on the network nor advertised to other runtimes on this machine.
+    // Disables network requests, and the registration with other runtimes on this machine.
     cf: false,
     enableDevRegistry: registry !== undefined,
     ...(registry === undefined ? {} : { unsafeDevRegistryPath: registry }),
@@ -137,7 +140,7 @@ export async function startWorkers(options: StartOptions): Promise<RunningWorker
     url,
     get pid() {
       const pid = runtime.current?.pid
-      if (pid === undefined) throw new Error('There is no runtime')
+      if (pid === undefined) throw new Error('the runtime is not running')
       return pid
     },
     miniflare,
@@ -155,12 +158,12 @@ export async function startWorkers(options: StartOptions): Promise<RunningWorker
     },
     kill: () =>
       new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error('The runtime did not come back')), RESTART_TIMEOUT)
+        const timer = setTimeout(() => reject(new Error('the runtime did not restart in time')), RESTART_TIMEOUT)
         restarted = () => {
           clearTimeout(timer)
           resolve()
         }
-        if (runtime.current?.kill('SIGKILL') !== true) reject(new Error('There is no runtime to kill'))
+        if (runtime.current?.kill('SIGKILL') !== true) reject(new Error('the runtime is not running and cannot be killed'))
       }),
     dispose: () => {
       runtime.stop()
@@ -169,7 +172,7 @@ export async function startWorkers(options: StartOptions): Promise<RunningWorker
   }
 }
 
-/** The runtime's process, which miniflare does not name: it is seen when this process starts it. */
+/** Finds the process of the runtime, which miniflare does not expose, when this process starts it. */
 function findRuntime(): { current: ChildProcess | undefined; stop(): void } {
   const found: { current: ChildProcess | undefined; stop(): void } = {
     current: undefined,
@@ -177,9 +180,9 @@ function findRuntime(): { current: ChildProcess | undefined; stop(): void } {
   }
   function started(message: unknown): void {
     const { process: child } = message as { process: ChildProcess }
-    // Its name is not set before the next turn.
+    // Its name is set in the next turn of the event loop.
     setImmediate(() => {
-      // One that still runs is this one's own: what starts besides is another's.
+      // A runtime that is already running is ours: another process belongs to another one.
       const isRunning = found.current?.exitCode === null && found.current.signalCode === null
       if (child.spawnfile?.includes('workerd') && !isRunning) found.current = child
     })
@@ -211,18 +214,18 @@ function workerOptions(worker: WorkerDefinition, classes: Set<string>): WorkerOp
       env: bindings,
       exports: Object.fromEntries([...classes].map((name) => [name, { type: 'durable-object', storage: 'sqlite' }])),
     },
-    // An address of its own for each, see `urlOf`.
+    // A separate address for each Worker, see `urlOf`.
     dev: { unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }] },
   }
 }
 
-/** Which Worker defines which classes: every class that a binding anywhere names, of its own or another script. */
+/** Returns the classes that each Worker defines: all classes in bindings of any Worker. */
 function definedClasses(workers: WorkerDefinition[], hasRegistry: boolean): Map<string, Set<string>> {
   const classes = new Map(workers.map(({ name }) => [name, new Set<string>()]))
   for (const { name, durableObjects = {} } of workers) {
     for (const { className, scriptName = name } of Object.values(durableObjects)) {
       const defined = classes.get(scriptName)
-      if (defined === undefined && !hasRegistry) throw new Error(`${name} binds a class of ${scriptName}, which is not among the Workers`)
+      if (defined === undefined && !hasRegistry) throw new Error(`${name} binds a class of ${scriptName}, which is not one of the Workers`)
       defined?.add(className)
     }
   }

@@ -1,5 +1,5 @@
-// The issuer in TypeScript, the crate and a real Durable Object accept the same tokens, with the same limits. The crate is tested in
-// `crates/durable-event-token/src/corpus.rs`.
+// The issuer in TypeScript, the crate and a real Durable Object accept the same tokens, with the same limits. The crate is
+// tested in `crates/durable-event-token/src/corpus.rs`.
 
 import { createHmac } from 'node:crypto'
 import { readFileSync } from 'node:fs'

@@ -1,4 +1,6 @@
-/** Tokens against the npm package `jose`, with which the oRPC packages of generation 1 issue and verify them. */
+/**
+ * Compares tokens with the npm package `jose`, with which `@orpc/experimental-durable-event-iterator` issues and verifies them.
+ */
 
 import { CompactSign, jwtVerify, SignJWT, type JWTPayload } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -14,7 +16,7 @@ let rust: Peer;
 
 beforeAll(async () => {
   rust = startPeer();
-  // The first answer waits for the build.
+  // The first response waits for the build.
   await rust.issue({ channel: "warm-up", procedures: [] }, { key }, NOW_MS);
 }, BUILD_TIMEOUT_MS);
 
@@ -75,7 +77,7 @@ describe("tokens that jose issued", () => {
 describe("tokens that Rust issued", () => {
   test.each(attachments)("verify in jose with an attachment that is %s", async (_, attachment) => {
     const issue = { channel: "räume/1", procedures: ["publishMessage"], attachment, lifetimeMs: 60_000 };
-    // The line protocol reads `null` as no attachment at all.
+    // The line protocol reads `null` as a missing attachment.
     const att = attachment === null ? {} : { att: attachment };
     const token = await rust.issue(issue, { key }, NOW_MS);
     const { payload, protectedHeader } = await joseVerifies(token);
@@ -83,7 +85,7 @@ describe("tokens that Rust issued", () => {
     expect(payload).toEqual({ chn: "räume/1", rpc: ["publishMessage"], ...att, iat: NOW_S, exp: NOW_S + 60 });
   });
 
-  test("are the text that jose would have written", async () => {
+  test("equal the tokens of jose", async () => {
     const issue = {
       channel: "some-room",
       procedures: ["publishMessage", "router"],
@@ -92,7 +94,7 @@ describe("tokens that Rust issued", () => {
     expect(await rust.issue(issue, { key }, NOW_MS + 999)).toBe(await joseIssues(claims()));
   });
 
-  test("end in jose when they end here", async () => {
+  test("expire in jose at the same time", async () => {
     const token = await rust.issue({ channel: "c", procedures: [], lifetimeMs: 1_000 }, { key }, NOW_MS);
     await joseVerifies(token, NOW_MS + 999);
     await rust.verify(token, { key }, NOW_MS + 999);
@@ -103,7 +105,7 @@ describe("tokens that Rust issued", () => {
 
 const base64url = (text: string) => Buffer.from(text).toString("base64url");
 
-/** A right HMAC over any header text and any payload text. */
+/** Returns a token with a valid HMAC over any header and payload. */
 async function forged(header: string, payload: string, hash = "SHA-256"): Promise<string> {
   const message = `${base64url(header)}.${base64url(payload)}`;
   const hmac = await crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash }, false, ["sign"]);
@@ -111,7 +113,7 @@ async function forged(header: string, payload: string, hash = "SHA-256"): Promis
   return `${message}.${Buffer.from(signature).toString("base64url")}`;
 }
 
-describe("what jose refuses is refused", () => {
+describe("tokens that jose rejects are rejected", () => {
   const plain = '{"alg":"HS256"}';
   const good = JSON.stringify(claims());
   const withHeader = (header: string) => () => forged(header, good);
@@ -161,7 +163,7 @@ describe("what jose refuses is refused", () => {
     ["iat that is a string", withPayload(claims({ iat: "0" as never }))],
   ];
 
-  // jose looks at the type of `iat` only where it measures a token's age; oRPC's own schema does always.
+  // jose checks the type of `iat` only for the age of a token; oRPC's schema checks it always.
   const options = { maxTokenAge: "10 years" };
 
   test.each(cases)("%s", async (_, make) => {
@@ -175,7 +177,7 @@ describe("what jose refuses is refused", () => {
     await expect(rust.verify(token, { key }, NOW_MS + 700)).rejects.toThrow(/token|signature/);
   });
 
-  test("and the tests' own forgery is sound: the good one is accepted by both", async () => {
+  test("and the forgery of the tests works: a valid token is accepted by both", async () => {
     const token = await forged(plain, good);
     expect(token).toBe(await joseIssues(claims()));
     await joseVerifies(token);
@@ -183,8 +185,8 @@ describe("what jose refuses is refused", () => {
   });
 });
 
-describe("where the crate is stricter than jose", () => {
-  test("the unused bits of the last character must be zero", async () => {
+describe("the crate is stricter than jose", () => {
+  test("unused bits of the last character must be zero", async () => {
     const token = await joseIssues(claims());
     const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     const last = alphabet.indexOf(token.at(-1)!);
@@ -193,7 +195,7 @@ describe("where the crate is stricter than jose", () => {
     await expect(rust.verify(respelt, { key }, NOW_MS)).rejects.toThrow("well-formed");
   });
 
-  test("a claim must not stand there twice", async () => {
+  test("a claim must not occur twice", async () => {
     const payload = `${JSON.stringify(claims()).slice(0, -1)},"chn":"other-room"}`;
     const token = await forged('{"alg":"HS256"}', payload);
     await joseVerifies(token);

@@ -1,4 +1,4 @@
-/** The Rust side: the program `tests/peers/src/bin/token.rs`, asked line by line. */
+/** The Rust side: the program `tests/peers/src/bin/token.rs`, with one request per line. */
 
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -25,20 +25,20 @@ export interface Claims {
 }
 
 export interface Peer {
-  /** A token issued by the crate; rejects with its error. */
+  /** Returns a token that the crate issues. Rejects with the error of the crate. */
   issue(issue: Issue, keys: Keys, nowMs: number): Promise<string>;
-  /** What the crate reads in a token; rejects with its error. */
+  /** Returns the claims that the crate reads. Rejects with the error of the crate. */
   verify(token: string, keys: Keys, nowMs: number): Promise<Claims>;
   close(): void;
 }
 
-/** Builds the example first, where that is still to do. */
+/** Starts the program, and builds it first if necessary. */
 export function startPeer(): Peer {
   const args = ["run", "--quiet", "-p", "test-peers", "--bin", "token"];
   const cwd = fileURLToPath(new URL("../..", import.meta.url));
   const child = spawn("cargo", args, { cwd, stdio: ["pipe", "pipe", "inherit"] });
   const lines = linesOf(child.stdout);
-  // Answers come in the order of the requests, so each waits for the one before it.
+  // Responses arrive in the order of the requests, so each one waits for the previous one.
   let last: Promise<unknown> = Promise.resolve();
 
   function ask(request: object): Promise<Record<string, unknown>> {
@@ -61,7 +61,7 @@ export function startPeer(): Peer {
   };
 }
 
-/** Not node's readline: it ends a line at U+2028 too, which JSON may hold as it is. */
+/** Splits lines. Not with readline of Node.js, which also splits at U+2028, and JSON may contain it. */
 async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<string, void> {
   const decoder = new TextDecoder();
   let rest = "";

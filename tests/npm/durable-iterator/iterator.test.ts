@@ -1,5 +1,5 @@
-// What is special about generation 2 ("durable iterator"): connection ids, tags, and tokens that are renewed on the open
-// socket. What both generations share is tested in `../every-version`.
+// The features of `DurableIterator`: connection ids, tags, and token refresh on the open
+// socket. Common features of both kinds are tested in `../every-version`.
 
 import { createORPCClient, ORPC_CLIENT_PACKAGE_VERSION } from '@orpc/client'
 import type { Client } from '@orpc/client'
@@ -68,7 +68,7 @@ async function follow(
   return iterator
 }
 
-/** A channel of its own for each test and version: objects outlive tests. */
+/** Returns a new channel for each test and version, since Durable Objects outlive tests. */
 let channels = 0
 const newChannel = (): string => `followed-${++channels}`
 
@@ -80,7 +80,7 @@ const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => 
 const tokens = (): (string | null)[] => proxy.upgrades.map(({ searchParams }) => searchParams.get('token'))
 const ids = (): (string | null)[] => proxy.upgrades.map(({ searchParams }) => searchParams.get('id'))
 
-/** A token of four seconds, the next one of which comes after less than half a second and lives long. */
+/** The first token lives for four seconds. It is refreshed after less than half a second, by a token with a long lifetime. */
 const RENEWING = { refreshTokenBeforeExpireInSeconds: 3.6, refreshTokenDelayInSeconds: 0.1 }
 function renewOnce(): void {
   app.policy.tokenTTLSeconds = 4
@@ -89,12 +89,12 @@ function renewOnce(): void {
   }
 }
 
-/** Resolves when so many tokens have been issued. */
+/** Resolves when `count` tokens have been issued. */
 async function issued(count: number): Promise<void> {
   await expect.poll(() => app.issued.length, { timeout: 10_000, interval: 10 }).toBeGreaterThanOrEqual(count)
 }
 
-/** Resolves when the present token's rights are over for the object, whatever became of it. */
+/** Resolves when the current token has expired for the Durable Object. */
 async function expired(token: string | undefined): Promise<void> {
   const { exp } = parseDurableIteratorToken(token)
   await pause(exp * 1_000 - Date.now() + 50)
@@ -105,7 +105,7 @@ test('the tests of this folder run with the version that their project names', (
 })
 
 describe('an iterator', () => {
-  test('of either generation on one channel gets the same events', async () => {
+  test('of either kind receives the same events of a channel', async () => {
     const channel = newChannel()
     const first = await app.client({ url: url() }).onEvent(channel)
     opened.push(first)
@@ -115,14 +115,14 @@ describe('an iterator', () => {
     for (const reader of readers) expect(numbers(await reader.count(3))).toEqual([1, 2, 3])
     const [ofFirst, ofSecond] = readers.map(({ events }) => events.map((event) => getEventMeta(event)?.id))
     expect(ofSecond).toEqual(ofFirst)
-    // What one publishes, the others get, over whichever generation.
+    // Events of a client reach the others, of both kinds.
     await first.publish({ n: 4 })
     await second.publish({ n: 5 })
     expect(numbers(await readers[0]!.count(4))).toEqual([1, 2, 3, 5])
     expect(numbers(await readers[1]!.count(4))).toEqual([1, 2, 3, 4])
   })
 
-  test('calls what its token allows, and tells its token', async () => {
+  test('calls the allowed procedures, and has a readable token', async () => {
     app.policy.procedures = ['whoAmI', 'keep', 'kept']
     const iterator = await follow(newChannel())
     expect(await iterator.whoAmI()).toBe('me')
@@ -132,7 +132,7 @@ describe('an iterator', () => {
     expect(getClientDurableIteratorToken(iterator)).toBe(tokens()[0])
   })
 
-  test('is told of what it missed, and of a gap', async () => {
+  test('receives missed events and gap notifications', async () => {
     const gaps: DurableEventIteratorGap[] = []
     const states = new States()
     const channel = newChannel()
@@ -155,14 +155,14 @@ describe('an iterator', () => {
     expect(states.seen).toEqual(['connecting', 'open', 'recovering', 'open'])
   })
 
-  test('has hooks of its own in the context of its call', async () => {
+  test('has separate hooks in the context of its call', async () => {
     const states = new States()
     const iterator = await follow(newChannel(), {}, { context: { durableIterator: { onStateChange: states.onStateChange } } })
     await iterator.return()
     expect(states.seen).toEqual(['connecting', 'open', 'closed'])
   })
 
-  test('begins after the event that the caller names', async () => {
+  test('starts after the last event id of the caller', async () => {
     const channel = newChannel()
     const [first] = [await publish(channel, { n: 1 }), await publish(channel, { n: 2 })]
     const reader = new Reader(await follow(channel, {}, { lastEventId: first! }))
@@ -183,7 +183,7 @@ describe('an iterator', () => {
   })
 })
 
-describe('a link with the plugins of both generations', () => {
+describe('a link with the plugins of both kinds', () => {
   test('opens each iterator with the right one', async () => {
     const states = [new States(), new States()] as const
     const plugins = [
@@ -201,7 +201,7 @@ describe('a link with the plugins of both generations', () => {
 })
 
 describe('the connection id', () => {
-  test('is the one that createId makes once, on every connection', async () => {
+  test('is created once by createId, and used for every connection', async () => {
     const made: unknown[] = []
     const states = new States()
     const channel = newChannel()
@@ -220,7 +220,7 @@ describe('the connection id', () => {
     expect(ids()).toEqual(['seat-4', 'seat-4', 'seat-4'])
   })
 
-  test('is unguessable without it, and stays, too', async () => {
+  test('is random without createId, and used for every connection', async () => {
     const states = new States()
     await follow(newChannel(), { onStateChange: states.onStateChange })
     proxy.cut()
@@ -229,14 +229,14 @@ describe('the connection id', () => {
     expect(new Set(ids()).size).toBe(1)
   })
 
-  test.each(['', 'with space', 'x'.repeat(129)])('that no object accepts is told at once: %j', async (id) => {
+  test.each(['', 'with space', 'x'.repeat(129)])('that is invalid is rejected at once: %j', async (id) => {
     await expect(follow(newChannel(), { createId: () => id })).rejects.toThrow(RangeError)
     expect(proxy.attempts).toEqual([])
   })
 })
 
-describe('a renewal', () => {
-  test('keeps the socket, and nothing is missed beyond the expiry of the first token', async () => {
+describe('a token refresh', () => {
+  test('keeps the socket, and no event is missed after the first token has expired', async () => {
     renewOnce()
     const states = new States()
     const channel = newChannel()
@@ -247,12 +247,12 @@ describe('a renewal', () => {
     for (const { exp } = parseDurableIteratorToken(first); Date.now() < exp * 1_000 + 100; await pause(40)) {
       await publish(channel, { n: (n += 1) })
     }
-    // Asleep in between: the object goes by what it has kept with the socket.
+    // Hibernates meanwhile: the Durable Object uses the attachment of the socket.
     await journals.hibernate('USUAL', channel)
     await publish(channel, { n: (n += 1) })
     expect(numbers(await reader.count(n))).toEqual(Array.from({ length: n }, (_, index) => index + 1))
     expect(await iterator.whoAmI()).toBe('me')
-    // The same socket: only one was ever made, and it is open.
+    // The same socket: only one was created, and it is open.
     expect([proxy.attempts.length, proxy.open]).toEqual([1, 1])
     expect(tokens()).toEqual([first])
     expect(sent).toEqual(['/subscribe', '/updateToken', '/call'])
@@ -261,7 +261,7 @@ describe('a renewal', () => {
     expect(app.issued).toEqual([channel, channel])
   })
 
-  test('brings the rights of the new token, for calls from then on', async () => {
+  test('gives later calls the permissions of the new token', async () => {
     renewOnce()
     app.policy.procedures = ['kept']
     const iterator = await follow(newChannel(), RENEWING)
@@ -272,7 +272,7 @@ describe('a renewal', () => {
     expect(proxy.attempts).toHaveLength(1)
   })
 
-  test('is made again and again', async () => {
+  test('is repeated', async () => {
     app.policy.tokenTTLSeconds = 3
     const iterator = await follow(newChannel(), { refreshTokenBeforeExpireInSeconds: 2.7, refreshTokenDelayInSeconds: 0.1 })
     await issued(5)
@@ -280,17 +280,17 @@ describe('a renewal', () => {
     expect(proxy.attempts).toHaveLength(1)
   })
 
-  test('keeps the distance that the application wants', async () => {
+  test('respects refreshTokenDelayInSeconds', async () => {
     app.policy.tokenTTLSeconds = 3
     const startedAt = Date.now()
-    // Longer than a token lives: it would be renewed without end.
+    // Longer than the token lifetime: the token would be refreshed in an endless loop.
     await follow(newChannel(), { refreshTokenBeforeExpireInSeconds: 600, refreshTokenDelayInSeconds: 0.5 })
     await issued(4)
     expect(Date.now() - startedAt).toBeGreaterThanOrEqual(1_500)
     expect(proxy.attempts).toHaveLength(1)
   })
 
-  test('asks how long before, for each token', async () => {
+  test('calls refreshTokenBeforeExpireInSeconds for each token', async () => {
     const asked: unknown[] = []
     const channel = newChannel()
     renewOnce()
@@ -308,7 +308,7 @@ describe('a renewal', () => {
   test.each([
     ['tags', () => void (app.policy.tags = ['guest'])],
     ['tags in another order', () => void (app.policy.tags = ['night', 'staff'])],
-  ])('that brings other %s takes a new connection with the same id, and nothing is missed', async (_, change) => {
+  ])('with other %s opens a new connection with the same id, and no event is missed', async (_, change) => {
     renewOnce()
     app.policy.tags = ['staff', 'night']
     const states = new States()
@@ -331,7 +331,7 @@ describe('a renewal', () => {
     expect(proxy.open).toBe(1)
   })
 
-  test('that brings another channel takes a new connection to it', async () => {
+  test('with another channel opens a new connection to it', async () => {
     const [channel, other] = [newChannel(), newChannel()]
     const sign = (chn: string, life: number): Promise<string> => {
       const iat = Math.floor(Date.now() / 1_000)
@@ -346,7 +346,7 @@ describe('a renewal', () => {
     expect(tokens().map((token) => parseDurableIteratorToken(token).chn)).toEqual([channel, other])
   })
 
-  test('that the object refuses takes a new connection, with another token, and nothing is missed', async () => {
+  test('that the Durable Object rejects opens a new connection with another token, and no event is missed', async () => {
     const channel = newChannel()
     const iat = Math.floor(Date.now() / 1_000)
     const issue = (key: string, life: number): Promise<string> =>
@@ -368,7 +368,7 @@ describe('a renewal', () => {
     expect(states.seen).toEqual(['connecting', 'open', 'recovering', 'open'])
   })
 
-  test('that the server refuses ends the iteration with the refusal, and closes the socket', async () => {
+  test('that the server rejects ends the iteration with the error of the server, and closes the socket', async () => {
     renewOnce()
     const states = new States()
     const reader = new Reader(await follow(newChannel(), { ...RENEWING, onStateChange: states.onStateChange }))
@@ -379,7 +379,7 @@ describe('a renewal', () => {
     expect(states.errors.at(-1)).toMatchObject({ code: 'FORBIDDEN' })
   })
 
-  test('that is answered with no token ends the iteration, too', async () => {
+  test('without a token in the response ends the iteration too', async () => {
     renewOnce()
     const reader = new Reader(await follow(newChannel(), RENEWING))
     app.policy.issue = async () => carry('{"no":"token"}.x')
@@ -387,7 +387,7 @@ describe('a renewal', () => {
     await proxy.closed()
   })
 
-  test('that the server cannot make now is tried again, on the same socket', async () => {
+  test('that fails temporarily is retried on the same socket', async () => {
     renewOnce()
     const iterator = await follow(newChannel(), RENEWING)
     let failures = 0
@@ -425,9 +425,9 @@ describe('a renewal', () => {
     },
   )
 
-  test('comes after the wait, too, when the clocks disagree about the end of the token', async () => {
+  test('waits for the delay even if the clocks differ about the expiry of the token', async () => {
     const channel = newChannel()
-    // The client takes it for a fresh one of a long life.
+    // The client assumes a long lifetime.
     const now = (): number => Math.floor(Date.now() / 1_000)
     const ending = { chn: channel, rpc: ['whoAmI'], att: 'me', iat: now() - 3_600, exp: Date.now() / 1_000 + 1.5 }
     app.policy.issue = async () => carry(await signDurableIteratorToken(SIGNING_KEY, ending))
@@ -438,16 +438,16 @@ describe('a renewal', () => {
     app.policy.issue = undefined
     await publish(channel, { n: 2 })
     expect(numbers(await reader.count(2))).toEqual([1, 2])
-    // At the first try: the object's word counts.
+    // At the first attempt: the Durable Object decides.
     expect([app.issued.length, proxy.attempts.length]).toEqual([2, 2])
   })
 })
 
-describe('what is for some only', () => {
-  test('reaches them live, and those who were away when they come back', async () => {
+describe('an event for a subset of clients', () => {
+  test('reaches them live, and on replay after a reconnect', async () => {
     const channel = newChannel()
     const states = [new States(), new States()] as const
-    // Each with a server of its own: a token that is renewed has the same tags again.
+    // Each client has its own server, so that a refreshed token has the same tags.
     const apps = await Promise.all([startApplication(), startApplication()])
     const enter = async (who: 0 | 1, id: string, tags: string[]): Promise<Reader> => {
       const { policy, follower } = apps[who]
@@ -480,7 +480,7 @@ describe('what is for some only', () => {
     await Promise.all(apps.map(({ dispose }) => dispose()))
   })
 
-  test('leaves out who published it, also after a reconnect', async () => {
+  test('can exclude its publisher, also after a reconnect', async () => {
     const channel = newChannel()
     const states = new States()
     const iterator = await follow(channel, { onStateChange: states.onStateChange })
@@ -496,11 +496,11 @@ describe('what is for some only', () => {
   })
 })
 
-describe('the end', () => {
+describe('ending an iterator', () => {
   test.each<[string, (iterator: Follower, abort: AbortController) => unknown]>([
     ['return', (iterator) => iterator.return()],
     ['an aborted signal', (_, abort) => abort.abort()],
-  ])('by %s closes the WebSocket for good, and no token is asked for any more', async (_, end) => {
+  ])('by %s closes the WebSocket finally, and requests no more tokens', async (_, end) => {
     const abort = new AbortController()
     const sockets: WebSocket[] = []
     class Kept extends Recorded {
@@ -521,7 +521,7 @@ describe('the end', () => {
     expect([sockets.length, app.issued.length]).toEqual([1, length])
   })
 
-  test('by an abort before the connection makes none', async () => {
+  test('by an abort before the connection opens none', async () => {
     const abort = new AbortController()
     app.policy.check = () => abort.abort(new Error('Enough.'))
     await expect(follow(newChannel(), {}, { signal: abort.signal })).rejects.toThrow('Enough.')
@@ -532,20 +532,20 @@ describe('the end', () => {
 describe('a token', () => {
   const claims = { chn: 'räum.1', rpc: ['ping'], att: { who: 'ü' }, tags: ['a.b'], iat: 1, exp: 4_000_000_000 }
 
-  test("of this package is good for oRPC's own helper", async () => {
+  test("of this package is accepted by oRPC's helper", async () => {
     const token = await signDurableIteratorToken(SIGNING_KEY, claims)
     expect(JSON.parse((await unsign(token, SIGNING_KEY))!)).toEqual(claims)
     expect(await unsign(token, 'another')).toBeUndefined()
   })
 
-  test("of oRPC's own helper is good for this package", async () => {
+  test("of oRPC's helper is accepted by this package", async () => {
     const token = await sign(JSON.stringify(claims), SIGNING_KEY)
     expect(await verifyDurableIteratorToken(SIGNING_KEY, token)).toEqual(claims)
     expect(parseDurableIteratorToken(token)).toEqual(claims)
     expect(await verifyDurableIteratorToken('another', token)).toBeUndefined()
   })
 
-  test("of oRPC's own helper opens an iterator, and so does one of an oRPC server in Rust", async () => {
+  test("of oRPC's helper or of an oRPC server in Rust opens an iterator", async () => {
     const channel = newChannel()
     app.policy.issue = async () => carry(await sign(JSON.stringify({ ...claims, chn: channel, rpc: ['whoAmI'] }), SIGNING_KEY))
     expect(await (await follow(channel)).whoAmI()).toEqual({ who: 'ü' })
@@ -561,7 +561,7 @@ describe('a token', () => {
   })
 })
 
-/** What the handler plugin takes for an iterator. */
+/** A value that the handler plugin accepts as an iterator. */
 function carry(token: string): unknown {
   return { [Symbol.for('durable-event-iterator/token')]: token }
 }

@@ -1,4 +1,4 @@
-// The two plugins of generation 2 between an oRPC server and an oRPC client, beside oRPC's own.
+// The plugins of `DurableIterator` with an oRPC server, an oRPC client and oRPC's plugins.
 
 import { BatchLinkPlugin, ClientRetryPlugin } from '@orpc/client/plugins'
 import { call, os } from '@orpc/server'
@@ -37,10 +37,10 @@ describe('the handler plugin', () => {
 
   test.each<[string, object[]]>([
     ['alone', [new DurableIteratorHandlerPlugin()]],
-    ['beside that of generation 1', [new DurableEventIteratorHandlerPlugin(), new DurableIteratorHandlerPlugin()]],
+    ['with the DurableEventIteratorHandlerPlugin', [new DurableEventIteratorHandlerPlugin(), new DurableIteratorHandlerPlugin()]],
     ['on its other side', [new DurableIteratorHandlerPlugin(), new DurableEventIteratorHandlerPlugin()]],
     ['beside batches', [new BatchHandlerPlugin(), new DurableIteratorHandlerPlugin()]],
-  ])('sends tokens of either generation with the header of theirs, %s', async (_, plugins) => {
+  ])('sends tokens of both kinds with their headers, %s', async (_, plugins) => {
     const names = ['x-orpc-durable-iterator', 'x-orpc-dei']
     const headers = async (path: string): Promise<unknown> => {
       const response = await answer(plugins, path)
@@ -54,19 +54,19 @@ describe('the handler plugin', () => {
     expect(parseDurableIteratorToken(json)).toMatchObject({ chn: 'some-room', rpc: ['publish'], tags: ['t'] })
   })
 
-  test('lets a browser of another origin see the header where CORS exposes it', async () => {
+  test('sends a header that pages of another origin can read if CORS exposes it', async () => {
     const cors = new CORSPlugin({ exposeHeaders: ['x-orpc-durable-iterator'] })
     const response = await answer([cors, new DurableIteratorHandlerPlugin()], 'follow')
     expect(response.headers.get('access-control-expose-headers')).toBe('x-orpc-durable-iterator')
     expect(response.headers.get('x-orpc-durable-iterator')).toBe('1')
   })
 
-  test('is missed: the token does not leak, and the server is told what to do', async () => {
+  test('must be installed: without it, the token is not disclosed, and the error names the plugin', async () => {
     await expect(answer([], 'follow')).rejects.toThrow('add the DurableIteratorHandlerPlugin to the plugins of the handler')
   })
 })
 
-test('on the server the iterator has a token, and says why it cannot be iterated over', async () => {
+test('on the server the iterator has a token, and iteration fails with a clear error', async () => {
   const iterator = await call(router.follow, undefined)
   expect(parseDurableIteratorToken(getClientDurableIteratorToken(iterator))).toMatchObject({ chn: 'some-room' })
   const iterate = async (): Promise<void> => {
@@ -89,7 +89,7 @@ describe('the link plugin', () => {
 
   const url = (): URL => new URL('/upgrade/USUAL', journals.url)
 
-  test("works with oRPC's batches and retries", async () => {
+  test("works with oRPC's batch and retry plugins", async () => {
     const plugins = [
       new BatchLinkPlugin({ groups: [{ condition: () => true, context: {} }] }),
       new ClientRetryPlugin({ default: { retry: 3, retryDelay: 1 } }),
@@ -104,7 +104,7 @@ describe('the link plugin', () => {
     await Promise.all([one.return(), other.return()])
   })
 
-  test('passes options and plugins on to the link over the socket, renewals too', async () => {
+  test('passes options and plugins to the link over the socket, also for token refreshes', async () => {
     const calls: string[] = []
     const interceptors = [
       async ({ path, next }: { path: readonly string[]; next: () => Promise<unknown> }) => {

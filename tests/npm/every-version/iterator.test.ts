@@ -1,4 +1,4 @@
-// The iterator in an application: against the Rust object on workerd, with a network in between that can fail.
+// The iterator in an application: with the Rust Durable Object on workerd, over a network that can fail.
 
 import { mapEventIterator } from '@orpc/client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -44,7 +44,7 @@ async function open(
   return iterator
 }
 
-/** A channel of its own for each test and version: objects outlive tests. */
+/** Returns a new channel for each test and version, since Durable Objects outlive tests. */
 let channels = 0
 const newChannel = (): string => `channel-${++channels}`
 
@@ -54,7 +54,7 @@ const publish = (channel: string, n: number, binding: Binding = 'USUAL'): Promis
 const numbers = (events: { n: number }[]): number[] => events.map(({ n }) => n)
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
-/** A token that its client takes for a fresh one of a long life, and that ends in so many seconds. */
+/** A token that expires in some seconds, although its client assumes a long lifetime. */
 const endingIn = (seconds: number) => (chn: string) =>
   carry({ chn, rpc: ['whoAmI'], iat: now() - 3_600, exp: Date.now() / 1_000 + seconds })
 const now = (): number => Math.floor(Date.now() / 1_000)
@@ -63,7 +63,7 @@ const carry = async (claims: Parameters<typeof token>[0]): Promise<unknown> => (
 })
 
 describe('an iterator', () => {
-  test('yields events as themselves, in order, and calls procedures', async () => {
+  test('yields unchanged events in order, and calls procedures', async () => {
     const channel = newChannel()
     const iterator = await open(channel)
     const reader = new Reader(iterator)
@@ -75,7 +75,7 @@ describe('an iterator', () => {
     expect(await iterator.whoAmI()).toBe('me')
   })
 
-  test('gets what was published between its token and its connection', async () => {
+  test('receives events published between its token and its connection', async () => {
     const channel = newChannel()
     app.policy.issue = async (chn) => {
       const carrier = await carry({ chn })
@@ -92,30 +92,30 @@ describe('an iterator', () => {
     expect('kept' in iterator).toBe(true)
     expect('publish' in iterator).toBe(false)
     expect((iterator as Partial<Iterator>).publish).toBeUndefined()
-    // Not `iterator.then`, and `next` is still the iterator's.
+    // Without `iterator.then`, and `next` is the method of the iterator.
     expect(await iterator).toBe(iterator)
     await publish(channel, 1)
     expect(await iterator.next()).toMatchObject({ done: false, value: { n: 1 } })
   })
 
-  test("is an instance of oRPC's own class, as the iterators of oRPC's plugins are", async () => {
+  test("is an instance of oRPC's AsyncIteratorClass, like the iterators of oRPC's plugins", async () => {
     const { constructor } = Object.getPrototypeOf(mapEventIterator(new Reader([] as never) as never, {} as never))
     expect(constructor.name).toBe('AsyncIteratorClass')
     expect(await open(newChannel())).toBeInstanceOf(constructor)
   })
 
-  test('tells its token', async () => {
+  test('has a readable token', async () => {
     const iterator = await open(newChannel())
     expect(getClientDurableEventIteratorToken(iterator)).toBe(proxy.upgrades[0]?.searchParams.get('token'))
     expect(getClientDurableEventIteratorToken({})).toBeUndefined()
   })
 
-  test("an object's error reaches the caller", async () => {
+  test('an error of the Durable Object reaches the caller', async () => {
     const iterator = await open(newChannel())
     await expect(iterator.publish('no event' as never)).rejects.toMatchObject({ code: expect.any(String), status: expect.any(Number) })
   })
 
-  test('other calls are left as they are', async () => {
+  test('other calls are not affected', async () => {
     expect(await app.client({ url: url() }).plain()).toBe('no token')
     expect(proxy.attempts).toEqual([])
   })
@@ -133,11 +133,11 @@ describe('an iterator', () => {
     expect(await iterator.kept()).toBeUndefined()
   })
 
-  test('a URL that is none is told at once', async () => {
+  test('an invalid URL is rejected at once', async () => {
     await expect(app.client({ url: '/relative' }).onEvent(newChannel())).rejects.toThrow(TypeError)
   })
 
-  test('opens with another WebSocket', async () => {
+  test('opens with another WebSocket implementation', async () => {
     let made = 0
     class Counted extends WebSocket {
       constructor(address: string, protocols?: string | string[]) {
@@ -150,14 +150,14 @@ describe('an iterator', () => {
     expect(made).toBe(1)
   })
 
-  test('an answer that only claims to be a token is refused', async () => {
+  test('a response that is not a token, with the header of one, is rejected', async () => {
     app.policy.issue = async () => ({ [Symbol.for('durable-event-iterator/token')]: 'garbage' })
     await expect(open(newChannel())).rejects.toThrow('did not respond with a valid token')
   })
 })
 
 describe('the connection id', () => {
-  test('is unguessable, each iterator its own, and stays over reconnects', async () => {
+  test('is random, different for each iterator, and the same after a reconnect', async () => {
     const channel = newChannel()
     const states = new States()
     await open(channel, states)
@@ -172,7 +172,7 @@ describe('the connection id', () => {
 })
 
 describe('the connection id of createId', () => {
-  test('is made once, and goes along with every connection', async () => {
+  test('is created once, and sent with every connection', async () => {
     let made = 0
     const states = new States()
     await open(newChannel(), { onStateChange: states.onStateChange, createId: async () => `seat-${(made += 1)}` })
@@ -188,7 +188,7 @@ describe('the connection id of createId', () => {
 })
 
 describe('after a lost connection', () => {
-  test('what was missed comes, once each and in order, before what is new', async () => {
+  test('missed events arrive once and in order, before new ones', async () => {
     const channel = newChannel()
     const states = new States()
     const reader = new Reader(await open(channel, states))
@@ -208,7 +208,7 @@ describe('after a lost connection', () => {
     expect(states.errors[2]).toBeInstanceOf(DurableEventIteratorConnectionError)
   })
 
-  test('a client that had got nothing yet gets what was missed, too', async () => {
+  test('a client without an event receives missed events too', async () => {
     const channel = newChannel()
     const states = new States()
     const reader = new Reader(await open(channel, states))
@@ -220,7 +220,7 @@ describe('after a lost connection', () => {
     expect(numbers(await reader.count(1))).toEqual([1])
   })
 
-  test('events are kept for an application that is not asking for them', async () => {
+  test('events are buffered for an application that does not read them', async () => {
     const channel = newChannel()
     const states = new States()
     const iterator = await open(channel, states)
@@ -240,7 +240,7 @@ describe('after a lost connection', () => {
     expect(await iterator.whoAmI()).toBe('me')
   })
 
-  test('a connection that died without a word is noticed', async () => {
+  test('a connection lost without a close is detected', async () => {
     const channel = newChannel()
     const states = new States()
     const reader = new Reader(await open(channel, { ...states, onStateChange: states.onStateChange, heartbeatInterval: 100 }))
@@ -250,14 +250,14 @@ describe('after a lost connection', () => {
     expect(states.seen).toEqual(['connecting', 'open', 'recovering', 'open'])
   })
 
-  test('a quiet connection that answers is left alone', async () => {
+  test('a silent connection that responds to pings is kept', async () => {
     const states = new States()
     await open(newChannel(), { onStateChange: states.onStateChange, heartbeatInterval: 200 })
     await pause(900)
     expect(states.seen).toEqual(['connecting', 'open'])
   })
 
-  test('the browser says that it is online again: the next try does not wait', async () => {
+  test('when the browser is online again, the delay before the next attempt is shortened', async () => {
     const network = new EventTarget()
     Object.assign(globalThis, { addEventListener: network.addEventListener.bind(network) })
     try {
@@ -272,7 +272,7 @@ describe('after a lost connection', () => {
     }
   })
 
-  test('the browser says that it is offline: the connection is asked, and kept if it answers', async () => {
+  test('when the browser is offline, a ping is sent, and the connection is kept if it responds', async () => {
     const network = new EventTarget()
     Object.assign(globalThis, { addEventListener: network.addEventListener.bind(network) })
     try {
@@ -289,20 +289,20 @@ describe('after a lost connection', () => {
     }
   })
 
-  test('a token that opens nothing is replaced', async () => {
+  test('a token with which no connection opens is refreshed', async () => {
     const states = new States()
     await open(newChannel(), { onStateChange: states.onStateChange, minReconnectionDelay: 50, maxReconnectionDelay: 10_000 })
     proxy.refuses = true
     proxy.cut()
     await states.reach('recovering')
     await expect.poll(() => app.issued.length, { timeout: 20_000 }).toBe(2)
-    // The first connection, and two that failed.
+    // The first connection, and two failed ones.
     expect(proxy.attempts.length).toBeGreaterThanOrEqual(3)
   })
 })
 
 describe('a gap', () => {
-  test('is told between the events around it', async () => {
+  test('is reported between the event before it and the event after it', async () => {
     const channel = newChannel()
     const states = new States()
     const story: unknown[] = []
@@ -327,7 +327,7 @@ describe('a gap', () => {
     ])
   })
 
-  test('is told for a position that the caller gave', async () => {
+  test('is reported for a cursor of the caller', async () => {
     const gaps: DurableEventIteratorGap[] = []
     const channel = newChannel()
     await publish(channel, 1)
@@ -336,7 +336,7 @@ describe('a gap', () => {
     expect(gaps).toMatchObject([{ lastEventId: '1' }])
   })
 
-  test('is not told when nothing is missing', async () => {
+  test('is not reported if no event is missing', async () => {
     const gaps: DurableEventIteratorGap[] = []
     const channel = newChannel()
     const states = new States()
@@ -352,7 +352,7 @@ describe('a gap', () => {
 })
 
 describe('lastEventId', () => {
-  test('begins after that event', async () => {
+  test('starts after that event', async () => {
     const channel = newChannel()
     const ids = [await publish(channel, 1), await publish(channel, 2), await publish(channel, 3)]
     const reader = new Reader(await open(channel, {}, { lastEventId: ids[0]! }))
@@ -360,8 +360,8 @@ describe('lastEventId', () => {
   })
 })
 
-describe('the end', () => {
-  test('return ends the iteration and closes the socket', async () => {
+describe('ending an iterator', () => {
+  test('with return closes the socket', async () => {
     const states = new States()
     const iterator = await open(newChannel(), states)
     const waiting = iterator.next()
@@ -375,7 +375,7 @@ describe('the end', () => {
     expect(proxy.attempts).toHaveLength(1)
   })
 
-  test('break does, too', async () => {
+  test('with break closes the socket', async () => {
     const channel = newChannel()
     const iterator = await open(channel)
     await publish(channel, 1)
@@ -386,7 +386,7 @@ describe('the end', () => {
     await proxy.closed()
   })
 
-  test('so does what ends an iterator otherwise', async () => {
+  test('in other ways closes the socket', async () => {
     const disposed = await open(newChannel())
     await disposed[Symbol.asyncDispose]()
     expect(await disposed.next()).toEqual({ done: true, value: undefined })
@@ -397,7 +397,7 @@ describe('the end', () => {
     await proxy.closed()
   })
 
-  test('several who wait are served in turn', async () => {
+  test('resolves concurrent calls of next in order', async () => {
     const channel = newChannel()
     const iterator = await open(channel)
     const both = Promise.all([iterator.next(), iterator.next()])
@@ -406,7 +406,7 @@ describe('the end', () => {
     expect((await both).map(({ value }) => value)).toEqual([{ n: 1 }, { n: 2 }])
   })
 
-  test('an aborted signal ends the iteration with its reason and closes the socket', async () => {
+  test('with an aborted signal rejects with its reason and closes the socket', async () => {
     const abort = new AbortController()
     const states = new States()
     const reader = new Reader(await open(newChannel(), states, { signal: abort.signal }))
@@ -416,7 +416,7 @@ describe('the end', () => {
     expect(states.seen).toEqual(['connecting', 'open', 'closed'])
   })
 
-  test('an aborted signal ends the wait for a connection', async () => {
+  test('with an aborted signal stops the wait for a connection', async () => {
     const abort = new AbortController()
     proxy.refuses = true
     const iterator = open(newChannel(), {}, { signal: abort.signal })
@@ -425,18 +425,18 @@ describe('the end', () => {
     await expect(iterator).rejects.toThrow('Enough.')
     const { length } = proxy.attempts
     await pause(400)
-    // One may have been under way.
+    // One attempt may have been started before.
     expect(proxy.attempts.length).toBeLessThanOrEqual(length + 1)
   })
 
-  test('return while it is recovering ends that', async () => {
+  test('with return in the state recovering stops reconnecting', async () => {
     const states = new States()
     const iterator = await open(newChannel(), states)
     proxy.refuses = true
     proxy.cut()
     await states.reach('recovering')
     await iterator.return()
-    // What had begun has arrived.
+    // Started connections have arrived.
     await pause(100)
     const { length } = proxy.attempts
     await pause(400)
@@ -444,7 +444,7 @@ describe('the end', () => {
     expect(states.seen.at(-1)).toBe('closed')
   })
 
-  test('calls after it fail', async () => {
+  test('rejects later calls', async () => {
     const iterator = await open(newChannel())
     const { kept } = iterator
     await iterator.return()
@@ -453,7 +453,7 @@ describe('the end', () => {
 })
 
 describe('a token', () => {
-  test('that has expired is fetched anew before a reconnect', async () => {
+  test('that has expired is refreshed before a reconnect', async () => {
     const channel = newChannel()
     app.policy.tokenTTLSeconds = 2
     const states = new States()
@@ -468,7 +468,7 @@ describe('a token', () => {
     expect(new Set(tokens).size).toBe(tokens.length)
   })
 
-  test('is replaced before it expires, and nothing is missed', async () => {
+  test('is refreshed before it expires, and no event is missed', async () => {
     const channel = newChannel()
     app.policy.tokenTTLSeconds = 2
     const states = new States()
@@ -487,7 +487,7 @@ describe('a token', () => {
     expect(states.seen.filter((state) => state === 'closed')).toEqual([])
   })
 
-  test('whose end the object tells first is fetched anew, and nothing is missed', async () => {
+  test('whose expiry the Durable Object reports first is refreshed, and no event is missed', async () => {
     const channel = newChannel()
     app.policy.issue = endingIn(1)
     const states = new States()
@@ -503,7 +503,7 @@ describe('a token', () => {
     expect(app.issued).toHaveLength(2)
   })
 
-  test('that replaces one before any event says since when events are due', async () => {
+  test('that is refreshed before the first event keeps the start of the first token', async () => {
     const frames: string[] = []
     class Recorded extends WebSocket {
       override send(data: Parameters<WebSocket['send']>[0]): void {
@@ -525,7 +525,7 @@ describe('a token', () => {
     expect(Number(headers[1]['x-durable-event-since']) - since).toBeLessThanOrEqual(1)
   })
 
-  test('that its server refuses to renew ends the iteration with the refusal', async () => {
+  test('whose refresh the server rejects ends the iteration with the error of the server', async () => {
     const channel = newChannel()
     app.policy.issue = endingIn(1)
     const states = new States()
@@ -539,7 +539,7 @@ describe('a token', () => {
     await proxy.closed()
   })
 
-  test('that its server cannot renew now is asked for again', async () => {
+  test('whose refresh fails temporarily is requested again', async () => {
     const channel = newChannel()
     app.policy.issue = endingIn(1)
     const reader = new Reader(await open(channel))
@@ -555,23 +555,23 @@ describe('a token', () => {
     expect(failures).toBe(3)
   })
 
-  test('that never opens anything is not asked for in a tight loop', async () => {
+  test('with which no connection opens is not refreshed in a tight loop', async () => {
     app.policy.issue = endingIn(-1)
-    // Node's own WebSocket asks twice when it is refused.
+    // The WebSocket of Node.js sends a second request after a rejection.
     await expect(open(newChannel(), { WebSocket })).rejects.toMatchObject({ reason: 'unavailable', status: 401 })
-    // Four that fail, and perhaps the next one, which begins while the server is asked why.
+    // Four failed attempts, and maybe the next one, which starts during the diagnosis.
     expect([4, 5]).toContain(proxy.upgrades.length)
     expect(app.issued.length).toBeLessThanOrEqual(3)
   })
 
-  test('a refusal of the first one is the answer to the call', async () => {
+  test('that the server rejects at first rejects the call', async () => {
     app.policy.check = forbidden
     await expect(open(newChannel())).rejects.toMatchObject({ code: 'FORBIDDEN' })
   })
 })
 
 describe('a call', () => {
-  test('that loses its connection fails with an error that says so', async () => {
+  test('that loses its connection fails with a connection error', async () => {
     const iterator = await open(newChannel())
     proxy.holdAnswers()
     const answer = iterator.kept()
@@ -580,7 +580,7 @@ describe('a call', () => {
     await expect(answer).rejects.toMatchObject({ name: 'DurableEventIteratorConnectionError', reason: 'lost' })
   })
 
-  test('that loses its connection is made again if it was asked for', async () => {
+  test('that loses its connection is retried with `retry`', async () => {
     const iterator = await open(newChannel())
     proxy.holdAnswers()
     const answer = iterator.whoAmI(undefined, { context: { retry: 1 } })
@@ -589,7 +589,7 @@ describe('a call', () => {
     expect(await answer).toBe('me')
   })
 
-  test('that the object refuses is not made again', async () => {
+  test('that the Durable Object rejects is not retried', async () => {
     app.policy.issue = (chn) => carry({ chn, rpc: ['nothing'] })
     const iterator = (await open(newChannel())) as unknown as { nothing(input?: unknown, options?: object): Promise<unknown> }
     let retries = 0
@@ -598,7 +598,7 @@ describe('a call', () => {
     expect(retries).toBe(0)
   })
 
-  test('without a connection waits no longer than it may', async () => {
+  test('without a connection fails after `callTimeout`', async () => {
     const states = new States()
     const iterator = await open(newChannel(), { onStateChange: states.onStateChange, callTimeout: 200 })
     proxy.refuses = true
@@ -609,7 +609,7 @@ describe('a call', () => {
     expect(Date.now() - startedAt).toBeLessThan(2_000)
   })
 
-  test('ends with its own signal', async () => {
+  test('ends when its signal is aborted', async () => {
     const iterator = await open(newChannel())
     proxy.holdAnswers()
     const abort = new AbortController()
@@ -630,7 +630,7 @@ describe('a call', () => {
     expect(await answer).toBe('me')
   })
 
-  test('that the object refuses because its token has expired is made again with a new one', async () => {
+  test('that the Durable Object rejects because its token has expired is sent again with a new one', async () => {
     app.policy.issue = endingIn(1)
     const iterator = await open(newChannel())
     await pause(1_300)
@@ -639,7 +639,7 @@ describe('a call', () => {
     expect(app.issued).toHaveLength(2)
   })
 
-  test('that the object refuses because its token has expired fails when no new one comes in time', async () => {
+  test('that the Durable Object rejects because its token has expired fails if no new one arrives in time', async () => {
     app.policy.issue = endingIn(1)
     const iterator = await open(newChannel(), { callTimeout: 300 })
     await pause(1_300)
@@ -647,7 +647,7 @@ describe('a call', () => {
     await expect(iterator.whoAmI()).rejects.toMatchObject({ reason: 'unavailable' })
   })
 
-  test('that needs a token that the server refuses fails, and the iteration ends with the refusal', async () => {
+  test('that needs a token that the server does not issue fails, and the iteration ends with the error of the server', async () => {
     app.policy.issue = endingIn(1)
     const iterator = await open(newChannel())
     const reader = new Reader(iterator)
@@ -657,7 +657,7 @@ describe('a call', () => {
     expect(await reader.end()).toMatchObject({ error: { code: 'FORBIDDEN' } })
   })
 
-  test('in flight when the token is replaced gets its answer', async () => {
+  test('in flight during a token refresh receives its response', async () => {
     app.policy.tokenTTLSeconds = 3
     const iterator = await open(newChannel())
     const until = Date.now() + 4_500
@@ -666,7 +666,7 @@ describe('a call', () => {
   })
 })
 
-test('a hook that throws harms nobody, and shows up as uncaught', async () => {
+test('a hook that throws has no effect, and its error is reported as uncaught', async () => {
   const uncaught: unknown[] = []
   const listeners = process.listeners('uncaughtException')
   process.removeAllListeners('uncaughtException').on('uncaughtException', (error) => uncaught.push(error))
@@ -684,7 +684,7 @@ test('a hook that throws harms nobody, and shows up as uncaught', async () => {
   }
 })
 
-test('the hooks of a call are called beside those of the plugin', async () => {
+test('the hooks of a call are called in addition to those of the plugin', async () => {
   const [plugin, call] = [new States(), new States()]
   const iterator = await app
     .client({ url: url(), onStateChange: plugin.onStateChange })

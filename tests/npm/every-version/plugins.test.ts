@@ -1,4 +1,4 @@
-// The two plugins between an oRPC server and an oRPC client, beside oRPC's own.
+// The plugins of `DurableEventIterator` with an oRPC server, an oRPC client and oRPC's plugins.
 
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -42,7 +42,7 @@ describe('the handler plugin', () => {
     return response!
   }
 
-  test('sends the token and the header that says so', async () => {
+  test('sends the token and its header', async () => {
     const response = await answer([new DurableEventIteratorHandlerPlugin()], request('onEvent'))
     expect(response.status).toBe(200)
     expect(response.headers.get('x-orpc-dei')).toBe('1')
@@ -51,20 +51,20 @@ describe('the handler plugin', () => {
     expect(readToken(json)).toMatchObject({ chn: 'some-room', rpc: ['publish'] })
   })
 
-  test('leaves other answers as they are', async () => {
+  test('does not change other responses', async () => {
     const response = await answer([new DurableEventIteratorHandlerPlugin()], request('plain'))
     expect(response.headers.get('x-orpc-dei')).toBeNull()
     expect(await response.json()).toEqual({ json: 'no token' })
   })
 
-  test('lets a browser of another origin see the header where CORS exposes it', async () => {
+  test('sends a header that pages of another origin can read if CORS exposes it', async () => {
     const cors = new CORSPlugin({ exposeHeaders: ['x-orpc-dei'] })
     const response = await answer([cors, new DurableEventIteratorHandlerPlugin()], request('onEvent', { origin: 'https://page.example' }))
     expect(response.headers.get('access-control-expose-headers')).toBe('x-orpc-dei')
     expect(response.headers.get('x-orpc-dei')).toBe('1')
   })
 
-  test('is missed: the token does not leak, and the server is told what to do', async () => {
+  test('must be installed: without it, the token is not disclosed, and the error names the plugin', async () => {
     const handler = new RPCHandler(router)
     const answered = handler.handle(request('onEvent'), { prefix: '/rpc', context: {} })
     await expect(answered).rejects.toThrow('add the DurableEventIteratorHandlerPlugin to the plugins of the handler')
@@ -79,7 +79,7 @@ describe('the handler plugin', () => {
   })
 })
 
-test('on the server the iterator has a token, and says why it cannot be iterated over', async () => {
+test('on the server the iterator has a token, and iteration fails with a clear error', async () => {
   const iterator = await call(router.onEvent, undefined)
   expect(readToken(getClientDurableEventIteratorToken(iterator)!)).toMatchObject({ chn: 'some-room' })
   const iterate = async (): Promise<void> => {
@@ -121,7 +121,7 @@ describe('the link plugin', () => {
     }
   })
 
-  test('works with deduplicated requests: each caller gets an iterator of its own', async () => {
+  test('works with deduplicated requests: each caller receives a separate iterator', async () => {
     const dedupe = new DedupeRequestsPlugin({ groups: [group], filter: () => true })
     const client = app.client({ url: url() }, { plugins: [dedupe] })
     const before = app.issued.length
@@ -136,7 +136,7 @@ describe('the link plugin', () => {
     await iterators[1]!.return()
   })
 
-  test('works with retries, which concern the call for a token and leave the procedures there', async () => {
+  test('works with retries, which apply to the request for the token and keep the procedures', async () => {
     const retry = new ClientRetryPlugin({ default: { retry: 3, retryDelay: 1 } })
     const client = app.client({ url: url() }, { plugins: [retry] })
     let failures = 0
@@ -151,7 +151,7 @@ describe('the link plugin', () => {
     await iterator.return()
   })
 
-  test('passes options and plugins on to the link over the socket, once for each iterator', async () => {
+  test('passes options and plugins to the link over the socket, once for each iterator', async () => {
     const calls: string[] = []
     const interceptors = [
       async ({ path, next }: { path: readonly string[]; next: () => Promise<unknown> }) => {
@@ -169,7 +169,7 @@ describe('the link plugin', () => {
     expect(interceptors).toHaveLength(1)
   })
 
-  test('reads types of the application', async () => {
+  test('supports custom types', async () => {
     class Point {
       readonly x: number
       constructor(x: number) {
@@ -191,7 +191,7 @@ describe('the link plugin', () => {
     await other.return()
   })
 
-  test('a header of another value is none', async () => {
+  test('a header with another value is ignored', async () => {
     const server = createServer((_, response) => {
       response.setHeader('content-type', 'application/json').setHeader('x-orpc-dei', '0').end('{"json":"no token"}')
     })

@@ -1,4 +1,4 @@
-// The link plugin with an oRPC server in Rust: no TypeScript anywhere but in the client.
+// The link plugin with an oRPC server in Rust: only the client is in TypeScript.
 
 import { createORPCClient } from '@orpc/client'
 import type { Client } from '@orpc/client'
@@ -37,7 +37,7 @@ test('an iterator yields events and makes calls', async () => {
   const iterator = await connect(states).open({ chn: 'from-rust' })
   await workers.stub('USUAL', 'from-rust', 'publish', { n: 1 })
   expect(await iterator.next()).toEqual({ done: false, value: { n: 1 } })
-  // The object sends what a client publishes to all others.
+  // The Durable Object sends the event of a client to all other clients.
   const other = await connect().open({ chn: 'from-rust' })
   await other.publish({ n: 2 })
   expect(await iterator.next()).toEqual({ done: false, value: { n: 2 } })
@@ -45,7 +45,7 @@ test('an iterator yields events and makes calls', async () => {
   expect(states).toEqual(['connecting', 'open', 'closed'])
 })
 
-test('what was published while the connection was lost comes when it is back', async () => {
+test('events published during a lost connection arrive after the reconnect', async () => {
   const iterator = await connect().open({ chn: 'lost' })
   await workers.stub('USUAL', 'lost', 'publish', { n: 1 })
   expect((await iterator.next()).value).toEqual({ n: 1 })
@@ -56,7 +56,7 @@ test('what was published while the connection was lost comes when it is back', a
   await iterator.return()
 })
 
-test('other outputs are left as they are', async () => {
+test('other outputs are not changed', async () => {
   const server = connect()
   expect(await server.plain()).toEqual({ just: 'json' })
   expect(await server.wrapped()).toEqual([expect.stringMatching(/^eyJ/)])

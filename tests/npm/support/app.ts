@@ -1,5 +1,5 @@
-// An application: an oRPC server that issues tokens, and a client with the link plugin, of whatever oRPC version the
-// imports lead to.
+// An application: an oRPC server that issues tokens, and a client with the link plugin, with the oRPC version that the
+// imports resolve to.
 
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -30,33 +30,33 @@ export interface Event {
 
 type Procedure<Input, Output> = () => Client<Record<never, never>, Input, Output, Error>
 
-/** The objects of `tests/worker`. */
+/** The Durable Objects of `tests/worker`. */
 export interface Journal extends DurableEventIteratorObject<Event, string | undefined> {
   publish: Procedure<Event, string>
   keep: Procedure<unknown, void>
   kept: Procedure<void, unknown>
   whoAmI: Procedure<void, unknown>
-  /** Publishes, and fails with the error that calls of an expired token fail with. */
+  /** Publishes, and fails with the same error as a call with an expired token. */
   publishAndFail: Procedure<Event, void>
 }
 
 const PROCEDURES = ['publish', 'keep', 'kept', 'whoAmI', 'publishAndFail'] as const
 type Procedures = (typeof PROCEDURES)[number]
 
-/** What the server does with the calls for a token from now on. */
+/** How the server handles calls for a token. */
 export interface Policy {
-  /** Throws, to refuse or to fail. */
+  /** May throw, to reject a call or to fail. */
   check: () => void
   tokenTTLSeconds: number
-  /** Of tokens of generation 2. */
+  /** The tags of `DurableIterator` tokens. */
   tags: string[]
-  /** What tokens of generation 2 allow. */
+  /** The procedures that `DurableIterator` tokens allow. */
   procedures: Procedures[]
-  /** Another token than the usual one. */
+  /** Replaces the default token. */
   issue: ((channel: string) => Promise<unknown>) | undefined
 }
 
-/** Creates the router anew for each server: its type is what clients are typed by. */
+/** Creates a router for each server. Its type is that of the clients. */
 function createRouter(policy: Policy, issued: string[]) {
   return {
     onEvent: os.handler(async ({ input }) => {
@@ -70,7 +70,7 @@ function createRouter(policy: Policy, issued: string[]) {
         att: 'me',
       }).rpc(...PROCEDURES)
     }),
-    /** The same of generation 2. */
+    /** The same as a `DurableIterator`. */
     follow: os.handler(async ({ input }) => {
       const channel = input as unknown as string
       policy.check()
@@ -89,16 +89,16 @@ function createRouter(policy: Policy, issued: string[]) {
 
 type Router = ReturnType<typeof createRouter>
 export type Iterator = Awaited<ReturnType<RouterClient<Router>['onEvent']>>
-/** The same of generation 2. */
+/** The same as a `DurableIterator`. */
 export type Follower = Awaited<ReturnType<RouterClient<Router>['follow']>>
 
 export interface Application {
   policy: Policy
-  /** The channel of each token that was issued. */
+  /** The channel of each issued token. */
   issued: string[]
   url: URL
   client(options: DurableEventIteratorLinkPluginOptions, link?: object): AppClient
-  /** A client of generation 2. */
+  /** Creates a `DurableIterator` client. */
   follower(options: DurableIteratorLinkPluginOptions<ClientContext>, link?: object): FollowingClient
   dispose(): Promise<void>
 }
@@ -152,7 +152,7 @@ export async function startApplication(plugins: object[] = [new BatchHandlerPlug
   }
 }
 
-/** No test waits for what users wait for. */
+/** Shorter delays than the defaults, for tests. */
 const QUICK = { minReconnectionDelay: 20, maxReconnectionDelay: 200 }
 
 export const forbidden = (): never => {
@@ -163,10 +163,10 @@ export const unavailable = (): never => {
   throw new ORPCError('SERVICE_UNAVAILABLE')
 }
 
-/** Gathers what an iterator yields. */
+/** Collects the events of an iterator. */
 export class Reader<T = Event> {
   readonly events: T[] = []
-  /** Set when the iteration has ended: cleanly, or with an error. */
+  /** Set when the iteration has ended, with or without an error. */
   ended: { error?: unknown } | undefined
   #waiting: (() => void)[] = []
 
@@ -191,10 +191,10 @@ export class Reader<T = Event> {
     for (const wake of this.#waiting.splice(0)) wake()
   }
 
-  /** Resolves when so many events have come, with all of them. */
+  /** Resolves when `count` events have arrived, with all of them. */
   async count(count: number): Promise<T[]> {
     while (this.events.length < count) {
-      if (this.ended) throw new Error('The iteration has ended', { cause: this.ended.error })
+      if (this.ended) throw new Error('the iteration has ended', { cause: this.ended.error })
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }
     return this.events
@@ -207,21 +207,21 @@ export class Reader<T = Event> {
   }
 }
 
-/** Notes the states that an iterator goes through, and waits for them. */
+/** Records the states of an iterator, and waits for them. */
 export class States {
   readonly seen: DurableEventIteratorState[] = []
   readonly errors: unknown[] = []
   #waiting: (() => void)[] = []
 
   readonly onStateChange: NonNullable<DurableEventIteratorLinkPluginOptions['onStateChange']> = (state, { error }) => {
-    // The same state with another reason.
+    // The same state with another cause.
     if (this.seen.at(-1) === state) return
     this.seen.push(state)
     this.errors.push(error)
     for (const wake of this.#waiting.splice(0)) wake()
   }
 
-  /** Resolves when the state has been seen so often. */
+  /** Resolves when the state has occurred `times` times. */
   async reach(state: DurableEventIteratorState, times = 1): Promise<void> {
     while (this.seen.filter((seen) => seen === state).length < times) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve))

@@ -1,18 +1,18 @@
-// What stands between a client and a Worker, and can do to the connection what networks do.
+// A proxy between a client and a Worker that simulates network failures.
 
 import { createConnection, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 
 export class Proxy {
-  /** The upgrade requests, as the client sent them, in order. */
+  /** The upgrade requests of the client, in order. */
   readonly upgrades: URL[] = []
   /** The other requests that opened connections. */
   readonly requests: URL[] = []
-  /** When each connection was made, in milliseconds. */
+  /** The time of each connection, in milliseconds. */
   readonly attempts: number[] = []
-  /** New connections are closed at once. */
+  /** Closes new connections at once. */
   refuses = false
-  /** For so many milliseconds the Worker's answers to new connections stay here. */
+  /** Delays the responses of the Worker to new connections, in milliseconds. */
   handshakeDelay = 0
   readonly url: URL
   readonly #server
@@ -31,12 +31,12 @@ export class Proxy {
     return proxy
   }
 
-  /** How many connections are open. */
+  /** The number of open connections. */
   get open(): number {
     return this.#pairs.size
   }
 
-  /** Ends every connection, without a close frame. */
+  /** Ends all connections without a close frame. */
   cut(): void {
     for (const [client, server] of this.#pairs) {
       client.destroy()
@@ -44,7 +44,7 @@ export class Proxy {
     }
   }
 
-  /** What either side sends goes nowhere, and nothing says so. Connections made later are not affected. */
+  /** Drops all data of the current connections silently. Later connections are not affected. */
   silence(): void {
     for (const [client, server] of this.#pairs) {
       client.unpipe(server).resume()
@@ -52,7 +52,7 @@ export class Proxy {
     }
   }
 
-  /** What the Worker sends stays here from now on; what the client sends arrives. */
+  /** Holds back the data of the Worker from now on. The data of the client is passed. */
   holdAnswers(): void {
     for (const [client, server] of this.#pairs) server.unpipe(client).resume()
   }
