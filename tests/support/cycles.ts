@@ -1,6 +1,6 @@
 // Cycles of imports.
 
-/** The cycles that a search in depth meets: at least one, if there are any. */
+/** Returns the cycles that a depth-first search finds: at least one, if there are any. */
 export function cyclesOf(graph: ReadonlyMap<string, readonly string[]>): string[][] {
   const cycles: string[][] = []
   const visited = new Set<string>()
