@@ -1,5 +1,7 @@
 //! The test kit, as its users have it.
 
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)] // all of it is a test
+
 use durable_event_iterator::{
     Audience, Call, Channel, ClientKind, Code, DurableEventIteratorObject, Error, Map, Options, Procedures,
     PublishOptions, Result, RpcMethods, Subscribed, Token, TokenBuilder, Upload, Value,

@@ -114,18 +114,16 @@ fn clients_receive_what_they_do_on_the_workers_runtime() {
 
 /// A text with the ids of events in place of `$1` and the like.
 fn with_ids(text: String, ids: &[String]) -> String {
-    ids.iter()
-        .enumerate()
-        .fold(text, |text, (n, id)| text.replace(&format!("\"${}\"", n + 1), &format!("\"{id}\"")))
+    (1..).zip(ids).fold(text, |text, (n, id)| text.replace(&format!("\"${n}\""), &format!("\"{id}\"")))
 }
 
 /// A message with `$1` and the like in place of the ids of events.
 fn plain(message: &Message, ids: &[String]) -> Value {
     let Message::Text(text) = message else { panic!("{message:?}") };
-    let text = ids
-        .iter()
-        .enumerate()
-        .fold(text.clone(), |text, (n, id)| text.replace(&format!("\"{id}\""), &format!("\"${}\"", n + 1)));
+    let mut text = text.clone();
+    for (n, id) in (1..).zip(ids) {
+        text = text.replace(&format!("\"{id}\""), &format!("\"${n}\""));
+    }
     let mut frame: Value = serde_json::from_str(&text).unwrap();
     if let Some(gap) = frame.pointer_mut("/p/h/x-durable-event-gap") {
         *gap = "$gap".into();

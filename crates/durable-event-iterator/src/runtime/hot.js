@@ -36,7 +36,7 @@ const SAME_FRAMES = 32
 /** What a frame's tail begins with; a marked row begins otherwise: `MARKED_ROW` of log/step.rs. */
 const COMMA = 0x2c
 
-/** The kinds of a statement's parameters: as in storage.rs. */
+/** The kinds of a statement's parameters: as in statement.rs. */
 const NULL = 0
 const NUMBER = 1
 const TEXT = 2
@@ -320,7 +320,7 @@ function hook(storage) {
   return hooks
 }
 
-/** The storage of one object. A statement comes as one text and its layout, see `Statement` of storage.rs. */
+/** The storage of one object. A statement comes as one text and its layout, see `Statement` of statement.rs. */
 export class Storage {
   #storage
   #hooks

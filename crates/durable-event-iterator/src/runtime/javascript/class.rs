@@ -1,7 +1,9 @@
 //! The exported class.
 
-use crate::error::{Error, Failure};
-use crate::runtime::{JsError, RawSocket, from_wire, log_error};
+use crate::{
+    error::{Error, Failure},
+    runtime::{JsError, RawSocket, from_wire, log_error},
+};
 use durable_event_wire::{Value, serialize};
 use js_sys::Array;
 use serde::Serialize;
