@@ -131,7 +131,7 @@ impl Claims {
         }
     }
 
-    /// Whether the token is valid already at `now_ms` (`nbf`). Compared in whole seconds, as in the oRPC packages, so that a
+    /// Whether the token is already valid at `now_ms` (`nbf`). Compared in whole seconds, as in the oRPC packages, so that a
     /// token with a fraction in `nbf` is not accepted earlier than by oRPC.
     pub(super) fn has_started_at(&self, now_ms: u64) -> bool {
         self.not_before.is_none_or(|not_before| not_before <= (now_ms as f64 / MS_PER_SECOND).floor())

@@ -73,7 +73,7 @@ pub enum TokenError {
     /// A string of this claim contains a lone surrogate (half of a character outside the basic multilingual plane), which UTF-8
     /// cannot represent.
     LoneSurrogate(&'static str),
-    /// The attachment cannot be serialized to JSON, or not deserialized to the requested type.
+    /// The attachment cannot be serialized to JSON, or cannot be deserialized to the requested type.
     Attachment(InvalidAttachment),
     /// The attachment is nested deeper than 127 levels.
     AttachmentTooDeep,
@@ -134,7 +134,7 @@ impl std::error::Error for TokenError {
     }
 }
 
-/// The error for an attachment that cannot be serialized to JSON, or not deserialized to the requested type.
+/// The error for an attachment that cannot be serialized to JSON, or cannot be deserialized to the requested type.
 ///
 /// It states the position of the error, but never the attachment's content, which does not belong in logs.
 ///

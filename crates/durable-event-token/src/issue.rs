@@ -222,13 +222,13 @@ impl TokenBuilder {
     ///
     /// # Errors
     ///
-    /// An error for everything that a Durable Object would reject: [`TokenError::Channel`],
-    /// [`TooManyTags`](TokenError::TooManyTags),
+    /// For values that a Durable Object would reject: [`TokenError::Channel`], [`TooManyTags`](TokenError::TooManyTags),
     /// [`InvalidTag`](TokenError::InvalidTag), [`TagsNotSupported`](TokenError::TagsNotSupported),
     /// [`InvalidSubject`](TokenError::InvalidSubject), [`Attachment`](TokenError::Attachment),
     /// [`AttachmentTooDeep`](TokenError::AttachmentTooDeep), [`LoneSurrogate`](TokenError::LoneSurrogate),
-    /// [`InvalidLifetime`](TokenError::InvalidLifetime), and [`TooLong`](TokenError::TooLong) if the token would exceed
-    /// 8 KiB. Also [`UnknownProcedure`](TokenError::UnknownProcedure).
+    /// [`InvalidLifetime`](TokenError::InvalidLifetime), and [`TooLong`](TokenError::TooLong) for a token of more than 8 KiB.
+    ///
+    /// [`UnknownProcedure`](TokenError::UnknownProcedure) for an unknown name in [`procedures_from`](Self::procedures_from).
     pub fn sign(self, keys: &SigningKeys, now: SystemTime) -> Result<String, TokenError> {
         let channel = self.channel?;
         if let Some(error) = self.error {
