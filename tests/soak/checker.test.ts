@@ -1,4 +1,4 @@
-// The checker must find what is wrong: each of these histories is broken in one way, by hand.
+// The checker must find violations: each of these histories has one, added by hand.
 
 import { describe, expect, test } from 'vitest'
 
@@ -6,7 +6,7 @@ import { check, excerpt } from './checker.ts'
 import type { ViolationKind } from './checker.ts'
 import type { Attempt, ClientRecord, GapNotification, History, Publish, Wipe } from './history.ts'
 
-/** In milliseconds: a time like those of a run. */
+/** A time like those of a run, in milliseconds. */
 const START = 1_800_000_000_000
 const RETENTION = 3_000
 const id = (n: number): number => (START + n * 100) * 1_000
@@ -49,7 +49,7 @@ const client = (attempts: Attempt[], more: Partial<ClientRecord> = {}): ClientRe
   ...more,
 })
 
-/** Ten events; anna gets 1 to 4, comes back after 6 and gets the rest. Nothing is wrong with it. */
+/** Ten events. Anna receives 1 to 4, reconnects after 6 and receives the rest. There is no violation. */
 function good(): History & { clients: [ClientRecord] } {
   return {
     channels: [{ name: 'c', retention: RETENTION, bound: 1_000, last: id(10) }],
@@ -62,7 +62,7 @@ function good(): History & { clients: [ClientRecord] } {
 
 const found = (history: History): ViolationKind[] => check(history).violations.map(({ kind }) => kind)
 
-/** Changes what anna got. */
+/** Changes the events that Anna received. */
 function broken(change: (frames: Attempt['frames'], client: ClientRecord) => Attempt['frames']): History {
   const history = good()
   const [anna] = history.clients
@@ -72,49 +72,49 @@ function broken(change: (frames: Attempt['frames'], client: ClientRecord) => Att
   return history
 }
 
-test('a good history has nothing wrong', () => {
+test('a correct history has no violations', () => {
   expect(check(good())).toEqual({ violations: [], gapsTold: 0 })
 })
 
 describe('events', () => {
-  test('one that never came is found', () => {
+  test('one that never arrived is found', () => {
     expect(found(broken((all) => all.filter(({ n }) => n !== 7)))).toEqual(['lost'])
   })
 
-  test('one at the very beginning of a resume that never came is found', () => {
+  test('one at the start of a resume that never arrived is found', () => {
     expect(found(broken((all) => all.filter(({ n }) => n !== 5)))).toEqual(['lost'])
   })
 
-  test('the channel’s last one that never came is found', () => {
+  test('the last one of a channel that never arrived is found', () => {
     expect(found(broken((all) => all.filter(({ n }) => n !== 10)))).toEqual(['lost'])
   })
 
-  test('one that nobody acknowledged, but somebody saw, and another did not, is found', () => {
+  test('one without an acknowledgement that one client received and another did not is found', () => {
     const history = good()
     Object.assign(history.publishes[6] as Publish, { outcome: 'unknown', id: undefined })
     history.clients.push(client([attempt(undefined, START, [1, 2, 3, 4, 5, 6, 8])], { name: 'bert', connection: 'bert-id' }) as never)
     expect(check(history).violations).toMatchObject([{ kind: 'lost', client: 'bert', id: id(7) }])
   })
 
-  test('one that nobody acknowledged and nobody saw may be missing', () => {
+  test('one without an acknowledgement that no client received may be missing', () => {
     const history = broken((all) => all.filter(({ n }) => n !== 7))
     Object.assign(history.publishes[6] as Publish, { outcome: 'unknown', id: undefined })
     expect(found(history)).toEqual([])
   })
 
-  test('one that came twice is found', () => {
+  test('one that arrived twice is found', () => {
     expect(found(broken((all) => [...all.slice(0, 3), ...frames(7), ...all.slice(3)]))).toEqual(['duplicated'])
   })
 
-  test('one that came again after a resume is found', () => {
+  test('one that arrived again after a resume is found', () => {
     expect(found(broken((all) => [...frames(4), ...all]))).toEqual(['duplicated'])
   })
 
-  test('two that were swapped are found', () => {
+  test('two in the wrong order are found', () => {
     expect(found(broken((all) => [...all.slice(0, 2), ...frames(8, 7), ...all.slice(4)]))).toEqual(['reordered'])
   })
 
-  test('an application that got one less than its client is found', () => {
+  test('one that a client received and its application did not is found', () => {
     const history = good()
     history.clients[0].delivered.splice(5, 1)
     expect(check(history).violations).toMatchObject([{ kind: 'lost', id: id(6) }])
@@ -128,22 +128,22 @@ describe('events', () => {
     expect(found(history)).toEqual(['reordered'])
   })
 
-  test('one that nobody published is found', () => {
+  test('one that was never published is found', () => {
     expect(found(broken((all) => [...all, { n: 99, id: id(11) }]))).toEqual(['invented'])
   })
 
-  test('one whose publish was refused is found', () => {
+  test('one whose publish was rejected is found', () => {
     const history = good()
-    Object.assign(history.publishes[6] as Publish, { outcome: 'refused', id: undefined })
+    Object.assign(history.publishes[6] as Publish, { outcome: 'rejected', id: undefined })
     expect(found(history)).toEqual(['invented'])
   })
 
-  test('one that came under another id than was answered is found', () => {
+  test('one that arrived with another id than in the response is found', () => {
     expect(found(broken((all) => all.map((each) => (each.n === 7 ? { n: 7, id: id(7) + 1 } : each))))).toContain('invented')
   })
 })
 
-describe('what is meant for others', () => {
+describe('events for others', () => {
   const only = (audience: Publish['audience']): History => {
     const history = good()
     ;(history.publishes[6] as Publish).audience = audience
@@ -158,7 +158,7 @@ describe('what is meant for others', () => {
     expect(check(only(audience)).violations).toMatchObject([{ kind: 'leaked', id: id(7) }])
   })
 
-  test('an event for somebody else is not missed', () => {
+  test('an event for another client is not lost', () => {
     const history = broken((all) => all.filter(({ n }) => n !== 7))
     ;(history.publishes[6] as Publish).audience = { to: ['bert-id'] }
     expect(found(history)).toEqual([])
@@ -182,7 +182,7 @@ describe('what is meant for others', () => {
 })
 
 describe('gaps', () => {
-  /** Forty events in four seconds; anna has seen 1 to 4 and comes back after 40, when 1 to 10 have expired. */
+  /** Forty events in four seconds. Anna has received 1 to 4 and reconnects after 40, when 1 to 10 have expired. */
   const expired = (gap: number | undefined, numbers: number[]): History => ({
     channels: [{ name: 'c', retention: RETENTION, bound: 1_000 }],
     publishes: Array.from({ length: 40 }, (_, n) => publish(n + 1)),
@@ -192,48 +192,48 @@ describe('gaps', () => {
   })
   const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, n) => from + n)
 
-  test('one that is told, and what follows, is right', () => {
+  test('a reported one and the following events are correct', () => {
     expect(check(expired(id(10) + 1, range(11, 40)))).toEqual({ violations: [], gapsTold: 1 })
   })
 
-  test('one that is not told is found', () => {
+  test('an unreported one is found', () => {
     expect(found(expired(undefined, range(11, 40)))).toContain('gap missed')
   })
 
-  test('one that is not told is found even if no event follows', () => {
+  test('an unreported one is found even if no event follows', () => {
     expect(found(expired(undefined, []))).toEqual(['gap missed'])
   })
 
-  test('one that is not told by a subscription which ended at once is not missed', () => {
+  test('an unreported one is accepted if the subscription ended at once', () => {
     const history = expired(undefined, [])
     const [anna] = history.clients as [ClientRecord]
     ;(anna.attempts[1] as Attempt).ended = true
     expect(found(history)).toEqual([])
-    // But the next one must tell it.
+    // But the next subscription must report it.
     anna.attempts.push(attempt(4, after(40) + 20, []))
     expect(found(history)).toEqual(['gap missed'])
     expect(found(expired(undefined, range(11, 40)))).toContain('gap missed')
   })
 
-  test('one that says less than has gone is found', () => {
+  test('one that is too short is found', () => {
     expect(found(expired(id(7) + 1, range(11, 40)))).toContain('gap false')
   })
 
-  test('one that says more than has gone is found', () => {
+  test('one that is too long is found', () => {
     expect(found(expired(id(13) + 1, range(14, 40)))).toEqual(['gap false'])
   })
 
-  test('one that is told to who missed nothing is found', () => {
+  test('one that is reported to a client without missed events is found', () => {
     const history = good()
     ;(history.clients[0].attempts[1] as Attempt).gap = id(4) + 1
     expect(found(history)).toEqual(['gap false'])
   })
 
-  test('one that hides an event which is there is found', () => {
+  test('one that includes an available event is found', () => {
     expect(found(expired(id(10) + 1, range(12, 40)))).toEqual(['lost'])
   })
 
-  test('one to a first connect counts from its token’s time', () => {
+  test('one for a client without a cursor counts from the issue of its token', () => {
     const history = expired(undefined, [])
     const late = (issued: number, gap?: number): History => ({
       ...history,
@@ -246,7 +246,7 @@ describe('gaps', () => {
   })
 
   test('during the request an event may or may not expire', () => {
-    // Events 10 and 11 expire between the question and the answer, which takes 150 ms.
+    // Events 10 and 11 expire between the request and the response, which takes 150 ms.
     for (const gone of [10, 11]) {
       const history = expired(id(gone) + 1, range(gone + 1, 40))
       const second = (history.clients[0] as ClientRecord).attempts[1] as Attempt
@@ -263,7 +263,7 @@ describe('gaps', () => {
     faults: [],
   })
 
-  test('one by a bound is told between three quarters of the bound and the bound', () => {
+  test('one by a bound is reported between three quarters of the bound and the bound', () => {
     for (const gone of [32, 33, 34]) {
       expect(found(bounded([attempt(4, after(40), range(gone + 1, 40), { gap: id(gone) + 1 })]))).toEqual([])
     }
@@ -273,7 +273,7 @@ describe('gaps', () => {
     expect(found(bounded([attempt(33, after(40), range(34, 40))]))).toEqual([])
   })
 
-  test('what was said to be gone may not come again, and what comes may not have been said to be gone', () => {
+  test('an event that was reported as deleted must not arrive later', () => {
     const told = attempt(4, after(40), range(35, 40), { gap: id(34) + 1 })
     const later = attempt(33, after(41), range(34, 40))
     expect(found(bounded([told, later]))).toEqual(['gap false', 'gap missed'])
@@ -287,7 +287,7 @@ describe('wipes', () => {
   const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, n) => from + n)
   const gap = (n: number): Partial<Attempt> => ({ gap: id(n) + 1 })
 
-  /** Forty events in four seconds, nothing of which expires, and a wipe after the twentieth. */
+  /** Forty events in four seconds, which do not expire, and a wipe after the twentieth. */
   const wiped = (attempts: Attempt[], wipes = [wipe(after(20))], more: Partial<ClientRecord> = {}): History => ({
     channels: [{ name: 'c', retention: 1_000_000, bound: 1_000 }],
     publishes: Array.from({ length: 40 }, (_, n) => publish(n + 1)),
@@ -312,12 +312,12 @@ describe('wipes', () => {
     expect(found(wiped([attempt(undefined, after(30), range(21, 40), gap(20))]))).toEqual([])
   })
 
-  test('a replay that goes on after the wipe as if nothing had gone is found', () => {
+  test('a replay that continues after the wipe without a gap is found', () => {
     const history = wiped([attempt(undefined, START, [...range(1, 12), ...range(21, 40)])])
     expect(found(history)).toEqual(Array(8).fill('lost'))
   })
 
-  test('a replay that was broken off by the wipe, and a gap in the next one, are right', () => {
+  test('a replay that the wipe ended, and a gap in the next one, are correct', () => {
     expect(found(wiped([attempt(undefined, START, range(1, 12)), attempt(12, after(21), range(21, 40), gap(20))]))).toEqual([])
   })
 
@@ -326,7 +326,7 @@ describe('wipes', () => {
     expect(found(wiped([attempt(undefined, START, [...range(1, 20), ...range(22, 40)])]))).toEqual(['lost'])
   })
 
-  test('whoever had all of what was wiped may receive a gap or not', () => {
+  test('a client with all wiped events may receive a gap or not', () => {
     expect(found(wiped([attempt(20, after(30), range(21, 40))]))).toEqual([])
     expect(found(wiped([attempt(20, after(30), range(21, 40), { gap: id(21) - 5 })]))).toEqual([])
   })
@@ -362,21 +362,21 @@ describe('wipes', () => {
 
   test('a gap to a token from between the wipe and the next event is allowed', () => {
     const history = wiped([attempt(undefined, after(30), range(31, 40), { ...issued(START + 3_000), gap: (START + 3_045) * 1_000 })], [wipe(START + 2_950)])
-    // Nothing was published for half a second, so that the token's second begins in it.
+    // No event was published for half a second, so that the second of the token starts in it.
     history.publishes = history.publishes.filter(({ n }) => n < 27 || n > 30)
     expect(found(history)).toEqual([])
   })
 
-  test('an event published during the wipe may be gone or not', () => {
+  test('an event published during the wipe may be deleted or not', () => {
     const during = [wipe(START + 2_000, { sentAt: START + 1_990, endedAt: START + 2_010 })]
     expect(found(wiped([attempt(4, after(30), range(21, 40), gap(20))], during))).toEqual([])
     expect(found(wiped([attempt(4, after(30), range(20, 40), gap(19))], during))).toEqual([])
-    // But what one client received cannot have been gone before.
+    // But an event that a client received cannot be deleted before.
     const both = wiped([attempt(4, after(25), range(21, 40), gap(20)), attempt(4, after(30), range(20, 40), gap(19))], during)
     expect(found(both)).toContain('gap false')
   })
 
-  test('a subscription during the wipe may have been answered before it', () => {
+  test('a subscription during the wipe may have its response before it', () => {
     const during = attempt(4, after(20) - 5, [])
     expect(found(wiped([during]))).toEqual([])
     expect(found(wiped([{ ...during, ...gap(20), frames: frames(...range(21, 40)) }]))).toEqual([])
@@ -403,29 +403,29 @@ describe('wipes', () => {
     expect(found(wiped([attempt(32, after(35), range(33, 40))], twice))).toEqual([])
   })
 
-  test('an id that goes back is found', () => {
+  test('a decreasing id is found', () => {
     const history = wiped([])
     ;(history.publishes[20] as Publish).id = id(20) - 1
     expect(check(history).violations).toMatchObject([{ kind: 'reordered', id: id(20) - 1 }])
   })
 
-  test('an id that is given out twice is found', () => {
+  test('a duplicate id is found', () => {
     const history = wiped([])
     ;(history.publishes[20] as Publish).id = id(20)
     expect(found(history)).toEqual(['invented'])
   })
 
-  test('an id that is not above a gap reported before is found', () => {
+  test('an id below an earlier gap is found', () => {
     const told = attempt(4, after(20) + 20, [], { gap: id(21) + 20_000 })
     expect(found(wiped([told]))).toContain('reordered')
     expect(found(wiped([{ ...told, gap: id(21) - 40_000 }]))).toEqual([])
   })
 })
 
-describe('what an application is notified of', () => {
+describe('gap notifications', () => {
   const GAP = id(4) + 60_000
 
-  /** Like the good history, but for events 1 to 4, which were wiped before anna came back for the rest. */
+  /** Like the correct history, but events 1 to 4 were wiped before Anna reconnected for the rest. */
   const notified = (...notifications: GapNotification[]): ReturnType<typeof good> => {
     const history = good()
     history.wipes = [{ channel: 'c', sentAt: after(4) - 10, endedAt: after(4) + 10, outcome: 'wiped' }]
@@ -434,25 +434,25 @@ describe('what an application is notified of', () => {
     return history
   }
 
-  test('a gap between the right events is right', () => {
+  test('a gap between the right events is correct', () => {
     expect(found(notified({ after: 4, next: GAP }))).toEqual([])
   })
 
-  test('a gap that only the answer contains is found', () => {
+  test('a gap that only the response contains is found', () => {
     expect(found(notified())).toEqual(['gap missed'])
   })
 
-  test('one that has left need not be notified', () => {
+  test('a client that has left does not have to be notified', () => {
     const history = notified()
     history.clients[0].stayed = false
     expect(found(history)).toEqual([])
   })
 
-  test('a gap that no answer contains is found', () => {
+  test('a gap that no response contains is found', () => {
     expect(found(notified({ after: 4, next: GAP }, { after: 4, next: GAP }))).toEqual(['gap false'])
   })
 
-  test('another gap than the one in the answer is found', () => {
+  test('another gap than the one in the response is found', () => {
     expect(found(notified({ after: 4, next: GAP + 1 }))).toEqual(['gap false'])
   })
 
@@ -469,7 +469,7 @@ describe('clients that limit their attempts', () => {
     return history
   }
 
-  test('one attempt each second is right, also if some arrive late', () => {
+  test('one attempt per second is correct, even if some arrive late', () => {
     expect(found(attempting(0, 1_000, 2_000, 3_000, 4_000, 5_000))).toEqual([])
     expect(found(attempting(0, 1_900, 2_000, 3_990, 4_000, 5_000))).toEqual([])
   })
@@ -478,7 +478,7 @@ describe('clients that limit their attempts', () => {
     expect(found(attempting(0, 50, 100, 150, 200, 250))).toEqual(['too many attempts'])
   })
 
-  test('two attempts each second are found after a while', () => {
+  test('two attempts per second are found after a while', () => {
     expect(found(attempting(...Array.from({ length: 10 }, (_, n) => n * 500)))).toEqual(['too many attempts'])
   })
 

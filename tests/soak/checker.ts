@@ -1,17 +1,17 @@
-// Judges a history. Pure: the same history has the same verdict.
+// Checks a history against the guarantees. The verdict depends only on the history.
 //
-// The order of a channel is that of its ids, and an id is the time of storing, in microseconds, by the clock that the
-// clients' times are taken from too (it runs on the same machine). What the log had dropped when a subscription was
-// answered is therefore known exactly, but for three things that nobody outside can know, which are left open:
+// The order of a channel is that of its ids, and an id is the time of storing, in microseconds, by the same clock as the
+// times of the clients (on the same machine). The events that the log had deleted at the response to a subscription
+// are therefore known exactly, except for three things that are not visible from outside, and are not checked:
 //
-// 1. At which moment between sending `/subscribe` and getting the answer the log was asked. So what had gone when it was
-//    sent must be told, and what had not when the answer came must not.
-// 2. Whether a publish that was never answered, and that nobody has ever seen, is stored. It may count or not.
-// 3. Between three quarters of a bound and the whole bound, how many events are kept: that is not promised. But what was
-//    said to be gone may not come again later, and what came later may not have been said to be gone.
+// 1. The time between `/subscribe` and its response at which the log was read. Events deleted before the request must be
+//    reported as a gap, and events not deleted at the response must not.
+// 2. Whether a publish without a response, whose event no client has received, is stored. It may count or not.
+// 3. The number of retained events between three quarters of a bound and the bound, which is not guaranteed. But an event
+//    that was reported as deleted must not arrive later.
 //
-// A wipe removes everything that is stored at one moment between its call and its response. Events stored before the
-// call are gone after the response; those stored in between may be gone or not. The log learns of a wipe only when it is
+// A wipe deletes all stored events at one moment between its call and its response. Events stored before the
+// call are deleted after the response; those stored meanwhile may be deleted or not. The log detects a wipe only when it is
 // next used, and storage no longer contains the time. Until the first event is stored afterwards, the log can therefore
 // not tell a token that was issued after the wipe from one that was issued before: a gap may be reported to both. From
 // then on, a token that was issued later receives none.
@@ -32,17 +32,17 @@ export type ViolationKind =
 export interface Violation {
   kind: ViolationKind
   channel: string
-  /** None: it is about the publishers. */
+  /** Missing for a violation by publishers. */
   client?: string
   attempt?: number
-  /** The id of the event that it is about; where it is about none, an id of its time. */
+  /** The id of the event, or an id of the time of the violation. */
   id: number
   text: string
 }
 
 export interface Verdict {
   violations: Violation[]
-  /** How many answers told of a gap. */
+  /** The number of responses with a gap. */
   gapsTold: number
 }
 
@@ -50,33 +50,33 @@ const MICROS_PER_MILLI = 1_000
 const MICROS_PER_SECOND = 1_000_000
 
 /**
- * How long before its token's time a first connect may begin, in microseconds: the library's slack for the clock of
- * another host. Events of that time may come, from one of them on without a hole.
+ * The time before its token's issue at which a client without a cursor may start, in microseconds: the library's slack for
+ * clock skew. Events of that time may arrive; from the first one on, none may be missing.
  */
 const FIRST_CONNECT_SLACK = 2 * MICROS_PER_SECOND
 
 /**
- * Ids grow by one where the clock has not moved, so an id runs ahead of the clock by as many microseconds as events were
- * stored in its millisecond; no run stores a thousand in one.
+ * Ids increase by one if the clock has not moved, so an id is ahead of the clock by as many microseconds as events were
+ * stored in its millisecond. No run stores a thousand in one millisecond.
  */
 const ID_AHEAD = MICROS_PER_MILLI
 
-/** How long a client waits at least between two attempts to connect, in milliseconds: see the option `minReconnectionDelay`. */
+/** The minimum interval between two attempts to connect, in milliseconds, see the option `minReconnectionDelay`. */
 const ATTEMPT_INTERVAL = 1_000
 
 /**
- * How many attempts may come at once: those that a busy machine held up arrive late, and the next one may not.
+ * The number of attempts that may arrive at once, since a busy machine delays some of them.
  */
 const ATTEMPT_BURST = 3
 
-/** How long a publish that was never answered can have been under way, in microseconds: its publisher gives up then. */
+/** The maximum duration of a publish without a response, in microseconds, after which its publisher gives up. */
 const REACH_OF_DOUBT = 15 * MICROS_PER_SECOND
 
 export function check(history: History): Verdict {
   const verdict: Verdict = { violations: [], gapsTold: 0 }
   const found = new Set<string>()
   const report = (violation: Violation): void => {
-    // The same event can be missed in an attempt and by the application: it is one.
+    // An event that is lost in an attempt and for the application is one violation.
     const key = `${violation.kind} ${violation.client} ${violation.channel} ${violation.id}`
     if (!found.has(key)) verdict.violations.push(violation)
     found.add(key)
@@ -102,16 +102,16 @@ export function check(history: History): Verdict {
 
 type Report = (violation: Violation) => void
 
-/** What is known to be in a channel's log: what was acknowledged, and what somebody got. */
+/** The events that are known to be in the log of a channel: acknowledged or received ones. */
 class ChannelLog {
   readonly channel: Channel
   /** Ascending. */
   readonly ids: number[] = []
   readonly publishOf = new Map<number, Publish>()
-  /** Publishes that may be stored or not. */
+  /** The publishes that may be stored or not. */
   readonly #doubtful: Publish[]
   readonly #claims: Claim[]
-  /** By ascending `sentAt`; `first` is the lowest id that this attempt or a later one replayed. */
+  /** Sorted by `sentAt`; `first` is the lowest id that this attempt or a later one replayed. */
   readonly #replays: { sentAt: number; first: number }[]
   readonly #wipes: LoggedWipe[]
 
@@ -124,7 +124,7 @@ class ChannelLog {
       const known = idOf.get(publish.n)
       if (known === id) return
       if (known !== undefined || this.publishOf.has(id)) {
-        const text = `event ${publish.n} came with the id ${id}, which is ${known === undefined ? "another event's" : `not its own, ${known}`}`
+        const text = `event ${publish.n} arrived with the id ${id}, which is ${known === undefined ? "another event's" : `not its own, ${known}`}`
         return report({ kind: 'invented', channel: channel.name, ...(client ? { client } : {}), id, text })
       }
       idOf.set(publish.n, id)
@@ -138,7 +138,7 @@ class ChannelLog {
       for (const { frames } of client.attempts) {
         for (const { id, n } of frames) {
           const publish = byNumber.get(n)
-          if (publish !== undefined && publish.outcome !== 'refused') store(publish, id, client.name)
+          if (publish !== undefined && publish.outcome !== 'rejected') store(publish, id, client.name)
         }
       }
     }
@@ -161,7 +161,7 @@ class ChannelLog {
     }
   }
 
-  /** How many known events have ids up to this one. */
+  /** The number of known events with ids up to this one. */
   upTo(id: number): number {
     let [low, high] = [0, this.ids.length]
     while (low < high) {
@@ -172,7 +172,7 @@ class ChannelLog {
     return low
   }
 
-  /** The highest id that must have gone by then; 0 without any. */
+  /** The highest id that must be deleted at this time; 0 if there is none. */
   goneAtLeast(sentAt: number): number {
     const stored = this.upTo(sentAt * MICROS_PER_MILLI - 1)
     const overBound = stored - this.channel.bound
@@ -182,11 +182,11 @@ class ChannelLog {
       0,
     )
     const claimed = this.#claims.reduce((most, { answeredAt, lost }) => (answeredAt < sentAt ? Math.max(most, lost) : most), 0)
-    // A gap after a wipe may end anywhere before the next event, and concerns nobody who knows the last event before that.
+    // A gap after a wipe may end anywhere before the next event, and does not concern clients with the last event before.
     return Math.max(this.#at(Math.max(overBound, expired, wiped)), this.#wipes.length === 0 ? claimed : this.#at(this.upTo(claimed)))
   }
 
-  /** Whether everything up to this id may have gone by then, to who comes from `after`. */
+  /** Whether all events up to this id may be deleted at this time, for a client with the cursor `after`. */
   mayHaveGone(lost: number, answeredAt: number, after: number): boolean {
     const later = this.#replays.find(({ sentAt }) => sentAt > answeredAt)
     if (later !== undefined && later.first <= lost) return false
@@ -210,7 +210,7 @@ class ChannelLog {
     return count <= 0 ? 0 : (this.ids[Math.min(count, this.ids.length) - 1] as number)
   }
 
-  /** Ids never go back: one that is given out has a higher one than all that were known when its publish began. */
+  /** Ids never decrease: a new id is higher than all that were known when its publish started. */
   checkOrderOfPublishing(report: Report): void {
     const stored = [...this.publishOf].map(([id, publish]) => ({ id, publish }))
     const known: Claim[] = stored
@@ -225,24 +225,24 @@ class ChannelLog {
         highest = Math.max(highest, (known[next++] as Claim).lost)
       }
       if (id <= highest) {
-        const text = `event ${publish.n} has the id ${id}, though ${highest} had been answered when it was sent`
+        const text = `event ${publish.n} has the id ${id}, although ${highest} had been acknowledged when it was sent`
         report({ kind: 'reordered', channel: this.channel.name, id, text })
       }
     }
   }
 }
 
-/** Up to which id a client was told that events were lost, and when. */
+/** The end of a reported gap, and its time. */
 interface Claim {
   answeredAt: number
   lost: number
 }
 
-/** A wipe as the log can know it. */
+/** A wipe as far as the log can detect it. */
 interface LoggedWipe extends Wipe {
-  /** No event with a higher id can have gone by it. */
+  /** Events with a higher id cannot be deleted by it. */
   through: number
-  /** Who comes from this id on came after it, as far as the log can tell. */
+  /** Clients with a cursor from this id on came after it, as far as the log can detect. */
   knownFrom: number
 }
 
@@ -263,7 +263,7 @@ function isMeantFor(client: ClientRecord, { to, except = [], caller }: Audience)
   return true
 }
 
-/** What came must have been published, here, and for this client. */
+/** Received events must have been published to this channel and this client. */
 function checkContents(client: ClientRecord, publishes: Map<number, Publish>, log: ChannelLog, report: Report): void {
   const about = { channel: client.channel, client: client.name }
   const all = [
@@ -277,8 +277,8 @@ function checkContents(client: ClientRecord, publishes: Map<number, Publish>, lo
       report({ ...at, kind: 'invented', id, text: `nobody published event ${n}` })
     } else if (publish.channel !== client.channel) {
       report({ ...at, kind: 'leaked', id, text: `event ${n} is of the channel ${publish.channel}` })
-    } else if (publish.outcome === 'refused') {
-      report({ ...at, kind: 'invented', id, text: `the publish of event ${n} was refused` })
+    } else if (publish.outcome === 'rejected') {
+      report({ ...at, kind: 'invented', id, text: `the publish of event ${n} was rejected` })
     } else if (isMeantFor(client, publish.audience) === false) {
       report({ ...at, kind: 'leaked', id, text: `event ${n} is for ${JSON.stringify(publish.audience)}` })
     } else if (log.publishOf.get(id) !== publish) {
@@ -289,38 +289,38 @@ function checkContents(client: ClientRecord, publishes: Map<number, Publish>, lo
   }
 }
 
-/** Events after one id, up to another, that were no longer there. */
+/** Events after one id and up to another that were no longer available. */
 interface Gap {
   after: number
   to: number
 }
 
-/** A subscription's frames are those after where it resumed, without a hole but the gap, which is the answer. */
+/** The frames of a subscription are the events after its cursor. Only events in the gap of the response may be missing. */
 function checkAttempt(client: ClientRecord, index: number, attempt: Attempt, log: ChannelLog, report: Report): Gap[] {
   const about = { channel: client.channel, client: client.name, attempt: index }
   const { from, sentAt, answeredAt, gap, frames, ended = false } = attempt
   if (answeredAt === undefined) {
-    if (frames.length > 0) report({ ...about, kind: 'invented', id: (frames[0] as Delivery).id, text: 'events came before the answer' })
+    if (frames.length > 0) report({ ...about, kind: 'invented', id: (frames[0] as Delivery).id, text: 'events arrived before the response' })
     return []
   }
-  // One that the server ended before any event: replaced by another one, or its token expired.
-  // The client has to subscribe again, and what that one responds counts.
+  // The server ended the subscription before any event: it was replaced, or its token expired.
+  // The client subscribes again, and that response counts.
   if (ended && gap === undefined && frames.length === 0) return []
   const first = 'issuedAt' in from
-  // "Since the token was issued" includes that very microsecond.
+  // "Since the token was issued" includes that microsecond.
   const after = first ? from.issuedAt * MICROS_PER_SECOND - 1 : from.lastEventId
 
   const atLeast = log.goneAtLeast(sentAt)
-  // Whether it was told or not, what had gone is not lost: it was not retained.
+  // Deleted events are not lost, reported or not: they were not retained.
   const gone = gap === undefined ? atLeast : gap - 1
   if (gap === undefined) {
     if (atLeast > after) {
-      report({ ...about, kind: 'gap missed', id: atLeast, text: `${atLeast} had gone, and it was not told to who came from ${after}` })
+      report({ ...about, kind: 'gap missed', id: atLeast, text: `${atLeast} was deleted, and no gap was reported to a client with the cursor ${after}` })
     }
   } else {
     const lost = gap - 1
     if (lost <= after || lost < atLeast || !log.mayHaveGone(lost, answeredAt, after)) {
-      const text = `a gap up to ${lost} was told to who came from ${after}; up to ${atLeast} had gone, if not more`
+      const text = `a gap up to ${lost} was reported to a client with the cursor ${after}; events up to ${atLeast} were deleted`
       report({ ...about, kind: 'gap false', id: lost, text })
     }
   }
@@ -330,7 +330,7 @@ function checkAttempt(client: ClientRecord, index: number, attempt: Attempt, log
   const earliest = first && gone <= after ? asked - FIRST_CONNECT_SLACK : asked
   for (const { id } of frames) {
     if (id <= earliest) {
-      const text = `${id} came to who asked for what is after ${asked}`
+      const text = `${id} arrived at a client that asked for events after ${asked}`
       report({ ...about, kind: first ? 'invented' : 'duplicated', id, text })
     }
   }
@@ -341,7 +341,7 @@ function checkAttempt(client: ClientRecord, index: number, attempt: Attempt, log
   return gone > after ? [{ after, to: gone }] : []
 }
 
-/** What the application got: once, in order, and complete but for the gaps. */
+/** The application receives all events once and in order, except for gaps. */
 function checkApplication(client: ClientRecord, gaps: Gap[], log: ChannelLog, report: Report): void {
   const about = { channel: client.channel, client: client.name }
   const { delivered, stayed } = client
@@ -350,7 +350,7 @@ function checkApplication(client: ClientRecord, gaps: Gap[], log: ChannelLog, re
   const came = new Set(delivered.map(({ id }) => id))
   const end = stayed ? log.channel.last : undefined
   if (end !== undefined && !came.has(end)) {
-    report({ ...about, kind: 'lost', id: end, text: `the last event ${end} never came` })
+    report({ ...about, kind: 'lost', id: end, text: `the last event ${end} never arrived` })
   }
   if (first === undefined) return
   const last = delivered.reduce((highest, { id }) => Math.max(highest, id), 0)
@@ -361,7 +361,7 @@ function checkApplication(client: ClientRecord, gaps: Gap[], log: ChannelLog, re
   })
 }
 
-/** Every gap in an answer is one that the application is notified of, between the right events. */
+/** The application is notified of each gap in a response, between the right events. */
 function checkNotifications(client: ClientRecord, report: Report): void {
   const { notified, attempts, delivered, stayed } = client
   if (notified === undefined) return
@@ -370,14 +370,14 @@ function checkNotifications(client: ClientRecord, report: Report): void {
   for (let n = 0; n < Math.max(told.length, notified.length); n++) {
     const [expected, notification] = [told[n], notified[n]]
     if (notification === undefined && expected !== undefined) {
-      // One that has left may have left before.
+      // A client that has left may have left before the notification.
       if (!stayed) return
       const { gap, attempt } = expected
       return report({ ...about, kind: 'gap missed', attempt, id: gap - 1, text: `the application was not notified of the gap before ${gap}` })
     }
     const { next, after } = notification as NonNullable<typeof notification>
     if (expected?.gap !== next) {
-      return report({ ...about, kind: 'gap false', id: next - 1, text: `the application was notified of a gap before ${next}, and the answer said ${expected?.gap ?? 'none'}` })
+      return report({ ...about, kind: 'gap false', id: next - 1, text: `the application was notified of a gap before ${next}, and the response said ${expected?.gap ?? 'none'}` })
     }
     const misplaced = delivered.find(({ id }, index) => id < next !== index < after)
     if (misplaced !== undefined) {
@@ -386,14 +386,14 @@ function checkNotifications(client: ClientRecord, report: Report): void {
   }
 }
 
-/** A client that limits its attempts keeps to it, and its iterators go on. */
+/** A client with limited attempts respects the limit, and its iterators do not end. */
 function checkAttempts(client: ClientRecord, report: Report): void {
   const { handshakes = [], ended = [] } = client
   const about = { channel: client.channel, client: client.name }
   for (const text of ended) {
     report({ ...about, kind: 'iteration ended', id: client.delivered.at(-1)?.id ?? 0, text: `its iterator ended: ${text}` })
   }
-  // How many more there were than one for each interval, as a bucket that leaks.
+  // Counts attempts beyond one per interval, as a leaky bucket.
   let [level, before] = [0, Number.NEGATIVE_INFINITY]
   for (const at of handshakes) {
     level = Math.max(0, level - (at - before) / ATTEMPT_INTERVAL) + 1
@@ -408,8 +408,8 @@ function checkOrder(deliveries: Delivery[], report: (kind: ViolationKind, id: nu
   const seen = new Set<number>()
   let highest = 0
   for (const { id } of deliveries) {
-    if (seen.has(id)) report('duplicated', id, `${id} came twice`)
-    else if (id < highest) report('reordered', id, `${id} came after ${highest}`)
+    if (seen.has(id)) report('duplicated', id, `${id} arrived twice`)
+    else if (id < highest) report('reordered', id, `${id} arrived after ${highest}`)
     seen.add(id)
     highest = Math.max(highest, id)
   }
@@ -427,12 +427,12 @@ function reportMissing(
     const id = log.ids[n] as number
     const publish = log.publishOf.get(id) as Publish
     if (!came.has(id) && isMeantFor(client, publish.audience) === true) {
-      report(id, `event ${publish.n}, ${publish.outcome === 'stored' ? 'acknowledged' : 'seen by others'}, never came, but ${last} did`)
+      report(id, `event ${publish.n}, ${publish.outcome === 'stored' ? 'acknowledged' : 'seen by others'}, never arrived, but ${last} did`)
     }
   }
 }
 
-/** How many lines an excerpt has at most: what fits a screen. */
+/** The maximum number of lines of an excerpt, which fit on a screen. */
 const EXCERPT_LINES = 40
 
 /** The part of the history that shows a violation. */
@@ -455,7 +455,7 @@ export function excerpt(history: History, violation: Violation): string[] {
   }
   if (client === undefined) return lines
   const numbered = client.attempts.map((attempt, n) => ({ attempt, n }))
-  // The one that it is about, or those at the time of the event.
+  // The attempt of the violation, or those at the time of the event.
   const middle = index ?? numbered.findLastIndex(({ attempt }) => attempt.sentAt * MICROS_PER_MILLI <= id)
   const shown = numbered.filter(({ attempt, n }) => Math.abs(n - middle) <= (index === undefined ? 3 : 1) && attempt.answeredAt !== undefined)
   for (const { attempt, n } of shown) {

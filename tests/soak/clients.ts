@@ -1,5 +1,5 @@
-// The clients of a run: unmodified oRPC clients whose frames are listened to, and bare ones that speak the protocol
-// themselves. Both write down what they asked, what was answered, and what came.
+// The clients of a run: unmodified oRPC clients whose frames are recorded, and bare clients that implement the protocol
+// themselves. Both record their requests, the responses and the received frames.
 
 import { createHmac } from 'node:crypto'
 
@@ -11,47 +11,47 @@ import type { Attempt, ClientRecord } from './history.ts'
 import type { Line } from './line.ts'
 import type { Random } from './random.ts'
 
-/** How long a call may take, in milliseconds. */
+/** The time limit of a call, in milliseconds. */
 const CALL_TIMEOUT = 10_000
 
-/** How often a stock client's application looks whether its token has expired, in milliseconds. */
+/** The interval at which the application of a stock client checks its token for expiry, in milliseconds. */
 const TOKEN_CHECK = 500
 
-/** How long a stock client that is to be a slow reader takes for each event, in milliseconds. */
+/** The time that a slow stock client takes for each event, in milliseconds. */
 export const SLOW_EVENT = 5
 
-/** With these a Durable Object closes a socket that it cannot serve any more: internal error, and service restart. */
+/** The close codes for sockets that a Durable Object cannot serve any more: internal error, and service restart. */
 const RECONNECT_CODES: ReadonlySet<number> = new Set([1011, 1012])
 
 export interface ClientOptions {
   name: string
   channel: string
-  /** The upgrade's path, by the line's port. */
+  /** The path of the upgrade. */
   path: string
   line: Line
   random: Random
-  /** Sent as `id`, the same on each reconnect. */
+  /** The connection id, the same on each reconnect. */
   connection?: string
-  /** How long a token of this client is good, in seconds. */
+  /** The token lifetime of this client, in seconds. */
   tokenLifetime: number
-  /** The time of the first token, in seconds since the epoch; now unless given. */
+  /** The issue time of the first token, in seconds since 1970. Default: now. */
   issuedAt?: number
-  /** Its tokens are of generation 2, which can be renewed on the open socket. Such a client has a connection id. */
+  /** Whether it has `DurableIterator` tokens, which can be refreshed on the open socket. Such a client has a connection id. */
   isSecond?: boolean
 }
 
-/** What a client's call of `publish` led to. */
-export type CallResult = { id: number } | { refused: string } | 'unknown'
+/** The result of a client's call of `publish`. */
+export type CallResult = { id: number } | { rejected: string } | 'unknown'
 
 export abstract class SoakClient {
   readonly record: ClientRecord
   readonly line: Line
   protected readonly random: Random
   protected readonly options: ClientOptions
-  /** Until when its application reads slowly; bare ones have none. */
+  /** The time until which its application reads slowly; not for bare clients. */
   slowUntil = 0
   protected stopped = false
-  /** Of the token behind the newest socket. */
+  /** The times of the newest socket's token. */
   protected claims = { iat: 0, exp: 0 }
   #tokens = 0
 
@@ -70,7 +70,7 @@ export abstract class SoakClient {
     }
   }
 
-  /** A URL with a new token. */
+  /** Returns a URL with a new token. */
   protected url(): string {
     const now = Math.floor(Date.now() / 1000)
     const iat = this.#tokens++ === 0 ? (this.options.issuedAt ?? now) : now
@@ -86,7 +86,7 @@ export abstract class SoakClient {
     return this.options.isSecond ? signSecond(claims) : sign(claims)
   }
 
-  /** A token that is to take the place of the one behind the open socket, and what to do when it has. */
+  /** Issues a new token for the open socket, with a function to call when the socket has it. */
   protected renewal(): { token: string; done: (attempt: Attempt | undefined) => void } {
     const now = Math.floor(Date.now() / 1000)
     const { iat } = this.claims
@@ -98,24 +98,24 @@ export abstract class SoakClient {
     return {
       token,
       done: (attempt) => {
-        // A position without an event stays that of the socket's first token.
+        // Without an event, the start remains the issue of the socket's first token.
         this.claims = { iat, exp: claims.exp }
         if (attempt !== undefined) attempt.expires = this.endOf(claims.exp)
       },
     }
   }
 
-  /** Whether the token behind the newest socket is no longer good. */
+  /** Whether the token of the newest socket has expired. */
   protected get isExpired(): boolean {
     return this.claims.exp * 1000 <= Date.now()
   }
 
-  /** A token of generation 2 is good in the millisecond of its end, too. */
+  /** A `DurableIterator` token is still valid in the millisecond of its expiry. */
   protected endOf(exp: number): number {
     return this.options.isSecond ? exp + 0.001 : exp
   }
 
-  /** Writes down that a subscription was asked for. */
+  /** Records a request to subscribe. */
   protected asked(lastEventId: string | undefined): Attempt {
     const { iat, exp } = this.claims
     const attempt: Attempt = {
@@ -128,14 +128,14 @@ export abstract class SoakClient {
     return attempt
   }
 
-  /** Writes down a frame that came for it; answers with the id of the event that it holds, if it is one. */
+  /** Records a frame of the subscription. Returns the id of its event, if it has one. */
   protected heard(attempt: Attempt, frame: any): string | undefined {
     if (frame.t === undefined) {
       if (frame.p?.s !== undefined && frame.p.s >= 400) return undefined
       attempt.answeredAt = Date.now()
       const gap = frame.p?.h?.['x-durable-event-gap']
       if (gap !== undefined) attempt.gap = Number(gap)
-      // A client that kept the question for the next connection was answered by that one's token.
+      // If the client sent the request on the next connection, the token of that one counts.
       attempt.expires = this.endOf(this.claims.exp)
       if ('issuedAt' in attempt.from) attempt.from.issuedAt = this.claims.iat
     } else if (frame.t === 3 && frame.p?.e === 'message') {
@@ -148,15 +148,15 @@ export abstract class SoakClient {
     return undefined
   }
 
-  /** Writes down how the socket of an open subscription was closed. */
+  /** Records how the socket of an open subscription was closed. */
   protected closed(attempt: Attempt | undefined, code: number): void {
     if (attempt !== undefined && RECONNECT_CODES.has(code)) attempt.ended = true
   }
 
-  /** Whether its newest subscription was answered, on a socket that is open. */
+  /** Whether its newest subscription has a response, on an open socket. */
   abstract get isSubscribed(): boolean
 
-  /** The id of the event that its application got last. */
+  /** The id of the last event that its application received. */
   get last(): number | undefined {
     return this.record.delivered.at(-1)?.id
   }
@@ -164,7 +164,7 @@ export abstract class SoakClient {
   abstract start(): Promise<void>
   /** Publishes by a call over the socket. */
   abstract publish(event: object): Promise<CallResult>
-  /** Takes a new token, and comes back with it by the last id. */
+  /** Reconnects with a new token and resumes after the last id. */
   abstract renew(): void
   abstract stop(): void
 }
@@ -174,7 +174,7 @@ export class StockClient extends SoakClient {
   readonly #version: ClientVersion
   #client: Client | undefined
   #tokenCheck: ReturnType<typeof setInterval> | undefined
-  /** Its newest subscription if that was answered, while its socket is open. */
+  /** Its newest subscription, if it has a response and its socket is open. */
   #answered: Attempt | undefined
 
   constructor(version: ClientVersion, options: ClientOptions) {
@@ -186,15 +186,15 @@ export class StockClient extends SoakClient {
     const client = await Client.connect(() => this.url(), { version: this.#version })
     this.#client = client
     this.#listen(client)
-    // A `/subscribe` that is refused because the token has expired is tried again for ever on the same socket, and the
-    // application is not told: it has to know when its token ends.
+    // A `/subscribe` that is rejected because the token has expired is retried forever on the same socket, and the
+    // application is not notified: it must know when its token expires.
     this.#tokenCheck = setInterval(() => {
       if (!this.isSubscribed && this.isExpired) client.socket.reconnect()
     }, TOKEN_CHECK)
     void this.#iterate(client)
   }
 
-  /** Hears what goes over its socket, both ways, and changes nothing. */
+  /** Records the frames of its socket in both directions, without changes. */
   #listen({ socket }: Client): void {
     const attempts = new Map<string, Attempt>()
     const send = socket.send.bind(socket)
@@ -213,7 +213,7 @@ export class StockClient extends SoakClient {
       const attempt = attempts.get(frame.i)
       if (attempt === undefined) return
       this.heard(attempt, frame)
-      // An earlier one may be answered late, when the client has given it up.
+      // The response to an earlier one may arrive late, when the client has given it up.
       const isNewest = attempt === this.record.attempts.at(-1)
       if (frame.t === undefined && attempt.answeredAt !== undefined && isNewest) this.#answered = attempt
     })
@@ -228,7 +228,7 @@ export class StockClient extends SoakClient {
       const last = this.last
       const options = {
         ...(last === undefined ? {} : { lastEventId: String(last) }),
-        // No signal: aborting while the socket is down throws outside of any promise in 1.16.1.
+        // Without a signal: in 1.16.1, an abort while the socket is closed throws outside of any promise.
         context: { retry: Number.POSITIVE_INFINITY, shouldRetry: () => !this.stopped },
       }
       try {
@@ -240,7 +240,7 @@ export class StockClient extends SoakClient {
       } catch {
         await pause(50)
       }
-      // Ended cleanly: the token has expired.
+      // Ended without an error: the token has expired.
       if (!this.stopped) socket.reconnect()
     }
   }
@@ -254,8 +254,8 @@ export class StockClient extends SoakClient {
       const call: Promise<string> = this.#client!.call(['publish'], event)
       return await Promise.race([call.then((id) => ({ id: Number(id) })), pause(CALL_TIMEOUT).then(() => 'unknown' as const)])
     } catch (error: any) {
-      // A broken connection is an error without a code.
-      return typeof error?.code === 'string' && error.status < 500 ? { refused: error.code } : 'unknown'
+      // A lost connection is an error without a code.
+      return typeof error?.code === 'string' && error.status < 500 ? { rejected: error.code } : 'unknown'
     }
   }
 
@@ -270,7 +270,7 @@ export class StockClient extends SoakClient {
   }
 }
 
-/** A client that speaks the protocol itself, and sees what stock clients cannot: the header that tells of a gap. */
+/** A client that implements the protocol itself, and reads what stock clients do not: the gap header. */
 export class BareClient extends SoakClient {
   #socket: WebSocket | undefined
   #subscription: { i: string; attempt: Attempt } | undefined
@@ -278,7 +278,7 @@ export class BareClient extends SoakClient {
   #next = 0
 
   constructor(options: ClientOptions) {
-    super(options.isSecond ? 'bare of generation 2' : 'bare', options)
+    super(options.isSecond ? 'bare with DurableIterator tokens' : 'bare', options)
   }
 
   async start(): Promise<void> {
@@ -290,9 +290,9 @@ export class BareClient extends SoakClient {
     const socket = new WebSocket(this.url(), { handshakeTimeout: 5_000 })
     this.#socket = socket
     this.#subscription = undefined
-    socket.on('error', () => {}) // its close follows
+    socket.on('error', () => {}) // followed by its close
     socket.on('open', () => this.subscribe())
-    // What comes on a socket that was given up is not looked at, as no client would.
+    // Messages on a socket that was given up are ignored, as by real clients.
     socket.on('message', (data) => this.#socket === socket && this.#message(JSON.parse(data.toString())))
     socket.on('close', (code) => {
       if (this.#socket !== socket) return
@@ -309,7 +309,7 @@ export class BareClient extends SoakClient {
     setTimeout(() => this.#connect(), this.random.whole(5, 60))
   }
 
-  /** Asks for what it has not got yet; on an open subscription too, which ends that one. */
+  /** Subscribes after the last received event. This ends an open subscription. */
   subscribe(): void {
     if (this.#socket?.readyState !== WebSocket.OPEN) return
     const i = this.#id()
@@ -320,15 +320,15 @@ export class BareClient extends SoakClient {
     this.#socket.send(JSON.stringify({ i, p: { u: '/subscribe', b: {}, ...h } }))
   }
 
-  /** Sends a new token over the open socket, which goes on with it. Answers whether it could be sent. */
+  /** Sends a new token over the open socket. Returns whether it could be sent. */
   renewOnSocket(): boolean {
     const socket = this.#socket
     if (!this.options.isSecond || socket?.readyState !== WebSocket.OPEN) return false
     const { token, done } = this.renewal()
     const i = this.#id()
     this.#calls.set(i, (result) => {
-      // Without an answer the socket has gone, and the next one has a token of its own.
-      if (result !== 'unknown' && !('refused' in result) && this.#socket === socket) done(this.#subscription?.attempt)
+      // Without a response the socket is lost, and the next one has its own token.
+      if (result !== 'unknown' && !('rejected' in result) && this.#socket === socket) done(this.#subscription?.attempt)
     })
     socket.send(JSON.stringify({ i, p: { u: '/updateToken', b: { json: { token } } } }))
     return true
@@ -339,9 +339,9 @@ export class BareClient extends SoakClient {
     if (call !== undefined) {
       this.#calls.delete(frame.i)
       const { s = 200, b } = frame.p
-      return call(s < 400 ? { id: Number(b?.json) } : s < 500 ? { refused: b.json?.code } : 'unknown')
+      return call(s < 400 ? { id: Number(b?.json) } : s < 500 ? { rejected: b.json?.code } : 'unknown')
     }
-    // Frames of a subscription that was given up for another one are not looked at.
+    // Frames of a replaced subscription are ignored.
     if (frame.i !== this.#subscription?.i) return
     const { attempt } = this.#subscription as { attempt: Attempt }
     if (this.heard(attempt, frame) !== undefined) this.record.delivered.push(attempt.frames.at(-1)!)
@@ -356,7 +356,7 @@ export class BareClient extends SoakClient {
 
   publish(event: object): Promise<CallResult> {
     const socket = this.#socket
-    if (socket?.readyState !== WebSocket.OPEN) return Promise.resolve({ refused: 'not connected' })
+    if (socket?.readyState !== WebSocket.OPEN) return Promise.resolve({ rejected: 'not connected' })
     const i = this.#id()
     return new Promise((resolve) => {
       this.#calls.set(i, resolve)
@@ -379,14 +379,14 @@ export class BareClient extends SoakClient {
   }
 }
 
-/** A generation-1 token. Synchronous, as a socket asks for its URL. */
+/** Signs a `DurableEventIterator` token. Synchronous, since a socket calls it for its URL. */
 function sign(claims: object): string {
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
   const head = `${part({ alg: 'HS256' })}.${part(claims)}`
   return `${head}.${createHmac('sha256', SIGNING_KEY).update(head).digest('base64url')}`
 }
 
-/** A generation-2 token: its claims as they are, and their signature. */
+/** Signs a `DurableIterator` token: the JSON of its claims, and their signature. */
 function signSecond(claims: object): string {
   const payload = JSON.stringify(claims)
   return `${payload}.${createHmac('sha256', SIGNING_KEY).update(payload).digest('base64url')}`

@@ -1,10 +1,10 @@
-// What stands before the Workers of a run: it does to their Durable Objects what an application can do, and leaves behind
-// what another version of the library could have left.
+// A module in front of the Workers of a run: it does what an application can do with their Durable Objects, and writes data
+// that another version of the library could have written.
 
-/** How everything that a channel has stored can be removed. */
+/** The ways to delete the storage of a channel. */
 export const WIPES = ['delete all', 'drop tables'] as const
 
-/** What a socket's attachment can be that this version cannot read. */
+/** Attachments of sockets that this version cannot read. */
 export const ATTACHMENTS = [
   'null',
   'undefined',
@@ -21,12 +21,12 @@ export const ATTACHMENTS = [
   'half a subscription',
 ] as const
 
-/** Where the front of a Durable Object listens; no request from outside has this host. */
+/** The origin of requests to the front of a Durable Object. No outside request has this host. */
 export const FRONT_ORIGIN = 'http://front.invalid'
 
 export type FrontRequest =
   | { wipe: (typeof WIPES)[number] }
-  /** `socket` chooses one of the open sockets: at least 0, less than 1. Responds with how many there were. */
+  /** `socket` chooses one of the open sockets: at least 0, less than 1. Responds with their number. */
   | { attachment: (typeof ATTACHMENTS)[number]; socket: number }
 
 /** The source of an ES module that exports these classes of `./index.js`, each behind its front. */
@@ -48,7 +48,7 @@ const wipes = {
 }
 
 const bytes = (text) => new TextEncoder().encode(text)
-/** The attachment that is there, changed. */
+/** Returns the changed attachment. */
 const changed = (old, change) => {
   const session = JSON.parse(new TextDecoder().decode(old))
   change(session)
@@ -75,7 +75,7 @@ async function disturb(ctx, { wipe, attachment, socket }) {
     await wipes[wipe](ctx.storage)
     return {}
   }
-  // One that was changed before is left as it is.
+  // An attachment that was changed before is kept.
   const sockets = ctx.getWebSockets().filter((ws) => ws.readyState === WebSocket.READY_STATE_OPEN && isReadable(ws))
   const ws = sockets[Math.floor(socket * sockets.length)]
   ws?.serializeAttachment(attachments[attachment](ws.deserializeAttachment()))

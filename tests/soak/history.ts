@@ -1,49 +1,49 @@
-// What a run has recorded: all that the checker judges by. Times are milliseconds since the epoch, by the one clock of
-// the machine that clients, publishers and the runtime share.
+// The recorded history of a run, from which the checker computes its verdict. Times are milliseconds since 1970, by the clock
+// of the machine, which clients, publishers and the runtime share.
 
 export interface History {
   channels: Channel[]
   publishes: Publish[]
   wipes: Wipe[]
   clients: ClientRecord[]
-  /** What was done to it, for the excerpt. */
+  /** The faults, for the excerpt. */
   faults: Fault[]
 }
 
 export interface Channel {
   name: string
-  /** How long events are retained, in milliseconds. */
+  /** The retention time of events, in milliseconds. */
   retention: number
-  /** How many events are retained at most; at least three quarters of them are. */
+  /** The maximum number of retained events. At least three quarters of it are retained. */
   bound: number
-  /** The event that was published when everyone had come back: whoever is still there must have got it. */
+  /** The event that was published after all clients had reconnected: all remaining clients must have received it. */
   last?: number
 }
 
 /** One call of `publish`. */
 export interface Publish {
-  /** In the event itself; no two publishes of a run have the same. */
+  /** The number in the event, unique in a run. */
   n: number
   channel: string
   by: string
   sentAt: number
   answeredAt?: number
   /**
-   * `stored`: acknowledged with `id`. `refused`: by a typed error, so nothing may have changed. `unknown`: no answer, the
-   * event may be there or not.
+   * `stored`: acknowledged with `id`. `rejected`: with a typed error, so nothing may have changed. `unknown`: no response, the
+   * event may be stored or not.
    */
-  outcome: 'stored' | 'refused' | 'unknown'
+  outcome: 'stored' | 'rejected' | 'unknown'
   id?: number
   audience: Audience
 }
 
-/** One removal of everything that a channel has stored. */
+/** One deletion of the storage of a channel. */
 export interface Wipe {
   channel: string
   sentAt: number
-  /** When it had been done, or could not be done any more. */
+  /** The time after which the deletion cannot happen any more. */
   endedAt: number
-  /** `unknown`: no response, the events may be there or not. */
+  /** `unknown`: no response, the events may be deleted or not. */
   outcome: 'wiped' | 'unknown'
 }
 
@@ -51,7 +51,7 @@ export interface Wipe {
 export interface Audience {
   to?: string[]
   except?: string[]
-  /** The client whose socket called: left out on that socket, though not by reconnecting unless it has a connection id. */
+  /** The calling client: its socket is excluded, and after a reconnect only if it has a connection id. */
   caller?: string
 }
 
@@ -61,28 +61,28 @@ export interface ClientRecord {
   channel: string
   connection?: string
   attempts: Attempt[]
-  /** What its application got: for a bare client every frame, for a stock one what its iterators yielded. */
+  /** The events that its application received: all frames of a bare client, the yielded events of other clients. */
   delivered: Delivery[]
-  /** The gaps that its application was notified of; only for clients whose application is notified. */
+  /** The gap notifications of its application; only for clients with notifications. */
   notified?: GapNotification[]
-  /** When it created a WebSocket; only for clients that limit how often they do. */
+  /** The times at which it created a WebSocket; only for clients that limit their attempts. */
   handshakes?: number[]
   /** The errors that ended its iterators; only for clients whose iterators never end by themselves. */
   ended?: string[]
-  /** Whether it was there to the end, and so must have got the channel's last event. */
+  /** Whether it stayed to the end, and must have received the last event of the channel. */
   stayed: boolean
 }
 
-/** One `/subscribe`: from where, what was answered, and the frames that came for it. */
+/** One `/subscribe`: its start, the response, and its frames. */
 export interface Attempt {
   from: { lastEventId: number } | { issuedAt: number }
   sentAt: number
   answeredAt?: number
-  /** Value of the header that tells of a gap. */
+  /** The value of the gap header. */
   gap?: number
   /** Whether the server ended it: by its last message, or by closing the socket so that the client reconnects. */
   ended?: boolean
-  /** Until when the token behind the socket is good, in seconds since the epoch. */
+  /** The expiry of the socket's token, in seconds since 1970. */
   expires: number
   frames: Delivery[]
 }
@@ -92,17 +92,17 @@ export interface Delivery {
   n: number
 }
 
-/** A gap as an application is notified of it. */
+/** A gap notification. */
 export interface GapNotification {
-  /** How many events the application had received before. */
+  /** The number of events that the application had received before. */
   after: number
-  /** From this id on every event is there. */
+  /** All events from this id on are available. */
   next: number
 }
 
 export interface Fault {
   at: number
   kind: string
-  /** A client's name, or a channel's; none: everyone's. */
+  /** The name of a client or a channel; missing for all. */
   target?: string
 }

@@ -1,9 +1,9 @@
-// The network between one client and the runtime, which can be made to fail.
+// Simulates the network between one client and the runtime, with faults.
 
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 
-/** How long the server's end of a client that vanished stays, in milliseconds: to the server it looks like a slow one. */
+/** The time for which the server's end of a vanished client stays open, in milliseconds. For the server it is a slow client. */
 const GHOST_LIFETIME = 6_000
 
 export type Direction = 'down' | 'up'
@@ -11,17 +11,17 @@ export type Direction = 'down' | 'up'
 interface Connection {
   client: Socket
   server: Socket
-  /** After how many more bytes in a direction it breaks. */
+  /** The number of bytes in a direction after which the connection breaks. */
   breaksAfter: { [way in Direction]?: number }
 }
 
-/** A port of its own that leads to the runtime. */
+/** A separate port that forwards to the runtime. */
 export class Line {
   readonly #server: Server
   readonly #target: number
   readonly #connections = new Set<Connection>()
   readonly #ghosts = new Set<Socket>()
-  /** No connection comes through before this time. */
+  /** No connection is forwarded before this time. */
   #closedUntil = 0
   #slowUntil = 0
 
@@ -43,17 +43,17 @@ export class Line {
     return (this.#server.address() as AddressInfo).port
   }
 
-  /** Breaks every connection now, whatever is on its way. */
+  /** Breaks all connections at once. */
   cut(): void {
     for (const connection of [...this.#connections]) this.#break(connection)
   }
 
-  /** Breaks after so many more bytes in a direction: in the middle of whatever frame that is. */
+  /** Breaks the connection after a number of bytes in a direction, usually in the middle of a frame. */
   cutAfter(bytes: number, way: Direction): void {
     for (const connection of this.#connections) connection.breaksAfter[way] = bytes
   }
 
-  /** The client goes without a word: to the server the connection stays open, though nothing is read any more. */
+  /** The client vanishes: for the server the connection stays open, but nothing is read any more. */
   vanish(): void {
     for (const connection of [...this.#connections]) {
       const { client, server } = connection
@@ -66,20 +66,20 @@ export class Line {
     }
   }
 
-  /** Lets nothing through to the client for so many milliseconds: it reads slowly. */
+  /** Holds back data to the client for some milliseconds, like a slow reader. */
   slow(duration: number): void {
     this.#slowUntil = Math.max(this.#slowUntil, Date.now() + duration)
     for (const { server } of this.#connections) server.pause()
     setTimeout(() => this.#resume(), duration + 1).unref()
   }
 
-  /** Breaks every connection, and lets none be made for so many milliseconds. */
+  /** Breaks all connections, and allows no new ones for some milliseconds. */
   away(duration: number): void {
     this.#closedUntil = Math.max(this.#closedUntil, Date.now() + duration)
     this.cut()
   }
 
-  /** Ends whatever was made to fail. */
+  /** Ends all faults. */
   heal(): void {
     this.#closedUntil = 0
     this.#slowUntil = 0
@@ -106,7 +106,7 @@ export class Line {
     client.setNoDelay(true)
     server.setNoDelay(true)
     for (const end of [client, server]) {
-      end.on('error', () => {}) // its close follows
+      end.on('error', () => {}) // followed by its close
       end.on('close', () => this.#break(connection))
     }
     client.on('data', (bytes) => this.#pass(connection, bytes, 'up'))
@@ -138,7 +138,7 @@ export class Line {
 
   #break(connection: Connection): void {
     if (!this.#connections.delete(connection)) return
-    // What was written to the client is still delivered, and nothing else.
+    // Only data that was already written to the client is delivered.
     connection.client.end()
     connection.server.destroy()
     setTimeout(() => connection.client.destroy(), 50).unref()

@@ -1,10 +1,10 @@
-// `npm run soak`: a long run, whose seed repeats it.
+// `npm run soak`: a long run, which can be repeated with its seed.
 
 import { writeFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 import { parseArgs } from 'node:util'
 
-// The package's sources import each other by the names that they have when they are built.
+// The sources of the package import each other by the names of the built files.
 registerHooks({
   resolve: (specifier, context, next) => {
     const isSource = context.parentURL?.includes('/npm/durable-event-iterator/src/') === true && specifier.startsWith('.')
@@ -15,7 +15,7 @@ const { failures, soak } = await import('./run.ts')
 
 const { values } = parseArgs({
   options: {
-    /** A file that takes everything that was recorded. */
+    /** A file for the recorded history. */
     history: { type: 'string' },
     json: { type: 'boolean', default: false },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
@@ -28,7 +28,7 @@ const { values } = parseArgs({
 function number(name: 'seed' | 'events' | 'clients' | 'seconds', least: number): number {
   const value = Number(values[name])
   if (!Number.isSafeInteger(value) || value < least) {
-    console.error(`--${name} is a whole number from ${least} on, not ${values[name]}`)
+    console.error(`--${name} must be an integer of at least ${least}, got ${values[name]}`)
     process.exit(2)
   }
   return value
@@ -66,10 +66,10 @@ if (values.json) {
 } else {
   for (const [name, figure] of Object.entries(figures)) console.log(`${name.padEnd(12)} ${figure}`)
   const kinds = Object.entries(result.faultsByKind).map(([kind, count]) => `${kind} ${count}`)
-  console.log(`\nFaults: ${kinds.join(', ')}\nPublishes refused: ${result.refused}; never answered: ${result.unanswered}, of which ${result.seen} were stored\nTime: ${Math.round((Date.now() - startedAt) / 1000)} s`)
+  console.log(`\nFaults: ${kinds.join(', ')}\nPublishes rejected: ${result.rejected}; without a response: ${result.unanswered}, of which ${result.seen} were stored\nTime: ${Math.round((Date.now() - startedAt) / 1000)} s`)
 }
 if (result.violations.length > 0) {
-  // Also beside the JSON, which has standard output for itself.
+  // On standard error, since standard output may be JSON.
   for (const line of failures(result)) console.error(line)
   process.exitCode = 1
 }

@@ -1,8 +1,8 @@
-// The network as a browser reports it: events of the global object, which Node.js does not have.
+// Simulates the network events of browsers, which Node.js does not have.
 
 import { setMaxListeners } from 'node:events'
 
-/** Every so many events of a storm say that the network is gone, before the next one says that it is back. */
+/** The interval of `offline` events in a storm of `online` events. */
 const OFFLINE_EVERY = 4
 
 export class Network {
@@ -10,11 +10,11 @@ export class Network {
   readonly #storms = new Set<ReturnType<typeof setInterval>>()
 
   constructor() {
-    // All clients of a run listen.
+    // All clients of a run add listeners.
     setMaxListeners(0, this.#target)
   }
 
-  /** Lets clients that connect from now on listen. */
+  /** Installs the events for clients that connect from now on. */
   install(): void {
     const target = this.#target
     Object.assign(globalThis, {
@@ -29,7 +29,7 @@ export class Network {
     Reflect.deleteProperty(globalThis, 'removeEventListener')
   }
 
-  /** Reports for `duration` milliseconds that the network is back, once in `interval` milliseconds. */
+  /** Reports for `duration` milliseconds that the network is available, once per `interval` milliseconds. */
   storm(duration: number, interval: number): void {
     const end = Date.now() + duration
     let count = 0

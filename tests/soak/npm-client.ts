@@ -1,5 +1,5 @@
-// The clients of a run that use this project's own package as an application does: a procedure of an oRPC server returns a
-// token, and the link plugin makes an iterator of it.
+// The clients of a run that use the npm package like an application: a procedure of an oRPC server returns a
+// token, and the link plugin opens an iterator with it.
 
 import { createORPCClient, getEventMeta } from '@orpc/client'
 import type { Client } from '@orpc/client'
@@ -21,19 +21,19 @@ import { SLOW_EVENT, SoakClient, pause } from './clients.ts'
 import type { CallResult, ClientOptions } from './clients.ts'
 import type { Attempt } from './history.ts'
 
-/** The longest wait before an attempt to connect, in milliseconds: the end of a run waits for it. */
+/** The maximum delay before an attempt to connect, in milliseconds: the end of a run waits for it. */
 const LONGEST_WAIT = 3_000
 
-/** How long a call waits for a connection, in milliseconds: so long its publisher publishes nothing else. */
+/** The time that a call waits for a connection, in milliseconds, in which its publisher waits too. */
 const CALL_PATIENCE = 1_000
 
-/** How long nothing may come before the connection is checked, in milliseconds: some lines are slow for longer. */
+/** The silence after which a ping is sent, in milliseconds: some lines are slow for longer. */
 const HEARTBEAT = 3_000
 
-/** How many events an iterator buffers for a slow application: few, so that it pauses and resumes. */
+/** The number of buffered events, so small that slow applications pause and resume. */
 const BUFFERED = 20
 
-/** How long the application waits before it asks for another iterator, in milliseconds. */
+/** The delay before the application opens another iterator, in milliseconds. */
 const NEXT_ITERATOR = 1_000
 
 interface Journal extends DurableEventIteratorObject<{ n: number }> {
@@ -58,15 +58,15 @@ const server = new RPCHandler(router, { plugins: [new DurableEventIteratorHandle
 
 type Iterator = Awaited<ReturnType<RouterClient<typeof router>['onEvent' | 'follow']>>
 
-/** A client of this project's package. */
+/** A client with the npm package. */
 export class NpmClient extends SoakClient {
   readonly #stop = new AbortController()
   /** The newest socket, until it is given up. */
   #socket: WebSocket | undefined
-  /** Of the newest socket, by the ids of their calls. */
+  /** The subscriptions of the newest socket, by call id. */
   #attempts = new Map<string, Attempt>()
   #refreshes = new Map<string, { iat: number; exp: number }>()
-  /** Its newest subscription if that was answered, while its socket is open. */
+  /** Its newest subscription, if it has a response and its socket is open. */
   #answered: Attempt | undefined
   #iterator: Iterator | undefined
 
@@ -99,7 +99,7 @@ export class NpmClient extends SoakClient {
           if (!this.stopped) ended?.push(String(error))
         }
       } catch {
-        // The first connection did not open in time.
+        // The first connection did not open within the time limit.
       }
       this.#iterator = undefined
       await pause(NEXT_ITERATOR)
@@ -133,7 +133,7 @@ export class NpmClient extends SoakClient {
     return createORPCClient(link)
   }
 
-  /** The platform's WebSocket, which this hears both ways, and changes nothing. */
+  /** A WebSocket that records its frames in both directions, without changes. */
   #listeningWebSocket(): typeof WebSocket {
     const client = this
     return class extends WebSocket {
@@ -148,7 +148,7 @@ export class NpmClient extends SoakClient {
         super.send(data)
       }
 
-      // What comes after that is not looked at.
+      // Later messages are ignored.
       override close(code?: number, reason?: string): void {
         client.#gaveUp(this)
         super.close(code, reason)
@@ -180,7 +180,7 @@ export class NpmClient extends SoakClient {
   #sent({ i, p }: any): void {
     if (p?.u === '/subscribe') {
       const attempt = this.asked([p.h?.['last-event-id']].flat().at(-1))
-      // A client that waits for its first event with its second token says since when.
+      // A client without an event sends the issue time of its first token with its second one.
       const since = p.h?.['x-durable-event-since']
       if (since !== undefined && 'issuedAt' in attempt.from) attempt.from.issuedAt = Number(since)
       this.#attempts.set(i, attempt)
@@ -210,18 +210,18 @@ export class NpmClient extends SoakClient {
   }
 
   async publish(event: object): Promise<CallResult> {
-    if (this.#iterator === undefined) return { refused: 'not connected' }
+    if (this.#iterator === undefined) return { rejected: 'not connected' }
     try {
       return { id: Number(await this.#iterator.publish(event)) }
     } catch (error: any) {
       if (error instanceof DurableEventIteratorConnectionError) {
-        return error.reason === 'unavailable' ? { refused: error.reason } : 'unknown'
+        return error.reason === 'unavailable' ? { rejected: error.reason } : 'unknown'
       }
-      return typeof error?.code === 'string' && error.status < 500 ? { refused: error.code } : 'unknown'
+      return typeof error?.code === 'string' && error.status < 500 ? { rejected: error.code } : 'unknown'
     }
   }
 
-  /** It refreshes its tokens by itself. */
+  /** Does nothing: the package refreshes its tokens. */
   renew(): void {
     this.line.cut()
   }
@@ -232,7 +232,7 @@ export class NpmClient extends SoakClient {
   }
 }
 
-/** What a token of either kind says of its time. */
+/** Returns the times of a token of either kind. */
 function claimsOf(token: string): { iat: number; exp: number } {
   const payload = token.startsWith('{')
     ? token.slice(0, token.lastIndexOf('.'))

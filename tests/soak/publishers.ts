@@ -1,4 +1,4 @@
-// The publishers of a run, by every way there is, and what they write down.
+// The publishers of a run, in all ways of publishing, and their records.
 
 import type { Journals } from '../support/journals.ts'
 import type { SoakClient } from './clients.ts'
@@ -10,8 +10,8 @@ import type { Random } from './random.ts'
 export const PUBLISH_KEY = 'the publish key of the soak'
 
 /**
- * A Worker of another script that holds stubs. `spoil` makes the event something that JSON cannot say. An answer with a
- * code is the object's own; anything else means that nobody knows what has become of the publish.
+ * A Worker of another script with stubs. `spoil` makes the event a value that JSON cannot represent. An error with a
+ * code is that of the Durable Object; with other errors, the outcome of the publish is unknown.
  */
 export const PUBLISHER = `
 import unsafe from 'workerd:unsafe'
@@ -46,27 +46,27 @@ export default {
   },
 }`
 
-/** How an event can be wrong. */
+/** The ways to make an event invalid. */
 export const SPOILED = ['function', 'bytes', 'deep', 'large', 'text', 'number', 'nothing', 'map'] as const
 export type Spoiled = (typeof SPOILED)[number]
 
-/** Publishing over the socket is by one of the clients. */
+/** The ways to publish. With `socket`, one of the clients publishes. */
 export const WAYS = ['stub', 'relay', 'socket', 'http'] as const
 export type Way = (typeof WAYS)[number]
 
-/** A channel as publishers see it. */
+/** A channel for publishers. */
 export interface Target {
   name: string
   binding: string
   ways: Partial<Record<Way, number>>
-  /** Characters that are added to each event, so that a replay takes several turns. */
+  /** The number of characters that are added to each event, so that a replay has several steps. */
   padding: number
 }
 
 export class Publishers {
   readonly publishes: Publish[] = []
   readonly wipes: Wipe[] = []
-  /** How many were acknowledged. */
+  /** The number of acknowledged publishes. */
   stored = 0
   readonly #journals: Journals
   readonly #publisher: URL
@@ -87,10 +87,10 @@ export class Publishers {
     )
   }
 
-  /** One publish, by chance to some only; resolves when its outcome is known, or known to stay unknown. */
+  /** Publishes once, to random recipients. Resolves when the outcome is known, or finally unknown. */
   async publish(target: Target, by: string, random: Random, clients: SoakClient[]): Promise<void> {
     const way = random.weighted({ stub: 0, relay: 0, socket: 0, http: 0, ...target.ways })
-    // Chance is drawn in any case, so that a client that is there or not changes nothing for what follows.
+    // Random numbers are always drawn, so that the presence of a client does not change later ones.
     const ids = clients.flatMap(({ record }) => record.connection ?? [])
     const audience = chooseAudience(random, ids)
     const caller = clients.length > 0 ? random.pick(clients) : undefined
@@ -103,7 +103,7 @@ export class Publishers {
     }
   }
 
-  /** By a stub; spoiled, it must be refused. */
+  /** Publishes through a stub. A spoiled event must be rejected. */
   async send(target: Target, by: string, audience: Audience, spoil?: Spoiled): Promise<number | undefined> {
     const publish = this.#begin(target, `${by} ${spoil ?? 'stub'}`, audience)
     const { to, except } = audience
@@ -113,14 +113,14 @@ export class Publishers {
       const response = await this.#journals.fetch(this.#publisher, { method: 'POST', body: JSON.stringify(body) })
       const { id, error } = (await response.json()) as { id?: string; error?: { code?: string } }
       if (id !== undefined) this.#end(publish, 'stored', Number(id))
-      else this.#end(publish, error?.code === undefined ? 'unknown' : 'refused')
+      else this.#end(publish, error?.code === undefined ? 'unknown' : 'rejected')
     } catch {
       this.#end(publish, 'unknown')
     }
     return publish.id
   }
 
-  /** Removes everything that the channel has stored. */
+  /** Deletes the storage of the channel. */
   async wipe(target: Target, kind: (typeof WIPES)[number]): Promise<void> {
     const wipe: Wipe = { channel: target.name, sentAt: Date.now(), endedAt: Number.POSITIVE_INFINITY, outcome: 'unknown' }
     this.wipes.push(wipe)
@@ -133,10 +133,10 @@ export class Publishers {
   }
 
   /**
-   * Unloads a channel's Durable Object, as `RunningWorkers.evict` does. That one blocks this process until it is done, and an
-   * eviction can wait for what this process has to read or write first.
+   * Unloads a channel's Durable Object, like `RunningWorkers.evict`, which blocks this process until it is done: an
+   * eviction may wait for data that this process must read or write first.
    *
-   * @throws When it is not loaded.
+   * @throws When the Durable Object is not loaded.
    */
   async evict({ name, binding }: Target, webSockets: 'hibernate' | 'close'): Promise<void> {
     const body = JSON.stringify({ binding, channel: name, evict: webSockets })
@@ -145,7 +145,7 @@ export class Publishers {
     if (error !== undefined) throw new Error(error.message)
   }
 
-  /** Asks the front of a channel's Durable Object for something. */
+  /** Sends a request to the front of a channel's Durable Object. */
   async front(target: Target, front: FrontRequest): Promise<{ sockets?: number }> {
     const body = JSON.stringify({ binding: target.binding, channel: target.name, front })
     const response = await this.#journals.fetch(this.#publisher, { method: 'POST', body })
@@ -160,9 +160,9 @@ export class Publishers {
       const init = { method: 'POST', headers, body: body(event(publish, target)) }
       const response = await this.#journals.fetch(url, init)
       const text = await response.text()
-      // The relay answers with the bare id, the deployable Worker with JSON.
+      // The event id is the only number in the response.
       if (response.ok) this.#end(publish, 'stored', Number(text.match(/\d+/)?.[0]))
-      else this.#end(publish, response.status < 500 ? 'refused' : 'unknown')
+      else this.#end(publish, response.status < 500 ? 'rejected' : 'unknown')
     } catch {
       this.#end(publish, 'unknown')
     }
@@ -175,7 +175,7 @@ export class Publishers {
     const result = await caller.publish(event(publish, target))
     if (result === 'unknown') this.#end(publish, 'unknown')
     else if ('id' in result) this.#end(publish, 'stored', result.id)
-    else this.#end(publish, 'refused')
+    else this.#end(publish, 'rejected')
   }
 
   #begin(target: Target, by: string, audience: Audience): Publish {
@@ -184,7 +184,7 @@ export class Publishers {
       channel: target.name,
       by,
       sentAt: Date.now(),
-      // Until there is an answer.
+      // Retries until there is a response.
       outcome: 'unknown',
       audience,
     }
@@ -205,7 +205,7 @@ function event({ n }: Publish, { padding }: Target): object {
   return padding === 0 ? { n } : { n, padding: 'x'.repeat(padding) }
 }
 
-/** Mostly everyone. */
+/** Returns a random audience, usually everyone. */
 function chooseAudience(random: Random, ids: string[]): Audience {
   const kind = random.weighted({ everyone: 6, to: 2, except: 2 })
   const some = Array.from({ length: random.whole(1, 3) }, () => (ids.length === 0 ? 'nobody' : random.pick(ids)))

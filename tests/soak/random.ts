@@ -1,6 +1,6 @@
-// Chance that repeats: everything a run decides by chance it decides by its seed.
+// Repeatable random numbers: all random decisions of a run depend on its seed.
 
-/** A stream of chance. Each actor has its own, so that what one draws, and when, changes nothing for the others. */
+/** A stream of random numbers. Each actor has its own, so that actors do not affect each other. */
 export class Random {
   readonly #seed: number
   #state: number
@@ -10,7 +10,7 @@ export class Random {
     this.#state = this.#seed
   }
 
-  /** The stream of a part of this one, by its name. */
+  /** Returns a named sub-stream. */
   part(name: string): Random {
     let hash = this.#seed ^ 0x811c9dc5
     // FNV-1a, 32 bits.
@@ -18,7 +18,7 @@ export class Random {
     return new Random(hash)
   }
 
-  /** At least 0, less than 1 (mulberry32). */
+  /** Returns a number of at least 0 and less than 1 (mulberry32). */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0
     let bits = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1)
@@ -26,22 +26,22 @@ export class Random {
     return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32
   }
 
-  /** A whole number, both ends included. */
+  /** Returns an integer in a range, including both ends. */
   whole(from: number, to: number): number {
     return from + Math.floor(this.next() * (to - from + 1))
   }
 
-  /** True with this probability. */
+  /** Returns true with this probability. */
   chance(probability: number): boolean {
     return this.next() < probability
   }
 
   pick<T>(list: readonly T[]): T {
-    if (list.length === 0) throw new Error('Nothing to pick from')
+    if (list.length === 0) throw new Error('cannot pick from an empty list')
     return list[this.whole(0, list.length - 1)] as T
   }
 
-  /** One of the keys, each as often as its weight says. */
+  /** Returns a random key, weighted by its value. */
   weighted<K extends string>(weights: Record<K, number>): K {
     const entries = Object.entries(weights) as [K, number][]
     let left = this.next() * entries.reduce((sum, [, weight]) => sum + weight, 0)

@@ -1,4 +1,4 @@
-// One run: real Workers, publishers, clients, faults by a seed, and the verdict on what was recorded.
+// One run: real Workers, publishers and clients, faults by a seed, and the verdict on the recorded history.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -22,20 +22,20 @@ import type { Target } from './publishers.ts'
 import { Random } from './random.ts'
 
 export interface SoakOptions {
-  /** The same seed has the same faults, though not to the millisecond. */
+  /** Runs with the same seed have the same faults, but not to the millisecond. */
   seed: number
-  /** How many publishes must be acknowledged. */
+  /** The number of publishes that must be acknowledged. */
   events: number
-  /** How many clients there are from the beginning; some more come later. */
+  /** The number of clients at the start; some more join later. */
   clients: number
-  /** Over how many seconds the publishes are spread. */
+  /** The duration of the publishes in seconds. */
   seconds: number
   onProgress?: (line: string) => void
 }
 
 export interface SoakResult {
   seed: number
-  /** Acknowledged ones. */
+  /** The number of acknowledged events. */
   events: number
   clients: number
   faults: number
@@ -43,18 +43,18 @@ export interface SoakResult {
   duplicated: number
   reordered: number
   leaked: number
-  /** Events that nobody published, or whose publish was refused, or under another id than was answered. */
+  /** Events that were never published, whose publish was rejected, or with another id than in the response. */
   invented: number
-  /** Clients of this project's package that connected more often than they may, or whose iterator ended. */
+  /** Clients of the npm package that connected too often, or whose iterator ended. */
   misbehaved: number
   gapsTold: number
   gapsMissed: number
   gapsFalse: number
-  /** How many deliveries were checked. */
+  /** The number of checked deliveries. */
   deliveries: number
-  /** How many publishes were refused, rightly. */
-  refused: number
-  /** How many publishes were never answered, and how many of them somebody saw nonetheless. */
+  /** The number of publishes that were correctly rejected. */
+  rejected: number
+  /** The number of publishes without a response, and of those of them that a client received. */
   unanswered: number
   seen: number
   faultsByKind: Record<string, number>
@@ -65,44 +65,44 @@ export interface SoakResult {
 interface ChannelPlan extends Channel, Target {
   worker: string
   className: string
-  /** The upgrade's path. */
+  /** The path of the upgrade. */
   path: string
 }
 
-/** The deployable Worker's events are gone after so many seconds, by its own alarm. */
+/** The retention of the generic Worker in seconds. Its alarm deletes events. */
 const DEPLOYABLE_RETENTION_SECONDS = 4
 
-/** Padding makes the channel of long replays so large at most, in characters: within what it retains, 32 MiB. */
+/** The maximum size of the channel of long replays in characters, within the retained 32 MiB. */
 const BULK_CHARACTERS = 20_000_000
-/** A turn of a replay is 256 KiB: a few dozen of these. */
+/** The padding of an event: a step of a replay, 256 KiB, has a few dozen of these. */
 const BULK_PADDING = 8_000
 
-/** How many publishers each channel has. Each waits for its answer before its next publish. */
+/** The number of publishers of each channel. Each one waits for a response before its next publish. */
 const PUBLISHERS_PER_CHANNEL = 3
 
-/** How often the scheduler does something, in milliseconds on average. */
+/** The average interval of faults in milliseconds. */
 const FAULT_INTERVAL = 50
-/** The runtime is killed once in so many seconds of the plan, and once at least. */
+/** The interval in seconds at which the runtime is killed, at least once. */
 const SECONDS_PER_KILL = 20
-/** How many clients join while it runs, to those of the beginning. */
+/** The share of clients that join during the run, relative to those at the start. */
 const LATECOMERS = 0.3
-/** Each client of so many suffers only what is done to the objects, so that nothing heals what that breaks. */
+/** One of this number of clients has no network faults, so that reconnects do not hide faults of Durable Objects. */
 const CALM_EVERY = 6
 
-/** How long everyone may take to be back, and to get the last event, in milliseconds. */
+/** The time limit for all clients to reconnect and receive the last event, in milliseconds. */
 const SETTLE_TIMEOUT = 30_000
 
-/** How long a wipe waits for the replay that it is to interrupt, in milliseconds. */
+/** The time that a wipe waits for the replay to interrupt, in milliseconds. */
 const SUBSCRIBE_TIMEOUT = 1_000
 
-/** Bindings of each object, as Workers of another script have them. */
+/** The bindings of each Durable Object in Workers of another script. */
 const CLASSES = { USUAL: 'UsualJournal', FEW: 'FewJournal', BRIEF: 'BriefJournal', ROOMY: 'RoomyJournal' } as const
 
-/** The kinds of clients, in turn on each channel; 2: with tokens that can be refreshed on the open socket. */
+/** The kinds of clients, in turn on each channel. `2`: with `DurableIterator` tokens. */
 const KINDS = ['bare 1', 'stock', 'bare 2', 'npm 1', 'stock', 'bare 1', 'npm 2', 'stock'] as const
 type Kind = (typeof KINDS)[number]
 
-/** Of a channel whose storage is wiped, while what, and what follows. */
+/** The faults around a wipe: at the same time, and after it. */
 const WIPED_DURING = { nothing: 2, publishes: 2, replay: 3 } as const
 const WIPED_BEFORE = { nothing: 3, hibernated: 2, closed: 1 } as const
 
@@ -191,7 +191,7 @@ function judge({ seed }: SoakOptions, history: History): SoakResult {
     gapsMissed: count('gap missed'),
     gapsFalse: count('gap false'),
     deliveries: history.clients.reduce((sum, { delivered }) => sum + delivered.length, 0),
-    refused: history.publishes.filter(({ outcome }) => outcome === 'refused').length,
+    rejected: history.publishes.filter(({ outcome }) => outcome === 'rejected').length,
     unanswered: unanswered.length,
     seen: unanswered.filter(({ n }) => seen.has(n)).length,
     faultsByKind,
@@ -213,7 +213,7 @@ class Run {
   readonly #startedAt = Date.now()
   #late = 0
   #publishing = true
-  /** Resolved while the runtime is there. */
+  /** Resolved while the runtime is running. */
   #running = Promise.resolve()
 
   constructor(options: SoakOptions, journals: Journals, channels: ChannelPlan[], publishers: Publishers) {
@@ -361,7 +361,7 @@ class Run {
     const channel = random.pick(this.#channels)
     const client = random.pick(this.#clients.filter((candidate) => !this.#calm.has(candidate) && candidate.record.stayed))
     const { line, record } = client
-    // Drawn in any case, so that what follows does not depend on what was there.
+    // Always drawn, so that later random numbers do not depend on the state.
     const [small, large] = [random.next(), random.next()]
     const note = (): void => this.#note(kind, record.name)
     switch (kind) {
@@ -370,7 +370,7 @@ class Run {
         return line.cut()
       case 'torn on the way down':
         note()
-        // Bulk channels: in the middle of a replay.
+        // Bulk channels: during a replay.
         return line.cutAfter(1 + Math.floor(small * (large < 0.5 ? 300 : 500_000)), 'down')
       case 'torn on the way up':
         note()
@@ -405,7 +405,7 @@ class Run {
         note()
         return client.subscribe()
       case 'joined late': {
-        // Those of the bulk channel have a long replay before them, which is cut.
+        // Clients of the bulk channel have a long replay, which is interrupted.
         const late = await this.#joinLate(large < 0.6 ? this.#bulk : channel)
         if (late === undefined) return
         await pause(10 + small * 60)
@@ -436,7 +436,7 @@ class Run {
       case 'online storm': {
         this.#note(kind)
         this.#network.storm(300 + small * 3_000, 5 + large * 100)
-        // While some of those that hear of it cannot connect.
+        // While some of its subscribers cannot connect.
         const part = this.#random.part(`storm ${small}`)
         for (const { line } of this.#clients.filter((candidate) => candidate instanceof NpmClient && !this.#calm.has(candidate))) {
           if (part.chance(0.3)) line.away(200 + 4_000 * part.next())
@@ -449,7 +449,7 @@ class Run {
     return this.#channels.find(({ name }) => name === 'bulk') as ChannelPlan
   }
 
-  /** A client that comes with a token from the beginning of the run; nothing when there have been enough. */
+  /** Adds a client with a token from the start of the run, unless there are enough. */
   async #joinLate(channel: ChannelPlan, kind?: Kind): Promise<SoakClient | undefined> {
     if (this.#late >= this.#options.clients * LATECOMERS) return undefined
     const late = { channel, issuedAt: Math.floor(this.#startedAt / 1000), ...(kind === undefined ? {} : { kind }) }
@@ -462,12 +462,12 @@ class Run {
     try {
       await this.#publishers.evict(channel, kind === 'closed' ? 'close' : 'hibernate')
     } catch {
-      return // it is not loaded, which is as good
+      return // not loaded, which has the same effect
     }
     this.#note(kind, channel.name)
   }
 
-  /** Removes everything that a channel has stored. */
+  /** Deletes the storage of a channel. */
   async #wipe(channel: ChannelPlan, random: Random): Promise<void> {
     const kind = random.pick(WIPES)
     const during = random.weighted(WIPED_DURING)
@@ -491,7 +491,7 @@ class Run {
     await Promise.all(publishes)
   }
 
-  /** Overwrites the attachments of some open sockets, and by chance lets their Durable Object read them again. */
+  /** Overwrites the attachments of some open sockets, and sometimes makes their Durable Object read them again. */
   async #spoilAttachments(channel: ChannelPlan, random: Random): Promise<void> {
     const spoiled = Array.from({ length: random.whole(1, 3) }, () => ({ attachment: random.pick(ATTACHMENTS), socket: random.next() }))
     const isHibernated = random.chance(0.7)
@@ -502,7 +502,7 @@ class Run {
     if (isHibernated) await this.#evict(channel, 'hibernated')
   }
 
-  /** In the middle of publishes, some of which will never be answered. */
+  /** Kills the runtime during publishes, some of which will never receive a response. */
   async #kill(random: Random): Promise<void> {
     let back = (): void => {}
     const burst: Promise<unknown>[] = Array.from({ length: random.whole(5, 15) }, () =>
@@ -523,7 +523,7 @@ class Run {
 
   // --- The end
 
-  /** Everyone comes back, and gets one more event. */
+  /** All clients reconnect, and receive one more event. */
   async #settle(): Promise<void> {
     this.#network.calm()
     for (const { line } of this.#clients) line.heal()
@@ -531,13 +531,13 @@ class Run {
     await until(() => there.every((client) => client.isSubscribed))
     for (const channel of this.#channels) {
       const last = await this.#publishers.send(channel, 'the last', {})
-      if (last === undefined) throw new Error(`The last event of ${channel.name} was not acknowledged`)
+      if (last === undefined) throw new Error(`the last event of ${channel.name} was not acknowledged`)
       channel.last = last
     }
     await until(() => there.every((client) => client.last === this.#channels.find(({ name }) => name === client.record.channel)?.last))
     for (const client of there) {
       if (client.isSubscribed) continue
-      this.#options.onProgress?.(`${client.record.name} (${client.record.kind}) did not come back`)
+      this.#options.onProgress?.(`${client.record.name} (${client.record.kind}) did not reconnect in time`)
     }
   }
 }
@@ -547,7 +547,7 @@ function create(kind: Kind, version: ClientVersion, options: ClientOptions): Soa
   return kind.startsWith('npm') ? new NpmClient(options) : new BareClient(options)
 }
 
-/** What a person is told of a run that failed. */
+/** Returns the report of a failed run. */
 export function failures({ violations, history, seed }: SoakResult): string[] {
   const shown = violations.slice(0, 3).flatMap((violation) => ['', ...excerpt(history, violation)])
   return [`${violations.length} violations. To repeat it: npm run soak -- --seed ${seed}`, ...shown]
