@@ -80,6 +80,7 @@
 //!
 //! [`Channel::storage`]: durable_event_iterator::Channel::storage
 
+mod driver;
 mod object;
 mod received;
 mod socket;

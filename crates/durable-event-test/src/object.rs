@@ -1,9 +1,9 @@
 //! A Durable Object in memory.
 
-use crate::{Sqlite, socket::TestSocket};
+use crate::{driver::Driver, socket::TestSocket, sqlite::Sqlite};
 use durable_event_iterator::{
-    DurableEventIteratorObject, Error, EventId, PublishOptions, Published, Result, SigningKeys, TokenBuilder,
-    Value, from_value,
+    DurableEventIteratorObject, EventId, PublishOptions, Published, Result, SigningKeys, TokenBuilder, Value,
+    from_value,
     native::{DatabaseError, Entered, Instance, ObjectState, Rejected},
     to_value,
 };
@@ -26,9 +26,6 @@ const BEGIN: Duration = Duration::from_secs(1_767_225_600);
 /// The signing key, where no other one is set.
 const SIGNING_KEY: &str = "the signing key of a test";
 
-/// The turns of the event loop after which work counts as endless.
-const MAX_TURNS: usize = 1_000;
-
 /// How long the Workers runtime waits before it repeats an alarm that has failed.
 const ALARM_RETRY: Duration = Duration::from_secs(2);
 
@@ -39,19 +36,12 @@ const ALARM_RETRY: Duration = Duration::from_secs(2);
 ///
 /// A function that panics does so because the test is wrong, or the object cannot be constructed.
 pub struct TestObject<O: DurableEventIteratorObject> {
-    inner: Rc<Inner<O>>,
-}
-
-pub(crate) struct Inner<O: DurableEventIteratorObject> {
-    /// None while the Durable Object hibernates. Dropped first: what it runs may use the state.
-    instance: RefCell<Option<Instance<O>>>,
-    state: ObjectState,
-    keys: SigningKeys,
+    driver: Rc<Driver<O>>,
 }
 
 impl<O: DurableEventIteratorObject> fmt::Debug for TestObject<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TestObject").field("name", &self.inner.state.name()).finish_non_exhaustive()
+        f.debug_struct("TestObject").field("name", &self.driver.state.name()).finish_non_exhaustive()
     }
 }
 
@@ -109,7 +99,7 @@ impl<O: DurableEventIteratorObject> TestObjectBuilder<O> {
         };
         let state = ObjectState::new(name, Box::new(Sqlite::in_memory()?), begin_ms);
         let instance = RefCell::new(Some(Instance::new(&state, &keys)?));
-        Ok(TestObject { inner: Rc::new(Inner { instance, state, keys }) })
+        Ok(TestObject { driver: Rc::new(Driver { instance, state, keys }) })
     }
 }
 
@@ -139,7 +129,7 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
     /// The object cannot be constructed.
     #[must_use]
     pub fn object(&self) -> ObjectRef<'_, O> {
-        ObjectRef { instance: self.inner.instance(), _entered: self.inner.state.enter() }
+        ObjectRef { instance: self.driver.instance(), _entered: self.driver.state.enter() }
     }
 
     /// A handle of the channel. It belongs to the instance that is awake now.
@@ -148,19 +138,19 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
     /// The object cannot be constructed.
     #[must_use]
     pub fn channel(&self) -> O::Channel {
-        self.inner.instance().channel()
+        self.driver.instance().channel()
     }
 
     /// The name, which is that of the channel.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.inner.state.name()
+        self.driver.state.name()
     }
 
     /// The keys that sign and verify tokens.
     #[must_use]
     pub fn signing_keys(&self) -> &SigningKeys {
-        &self.inner.keys
+        &self.driver.keys
     }
 
     /// Signs a token, issued now.
@@ -171,9 +161,9 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
     #[track_caller]
     #[expect(clippy::panic, reason = "a test fails by it")]
     pub fn sign(&self, token: TokenBuilder) -> String {
-        let since = Duration::from_millis(self.inner.state.now_ms());
+        let since = Duration::from_millis(self.driver.state.now_ms());
         let now = UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH);
-        let token = token.sign(&self.inner.keys, now);
+        let token = token.sign(&self.driver.keys, now);
         token.unwrap_or_else(|error| panic!("the token cannot be signed: {error}"))
     }
 
@@ -216,9 +206,9 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub fn request(&self, upgrade: Option<&str>, query: &str) -> Result<TestSocket<O>, Rejected> {
-        let raw = self.inner.instance().upgrade(upgrade, &format!("https://test/?{query}"));
+        let raw = self.driver.instance().upgrade(upgrade, &format!("https://test/?{query}"));
         self.run_until_idle();
-        Ok(TestSocket::new(Rc::clone(&self.inner), raw?))
+        Ok(TestSocket::new(Rc::clone(&self.driver), raw?))
     }
 
     /// Publishes as another Worker does, to everyone: [`ChannelStub::publish`](durable_event_iterator::ChannelStub::publish).
@@ -239,7 +229,7 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
         event: &E,
         options: impl Into<PublishOptions>,
     ) -> Result<Published> {
-        let published = self.inner.instance().publish_with(event, &options.into());
+        let published = self.driver.instance().publish_with(event, &options.into());
         self.run_until_idle();
         published
     }
@@ -249,7 +239,7 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
     /// # Errors
     /// As [`publish`](Self::publish).
     pub fn publish_value(&self, event: &Value, options: Option<&Value>) -> Result<Published> {
-        let published = self.inner.instance().publish(event, options);
+        let published = self.driver.instance().publish(event, options);
         self.run_until_idle();
         published
     }
@@ -277,7 +267,7 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
     fn run<R: 'static>(&self, start: impl FnOnce(&Instance<O>, Box<dyn FnOnce(R)>)) -> Option<R> {
         let result = Rc::new(RefCell::new(None));
         let slot = Rc::clone(&result);
-        start(&self.inner.instance(), Box::new(move |value| drop(slot.replace(Some(value)))));
+        start(&self.driver.instance(), Box::new(move |value| drop(slot.replace(Some(value)))));
         self.run_until_idle();
         result.take()
     }
@@ -285,13 +275,13 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
     /// The time of the clock.
     #[must_use]
     pub fn now(&self) -> SystemTime {
-        time(self.inner.state.now_ms())
+        time(self.driver.state.now_ms())
     }
 
     /// Moves the clock ahead, to the millisecond. Timers and the alarm go off on the way, each at its time. An alarm that
     /// fails is repeated two seconds later.
     pub fn advance(&self, duration: Duration) {
-        let state = &self.inner.state;
+        let state = &self.driver.state;
         let end_ms = state.now_ms().saturating_add(millis(duration));
         loop {
             let next = state.next_timer_ms().into_iter().chain(state.alarm_ms()).min();
@@ -314,12 +304,12 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
     /// Returns false if there is no end to it, as with a stream of endless items that are ready at once. It stops after 1,000
     /// turns of the event loop then.
     pub fn run_until_idle(&self) -> bool {
-        self.inner.run_until_idle()
+        self.driver.run_until_idle()
     }
 
     /// Runs one turn of the event loop. Returns whether there is another one without the clock.
     pub fn run_turn(&self) -> bool {
-        self.inner.state.run_turn()
+        self.driver.state.run_turn()
     }
 
     /// Hibernates: the instance is dropped, and what comes next constructs another one. Sockets, their attachments and what
@@ -333,7 +323,7 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
     #[must_use = "a Durable Object that is busy does not hibernate"]
     pub fn hibernate(&self) -> bool {
         self.run_until_idle();
-        let is_idle = self.inner.state.is_idle();
+        let is_idle = self.driver.state.is_idle();
         if is_idle {
             self.evict();
         }
@@ -346,25 +336,25 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
     /// # Panics
     /// A reference of [`object`](Self::object) is kept.
     pub fn evict(&self) {
-        drop(self.inner.instance.take());
+        drop(self.driver.instance.take());
     }
 
     /// Whether there is an instance.
     #[must_use]
     pub fn is_awake(&self) -> bool {
-        self.inner.instance.borrow().is_some()
+        self.driver.instance.borrow().is_some()
     }
 
     /// When the alarm goes off.
     #[must_use]
     pub fn alarm(&self) -> Option<SystemTime> {
-        self.inner.state.alarm_ms().map(time)
+        self.driver.state.alarm_ms().map(time)
     }
 
     /// Sets the alarm or deletes it, in place of the application's `storage().set_alarm`, which is not there natively.
     pub fn set_alarm(&self, at: Option<SystemTime>) {
         let at_ms = at.map(|at| millis(at.duration_since(UNIX_EPOCH).unwrap_or_default()));
-        self.inner.state.set_alarm_ms(at_ms);
+        self.driver.state.set_alarm_ms(at_ms);
     }
 
     /// Lets the alarm go off now, set or not.
@@ -377,7 +367,7 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
     #[track_caller]
     #[expect(clippy::panic, reason = "a test fails by it")]
     pub fn run_alarm(&self) -> Result<()> {
-        self.inner.state.set_alarm_ms(None);
+        self.driver.state.set_alarm_ms(None);
         let result = self.run(|instance, done| instance.alarm(done));
         result.unwrap_or_else(|| panic!("the alarm waits for something that has not happened"))
     }
@@ -388,42 +378,13 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
     /// SQLite fails.
     pub fn delete_all(&self) -> Result<(), DatabaseError> {
         drop(self.object()); // its channel has to know
-        self.inner.state.delete_all()
+        self.driver.state.delete_all()
     }
 
     /// Takes the lines that the library has logged since the last call.
     #[must_use]
     pub fn take_log(&self) -> Vec<String> {
-        self.inner.state.take_log()
-    }
-}
-
-impl<O: DurableEventIteratorObject> Inner<O> {
-    /// The instance, which is constructed if there is none.
-    #[track_caller]
-    #[expect(clippy::panic, reason = "a test fails by it")]
-    pub(crate) fn instance(&self) -> Ref<'_, Instance<O>> {
-        if self.instance.borrow().is_none() {
-            let made: Result<_, Error> = Instance::new(&self.state, &self.keys);
-            let made = made.unwrap_or_else(|error| panic!("the object cannot be constructed: {error}"));
-            self.instance.replace(Some(made));
-        }
-        Ref::filter_map(self.instance.borrow(), Option::as_ref)
-            .unwrap_or_else(|_| panic!("the object is there"))
-    }
-
-    pub(crate) fn run_until_idle(&self) -> bool {
-        for _ in 0..MAX_TURNS {
-            let has_more = self.state.run_turn();
-            let closing = self.state.next_closing();
-            if let Some(socket) = &closing {
-                let code = socket.close_frame().map(|frame| frame.code);
-                self.instance().close(socket, code);
-            } else if !has_more {
-                return true;
-            }
-        }
-        false
+        self.driver.state.take_log()
     }
 }
 

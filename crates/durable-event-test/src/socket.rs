@@ -1,7 +1,7 @@
 //! A client.
 
 use crate::{
-    object::Inner,
+    driver::Driver,
     received::{CallError, Content, DELIMITER, Event, Received},
 };
 use durable_event_iterator::{
@@ -21,7 +21,7 @@ use std::{
 ///
 /// Dropping it closes nothing: a client that is gone without a word is one that the Durable Object does not know of.
 pub struct TestSocket<O: DurableEventIteratorObject> {
-    inner: Rc<Inner<O>>,
+    driver: Rc<Driver<O>>,
     raw: Socket,
     last_call: Cell<u32>,
     subscriptions: RefCell<Vec<String>>,
@@ -45,9 +45,9 @@ impl<O: DurableEventIteratorObject> fmt::Debug for TestSocket<O> {
 const PING: &str = "ping";
 
 impl<O: DurableEventIteratorObject> TestSocket<O> {
-    pub(crate) fn new(inner: Rc<Inner<O>>, raw: Socket) -> Self {
+    pub(crate) fn new(driver: Rc<Driver<O>>, raw: Socket) -> Self {
         Self {
-            inner,
+            driver,
             raw,
             last_call: Cell::new(0),
             subscriptions: RefCell::default(),
@@ -70,8 +70,8 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
 
     fn send(&self, message: Message) {
         if self.is_open() {
-            self.inner.instance().message(&self.raw, message);
-            self.inner.run_until_idle();
+            self.driver.instance().message(&self.raw, message);
+            self.driver.run_until_idle();
         }
     }
 
@@ -288,16 +288,16 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
     /// Closes the socket with a code, or without.
     pub fn close(&self, code: impl Into<Option<u16>>) {
         if self.is_open() {
-            self.inner.instance().close(&self.raw, code.into());
-            self.inner.run_until_idle();
+            self.driver.instance().close(&self.raw, code.into());
+            self.driver.run_until_idle();
         }
     }
 
     /// Loses the connection without a close frame, once the Workers runtime notices it.
     pub fn lose(&self) {
         if self.is_open() {
-            self.inner.instance().lost(&self.raw);
-            self.inner.run_until_idle();
+            self.driver.instance().lost(&self.raw);
+            self.driver.run_until_idle();
         }
     }
 }
