@@ -1,6 +1,6 @@
 //! A Durable Object in memory.
 
-use crate::{driver::Driver, socket::TestSocket, sqlite::Sqlite};
+use crate::{driver::Driver, socket::TestSocket, sqlite::LazySqlite};
 use durable_event_iterator::{
     DurableEventIteratorObject, EventId, PublishOptions, Published, Result, SigningKeys, TokenBuilder, Value,
     from_value,
@@ -90,14 +90,14 @@ impl<O: DurableEventIteratorObject> TestObjectBuilder<O> {
     /// Constructs the Durable Object.
     ///
     /// # Errors
-    /// SQLite cannot be opened, or the object cannot be constructed.
+    /// The object cannot be constructed.
     pub fn build(self) -> Result<TestObject<O>> {
         let Self { name, begin_ms, keys, object: _ } = self;
         let keys = match keys {
             Some(keys) => keys,
             None => SigningKeys::parse(SIGNING_KEY, None)?,
         };
-        let state = ObjectState::new(name, Box::new(Sqlite::in_memory()?), begin_ms);
+        let state = ObjectState::new(name, Box::new(LazySqlite::default()), begin_ms);
         let instance = RefCell::new(Some(Instance::new(&state, &keys)?));
         Ok(TestObject { driver: Rc::new(Driver { instance, state, keys }) })
     }

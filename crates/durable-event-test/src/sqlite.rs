@@ -5,6 +5,7 @@ use rusqlite::{
     Connection, params_from_iter,
     types::{ToSqlOutput, Value, ValueRef},
 };
+use std::cell::OnceCell;
 
 /// A SQLite database in memory, which binds parameters as the Workers runtime does: every number is REAL.
 #[derive(Debug)]
@@ -53,6 +54,32 @@ impl Database for Sqlite {
         batch("SAVEPOINT work")?;
         let ended = if work() { batch("RELEASE work") } else { batch("ROLLBACK TO work; RELEASE work") };
         ended.inspect_err(|_| drop(batch("ROLLBACK TO work; RELEASE work")))
+    }
+}
+
+/// A database that is opened by its first statement: opening one takes longer than most tests of a Durable Object do besides.
+#[derive(Debug, Default)]
+pub(crate) struct LazySqlite(OnceCell<Sqlite>);
+
+impl LazySqlite {
+    fn get(&self) -> Result<&Sqlite, DatabaseError> {
+        match self.0.get() {
+            Some(database) => Ok(database),
+            None => {
+                let database = Sqlite::in_memory()?;
+                Ok(self.0.get_or_init(|| database))
+            }
+        }
+    }
+}
+
+impl Database for LazySqlite {
+    fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, DatabaseError> {
+        self.get()?.execute(sql, params)
+    }
+
+    fn atomically(&self, work: &mut dyn FnMut() -> bool) -> Result<(), DatabaseError> {
+        self.get()?.atomically(work)
     }
 }
 
