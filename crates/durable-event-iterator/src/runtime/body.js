@@ -1,4 +1,4 @@
-/** The bytes of a request's body; undefined when there are more than `limit`, of which no more is read then. */
+/** Reads the bytes of a request's body. Returns undefined, and stops reading, if there are more than `limit`. */
 export async function readBody(request, limit) {
   const { body } = request
   if (body === null) return new Uint8Array()

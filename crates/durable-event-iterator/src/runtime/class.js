@@ -1,18 +1,18 @@
-// What makes a class that wasm-bindgen exported into one that stubs may call, and only as far as they should; and what is
-// between it and the platform: frames go into WASM by the shortest way, and when WASM traps nobody is left waiting.
+// Turns a class that wasm-bindgen exported into a Durable Object class, and limits what stubs can call on it. The event handlers
+// of the Workers runtime are defined here: they pass messages to WASM with little overhead, and fail the waiting calls after a trap.
 
 import { DurableObject } from 'cloudflare:workers'
 
 import { enter, outcome, outcomeOrRejection, watch } from './exceptions.js'
 import { close, interrupt, idOf, replaying } from './hot.js'
 
-/** Names that the platform or JavaScript itself gives a meaning: no method of the application can take them. */
+/** Names with a meaning for the Workers runtime or JavaScript. The application cannot define RPC methods with these names. */
 const RESERVED = new Set([
   'constructor', 'fetch', 'connect', 'alarm', 'webSocketMessage', 'webSocketClose', 'webSocketError',
   'publish', 'then', 'catch', 'finally', 'dup', 'free', '__proto__',
 ])
 
-/** What `__enter` is called for: as in src/object/instance.rs. */
+/** The entry points of `__enter`, as in object/instance.rs. */
 const MAX_FRAME = 0
 const FETCH = 1
 const CLOSE = 2
@@ -22,32 +22,32 @@ const PUBLISH = 5
 const METHOD = 6
 const LOST = 7
 
-/** The classes that are extended already. Start functions run again when the WASM instance is rebuilt; the class stays. */
+/** The classes that have been extended. Start functions run again for a new WASM instance, but the class stays the same. */
 const extended = new WeakSet()
 
 /** Close codes "message too big" and "internal error" (RFC 6455, section 7.4.1). */
 const TOO_BIG = 1009
 const INTERNAL_ERROR = 1011
 
-/** Between a binary frame's JSON and what is attached: as in src/wire/frame/mod.rs. */
+/** Separates the JSON of a binary message from its attached bytes, as in crates/durable-event-wire/src/frame/mod.rs. */
 const DELIMITER = 0xff
 
-/** The calls of each socket whose answer is a stream that has begun. */
+/** The ids of the calls whose response is a stream that has begun, by socket. */
 const streams = new WeakMap()
 
-/** The answer to a call is a stream, whose items follow. */
+/** Records that the response to a call is a stream whose items follow. */
 export function beginStream(ws, id) {
   const begun = streams.get(ws)
   if (begun === undefined) streams.set(ws, new Set([id]))
   else begun.add(id)
 }
 
-/** Such a stream has ended, or nobody reads it any more. */
+/** Records that the stream of a call has ended or was aborted. */
 export function endStream(ws, id) {
   streams.get(ws)?.delete(id)
 }
 
-/** Tells the client that its call has failed, where its frame was one. Of the reason it learns nothing. */
+/** Responds to a call with an internal error, without its cause. Does nothing if `id` is undefined: the message was not a call. */
 function fail(ws, id) {
   if (id === undefined) return
   try {
@@ -55,13 +55,16 @@ function fail(ws, id) {
     const json = { defined: false, code: 'INTERNAL_SERVER_ERROR', status: 500, message: 'Internal server error' }
     const hasBegun = streams.get(ws)?.delete(id)
     ws.send(JSON.stringify(hasBegun ? { i: id, t: 3, p: { e: 'error', d: { json } } } : { i: id, p: { s: 500, b: { json } } }))
-  } catch {} // the socket has gone
+  } catch {} // the socket has closed
 }
 
-/** How the frames of oRPC's calls begin. */
+/** Matches the beginning of the messages with which oRPC's clients make calls. */
 const CALL = /^\{"i":("[^"\\]{1,64}"),"p":/
 
-/** The id of the call that a frame is, if it is one. A copy: a part of the frame would keep all of it in memory while the call waits. */
+/**
+ * Returns the id of a call, or undefined if the message is not a call. The id is a copy: a substring would keep the whole
+ * message in memory while the call waits.
+ */
 function callOf(frame) {
   try {
     const text = typeof frame === 'string' ? frame : jsonOf(new Uint8Array(frame))
@@ -69,19 +72,19 @@ function callOf(frame) {
     if (id !== undefined) return JSON.parse(id)
     const { i, t } = JSON.parse(text)
     return typeof i === 'string' && t === undefined ? i : undefined
-  } catch {} // no frame
+  } catch {} // not a valid message
 }
 
-/** The JSON of a binary frame, which ends before the delimiter. */
+/** Returns the JSON of a binary message, which ends before the delimiter. */
 function jsonOf(bytes) {
   const end = bytes.indexOf(DELIMITER)
   return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end))
 }
 
 /**
- * Lets the class of `dummy` extend DurableObject, since a stub's methods are refused to any other class, and takes
- * away what wasm-bindgen leaves there for JavaScript's memory management: `stub.free()` would destroy the object.
- * Answers with the names that could not be defined.
+ * Makes the class of `dummy` extend `DurableObject`, which RPC requires, and defines its event handlers and RPC methods.
+ * Returns the method names that are reserved and could not be defined. The memory management methods of wasm-bindgen are
+ * removed: `stub.free()` would destroy the instance.
  */
 export function extend(dummy, methods) {
   const cls = dummy.constructor
@@ -91,7 +94,7 @@ export function extend(dummy, methods) {
   watch(cls.__nothing)
   Object.setPrototypeOf(cls, DurableObject)
   Object.setPrototypeOf(cls.prototype, DurableObject.prototype)
-  // Whatever wasm-bindgen calls them.
+  // All members, since wasm-bindgen may rename its own.
   for (const name of Reflect.ownKeys(cls.prototype)) if (name !== 'constructor') delete cls.prototype[name]
   delete cls.__nothing
   const define = (method, value) => Object.defineProperty(cls.prototype, method, { value })
@@ -99,7 +102,7 @@ export function extend(dummy, methods) {
   const call = (object, entry, first, second) => outcome(enter(inner, object, entry, first, second))
   const callOrReject = (object, entry, first, second) => outcomeOrRejection(enter(inner, object, entry, first, second))
 
-  /** In bytes. The same for all objects of the class. */
+  /** Maximum size of a message, in bytes. It is the same for all instances of the class. */
   let maxFrame
 
   define('webSocketMessage', function (ws, frame) {
@@ -107,12 +110,12 @@ export function extend(dummy, methods) {
     const size = isText ? frame.length : (frame?.byteLength ?? Number.POSITIVE_INFINITY)
     try {
       maxFrame ??= call(this, MAX_FRAME)
-      // Before it enters WASM, whose memory never shrinks.
+      // Checked before the message enters WASM, whose memory never shrinks.
       if (size > maxFrame) return void close(ws, TOO_BIG, 'Frame too large')
       const result = isText
         ? enter(text, this, ws, idOf(ws), Date.now(), frame)
         : enter(bytes, this, ws, idOf(ws), Date.now(), new Uint8Array(frame))
-      if (result === undefined) return // most calls have ended here
+      if (result === undefined) return // most calls are complete here
       const id = callOf(frame)
       return outcome(result)?.catch(() => fail(ws, id))
     } catch {
@@ -146,7 +149,7 @@ export function extend(dummy, methods) {
   define('publish', function (event, options) {
     return callOrReject(this, PUBLISH, event, options)
   })
-  /** What callers of `~settle` may name. */
+  /** The methods that `~settle` may call. */
   const callable = new Set(['publish'])
   define('~settle', function (method, args) {
     return callable.has(method) ? settle(() => this[method](...args)) : undefined
@@ -166,9 +169,9 @@ export function extend(dummy, methods) {
 }
 
 /**
- * What a call returns or throws, as a value. An exception's own properties (`code`, `status`, `data`, `failure`) reach a stub's
- * caller only if both Workers have a compatibility date of 2026-04-21 or later; values do at every date. Exceptions other than
- * ours stay exceptions: the runtime's, and the loss of an instance.
+ * Returns the result of a call, or its `ORPCError`, as a value. An exception's own properties (`code`, `status`, `data`,
+ * `failure`) reach the caller of a stub only if both Workers have a compatibility date of 2026-04-21 or later; values do at
+ * every date. Other exceptions are thrown: those of the Workers runtime, and the loss of an instance.
  */
 async function settle(call) {
   try {

@@ -1,16 +1,16 @@
-// Tells the loss of the WebAssembly instance from every other exception, by where the exception came from.
+// Distinguishes the loss of the WebAssembly instance from every other exception, by the origin of the exception.
 //
-// Entry points of WebAssembly never throw for an expected failure: they return a `Failure`. So an exception that leaves one
-// means that WebAssembly has trapped (a panic, or the end of its memory or its stack), or that the exception has unwound its
-// frames, which leaves its stack in disorder. wasm-bindgen notices either wherever WebAssembly is called, also by a timer or a
-// promise, and the next call of one of its functions makes a new instance. Any other exception, whatever its class or its
-// text, says nothing about the instance.
+// Entry points of WebAssembly never throw for an expected failure: they return a `Failure`. An exception that leaves one
+// therefore means that WebAssembly has trapped (a panic, or its memory or stack is exhausted), or that the exception has unwound
+// its frames, which corrupts its stack. wasm-bindgen detects both wherever WebAssembly is called, also from a timer or a
+// promise, and the next call of one of its functions creates a new instance. Any other exception, regardless of its class and
+// text, leaves the instance intact.
 
 import { instanceLost } from './hot.js'
 
 /**
- * What an entry point returns instead of throwing: its caller gets an exception with these properties. `failure` names what can
- * be told apart besides the code.
+ * The failure of an entry point, which returns it instead of throwing. The caller gets an exception with these properties.
+ * `failure` is a machine-readable reason that is more specific than `code`.
  */
 export class Failure {
   constructor({ message = 'Internal server error', code = 'INTERNAL_SERVER_ERROR', status = 500, data, failure } = {}) {
@@ -21,9 +21,9 @@ export class Failure {
   }
 
   /**
-   * A promise that is rejected with the exception. The runtime logs every exception of an RPC method, including expected ones.
-   * `wrangler dev` prints the stack trace that V8 captured when the error was created, whatever its property `stack` is: here
-   * that would be frames of this library. An error that a microtask creates by a built-in function has an empty one.
+   * Returns a promise that is rejected with the exception. The Workers runtime logs every exception of an RPC method, including
+   * expected ones. `wrangler dev` prints the stack trace that V8 captured when the error was created, and ignores the property
+   * `stack`: the trace would show frames of this library. An error that a built-in function creates in a microtask has none.
    */
   rejection() {
     return Promise.resolve(this.message)
@@ -35,38 +35,41 @@ export class Failure {
   }
 }
 
-/** For WebAssembly. */
+/** Creates a `Failure` for Rust. */
 export const failureFor = (parts) => new Failure(parts)
 
-/** What fails each call that waits for WebAssembly. */
+/** The functions that fail the calls waiting for WebAssembly. */
 const waiting = new Set()
 
-/** A function of WebAssembly that does nothing: called after a loss, it makes the new instance. */
+/** A function of WebAssembly that does nothing. Called after a loss, it creates the new instance. */
 let probe
 
-/** The number of the instance that the waiting calls are of. */
+/** The number of the instance to which the waiting calls belong. */
 let instance
 
-/** Of the crate `worker`: `instanceId` changes with the instance, `criticalError` asks its wrapper of the class for a new one. */
+/**
+ * Returns the state that `worker-build` keeps: `instanceId` changes with the instance, and `criticalError` makes its wrapper of
+ * the class create a new instance.
+ */
 const state = () => globalThis.__worker_init_state
 
-/** Called by each start function. */
+/** Sets the probe. Each start function calls this. */
 export function watch(nothing) {
   probe ??= nothing
 }
 
-/** Makes a new instance if the present one is lost, and fails the calls that waited in it. */
+/** Creates a new instance if the current one is lost, and fails the calls that were waiting in it. Returns whether it was lost. */
 function renew() {
   try {
     probe()
-    state().criticalError = false // what a panic has asked for is done
+    state().criticalError = false // a panic sets it, and the new instance exists
   } catch {
     state().criticalError = true
   }
   return forget()
 }
 
-/** Fails the calls of an instance that is lost. */
+/** Fails the waiting calls if their instance was lost. Returns whether it was. */
 function forget() {
   const { instanceId } = state()
   if (instance === instanceId) return false
@@ -78,7 +81,7 @@ function forget() {
   return !isFirst
 }
 
-/** Calls an entry point. Where the instance is lost in the call, returns a `Failure` too. */
+/** Calls an entry point. Returns a `Failure` if the instance is lost during the call. */
 export function enter(entry, object, first, second, third, fourth) {
   forget()
   try {
@@ -91,21 +94,21 @@ export function enter(entry, object, first, second, third, fourth) {
 }
 
 function report(error) {
-  console.error('durable-event-iterator: the WebAssembly instance is lost and made anew:', error)
+  console.error('durable-event-iterator: the WebAssembly instance was lost and is replaced:', error)
 }
 
-/** What an entry point has returned. Throws a `Failure` as it is, which only class.js sees. */
+/** Returns the result of an entry point. Throws a `Failure` unconverted, which only class.js catches. */
 export function outcome(result) {
   if (result instanceof Failure) throw result
   return result instanceof Promise ? watched(result) : result
 }
 
-/** What an entry point has returned, where somebody sees the exception: the caller of a stub, or the log of an alarm. */
+/** Returns the result of an entry point, or a promise that is rejected, for callers that see the exception (stubs and alarms). */
 export function outcomeOrRejection(result) {
   return result instanceof Failure ? result.rejection() : outcome(result)
 }
 
-/** A promise of WebAssembly, which would never be settled once its instance is lost. */
+/** Wraps a promise of WebAssembly so that it is rejected if its instance is lost: it would never settle otherwise. */
 function watched(promise) {
   return new Promise((resolve, reject) => {
     const fail = () => resolve(new Failure().rejection())
@@ -119,7 +122,7 @@ function watched(promise) {
   })
 }
 
-/** Whether this is called, by whatever detour, by a function of WebAssembly. */
+/** Returns whether a function of WebAssembly is on the call stack. */
 function isWithin() {
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = Number.POSITIVE_INFINITY
@@ -128,16 +131,16 @@ function isWithin() {
   return /\bwasm:/.test(stack)
 }
 
-// Tasks of WebAssembly run in turns of their own, where nobody but this sees an exception.
+// Tasks of WebAssembly run in their own turns of the event loop, where only this listener sees an exception.
 addEventListener('error', (event) => {
-  // worker-build's wrapper of the class takes any error of this class for the loss of its instance.
+  // worker-build's wrapper of the class treats every error of this class as the loss of its instance.
   if (event.error instanceof WebAssembly.RuntimeError) event.stopImmediatePropagation()
-  // Within a call of WebAssembly, the end of that call decides.
+  // During a call of WebAssembly, `enter` handles the exception.
   if (probe === undefined || isWithin()) return
   if (renew()) report(event.error)
 })
 
-/** What can be said of anything that was thrown, without throwing. */
+/** Returns the message of any thrown value. Never throws. */
 export function textOf(thrown) {
   try {
     const text = thrown instanceof Error ? thrown.message : thrown
@@ -146,7 +149,7 @@ export function textOf(thrown) {
   return 'an exception that is not an Error'
 }
 
-/** Whether the runtime says that trying again later may succeed. */
+/** Returns whether the Workers runtime marks the exception as temporary, so that a later retry may succeed. */
 export function isTransient(thrown) {
   try {
     return thrown.retryable === true || thrown.overloaded === true

@@ -1,51 +1,52 @@
-// The loops that would cost too much from WASM, one call each. Nothing here decides anything that Rust could decide;
-// nothing here throws for one socket's sake.
+// The hot loops over sockets and rows, which Rust enters with one call each because a call per item would be too slow.
+// Decisions stay in Rust. A failure of one socket never throws, so the other sockets are still served.
 
 /**
- * What fan-out keeps of a live subscription: the beginning of its frames, the first millisecond at which its rights have
- * ended, and what decides whether an event is for it. sessions.rs makes it of the socket's attachment.
+ * Returns the data that fan-out caches for a live subscription: the prefix of its messages, the time at which its token
+ * expires in milliseconds, and the connection id and tags that an audience is matched against. `socket/session_store.rs`
+ * derives it from the socket's attachment.
  */
 export function liveView(head, expires, connection, tags) {
   return { head, expires, connection, tags }
 }
 
-/** Of a socket that gets nothing live. */
+/** The view of a socket without a live subscription. */
 const NOT_LIVE = Object.freeze(liveView('', 0, undefined, undefined))
 
-/** Close code "service restart": the client comes back and resumes. */
+/** Close code "service restart": the client reconnects and resumes. */
 const RESTART = 1012
 
 /** Close code "internal error" (RFC 6455, section 7.4.1). */
 const INTERNAL_ERROR = 1011
 
-/** What a row of a replay costs besides its text, in characters: `ROW_COST` of log/step.rs. */
+/** Cost of a replayed row besides its text, in characters: `ROW_COST` of crates/durable-event-log/src/step.rs. */
 const ROW_COST = 256
 
 /**
- * How soon one socket may have another replay begun, in milliseconds. A client has no reason to subscribe more often, and
- * each replay begins with a turn of sending.
+ * Minimum interval between two replays to one socket, in milliseconds. A client has no reason to subscribe more often, and
+ * the first step of each replay sends without yielding.
  */
 const REPLAY_INTERVAL = 100
 
 /**
- * How many different frames of one event are kept while it is sent. A client's first call has the same id as the next
- * client's, so that most frames are the same text, which need not be put together again for each socket.
+ * Maximum number of distinct messages cached while one event is sent. The first call of every client has the same id, so
+ * most sockets receive the same text, which is then concatenated once.
  */
 const SAME_FRAMES = 32
 
-/** What a frame's tail begins with; a marked row begins otherwise: `MARKED_ROW` of log/step.rs. */
+/** First character of a message's tail. A marked row begins with another one: `MARKED_ROW` of channel/replay_row.rs. */
 const COMMA = 0x2c
 
-/** The kinds of a statement's parameters: as in statement.rs. */
+/** The kinds of a statement's parameters, as in statement.rs. */
 const NULL = 0
 const NUMBER = 1
 const TEXT = 2
 
-/** The numbers of sockets. After hibernation a socket is a new object, and gets a new one. */
+/** The ids of sockets. After hibernation a socket is a new JavaScript object and gets a new id. */
 const ids = new WeakMap()
 let nextId = 1
 
-/** A number that names this socket for as long as it is the same JavaScript object; 0 where this is none. */
+/** Returns the id of a socket, which is valid as long as the JavaScript object exists; 0 if `ws` is not a WebSocket. */
 export function idOf(ws) {
   const id = ids.get(ws)
   if (id !== undefined) return id
@@ -54,11 +55,11 @@ export function idOf(ws) {
   return nextId++
 }
 
-/** The call that a replay to a socket answers, for as long as it runs. */
+/** The id of the call to which a running replay responds, by socket. */
 export const replaying = new WeakMap()
 
 /**
- * The open sockets of one object. What is kept per socket is only a cache of the attachment: after hibernation the
+ * The open sockets of one Durable Object. The data per socket is only a cache of its attachment: after hibernation the
  * sockets are new JavaScript objects, so nothing needs to be invalidated.
  */
 export class Hub {
@@ -66,31 +67,31 @@ export class Hub {
   #live = new WeakMap()
   #replays = new WeakMap()
   #next = 1
-  /** Whether the runtime has been told in this instance to respond to pings. */
+  /** Whether this instance has configured the Workers runtime to respond to pings. */
   #respondsToPings = false
 
   constructor(ctx) {
     this.#ctx = ctx
   }
 
-  /** All sockets that are open. */
+  /** Returns all open sockets. */
   sockets() {
     return this.#ctx.getWebSockets().filter(isOpen)
   }
 
-  /** How many sockets are open, of those that were accepted with this tag. */
+  /** Returns the number of open sockets that were accepted with this tag. */
   count(tag) {
     return this.#ctx.getWebSockets(tag).filter(isOpen).length
   }
 
-  /** How many sockets the runtime holds, those that are closing included. */
+  /** Returns the number of sockets that the Workers runtime holds, including closing ones. */
   held() {
     return this.#ctx.getWebSockets().length
   }
 
   /**
-   * The response that opens a socket, which is accepted for hibernation, with its attachment in place before the first
-   * message can arrive.
+   * Accepts a socket for hibernation and returns the response that opens it. The attachment is set before the first message
+   * can arrive.
    */
   accept(tags, attachment) {
     const { 0: client, 1: server } = new WebSocketPair()
@@ -103,7 +104,7 @@ export class Hub {
     try {
       server.serializeAttachment(attachment)
     } catch (error) {
-      close(server, INTERNAL_ERROR, 'Internal error') // the runtime would keep it
+      close(server, INTERNAL_ERROR, 'Internal error') // otherwise the runtime keeps the accepted socket
       throw error
     }
     return response
@@ -119,20 +120,21 @@ export class Hub {
   }
 
   /**
-   * Begins a replay to a socket, as the answer to the call `id`, which ends the one before. Answers with its number, and for
-   * how many milliseconds it has to wait.
+   * Begins a replay to a socket as the response to the call `id`, and ends the previous one. Returns the replay's number and
+   * the delay before its first step, in milliseconds.
    */
   startReplay(ws, id, now) {
     const number = this.#next++
     const last = this.#replays.get(ws)?.began ?? -Infinity
-    // One that still waits is never begun: this takes its place, or subscribing often would put off the last one for long.
+    // A replay that is still waiting is replaced and keeps its start time: otherwise frequent subscribing would delay the last
+    // one again and again.
     const began = last > now ? last : Math.max(now, last + REPLAY_INTERVAL)
     this.#replays.set(ws, { number, began, running: true })
     replaying.set(ws, id)
     return [number, began - now]
   }
 
-  /** Ends the replay of this number, if no other has been begun since. */
+  /** Ends the replay with this number, unless a newer one has begun. */
   endReplay(ws, number) {
     const replay = this.#replays.get(ws)
     if (replay?.number !== number) return
@@ -140,7 +142,7 @@ export class Hub {
     replaying.delete(ws)
   }
 
-  /** The number of the replay that this instance runs to a socket. */
+  /** Returns the number of the replay that this instance is running to a socket, or undefined. */
   replayOf(ws) {
     const replay = this.#replays.get(ws)
     return replay?.running ? replay.number : undefined
@@ -153,10 +155,10 @@ export class Hub {
   }
 
   /**
-   * Sends one event to every live subscription; returns the sockets whose token has expired, if any. `read(ws)` makes the
-   * view of a socket that has none yet, once per waking.
-   * `admits(connection, tags, isChosen)` is there for an event that is not for everybody; `chosen` are the sockets of which it
-   * is told so, `except` are left out.
+   * Sends one event to every live subscription and returns the sockets whose token has expired, or undefined if there are
+   * none. `read(ws)` returns the view of a socket, and is called once per socket after hibernation.
+   * `admits(connection, tags, isChosen)` is defined for an event with an audience: `isChosen` is true for the sockets in
+   * `chosen`. Sockets in `except` are skipped.
    */
   fanOut(tail, now, read, admits, chosen, except) {
     const sockets = this.#ctx.getWebSockets()
@@ -179,33 +181,33 @@ export class Hub {
       }
       try {
         ws.send(frame)
-      } catch {} // closed or closing: it resumes when it comes back
+      } catch {} // closed or closing: the client resumes when it reconnects
     }
     return expired
   }
 
   /**
-   * Sends the rows of one replay step. A row is [id, tail, audience]; instead of a tail it may have a marked row, of which
-   * `makeSafe` makes one, or nothing where it cannot be sent. The cursor is read to its end even when the
-   * socket has gone, since an unfinished cursor keeps its table locked. Answers with the last row's id (undefined without
-   * rows) and how much work it was, in characters; with nothing when the socket has gone.
+   * Sends the rows of one replay step. A row is [id, tail, audience]. In place of a tail a row may hold a marked row, which
+   * `makeSafe` converts to a tail, or to undefined if the event cannot be sent. Returns the id of the last row (undefined
+   * without rows) and the work done, in characters; returns undefined if the socket has closed. The cursor is read to its end
+   * even then, since an unfinished cursor keeps its table locked.
    */
   replay(cursor, ws, head, admits, makeSafe) {
     let last
     let open = true
     let work = 0
-    // Neighbouring events are often for the same: the verdict is asked for once.
+    // Consecutive events often have the same audience, which is then evaluated once.
     let known = null
     let admitted = true
     for (const row of cursor.raw()) {
-      // Not taken apart: that would be three steps of an iterator for each row.
+      // No destructuring: it would take three iterator steps for each row.
       let tail = row[1]
       const audience = row[2]
       last = row[0]
       work += tail.length + ROW_COST
       if (audience !== known) {
         known = audience
-        // Bytes are there only by hand. WASM must not be handed them as text, which it would believe.
+        // A row that was edited by hand may hold bytes, which must not reach WASM as text.
         admitted = audience === null || (typeof audience === 'string' && admits(audience))
       }
       if (!open || !admitted) continue
@@ -220,18 +222,18 @@ export class Hub {
   }
 }
 
-/** Closes a socket to which a replay has ended half-way: its client comes back and resumes. */
+/** Closes a socket whose replay has stopped before its end: the client reconnects and resumes. */
 export function interrupt(ws) {
   close(ws, RESTART, 'Subscription interrupted')
 }
 
 /**
- * The key of the hooks of a Durable Object's storage. They stay with it when the WASM instance is lost, and so does the
- * storage; only who listens changes.
+ * The property of a Durable Object's storage that holds its hooks. Storage and hooks outlive a WASM instance; only the
+ * listener is replaced.
  */
 const HOOKS = Symbol('durable-event-iterator')
 
-/** What a listener receives: as in storage.rs. */
+/** The events that a listener receives, as in storage_event.rs. */
 const BEGUN = 0
 const COMMITTED = 1
 const ROLLED_BACK = 2
@@ -241,22 +243,22 @@ const FAILED = 5
 const DELETING = 6
 const DELETED = 7
 
-/** The number of the WASM instance. What an earlier one listens with is not called any more. */
+/** The number of the WASM instance. Listeners of earlier instances are no longer called. */
 let instance = 0
 
-/** What rejects each asynchronous transaction whose code is running. */
+/** The functions that reject the asynchronous transactions whose code is running. */
 const running = new Set()
 
-/** The WASM instance is lost, and with it the code of the transactions that are open: they are rolled back. */
+/** Rolls back all open asynchronous transactions after the WASM instance, and with it their code, was lost. */
 export function instanceLost() {
   instance++
-  for (const reject of running) reject(new Error('The instance is lost'))
+  for (const reject of running) reject(new Error('The WebAssembly instance was lost'))
   running.clear()
 }
 
 /**
- * Wraps the methods of a Durable Object's storage that begin and end transactions or delete everything, whoever calls
- * them: `ctx.storage` is one object.
+ * Wraps the methods of a Durable Object's storage that run transactions or delete everything. This covers calls by the
+ * application too, since `ctx.storage` always returns the same JavaScript object.
  */
 function hook(storage) {
   const { transactionSync, transaction, deleteAll } = storage
@@ -276,7 +278,7 @@ function hook(storage) {
     try {
       result = transactionSync.call(storage, work)
     } catch (error) {
-      // A trap: nothing of the instance may run any more.
+      // After a trap no code of the instance may run.
       if (!(error instanceof WebAssembly.RuntimeError)) tell(ROLLED_BACK, level)
       throw error
     }
@@ -313,14 +315,14 @@ function hook(storage) {
   define(storage, 'deleteAll', (...args) => {
     tell(DELETING)
     const deleted = deleteAll.call(storage, ...args)
-    // With SQLite everything is gone at once. Nothing promises that, hence again below.
+    // SQLite storage is empty at once, but this is not documented: the listener is called again below.
     tell(DELETED)
     return deleted.then(() => void tell(DELETED))
   })
   return hooks
 }
 
-/** The storage of one object. A statement comes as one text and its layout, see `Statement` of statement.rs. */
+/** The storage of one Durable Object. A statement is passed as one text and its layout: see `Statement` in statement.rs. */
 export class Storage {
   #storage
   #hooks
@@ -331,18 +333,18 @@ export class Storage {
     this.#hooks = this.#storage[HOOKS] ?? hook(this.#storage)
   }
 
-  /** Calls `listener(what, level)` for transactions and deletions. For `BEGUN` it returns the level's number. */
+  /** Calls `listener(what, level)` for transactions and deletions. For `BEGUN` the listener returns the level's number. */
   listen(listener) {
     Object.assign(this.#hooks, { listener, instance })
   }
 
-  /** All rows of a statement as JSON, each an array of its columns; undefined where there are none. */
+  /** Runs a statement and returns all rows as JSON, each an array of its columns; undefined if there are none. */
   run(texts, layout) {
     const rows = [...this.open(texts, layout).raw()]
     return rows.length === 0 ? undefined : JSON.stringify(rows)
   }
 
-  /** A statement whose rows the caller drains. */
+  /** Runs a statement and returns its cursor, which the caller must read to the end. */
   open(texts, layout) {
     let end = layout[0]
     const params = []
@@ -364,41 +366,41 @@ export class Storage {
     return this.#sql.exec(texts.slice(0, layout[0]), ...params)
   }
 
-  /** Runs `work` in a transaction, which is rolled back when it answers false. The listener does not hear of it. */
+  /** Runs `work` in a transaction, which is rolled back if it returns false. The listener is not called. */
   atomically(work) {
     rollBackUnless(work, this.#hooks.transactionSync)
   }
 
-  /** The same as the application's own transactions: the listener hears of it. */
+  /** Does the same as a transaction of the application: the listener is called. */
   transaction(work) {
     rollBackUnless(work, (run) => this.#storage.transactionSync(run))
   }
 
-  /** Deletes everything, unheard by the listener. */
+  /** Deletes everything without calling the listener. */
   async deleteAll() {
     await this.#hooks.deleteAll()
   }
 
-  /** Sets the object's alarm unless there is one. */
+  /** Sets the Durable Object's alarm unless one is set. `at` is in milliseconds since 1970. */
   async ensureAlarm(at) {
     if ((await this.#storage.getAlarm()) === null) await this.#storage.setAlarm(at)
   }
 }
 
-/** Runs `work` in a transaction of `begin`, which is rolled back when it answers false. */
+/** Runs `work` in the transaction that `begin` starts, and rolls it back if `work` returns false. */
 function rollBackUnless(work, begin) {
   let isRolledBack = false
   try {
     begin(() => {
       isRolledBack = !work()
-      if (isRolledBack) throw new Error('Rolled back') // the runtime's way to ask for it
+      if (isRolledBack) throw new Error('Rolled back') // the runtime rolls back only after an exception
     })
   } catch (error) {
     if (!isRolledBack) throw error
   }
 }
 
-/** The database of a storage. A class without SQLite storage has none. */
+/** Returns the SQL API of a storage. Throws for a class without SQLite storage. */
 function sqlOf(storage) {
   try {
     return storage.sql
@@ -407,12 +409,12 @@ function sqlOf(storage) {
   }
 }
 
-/** Whether neither side has begun to close a socket. */
+/** Returns whether a socket is open and neither side has begun to close it. */
 function isOpen(ws) {
   return ws.readyState === WebSocket.READY_STATE_OPEN
 }
 
-/** Sends a message; false where the socket has closed. */
+/** Sends a message. Returns false if the socket has closed. */
 export function send(ws, message) {
   try {
     ws.send(message)
@@ -422,7 +424,7 @@ export function send(ws, message) {
   }
 }
 
-/** Closes a socket. An error is a socket that has closed already, or a code that cannot be sent: then it is false. */
+/** Closes a socket. Returns false if it has closed already, or if the code cannot be sent. */
 export function close(ws, code, reason) {
   try {
     ws.close(code, reason)
@@ -432,7 +434,7 @@ export function close(ws, code, reason) {
   }
 }
 
-/** Lets others get their say, for one turn of the event loop or for some milliseconds. */
+/** Yields to other tasks for a number of milliseconds; 0 yields one turn of the event loop. */
 export async function pause(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds))
 }

@@ -1,19 +1,20 @@
-// Calls that have no binding elsewhere. Those that return a promise are async functions: Rust's `async` bindings catch what a
-// promise is rejected with, and nothing that is thrown before there is one.
+// Calls of the Workers runtime for which the `worker` crate has no binding. Functions that return a promise are `async`: Rust's
+// `async` bindings catch a rejected promise, but not an exception that is thrown before there is one.
 
+/** Returns the stub of the Durable Object with this name. */
 export function stubOf(namespace, name, locationHint, jurisdiction) {
   const objects = jurisdiction === undefined ? namespace : namespace.jurisdiction(jurisdiction)
   return objects.getByName(name, locationHint === undefined ? undefined : { locationHint })
 }
 
-/** The `Upgrade` header ('' without one) and the URL of a request: one text, since that is one way into WASM. */
+/** Returns the `Upgrade` header ('' without one) and the URL of a request, as one text: it crosses into WASM in one call. */
 export function headOf(request) {
   return `${request.headers.get('upgrade') ?? ''} ${request.url}`
 }
 
 /**
- * The answer to an upgrade that is refused. Without `retryAfter`, in seconds, it has no such header. A page of any origin may
- * read it: it holds nothing secret, and our client reports why it cannot connect.
+ * Returns the response to a rejected upgrade. `retryAfter`, in seconds, sets the header of that name. Pages of any origin may
+ * read the response: it holds no secret, and our client reports the reason.
  */
 export function refuse(status, text, retryAfter) {
   const headers = { 'content-type': 'text/plain;charset=UTF-8', 'access-control-allow-origin': '*' }
@@ -21,12 +22,12 @@ export function refuse(status, text, retryAfter) {
   return new Response(text, { status, headers })
 }
 
-/** What `Identity.is` returns. */
+/** The results of `Identity.is`. */
 const YES = 0
 const NO = 1
 const UNKNOWN = 2
 
-/** Which channel a Durable Object is. */
+/** Determines the channel that a Durable Object serves. */
 export class Identity {
   #id
   #env
@@ -38,14 +39,15 @@ export class Identity {
     this.#name = ctx.id.name
   }
 
-  /** Its name, as far as it is known. */
+  /** Returns the channel name, or undefined if it is not known. */
   name() {
     return this.#name
   }
 
   /**
-   * Whether it is the channel of this name. An id that came from another process, or was made from text, has no name. Then a
-   * namespace among the bindings can prove it: only that of the Durable Object's own class makes its id from the name.
+   * Returns whether the Durable Object serves the channel of this name. An id that came from another process, or was created
+   * from text, has no name. A namespace among the bindings can then prove the name: only the namespace of the Durable Object's
+   * own class derives this id from it.
    */
   is(channel) {
     if (this.#name !== undefined) return this.#name === channel ? YES : NO
@@ -60,18 +62,18 @@ export class Identity {
   }
 }
 
-/** The request as it came: the object looks at its query and at one header, and a copy would cost more than both. */
+/** Forwards a request unchanged: the Durable Object reads only its query and one header, and a copy would cost more. */
 export async function forward(stub, request) {
   return stub.fetch(request)
 }
 
 /**
- * Calls a method: `{ value }`, or `{ error }` with the properties of an error of ours (see `settle` of class.js). Any other
- * exception is thrown.
+ * Calls an RPC method. Returns `{ value }`, or `{ error }` with the properties of an `ORPCError` (see `settle` of class.js).
+ * Any other exception is thrown.
  */
 export async function call(stub, method, args) {
   const settled = await stub['~settle'](method, args).catch((error) => {
-    // A class of an earlier version, or one that is not ours: nothing has run yet.
+    // The class is of an earlier version, or not of this library. No code of the method has run yet.
     if (error instanceof TypeError && error.message.includes('~settle')) return undefined
     throw error
   })

@@ -1,35 +1,38 @@
-// Values of a stub's caller, to and from oRPC's serialized form, which is how they cross into WASM: as text, once.
-// The types and their numbers are those of `src/wire/tag.rs`.
+// Converts the arguments and results of RPC methods to and from oRPC's serialized form. They cross into WASM as one text.
+// The type numbers are those of `crates/durable-event-wire/src/tag.rs`.
 //
-// A caller's value is bounded here: WASM's memory never shrinks, and what comes by structured clone can be far larger than the
+// The size of a caller's value is limited here: WASM's memory never shrinks, and a structured clone can be far larger than the
 // bytes that carried it (shared references, holes of an array).
 
-/** As `MAX_DEPTH` of src/wire/mod.rs. */
+/** Maximum nesting depth: `MAX_DEPTH` of crates/durable-event-wire/src/lib.rs. */
 const MAX_DEPTH = 127
 
-/** As `MAX_DIGITS` of src/wire/types/bigint.rs, and the least integer that has more. */
+/**
+ * Maximum number of digits of a bigint, `MAX_DIGITS` of crates/durable-event-wire/src/value/types/bigint.rs, and the smallest
+ * integer that exceeds it.
+ */
 const MAX_DIGITS = 4_300
 let tooManyDigits
 
-/** How many values a value may be made of, each counted as often as it is there: in WASM one takes 40 bytes. */
+/** Maximum number of values that a value may contain, counted once per occurrence. One value takes 40 bytes in WASM. */
 const MAX_VALUES = 1_000_000
 
-/** As `MAX_BYTES` of src/wire/types/regexp.rs. */
+/** Maximum size of a RegExp's source, in bytes: `MAX_BYTES` of crates/durable-event-wire/src/value/types/regexp.rs. */
 const MAX_REGEXP = 10_000
 
-/** A value that is larger than allowed: value.rs tells it from others by its class. */
+/** Thrown for a value that exceeds a size limit. `value.rs` recognises it by its class. */
 class TooLarge extends RangeError {}
 
-/** Writes one value. */
+/** Converts one value to its JSON and its meta. */
 class Writer {
   meta = []
-  /** Where the value being written is: it is extended and shortened on the way, and copied into `meta`. */
+  /** The path of the value being written: one array, extended and shortened during the walk, and copied into `meta`. */
   #path = []
-  /** The least that the path takes in an entry of `meta`. */
+  /** Minimum size of the path in an entry of `meta`, in bytes. */
   #pathSize = 0
-  /** The objects that the value being written is in. */
+  /** The objects that contain the value being written. */
   #ancestors = []
-  /** Bytes that may still be written. What is taken off is the least that a part takes. */
+  /** Remaining bytes. Each part subtracts its minimum size. */
   #room
   #values = MAX_VALUES
   #isFinite
@@ -48,7 +51,7 @@ class Writer {
     if (--this.#values < 0) throw new TooLarge()
   }
 
-  /** So many items follow, of at least one byte each. */
+  /** Checks that there is room for this many items of at least one byte each. */
   #expect(items) {
     if (items > Math.min(this.#room, this.#values)) throw new TooLarge()
   }
@@ -58,7 +61,7 @@ class Writer {
     this.meta.push([type, ...this.#path])
   }
 
-  /** What has to be written with `JSON.stringify`. */
+  /** Returns the value to pass to `JSON.stringify`. */
   value(value) {
     switch (typeof value) {
       case 'string':
@@ -92,7 +95,7 @@ class Writer {
 
   #bigint(value) {
     tooManyDigits ??= 10n ** BigInt(MAX_DIGITS)
-    // Compared before it is written: that takes quadratic time.
+    // Compared first, since the conversion to text takes quadratic time.
     if (value >= tooManyDigits || value <= -tooManyDigits) {
       throw new TypeError(`A bigint must have at most ${MAX_DIGITS} digits`)
     }
@@ -145,7 +148,7 @@ class Writer {
     return text
   }
 
-  /** As `RegExp` of src/wire/types/regexp.rs accepts it. */
+  /** Writes a RegExp as crates/durable-event-wire/src/value/types/regexp.rs accepts it. */
   #regexp(value) {
     if (value.source.length > MAX_REGEXP) throw new TypeError(`A RegExp must have a source of at most ${MAX_REGEXP} bytes`)
     return this.#text(5, value.toString())
@@ -153,12 +156,12 @@ class Writer {
 
   #array(value) {
     this.#take(value.length + 1)
-    this.#expect(value.length) // also where it is full of holes, each of which is looked at
+    this.#expect(value.length) // holes count too, since each one is visited
     const json = new Array(value.length)
     for (let n = 0; n < value.length; n++) {
       this.#count()
       const item = value[n]
-      // As oRPC has it, a hole is null without an entry.
+      // As in oRPC, a hole is written as null without an entry.
       json[n] = item === undefined && !(n in value) ? this.#null() : this.#at(n, 2, item)
     }
     return json
@@ -176,7 +179,7 @@ class Writer {
       if (key !== '__proto__') {
         json[key] = written
       } else {
-        // An assignment would set the prototype, and the key would vanish.
+        // An assignment would set the prototype instead of the property.
         Object.defineProperty(json, key, { value: written, enumerable: true, configurable: true, writable: true })
       }
     }
@@ -198,24 +201,24 @@ class Writer {
 }
 
 /**
- * The JSON as text; with its meta where there is one, `[json, meta]`; of undefined nothing. Throws a TypeError for what has
- * no serialized form, and where it would be larger than `limit` bytes a RangeError. With `isFinite` an infinity is an error;
- * otherwise it is null, as oRPC has it.
+ * Serializes a value. Returns its JSON as text, or `[json, meta]` if it has meta, or undefined for undefined. With `isFinite`
+ * an infinity is an error; otherwise it is written as null, as in oRPC. Throws a TypeError for a value without a serialized
+ * form, and a RangeError if the result would exceed `limit` bytes.
  */
 export function toWire(value, limit, isFinite) {
   if (value === undefined) return undefined
   const writer = new Writer(limit, isFinite)
   const json = JSON.stringify(writer.value(value))
-  // Exactly, but for characters of several bytes, which the log counts.
+  // Exact, except for characters of several bytes, which the log counts.
   if (json.length > limit) throw new TooLarge()
   return writer.meta.length === 0 ? json : [json, JSON.stringify(writer.meta)]
 }
 
-/** The two texts of an event that its publisher has serialized, `{ json, meta? }`, with the same errors. */
+/** Returns the two texts of an event that its publisher has serialized, `{ json, meta? }`. Throws the same errors as `toWire`. */
 export function serializedOf(event, limit) {
   const { json, meta } = event ?? {}
   if (typeof json !== 'string' || !(meta === undefined || typeof meta === 'string')) {
-    throw new TypeError('A serialized event must be { json, meta? } with texts')
+    throw new TypeError('A serialized event must be { json: string, meta?: string }')
   }
   if (json.length + (meta?.length ?? 0) > limit) throw new TooLarge()
   return [json, meta]
@@ -232,7 +235,7 @@ function revive(type, json) {
     case 3:
       return undefined
     case 4:
-      return json // what stubs carry is cloned, and a URL cannot be
+      return json // RPC clones its values, and a URL cannot be cloned
     case 5: {
       const end = json.lastIndexOf('/')
       return new RegExp(json.slice(1, end), json.slice(end + 1))
@@ -242,11 +245,11 @@ function revive(type, json) {
     case 7:
       return new Map(json)
     default:
-      return json // an application's own type: its JSON is what a caller outside the application gets
+      return json // a custom type: callers outside the application get its JSON
   }
 }
 
-/** The value that Rust serialized. */
+/** Returns the value that Rust serialized as `json` and `meta`. */
 export function fromWire(json, meta) {
   if (json === undefined) return undefined
   const root = { value: JSON.parse(json) }

@@ -42,7 +42,7 @@ pub(crate) fn serialized_of(event: &RpcValue, limit: usize) -> Result<JsWire, No
         (Some(Value::String(json)), None | Some(Value::Undefined)) => (json, None),
         (Some(Value::String(json)), Some(Value::String(meta))) => (json, Some(meta)),
         _ => {
-            let expected = "A serialized event must be { json, meta? } with texts";
+            let expected = "A serialized event must be { json: string, meta?: string }";
             return Err(NotWire::Invalid(expected.to_owned()));
         }
     };
