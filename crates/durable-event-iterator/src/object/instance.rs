@@ -1,4 +1,4 @@
-//! One instance of a Durable Object class, as JavaScript holds it: where everything that the platform or a stub calls comes in.
+//! One instance of a Durable Object class, held by JavaScript: the entry points of the Workers runtime and of stubs.
 
 use super::{DurableEventIteratorObject, host::Host};
 use crate::{
@@ -11,27 +11,27 @@ use std::{cell::OnceCell, rc::Rc};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Env, worker_sys::DurableObjectState};
 
-/// Where and when a message has come. JavaScript tells both along with it: asking for them takes as long as reading it.
+/// The socket and time of a message's arrival. JavaScript passes both with the message, which is cheaper than two more calls.
 #[derive(Debug)]
 pub struct Arrival {
     /// The socket.
     pub ws: JsValue,
-    /// The socket's id, see `idOf` of `hot.js`.
+    /// The socket's id: see `idOf` in `hot.js`.
     pub socket_id: u32,
     /// Milliseconds since the epoch.
     pub now_ms: f64,
 }
 
-/// What a class keeps. The object is made by the first call and not by the class's constructor: when its code traps, it is the
-/// call that fails, and `class.js` sees it as it sees every other.
+/// The content of a class instance. The first call constructs the application's Durable Object, not the constructor of the class:
+/// if its code traps, that call fails, and `class.js` handles it like any other.
 #[allow(missing_debug_implementations)]
 pub struct Instance {
     host: OnceCell<Rc<dyn AnyHost>>,
-    /// None only in the instance that shows the class to `extend`.
+    /// `None` only in the dummy instance that is passed to `extend`.
     parts: Option<Parts>,
 }
 
-/// Of what the object is made.
+/// The arguments for constructing the Durable Object.
 struct Parts {
     class: &'static str,
     /// A `DurableObjectState`, whose type cannot be cloned.
@@ -42,26 +42,26 @@ struct Parts {
 
 type Make = fn(DurableObjectState, Env) -> Result<Rc<dyn AnyHost>>;
 
-/// A host of whatever object: it keeps a class's own code small, and what is wrong with its object one message of the compiler's.
+/// A [`Host`] of any type. The erased type keeps the code per class small, and limits an invalid type to one compiler message.
 trait AnyHost {
-    /// How large a frame may be, in bytes.
+    /// Returns the maximum size of a message, in bytes.
     fn max_frame(&self) -> usize;
-    /// A frame of a client. Returns a promise where there is something to wait for.
+    /// Handles a message of a client. Returns a promise if the work is not complete.
     fn message(self: Rc<Self>, arrival: Arrival, message: Message) -> JsValue;
-    /// An upgrade request, which a Worker has handed over.
+    /// Handles an upgrade request that a Worker has forwarded.
     fn fetch(&self, request: JsValue) -> JsValue;
-    /// A client's connection was lost without a close frame. The runtime drops the socket by itself; closing it would throw inside
-    /// of the runtime, which costs a third of an upgrade.
+    /// Handles a connection that was lost without a close frame. The Workers runtime drops the socket itself; closing it would
+    /// throw inside the runtime, which costs a third of an upgrade.
     fn lost(&self, ws: JsValue);
-    /// A client has closed its socket.
+    /// Handles a socket that the client has closed.
     fn close(&self, ws: JsValue, code: JsValue);
-    /// A socket has failed.
+    /// Handles a socket that has failed.
     fn error(&self, ws: JsValue);
-    /// The object's alarm has gone off.
+    /// Handles the alarm.
     fn alarm(self: Rc<Self>) -> JsValue;
-    /// `stub.publish(event, options?)`.
+    /// Handles `stub.publish(event, options?)`.
     fn publish(&self, event: JsValue, options: JsValue) -> JsValue;
-    /// A method of the application. Returns a promise where there is something to wait for.
+    /// Calls an RPC method of the application. Returns a promise if the method is not complete.
     fn dispatch(self: Rc<Self>, name: JsValue, arguments: JsValue) -> JsValue;
 }
 
@@ -126,7 +126,7 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
     }
 }
 
-/// What `class.js` enters for; the numbers are its own too.
+/// The numbers of the entry points, as in `class.js`.
 mod entry {
     pub(super) const MAX_FRAME: u8 = 0;
     pub(super) const FETCH: u8 = 1;
@@ -139,7 +139,7 @@ mod entry {
 }
 
 impl Instance {
-    /// The instance of a class whose `ctx` and `env` these are.
+    /// Creates an instance of a class from the `ctx` and `env` of its constructor.
     #[must_use]
     pub fn new<O: DurableEventIteratorObject>(
         class: &'static str,
@@ -151,7 +151,7 @@ impl Instance {
         Self { host: OnceCell::new(), parts: Some(parts) }
     }
 
-    /// An instance without an object.
+    /// Creates the dummy instance that is passed to [`extend`].
     #[must_use]
     pub const fn none() -> Self {
         Self { host: OnceCell::new(), parts: None }
@@ -169,14 +169,14 @@ impl Instance {
         Ok(Rc::clone(self.host.get_or_init(|| host)))
     }
 
-    /// A frame of a client. Returns a promise where there is something to wait for, and a `Failure` (see
-    /// `runtime/exceptions.js`) where the object cannot be made.
+    /// Handles a message of a client. Returns a promise if the work is not complete, and a `Failure` (see
+    /// `runtime/exceptions.js`) if the Durable Object cannot be constructed.
     #[must_use]
     pub fn message(&self, arrival: Arrival, message: Message) -> JsValue {
         self.host().map_or_else(|failure| failure, |host| host.message(arrival, message))
     }
 
-    /// Whatever else is called, with up to two arguments. Returns a `Failure` for what the caller is to get as an exception.
+    /// Handles any other call, with up to two arguments. Returns a `Failure` for an error that the caller receives as an exception.
     #[must_use]
     pub fn enter(&self, entry: u8, first: JsValue, second: JsValue) -> JsValue {
         let host = match self.host() {
@@ -206,7 +206,7 @@ impl Instance {
     }
 }
 
-/// Turns the class of `dummy` into one that stubs can call.
+/// Turns the class of `dummy` into a Durable Object class that stubs can call.
 pub fn extend<O: DurableEventIteratorObject>(class: &str, dummy: JsValue) {
     console_error_panic_hook::set_once();
     let methods = O::rpc_methods();

@@ -1,9 +1,9 @@
 //! `durable_object!`.
 
-/// Exports an object as a Durable Object class.
+/// Exports a Durable Object class to the Workers runtime.
 ///
-/// `durable_object!(pub ChatRoom: Chat)` makes the class `ChatRoom` from a `Chat` that implements
-/// [`DurableEventIteratorObject`](crate::DurableEventIteratorObject). The name is the one in `wrangler.toml`:
+/// `durable_object!(pub ChatRoom: Chat)` exports the class `ChatRoom`, implemented by the type `Chat`, which implements
+/// [`DurableEventIteratorObject`](crate::DurableEventIteratorObject). `wrangler.toml` refers to the class by this name:
 ///
 /// ```toml
 /// [[durable_objects.bindings]]
@@ -15,12 +15,12 @@
 /// new_sqlite_classes = ["ChatRoom"]
 /// ```
 ///
-/// The class can be reached through stubs: `publish(event, options?)`, and what the object lists in
+/// Stubs of the class have the RPC method `publish(event, options?)`, and the application's
 /// [RPC methods](crate::DurableEventIteratorObject::rpc_methods).
 #[macro_export]
 macro_rules! durable_object {
     ($(#[$attribute:meta])* $visibility:vis $class:ident: $object:ty) => {
-        // Natively there are no classes, but the object must be one all the same.
+        // There are no classes on native targets; only the type is checked.
         #[cfg(not(target_arch = "wasm32"))]
         const _: () = $crate::__private::is_object::<$object>();
 
@@ -49,7 +49,7 @@ macro_rules! durable_object {
                     $class { instance: private::Instance::new::<$object>(class, ctx, env) }
                 }
 
-                // These are taken off the class by `extend`, which defines the platform's own in their place.
+                // `extend` removes these from the class, and defines the event handlers of the Workers runtime instead.
                 #[wasm_bindgen(js_name = __text)]
                 pub fn __text(
                     &self,
@@ -81,7 +81,7 @@ macro_rules! durable_object {
                 pub fn __nothing() {}
             }
 
-            // Named after the class: two start functions of one name would collide.
+            // Named after the class, because two start functions with the same name would collide.
             #[allow(non_snake_case)]
             #[wasm_bindgen(start, private, wasm_bindgen = $crate::__private::wasm_bindgen)]
             fn $class() {

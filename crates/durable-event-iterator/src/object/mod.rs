@@ -1,4 +1,4 @@
-//! The object: what an application implements, and the class around it.
+//! The application's Durable Object: the trait that it implements, and the class that the Workers runtime sees.
 
 mod host;
 #[cfg(target_arch = "wasm32")]
@@ -28,9 +28,10 @@ use std::{
 };
 use worker::Env;
 
-/// A Durable Object whose events clients iterate over.
+/// A custom Durable Object that publishes events to clients.
 ///
-/// The minimum is a struct with a channel, and `new`:
+/// Implement it for a struct that holds the [`Channel`](crate::Channel), and export the class with
+/// [`durable_object!`](crate::durable_object). Only `Channel` and `new` are required:
 ///
 /// ```
 /// use durable_event_iterator::{Channel, DurableEventIteratorObject, Result};
@@ -62,31 +63,34 @@ use worker::Env;
     note = "implement `DurableEventIteratorObject` for it: the type `Channel`, such as `Channel<Event>`, and `new`"
 )]
 pub trait DurableEventIteratorObject: Sized + 'static {
-    /// The object's channel, with the types of its events and attachments.
+    /// The channel, with the types of its events and attachments: `Channel<Event, TokenAttachment, SocketAttachment>`.
     type Channel: IsChannel;
 
-    /// Constructs the object on first access and after hibernation. Keep durable state in storage.
+    /// Constructs the Durable Object on first access and after hibernation. Keep durable state in storage.
     ///
     /// # Errors
-    /// The request that woke the Durable Object fails with the error, and the next one constructs the object again.
+    /// The request that woke the Durable Object fails with the returned error. The next request calls `new` again.
     fn new(channel: Self::Channel, env: Env) -> Result<Self>;
 
-    /// How it behaves.
+    /// Returns the options, such as limits and retention. Called once before each call of `new`.
     fn options(_env: &Env) -> Options {
         Options::default()
     }
 
-    /// What clients may call over their socket, where their token lists it.
+    /// Returns the procedures, which clients call over their socket. A token must list a procedure to allow it.
     fn procedures() -> Procedures<Self, Call<Self>> {
         Procedures::new()
     }
 
-    /// The RPC methods that Workers may call on a stub, besides `publish`: `stub.rename("Lobby")`. No token is involved.
+    /// Returns the RPC methods, which Workers call on a stub without a token: `stub.rename("Lobby")`. `publish` is built in.
     fn rpc_methods() -> RpcMethods<Self> {
         RpcMethods::new()
     }
 
-    /// Stands around every call of a client whose token allows it: to log, to measure, to authorise.
+    /// Wraps every procedure call that the client's token allows, for example to log, measure or authorise calls.
+    ///
+    /// `next.run()` runs the procedure. If the procedure responds with a stream, it returns when the stream starts, not when
+    /// it ends.
     ///
     /// ```
     /// # use durable_event_iterator::{Channel, DurableEventIteratorObject, Invocation, Next, Reply, Result, Value};
@@ -103,7 +107,7 @@ pub trait DurableEventIteratorObject: Sized + 'static {
     /// ```
     ///
     /// # Errors
-    /// What the client is to get instead of an answer.
+    /// The client receives the returned error as the response to its call.
     fn intercept(
         &self,
         _invocation: Invocation<Self>,
@@ -112,12 +116,10 @@ pub trait DurableEventIteratorObject: Sized + 'static {
         next.run()
     }
 
-    /// A client has subscribed: it has what it missed, and from now on gets what is published. Called once for each
-    /// `/subscribe` that has got there, also when a client comes back; not when the object wakes.
+    /// Handles a new subscription, after the missed events and before the first live event.
     ///
-    /// Nothing comes between the last event that the client missed, what this sends to it, and the first event that is
-    /// published later: so a client whose state is more than the retained events ([`Subscribed::send_snapshot`]) loads it and
-    /// subscribes in one, without a hole. Hence it is no `async fn`; the storage's SQL is synchronous too.
+    /// Called once for each completed subscription, also when a client reconnects, but not when the Durable Object wakes from
+    /// hibernation. Use it to send a snapshot of the state ([`Subscribed::send_snapshot`]) that later events build on:
     ///
     /// ```
     /// use durable_event_iterator::{Channel, DurableEventIteratorObject, Options, Result, Subscribed};
@@ -127,9 +129,9 @@ pub trait DurableEventIteratorObject: Sized + 'static {
     /// #[derive(Serialize, Deserialize)]
     /// #[serde(tag = "type", rename_all = "camelCase")]
     /// pub enum Entry {
-    ///     /// What a client begins with.
+    ///     /// The whole list.
     ///     Snapshot { items: Vec<String> },
-    ///     /// What is added to it.
+    ///     /// One new item.
     ///     Added { item: String },
     /// }
     ///
@@ -164,27 +166,31 @@ pub trait DurableEventIteratorObject: Sized + 'static {
     ///         Ok(Self { channel })
     ///     }
     ///
-    ///     // The snapshot takes the place of the events that are retained.
+    ///     // Clients without a cursor start from the snapshot instead of the retained events.
     ///     fn options(_env: &Env) -> Options {
     ///         Options::default().begin_with_snapshot()
     ///     }
     ///
     ///     fn on_subscribed(&self, client: &Subscribed<Self>) -> Result<()> {
     ///         if client.is_resumed() {
-    ///             return Ok(()); // it has had everything since it was last here
+    ///             return Ok(()); // the client has received all missed events
     ///         }
     ///         client.send_snapshot([Entry::Snapshot { items: self.items()? }])
     ///     }
     /// }
     /// ```
     ///
-    /// What it publishes, it publishes in order: the client itself gets it too, before or after its snapshot as the calls
-    /// are. Send the snapshot first: a client whose connection breaks between the two resumes after the last event it has got.
+    /// Events published here reach all subscribed clients, including this one, in the order of the calls. Send the snapshot
+    /// before publishing: a client that disconnects between the two resumes after the last event that it received.
     ///
     /// # Errors
-    /// Its client's subscription ends with the error (INTERNAL_SERVER_ERROR without a text, if it is none of oRPC's), and the
-    /// log has it. oRPC's clients subscribe anew after it, by default 2 s later, so this is called again. To keep a
-    /// client out, refuse its upgrade ([`Upgrade::inspect`](crate::Upgrade::inspect)).
+    /// The subscription ends with the returned error, and the error is logged. The client receives an error that is not an
+    /// oRPC error as `INTERNAL_SERVER_ERROR`, without its message. oRPC's clients subscribe again, by default after 2 s, which
+    /// calls this method again. To keep a client out, reject its upgrade ([`Upgrade::inspect`](crate::Upgrade::inspect)).
+    ///
+    /// # Why it is not async
+    /// No other code runs between the last missed event, this method and the first live event, so the client misses no event
+    /// between its snapshot and the live events. The storage's SQL API is synchronous too.
     fn on_subscribed(&self, _client: &Subscribed<Self>) -> Result<()> {
         Ok(())
     }
@@ -214,8 +220,8 @@ impl Future for LibraryAlarm {
     }
 }
 
-/// Whether a class overrides [`alarm`](DurableEventIteratorObject::alarm). The types of futures have no identity that could be
-/// compared, as they may borrow; their names have.
+/// Returns whether a class overrides [`alarm`](DurableEventIteratorObject::alarm). It compares the names of the future types,
+/// because a `TypeId` requires `'static` and these futures may borrow.
 fn overrides_alarm<O: DurableEventIteratorObject>() -> bool {
     fn name<'a, O: 'a, F>(_: impl FnOnce(&'a O) -> F) -> &'static str {
         std::any::type_name::<F>()
@@ -223,36 +229,36 @@ fn overrides_alarm<O: DurableEventIteratorObject>() -> bool {
     name(O::alarm) != std::any::type_name::<LibraryAlarm>()
 }
 
-/// The socket type of an object.
+/// The [`Socket`](crate::Socket) type of a Durable Object, with the attachment types of its channel.
 pub type SocketOf<O> = <<O as DurableEventIteratorObject>::Channel as IsChannel>::Socket;
 
-/// A call, as [`DurableEventIteratorObject::intercept`] sees it.
+/// A procedure call that [`DurableEventIteratorObject::intercept`] wraps.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Invocation<O: DurableEventIteratorObject> {
     /// The procedure's path, such as `["router", "ping"]`.
     pub path: Vec<String>,
-    /// Its context.
+    /// The call's context, which the procedure receives too.
     pub call: Call<O>,
 }
 
-/// The context of a call over the socket.
+/// The context of a procedure call: the client's socket, and the headers of the call.
 #[non_exhaustive]
 pub struct Call<O: DurableEventIteratorObject> {
-    /// Who calls.
+    /// The socket of the calling client.
     pub socket: SocketOf<O>,
-    /// What the client sent as `last-event-id`, when it resumes a stream of its own.
+    /// The header `last-event-id`, which a client sends to resume the procedure's stream. It is not a cursor of the channel.
     pub last_event_id: Option<String>,
-    /// The call's headers, with names in lower case.
+    /// The headers of the call. Names are in lower case.
     pub headers: BTreeMap<String, Vec<String>>,
     pub(crate) handle: AbortHandle,
 }
 
 impl<O: DurableEventIteratorObject> Call<O> {
-    /// Whether the client has aborted the call, or closed its socket.
+    /// Returns whether the client has aborted the call or closed its socket.
     ///
-    /// A procedure need not ask: its future, or the stream that it answered with, is dropped then. This is for work
-    /// that it has left running on its own.
+    /// Use it in tasks that the procedure has spawned. The procedure itself does not need it: its future, or the stream that
+    /// it returned, is dropped on an abort.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         self.handle.is_aborted()

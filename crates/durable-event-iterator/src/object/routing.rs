@@ -1,4 +1,4 @@
-//! What a frame of a client comes to, by the frame and the session alone: without I/O, so that it is fuzzed natively.
+//! Decides how a client's message is handled, from the message and the session. It does no I/O, so it is fuzzed natively.
 
 use super::running_calls::Calls;
 use crate::{
@@ -22,12 +22,12 @@ use serde::Deserialize;
 
 use std::{collections::BTreeMap, mem::size_of};
 
-/// What becomes of a message that is no frame.
+/// The reaction to an invalid message.
 #[derive(Debug)]
 pub(crate) enum InvalidMessage {
-    /// Its call is answered.
+    /// Respond to the call with an error.
     Answer(Outgoing),
-    /// Nothing says which call it belongs to: the socket is closed.
+    /// Close the socket, because the message has no call id or an invalid one.
     Close { code: u16, reason: &'static str },
 }
 
@@ -46,14 +46,14 @@ pub(crate) fn invalid_message(error: FrameError) -> InvalidMessage {
     }
 }
 
-/// Where a request goes.
+/// The target of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Subscribe,
     UpdateToken,
-    /// A procedure, by the path in the input.
+    /// A procedure whose path is in the input.
     Call,
-    /// A procedure, by the request's own path.
+    /// A procedure whose path is the path of the request.
     Direct(Vec<String>),
     Nowhere,
 }
@@ -77,11 +77,11 @@ pub(crate) struct Admitted<O, C> {
     pub(crate) handler: Handler<O, C>,
 }
 
-/// How often a call's headers are there: in its context, and in that of what wraps it.
+/// The number of copies of a call's headers: one in its context, one in the context of the interceptor.
 const COPIES: usize = 2;
 
 impl<O, C> Admitted<O, C> {
-    /// About how many bytes of memory its input and headers take.
+    /// Estimates the memory of the call's input and headers, in bytes.
     pub(crate) fn memory(&self, headers: &BTreeMap<String, Vec<String>>) -> usize {
         let text = |text: &String| TEXT_BYTES.saturating_add(text.capacity());
         let add = |sum: usize, text: usize| sum.saturating_add(text);
@@ -93,13 +93,13 @@ impl<O, C> Admitted<O, C> {
     }
 }
 
-/// What a text takes besides its own bytes: its place, and the allocator's part.
+/// Overhead of a text in bytes: the `String` itself and the allocator's header.
 const TEXT_BYTES: usize = size_of::<String>() + 16;
 
-/// What a header takes besides its texts, in bytes: its list of values, and its share of the map.
+/// Overhead of a header in bytes besides its texts: its list of values, and its share of the map.
 const HEADER_BYTES: usize = 64;
 
-/// Finds the procedure, and whether the client may call it.
+/// Finds the procedure of a call and checks that the client's token allows it.
 pub(crate) fn admit<O: 'static, C: 'static>(
     procedures: &Procedures<O, C>,
     session: &Session,
@@ -114,14 +114,14 @@ pub(crate) fn admit<O: 'static, C: 'static>(
     Ok(Admitted { path, input, handler })
 }
 
-/// What a call is for.
+/// The procedure path and input that a call asks for.
 pub(crate) struct Asked {
     path: Vec<String>,
     input: Input,
 }
 
 impl Asked {
-    /// `direct` is the procedure's path if the path of the request is not `/call`.
+    /// Takes path and input from `direct` and `input`, or both from `input` if `direct` is `None` (the request's path is `/call`).
     pub(crate) fn new(direct: Option<Vec<String>>, input: Input) -> Result<Self> {
         if let Some(path) = direct {
             return Ok(Self { path, input });
@@ -129,7 +129,7 @@ impl Asked {
         CallInput::from_value(input.into_value()?).map(Self::from).map_err(Error::invalid_input)
     }
 
-    /// The same for a body that is not a stream.
+    /// Does the same for a body that is not a stream.
     pub(crate) fn read(direct: Option<Vec<String>>, body: Body<'_>) -> Result<Self> {
         match direct {
             Some(path) => {
@@ -156,7 +156,7 @@ struct UpdateToken {
     token: String,
 }
 
-/// The session with the token that the client sends in place of its own. `name` is the object's.
+/// Returns the session with the token of a token refresh. `is_own` returns whether a channel name is that of the Durable Object.
 pub(crate) fn renew(
     session: &Session,
     input: Value,
@@ -165,31 +165,31 @@ pub(crate) fn renew(
     now_ms: u64,
 ) -> Result<Session> {
     let UpdateToken { token } = from_value(input).map_err(Error::invalid_input)?;
-    let refused = |message: &str| Error::new(Code::Unauthorized).message(message);
-    // One of the other generation is as good as none.
+    let rejected = |message: &str| Error::new(Code::Unauthorized).message(message);
+    // A token for the other kind of client is invalid.
     let claims = keys
         .verify(&token, from_millis(now_ms))
         .ok()
         .filter(|claims| {
             (claims.client_kind() == ClientKind::DurableIterator) == session.claims.is_durable_iterator
         })
-        .ok_or_else(|| refused(renewal::INVALID))?;
+        .ok_or_else(|| rejected(renewal::INVALID))?;
     if !is_own(claims.channel().as_str()) {
-        return Err(refused(renewal::OTHER_CHANNEL));
+        return Err(rejected(renewal::OTHER_CHANNEL));
     }
-    // The platform takes a socket's tags when it accepts it, and never again.
+    // The Workers runtime sets a socket's tags when it accepts the socket. They cannot be changed.
     if claims.tags() != session.claims.tags {
-        return Err(refused(renewal::OTHER_TAGS));
+        return Err(rejected(renewal::OTHER_TAGS));
     }
-    // Limits per subject count the socket as that of its first token.
+    // Limits per subject count the socket for the subject of its first token.
     if claims.subject() != session.claims.subject.as_deref() {
-        return Err(refused(renewal::OTHER_SUBJECT));
+        return Err(rejected(renewal::OTHER_SUBJECT));
     }
     Ok(Session { claims: SessionClaims::from(&claims), ..session.clone() })
 }
 
-/// Why a renewal is rejected. All but the subject's are in the words of oRPC's own object (1.9 to 1.16), which clients may have
-/// learned to read.
+/// The messages of a rejected token refresh. All but `OTHER_SUBJECT` are those of oRPC's implementation (1.9–1.16), which clients
+/// may compare with.
 mod renewal {
     pub(super) const INVALID: &str = "Invalid Token";
     pub(super) const OTHER_CHANNEL: &str = "Updated token must have the same channel with the original token";
@@ -197,13 +197,14 @@ mod renewal {
     pub(super) const OTHER_SUBJECT: &str = "Updated token must have the same subject as the original token";
 }
 
-/// Whether a call of this id is running, or is the subscription: an answer would be taken for that of the other one.
+/// Returns whether the id belongs to a running call or to the subscription. A second call with it would get ambiguous responses.
 pub(crate) fn is_open(session: &Session, calls: &Calls, socket: u32, id: &str) -> bool {
     let subscription = session.subscription.as_ref();
     subscription.is_some_and(|subscription| subscription.id == id) || calls.is_running(socket, id)
 }
 
-/// An item of a stream that is a call's input; of no call that is running, it is ignored. Answers with what is to be sent.
+/// Passes an item of streaming input to its call. Returns the message to send to the client, if any. An item for a call that is
+/// not running is ignored.
 pub(crate) fn upload(
     calls: &mut Calls,
     socket: u32,
@@ -236,7 +237,7 @@ pub(crate) fn upload(
             upload.fail(Error::malformed(error));
             stop()
         }
-        // What the client's iterator threw is the client's own affair.
+        // The client's error is not passed on to the procedure.
         (StreamEventKind::Error, _) => {
             upload.fail(Error::new(Code::BadRequest).message("The stream has failed."));
             None

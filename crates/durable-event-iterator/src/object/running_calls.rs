@@ -1,4 +1,4 @@
-//! The calls that are running, per socket.
+//! The running calls of each socket, and their memory limits.
 
 use crate::{
     channel::options::Options,
@@ -8,29 +8,29 @@ use crate::{
 use futures_util::future::AbortHandle;
 use std::{cell::Cell, collections::BTreeMap, rc::Rc};
 
-/// What a running call takes besides its input, in bytes: its future, its promise, and what the application keeps.
+/// Estimated size of a running call besides its input, in bytes: its future, its promise, and the application's state.
 const CALL_BYTES: usize = 2 * 1024;
 
-/// A socket whose calls hold no more than this is served from the last quarter of what all calls may hold, which others leave
-/// free: a few sockets with large calls do not keep everybody else from calling.
+/// Maximum memory of a socket's calls, in bytes, for using the reserved quarter of the limit for all calls. The reserve prevents
+/// a few sockets with large calls from blocking all other sockets.
 const FEW_BYTES: usize = 64 * 1024;
 const RESERVED_SHARE: usize = 4;
 
-/// The calls that are running. Dropping a handle's future is what cancels a call.
+/// The running calls. Dropping the future of a call cancels it.
 pub(crate) struct Calls {
     running: BTreeMap<u32, Vec<(String, Running)>>,
-    /// Bytes of memory that the inputs of all calls take.
+    /// Memory of all calls, in bytes.
     total: Rc<Cell<usize>>,
     max_bytes: usize,
     max_total_bytes: usize,
 }
 
-/// A call that waits for something.
+/// A call that has not completed in the turn of the event loop in which it began.
 pub(crate) struct Running {
     pub(crate) handle: AbortHandle,
-    /// Where the items of the client's stream go, when its input is one.
+    /// The receiver of the items of streaming input.
     pub(crate) upload: Option<UploadSender>,
-    /// What it takes of the memory.
+    /// The memory of the call.
     pub(crate) held: Rc<Held>,
 }
 
@@ -44,12 +44,12 @@ impl Calls {
         }
     }
 
-    /// What a call holds that is about to begin: nothing yet.
+    /// Returns the memory account of a new call, which is empty.
     pub(crate) fn holds_nothing(&self) -> Rc<Held> {
         Held::new(&self.total)
     }
 
-    /// Lets a call of a socket hold so many bytes for its frame and its input, if there is room.
+    /// Reserves memory for a call's message and input, in bytes.
     ///
     /// # Errors
     /// As [`has_room`](Self::has_room).
@@ -60,11 +60,11 @@ impl Calls {
         Ok(())
     }
 
-    /// Whether a call may hold so many bytes more.
+    /// Checks that a call may hold this many more bytes.
     ///
     /// # Errors
-    /// PAYLOAD_TOO_LARGE where the call alone would hold more than its socket may, TOO_MANY_REQUESTS where it would together with
-    /// the others of its socket or of the Durable Object.
+    /// `PAYLOAD_TOO_LARGE` if the call alone would exceed a limit; `TOO_MANY_REQUESTS` if all calls of its socket, or of the
+    /// Durable Object, would exceed it together.
     fn has_room(&self, socket: u32, held: &Held, bytes: usize) -> Result<()> {
         let limit = self.max_bytes.min(self.max_total_bytes);
         if held.bytes().saturating_add(bytes) > limit {
@@ -82,7 +82,7 @@ impl Calls {
         Ok(())
     }
 
-    /// Whether the upload of a running call may hold so many bytes more.
+    /// Checks that the streaming input of a running call may hold this many more bytes.
     ///
     /// # Errors
     /// As [`has_room`](Self::has_room).
@@ -90,22 +90,22 @@ impl Calls {
         self.get(socket, id).map_or(Ok(()), |call| self.has_room(socket, &call.held, bytes))
     }
 
-    /// How many calls of a socket are running.
+    /// Returns the number of running calls of a socket.
     pub(crate) fn running(&self, socket: u32) -> usize {
         self.running.get(&socket).map_or(0, Vec::len)
     }
 
-    /// Whether a call of this id is running.
+    /// Returns whether a call with this id is running.
     pub(crate) fn is_running(&self, socket: u32, id: &str) -> bool {
         self.get(socket, id).is_some()
     }
 
-    /// Notes a call of the socket with this key.
+    /// Adds a running call.
     pub(crate) fn start(&mut self, socket: u32, id: &str, call: Running) {
         self.running.entry(socket).or_default().push((id.to_owned(), call));
     }
 
-    /// A call has ended.
+    /// Removes a call that has ended.
     pub(crate) fn finish(&mut self, socket: u32, id: &str) {
         if let Some(calls) = self.running.get_mut(&socket) {
             calls.retain(|(other, _)| other != id);
@@ -115,12 +115,12 @@ impl Calls {
         }
     }
 
-    /// Where the items of the client's stream for this call go, until the stream has ended.
+    /// Returns the receiver of the call's streaming input, until that has ended.
     pub(crate) fn upload(&self, socket: u32, id: &str) -> Option<&UploadSender> {
         self.get(socket, id)?.upload.as_ref()
     }
 
-    /// The client's stream for this call has ended.
+    /// Removes the receiver of streaming input that has ended.
     pub(crate) fn end_upload(&mut self, socket: u32, id: &str) {
         let calls = self.running.get_mut(&socket).into_iter().flatten();
         for (_, call) in calls.filter(|(other, _)| other == id) {
@@ -128,14 +128,14 @@ impl Calls {
         }
     }
 
-    /// The client has aborted a call, if there is one.
+    /// Aborts a call, if it is running.
     pub(crate) fn abort(&mut self, socket: u32, id: &str) {
         if let Some(call) = self.get(socket, id) {
             call.handle.abort();
         }
     }
 
-    /// The socket has closed.
+    /// Aborts all calls of a socket that has closed.
     pub(crate) fn abort_all(&mut self, socket: u32) {
         for (_, call) in self.running.remove(&socket).into_iter().flatten() {
             call.handle.abort();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abort_is_of_one_call_and_a_close_of_all_of_a_socket() {
+    fn an_abort_ends_one_call_and_a_close_ends_all_calls_of_the_socket() {
         let mut calls = calls();
         let mut handles = Vec::new();
         for (socket, id) in [(1, "a"), (1, "b"), (2, "a")] {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_that_the_calls_of_a_socket_hold_are_bounded() {
+    fn the_memory_of_the_calls_of_a_socket_is_limited() {
         let mut calls = calls();
         let full = 400 * KIB - CALL_BYTES;
         assert_eq!(code(&calls, 1, full), Ok(()));
@@ -222,13 +222,13 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_that_all_calls_hold_are_bounded_and_the_last_of_them_are_for_small_ones() {
+    fn the_memory_of_all_calls_is_limited_and_a_quarter_is_reserved_for_small_calls() {
         let mut calls = calls();
         for socket in [1, 2] {
             let call = running(&calls, 350 * KIB).0;
             calls.start(socket, "a", call);
         }
-        // 700 of 1,000 KiB: up to 750 for large ones.
+        // 700 of 1,000 KiB are in use. Large calls may use up to 750 KiB.
         assert_eq!(code(&calls, 3, 65 * KIB), Err("TOO_MANY_REQUESTS".into()));
         for socket in 3..7 {
             assert_eq!(code(&calls, socket, 60 * KIB), Ok(()));

@@ -1,4 +1,4 @@
-//! A client that has just subscribed.
+//! The client of a new subscription.
 
 use super::{DurableEventIteratorObject, SocketOf};
 use crate::{
@@ -10,15 +10,16 @@ use crate::{
 use durable_event_log::EventId;
 use std::{borrow::Borrow, fmt, rc::Rc};
 
-/// A client that has just subscribed, see
+/// The client of a new subscription, passed to
 /// [`DurableEventIteratorObject::on_subscribed`](crate::DurableEventIteratorObject::on_subscribed).
 #[non_exhaustive]
 pub struct Subscribed<O: DurableEventIteratorObject> {
-    /// Who it is.
+    /// The client's socket.
     pub socket: SocketOf<O>,
-    /// The id of the last event that it has seen, as it says. None: it has seen none.
+    /// The client's cursor: the id of the last event that it received, unverified. `None` if the client has no cursor.
     pub last_event_id: Option<String>,
-    /// Something that it missed is no longer there: the id from which on every event is. The client has been told so too.
+    /// The id of the first event after a gap, if some missed events are no longer retained. The client has received a gap
+    /// notification.
     pub gap: Option<EventId>,
     core: Rc<ChannelCore>,
     raw: RawSocket,
@@ -35,30 +36,32 @@ impl<O: DurableEventIteratorObject> Subscribed<O> {
         Self { socket, last_event_id, gap, core, raw }
     }
 
-    /// Whether it has had its snapshot, and every event since: what it holds is up to date. Otherwise it begins now, or has a
-    /// gap, and needs the state anew.
+    /// Returns whether the client has received a snapshot and every event since, so that it needs no new snapshot.
     ///
-    /// Never without [`Options::begin_with_snapshot`](crate::Options::begin_with_snapshot): a client whose connection breaks
-    /// between an event that is replayed to it and its snapshot has a place, and no snapshot.
+    /// Returns `false` for a client that starts without a cursor or has a gap: send it a snapshot.
+    ///
+    /// Always `false` without [`Options::begin_with_snapshot`](crate::Options::begin_with_snapshot): a client that disconnects
+    /// after a replayed event and before its snapshot has a cursor, but no snapshot.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         self.core.options.begins_with_snapshot && self.last_event_id.is_some() && self.gap.is_none()
     }
 
-    /// Sends this client the state that the events to come build on, in one event or several. They are not stored, and
-    /// nobody else gets them.
+    /// Sends a snapshot of the state to this client only, as one event or several. The events are not stored.
     ///
-    /// The last of them carries a position: that of the newest event of the channel. What the state says includes that event,
-    /// so a client that loses its connection afterwards resumes from there, without a gap and without a second snapshot
-    /// ([`Subscribed::is_resumed`]). The others carry none, so that a client that loses its connection in the middle of a
-    /// snapshot is not taken for one that has it all: it gets the snapshot again, from the first event on, which it must be able
-    /// to tell from the others. Hence: the whole snapshot in one call, and no other one after it.
-    /// (While a channel has never had an event, there is no position: who comes back then gets the snapshot again.)
+    /// Send the whole snapshot in one call, and call it at most once per subscription. The client must be able to recognise
+    /// the first event of a snapshot, at which it discards its state.
+    ///
+    /// The last event of the snapshot carries a cursor: the id of the channel's newest event, which the state includes. A client
+    /// that disconnects afterwards resumes from there, without a gap and without a second snapshot
+    /// ([`Subscribed::is_resumed`]). The other events carry no cursor, so a client that disconnects during a snapshot receives it
+    /// again from the beginning. In a channel without any events yet there is no cursor, and a reconnecting client receives the
+    /// snapshot again.
     ///
     /// # Errors
-    /// [`Error::is_event_not_an_object`](crate::Error::is_event_not_an_object) and
-    /// [`Error::is_not_serializable`](crate::Error::is_not_serializable): then nothing is sent. A socket that has closed is no
-    /// error.
+    /// Nothing is sent if an event does not serialize to an object or array
+    /// ([`Error::is_event_not_an_object`](crate::Error::is_event_not_an_object)), or not at all
+    /// ([`Error::is_not_serializable`](crate::Error::is_not_serializable)). A closed socket is not an error.
     pub fn send_snapshot<E>(&self, events: impl IntoIterator<Item = E>) -> Result<()>
     where
         E: Borrow<<O::Channel as IsChannel>::Event>,
