@@ -1,8 +1,8 @@
-//! Close codes of WebSockets (RFC 6455, section 7.4.1, and the IANA registry).
+//! WebSocket close codes (RFC 6455, section 7.4.1, and the IANA registry).
 
 pub(crate) const NORMAL: u16 = 1000;
 pub(crate) const PROTOCOL_ERROR: u16 = 1002;
-/// Never sent: "no code was given".
+/// The code of a close frame without a code. It is never sent.
 pub(crate) const NO_STATUS: u16 = 1005;
 pub(crate) const INVALID_DATA: u16 = 1007;
 pub(crate) const POLICY: u16 = 1008;

@@ -1,4 +1,4 @@
-//! One client's socket, as the application sees it.
+//! The application's handle of a client's socket.
 
 pub(crate) mod close_code;
 pub(crate) mod session;
@@ -26,10 +26,10 @@ use std::{fmt, marker::PhantomData, rc::Rc, time::SystemTime};
 #[serde(transparent)]
 pub struct Untyped(pub serde_json::Value);
 
-/// One client's socket: who it is (`T`, the attachment of its token) and what the application keeps with it (`S`).
+/// A handle of one client's socket: its connection id, token attachment (`T`) and custom attachment (`S`).
 ///
-/// Both survive hibernation. The socket itself is not reachable: what is sent through it goes through the channel, so
-/// that order and resuming hold.
+/// Both attachments survive hibernation. To send events to one client, publish them with an audience: the handle has no method
+/// for sending, so that events keep their order and clients can resume.
 pub struct Socket<T = Untyped, S = Untyped> {
     parts: Rc<Parts>,
     types: PhantomData<fn() -> (T, S)>,
@@ -37,7 +37,7 @@ pub struct Socket<T = Untyped, S = Untyped> {
 
 struct Parts {
     sessions: Rc<SessionStore>,
-    /// Never changes in a socket's life, and is known after its end.
+    /// Constant, and available after the socket has closed.
     connection: Option<String>,
     raw: RawSocket,
 }
@@ -56,7 +56,7 @@ impl<T, S> PartialEq for Socket<T, S> {
 
 impl<T, S> fmt::Debug for Socket<T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Socket(..)") // its attachments are nobody's business in a log
+        f.write_str("Socket(..)") // attachments do not belong in logs
     }
 }
 
@@ -73,55 +73,59 @@ impl<T, S> Socket<T, S> {
         self.parts.sessions.read(self.raw())
     }
 
-    /// The id that the client sent when it connected, the same on each of its reconnects. Clients of generation 1
-    /// other than ours send none.
+    /// Returns the connection id that the client sent, which stays the same when it reconnects.
+    ///
+    /// Returns `None` for `DurableEventIterator` clients other than ours, which send no connection id.
     #[must_use]
     pub fn connection_id(&self) -> Option<&str> {
         self.parts.connection.as_deref()
     }
 
-    /// The tags of the client's token; none in generation 1.
+    /// Returns the tags of the client's token. Tokens of `DurableEventIterator` clients have none.
     ///
     /// # Errors
-    /// When the socket has closed: its attachment is gone.
+    /// The socket has closed, and its attachments are deleted.
     pub fn tags(&self) -> Result<Vec<String>> {
         Ok(self.session()?.claims.tags.clone())
     }
 
-    /// Returns when the client's token expires.
+    /// Returns the time at which the client's token expires.
     ///
     /// # Errors
-    /// When the socket has closed: its attachment is gone.
+    /// The socket has closed, and its attachments are deleted.
     pub fn expires_at(&self) -> Result<SystemTime> {
         Ok(from_seconds(self.session()?.claims.exp))
     }
 
-    /// The procedures that the client's token allows.
+    /// Returns the names of the procedures that the client's token allows.
     ///
     /// # Errors
-    /// When the socket has closed: its attachment is gone.
+    /// The socket has closed, and its attachments are deleted.
     pub fn allowed_procedures(&self) -> Result<Vec<String>> {
         Ok(self.session()?.claims.rpc.clone())
     }
 
-    /// Closes the socket; its client reconnects and resumes, if its token still allows it. `reason` is cut at 123
-    /// bytes.
+    /// Closes the socket. The client reconnects and resumes while its token is valid.
+    ///
+    /// `reason` is truncated to 123 bytes. Does nothing if the socket has closed already or `code` is not allowed.
     pub fn close(&self, code: u16, reason: &str) {
         let end = reason.floor_char_boundary(MAX_CLOSE_REASON);
-        // An error is a code that the standard forbids, or a socket that is closed already.
+        // An error means that the standard forbids the code, or that the socket has closed already.
         let _ = self.raw().close(code, reason.get(..end).unwrap_or_default());
     }
 }
 
-/// A control frame holds 125 bytes (RFC 6455, section 5.5), two of them the code.
+/// Maximum length of a close reason, in bytes: a control frame holds 125 bytes (RFC 6455, section 5.5), two of them for the code.
 const MAX_CLOSE_REASON: usize = 123;
 
 impl<T: DeserializeOwned, S> Socket<T, S> {
-    /// The attachment of the client's token: what the server that issued it says of the client. The client can read
-    /// it, but not change it. A token without attachment is JSON's `null`. A lone surrogate in it reads as U+FFFD.
+    /// Returns the token attachment, which the issuer of the token has set. The client can read it, but not change it.
+    ///
+    /// A missing attachment is deserialized from JSON `null`, so use `Option` or `()` for `T` if tokens may have none. Lone
+    /// surrogates in it are replaced by U+FFFD.
     ///
     /// # Errors
-    /// When it is no `T`, or when the socket has closed.
+    /// The attachment does not deserialize to `T`, or the socket has closed.
     pub fn token_attachment(&self) -> Result<T> {
         let session = self.session()?;
         Ok(read_attachment(session.claims.att.as_ref().map(RawJson::as_str))?)
@@ -129,10 +133,10 @@ impl<T: DeserializeOwned, S> Socket<T, S> {
 }
 
 impl<T, S: Serialize + DeserializeOwned> Socket<T, S> {
-    /// What the application keeps with the socket; nothing before the first [`Socket::set_attachment`].
+    /// Returns the custom attachment, or `None` before the first [`Socket::set_attachment`].
     ///
     /// # Errors
-    /// When it is no `S` (the type has changed in a deployment), or when the socket has closed.
+    /// The attachment does not deserialize to `S`, for example after a deployment that changed the type, or the socket has closed.
     pub fn attachment(&self) -> Result<Option<S>> {
         let session = self.session()?;
         let Some(Application { json, meta }) = &session.application else { return Ok(None) };
@@ -147,27 +151,28 @@ impl<T, S: Serialize + DeserializeOwned> Socket<T, S> {
     /// bytes of JSON.
     ///
     /// # Errors
-    /// An error if the attachment is too large (the previous attachment is kept), or if the socket has closed.
+    /// The attachment is too large (the previous attachment is kept), it contains a file or blob, or the socket has closed.
     pub fn set_attachment(&self, attachment: &S) -> Result<()> {
         let mut session = self.parts.sessions.read_to_change(self.raw())?;
         let Serialized { json, meta, blobs } = serialize(attachment)?;
         if !blobs.is_empty() {
-            return Err(Error::new(Code::InternalServerError).message("A socket cannot keep a file or blob."));
+            return Err(Error::new(Code::InternalServerError)
+                .message("A socket attachment cannot contain a file or blob."));
         }
-        // `undefined` is kept as `null`: there is an attachment, and nothing in it.
+        // `undefined` is stored as `null`, so that an attachment exists.
         let json = RawJson::new(json.unwrap_or_else(|| "null".into()))?;
         session.application = Some(Application { json, meta: meta.map(RawJson::new).transpose()? });
         self.parts.sessions.write(self.raw(), session)
     }
 }
 
-/// What is kept is of another type than what is asked for: the application's affair, and none of a caller's input.
+/// A stored attachment that does not deserialize to the application's type. This is an internal error, not invalid input.
 #[derive(Debug)]
 struct KeptDiffers(InvalidInput);
 
 impl fmt::Display for KeptDiffers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "what is kept with the socket is of another type: {}", self.0)
+        write!(f, "the socket's attachment does not match its type: {}", self.0)
     }
 }
 

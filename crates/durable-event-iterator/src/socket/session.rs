@@ -6,29 +6,29 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// The layout that [`Session::encode`] writes. Version 1 was also written without its version, before there was one.
-/// A reader of an older version ignores members that it does not know, so only what it would misread needs a new version.
+/// The version of the layout that [`Session::encode`] writes. Early releases wrote version 1 without the member `version`.
+/// Readers ignore unknown members, so only a layout that an older reader would misread needs a new version.
 const VERSION: u64 = 1;
 
-/// The Workers runtime takes 16,384 bytes of its own encoding, which adds a few bytes to those of one byte array. The version is
-/// not counted: what fitted without it still fits.
+/// Maximum size of a session in bytes. The Workers runtime accepts 16,384 bytes in its own encoding, which adds a few bytes to a
+/// byte array. The member `version` is not counted, so that sessions that fitted before it existed still fit.
 const MAX_BYTES: usize = 16_300;
 
-/// Room for a subscription, so that one can always be added: an id of 64 bytes, each escaped as `\u0000`, and the keys.
+/// Space reserved for a subscription, in bytes, so that one can always be added: an id of 64 bytes, each escaped as `\u0000`, and
+/// the keys.
 const SUBSCRIPTION_BYTES: usize = 64 * 6 + 64;
 
 /// A socket's token, connection id, subscription and custom attachment.
 ///
-/// Stored as JSON in UTF-8, with the version of its layout. Only [`Session::decode`] reads it, for messages and for live events
-/// alike, once for each after waking.
+/// It is stored as JSON in UTF-8 with the version of its layout. [`Session::decode`] is its only reader.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Session {
     #[serde(default)]
     pub(crate) version: Version,
     pub(crate) claims: SessionClaims,
-    /// Whether the end of the token ends its rights on the open socket.
+    /// Whether the expiry of the token ends its permissions on the open socket.
     pub(crate) enforced: bool,
-    /// The id that the client sent, the same on each of its reconnects.
+    /// The connection id that the client sent, which stays the same when it reconnects.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) connection: Option<String>,
     /// The custom attachment.
@@ -43,7 +43,7 @@ pub(crate) struct Session {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Version;
 
-/// A custom attachment, in the wire's serialized form, so that a Date in it stays one.
+/// A custom attachment in oRPC's serialized form, which preserves types such as `Date`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Application {
     pub(crate) json: RawJson,
@@ -51,7 +51,7 @@ pub(crate) struct Application {
     pub(crate) meta: Option<RawJson>,
 }
 
-/// The claims that matter after the upgrade.
+/// The claims of the token that are needed after the upgrade.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SessionClaims {
     /// The procedures that the client may call.
@@ -62,16 +62,16 @@ pub(crate) struct SessionClaims {
     pub(crate) att: Option<RawJson>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tags: Vec<String>,
-    /// Who the client is, as the token's issuer states.
+    /// The client's identity, set by the issuer of the token.
     #[serde(default, rename = "sub", deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) subject: Option<Box<str>>,
-    /// Whether the token is that of a `DurableIterator` client.
+    /// Whether the token is for a `DurableIterator` client.
     #[serde(default, rename = "is_second", skip_serializing_if = "is_false")]
     pub(crate) is_durable_iterator: bool,
-    /// Seconds since the epoch.
+    /// Time of issue, in seconds since 1970.
     #[serde(with = "exact")]
     pub(crate) iat: f64,
-    /// Seconds since the epoch.
+    /// Time of expiry, in seconds since 1970.
     #[serde(with = "exact")]
     pub(crate) exp: f64,
 }
@@ -79,18 +79,20 @@ pub(crate) struct SessionClaims {
 /// A `/subscribe` call that stays open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Subscription {
-    /// The `i` that the client chose for the call.
+    /// The id of the call, `i`, which the client chose.
     pub(crate) id: String,
-    /// False until all missed events have been sent; until then nothing is sent live.
+    /// Whether all missed events have been sent. Live events are sent only afterwards.
     pub(crate) live: bool,
 }
 
-/// A JSON text. Attachments do not belong in logs, so `Debug` does not show it.
+/// A JSON text of an attachment. `Debug` does not show it, since attachments do not belong in logs.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct RawJson(Box<RawValue>);
 
 impl RawJson {
+    /// Checks that the text is JSON.
+    ///
     /// # Errors
     /// The text is not JSON.
     pub(crate) fn new(text: String) -> Result<Self, serde_json::Error> {
@@ -129,8 +131,8 @@ impl<'de> Deserialize<'de> for Version {
     }
 }
 
-/// Times as JavaScript writes them: whole seconds without `.0`. They are read exactly, unlike by serde_json itself, so that
-/// writing them again changes nothing.
+/// Serializes times as JavaScript does: whole seconds without `.0`. Reading is exact, unlike that of serde_json, so a time does not
+/// change when it is written again.
 mod exact {
     use super::*;
 
@@ -144,7 +146,7 @@ mod exact {
     }
 }
 
-/// Reads a member that is there. None that we write is null, and reading null as absent would lose a subscription silently.
+/// Reads a member that is present. `null` is an error: we never write it, and reading it as absent would silently lose a subscription.
 fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
@@ -168,8 +170,8 @@ impl From<&Claims> for SessionClaims {
 }
 
 impl SessionClaims {
-    /// The first millisecond at which the token has no rights any more: those of `DurableIterator` clients include their last
-    /// one.
+    /// Returns the first millisecond at which the token is expired. Tokens of `DurableIterator` clients are still valid in the
+    /// millisecond of `exp`.
     fn ends_at_ms(&self) -> f64 {
         let end = self.exp * 1_000.0;
         if self.is_durable_iterator { end + 1.0 } else { end }
@@ -177,26 +179,29 @@ impl SessionClaims {
 }
 
 impl Session {
-    /// The session of a socket that was just accepted.
+    /// Creates the session of a new socket.
     pub(crate) fn new(claims: &Claims, connection: Option<String>, enforced: bool) -> Self {
         let (claims, version) = (claims.into(), Version);
         Self { version, claims, enforced, connection, application: None, subscription: None }
     }
 
-    /// Whether the token's rights have ended.
+    /// Returns whether the token has expired and its expiry is enforced.
     pub(crate) fn is_expired(&self, now_ms: u64) -> bool {
         self.expires_ms() <= now_ms as f64
     }
 
-    /// The first millisecond at which the session has no rights any more, since the epoch; infinite if they never end.
+    /// Returns the first millisecond since 1970 at which the session is expired, or infinity if expiry is not enforced.
     pub(crate) fn expires_ms(&self) -> f64 {
         if self.enforced { self.claims.ends_at_ms() } else { f64::INFINITY }
     }
 
-    /// The bytes to keep.
+    /// Serializes the session.
+    ///
+    /// # Errors
+    /// The session exceeds the limit of the Workers runtime.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, Unencodable> {
         let mut bytes = serde_json::to_vec(self).map_err(|_| Unencodable::Serialize)?;
-        // The same whether there is a subscription or not: one must always be removable, and addable.
+        // The limit does not depend on the subscription, so that one can always be added.
         let counted = bytes.len().saturating_sub(UNCOUNTED_BYTES).saturating_add(SUBSCRIPTION_BYTES);
         if counted > MAX_BYTES {
             return Err(Unencodable::TooLarge { bytes: counted });
@@ -210,18 +215,18 @@ impl Session {
         Ok(bytes)
     }
 
-    /// Reads the session kept in these bytes.
+    /// Reads a serialized session.
     ///
     /// # Errors
-    /// The bytes are not ours, or of a version that has another layout. Nothing of what is there is left out: a subscription that
-    /// cannot be read would be one that silently receives nothing any more.
+    /// The bytes are not a session, or have a layout of another version. Invalid members are never skipped: a skipped subscription
+    /// would silently receive no more events.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
         #[derive(Deserialize)]
         struct Versioned {
             version: u64,
         }
 
-        let is_object = bytes.trim_ascii_start().starts_with(b"{"); // serde would also take an array
+        let is_object = bytes.trim_ascii_start().starts_with(b"{"); // serde would also accept an array
         serde_json::from_slice(bytes).ok().filter(|_| is_object).ok_or_else(|| {
             match serde_json::from_slice(bytes) {
                 Ok(Versioned { version }) if version != VERSION && is_object => Unreadable::Version(version),
@@ -255,17 +260,17 @@ impl Session {
 /// What does not count: the version, which earlier releases did not write, and the closing brace.
 const UNCOUNTED_BYTES: usize = r#""version":1,}"#.len();
 
-/// What a session takes besides its texts, in bytes: itself, and what the allocator needs for each of its parts.
+/// Overhead of a session in bytes besides its texts: the struct, and the allocator's header of each part.
 const SESSION_BYTES: usize = 512;
-/// What a text in a list takes besides its own bytes.
+/// Overhead of a text in a list, in bytes.
 const TEXT_BYTES: usize = 32;
 
 /// An attachment that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// Not what any version has written.
+    /// The attachment is not a session of any version.
     Layout,
-    /// Of another version than [`VERSION`].
+    /// The attachment has another version than [`VERSION`].
     Version(u64),
 }
 
@@ -285,7 +290,7 @@ impl std::error::Error for Unreadable {}
 pub(crate) enum Unencodable {
     /// The token's attachment, the custom attachment and the rest together exceed the limit of the Workers runtime.
     TooLarge { bytes: usize },
-    /// It is no JSON, which does not happen.
+    /// The session cannot be written as JSON, which does not happen.
     Serialize,
 }
 
@@ -328,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn whether_it_fits_does_not_depend_on_the_subscription() {
+    fn the_size_limit_does_not_depend_on_the_subscription() {
         let longest = "\u{1}".repeat(64);
         let fits = |size| session(size, None).encode().is_ok();
         let limit = (0..MAX_BYTES).rfind(|size| fits(*size)).unwrap();
@@ -339,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_attachments_is_shown() {
+    fn debug_output_does_not_contain_attachments() {
         let mut session = session(3, None);
         session.claims.att = Some(RawJson::new("\"someone@example.org\"".into()).unwrap());
         let shown = format!("{session:?} {session:#?}");
@@ -347,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_is_decoded() {
+    fn an_encoded_session_decodes_to_itself() {
         let mut whole = session(3, Some("a\"b"));
         whole.claims.subject = Some("user \"1\"".into());
         let bytes = whole.encode().unwrap();
@@ -356,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn rights_end_at_exp_in_generation_1_and_after_it_in_generation_2() {
+    fn tokens_expire_at_exp_and_those_of_durable_iterator_clients_one_millisecond_later() {
         let mut session = session(0, None);
         assert!(!session.is_expired(1_999) && session.is_expired(2_000));
         session.claims.is_durable_iterator = true;
@@ -365,7 +370,7 @@ mod tests {
         assert!(!session.is_expired(u64::MAX));
     }
 
-    /// What an earlier release has written, and what none has: the same as `tests/attachments.test.ts` puts on real sockets.
+    /// Attachments of earlier releases, and invalid ones. `tests/attachments.test.ts` sets the same ones on real sockets.
     #[derive(serde::Deserialize)]
     struct Corpus {
         recorded: Vec<Attachment>,
@@ -383,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_release_has_written_is_read_with_all_that_is_in_it() {
+    fn attachments_of_earlier_releases_are_read_completely() {
         for Attachment { name, text } in corpus().recorded {
             let session = Session::decode(text.as_bytes()).unwrap();
             let again = String::from_utf8(session.encode().unwrap()).unwrap();
@@ -393,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_release_has_written_is_unreadable() {
+    fn attachments_of_no_release_are_unreadable() {
         for Attachment { name, text } in corpus().unreadable {
             let expected = if name.contains("version") { Unreadable::Version(2) } else { Unreadable::Layout };
             assert_eq!(Session::decode(text.as_bytes()), Err(expected), "{name}");
@@ -404,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_takes_no_room_from_what_fitted_before() {
+    fn the_version_does_not_count_towards_the_size_limit() {
         let fits = |size| session(size, None).encode().is_ok();
         let limit = (0..MAX_BYTES).rfind(|size| fits(*size)).unwrap();
         let before =
@@ -414,7 +419,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_bytes_make_decode_fail_otherwise(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+        fn decode_does_not_panic_on_any_bytes(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
             let _ = Session::decode(&bytes);
         }
     }

@@ -1,4 +1,4 @@
-//! The sessions of an object's open sockets: each is read from its socket's attachment once, and kept from then on.
+//! The sessions of a Durable Object's open sockets, cached after they are read from the sockets' attachments.
 
 use crate::{
     error::Result,
@@ -15,15 +15,15 @@ use std::{
     rc::Rc,
 };
 
-/// How many bytes of sessions are kept read: about 20,000 of the usual size, an eighth of the isolate's memory. Those beyond
-/// are read again for each use, which takes some microseconds.
+/// Maximum memory of cached sessions, in bytes: about 20,000 sessions of usual size, an eighth of the isolate's memory. Others are
+/// read again for each use, which takes some microseconds.
 const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
 
-/// The sessions of an object's sockets. Only this reads or writes an attachment, so what is kept is what is there.
+/// The sessions of a Durable Object's sockets. No other code reads or writes attachments, so the cache is always current.
 pub(crate) struct SessionStore {
     hub: Rc<Hub>,
     kept: RefCell<Kept>,
-    /// Whether this instance has logged that there are sockets with an unreadable attachment.
+    /// Whether this instance has logged an unreadable attachment.
     has_reported: Cell<bool>,
 }
 
@@ -32,15 +32,15 @@ impl SessionStore {
         Self { hub, kept: RefCell::default(), has_reported: Cell::new(false) }
     }
 
-    /// A socket's session.
+    /// Returns a socket's session.
     ///
     /// # Errors
-    /// When the socket has closed. One whose attachment cannot be read is closed: its client reconnects and resumes.
+    /// The socket has closed, or its attachment is unreadable. Then the socket is closed: its client reconnects and resumes.
     pub(crate) fn read(&self, raw: &RawSocket) -> Result<Rc<Session>> {
         self.read_by_id(raw.id()?, raw)
     }
 
-    /// The same where the socket's id is known.
+    /// Does the same as [`read`](Self::read) for a known socket id.
     fn read_by_id(&self, socket_id: u32, raw: &RawSocket) -> Result<Rc<Session>> {
         let kept = self.kept.try_borrow()?;
         if let Some(session) = kept.get(socket_id) {
@@ -52,10 +52,12 @@ impl SessionStore {
         Ok(session)
     }
 
-    /// The session in a socket's attachment.
+    /// Reads the session in a socket's attachment, without the cache.
     fn read_attachment(&self, raw: &RawSocket) -> Result<Session> {
         let bytes = self.hub.attachment(raw).inspect_err(|error| {
-            runtime::log_error(&format!("closing a socket whose attachment cannot be had: {error}"));
+            runtime::log_error(&format!(
+                "closing a socket because its attachment cannot be accessed: {error}"
+            ));
             restart(raw, "Session unreadable");
         })?;
         bytes.as_deref().map_or(Err(Unreadable::Layout), Session::decode).map_err(|unreadable| {
@@ -64,8 +66,8 @@ impl SessionStore {
         })
     }
 
-    /// A socket that has closed has no attachment either. Of the others, written by another version of this code, one line tells
-    /// of all: there may be thousands.
+    /// Closes a socket with an unreadable attachment, written by another version of this code. There may be thousands of them, so
+    /// only the first one is logged. Closed sockets have no attachment and are ignored.
     fn close_unreadable(&self, raw: &RawSocket, unreadable: Unreadable) {
         if !raw.is_open() {
             return;
@@ -78,11 +80,11 @@ impl SessionStore {
         restart(raw, "Session unreadable");
     }
 
-    /// The session of a socket that is to be served, if it can be: otherwise the socket is closed, and its client reconnects and
-    /// resumes. Besides unreadable sessions this is about replays that another instance has left half-way.
+    /// Returns the session of a socket that has sent a message. Returns `None`, and closes the socket, if its session is unreadable
+    /// or its replay was interrupted by the end of an instance: its client reconnects and resumes.
     ///
     /// # Errors
-    /// When the Workers runtime does not tell what is being replayed.
+    /// JavaScript cannot determine whether a replay to the socket is running.
     pub(crate) fn serve(&self, socket_id: u32, raw: &RawSocket) -> Result<Option<Rc<Session>>> {
         let Ok(session) = self.read_by_id(socket_id, raw) else { return Ok(None) };
         Ok(self.is_servable(raw, &session)?.then_some(session))
@@ -97,7 +99,8 @@ impl SessionStore {
         Ok(!is_interrupted)
     }
 
-    /// What a socket gets live, for the first event after waking. Its session is not kept for that: it may never be asked for.
+    /// Returns the view of a socket's live subscription, for the first event after a wake-up. The session is not cached, since it
+    /// may not be needed again.
     fn live_view(&self, raw: &RawSocket) -> Result<Option<LiveView>> {
         let kept = self.kept.try_borrow()?.get(raw.id()?).cloned();
         let session = match kept {
@@ -118,12 +121,12 @@ impl SessionStore {
         Ok(subscription.map(|subscription| view(&subscription.id)))
     }
 
-    /// Sends to every live subscription; returns the sockets whose token has expired.
+    /// Sends an event to every live subscription. Returns the sockets whose token has expired.
     pub(crate) fn fan_out(&self, tail: &str, now_ms: u64) -> Result<Vec<RawSocket>, JsError> {
         self.hub.fan_out(tail, now_ms, &|raw| self.live_view(raw).ok().flatten())
     }
 
-    /// The same for an event that is for some only, see [`Hub::fan_out_to`].
+    /// Does the same for an event with an audience: see [`Hub::fan_out_to`].
     pub(crate) fn fan_out_to(
         &self,
         tail: &str,
@@ -135,21 +138,21 @@ impl SessionStore {
         self.hub.fan_out_to(tail, now_ms, &|raw| self.live_view(raw).ok().flatten(), admits, chosen, except)
     }
 
-    /// The same, to be changed and written.
+    /// Returns a copy of a socket's session, to be changed and passed to [`write`](Self::write).
     pub(crate) fn read_to_change(&self, raw: &RawSocket) -> Result<Session> {
         Ok(Session::clone(&*self.read(raw)?))
     }
 
-    /// Keeps a session with its socket, through hibernation.
+    /// Stores a session in its socket's attachment, which survives hibernation.
     ///
     /// # Errors
-    /// When it does not fit (the old one stays), or when the socket has closed.
+    /// The session is too large (the previous one is kept), or the socket has closed.
     pub(crate) fn write(&self, raw: &RawSocket, session: Session) -> Result<()> {
         self.hub.set_attachment(raw, &session.encode()?)?;
         self.keep(raw.id()?, &Rc::new(session))
     }
 
-    /// The socket has closed.
+    /// Removes the cached session of a socket that has closed.
     pub(crate) fn forget(&self, socket_id: u32) {
         if let Ok(mut kept) = self.kept.try_borrow_mut() {
             kept.remove(socket_id);
@@ -162,17 +165,17 @@ impl SessionStore {
     }
 }
 
-/// An error is a socket that has closed already.
+/// Closes a socket so that its client reconnects. An error is ignored: the socket has closed already.
 fn restart(raw: &RawSocket, reason: &str) {
     let _ = raw.close(close_code::RESTART, reason);
 }
 
-/// The sessions that are kept read. Where there is no room for another one it is not kept, and those that are there stay: whoever
-/// looks at all sockets reads only the rest anew.
+/// The cached sessions. If the cache is full, new sessions are not cached and the present ones stay: a loop over all sockets then
+/// reads only the others again.
 #[derive(Default)]
 struct Kept {
     sessions: BTreeMap<u32, Rc<Session>>,
-    /// Of all of them, in memory.
+    /// Memory of all cached sessions, in bytes.
     bytes: usize,
 }
 
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded_by_its_bytes_and_stays() {
+    fn the_cache_is_limited_in_bytes_and_keeps_the_first_sessions() {
         let mut kept = Kept::default();
         let (small, large) = (session(0), session(16_000));
         let fitting = u32::try_from(MAX_KEPT_BYTES / large.memory()).unwrap();
@@ -219,9 +222,9 @@ mod tests {
         }
         let count =
             |kept: &Kept| (0..fitting + 100).filter(|socket_id| kept.get(*socket_id).is_some()).count();
-        assert_eq!(count(&kept), fitting as usize, "those that came first");
+        assert_eq!(count(&kept), fitting as usize, "the first sessions");
         assert!(kept.get(0).is_some() && kept.bytes <= MAX_KEPT_BYTES);
-        // One that has become too large for the room is not kept as it was before.
+        // The cached session is removed if its new version does not fit.
         kept.set(0, &small);
         kept.set(fitting, &small);
         kept.set(0, &session(32_000));

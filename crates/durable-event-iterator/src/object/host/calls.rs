@@ -1,4 +1,4 @@
-//! Calls of procedures.
+//! Procedure calls.
 
 use super::{
     Host,
@@ -24,8 +24,7 @@ use futures_util::future::{AbortHandle, Abortable};
 use std::{future::poll_fn, pin::pin, rc::Rc, task::Poll};
 
 impl<O: DurableEventIteratorObject> Host<O> {
-    /// Reads a call, unless too many are running. `direct` is the procedure's path where the request's own path says it, and
-    /// not the input of `/call`.
+    /// Reads a call, unless too many are running. `direct` is the procedure's path, or `None` if the input of `/call` contains it.
     pub(super) fn receive_call(
         &self,
         peer: &Peer<'_>,
@@ -61,7 +60,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         Ok(Some(Received::Call(Rc::clone(session), Box::new(call))))
     }
 
-    /// Runs one call; nothing is sent for it any more once its client has aborted it.
+    /// Runs one call. Nothing more is sent for a call after its client has aborted it.
     pub(super) async fn call(
         &self,
         ws: &RawSocket,
@@ -83,7 +82,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             }
         };
         let mut work = pin!(Abortable::new(work, registration));
-        // Most calls end at once. Only one that has to wait is noted, since only then others get to see that it runs.
+        // Most calls complete at once. Only a call that waits is recorded, since other code can run only meanwhile.
         let now = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
         let is_unread = if now.is_ready() {
             upload.is_some()
@@ -97,7 +96,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             is_unread
         };
         if is_unread {
-            ws.answer(Outgoing::Text(stop_upload(&id))); // the procedure wants no more of it
+            ws.answer(Outgoing::Text(stop_upload(&id))); // the procedure has not read its input to the end
         }
         Ok(())
     }

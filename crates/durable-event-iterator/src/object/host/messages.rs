@@ -1,4 +1,4 @@
-//! Messages of clients: what can be done at once is done, the rest is left to [`calls`](super::calls) and subscriptions.
+//! Messages of clients. Work that needs no waiting is done here; the rest is passed to [`calls`](super::calls) and subscriptions.
 
 use super::{
     Host, close,
@@ -24,7 +24,7 @@ use durable_event_wire::{
 use std::rc::Rc;
 
 impl<O: DurableEventIteratorObject> Host<O> {
-    /// A frame of a client.
+    /// Handles a message of a client.
     pub(in crate::object) async fn message(
         &self,
         ws: RawSocket,
@@ -33,7 +33,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         message: Message,
     ) {
         let received = self.receive(&ws, socket_id, now_ms, &message);
-        // What waits does not keep the frame, which may be large.
+        // The message may be large, and waiting work does not need it.
         drop(message);
         let result = match received {
             Ok(Some(Received::Subscribe(session, ask))) => self.subscribe(&ws, &session, &ask).await,
@@ -42,13 +42,13 @@ impl<O: DurableEventIteratorObject> Host<O> {
             Err(error) => Err(error),
         };
         if let Err(error) = result {
-            // Nothing that a client can do: its socket or the storage is gone. It reconnects and resumes.
-            runtime::log_error(&format!("a frame could not be handled: {error}"));
+            // The client cannot cause this: its socket or the storage has failed. It reconnects and resumes.
+            runtime::log_error(&format!("a message could not be handled: {error}"));
             close(&ws, close_code::INTERNAL_ERROR, "Internal error");
         }
     }
 
-    /// Reads a frame, and does at once what there is nothing to wait for. What is left to do holds nothing of the message.
+    /// Reads a message and does the work that needs no waiting. The returned work does not borrow the message.
     fn receive(
         &self,
         ws: &RawSocket,
@@ -57,7 +57,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         message: &Message,
     ) -> Result<Option<Received<O>>> {
         let decoded = match message {
-            // Its characters have been counted before it came into WASM.
+            // JavaScript has limited the characters before the message entered WASM; this limits the bytes.
             Message::Text(text) if text.len() > self.options().max_frame => {
                 close(ws, close_code::TOO_BIG, "Frame too large");
                 return Ok(None);
@@ -93,7 +93,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         }
     }
 
-    /// An item of a stream that is a call's input; of no call that is running, it is ignored.
+    /// Handles an item of streaming input. An item for a call that is not running is ignored.
     pub(super) fn upload(&self, peer: &Peer<'_>, id: &str, event: &StreamEvent<'_>) -> Result<()> {
         let Peer { ws, socket_id, now_ms, session, .. } = *peer;
         let is_expired = session.is_expired(now_ms);
@@ -148,7 +148,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         subscription::subscribe(&self.core, ws, ask, &on_live).await
     }
 
-    /// A client of generation 2 renews its token on the open socket.
+    /// Handles the token refresh of a `DurableIterator` client on its open socket.
     pub(super) fn update_token(&self, peer: &Peer<'_>, request: Frame<'_>) -> Result<()> {
         let Peer { ws, session, now_ms, .. } = *peer;
         let keys = self.keys().ok_or_else(|| Error::new(Code::InternalServerError))?;

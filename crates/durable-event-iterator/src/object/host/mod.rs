@@ -1,4 +1,4 @@
-//! The host of an application's Durable Object: all calls of the Workers runtime and of stubs end here.
+//! The host of an application's Durable Object, which handles all calls of the Workers runtime and of stubs.
 
 mod alarm;
 mod calls;
@@ -29,13 +29,13 @@ use std::{
 };
 use worker::Env;
 
-/// What one instance of a class holds. Nothing in it cannot be rebuilt: it goes whenever the object sleeps.
+/// The state of one instance of a class. All of it can be rebuilt: it is lost when the Durable Object hibernates.
 pub(in crate::object) struct Host<O: DurableEventIteratorObject> {
     object: O,
     procedures: Procedures<O, Call<O>>,
     rpc_methods: RpcMethods<O>,
     core: Rc<ChannelCore>,
-    /// Read when the first client comes: most wakings are for a publish.
+    /// Read on the first upgrade, since most wake-ups are for a publish.
     keys: OnceCell<Option<SigningKeys>>,
     env: Env,
     caps: Caps,
@@ -43,10 +43,10 @@ pub(in crate::object) struct Host<O: DurableEventIteratorObject> {
 }
 
 impl<O: DurableEventIteratorObject> Host<O> {
-    /// Constructs the Durable Object whose `ctx` and `env` these are.
+    /// Constructs the application's Durable Object from the `ctx` and `env` of its class.
     ///
     /// # Errors
-    /// The Workers runtime does not give access to the sockets, an option is invalid, or the object's own error.
+    /// The Workers runtime gives no access to the sockets, an option is invalid, or the application's `new` fails.
     pub(in crate::object) fn new(ctx: Context, env: Env) -> Result<Self> {
         let mut options = O::options(&env);
         options.check()?;
@@ -76,30 +76,30 @@ impl<O: DurableEventIteratorObject> Host<O> {
         self.keys.get_or_init(read).as_ref()
     }
 
-    /// The socket as the application sees it.
+    /// Returns the application's handle of a socket.
     pub(super) fn socket(&self, ws: &RawSocket, session: &Session) -> SocketOf<O> {
         let raw = __Raw { connection: session.connection.clone(), socket: ws.clone() };
         O::Channel::socket(&__Core(Rc::clone(&self.core)), raw)
     }
 
-    /// A client has closed its socket. Without a code, its close frame had none.
+    /// Handles a socket that the client has closed. `code` is `None` if the close frame had no code.
     pub(in crate::object) fn close(&self, ws: &RawSocket, code: Option<u16>) {
         self.forget(ws);
-        // Without an answer the client sees no close frame, and the connection stays open.
+        // Without a close frame in return, the connection would stay open.
         let code = code.filter(|code| *code != close_code::NO_STATUS).unwrap_or(close_code::NORMAL);
         if ws.close(code, "").is_err() {
-            // A code that no close frame may have.
+            // The code is not allowed in a close frame.
             close(ws, close_code::PROTOCOL_ERROR, "Invalid close code");
         }
     }
 
-    /// A socket has failed.
+    /// Handles a socket that has failed.
     pub(in crate::object) fn error(&self, ws: &RawSocket) {
         self.forget(ws);
         close(ws, close_code::INTERNAL_ERROR, "Socket error");
     }
 
-    /// A socket has gone.
+    /// Removes the state of a socket that has closed, and aborts its calls.
     pub(in crate::object) fn forget(&self, ws: &RawSocket) {
         let Ok(socket) = ws.id() else { return };
         self.core.sessions.forget(socket);
@@ -109,7 +109,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 }
 
-/// An error is a socket that is closed already, or a code that cannot be sent.
+/// Closes a socket. Errors are ignored: the socket has closed already, or the code cannot be sent.
 pub(super) fn close(ws: &RawSocket, code: u16, reason: &str) {
     let _ = ws.close(code, reason);
 }

@@ -1,4 +1,4 @@
-//! One instance of a Durable Object, as a test kit holds it: where everything that the Workers runtime or a stub calls comes in.
+//! One instance of a Durable Object on a native target, held by a test kit: the entry points of the Workers runtime and of stubs.
 
 use super::Host;
 use crate::{
@@ -17,10 +17,10 @@ use durable_event_wire::{Object, Serialized, Value, to_value};
 use serde::Serialize;
 use std::{fmt, rc::Rc};
 
-/// One instance of a Durable Object, from waking to hibernation.
+/// One instance of a Durable Object on a native target, from its construction to hibernation.
 ///
-/// What waits for something goes on in the turns of its [`ObjectState`]. Dropping the instance drops what it runs; sockets
-/// with their attachments and what is stored stay with the state, for the next instance.
+/// Work that waits continues in the event loop of its [`ObjectState`]. Dropping the instance drops this work. Sockets, their
+/// attachments and the storage belong to the state and remain for the next instance.
 pub struct NativeInstance<O: DurableEventIteratorObject> {
     host: Rc<Host<O>>,
     state: ObjectState,
@@ -53,11 +53,11 @@ impl<O: DurableEventIteratorObject> fmt::Debug for NativeInstance<O> {
 }
 
 impl<O: DurableEventIteratorObject> NativeInstance<O> {
-    /// Constructs the object. `keys` verify tokens, unless the object's options have keys. Its `env` has no bindings: looking
-    /// for one panics.
+    /// Constructs the Durable Object. `keys` verify tokens, unless the options of the Durable Object contain signing keys. Its
+    /// `env` has no bindings: reading one panics.
     ///
     /// # Errors
-    /// The object cannot be constructed.
+    /// An option is invalid, or the application's `new` fails.
     pub fn new(state: &ObjectState, keys: &SigningKeys) -> Result<Self> {
         let _entered = state.enter();
         let host = Host::new(state.clone(), no_env())?;
@@ -67,22 +67,22 @@ impl<O: DurableEventIteratorObject> NativeInstance<O> {
         Ok(Self { host: Rc::new(host), state: state.clone() })
     }
 
-    /// The application's object. [Enter](ObjectState::enter) its state before its methods are called.
+    /// Returns the application's Durable Object. [Enter](ObjectState::enter) its state before calling its methods.
     #[must_use]
     pub fn object(&self) -> &O {
         &self.host.object
     }
 
-    /// A handle of its channel.
+    /// Returns a handle of its channel.
     #[must_use]
     pub fn channel(&self) -> O::Channel {
         O::Channel::from_core(__Core(Rc::clone(&self.host.core)))
     }
 
-    /// Hands over an upgrade request: the value of its header `Upgrade`, and its URL.
+    /// Delivers an upgrade request with the value of its `Upgrade` header and its URL, and returns the server's side of the socket.
     ///
     /// # Errors
-    /// The request was rejected.
+    /// The upgrade is rejected, for example because the token is invalid.
     pub fn upgrade(&self, upgrade: Option<&str>, url: &str) -> Result<RawSocket, Rejected> {
         let _entered = self.state.enter();
         let request = UpgradeRequest { upgrade: upgrade.map(str::to_owned), url: url.to_owned() };
@@ -100,7 +100,7 @@ impl<O: DurableEventIteratorObject> NativeInstance<O> {
     pub fn message(&self, socket: &RawSocket, message: Message) {
         let max_frame = self.host.options().max_frame;
         let is_too_large = match &message {
-            // Counted as JavaScript does, in UTF-16.
+            // Counted in UTF-16 code units, as in JavaScript.
             Message::Text(text) => text.len() > max_frame && text.encode_utf16().count() > max_frame,
             Message::Bytes(bytes) => bytes.len() > max_frame,
         };
@@ -113,7 +113,7 @@ impl<O: DurableEventIteratorObject> NativeInstance<O> {
         self.state.start(async move { host.message(socket, id, now_ms, message).await });
     }
 
-    /// Delivers a client's close frame: its own, or the one in return. `None`: a frame without a code.
+    /// Delivers a client's close frame, which begins a close or responds to one. `code` is `None` for a frame without a code.
     pub fn close(&self, socket: &RawSocket, code: Option<u16>) {
         let _entered = self.state.enter();
         self.host.close(socket, code);
@@ -139,25 +139,25 @@ impl<O: DurableEventIteratorObject> NativeInstance<O> {
         self.state.remove_socket(socket);
     }
 
-    /// Lets the alarm go off. `done` receives the result.
+    /// Runs the alarm. `done` receives the result.
     pub fn alarm(&self, done: impl FnOnce(Result<()>) + 'static) {
         let host = Rc::clone(&self.host);
         self.state.start(async move { done(host.alarm().await) });
     }
 
-    /// `stub.publish(event, options)` of a Worker in JavaScript.
+    /// Publishes an event like `stub.publish(event, options)` of a JavaScript Worker.
     ///
     /// # Errors
-    /// The error that the stub's caller receives.
+    /// Returns the error that the caller of the stub receives.
     pub fn publish(&self, event: &Value, options: Option<&Value>) -> Result<Published> {
         let _entered = self.state.enter();
         self.host.publish(event, options)
     }
 
-    /// Publishes as [`ChannelStub::publish_with`](crate::ChannelStub::publish_with) of a Worker in Rust.
+    /// Publishes an event like [`ChannelStub::publish_with`](crate::ChannelStub::publish_with) of a Rust Worker.
     ///
     /// # Errors
-    /// As [`publish`](Self::publish).
+    /// Returns the same errors as [`publish`](Self::publish).
     pub fn publish_with<E: Serialize + ?Sized>(
         &self,
         event: &E,
@@ -169,7 +169,7 @@ impl<O: DurableEventIteratorObject> NativeInstance<O> {
         self.publish(&event.into(), Some(&to_value(&RpcOptions::from(options))?))
     }
 
-    /// Calls an RPC method of the application with its arguments, an array. `done` receives the result.
+    /// Calls an RPC method of the application. `arguments` is an array. `done` receives the result.
     pub fn call(&self, method: &str, arguments: Value, done: impl FnOnce(Result<Value>) + 'static) {
         let (host, method) = (Rc::clone(&self.host), method.to_owned());
         self.state.start(async move { done(host.dispatch(&method, arguments).await) });

@@ -1,4 +1,4 @@
-//! What the messages of clients come to.
+//! The decoded messages of clients.
 
 use crate::{
     channel::subscription::Subscribe,
@@ -11,31 +11,31 @@ use crate::{
 use futures_util::future::{AbortHandle, AbortRegistration};
 use std::rc::Rc;
 
-/// HTTP's "OK".
+/// The HTTP status "OK".
 pub(super) const OK: u16 = 200;
 
-/// Who has sent a frame.
+/// The sender of a message.
 #[derive(Clone, Copy)]
 pub(super) struct Peer<'a> {
     pub(super) ws: &'a RawSocket,
     pub(super) socket_id: u32,
-    /// When the frame came.
+    /// Time of arrival, in milliseconds since 1970.
     pub(super) now_ms: u64,
-    /// How large the frame is. The Workers runtime keeps it for as long as its call waits.
+    /// Size of the message in bytes. The Workers runtime keeps the message while its call waits.
     pub(super) frame_bytes: usize,
     pub(super) session: &'a Rc<Session>,
 }
 
-/// What a frame leaves to do that may have to wait.
+/// The work of a message that may have to wait.
 pub(super) enum Received<O: DurableEventIteratorObject> {
     Subscribe(Rc<Session>, Subscribe),
     Call(Rc<Session>, Box<ReceivedCall<O>>),
 }
 
-/// A call that its client may make, and its context.
+/// A call that the client's token allows, and its context.
 pub(super) type AdmittedCall<O> = (Admitted<O, Call<O>>, Call<O>);
 
-/// A call that has been read.
+/// A decoded call.
 pub(super) struct ReceivedCall<O: DurableEventIteratorObject> {
     pub(super) id: String,
     pub(super) admitted: Result<AdmittedCall<O>>,

@@ -1,4 +1,4 @@
-//! RPC methods on the stub: `publish`, and those of the application.
+//! The RPC methods of a stub: `publish`, and those of the application.
 
 use super::Host;
 use crate::{
@@ -14,11 +14,11 @@ use durable_event_log::MAX_EVENT_BYTES;
 use durable_event_wire::{InvalidInput, Issue, Serialized, Value, from_value, parse};
 use std::any::TypeId;
 
-/// What the arguments of an RPC method may have together, in bytes of JSON: four of the largest events.
+/// Maximum size of all arguments of an RPC method, in bytes of JSON: four events of maximum size.
 const MAX_ARGUMENT_BYTES: usize = 8 * 1024 * 1024;
 
 impl<O: DurableEventIteratorObject> Host<O> {
-    /// `stub.publish(event, options?)` of any Worker.
+    /// Handles `stub.publish(event, options?)`.
     pub(in crate::object) fn publish(
         &self,
         event: &RpcValue,
@@ -52,7 +52,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         self.core.publish(&body, &PublishOptions::from(options))
     }
 
-    /// A method of the application, called by a Worker that holds a stub.
+    /// Calls an RPC method of the application.
     pub(in crate::object) async fn dispatch(&self, name: &str, arguments: RpcValue) -> Result<RpcValue> {
         let result = self.try_dispatch(name, &arguments).await;
         result.inspect_err(|error| runtime::log_internal(name, error))
@@ -72,7 +72,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 }
 
-/// Why a stub's event or options cannot be published.
+/// Returns the error for an event or options that have no serialized form.
 fn unpublishable(error: NotWire) -> Error {
     match error {
         NotWire::TooLarge { limit } => PublishError::TooLargeToRead { limit }.into(),
@@ -80,7 +80,7 @@ fn unpublishable(error: NotWire) -> Error {
     }
 }
 
-/// An event as the class has it: one that does not fit is its publisher's to know.
+/// Converts an event to the type of the class. The publisher receives the error of an invalid event.
 fn typed_event<O: DurableEventIteratorObject>(event: Value) -> Result<<O::Channel as IsChannel>::Event> {
     from_value(event).map_err(Error::invalid_input)
 }
@@ -99,7 +99,7 @@ impl JsWire {
     }
 }
 
-/// JavaScript has written what our own serializer would write of it.
+/// JavaScript writes the same form as the Rust serializer.
 impl From<JsWire> for Serialized {
     fn from(JsWire { json, meta }: JsWire) -> Self {
         Self { json, meta, blobs: Vec::new() }

@@ -12,7 +12,7 @@ use durable_event_wire::{
 };
 use futures_util::{StreamExt, stream::LocalBoxStream};
 
-/// Items that are ready at once are sent in turns of so many, so that an endless stream does not hold up the object.
+/// Number of items sent before yielding to the event loop, so that an endless stream does not block the Durable Object.
 const ITEMS_PER_TURN: usize = 64;
 
 /// Sends a stream's items until it ends, fails, or is aborted.
@@ -26,7 +26,7 @@ pub(super) async fn stream(
     let send_event = |kind, data: Option<&Serialized>, meta: Option<&CheckedMeta>| {
         ws.send_text(&stream_event(id, kind, data, meta)).is_ok()
     };
-    // Once it seems over, it is asked anew: the token can have been renewed. A socket without a session has gone.
+    // The stored session decides, since a token refresh may have replaced the token. Without a session the socket has closed.
     let is_over = || {
         let now = runtime::now_ms();
         session.is_expired(now) && sessions.read(ws).is_ok_and(|session| session.is_expired(now))
@@ -41,7 +41,7 @@ pub(super) async fn stream(
         match item {
             Ok(Item { data, meta, is_last: false }) => {
                 if !send_event(StreamEventKind::Message, Some(&data), Some(&meta)) {
-                    return; // nobody is there any more
+                    return; // the socket has closed
                 }
             }
             Ok(Item { data, meta, is_last: true }) => {

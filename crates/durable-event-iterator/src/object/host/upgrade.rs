@@ -9,10 +9,10 @@ use crate::{
 };
 
 impl<O: DurableEventIteratorObject> Host<O> {
-    /// Opens a socket, as the upgrade request asks that a Worker has handed over.
+    /// Opens a socket for an upgrade request that a Worker has forwarded.
     pub(in crate::object) fn upgrade(&self, request: &UpgradeRequest) -> Result<OpenedSocket, Rejection> {
-        let keys = self.keys().ok_or(Rejection::NoKeys)?; // the log has said what to do
-        // The Worker has verified the token too, but whoever binds the namespace can send any request.
+        let keys = self.keys().ok_or(Rejection::NoKeys)?; // the log states what to do
+        // The Worker has verified the token too, but any Worker with a binding of the namespace can send requests.
         let Accepted { claims, connection_id, .. } = upgrade::read(request, keys)?;
         match self.core.identity.is(claims.channel().as_str())? {
             Verdict::Yes => {}
