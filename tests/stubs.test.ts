@@ -122,7 +122,7 @@ test.each(['alarm', 'webSocketMessage', 'webSocketClose', 'webSocketError'])('ca
 
 test('an RPC method with a name of the runtime does not replace the method of the runtime', async () => {
   expect(await journals.client('USUAL', { chn: 'stubs' }).then((client) => client.open().then(() => client.close()))).toBeUndefined()
-  expect(log.join('\n')).toContain('no method can be named `fetch`')
+  expect(log.join('\n')).toContain('the RPC method name `fetch` is reserved')
 })
 
 test('an RPC method reports invalid arguments to its caller, and does not disclose invalid stored data', async () => {

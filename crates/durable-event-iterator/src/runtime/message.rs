@@ -3,8 +3,8 @@
 /// A message on a WebSocket, in either direction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// A text message: a frame without blobs.
+    /// A text message, which contains no blobs.
     Text(String),
-    /// A binary message: a frame that may have some.
+    /// A binary message, which may contain blobs.
     Bytes(Vec<u8>),
 }

@@ -1,12 +1,12 @@
-//! The one door to the platform.
+//! The only access to the Workers runtime.
 //!
-//! For what runs inside of a Durable Object there are two implementations of the same items: [`javascript`], every binding to
-//! the Workers runtime, and on other targets than wasm32 [`native`], in memory, for test kits. What a Worker does outside of
-//! its Durable Objects has bindings alone.
+//! Code inside a Durable Object uses one of two implementations of the same items: [`javascript`], the bindings to the Workers
+//! runtime, on wasm32, and [`native`], in memory and for test kits, on other targets. Code outside of Durable Objects has only
+//! bindings.
 //!
-//! Each binding has `catch`, or is to a function that cannot throw or catches itself, since an exception that passes through
-//! WASM costs the instance. In the other direction nothing is thrown either: entry points return a `failure`, so that
-//! `exceptions.js` can tell the loss of an instance from everything else.
+//! Each binding either has `catch` or calls a function that never throws, since an exception that passes through WASM destroys the
+//! instance. Rust does not throw either: entry points return a `failure`, so that `exceptions.js` can distinguish the loss of an
+//! instance from every other exception.
 
 mod body;
 #[cfg(target_arch = "wasm32")]
@@ -38,7 +38,7 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/src/runtime/exceptions.js")]
 extern "C" {
-    // These catch what a getter of the value throws.
+    // These functions catch exceptions of the value's getters.
     #[wasm_bindgen(js_name = textOf)]
     fn text_of_js(thrown: &JsValue) -> String;
 
@@ -52,7 +52,7 @@ impl From<JsValue> for JsError {
     }
 }
 
-/// What a client is not told of an error is in the log.
+/// Logs an internal error, since the client receives only its code.
 pub(crate) fn log_internal(what: &str, error: &Error) {
     if error.status() >= Code::InternalServerError.status() {
         log_error(&format!("{what} failed: {error}"));

@@ -1,4 +1,4 @@
-//! Namespaces and stubs: how a Worker reaches an object.
+//! Namespaces and stubs, with which a Worker calls a Durable Object.
 
 use super::JsError;
 use js_sys::Array;
@@ -27,12 +27,12 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = call)]
     async fn call_js(stub: &Stub, method: &str, args: &Array) -> Result<JsValue, JsValue>;
 
-    /// A stub of an object.
+    /// A stub of a Durable Object.
     #[derive(Clone, Debug)]
     pub(crate) type Stub;
 }
 
-/// The stub of the object of that name.
+/// Returns the stub of the Durable Object with this name.
 pub(crate) fn stub(
     namespace: &JsValue,
     name: &str,
@@ -42,16 +42,16 @@ pub(crate) fn stub(
     Ok(stub_of_js(namespace, name, location_hint, jurisdiction)?)
 }
 
-/// Whether a Durable Object is a channel's.
+/// Whether a Durable Object serves a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Yes,
     No,
-    /// The Durable Object has no name, and no binding of its Worker proves that it is the channel's.
+    /// The Durable Object has no name, and no binding of its Worker proves that it serves the channel.
     Unknown,
 }
 
-/// An upgrade request, as far as it matters.
+/// The parts of an upgrade request that are needed.
 #[derive(Debug)]
 pub(crate) struct UpgradeRequest {
     /// The value of the `Upgrade` header.
@@ -59,26 +59,29 @@ pub(crate) struct UpgradeRequest {
     pub(crate) url: String,
 }
 
-/// Reads a request.
+/// Reads the `Upgrade` header and the URL of a request.
 pub(crate) fn head_of(request: &Request) -> UpgradeRequest {
     let head = head_of_js(request).unwrap_or_default();
-    // Where a URL begins there is no space in it: it is percent-encoded.
+    // A URL contains no space: spaces in it are percent-encoded.
     let (upgrade, url) = head.rsplit_once(' ').unwrap_or_default();
     UpgradeRequest { upgrade: (!upgrade.is_empty()).then(|| upgrade.to_owned()), url: url.to_owned() }
 }
 
-/// The answer to an upgrade that is refused. `retry_after` is a header, in seconds.
+/// Returns the response to a rejected upgrade. `retry_after`, in seconds, sets the header of that name.
 pub(crate) fn refuse(status: u16, text: &str, retry_after: Option<u32>) -> Result<Response, JsError> {
     Ok(refuse_js(status, text, retry_after)?)
 }
 
 impl Stub {
-    /// Sends the object the upgrade request, with its query as it came.
+    /// Forwards an upgrade request to the Durable Object unchanged.
     pub(crate) async fn forward(&self, request: &JsValue) -> Result<JsValue, JsError> {
         Ok(forward_js(self, request).await?)
     }
 
-    /// Calls an RPC method of the Durable Object. The error is what it has thrown, or an object with the properties of that.
+    /// Calls an RPC method of the Durable Object.
+    ///
+    /// # Errors
+    /// Returns the exception of the method, or a JavaScript object with its properties.
     pub(crate) async fn call(&self, method: &str, args: &Array) -> Result<JsValue, JsValue> {
         let settled = call_js(self, method, args).await?;
         let part = |key: &str| js_sys::Reflect::get(&settled, &key.into()).unwrap_or_default();

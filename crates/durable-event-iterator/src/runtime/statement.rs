@@ -1,21 +1,21 @@
-//! SQL statements and rows as they cross between JavaScript and WebAssembly.
+//! The form in which SQL statements and rows cross between JavaScript and WebAssembly.
 
 use durable_event_log::{Cell, Param};
 use durable_event_wire::{Value, parse};
 
-/// A statement and its parameters as they cross into JavaScript: all texts as one, and where each begins and ends. A call
-/// for each would take longer than running the statement.
+/// A statement and its parameters in the form in which they cross into JavaScript: one text that contains all texts, and their
+/// lengths. One call per text would take longer than running the statement.
 pub(super) struct Statement {
-    /// The SQL, followed by the parameters that are texts.
+    /// The SQL, followed by the text parameters.
     pub(super) texts: String,
-    /// The length of the SQL, and for each parameter its kind, and its number or its length. Lengths are in UTF-16; that of
-    /// the last text is infinite, which spares counting it.
+    /// The length of the SQL, then two numbers for each parameter: its kind, and its number or length. Lengths are in UTF-16 code
+    /// units. The length of the last text is infinite, so that it need not be counted.
     pub(super) layout: Vec<f64>,
 }
 
 impl Statement {
     pub(super) fn new(sql: &str, params: &[Param<'_>]) -> Self {
-        /// The kinds of `hot.js`.
+        /// The kinds of parameters, as in `hot.js`.
         const NULL: f64 = 0.0;
         const NUMBER: f64 = 1.0;
         const TEXT: f64 = 2.0;
@@ -26,7 +26,7 @@ impl Statement {
         }));
         texts.push_str(sql);
         let mut layout = Vec::with_capacity(params.len().saturating_mul(2).saturating_add(1));
-        layout.push(sql.len() as f64); // the log's names are ASCII too
+        layout.push(sql.len() as f64); // the log's SQL is ASCII
         let last = params.iter().rposition(|param| matches!(param, Param::Text(_)));
         for (n, param) in params.iter().enumerate() {
             layout.extend(match param {
@@ -42,12 +42,12 @@ impl Statement {
     }
 }
 
-/// How long a text is in JavaScript.
+/// Returns the length of a text in UTF-16 code units, as in JavaScript.
 fn utf16_len(text: &str) -> f64 {
     (if text.is_ascii() { text.len() } else { text.encode_utf16().count() }) as f64
 }
 
-/// The rows of a JSON text.
+/// Reads rows from a JSON text. Returns `None` if the text is not an array of arrays.
 pub(super) fn rows_of(json: &str) -> Option<Vec<Vec<Cell>>> {
     let Ok(Value::Array(rows)) = parse(Some(json), None) else { return None };
     let cells = |row| match row {
@@ -57,7 +57,7 @@ pub(super) fn rows_of(json: &str) -> Option<Vec<Vec<Cell>>> {
     rows.into_iter().map(cells).collect()
 }
 
-/// Bytes count as NULL: no statement of ours reads any.
+/// Converts a value of a row. Other values than numbers and texts become NULL: no statement of the log reads bytes.
 fn cell_of(value: Value) -> Cell {
     match value {
         Value::Number(number) => Cell::Number(number.as_f64()),
@@ -79,7 +79,7 @@ mod tests {
         Text(String),
     }
 
-    /// What `open` of `hot.js` makes of a statement: the SQL and its parameters, cut out of UTF-16.
+    /// Reads a statement as `open` of `hot.js` does: the SQL and its parameters, cut out of UTF-16.
     fn read(Statement { texts, layout }: Statement) -> (String, Vec<Owned>) {
         let texts: Vec<u16> = texts.encode_utf16().collect();
         let cut = |from: f64, to: f64| {
@@ -101,7 +101,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_statement_arrives_as_it_was(params in vec(prop_oneof![
+        fn a_statement_is_read_as_it_was_written(params in vec(prop_oneof![
             Just(Owned::Null),
             any::<f64>().prop_map(Owned::Number),
             any::<String>().prop_map(Owned::Text),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_numbers_texts_and_null() {
+    fn rows_contain_numbers_texts_and_null() {
         let rows = rows_of(r#"[[1,"\u00e4",null],[9007199254740991,{},""]]"#).unwrap();
         assert_eq!(rows[0], [Cell::Number(1.0), Cell::Text("ä".to_owned()), Cell::Null]);
         assert_eq!(rows[1], [Cell::Number(9_007_199_254_740_991.0), Cell::Null, Cell::Text(String::new())]);

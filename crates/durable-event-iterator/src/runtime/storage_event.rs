@@ -1,26 +1,26 @@
-//! What transactions and deletions of the storage report.
+//! The events of transactions and deletions of the storage.
 
-/// What happens to the storage, by whoever's code. Levels are the transactions that are open, by their numbers.
+/// An event of the storage, caused by the library or the application. The numbers are the levels of open transactions.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(target_arch = "wasm32"),
-    expect(dead_code, reason = "asynchronous transactions are the Workers runtime's")
+    expect(dead_code, reason = "only the Workers runtime has asynchronous transactions")
 )]
 pub(crate) enum StorageEvent {
-    /// A transaction has begun, which may be within another one.
+    /// A transaction has begun. It may be nested in another one.
     Begun,
-    /// A synchronous one has been committed.
+    /// A synchronous transaction has been committed.
     Committed(u32),
-    /// A synchronous one has been rolled back.
+    /// A synchronous transaction has been rolled back.
     RolledBack(u32),
-    /// An asynchronous one has been rolled back, and its code goes on outside of it.
+    /// The code of an asynchronous transaction has called `rollback()`. The code continues outside of the transaction.
     TakenBack(u32),
-    /// An asynchronous one has ended without an error: it was committed, unless it had been taken back.
+    /// An asynchronous transaction has ended without an error: it was committed, unless it had been rolled back.
     Settled(u32),
-    /// An asynchronous one has ended with an error.
+    /// An asynchronous transaction has ended with an error.
     Failed(u32),
-    /// Everything is about to be deleted.
+    /// `deleteAll()` was called.
     Deleting,
-    /// Everything has been deleted, if that has not failed.
+    /// `deleteAll()` has ended, possibly with an error.
     Deleted,
 }

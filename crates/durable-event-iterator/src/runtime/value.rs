@@ -1,4 +1,4 @@
-//! JavaScript values of a stub's caller, to and from oRPC's serialized form.
+//! Converts JavaScript values of RPC methods to and from oRPC's serialized form.
 
 use super::JsError;
 use durable_event_wire::Serialized;
@@ -19,30 +19,30 @@ extern "C" {
     fn from_wire_js(json: Option<&str>, meta: Option<&str>) -> Result<JsValue, JsValue>;
 }
 
-/// A JavaScript value in serialized form. No `json` is `undefined`.
+/// A JavaScript value in serialized form. For `undefined`, `json` is `None`.
 pub(crate) struct JsWire {
     pub(crate) json: Option<String>,
     pub(crate) meta: Option<String>,
 }
 
-/// What becomes of an infinity, for which JSON has no number.
+/// The treatment of infinite numbers, which JSON cannot represent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Infinity {
-    /// It becomes null, as oRPC has it.
+    /// An infinite number becomes null, as in oRPC.
     Null,
-    /// It is an error.
+    /// An infinite number is an error.
     Error,
 }
 
-/// As in `value.js`.
+/// Maximum number of values that a value may contain, as in `value.js`.
 pub(super) const MAX_VALUES: usize = 1_000_000;
 
-/// Why a JavaScript value has no serialized form.
+/// The reason why a JavaScript value cannot be serialized.
 #[derive(Debug)]
 pub(crate) enum NotWire {
-    /// It has more bytes or values than allowed.
+    /// The value exceeds the limit in bytes, or the maximum number of values.
     TooLarge { limit: usize },
-    /// The text says what cannot be sent.
+    /// The value contains a value without a serialized form, which the text describes.
     Invalid(String),
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn to_wire(value: &JsValue, limit: usize, infinity: Infinity) -> Resu
 }
 
 #[cfg(target_arch = "wasm32")]
-/// The halves of an event that its publisher has serialized, `{ json, meta? }`.
+/// Reads an event that its publisher has serialized, `{ json, meta? }`.
 pub(crate) fn serialized_of(event: &JsValue, limit: usize) -> Result<JsWire, NotWire> {
     let halves = serialized_of_js(event, limit as f64).map_err(|thrown| NotWire::new(thrown, limit))?;
     Ok(halves_of(&halves))
@@ -90,12 +90,13 @@ fn halves_of(halves: &Array) -> JsWire {
     JsWire { json: halves.get(0).as_string(), meta: halves.get(1).as_string() }
 }
 
-/// The JavaScript value that was serialized.
+/// Returns the JavaScript value of a serialized one.
 ///
-/// A blob is an error: what stubs carry is copied at once, and a blob cannot be.
+/// # Errors
+/// The value contains a file or blob: RPC clones its values, and a blob cannot be cloned.
 pub(crate) fn from_wire(value: &Serialized) -> Result<JsValue, JsError> {
     if !value.blobs.is_empty() {
-        return Err(JsError::new("a stub cannot carry a file or blob"));
+        return Err(JsError::new("an RPC method cannot return a file or blob"));
     }
     Ok(from_wire_js(value.json.as_deref(), value.meta.as_deref())?)
 }

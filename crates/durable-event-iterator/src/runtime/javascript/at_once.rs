@@ -1,4 +1,4 @@
-//! Running what is usually done at once, and seldom has to wait.
+//! Runs futures that usually complete without waiting.
 
 use futures_util::task::AtomicWaker;
 use std::{
@@ -10,8 +10,8 @@ use std::{
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
-/// Runs a future as far as it gets now: its result if it has ended, otherwise a promise of it. Most calls end at once, and
-/// neither a promise nor a turn of the microtask queue has to be paid for them.
+/// Polls a future once. Returns its result if it is complete, and a promise otherwise. Most calls complete at once and need
+/// neither a promise nor a turn of the microtask queue.
 pub(crate) fn at_once(future: impl Future<Output = JsValue> + 'static) -> JsValue {
     let mut future: Pin<Box<dyn Future<Output = _>>> = Box::pin(future);
     let relay = Arc::new(Relay(AtomicWaker::new()));
@@ -26,8 +26,8 @@ pub(crate) fn at_once(future: impl Future<Output = JsValue> + 'static) -> JsValu
     future_to_promise(rest).into()
 }
 
-/// Wakes whoever polls the future now. There are futures that keep the first waker they see (worker's `Delay` does), so the
-/// future gets this one from the beginning, before there is anybody to wake.
+/// Wakes the task that polls the future. Some futures keep the first waker that they see, such as `worker::Delay`, so the future
+/// receives this one from the first poll on, before the task exists.
 struct Relay(AtomicWaker);
 
 impl Wake for Relay {

@@ -1,4 +1,4 @@
-//! The exported class.
+//! Bindings for the exported class.
 
 use crate::{
     error::{Error, Failure},
@@ -27,21 +27,21 @@ extern "C" {
     fn failure_for_js(parts: &JsValue) -> Result<JsValue, JsValue>;
 }
 
-/// Lets the class of `dummy` extend `DurableObject` and defines the application's `methods` on it. Called by
-/// `durable_object!` before any object of the class exists.
+/// Makes the class of `dummy` extend `DurableObject`, and defines the application's RPC methods on it. `durable_object!` calls it
+/// before the class has any instance.
 pub(crate) fn extend(class: &str, dummy: &JsValue, methods: &[&str]) {
     let methods: Array = methods.iter().map(|name| JsValue::from_str(name)).collect();
     match extend_js(dummy, &methods) {
-        Ok(refused) => {
-            for name in refused.iter().filter_map(|name| name.as_string()) {
-                log_error(&format!("{class}: no method can be named `{name}`; stubs will not find it"));
+        Ok(reserved) => {
+            for name in reserved.iter().filter_map(|name| name.as_string()) {
+                log_error(&format!("{class}: the RPC method name `{name}` is reserved, rename the method"));
             }
         }
         Err(thrown) => log_error(&format!("{class} cannot extend DurableObject: {}", JsError::from(thrown))),
     }
 }
 
-/// A stream that answers a call: where WASM is lost with it, its reader gets an error at its end.
+/// A stream that is the response to a call. If the WASM instance is lost, the client receives an error as its end.
 pub(crate) struct OpenStream<'a> {
     ws: &'a RawSocket,
     id: &'a str,
@@ -49,7 +49,7 @@ pub(crate) struct OpenStream<'a> {
 
 impl<'a> OpenStream<'a> {
     pub(crate) fn new(ws: &'a RawSocket, id: &'a str) -> Self {
-        // Neither can throw for a socket.
+        // Neither function throws for a socket.
         let _ = begin_stream(ws, id);
         Self { ws, id }
     }
@@ -61,10 +61,10 @@ impl Drop for OpenStream<'_> {
     }
 }
 
-/// What an entry point returns so that a stub's caller gets an exception: what a client would get, and which failure of
-/// publishing it is.
+/// Returns the `Failure` for an error, which an entry point returns so that the caller of a stub gets an exception. It contains the
+/// public parts of the error, and the name of a publishing failure.
 pub(crate) fn failure(error: &Error) -> JsValue {
-    /// `failureFor`'s argument.
+    /// The argument of `failureFor`.
     #[derive(Serialize)]
     struct Parts<'a> {
         message: &'a str,
@@ -87,7 +87,7 @@ pub(crate) fn failure(error: &Error) -> JsValue {
         let parts = serialize(&parts).map_err(Error::from).and_then(|parts| Ok(from_wire(&parts)?)).ok()?;
         failure_for_js(&parts).ok()
     };
-    // A blob cannot be carried: then it goes without data.
+    // Data that contains a blob cannot be passed on and is omitted.
     parts(error.public_data())
         .or_else(|| parts(None))
         .or_else(|| failure_for_js(&JsValue::UNDEFINED).ok())

@@ -10,33 +10,33 @@ extern "C" {
     async fn pause_js(milliseconds: f64) -> Result<JsValue, JsValue>;
 }
 
-/// Runs a future that nobody waits for.
+/// Runs a future in the background.
 pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
     wasm_bindgen_futures::spawn_local(future);
 }
 
-/// Milliseconds since the epoch. In production the clock stands still while code runs.
+/// Returns the time in milliseconds since 1970. In production the clock stands still while code runs.
 pub(crate) fn now_ms() -> u64 {
     // A JavaScript time fits 53 bits; `as` saturates, so that a negative clock is 0.
     js_sys::Date::now() as u64
 }
 
-/// Lets other events have their say before going on.
+/// Yields until the next turn of the event loop.
 pub(crate) async fn next_turn() -> Result<(), JsError> {
     pause(0).await
 }
 
-/// Waits so many milliseconds, in which others go on.
+/// Waits for this many milliseconds. Other tasks run meanwhile.
 pub(crate) async fn pause(milliseconds: u64) -> Result<(), JsError> {
     pause_js(milliseconds as f64).await.map(drop).map_err(JsError::from)
 }
 
-/// A warning in the Worker's log. Never give it a token, a key or an attachment.
+/// Writes a warning to the Worker's log. The line must not contain a token, a key or an attachment.
 pub(crate) fn log_warning(line: &str) {
     worker::console_warn!("durable-event-iterator: {line}");
 }
 
-/// A line in the Worker's log. Never give it a token, a key or an attachment.
+/// Writes an error to the Worker's log. The line must not contain a token, a key or an attachment.
 pub(crate) fn log_error(line: &str) {
     worker::console_error!("durable-event-iterator: {line}");
 }

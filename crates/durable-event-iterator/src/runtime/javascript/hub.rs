@@ -1,4 +1,4 @@
-//! The open sockets of one object: fan-out and replay are one call into JavaScript each.
+//! The open sockets of one Durable Object. Fan-out and a replay step take one call into JavaScript each.
 
 use crate::runtime::{Context, Cursor, JsError, OpenedSocket};
 use durable_event_wire::frame::Outgoing;
@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/src/runtime/hot.js")]
 extern "C" {
-    /// See `hot.js`.
+    /// The class `Hub` of `hot.js`.
     pub(crate) type Hub;
 
     #[wasm_bindgen(constructor, catch)]
@@ -73,18 +73,18 @@ extern "C" {
         make_safe: &dyn Fn(String) -> Option<String>,
     ) -> Result<Option<Array>, JsValue>;
 
-    /// What fan-out keeps of a live subscription, see `hot.js`.
+    /// The cached data of a live subscription: see `liveView` in `hot.js`.
     pub(crate) type LiveView;
 
     // Cannot throw.
     #[wasm_bindgen(js_name = liveView)]
     fn live_view_js(head: &str, expires: f64, connection: Option<&str>, tags: Option<Array>) -> LiveView;
 
-    /// One end of a WebSocket, as the platform hands it out.
+    /// The server's end of a WebSocket of the Workers runtime.
     #[derive(Clone, PartialEq)]
     pub(crate) type RawSocket;
 
-    // These catch what is thrown themselves.
+    // These functions catch their exceptions.
     #[wasm_bindgen(js_name = send)]
     fn send_text_js(ws: &RawSocket, text: &str) -> bool;
 
@@ -98,15 +98,15 @@ extern "C" {
     fn ready_state_js(this: &RawSocket) -> Result<u16, JsValue>;
 }
 
-/// Whether a subscription gets an event: of its connection id, its tags, and whether its socket was chosen.
+/// Returns whether a subscription receives an event, from its connection id, its tags, and whether its socket was chosen.
 pub(crate) type Admits<'a> = dyn Fn(Option<&str>, &[String], bool) -> bool + 'a;
 
-/// Reads what a socket gets live; nothing if it gets nothing.
+/// Returns the view of a socket's live subscription, or `None` if it has none.
 type ReadView<'a> = dyn Fn(&RawSocket) -> Option<LiveView> + 'a;
 
 impl LiveView {
-    /// The beginning of the subscription's frames, the first millisecond at which its rights have ended, and what decides whether
-    /// an event is for it.
+    /// Creates a view from the prefix of the subscription's messages, the first millisecond at which its token is expired, and the
+    /// connection id and tags that an audience is matched against.
     pub(crate) fn new(head: &str, expires_ms: f64, connection: Option<&str>, tags: &[String]) -> Self {
         live_view_js(head, expires_ms, connection, (!tags.is_empty()).then(|| array_of(tags)))
     }
@@ -115,93 +115,92 @@ impl LiveView {
 /// `WebSocket.OPEN`, a ready state (WHATWG WebSockets Standard).
 const OPEN: u16 = 1;
 
-/// A replay that has been begun.
+/// A replay that has begun.
 pub(crate) struct Replay {
     number: u32,
-    /// How long it has to wait before its first step, in milliseconds.
+    /// Delay before its first step, in milliseconds.
     pub(crate) wait_ms: u64,
 }
 
 impl Replay {
-    /// What tells it from the others of this instance.
+    /// Returns its number, which is unique in this instance.
     pub(crate) const fn number(&self) -> u32 {
         self.number
     }
 }
 
-/// A socket is closed or closing.
+/// The error of an operation on a socket that is closed or closing.
 #[derive(Debug)]
 pub(crate) struct Closed;
 
-/// What a replay step has done.
+/// The result of a replay step.
 pub(crate) struct Replayed {
-    /// The id of the last row, in microseconds; none without rows.
+    /// The id of the last row, or `None` without rows.
     pub(crate) last: Option<u64>,
-    /// The work it was, in characters: of what was sent, of what was not for this client, and a share for each row.
+    /// The work done, in characters: all tails, including those for other clients, and a constant for each row.
     pub(crate) work: u64,
 }
 
 impl Hub {
-    /// The sockets of the object whose `ctx` this is.
+    /// Creates the hub from the `ctx` of the Durable Object.
     pub(crate) fn new(ctx: &Context) -> Result<Self, JsError> {
         Ok(Self::construct(ctx.as_ref())?)
     }
 
-    /// All open sockets, subscribed or not.
+    /// Returns all open sockets, subscribed or not.
     pub(crate) fn sockets(&self) -> Result<Vec<RawSocket>, JsError> {
         Ok(sockets_of(&self.sockets_js()?))
     }
 
-    /// How many sockets are open, of those that were accepted with this tag.
+    /// Returns the number of open sockets that were accepted with this tag.
     pub(crate) fn count(&self, tag: &str) -> Result<usize, JsError> {
         Ok(self.count_js(tag)? as usize)
     }
 
-    /// How many sockets the runtime holds, those that are closing included.
+    /// Returns the number of sockets that the Workers runtime holds, including closing ones.
     pub(crate) fn held(&self) -> Result<usize, JsError> {
         Ok(self.held_js()? as usize)
     }
 
-    /// The response that opens a socket, which is accepted with these tags of the runtime and this attachment. The Durable
-    /// Object may hibernate while the socket stays.
+    /// Accepts a socket for hibernation, with tags of the Workers runtime and an attachment. Returns the response that opens it.
     pub(crate) fn accept(&self, tags: &[String], attachment: &[u8]) -> Result<OpenedSocket, JsError> {
         Ok(self.accept_js(&array_of(tags), &Uint8Array::from(attachment))?)
     }
 
-    /// The bytes kept with a socket; none when they are not ours.
+    /// Returns the attachment of a socket, or `None` if it is not a byte array.
     pub(crate) fn attachment(&self, ws: &RawSocket) -> Result<Option<Vec<u8>>, JsError> {
         Ok(self.attachment_js(ws)?.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec))
     }
 
-    /// Keeps bytes with a socket, through hibernation.
+    /// Sets the attachment of a socket, which survives hibernation.
     pub(crate) fn set_attachment(&self, ws: &RawSocket, bytes: &[u8]) -> Result<(), JsError> {
         Ok(self.set_attachment_js(ws, &Uint8Array::from(bytes))?)
     }
 
-    /// Begins a replay to a socket, as the answer to the call `id`, which ends the one before.
+    /// Begins a replay to a socket as the response to the call `id`, and ends the previous one.
     pub(crate) fn start_replay(&self, ws: &RawSocket, id: &str, now_ms: u64) -> Result<Replay, JsError> {
         let begun = self.start_replay_js(ws, id, now_ms as f64)?;
         let number = |n| begun.get(n).as_f64().unwrap_or_default();
         Ok(Replay { number: number(0) as u32, wait_ms: number(1) as u64 })
     }
 
-    /// Ends a replay, unless another has been begun since.
+    /// Ends a replay, unless a newer one has begun.
     pub(crate) fn end_replay(&self, ws: &RawSocket, replay: &Replay) -> Result<(), JsError> {
         Ok(self.end_replay_js(ws, replay.number)?)
     }
 
-    /// Whether this replay is the one that this instance runs to the socket.
+    /// Returns whether this replay is the one that this instance is running to the socket.
     pub(crate) fn is_current(&self, ws: &RawSocket, replay: &Replay) -> Result<bool, JsError> {
         Ok(self.replay_of_js(ws)? == Some(replay.number))
     }
 
-    /// Whether this instance runs any replay to the socket: without one, a half-way subscription is an interrupted one.
+    /// Returns whether this instance is running a replay to the socket. Without one, a subscription that is not live was interrupted.
     pub(crate) fn is_replaying(&self, ws: &RawSocket) -> Result<bool, JsError> {
         Ok(self.replay_of_js(ws)?.is_some())
     }
 
-    /// Sends to every live subscription; returns the sockets whose token has expired. `read` is asked for what has not been
-    /// read since waking.
+    /// Sends an event to every live subscription. Returns the sockets whose token has expired. `read` is called for sockets whose
+    /// view is not cached.
     pub(crate) fn fan_out(
         &self,
         tail: &str,
@@ -212,8 +211,8 @@ impl Hub {
         Ok(expired.as_ref().map(sockets_of).unwrap_or_default())
     }
 
-    /// The same for an event that is for some only. `admits` gets a subscription's connection id and tags, and whether its
-    /// socket is one of `chosen`.
+    /// Does the same for an event with an audience. `admits` receives a subscription's connection id and tags, and whether its
+    /// socket is in `chosen`. Sockets in `except` are skipped.
     pub(crate) fn fan_out_to(
         &self,
         tail: &str,
@@ -237,8 +236,8 @@ impl Hub {
         Ok(expired.as_ref().map(sockets_of).unwrap_or_default())
     }
 
-    /// Sends the rows of a replay step; returns `None` when the socket has closed. `admits` gets the stored audience of a row that has one,
-    /// `make_safe` a marked row (see `log/step.rs`), of which it makes the frame's tail; none: the event is not sent.
+    /// Sends the rows of a replay step. Returns `None` if the socket has closed. `admits` receives the stored audience of a row that
+    /// has one. `make_safe` converts a marked row (see `channel/replay_row.rs`) to a tail, or returns `None` to skip the event.
     pub(crate) fn replay(
         &self,
         cursor: &Cursor,
@@ -267,15 +266,15 @@ fn sockets_of(array: &Array) -> Vec<RawSocket> {
 }
 
 impl RawSocket {
-    /// A number that names this socket for as long as this instance of the object lives.
+    /// Returns the socket's id, which is unique in this instance.
     pub(crate) fn id(&self) -> Result<u32, JsError> {
         match id_of_js(self) {
-            0 => Err(JsError::new("what should be a socket is none")),
+            0 => Err(JsError::new("expected a WebSocket, got another JavaScript value")),
             id => Ok(id),
         }
     }
 
-    /// Whether neither side has begun to close it.
+    /// Returns whether neither side has begun to close the socket.
     pub(crate) fn is_open(&self) -> bool {
         self.ready_state_js().is_ok_and(|state| state == OPEN)
     }
@@ -290,7 +289,7 @@ impl RawSocket {
         if send_bytes_js(self, bytes) { Ok(()) } else { Err(Closed) }
     }
 
-    /// Sends an answer. Where the socket has gone, nobody waits for it any more.
+    /// Sends a response. Errors are ignored: the socket has closed, and nobody waits for the response.
     pub(crate) fn answer(&self, frame: Outgoing) {
         let _ = match frame {
             Outgoing::Text(text) => self.send_text(&text),
@@ -298,8 +297,10 @@ impl RawSocket {
         };
     }
 
-    /// Closes the socket. `reason` has at most 123 bytes. An error is a socket that has closed already, or a code that cannot
-    /// be sent.
+    /// Closes the socket. `reason` must be at most 123 bytes.
+    ///
+    /// # Errors
+    /// The socket has closed already, or the code cannot be sent.
     pub(crate) fn close(&self, code: u16, reason: &str) -> Result<(), Closed> {
         if close_js(self, code, reason) { Ok(()) } else { Err(Closed) }
     }

@@ -1,4 +1,4 @@
-//! Which channel a Durable Object is.
+//! Determines the channel that a Durable Object serves.
 
 use crate::runtime::{Context, JsError, Verdict};
 use wasm_bindgen::prelude::*;
@@ -20,21 +20,21 @@ extern "C" {
     fn is_js(this: &JsIdentity, channel: &str) -> Result<u8, JsValue>;
 }
 
-/// Which channel a Durable Object is.
+/// Determines the channel that a Durable Object serves.
 pub(crate) struct Identity(JsIdentity);
 
 impl Identity {
-    /// That of the Durable Object whose `ctx` and `env` these are.
+    /// Creates the identity from the `ctx` and `env` of the Durable Object.
     pub(crate) fn new(ctx: &Context, env: &Env) -> Result<Self, JsError> {
         Ok(Self(JsIdentity::construct(ctx.as_ref(), env.as_ref())?))
     }
 
-    /// The name, as far as it is known.
+    /// Returns the channel name, if it is known.
     pub(crate) fn name(&self) -> Option<String> {
         self.0.name_js()
     }
 
-    /// Whether it is the channel of this name.
+    /// Returns whether the Durable Object serves the channel of this name.
     pub(crate) fn is(&self, channel: &str) -> Result<Verdict, JsError> {
         Ok(match self.0.is_js(channel)? {
             0 => Verdict::Yes,

@@ -1,4 +1,4 @@
-//! A Durable Object of the Workers runtime.
+//! Bindings to the Workers runtime for code inside a Durable Object.
 
 mod at_once;
 mod class;
@@ -23,7 +23,7 @@ pub(crate) use worker::worker_sys::DurableObjectState as Context;
 
 use wasm_bindgen::JsValue;
 
-/// Rows that are still to be read.
+/// A cursor over the rows of a statement.
 pub(crate) type Cursor = JsValue;
 
 /// The response that opens a socket.
@@ -32,7 +32,7 @@ pub(crate) type OpenedSocket = JsValue;
 /// An argument or a result of an RPC method.
 pub(crate) type RpcValue = JsValue;
 
-/// The runtime's own handle of a Durable Object.
+/// Returns the `worker` crate's handle of a Durable Object.
 pub(crate) fn state(ctx: Context) -> worker::State {
     ctx.into()
 }

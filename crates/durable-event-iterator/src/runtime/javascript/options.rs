@@ -14,7 +14,7 @@ extern "C" {
     pub(crate) fn published(id: &str, duplicate: bool) -> JsValue;
 }
 
-/// The first of the options that is given and undefined.
+/// Returns the first of `names` that is an own property of `options` with the value undefined.
 pub(crate) fn undefined_option(options: &JsValue, names: &[&str]) -> Result<Option<String>, JsError> {
     let names = names.iter().map(|name| JsValue::from_str(name)).collect();
     Ok(undefined_option_js(options, &names)?)

@@ -1,4 +1,4 @@
-//! The object's storage: its SQLite database and its one alarm.
+//! The storage of a Durable Object: its SQLite database and its alarm.
 
 use crate::runtime::{
     Context, Cursor, JsError, StorageEvent,
@@ -42,7 +42,7 @@ extern "C" {
 /// Receives the numbers of a [`StorageEvent`] and of a level, and returns the number of a level that has begun.
 type Listener = dyn Fn(u8, u32) -> u32;
 
-/// The event of these numbers of `hot.js`.
+/// Converts the number and level that `hot.js` reports.
 fn event_of(what: u8, level: u32) -> Option<StorageEvent> {
     Some(match what {
         0 => StorageEvent::Begun,
@@ -57,42 +57,42 @@ fn event_of(what: u8, level: u32) -> Option<StorageEvent> {
     })
 }
 
-/// What `ctx.storage` holds.
+/// The storage behind `ctx.storage`.
 pub(crate) struct Storage {
     js: JsStorage,
-    /// Held for as long as JavaScript may call it.
+    /// Kept alive while JavaScript may call it.
     listener: OnceCell<Closure<Listener>>,
 }
 
 impl Storage {
-    /// The storage of the object whose `ctx` this is.
+    /// Creates the storage from the `ctx` of the Durable Object.
     pub(crate) fn new(ctx: &Context) -> Result<Self, JsError> {
         Ok(Self { js: JsStorage::construct(ctx.as_ref())?, listener: OnceCell::new() })
     }
 
-    /// Calls `listener` whenever something happens to the storage. For [`StorageEvent::Begun`] it returns the level's number.
+    /// Calls `listener` for each event of the storage. For [`StorageEvent::Begun`] it returns the level's number.
     pub(crate) fn listen(&self, listener: impl Fn(StorageEvent) -> u32 + 'static) {
         let closure = Closure::<Listener>::new(move |what, level| event_of(what, level).map_or(0, &listener));
         self.js.listen_js(self.listener.get_or_init(|| closure));
     }
 
-    /// Runs `work` in a transaction of the application's: when it answers false, nothing that it wrote remains.
+    /// Runs `work` in a transaction like the application's own, which is rolled back if `work` returns false.
     pub(crate) fn transaction(&self, work: &mut dyn FnMut() -> bool) -> Result<(), DatabaseError> {
         self.js.transaction_js(&mut || work()).map_err(failure)
     }
 
-    /// Deletes everything, the log's epoch too.
+    /// Deletes everything, including the log's epoch.
     pub(crate) async fn delete_all(&self) -> Result<(), JsError> {
         self.js.delete_all_js().await.map(drop).map_err(JsError::from)
     }
 
-    /// A cursor for [`super::Hub::replay`], which reads it to its end.
+    /// Runs a statement and returns a cursor for [`super::Hub::replay`], which reads it to its end.
     pub(crate) fn open(&self, sql: &str, params: &[Param<'_>]) -> Result<Cursor, DatabaseError> {
         let Statement { texts, layout } = Statement::new(sql, params);
         self.js.open_js(&texts, &layout).map_err(failure)
     }
 
-    /// Sets the alarm for this time, in milliseconds since the epoch, unless one is set already.
+    /// Sets the alarm unless one is set. `at_ms` is in milliseconds since 1970.
     pub(crate) async fn ensure_alarm(&self, at_ms: u64) -> Result<(), JsError> {
         self.js.ensure_alarm_js(at_ms as f64).await.map(drop).map_err(JsError::from)
     }
@@ -103,7 +103,9 @@ impl Database for Storage {
         let Statement { texts, layout } = Statement::new(sql, params);
         match self.js.run_js(&texts, &layout).map_err(failure)? {
             None => Ok(Vec::new()),
-            Some(rows) => rows_of(&rows).ok_or_else(|| DatabaseError::new("the rows are no rows")),
+            Some(rows) => {
+                rows_of(&rows).ok_or_else(|| DatabaseError::new("expected rows as an array of arrays"))
+            }
         }
     }
 

@@ -19,7 +19,7 @@ use std::{
 #[derive(Default)]
 pub(super) struct EventLoop {
     tasks: RefCell<Vec<Task>>,
-    /// By when they go off, in milliseconds since the epoch, and by their order.
+    /// By their time, in milliseconds since 1970, and their order of creation.
     timers: RefCell<BTreeMap<(u64, u64), Rc<Timer>>>,
     next: Cell<u64>,
 }
@@ -29,7 +29,7 @@ struct Task {
     ready: Arc<Ready>,
 }
 
-/// Whether a task can go on.
+/// Whether a task can continue.
 struct Ready(AtomicBool);
 
 impl Wake for Ready {
@@ -45,7 +45,7 @@ struct Timer {
 }
 
 impl Task {
-    /// Goes on if it can. Returns whether it tried.
+    /// Polls the task if it can continue. Returns whether it was polled, and the result.
     fn go_on(&mut self) -> (bool, Poll<()>) {
         if !self.ready.0.swap(false, Ordering::Relaxed) {
             return (false, Poll::Pending);
@@ -56,7 +56,7 @@ impl Task {
 }
 
 impl EventLoop {
-    /// Runs a future as far as it gets now, and the rest as a task.
+    /// Polls a future once. If it is not complete, it continues as a task.
     pub(super) fn start(&self, future: impl Future<Output = ()> + 'static) {
         let ready = Arc::new(Ready(AtomicBool::new(true)));
         let mut task = Task { future: future.boxed_local(), ready };
@@ -71,7 +71,7 @@ impl EventLoop {
         self.tasks.borrow_mut().push(Task { future: future.boxed_local(), ready });
     }
 
-    /// Runs each task for as long as any can go on.
+    /// Runs the tasks until none can continue.
     pub(super) fn run_tasks(&self) {
         let mut has_run = true;
         while has_run {
@@ -89,7 +89,7 @@ impl EventLoop {
         }
     }
 
-    /// Lets the timers go off that are due. Returns whether there were any.
+    /// Fires the due timers. Returns whether there were any.
     pub(super) fn fire_timers(&self, now_ms: u64) -> bool {
         let mut timers = self.timers.borrow_mut();
         let later = timers.split_off(&(now_ms.saturating_add(1), 0));
@@ -104,7 +104,7 @@ impl EventLoop {
         !due.is_empty()
     }
 
-    /// When the next timer goes off.
+    /// Returns the time of the next timer, in milliseconds since 1970.
     pub(super) fn next_timer(&self) -> Option<u64> {
         self.timers.borrow().keys().next().map(|(at_ms, _)| *at_ms)
     }
@@ -113,9 +113,9 @@ impl EventLoop {
         self.tasks.borrow().is_empty()
     }
 
-    /// Drops everything that runs.
+    /// Drops all tasks and timers.
     pub(super) fn clear(&self) {
-        // What is dropped may start something.
+        // Taken first, since dropping a task may start another one.
         drop(self.tasks.take());
         drop(self.timers.take());
     }
@@ -129,12 +129,12 @@ impl EventLoop {
     }
 }
 
-/// Lets others go on first.
+/// Yields until the next turn of the event loop.
 pub(crate) async fn next_turn() -> Result<(), JsError> {
     pause(0).await
 }
 
-/// Waits until the clock has been set so many milliseconds ahead.
+/// Waits until the clock has been advanced by this many milliseconds.
 pub(crate) async fn pause(milliseconds: u64) -> Result<(), JsError> {
     let timer = with_state(|state| state.event_loop().timer(state.now_ms().saturating_add(milliseconds)))?;
     poll_fn(|context| {
@@ -148,13 +148,15 @@ pub(crate) async fn pause(milliseconds: u64) -> Result<(), JsError> {
     Ok(())
 }
 
-/// Runs a future that nobody waits for.
+/// Runs a future in the background.
 pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
-    // Outside of a Durable Object nothing would run it.
+    // Outside of a Durable Object there is no event loop to run it, and the future is dropped.
     let _ = with_state(|state| state.event_loop().spawn(future));
 }
 
 fn with_state<R>(work: impl FnOnce(&Context) -> R) -> Result<R, JsError> {
-    let state = current().ok_or_else(|| JsError::new("no Durable Object has been entered on this thread"))?;
+    let state = current().ok_or_else(|| {
+        JsError::new("no Durable Object has been entered on this thread: call `ObjectState::enter` first")
+    })?;
     Ok(work(&state))
 }

@@ -1,4 +1,4 @@
-//! The open sockets of one object: what `hot.js` does on the Workers runtime.
+//! The open sockets of one Durable Object on a native target. It does what `hot.js` does on the Workers runtime.
 
 use super::{Context, OpenedSocket, RawSocket};
 use crate::runtime::JsError;
@@ -9,25 +9,25 @@ use std::{
     rc::Rc,
 };
 
-/// How many sockets the runtime holds for one Durable Object.
+/// Maximum number of sockets that the Workers runtime holds for one Durable Object.
 const MAX_SOCKETS: usize = 32_768;
 
-/// How soon one socket may have another replay begun, in milliseconds: as in `hot.js`.
+/// Minimum interval between two replays to one socket, in milliseconds, as in `hot.js`.
 const REPLAY_INTERVAL_MS: u64 = 100;
 
-/// What a row of a replay costs besides its text, in characters: as in `hot.js`.
+/// Cost of a replayed row besides its text, in characters, as in `hot.js`.
 const ROW_COST: u64 = 256;
 
-/// Rows that are still to be sent.
+/// The rows of a statement.
 pub(crate) type Cursor = Vec<Vec<SqlCell>>;
 
-/// Whether a subscription gets an event: of its connection id, its tags, and whether its socket was chosen.
+/// Returns whether a subscription receives an event, from its connection id, its tags, and whether its socket was chosen.
 pub(crate) type Admits<'a> = dyn Fn(Option<&str>, &[String], bool) -> bool + 'a;
 
-/// Reads what a socket gets live; nothing if it gets nothing.
+/// Returns the view of a socket's live subscription, or `None` if it has none.
 type ReadView<'a> = dyn Fn(&RawSocket) -> Option<LiveView> + 'a;
 
-/// What fan-out keeps of a live subscription.
+/// The cached data of a live subscription.
 #[derive(Clone)]
 pub(crate) struct LiveView(Rc<View>);
 
@@ -39,29 +39,29 @@ struct View {
 }
 
 impl LiveView {
-    /// The beginning of the subscription's frames, the first millisecond at which its rights have ended, and what decides whether
-    /// an event is for it.
+    /// Creates a view from the prefix of the subscription's messages, the first millisecond at which its token is expired, and the
+    /// connection id and tags that an audience is matched against.
     pub(crate) fn new(head: &str, expires_ms: f64, connection: Option<&str>, tags: &[String]) -> Self {
         let (head, connection, tags) = (head.to_owned(), connection.map(str::to_owned), tags.to_vec());
         Self(Rc::new(View { head, expires_ms, connection, tags }))
     }
 }
 
-/// A replay that has been begun.
+/// A replay that has begun.
 pub(crate) struct Replay {
     number: u32,
-    /// How long it has to wait before its first step, in milliseconds.
+    /// Delay before its first step, in milliseconds.
     pub(crate) wait_ms: u64,
 }
 
 impl Replay {
-    /// What tells it from the others of this instance.
+    /// Returns its number, which is unique in this instance.
     pub(crate) const fn number(&self) -> u32 {
         self.number
     }
 }
 
-/// The replay that was begun last to a socket.
+/// The last replay to a socket.
 #[derive(Clone, Copy)]
 struct Begun {
     number: u32,
@@ -69,15 +69,15 @@ struct Begun {
     is_running: bool,
 }
 
-/// What a replay step has done.
+/// The result of a replay step.
 pub(crate) struct Replayed {
-    /// The id of the last row, in microseconds; none without rows.
+    /// The id of the last row, or `None` without rows.
     pub(crate) last: Option<u64>,
-    /// The work it was, in characters: of what was sent, of what was not for this client, and a share for each row.
+    /// The work done, in characters: all tails, including those for other clients, and a constant for each row.
     pub(crate) work: u64,
 }
 
-/// The open sockets of one object. What is kept by a socket's id is gone with the instance.
+/// The open sockets of one Durable Object. The data per socket belongs to the instance and is lost with it.
 pub(crate) struct Hub {
     state: Context,
     live: RefCell<BTreeMap<u32, Option<LiveView>>>,
@@ -87,7 +87,7 @@ pub(crate) struct Hub {
 
 #[expect(clippy::unnecessary_wraps, reason = "on the Workers runtime they may fail")]
 impl Hub {
-    /// The sockets of the object whose `ctx` this is.
+    /// Creates the hub from the `ctx` of the Durable Object.
     pub(crate) fn new(ctx: &Context) -> Result<Self, JsError> {
         Ok(Self {
             state: ctx.clone(),
@@ -97,24 +97,24 @@ impl Hub {
         })
     }
 
-    /// All open sockets, subscribed or not.
+    /// Returns all open sockets, subscribed or not.
     pub(crate) fn sockets(&self) -> Result<Vec<RawSocket>, JsError> {
         let mut sockets = self.state.sockets();
         sockets.retain(RawSocket::is_open);
         Ok(sockets)
     }
 
-    /// How many sockets are open, of those that were accepted with this tag.
+    /// Returns the number of open sockets that were accepted with this tag.
     pub(crate) fn count(&self, tag: &str) -> Result<usize, JsError> {
         Ok(self.sockets()?.iter().filter(|socket| socket.has_tag(tag)).count())
     }
 
-    /// How many sockets the runtime holds, those that are closing included.
+    /// Returns the number of sockets, including closing ones.
     pub(crate) fn held(&self) -> Result<usize, JsError> {
         Ok(self.state.with_sockets(|sockets| sockets.len()))
     }
 
-    /// Opens a socket with these tags of the runtime and this attachment.
+    /// Opens a socket with tags of the Workers runtime and an attachment.
     pub(crate) fn accept(&self, tags: &[String], attachment: &[u8]) -> Result<OpenedSocket, JsError> {
         if self.held()? >= MAX_SOCKETS {
             return Err(JsError::new("too many sockets"));
@@ -124,12 +124,12 @@ impl Hub {
         Ok(socket)
     }
 
-    /// The bytes kept with a socket.
+    /// Returns the attachment of a socket.
     pub(crate) fn attachment(&self, ws: &RawSocket) -> Result<Option<Vec<u8>>, JsError> {
         Ok(ws.attachment())
     }
 
-    /// Keeps bytes with a socket, through hibernation.
+    /// Sets the attachment of a socket, which survives hibernation.
     pub(crate) fn set_attachment(&self, ws: &RawSocket, bytes: &[u8]) -> Result<(), JsError> {
         if !ws.set_attachment(bytes) {
             return Err(JsError::new("the socket has closed"));
@@ -138,13 +138,13 @@ impl Hub {
         Ok(())
     }
 
-    /// Begins a replay to a socket, which ends the one before.
+    /// Begins a replay to a socket, and ends the previous one.
     pub(crate) fn start_replay(&self, ws: &RawSocket, _id: &str, now_ms: u64) -> Result<Replay, JsError> {
         let number = self.last_replay.get().wrapping_add(1);
         self.last_replay.set(number);
         let mut replays = self.replays.borrow_mut();
         let at_ms = match replays.get(&ws.id()?) {
-            // One that still waits is never begun: this takes its place.
+            // A replay that is still waiting is replaced and keeps its start time.
             Some(last) if last.at_ms > now_ms => last.at_ms,
             Some(last) => now_ms.max(last.at_ms.saturating_add(REPLAY_INTERVAL_MS)),
             None => now_ms,
@@ -153,7 +153,7 @@ impl Hub {
         Ok(Replay { number, wait_ms: at_ms.saturating_sub(now_ms) })
     }
 
-    /// Ends a replay, unless another has been begun since.
+    /// Ends a replay, unless a newer one has begun.
     pub(crate) fn end_replay(&self, ws: &RawSocket, replay: &Replay) -> Result<(), JsError> {
         if let Some(begun) = self.replays.borrow_mut().get_mut(&ws.id()?)
             && begun.number == replay.number
@@ -163,12 +163,12 @@ impl Hub {
         Ok(())
     }
 
-    /// Whether this replay is the one that this instance runs to the socket.
+    /// Returns whether this replay is the one that this instance is running to the socket.
     pub(crate) fn is_current(&self, ws: &RawSocket, replay: &Replay) -> Result<bool, JsError> {
         Ok(self.running_replay(ws)? == Some(replay.number))
     }
 
-    /// Whether this instance runs any replay to the socket.
+    /// Returns whether this instance is running a replay to the socket.
     pub(crate) fn is_replaying(&self, ws: &RawSocket) -> Result<bool, JsError> {
         Ok(self.running_replay(ws)?.is_some())
     }
@@ -178,8 +178,8 @@ impl Hub {
         Ok(begun.filter(|begun| begun.is_running).map(|begun| begun.number))
     }
 
-    /// Sends to every live subscription; returns the sockets whose token has expired. `read` is asked for what has not been
-    /// read since waking.
+    /// Sends an event to every live subscription. Returns the sockets whose token has expired. `read` is called for sockets whose
+    /// view is not cached.
     pub(crate) fn fan_out(
         &self,
         tail: &str,
@@ -189,8 +189,8 @@ impl Hub {
         self.fan_out_to(tail, now_ms, read, &|_, _, _| true, &[], &[])
     }
 
-    /// The same for an event that is for some only. `admits` gets a subscription's connection id and tags, and whether its
-    /// socket is one of `chosen`.
+    /// Does the same for an event with an audience. `admits` receives a subscription's connection id and tags, and whether its
+    /// socket is in `chosen`. Sockets in `except` are skipped.
     pub(crate) fn fan_out_to(
         &self,
         tail: &str,
@@ -217,15 +217,15 @@ impl Hub {
                 continue;
             }
             if !except.contains(&ws) && admits(view.connection.as_deref(), &view.tags, chosen.contains(&ws)) {
-                // An error is a socket that is closed or closing: its client resumes when it reconnects.
+                // An error means that the socket is closed or closing: the client resumes when it reconnects.
                 let _ = ws.send_text(&[&view.head, tail].concat());
             }
         }
         Ok(expired)
     }
 
-    /// Sends the rows of a replay step; returns `None` when the socket has closed. `admits` gets the stored audience of a row
-    /// that has one, `make_safe` a marked row, of which it makes the frame's tail; none: the event is not sent.
+    /// Sends the rows of a replay step. Returns `None` if the socket has closed. `admits` receives the stored audience of a row that
+    /// has one. `make_safe` converts a marked row (see `channel/replay_row.rs`) to a tail, or returns `None` to skip the event.
     pub(crate) fn replay(
         &self,
         cursor: &Cursor,

@@ -1,4 +1,4 @@
-//! A Durable Object in memory. Everything stands still until whoever tests moves it.
+//! A Durable Object in memory, for test kits. Time and tasks advance only when the test kit advances them.
 
 mod event_loop;
 mod hub;
@@ -28,22 +28,22 @@ use worker::Env;
 /// An opened socket.
 pub(crate) type OpenedSocket = RawSocket;
 
-/// Which channel a Durable Object is.
+/// Determines the channel that a Durable Object serves.
 pub(crate) struct Identity(ObjectState);
 
 impl Identity {
-    /// That of the Durable Object whose `ctx` this is.
+    /// Creates the identity from the `ctx` of the Durable Object.
     #[expect(clippy::unnecessary_wraps, reason = "on the Workers runtime it may fail")]
     pub(crate) fn new(ctx: &Context, _env: &Env) -> Result<Self, JsError> {
         Ok(Self(ctx.clone()))
     }
 
-    /// The name, if it has one.
+    /// Returns the channel name, if the Durable Object has one.
     pub(crate) fn name(&self) -> Option<String> {
         Some(self.0.name().to_owned()).filter(|name| !name.is_empty())
     }
 
-    /// Whether it is the channel of this name.
+    /// Returns whether the Durable Object serves the channel of this name.
     #[expect(clippy::unnecessary_wraps, reason = "on the Workers runtime it may fail")]
     pub(crate) fn is(&self, channel: &str) -> Result<Verdict, JsError> {
         Ok(match self.0.name() {
@@ -54,7 +54,7 @@ impl Identity {
     }
 }
 
-/// A stream that answers a call. Here no instance is lost while it runs.
+/// A stream that is the response to a call. On native targets no instance is lost during a stream.
 pub(crate) struct OpenStream;
 
 impl OpenStream {
@@ -63,12 +63,12 @@ impl OpenStream {
     }
 }
 
-/// A stand-in for the runtime's own handle of a Durable Object, which has no functions here: they panic.
+/// Returns a placeholder for the `worker` crate's handle of a Durable Object. Its methods panic.
 pub(crate) fn state(_ctx: Context) -> worker::State {
     JsValue::UNDEFINED.unchecked_into::<worker::worker_sys::DurableObjectState>().into()
 }
 
-/// A stand-in for a Worker's bindings, which has none: looking for one panics.
+/// Returns a placeholder for the bindings of a Worker. Reading a binding panics.
 pub(crate) fn no_env() -> Env {
     JsValue::UNDEFINED.unchecked_into()
 }

@@ -1,4 +1,4 @@
-//! What outlasts an instance of a Durable Object.
+//! The state of a Durable Object that outlives its instances.
 
 use super::{event_loop::EventLoop, socket::RawSocket};
 use crate::runtime::StorageEvent;
@@ -12,11 +12,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// What outlasts an instance of a Durable Object: name, storage, alarm and sockets, with the clock and the event loop.
+/// The state of a Durable Object that outlives its instances: name, storage, alarm, sockets, clock and event loop.
 ///
-/// A clone is another handle of the same state. Nothing happens by itself: the clock stands until
-/// [`set_now_ms`](Self::set_now_ms), tasks run in [`run_turn`](Self::run_turn), and whoever drives the state delivers its
-/// [alarm](Self::alarm_ms) and the [close frames](Self::next_closing) that clients send back.
+/// A clone is another handle of the same state. Nothing happens by itself: the clock advances in
+/// [`set_now_ms`](Self::set_now_ms), tasks run in [`run_turn`](Self::run_turn), and the test kit delivers the
+/// [alarm](Self::alarm_ms) and the [close frames](Self::next_closing) that clients send in return.
 #[derive(Clone)]
 pub struct ObjectState(Rc<Inner>);
 
@@ -32,13 +32,13 @@ struct Inner {
     log: RefCell<Vec<String>>,
 }
 
-/// Receives what happens to the storage, and returns the number of a level that has begun.
+/// Receives the events of the storage. For [`StorageEvent::Begun`] it returns the level's number.
 pub(super) type Listener = dyn Fn(StorageEvent) -> u32;
 
 thread_local! {
-    /// Whose code runs now, the innermost last.
+    /// The states of the Durable Objects whose code is running, the innermost last.
     static ENTERED: RefCell<Vec<ObjectState>> = const { RefCell::new(Vec::new()) };
-    /// Whose code ran last.
+    /// The state of the Durable Object whose code ran last.
     static LAST: RefCell<Weak<Inner>> = const { RefCell::new(Weak::new()) };
 }
 
@@ -49,7 +49,10 @@ impl fmt::Debug for ObjectState {
 }
 
 impl ObjectState {
-    /// The state of a new Durable Object. An empty name is that of one which was reached by an id without a name. `now_ms` is the time of its clock in milliseconds since the epoch.
+    /// Creates the state of a new Durable Object.
+    ///
+    /// An empty name stands for a Durable Object whose id has no name. `now_ms` is the time of its clock, in milliseconds since
+    /// 1970.
     #[must_use]
     pub fn new(name: impl Into<String>, database: Box<dyn Database>, now_ms: u64) -> Self {
         Self(Rc::new(Inner {
@@ -65,41 +68,41 @@ impl ObjectState {
         }))
     }
 
-    /// The name that the Durable Object was reached by: that of its channel.
+    /// Returns the name of the Durable Object, which is the channel name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// The SQLite database.
+    /// Returns the SQLite database.
     #[must_use]
     pub fn database(&self) -> &dyn Database {
         &*self.0.database
     }
 
-    /// The time in milliseconds since the epoch.
+    /// Returns the time of the clock, in milliseconds since 1970.
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         self.0.now_ms.get()
     }
 
-    /// Sets the clock. Timers that are due go off in the next [turn](Self::run_turn).
+    /// Sets the clock. Due timers fire in the next [turn](Self::run_turn).
     pub fn set_now_ms(&self, now_ms: u64) {
         self.0.now_ms.set(now_ms);
     }
 
-    /// When the alarm goes off, in milliseconds since the epoch.
+    /// Returns the time of the alarm, in milliseconds since 1970, or `None` if it is not set.
     #[must_use]
     pub fn alarm_ms(&self) -> Option<u64> {
         self.0.alarm_ms.get()
     }
 
-    /// Sets the alarm, or deletes it. The runtime deletes it when it goes off.
+    /// Sets the alarm, or deletes it with `None`. Delete it before running the alarm, as the Workers runtime does.
     pub fn set_alarm_ms(&self, at_ms: Option<u64>) {
         self.0.alarm_ms.set(at_ms);
     }
 
-    /// The sockets that are not closed on both sides, in the order in which they were opened.
+    /// Returns the sockets that are not closed on both sides, in the order in which they were opened.
     #[must_use]
     pub fn sockets(&self) -> Vec<RawSocket> {
         self.0.sockets.borrow().clone()
@@ -109,7 +112,7 @@ impl ObjectState {
         work(&mut self.0.sockets.borrow_mut())
     }
 
-    /// The next socket that the Durable Object has closed and whose client has not sent a close frame in return.
+    /// Returns the first socket that the Durable Object has closed and whose client has not sent a close frame in return.
     #[must_use]
     pub fn next_closing(&self) -> Option<RawSocket> {
         self.0.sockets.borrow().iter().find(|socket| !socket.is_open()).cloned()
@@ -125,7 +128,7 @@ impl ObjectState {
         id
     }
 
-    /// Takes the lines that the library has logged.
+    /// Returns the lines that the library has logged, and clears them.
     #[must_use]
     pub fn take_log(&self) -> Vec<String> {
         self.0.log.take()
@@ -135,14 +138,14 @@ impl ObjectState {
         &self.0.event_loop
     }
 
-    /// Runs a future as far as it gets now. The rest runs in the following turns.
+    /// Polls a future once. If it is not complete, it continues in the following turns.
     pub fn start(&self, future: impl Future<Output = ()> + 'static) {
         let _entered = self.enter();
         self.0.event_loop.start(future);
     }
 
-    /// Runs what can go on, then lets the timers go off that are due. Returns whether there were any: then there is another
-    /// turn.
+    /// Runs all tasks that can continue, then fires the due timers and runs tasks again. Returns whether a timer fired, in which case
+    /// another turn is needed.
     pub fn run_turn(&self) -> bool {
         let _entered = self.enter();
         self.0.event_loop.run_tasks();
@@ -153,19 +156,19 @@ impl ObjectState {
         has_fired
     }
 
-    /// When the next timer goes off, in milliseconds since the epoch.
+    /// Returns the time of the next timer, in milliseconds since 1970.
     #[must_use]
     pub fn next_timer_ms(&self) -> Option<u64> {
         self.0.event_loop.next_timer()
     }
 
-    /// Whether nothing runs: then the Durable Object may hibernate.
+    /// Returns whether no task is running, so that the Durable Object may hibernate.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.0.event_loop.is_idle()
     }
 
-    /// Deletes everything that is stored and the alarm, as the application does by `storage().delete_all()`.
+    /// Deletes the storage and the alarm, like `storage().delete_all()` of the application.
     ///
     /// # Errors
     /// The database fails.
@@ -186,16 +189,17 @@ impl ObjectState {
         listener.map_or(0, |listener| listener(event))
     }
 
-    /// The instance is gone: what it ran is dropped.
+    /// Drops the tasks, timers and listener of an instance that has ended.
     pub(crate) fn instance_ended(&self) {
         let _entered = self.enter();
         self.0.event_loop.clear();
         drop(self.0.listener.take());
     }
 
-    /// Makes this the Durable Object whose clock, timers and log the library's code uses on this thread, until what is
-    /// returned is dropped. Afterwards it is the one that was entered last, for a channel's handle that is kept.
-    #[must_use = "it lasts until what is returned is dropped"]
+    /// Makes the library use the clock, timers and log of this Durable Object on this thread, until the guard is dropped.
+    ///
+    /// Afterwards the library uses the state that was entered last, for channel handles that are used outside of any state.
+    #[must_use = "the state is entered until the guard is dropped"]
     pub fn enter(&self) -> Entered<'_> {
         ENTERED.with_borrow_mut(|entered| entered.push(self.clone()));
         LAST.set(Rc::downgrade(&self.0));
@@ -205,7 +209,7 @@ impl ObjectState {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // What is kept of it would hold its memory. While a thread ends there is nothing to be cleared.
+        // A dead `Weak` would keep the memory allocated. While a thread ends, the variable may be gone already.
         let _ = LAST.try_with(|last| {
             if let Ok(mut last) = last.try_borrow_mut()
                 && last.strong_count() == 0
@@ -216,32 +220,32 @@ impl Drop for Inner {
     }
 }
 
-/// An [entered](ObjectState::enter) Durable Object.
+/// The guard of an [entered](ObjectState::enter) state, which leaves it when dropped.
 #[derive(Debug)]
 pub struct Entered<'a>(&'a ObjectState, PhantomData<*const ()>);
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        // While a thread ends there is nobody left.
+        // While a thread ends, the variable may be gone already.
         let _ = ENTERED.try_with(|entered| {
             let mut entered = entered.borrow_mut();
             let place = entered.iter().rposition(|state| Rc::ptr_eq(&state.0, &self.0.0));
             let state = place.map(|place| entered.remove(place));
             if entered.is_empty() {
-                entered.shrink_to_fit(); // a measured test leaves no memory behind
+                entered.shrink_to_fit(); // so that tests that measure memory find none
             }
             state
         });
     }
 }
 
-/// The Durable Object whose code runs.
+/// Returns the state of the Durable Object whose code is running, or otherwise ran last.
 pub(super) fn current() -> Option<ObjectState> {
     let entered = ENTERED.with_borrow(|entered| entered.last().cloned());
     entered.or_else(|| LAST.with_borrow(Weak::upgrade).map(ObjectState))
 }
 
-/// Milliseconds since the epoch: by the clock of the Durable Object, outside of one by the system's.
+/// Returns the time in milliseconds since 1970, from the clock of the current Durable Object, or otherwise of the system.
 pub(crate) fn now_ms() -> u64 {
     current().map_or_else(
         || {
@@ -252,12 +256,12 @@ pub(crate) fn now_ms() -> u64 {
     )
 }
 
-/// A warning in the log. Never give it a token, a key or an attachment.
+/// Writes a warning to the log. The line must not contain a token, a key or an attachment.
 pub(crate) fn log_warning(line: &str) {
     log_error(line);
 }
 
-/// A line in the log. Never give it a token, a key or an attachment.
+/// Writes an error to the log. The line must not contain a token, a key or an attachment.
 pub(crate) fn log_error(line: &str) {
     match current() {
         Some(state) => state.0.log.borrow_mut().push(line.to_owned()),

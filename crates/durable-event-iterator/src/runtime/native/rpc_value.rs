@@ -1,4 +1,4 @@
-//! Values of a stub's caller, to and from oRPC's serialized form.
+//! Converts values of RPC methods to and from oRPC's serialized form.
 
 use super::RpcValue;
 use crate::runtime::{Infinity, JsError, JsWire, NotWire};
@@ -32,7 +32,7 @@ fn within(limit: usize, wire: JsWire) -> Result<JsWire, NotWire> {
     if bytes > limit { Err(NotWire::TooLarge { limit }) } else { Ok(wire) }
 }
 
-/// The halves of an event that its publisher has serialized, `{ json, meta? }`.
+/// Reads an event that its publisher has serialized, `{ json, meta? }`.
 pub(crate) fn serialized_of(event: &RpcValue, limit: usize) -> Result<JsWire, NotWire> {
     let half = |key: &str| match event {
         Value::Object(halves) => halves.get(key).cloned(),
@@ -49,15 +49,18 @@ pub(crate) fn serialized_of(event: &RpcValue, limit: usize) -> Result<JsWire, No
     within(limit, JsWire { json: Some(json), meta })
 }
 
-/// The value that was serialized. A blob is an error, as stubs cannot carry one.
+/// Returns the value of a serialized one.
+///
+/// # Errors
+/// The value contains a file or blob, which RPC cannot clone.
 pub(crate) fn from_wire(value: &Serialized) -> Result<RpcValue, JsError> {
     if !value.blobs.is_empty() {
-        return Err(JsError::new("a stub cannot carry a file or blob"));
+        return Err(JsError::new("an RPC method cannot return a file or blob"));
     }
     value.clone().into_value().map_err(|error| JsError::new(error.to_string()))
 }
 
-/// The first of the options that is given and undefined.
+/// Returns the first of `names` that is a member of `options` with the value undefined.
 #[expect(clippy::unnecessary_wraps, reason = "on the Workers runtime it may fail")]
 pub(crate) fn undefined_option(options: &RpcValue, names: &[&str]) -> Result<Option<String>, JsError> {
     let Value::Object(options) = options else { return Ok(None) };

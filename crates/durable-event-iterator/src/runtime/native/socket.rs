@@ -1,4 +1,4 @@
-//! Sockets that record what they are sent.
+//! Sockets that record the messages that are sent through them.
 
 use crate::runtime::{JsError, Message};
 use durable_event_wire::frame::Outgoing;
@@ -8,8 +8,9 @@ use std::{
     rc::Rc,
 };
 
-/// The Durable Object's end of a WebSocket, which records what its client would receive. A clone is another handle of the same
-/// socket.
+/// The Durable Object's end of a WebSocket, which records the messages that its client would receive.
+///
+/// A clone is another handle of the same socket.
 #[derive(Clone)]
 pub struct RawSocket(Rc<Parts>);
 
@@ -18,9 +19,9 @@ struct Parts {
     tags: Vec<String>,
     attachment: RefCell<Option<Vec<u8>>>,
     sent: RefCell<Vec<Message>>,
-    /// By the Durable Object.
+    /// The close frame that the Durable Object has sent.
     closed: RefCell<Option<CloseFrame>>,
-    /// By the client, or by the network.
+    /// Whether the client has closed its side, or the connection was lost.
     is_gone: Cell<bool>,
 }
 
@@ -33,11 +34,11 @@ pub struct CloseFrame {
     pub reason: String,
 }
 
-/// A socket is closed or closing.
+/// The error of an operation on a socket that is closed or closing.
 #[derive(Debug)]
 pub(crate) struct Closed;
 
-/// A control frame holds 125 bytes (RFC 6455, section 5.5), two of them the code.
+/// Maximum length of a close reason, in bytes: a control frame holds 125 bytes (RFC 6455, section 5.5), two of them for the code.
 const MAX_REASON: usize = 123;
 
 impl PartialEq for RawSocket {
@@ -64,37 +65,37 @@ impl RawSocket {
         }))
     }
 
-    /// How many messages have been sent so far.
+    /// Returns the number of recorded messages.
     #[must_use]
     pub fn sent_count(&self) -> usize {
         self.0.sent.borrow().len()
     }
 
-    /// The messages that have been sent so far, without the first `skip` ones.
+    /// Returns the recorded messages without the first `skip` ones.
     #[must_use]
     pub fn sent_after(&self, skip: usize) -> Vec<Message> {
         self.0.sent.borrow().iter().skip(skip).cloned().collect()
     }
 
-    /// Takes the messages that have been sent.
+    /// Returns the recorded messages, and clears them.
     #[must_use]
     pub fn take_sent(&self) -> Vec<Message> {
         self.0.sent.take()
     }
 
-    /// The close frame that the Durable Object has sent.
+    /// Returns the close frame that the Durable Object has sent.
     #[must_use]
     pub fn close_frame(&self) -> Option<CloseFrame> {
         self.0.closed.borrow().clone()
     }
 
-    /// Whether neither side has begun to close it.
+    /// Returns whether neither side has begun to close the socket.
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.0.is_gone.get() && self.0.closed.borrow().is_none()
     }
 
-    /// The runtime's response to a ping, which wakes no instance.
+    /// Responds to a ping, as the Workers runtime does without waking the Durable Object.
     pub fn respond_to_ping(&self) {
         if self.is_open() {
             self.0.sent.borrow_mut().push(Message::Text("pong".to_owned()));
@@ -109,7 +110,7 @@ impl RawSocket {
         self.0.attachment.borrow().clone()
     }
 
-    /// Returns whether the socket can have an attachment still.
+    /// Sets the attachment. Returns false if the socket has closed.
     pub(super) fn set_attachment(&self, bytes: &[u8]) -> bool {
         let can_keep = !self.0.is_gone.get();
         if can_keep {
@@ -118,13 +119,13 @@ impl RawSocket {
         can_keep
     }
 
-    /// The client's side is closed or lost: nothing more can be sent, and the attachment is gone.
+    /// Marks the client's side as closed or lost. Nothing more can be sent, and the attachment is deleted.
     pub(crate) fn client_has_gone(&self) {
         self.0.is_gone.set(true);
         self.0.attachment.take();
     }
 
-    /// A number that names this socket.
+    /// Returns the socket's id.
     #[expect(clippy::unnecessary_wraps, reason = "on the Workers runtime it may fail")]
     pub(crate) fn id(&self) -> Result<u32, JsError> {
         Ok(self.0.id)
@@ -143,7 +144,7 @@ impl RawSocket {
         Ok(())
     }
 
-    /// Sends an answer. Where the socket has gone, nobody waits for it any more.
+    /// Sends a response. Errors are ignored: the socket has closed, and nobody waits for the response.
     pub(crate) fn answer(&self, frame: Outgoing) {
         let _ = self.send(|| match frame {
             Outgoing::Text(text) => Message::Text(text),
@@ -151,7 +152,10 @@ impl RawSocket {
         });
     }
 
-    /// Closes the socket. An error is a socket that has closed already, or a code or reason that cannot be sent.
+    /// Closes the socket.
+    ///
+    /// # Errors
+    /// The socket has closed already, or the code or reason cannot be sent.
     pub(crate) fn close(&self, code: u16, reason: &str) -> Result<(), Closed> {
         let can_be_sent = (1000..5000).contains(&code)
             && ![1004, 1005, 1006, 1015].contains(&code)

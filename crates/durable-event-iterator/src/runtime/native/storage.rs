@@ -1,26 +1,26 @@
-//! The object's storage: its database and its one alarm.
+//! The storage of a Durable Object: its database and its alarm.
 
 use super::{Context, Cursor};
 use crate::runtime::{JsError, StorageEvent};
 use durable_event_log::{Cell, Database, DatabaseError, Param};
 use std::rc::Rc;
 
-/// What `ctx.storage` holds.
+/// The storage behind `ctx.storage`.
 pub(crate) struct Storage(Context);
 
 impl Storage {
-    /// The storage of the object whose `ctx` this is.
+    /// Creates the storage from the `ctx` of the Durable Object.
     #[expect(clippy::unnecessary_wraps, reason = "on the Workers runtime it may fail")]
     pub(crate) fn new(ctx: &Context) -> Result<Self, JsError> {
         Ok(Self(ctx.clone()))
     }
 
-    /// Calls `listener` whenever something happens to the storage. For [`StorageEvent::Begun`] it returns the level's number.
+    /// Calls `listener` for each event of the storage. For [`StorageEvent::Begun`] it returns the level's number.
     pub(crate) fn listen(&self, listener: impl Fn(StorageEvent) -> u32 + 'static) {
         self.0.listen(Rc::new(listener));
     }
 
-    /// Runs `work` in a transaction of the application's: when it returns false, nothing that it wrote remains.
+    /// Runs `work` in a transaction like the application's own, which is rolled back if `work` returns false.
     pub(crate) fn transaction(&self, work: &mut dyn FnMut() -> bool) -> Result<(), DatabaseError> {
         let level = self.0.tell(StorageEvent::Begun);
         let mut is_to_commit = false;
@@ -35,18 +35,18 @@ impl Storage {
         ended
     }
 
-    /// Deletes everything, unheard by the listener.
+    /// Deletes everything without calling the listener.
     #[expect(clippy::unused_async, reason = "on the Workers runtime it has to wait")]
     pub(crate) async fn delete_all(&self) -> Result<(), JsError> {
         delete_everything(&self.0).map_err(|error| JsError::new(error.to_string()))
     }
 
-    /// The rows of a statement, for [`super::Hub::replay`].
+    /// Runs a statement and returns its rows for [`super::Hub::replay`].
     pub(crate) fn open(&self, sql: &str, params: &[Param<'_>]) -> Result<Cursor, DatabaseError> {
         self.execute(sql, params)
     }
 
-    /// Sets the alarm for this time, in milliseconds since the epoch, unless one is set already.
+    /// Sets the alarm unless one is set. `at_ms` is in milliseconds since 1970.
     #[expect(clippy::unused_async, reason = "on the Workers runtime it has to wait")]
     pub(crate) async fn ensure_alarm(&self, at_ms: u64) -> Result<(), JsError> {
         self.0.set_alarm_ms(self.0.alarm_ms().or(Some(at_ms)));
