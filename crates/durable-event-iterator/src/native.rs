@@ -1,12 +1,12 @@
-//! A Durable Object in memory, for test kits. Not on wasm32.
+//! A Durable Object in memory, for authors of test kits. Not available on wasm32.
 //!
-//! Applications use a kit, such as the crate `durable-event-test`. A kit drives what the Workers runtime would:
+//! Applications use a test kit, such as the crate `durable-event-test`. A kit takes the place of the Workers runtime:
 //!
-//! - [`ObjectState`] is what outlasts an instance of a Durable Object: its storage on a [`Database`], its alarm, its sockets
-//!   with their attachments; and the clock and the event loop, which stand still until the kit moves them.
-//! - [`Instance`] is the application's object with everything that the runtime calls: upgrade requests, messages, closed
-//!   sockets, RPC methods, the alarm. Dropping it is hibernation.
-//! - [`Socket`] records what a client was sent, and how its socket was closed.
+//! - [`ObjectState`] is the state that outlives an instance: the storage, which is a [`Database`], the alarm, the sockets with
+//!   their attachments, and the clock and event loop, which advance only when the kit advances them.
+//! - [`Instance`] is one instance of the application's Durable Object. Its methods deliver the calls of the Workers runtime: upgrade
+//!   requests, messages, closed sockets, RPC methods and the alarm. Dropping it is hibernation.
+//! - [`Socket`] records the messages and the close frame that a client would receive.
 //!
 //! ```
 //! use durable_event_iterator::{
@@ -24,7 +24,7 @@
 //!     }
 //! }
 //!
-//! /// A kit has SQLite here.
+//! /// A test kit would use SQLite.
 //! struct NoDatabase;
 //!
 //! impl Database for NoDatabase {

@@ -18,7 +18,7 @@ pub(crate) fn decode_path(path: &str) -> Vec<String> {
     path.split('/').map(|segment| decode_segment(segment).unwrap_or_default()).collect()
 }
 
-/// Returns the part of a path after the prefix, without a leading and a trailing slash. `None` if the path has another prefix.
+/// Returns the part of a path after the prefix, without a leading and a trailing slash, or `None` if the path has another prefix.
 pub(crate) fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     let path = path.strip_prefix(prefix)?;
     let path = if path.is_empty() { path } else { path.strip_prefix('/')? };

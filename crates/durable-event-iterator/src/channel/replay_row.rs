@@ -1,26 +1,27 @@
-//! A stored event in a replay: SQLite writes the tail of its message.
+//! The SQL expression with which SQLite writes the message of a replayed event.
 
-/// Returns the SQL expression for the tail of an event's message, over the columns of the log: byte for byte what
-/// [`event_tail`](durable_event_wire::frame::event_tail) writes. For a marked row it is the array that
-/// [`safe_tail`](durable_event_wire::frame::safe_tail) takes: it begins with `[`, a tail with a comma.
+/// Returns the SQL expression for the tail of an event's message, over the columns of the log.
+///
+/// Its result is byte for byte that of [`event_tail`](durable_event_wire::frame::event_tail), which begins with a comma. For a
+/// marked row it is the array that [`safe_tail`](durable_event_wire::frame::safe_tail) accepts, which begins with `[`.
 pub(crate) fn event_expression() -> String {
     format!(
         "CASE WHEN meta IS NULL AND extra IS NULL THEN {PLAIN_TAIL} WHEN {MARKED} THEN {MARKED_ROW} ELSE {FULL_TAIL} END"
     )
 }
 
-/// The tail of an event without meta and extra. Most have none, and SQLite evaluates a shorter expression in less time.
+/// The tail of an event without meta and extra. Most events have none, and SQLite evaluates a shorter expression in less time.
 const PLAIN_TAIL: &str =
     r#"',"t":3,"p":{"e":"message","d":{"json":' || json || '},"m":{"id":"' || id || '"}}}'"#;
 
 const FULL_TAIL: &str = r#"',"t":3,"p":{"e":"message","d":{"json":' || json || coalesce(',"meta":' || meta, '') || '},"m":{' || coalesce(extra || ',', '') || '"id":"' || id || '"}}}'"#;
 
-/// Whether a row may hold content on which clients throw. Earlier versions accepted URLs and regular expressions (types 4 and 5)
-/// that no client can construct, integers (type 0) of more than 4,300 digits, comments with `\r` (two characters in JSON), and a
-/// `retry` beyond a timer's range.
+/// The condition for a marked row, which may contain content that makes clients throw. Earlier versions accepted URLs and regular
+/// expressions (types 4 and 5) that clients cannot construct, integers (type 0) of more than 4,300 digits, comments with `\r` (two
+/// characters in JSON), and a `retry` beyond the range of a timer.
 const MARKED: &str = r#"instr(meta, '[4,') OR instr(meta, '[5,') OR (length(json) > 4300 AND instr(meta, '[0,')) OR instr(extra, '\r') OR (substr(extra, 1, 8) = '"retry":' AND CAST(substr(extra, 9, 10) AS INTEGER) > 2147483647)"#;
 
-/// Bytes, which are there only if a row was changed by hand, would end the statement.
+/// The array of a marked row. The casts prevent an error of the statement if a row was edited by hand and contains bytes.
 const MARKED_ROW: &str =
     "json_array(CAST(json AS TEXT), CAST(meta AS TEXT), CAST(extra AS TEXT), CAST(id AS TEXT))";
 
@@ -33,7 +34,7 @@ mod tests {
 
     type Row<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
 
-    /// What SQLite makes of a row.
+    /// Evaluates the expression for a row in SQLite.
     fn evaluate(id: u64, (json, meta, extra): Row<'_>) -> String {
         let sql = format!(
             "SELECT {} FROM (SELECT ?1 AS id, ?2 AS json, ?3 AS meta, ?4 AS extra)",
@@ -48,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replayed_tail_is_the_live_one() {
+    fn a_replayed_tail_equals_the_live_tail() {
         let json = r#"{"a":"é \u0000 \" ' 𝄞","b":[1,null]}"#;
         for row in [
             (json, None, None),
@@ -72,7 +73,7 @@ mod tests {
         for row in unmarked {
             assert_eq!(evaluate(7, row), live(7, row));
         }
-        // Stored, and sent.
+        // The stored row, and the row that is sent.
         let url = r#"{"x":"https://a/"}"#;
         let marked: [(Row<'_>, Row<'_>); 5] = [
             ((r#"{"x":"foo://@/"}"#, Some(r#"[[4,"x"]]"#), None), (r#"{"x":"foo://@/"}"#, None, None)),
@@ -105,19 +106,19 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_was_changed_by_hand_is_sent_as_it_is() {
+    fn a_row_that_was_edited_by_hand_is_sent_unchanged() {
         assert_eq!(evaluate(7, ("no json", None, None)), live(7, ("no json", None, None)));
     }
 
     proptest! {
         #[test]
-        fn every_tail_is_the_live_one(
+        fn every_replayed_tail_equals_the_live_tail(
             json in r#"[\{\[]\PC{0,20}"#,
             meta in proptest::option::of(r"\[\PC{1,10}\]x"),
             extra in proptest::option::of("\\PC{1,10}"),
             id in 1..(1_u64 << 53) - 1,
         ) {
-            // What is marked goes another way, and these are no JSON.
+            // Marked rows take another path, and these texts are not JSON.
             prop_assume!(!meta.as_ref().is_some_and(|meta| meta.contains("[4,") || meta.contains("[5,")));
             prop_assume!(!extra.as_ref().is_some_and(|extra| extra.contains("\\r")));
             let row = (&*json, meta.as_deref(), extra.as_deref());

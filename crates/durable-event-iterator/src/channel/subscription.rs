@@ -1,4 +1,4 @@
-//! A subscription's life: resume and replay, live, and its end.
+//! Subscriptions: resume and replay, live events, and the end of a subscription.
 
 use super::replay_row::event_expression;
 use crate::{
@@ -19,15 +19,15 @@ use durable_event_wire::{
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-/// Tells a client in the answer to its `/subscribe` that something it missed is no longer there, and from which event
-/// id on everything is.
+/// The header of the response to `/subscribe` that notifies a client of a gap: some missed events are no longer retained. Its value
+/// is the id of the first event after the gap.
 const GAP_HEADER: &str = "x-durable-event-gap";
 
-/// By this header of `/subscribe` a client that has seen no event yet says since when it waits, in seconds since the epoch:
-/// the issuing of its first token. What it gets by it, it could also get by any `last-event-id`.
+/// The header of `/subscribe` with which a client without a cursor states since when it waits for events: the time of issue of its
+/// first token, in seconds since 1970. It needs no verification, since a client may send any `last-event-id` too.
 const SINCE_HEADER: &str = "x-durable-event-since";
 
-/// Reads the value of [`SINCE_HEADER`]; none if it is no number.
+/// Reads the value of [`SINCE_HEADER`]. Returns `None` if it is not a number.
 fn read_since(text: &str) -> Option<f64> {
     match parse(Some(text), None) {
         Ok(Value::Number(since)) => Some(since.as_f64()),
@@ -35,16 +35,17 @@ fn read_since(text: &str) -> Option<f64> {
     }
 }
 
-/// No id of an event is longer, in bytes. What is longer is cut, which does not make it one: it is kept as long as a replay lasts.
+/// Maximum length of a cursor, in bytes. Event ids are shorter, so a longer cursor is invalid. It is truncated, because it is kept
+/// during the replay, and remains invalid.
 const MAX_EVENT_ID: usize = 64;
 
-/// What a client asks for with `/subscribe`.
+/// A `/subscribe` call.
 pub(crate) struct Subscribe {
     /// The id of the call.
     pub(crate) id: String,
-    /// The id of the last event that it has seen.
+    /// The client's cursor: the id of the last event that it received.
     pub(crate) last_event_id: Option<String>,
-    /// Without such an event: since when it waits, in seconds since the epoch, if it says so.
+    /// The value of [`SINCE_HEADER`], in seconds since 1970. It applies only without a cursor.
     pub(crate) since: Option<f64>,
 }
 
@@ -58,22 +59,22 @@ impl Subscribe {
         Self { id, last_event_id, since }
     }
 
-    /// From where the replay goes on.
+    /// Returns the start of the replay.
     pub(crate) fn from(&self, session: &Session, durable_iterators_start_live: bool) -> ResumeFrom<'_> {
         match self.last_event_id.as_deref() {
             Some(id) => ResumeFrom::LastEventId(id),
             None if session.claims.is_durable_iterator && durable_iterators_start_live => ResumeFrom::End,
             None => {
                 let issued = session.claims.iat;
-                // A client that has renewed its token before its first event has waited since the first one.
+                // A client may have refreshed its token before its first event: it waits since the issue of its first token.
                 ResumeFrom::IssuedAt(self.since.map_or(issued, |since| since.min(issued)))
             }
         }
     }
 }
 
-/// The subscriptions that wait for their replay to begin, by socket: they have not been answered yet. No more than one for each
-/// socket, since the next one takes its place.
+/// The subscriptions whose replay has not begun and whose call has no response yet, by socket. Each socket has at most one, since
+/// the next subscription replaces it.
 #[derive(Default)]
 pub(crate) struct Waiting(RefCell<BTreeMap<u32, (u32, String)>>);
 
@@ -83,7 +84,7 @@ impl Waiting {
         Ok(())
     }
 
-    /// The wait of a replay is over, if it has not been before.
+    /// Ends the wait of a replay, unless it has ended already.
     fn end(&self, socket: u32, replay: &Replay) -> Result<()> {
         let mut waiting = self.0.try_borrow_mut()?;
         if waiting.get(&socket).is_some_and(|(number, _)| *number == replay.number()) {
@@ -92,7 +93,7 @@ impl Waiting {
         Ok(())
     }
 
-    /// Takes out the subscription of this call. Returns whether it was waiting, and so has not been answered.
+    /// Removes the subscription of this call. Returns whether it was waiting, so that its call has no response yet.
     fn take(&self, socket: u32, id: &str) -> Result<bool> {
         let mut waiting = self.0.try_borrow_mut()?;
         let is_waiting = waiting.get(&socket).is_some_and(|(_, other)| other == id);
@@ -103,20 +104,20 @@ impl Waiting {
     }
 }
 
-/// The answer to `/subscribe`.
+/// Returns the response to `/subscribe`, with a gap notification if there is a gap.
 pub(crate) fn answer(id: &str, gap: Option<EventId>) -> String {
     let gap = gap.map(|gap| gap.to_string());
     let headers: Vec<(&str, &str)> = gap.iter().map(|gap| (GAP_HEADER, gap.as_str())).collect();
     stream_response(id, &headers)
 }
 
-/// What the application does in the moment in which a subscription goes live: it gets the id after a gap, if there was one.
+/// The application's handler of a new subscription. It receives the id of the first event after a gap, if there was one.
 pub(crate) type OnLive<'a> = &'a dyn Fn(Option<EventId>) -> Result<()>;
 
-/// Answers `/subscribe`: what was missed, in steps, then what `on_live` sends, then live.
+/// Runs a subscription: sends the missed events in steps, calls `on_live`, and then makes it live.
 ///
-/// Until it has caught up, the subscription gets nothing live: it reads that from the log. The last step, going live and
-/// `on_live` are one synchronous section, so that no event falls between them or comes twice.
+/// During the replay the subscription receives no live events; they are read from the log. The last step, the change to live and
+/// `on_live` run in the same turn of the event loop, so that no event is lost or sent twice.
 pub(crate) async fn subscribe(
     core: &ChannelCore,
     ws: &RawSocket,
@@ -160,17 +161,17 @@ async fn run(
     }
     core.note_token(session.claims.iat, session.claims.exp);
     let from = ask.from(&session, core.options.durable_iterators_start_live);
-    // One time for the whole replay: the answer promises what is retained now.
+    // The whole replay uses one time, since the response states a gap for the events that are retained now.
     let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
     let begun = begin(core, ask, from, now_us);
-    // Its first statement has shown that the log's tables are gone: the log is opened again, and knows of the gap.
+    // If the first statement fails because the log's tables were deleted, the log is opened again and reports the gap.
     let begun = begun.or_else(|error| match error.is_storage_failure() {
         true => begin(core, ask, from, now_us),
         false => Err(error),
     });
     let (resume, first) = begun?;
     if ws.send_text(&answer(&ask.id, resume.gap)).is_err() && first.is_none() {
-        return Ok(()); // the socket has gone
+        return Ok(()); // the socket has closed
     }
 
     let head = head(&ask.id);
@@ -192,11 +193,11 @@ async fn run(
             AudienceRule::stored(Some(audience)).admits(
                 session.connection.as_deref(),
                 &session.claims.tags,
-                false, // an id is what remains of a socket that was chosen
+                false, // the log stores the connection ids of chosen sockets
             )
         };
         let Some(step) = core.hub.replay(&cursor, ws, &head, &admits, &|row| core.safe_tail(row))? else {
-            return Ok(()); // the socket has gone
+            return Ok(()); // the socket has closed
         };
         after = step.last.unwrap_or(end);
         work = work.saturating_add(step.work);
@@ -205,12 +206,12 @@ async fn run(
         }
         work = 0;
 
-        // Half-way, for whoever finds it; what ends in its first turn is only ever live.
+        // Stored only if the replay takes several turns: an instance that is interrupted must leave a subscription that is not live.
         if !is_noted {
             core.sessions.write(ws, session)?;
             is_noted = true;
         }
-        // Not within a transaction: while an asynchronous one is open, the runtime holds back timers too.
+        // No asynchronous transaction is open afterwards: the Workers runtime delays timers while there is one.
         runtime::next_turn().await?;
         let Some(now) = still(core, ws, replay)? else { return Ok(()) };
         session = now;
@@ -219,18 +220,18 @@ async fn run(
             return Ok(());
         }
         if core.with_log(|log, _| Ok::<_, Error>(log.has_dropped_after(after)))? {
-            // What was promised has gone over its bounds or was deleted meanwhile: the client reconnects and receives a gap notification.
-            let _ = ws.close(close_code::RESTART, "Replay outrun"); // an error is a socket that is closing already
+            // Missed events were deleted during the replay. The client reconnects and receives a gap notification.
+            let _ = ws.close(close_code::RESTART, "Replay outrun"); // an error means that the socket is closing already
             return Ok(());
         }
     }
 }
 
-/// A step of a replay: where it ends if it has no rows, and its rows, which must be read to the end.
+/// A step of a replay: the id at which it ends if it has no rows, and the cursor over its rows, which must be read to the end.
 type OpenStep = (u64, Cursor);
 
-/// From where a subscription is served, and its first step, which is opened before the answer: its statement shows whether the
-/// tables that the answer promises are there.
+/// Returns the start of a subscription and its first step. The step is opened before the response is sent, since its statement fails
+/// if the log's tables were deleted.
 fn begin(
     core: &ChannelCore,
     ask: &Subscribe,
@@ -239,7 +240,7 @@ fn begin(
 ) -> Result<(Resume, Option<OpenStep>)> {
     let mut resume = core.with_log(|log, sql| log.resume(sql, now_us, from))?;
     if core.options.begins_with_snapshot && (ask.last_event_id.is_none() || resume.gap.is_some()) {
-        // Any event before the snapshot would give the client a place that looks as if it had one.
+        // No event is replayed: it would give the client a cursor, as if the client had received the snapshot.
         let end = core.with_log(|log, sql| log.resume(sql, now_us, ResumeFrom::End))?;
         let next = EventId::saturating(end.after.saturating_add(1));
         resume = Resume { gap: ask.last_event_id.as_ref().and(resume.gap).map(|_| next), ..end };
@@ -247,7 +248,7 @@ fn begin(
     Ok((resume, open_step(core, resume.after, now_us)?))
 }
 
-/// The next step of a replay; `None` once everything has been sent.
+/// Opens the next step of a replay. Returns `None` once all events have been sent.
 fn open_step(core: &ChannelCore, after: u64, now_us: u64) -> Result<Option<OpenStep>> {
     core.with_log(|log, sql| {
         let Some(step) = log.step(after, now_us, &event_expression()) else { return Ok(None) };
@@ -256,22 +257,22 @@ fn open_step(core: &ChannelCore, after: u64, now_us: u64) -> Result<Option<OpenS
     })
 }
 
-/// What the application does on subscribing has failed. What its client holds may not be whole, so it is not left with it: it
-/// subscribes anew, which clients do by themselves after an error.
+/// Ends a subscription with an error after `on_subscribed` has failed. The client's state may be incomplete, so it must subscribe
+/// again, which clients do after an error.
 fn fail(core: &ChannelCore, ws: &RawSocket, id: &str, error: &Error) -> Result<()> {
-    runtime::log_error(&format!("on_subscribed failed, its client subscribes anew: {error}"));
-    let Ok(session) = core.sessions.read(ws) else { return Ok(()) }; // the socket has gone
+    runtime::log_error(&format!("on_subscribed failed, the client subscribes again: {error}"));
+    let Ok(session) = core.sessions.read(ws) else { return Ok(()) }; // the socket has closed
     if abort(core, ws, &session, id)? {
-        // An error is a socket that has gone.
+        // An error means that the socket has closed.
         let _ = ws.send_text(&stream_event(id, StreamEventKind::Error, Some(&error.body().to_wire()), None));
     }
     Ok(())
 }
 
-/// Sends a live subscription events of its own. The last of them carries the position of the log's end, so that a client
-/// that has them all resumes from there, and one that has not does not.
+/// Sends a snapshot to one live subscription. Its last event carries the id of the log's newest event as the cursor, so that only a
+/// client that has received the whole snapshot resumes from there.
 ///
-/// In a transaction it waits for the commit, so that it comes after the events that its position includes.
+/// In a transaction the snapshot is sent after the commit, so that it follows the events that its cursor includes.
 pub(crate) fn send_snapshot(core: &ChannelCore, ws: &RawSocket, bodies: Vec<Serialized>) -> Result<()> {
     if !bodies.iter().all(Serialized::has_plain_root) {
         return Err(PublishError::NotAnObject.into());
@@ -280,7 +281,7 @@ pub(crate) fn send_snapshot(core: &ChannelCore, ws: &RawSocket, bodies: Vec<Seri
     let position = EventMeta { id: end.map(|id| id.to_string()), ..EventMeta::default() }.checked()?;
     let ws = ws.clone();
     core.send_on_commit(None, move |core| {
-        let Ok(session) = core.sessions.read(&ws) else { return }; // the socket has gone
+        let Ok(session) = core.sessions.read(&ws) else { return }; // the socket has closed
         let Some(subscription) = session.subscription.as_ref().filter(|subscription| subscription.live)
         else {
             return;
@@ -290,14 +291,14 @@ pub(crate) fn send_snapshot(core: &ChannelCore, ws: &RawSocket, bodies: Vec<Seri
             let meta = (n == last).then_some(&position);
             let event = stream_event(&subscription.id, StreamEventKind::Message, Some(body), meta);
             if ws.send_text(&event).is_err() {
-                return; // the socket has gone
+                return; // the socket has closed
             }
         }
     })
 }
 
-/// The session as it is after others had their say, if the replay is still to go on: the client may have left, aborted, or
-/// subscribed anew, and the application may have changed its part.
+/// Returns the current session after other tasks ran, or `None` if the replay must stop: the client has disconnected, aborted the
+/// subscription or subscribed again. The session is read again, since the application may have changed the attachment.
 fn still(core: &ChannelCore, ws: &RawSocket, replay: &Replay) -> Result<Option<Session>> {
     if !core.hub.is_current(ws, replay)? {
         return Ok(None);
@@ -305,23 +306,23 @@ fn still(core: &ChannelCore, ws: &RawSocket, replay: &Replay) -> Result<Option<S
     Ok(core.sessions.read_to_change(ws).ok().filter(|session| session.subscription.is_some()))
 }
 
-/// The client has ended the stream of its call `id`. Answers whether that was its subscription.
+/// Ends the subscription if it is the call `id`, which the client has aborted. Returns whether it was.
 pub(crate) fn abort(core: &ChannelCore, ws: &RawSocket, session: &Session, id: &str) -> Result<bool> {
     if session.subscription.as_ref().is_none_or(|subscription| subscription.id != id) {
         return Ok(false);
     }
     core.sessions.write(ws, Session { subscription: None, ..session.clone() })?;
-    core.waiting.take(ws.id()?, id)?; // nothing more is sent for it
+    core.waiting.take(ws.id()?, id)?; // it gets no response
     Ok(true)
 }
 
-/// The token behind a socket has expired. A client of generation 2 comes back with the next one when its socket is
-/// closed. A stock client of generation 1 would come back with the same dead token for ever: its iteration ends cleanly,
-/// and its socket stays.
+/// Handles a socket whose token has expired. The socket of a `DurableIterator` client is closed: the client reconnects with a new
+/// token. For a `DurableEventIterator` client the subscription ends without an error and the socket stays open: oRPC's client would
+/// reconnect with the expired token again and again.
 pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
     let Ok(mut session) = core.sessions.read_to_change(ws) else { return };
     if session.claims.is_durable_iterator {
-        let _ = ws.close(close_code::POLICY, "Token expired"); // an error is a socket that is closing already
+        let _ = ws.close(close_code::POLICY, "Token expired"); // an error means that the socket is closing already
         return;
     }
     let Some(Subscription { id, .. }) = session.subscription.take() else { return };
@@ -333,14 +334,14 @@ pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
     }
 }
 
-/// The answer to a call that comes after its token has expired.
+/// Rejects a call that arrives after its token has expired.
 pub(crate) fn refuse_expired(core: &ChannelCore, ws: &RawSocket, id: &str) {
     expire(core, ws);
-    // For generation 2 the socket has been closed, and this goes nowhere.
+    // The socket of a `DurableIterator` client has been closed, so this has no effect.
     ws.answer(expired_response(id, &Error::token_expired().body()));
 }
 
-/// Sends an event that is not stored. It has no id, so that it does not move the position to resume from.
+/// Sends a live event to one socket. It is not stored and has no id, so that it does not change the client's cursor.
 pub(crate) fn send_live(core: &ChannelCore, ws: &RawSocket, body: &Serialized) {
     let Ok(session) = core.sessions.read(ws) else { return };
     let Some(subscription) = session.subscription.as_ref().filter(|subscription| subscription.live) else {
@@ -349,16 +350,16 @@ pub(crate) fn send_live(core: &ChannelCore, ws: &RawSocket, body: &Serialized) {
     if session.is_expired(runtime::now_ms()) {
         expire(core, ws);
     } else {
-        // An error is a socket that has gone.
+        // An error means that the socket has closed.
         let _ = ws.send_text(&stream_event(&subscription.id, StreamEventKind::Message, Some(body), None));
     }
 }
 
-/// The client has subscribed anew on the same socket: the iteration of its subscription before ends cleanly, also where it has not
-/// been answered yet. An error would make stock clients subscribe again, which would replace the new one, without end.
+/// Ends the previous subscription of a socket without an error, also if its call has no response yet. An error would make oRPC's
+/// clients subscribe again, which would replace the new subscription, and so on.
 fn replaced(core: &ChannelCore, ws: &RawSocket, id: &str) -> Result<()> {
     if core.waiting.take(ws.id()?, id)? {
-        // An error is a socket that has gone.
+        // An error means that the socket has closed.
         let _ = ws.send_text(&answer(id, None));
     }
     end(ws, id);
@@ -366,6 +367,6 @@ fn replaced(core: &ChannelCore, ws: &RawSocket, id: &str) -> Result<()> {
 }
 
 fn end(ws: &RawSocket, id: &str) {
-    // An error is a socket that has gone.
+    // An error means that the socket has closed.
     let _ = ws.send_text(&stream_event(id, StreamEventKind::Done, None, None));
 }
