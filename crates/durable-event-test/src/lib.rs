@@ -1,7 +1,8 @@
 //! A test kit for Durable Objects with event channels.
 //!
-//! A [`TestObject`] is a Durable Object in memory. Its clients connect, subscribe, call procedures and record what they
-//! receive; other Workers publish; the clock moves when the test moves it. Nothing waits, and every run is the same.
+//! A [`TestObject`] is a Durable Object in memory. The test connects clients, which subscribe, call procedures and record the
+//! messages that they receive, publishes events as another Worker, and advances the clock. Tests do not sleep, and every run is
+//! the same.
 //!
 //! ```
 //! use durable_event_iterator::{
@@ -53,7 +54,7 @@
 //! assert_eq!(anna.events_as::<Message>(), [message("hello")]);
 //! assert_eq!(bert.events_as::<Message>(), [message("hello"), message("psst")]);
 //!
-//! // A client that reconnects receives what it has missed.
+//! // A reconnecting client receives the missed events.
 //! let seen = anna.last_event_id().expect("an event");
 //! anna.close(None);
 //! chat.publish(&message("missed"))?;
@@ -62,7 +63,7 @@
 //! assert_eq!(anna.events_as::<Message>(), [message("missed")]);
 //! assert_eq!(anna.gap(), None);
 //!
-//! // Once events are past their retention, it receives a gap notification.
+//! // After the retention period it receives a gap notification instead.
 //! chat.advance(Duration::from_secs(301));
 //! let anna = chat.connect(token())?;
 //! anna.subscribe_after(seen);
@@ -72,9 +73,9 @@
 //!
 //! # Limits
 //!
-//! Tests run natively, so nothing of JavaScript is there: the functions of `env`, of [`Channel::storage`] and of other types of
-//! the crate `worker` panic. Give your Durable Object what it needs of them through a trait or a function of your own. The
-//! rest is the code that runs in a Worker; only the bindings to the Workers runtime have a second implementation.
+//! Tests run natively, without JavaScript: the functions of `env`, of [`Channel::storage`] and of other types of the crate `worker`
+//! panic. Wrap those that your Durable Object uses in a trait or function that a test can replace. Everything else is the code
+//! that runs in a Worker; only the bindings to the Workers runtime have a second implementation.
 //!
 //! A token's channel must be the Durable Object's name: `test`, unless a [name](TestObjectBuilder::name) is set.
 //!

@@ -17,24 +17,24 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// The name, where no other one is set.
+/// The default name.
 const NAME: &str = "test";
 
-/// The time at which the clock begins, where no other one is set: 2026-01-01T00:00:00Z.
+/// The default start time of the clock: 2026-01-01T00:00:00Z.
 const BEGIN: Duration = Duration::from_secs(1_767_225_600);
 
-/// The signing key, where no other one is set.
+/// The default signing key.
 const SIGNING_KEY: &str = "the signing key of a test";
 
-/// How long the Workers runtime waits before it repeats an alarm that has failed.
+/// The delay after which the Workers runtime retries a failed alarm.
 const ALARM_RETRY: Duration = Duration::from_secs(2);
 
-/// A Durable Object in memory, with a clock that the test moves. `O` is the application's object.
+/// A Durable Object in memory, with a clock that the test advances. `O` is the application's type.
 ///
-/// Every function first does what it is for and then runs everything that need not wait for the clock
-/// ([`run_until_idle`](Self::run_until_idle)), so that its effects are there when it returns.
+/// Each function runs all work that need not wait for the clock before it returns ([`run_until_idle`](Self::run_until_idle)), so
+/// its effects are visible afterwards.
 ///
-/// A function that panics does so because the test is wrong, or the object cannot be constructed.
+/// Functions panic if the test is wrong, or if the Durable Object cannot be constructed.
 pub struct TestObject<O: DurableEventIteratorObject> {
     driver: Rc<Driver<O>>,
 }
@@ -67,21 +67,24 @@ impl<O> fmt::Debug for TestObjectBuilder<O> {
 }
 
 impl<O: DurableEventIteratorObject> TestObjectBuilder<O> {
-    /// The name of the Durable Object, which is that of its channel. Default: `test`. With an empty name it is one that was
-    /// reached by an id without a name.
+    /// Sets the name of the Durable Object, which is the channel name. Default: `test`.
+    ///
+    /// An empty name stands for a Durable Object whose id has no name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// The time at which the clock begins, to the millisecond. Default: 2026-01-01T00:00:00Z.
+    /// Sets the start time of the clock, with millisecond precision. Default: 2026-01-01T00:00:00Z.
     pub fn now(mut self, now: SystemTime) -> Self {
         self.begin_ms = millis(now.duration_since(UNIX_EPOCH).unwrap_or_default());
         self
     }
 
-    /// The keys that sign and verify tokens. Default: a key of the kit's. Keys in the object's
-    /// [`Options`](durable_event_iterator::Options::signing_keys) have to be given here too, as tokens are signed with these.
+    /// Sets the keys that sign and verify tokens. Default: a key of the test kit.
+    ///
+    /// If the [`Options`](durable_event_iterator::Options::signing_keys) of the Durable Object contain keys, set the same keys here,
+    /// since the test kit signs tokens with them.
     pub fn signing_keys(mut self, keys: SigningKeys) -> Self {
         self.keys = Some(keys);
         self
@@ -90,7 +93,7 @@ impl<O: DurableEventIteratorObject> TestObjectBuilder<O> {
     /// Constructs the Durable Object.
     ///
     /// # Errors
-    /// The object cannot be constructed.
+    /// An option is invalid, or the application's `new` fails.
     pub fn build(self) -> Result<TestObject<O>> {
         let Self { name, begin_ms, keys, object: _ } = self;
         let keys = match keys {
@@ -107,53 +110,55 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
     /// Constructs a Durable Object named `test` at 2026-01-01T00:00:00Z.
     ///
     /// # Panics
-    /// The object cannot be constructed.
+    /// The Durable Object cannot be constructed.
     #[must_use]
     #[track_caller]
     #[expect(clippy::panic, reason = "a test fails by it")]
     pub fn new() -> Self {
-        Self::builder().build().unwrap_or_else(|error| panic!("the object cannot be constructed: {error}"))
+        Self::builder()
+            .build()
+            .unwrap_or_else(|error| panic!("the Durable Object cannot be constructed: {error}"))
     }
 
-    /// Builds a Durable Object with another name, time or key.
+    /// Returns a builder, which sets another name, time or key.
     pub fn builder() -> TestObjectBuilder<O> {
         TestObjectBuilder { name: NAME.to_owned(), begin_ms: millis(BEGIN), keys: None, object: PhantomData }
     }
 
-    /// The application's object, which is constructed anew after hibernation.
+    /// Returns the application's Durable Object, and constructs it after hibernation.
     ///
-    /// Use it in one expression, as in `room.object().rename("Lobby")`: while the reference is kept, the Durable Object can
-    /// neither hibernate nor be evicted.
+    /// Use it in one expression, such as `room.object().rename("Lobby")`: the Durable Object can neither hibernate nor be evicted
+    /// while the reference exists.
     ///
     /// # Panics
-    /// The object cannot be constructed.
+    /// The Durable Object cannot be constructed.
     #[must_use]
     pub fn object(&self) -> ObjectRef<'_, O> {
         ObjectRef { instance: self.driver.instance(), _entered: self.driver.state.enter() }
     }
 
-    /// A handle of the channel. It belongs to the instance that is awake now.
+    /// Returns a handle of the channel, which belongs to the current instance.
     ///
     /// # Panics
-    /// The object cannot be constructed.
+    /// The Durable Object cannot be constructed.
     #[must_use]
     pub fn channel(&self) -> O::Channel {
         self.driver.instance().channel()
     }
 
-    /// The name, which is that of the channel.
+    /// Returns the name, which is the channel name.
     #[must_use]
     pub fn name(&self) -> &str {
         self.driver.state.name()
     }
 
-    /// The keys that sign and verify tokens.
+    /// Returns the keys that sign and verify tokens.
     #[must_use]
     pub fn signing_keys(&self) -> &SigningKeys {
         &self.driver.keys
     }
 
-    /// Signs a token, issued now.
+    /// Signs a token that is issued now.
     ///
     /// # Panics
     /// The token is invalid.
@@ -167,10 +172,10 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
         token.unwrap_or_else(|error| panic!("the token cannot be signed: {error}"))
     }
 
-    /// Connects a client with a token, which is issued now. It has no connection id, as a `DurableEventIterator` client.
+    /// Connects a client with a token that is issued now. Like oRPC's `DurableEventIterator` clients it has no connection id.
     ///
     /// # Errors
-    /// The upgrade request was rejected: status and text.
+    /// The upgrade request is rejected: the error contains the status and the body of the response.
     ///
     /// # Panics
     /// The token is invalid.
@@ -180,10 +185,10 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
         self.connect_with(&format!("token={}", encode(&token)))
     }
 
-    /// Connects a client with a connection id, which a `DurableIterator` client keeps when it reconnects.
+    /// Connects a client with a connection id, which `DurableIterator` clients keep when they reconnect.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect).
+    /// Returns the same errors as [`connect`](Self::connect).
     ///
     /// # Panics
     /// The token is invalid.
@@ -193,37 +198,38 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
         self.connect_with(&format!("token={}&id={}", encode(&token), encode(connection_id)))
     }
 
-    /// Connects with the query of an upgrade request, such as `token=…&id=…`, percent-encoded.
+    /// Connects a client with the percent-encoded query of an upgrade request, such as `token=…&id=…`.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect).
+    /// Returns the same errors as [`connect`](Self::connect).
     pub fn connect_with(&self, query: &str) -> Result<TestSocket<O>, Rejected> {
         self.request(Some("websocket"), query)
     }
 
-    /// Sends a request with this header `Upgrade` and this query.
+    /// Sends a request with any `Upgrade` header and query.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect).
+    /// Returns the same errors as [`connect`](Self::connect).
     pub fn request(&self, upgrade: Option<&str>, query: &str) -> Result<TestSocket<O>, Rejected> {
         let raw = self.driver.instance().upgrade(upgrade, &format!("https://test/?{query}"));
         self.run_until_idle();
         Ok(TestSocket::new(Rc::clone(&self.driver), raw?))
     }
 
-    /// Publishes as another Worker does, to everyone: [`ChannelStub::publish`](durable_event_iterator::ChannelStub::publish).
+    /// Publishes an event to everyone, as another Worker does with
+    /// [`ChannelStub::publish`](durable_event_iterator::ChannelStub::publish). Returns the event id.
     ///
     /// # Errors
-    /// The error that the stub's caller receives.
+    /// Returns the error that the caller of the stub receives.
     pub fn publish<E: Serialize + ?Sized>(&self, event: &E) -> Result<EventId> {
         self.publish_with(event, PublishOptions::new()).map(|published| published.id)
     }
 
-    /// Publishes as another Worker does, with options or to an audience:
+    /// Publishes an event with options or to an audience, as another Worker does with
     /// [`ChannelStub::publish_with`](durable_event_iterator::ChannelStub::publish_with).
     ///
     /// # Errors
-    /// As [`publish`](Self::publish).
+    /// Returns the same errors as [`publish`](Self::publish).
     pub fn publish_with<E: Serialize + ?Sized>(
         &self,
         event: &E,
@@ -234,23 +240,23 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
         published
     }
 
-    /// Publishes as a Worker in JavaScript does, which may pass options of any shape: `stub.publish(event, options)`.
+    /// Publishes an event as a JavaScript Worker does with `stub.publish(event, options)`, with options of any shape.
     ///
     /// # Errors
-    /// As [`publish`](Self::publish).
+    /// Returns the same errors as [`publish`](Self::publish).
     pub fn publish_value(&self, event: &Value, options: Option<&Value>) -> Result<Published> {
         let published = self.driver.instance().publish(event, options);
         self.run_until_idle();
         published
     }
 
-    /// Calls an RPC method as another Worker does. The arguments are a tuple: `("Lobby",)` for one, `()` for none.
+    /// Calls an RPC method, as another Worker does. `arguments` is a tuple: `("Lobby",)` for one argument, `()` for none.
     ///
     /// # Errors
-    /// The method's error, or that its result is no `R`.
+    /// The method fails, or its result does not deserialize to `R`.
     ///
     /// # Panics
-    /// The method waits for something that has not happened.
+    /// The method does not complete without an advance of the clock.
     #[track_caller]
     #[expect(clippy::panic, reason = "a test fails by it")]
     pub fn rpc<A: Serialize, R: DeserializeOwned>(&self, method: &str, arguments: A) -> Result<R> {
@@ -259,11 +265,13 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
             _ => Value::Array(Vec::new()),
         };
         let output = self.run(|instance, done| instance.call(method, arguments, done));
-        let output = output.unwrap_or_else(|| panic!("`{method}` waits for something that has not happened"));
+        let output = output.unwrap_or_else(|| {
+            panic!("`{method}` has not completed: it waits for the clock, or for another call")
+        });
         Ok(from_value(output?)?)
     }
 
-    /// Starts something of the instance, and returns its result if it has ended.
+    /// Starts work of the instance. Returns its result if it has completed.
     fn run<R: 'static>(&self, start: impl FnOnce(&Instance<O>, Box<dyn FnOnce(R)>)) -> Option<R> {
         let result = Rc::new(RefCell::new(None));
         let slot = Rc::clone(&result);
@@ -272,14 +280,14 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
         result.take()
     }
 
-    /// The time of the clock.
+    /// Returns the time of the clock.
     #[must_use]
     pub fn now(&self) -> SystemTime {
         time(self.driver.state.now_ms())
     }
 
-    /// Moves the clock ahead, to the millisecond. Timers and the alarm go off on the way, each at its time. An alarm that
-    /// fails is repeated two seconds later.
+    /// Advances the clock, with millisecond precision. Timers and the alarm fire at their times on the way. A failed alarm is
+    /// retried two seconds later.
     pub fn advance(&self, duration: Duration) {
         let state = &self.driver.state;
         let end_ms = state.now_ms().saturating_add(millis(duration));
@@ -291,35 +299,33 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
                 state.set_alarm_ms(Some(state.now_ms().saturating_add(millis(ALARM_RETRY))));
             }
             if !self.run_until_idle() {
-                break; // it would never end
+                break; // the work is endless
             }
         }
         state.set_now_ms(end_ms);
         self.run_until_idle();
     }
 
-    /// Runs everything that need not wait for the clock: messages, calls and streams go on, and closed sockets are
-    /// acknowledged by their clients.
+    /// Runs all work that need not wait for the clock: messages, calls and streams continue, and clients respond to close frames.
     ///
-    /// Returns false if there is no end to it, as with a stream of endless items that are ready at once. It stops after 1,000
-    /// turns of the event loop then.
+    /// Returns false if the work does not end within 1,000 turns of the event loop, such as an endless stream that never waits.
     pub fn run_until_idle(&self) -> bool {
         self.driver.run_until_idle()
     }
 
-    /// Runs one turn of the event loop. Returns whether there is another one without the clock.
+    /// Runs one turn of the event loop. Returns whether another turn has work to do without advancing the clock.
     pub fn run_turn(&self) -> bool {
         self.driver.state.run_turn()
     }
 
-    /// Hibernates: the instance is dropped, and what comes next constructs another one. Sockets, their attachments and what
-    /// is stored stay.
+    /// Hibernates: drops the instance. The next message or call constructs another one. Sockets, their attachments and the storage
+    /// remain.
     ///
-    /// Returns false, and drops nothing, if something runs, such as a call that waits: the Workers runtime keeps a Durable
-    /// Object awake then.
+    /// Returns false, and does not drop the instance, while work is running, such as a call that waits: the Workers runtime would
+    /// not hibernate the Durable Object either.
     ///
     /// # Panics
-    /// A reference of [`object`](Self::object) is kept.
+    /// A reference returned by [`object`](Self::object) exists.
     #[must_use = "a Durable Object that is busy does not hibernate"]
     pub fn hibernate(&self) -> bool {
         self.run_until_idle();
@@ -330,65 +336,67 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
         is_idle
     }
 
-    /// Drops the instance whatever it does, as a deployment or a crash does. What runs is lost; sockets, their attachments and
-    /// what is stored stay.
+    /// Drops the instance and its running work, as a deployment or a crash does. Sockets, their attachments and the storage remain.
     ///
     /// # Panics
-    /// A reference of [`object`](Self::object) is kept.
+    /// A reference returned by [`object`](Self::object) exists.
     pub fn evict(&self) {
         drop(self.driver.instance.take());
     }
 
-    /// Whether there is an instance.
+    /// Returns whether there is an instance, so that the Durable Object is not hibernating.
     #[must_use]
     pub fn is_awake(&self) -> bool {
         self.driver.instance.borrow().is_some()
     }
 
-    /// When the alarm goes off.
+    /// Returns the time of the alarm, or `None` if it is not set.
     #[must_use]
     pub fn alarm(&self) -> Option<SystemTime> {
         self.driver.state.alarm_ms().map(time)
     }
 
-    /// Sets the alarm or deletes it, in place of the application's `storage().set_alarm`, which is not there natively.
+    /// Sets the alarm, or deletes it with `None`. It replaces the application's `storage().set_alarm`, which is not available
+    /// natively.
     pub fn set_alarm(&self, at: Option<SystemTime>) {
         let at_ms = at.map(|at| millis(at.duration_since(UNIX_EPOCH).unwrap_or_default()));
         self.driver.state.set_alarm_ms(at_ms);
     }
 
-    /// Lets the alarm go off now, set or not.
+    /// Runs the alarm now, even if it is not set.
     ///
     /// # Errors
-    /// The alarm failed.
+    /// The alarm fails.
     ///
     /// # Panics
-    /// It waits for something that has not happened.
+    /// The alarm does not complete without an advance of the clock.
     #[track_caller]
     #[expect(clippy::panic, reason = "a test fails by it")]
     pub fn run_alarm(&self) -> Result<()> {
         self.driver.state.set_alarm_ms(None);
         let result = self.run(|instance, done| instance.alarm(done));
-        result.unwrap_or_else(|| panic!("the alarm waits for something that has not happened"))
+        result.unwrap_or_else(|| {
+            panic!("the alarm has not completed: it waits for the clock, or for another call")
+        })
     }
 
-    /// Deletes everything that is stored, in place of the application's `storage().delete_all`, which is not there natively.
+    /// Deletes the storage and the alarm. It replaces the application's `storage().delete_all`, which is not available natively.
     ///
     /// # Errors
     /// SQLite fails.
     pub fn delete_all(&self) -> Result<(), DatabaseError> {
-        drop(self.object()); // its channel has to know
+        drop(self.object()); // constructs the instance, whose channel must be notified
         self.driver.state.delete_all()
     }
 
-    /// Takes the lines that the library has logged since the last call.
+    /// Returns the lines that the library has logged since the last call.
     #[must_use]
     pub fn take_log(&self) -> Vec<String> {
         self.driver.state.take_log()
     }
 }
 
-/// A reference to the application's object, see [`TestObject::object`].
+/// A reference to the application's Durable Object, returned by [`TestObject::object`].
 pub struct ObjectRef<'a, O: DurableEventIteratorObject> {
     instance: Ref<'a, Instance<O>>,
     _entered: Entered<'a>,
@@ -412,12 +420,12 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A time beyond what the system's clock can hold is the epoch.
+/// Converts milliseconds since 1970 to a time. A time that `SystemTime` cannot represent becomes 1970.
 fn time(ms: u64) -> SystemTime {
     UNIX_EPOCH.checked_add(Duration::from_millis(ms)).unwrap_or(UNIX_EPOCH)
 }
 
-/// Percent-encodes a query's value.
+/// Percent-encodes the value of a query parameter.
 fn encode(text: &str) -> String {
     let encoded = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),

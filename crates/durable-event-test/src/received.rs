@@ -1,17 +1,17 @@
-//! What a client receives, decoded.
+//! The decoded messages that a client receives.
 
 use durable_event_iterator::{EventId, InvalidInput, Value, from_value, native::Message};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::{collections::BTreeMap, fmt};
 
-/// The header that notifies a client of a gap.
+/// The header of a gap notification.
 const GAP_HEADER: &str = "x-durable-event-gap";
 
-/// The type of a stream.
+/// The content type of a stream.
 const EVENT_STREAM: &str = "text/event-stream";
 
-/// Between the JSON and the form of a binary message.
+/// The byte between the JSON and the form data of a binary message.
 pub(crate) const DELIMITER: u8 = 0xFF;
 
 /// A message that a client received.
@@ -19,11 +19,11 @@ pub(crate) const DELIMITER: u8 = 0xFF;
 pub struct Received {
     /// The id of the call that it belongs to. A subscription is a call too.
     pub call: String,
-    /// What it says.
+    /// The content.
     pub content: Content,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Content {
@@ -33,7 +33,7 @@ pub enum Content {
     Error(CallError),
     /// The call responded with a stream, or the subscription began.
     Stream {
-        /// The id from which on no event is missing, if some before it are.
+        /// The id of the first event after a gap, if the subscription received a gap notification.
         gap: Option<EventId>,
     },
     /// An item of a stream, or an event of the channel.
@@ -42,7 +42,7 @@ pub enum Content {
     Done(Value),
     /// The stream ended with an error.
     Failed(CallError),
-    /// The client is to send no more of the stream that is the call's input.
+    /// The Durable Object asks the client to stop sending streaming input.
     Stop,
 }
 
@@ -50,37 +50,37 @@ pub enum Content {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
-    /// Its id, if it has one: live events and most events of a snapshot have none.
+    /// The event id. Events that are not stored, and most events of a snapshot, have none.
     pub id: Option<EventId>,
     /// The event.
     pub value: Value,
     /// The delay before the client reconnects, in milliseconds.
     pub retry: Option<u32>,
-    /// Comments.
+    /// The comments.
     pub comments: Vec<String>,
 }
 
 impl Event {
-    /// Converts it into the application's type.
+    /// Converts the event to the application's type.
     ///
     /// # Errors
-    /// It is no `E`.
+    /// The event does not deserialize to `E`.
     pub fn to<E: DeserializeOwned>(&self) -> Result<E, InvalidInput> {
         from_value(self.value.clone())
     }
 }
 
-/// An error as a client receives it: the fields of oRPC's `ORPCError`.
+/// An error that a client receives, with the fields of oRPC's `ORPCError`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct CallError {
-    /// Whether the procedure's contract declares it.
+    /// Whether the procedure's contract declares the error.
     pub defined: bool,
     /// The code, such as `NOT_FOUND`.
     pub code: String,
     /// The HTTP status.
     pub status: u16,
-    /// The text.
+    /// The message.
     pub message: String,
     /// The data.
     pub data: Option<Value>,
@@ -95,7 +95,7 @@ impl fmt::Display for CallError {
 impl std::error::Error for CallError {}
 
 impl CallError {
-    /// Reads the body of a failed call: an error of oRPC's, or a text.
+    /// Reads the body of a failed call, which is an oRPC error or a text.
     fn read(status: u16, body: Value) -> Self {
         let text = |value: Option<Value>| match value {
             Some(Value::String(text)) => text,
@@ -116,7 +116,7 @@ impl CallError {
     }
 }
 
-/// The protocol's frame.
+/// The outer structure of a message.
 #[derive(Deserialize)]
 struct Frame<'a> {
     i: String,
@@ -126,13 +126,13 @@ struct Frame<'a> {
 
 #[derive(Deserialize)]
 struct Payload<'a> {
-    /// Of a response: the status, the headers and the body.
+    /// The status, headers and body of a response.
     s: Option<u16>,
     #[serde(default)]
     h: BTreeMap<String, String>,
     #[serde(borrow)]
     b: Option<&'a RawValue>,
-    /// Of a stream's event: its kind, data and meta.
+    /// The kind, data and meta of a stream event.
     e: Option<&'a str>,
     #[serde(borrow)]
     d: Option<&'a RawValue>,
@@ -148,7 +148,7 @@ struct Meta {
 }
 
 impl Received {
-    /// Decodes a message. `None`: it is none of a call's, as the response to a ping.
+    /// Decodes a message. Returns `None` if it does not belong to a call, such as the response to a ping.
     #[must_use]
     pub fn decode(message: &Message) -> Option<Self> {
         let (text, form) = match message {
@@ -197,14 +197,14 @@ impl Payload<'_> {
     }
 }
 
-/// A serialized value, or a plain text.
+/// Decodes a body, which is a serialized value or a JSON text.
 fn value_of(body: Option<&RawValue>) -> Option<Value> {
     let Some(body) = body.map(RawValue::get) else { return Some(Value::Undefined) };
     let bytes = body.as_bytes();
     if body.starts_with('{') { Value::from_serialized(bytes).ok() } else { Value::from_json(bytes).ok() }
 }
 
-/// The status that an error's body states.
+/// Returns the status in the body of an error, by default 500.
 fn status_of(body: &Value) -> u16 {
     let status = match body {
         Value::Object(fields) => fields.get("status"),

@@ -1,4 +1,4 @@
-//! A client.
+//! A client of a Durable Object in a test.
 
 use crate::{
     driver::Driver,
@@ -17,9 +17,9 @@ use std::{
     rc::Rc,
 };
 
-/// A client of a [`TestObject`](crate::TestObject), which records what it receives.
+/// A client of a [`TestObject`](crate::TestObject), which records the messages that it receives.
 ///
-/// Dropping it closes nothing: a client that is gone without a word is one that the Durable Object does not know of.
+/// Dropping it does not close the socket. Use [`close`](Self::close), or [`lose`](Self::lose) for a lost connection.
 pub struct TestSocket<O: DurableEventIteratorObject> {
     driver: Rc<Driver<O>>,
     raw: Socket,
@@ -28,7 +28,7 @@ pub struct TestSocket<O: DurableEventIteratorObject> {
     decoded: RefCell<Decoded>,
 }
 
-/// The messages that were decoded so far, each once.
+/// The cache of decoded messages.
 #[derive(Default)]
 struct Decoded {
     messages: usize,
@@ -41,7 +41,7 @@ impl<O: DurableEventIteratorObject> fmt::Debug for TestSocket<O> {
     }
 }
 
-/// What keeps a client's wire alive: the runtime responds to it.
+/// The keep-alive message of clients, to which the Workers runtime responds.
 const PING: &str = "ping";
 
 impl<O: DurableEventIteratorObject> TestSocket<O> {
@@ -55,7 +55,7 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
         }
     }
 
-    /// Sends a text message, of any content. `ping` is responded to with `pong`, which wakes no instance.
+    /// Sends any text message. The response to `ping` is `pong`, which does not wake the Durable Object.
     pub fn send_text(&self, text: impl Into<String>) {
         match text.into() {
             text if text == PING => self.raw.respond_to_ping(),
@@ -63,7 +63,7 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
         }
     }
 
-    /// Sends a binary message, of any content.
+    /// Sends any binary message.
     pub fn send_bytes(&self, bytes: impl Into<Vec<u8>>) {
         self.send(Message::Bytes(bytes.into()));
     }
@@ -80,7 +80,7 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
         self.subscribe_with("{}")
     }
 
-    /// Subscribes with the id of the last event that the client has received.
+    /// Subscribes with a cursor, the id of the last event that the client has received. Returns the id of the call.
     pub fn subscribe_after(&self, last_event_id: impl fmt::Display) -> String {
         let last_event_id = json(&last_event_id.to_string());
         self.subscribe_with(&format!(r#"{{"last-event-id":{last_event_id}}}"#))
@@ -99,11 +99,11 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
     /// Calls a procedure by its path, such as `["router", "ping"]`, and returns its response.
     ///
     /// # Errors
-    /// The error that the client receives.
+    /// Returns the error that the client receives.
     ///
     /// # Panics
-    /// There is no response (the call waits, or the socket is closed), or it is a stream: for these there is
-    /// [`start_call`](Self::start_call). Or the input cannot be serialized.
+    /// The input cannot be serialized, the call waits, its response is a stream, or the socket is closed. For calls that wait or
+    /// respond with a stream, use [`start_call`](Self::start_call).
     #[track_caller]
     #[expect(clippy::panic, reason = "a test fails by it")]
     pub fn call<P: Into<String>, I: Serialize + ?Sized>(
@@ -115,7 +115,7 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
         self.response(&id).unwrap_or_else(|| panic!("the call has no response: {:?}", self.received()))
     }
 
-    /// Starts a call and returns its id, for calls that wait or respond with a stream.
+    /// Starts a call that may wait or respond with a stream. Returns the id of the call.
     ///
     /// # Panics
     /// The input cannot be serialized.
@@ -134,14 +134,14 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
         self.request("/call", &Input { path, input: value(input) })
     }
 
-    /// Refreshes the token on the open socket, as `DurableIterator` clients do. [`TestObject::sign`](crate::TestObject::sign)
-    /// makes a token.
+    /// Refreshes the token on the open socket, as `DurableIterator` clients do. Create the token with
+    /// [`TestObject::sign`](crate::TestObject::sign).
     ///
     /// # Errors
-    /// The error that the client receives.
+    /// Returns the error that the client receives.
     ///
     /// # Panics
-    /// There is no response.
+    /// There is no response, because the socket is closed.
     #[track_caller]
     #[expect(clippy::panic, reason = "a test fails by it")]
     pub fn refresh_token(&self, token: &str) -> Result<(), CallError> {
@@ -151,7 +151,7 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
         }
         let id = self.request("/updateToken", &Input { token });
         let response = self.response(&id).map(|response| response.map(drop));
-        response.unwrap_or_else(|| panic!("the refresh has no response: {:?}", self.received()))
+        response.unwrap_or_else(|| panic!("the token refresh has no response: {:?}", self.received()))
     }
 
     #[track_caller]
@@ -182,26 +182,26 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
         number.to_string()
     }
 
-    /// The messages received so far, as they are on the wire.
+    /// Returns the messages received so far, undecoded.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {
         self.raw.sent_after(0)
     }
 
-    /// Takes the messages received since the last call, as they are on the wire. Nothing else returns them afterwards.
+    /// Returns the messages received since the last call, undecoded, and removes them: no other function returns them afterwards.
     #[must_use]
     pub fn take_messages(&self) -> Vec<Message> {
         self.decoded.take();
         self.raw.take_sent()
     }
 
-    /// The messages received so far, decoded. The response to a ping is not among them.
+    /// Returns the messages received so far, decoded, without responses to a ping.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
         self.find(|received| Some(received.clone()))
     }
 
-    /// What `select` returns of the messages received so far.
+    /// Returns the results of `select` for the messages received so far.
     fn find<R>(&self, select: impl FnMut(&Received) -> Option<R>) -> Vec<R> {
         let mut decoded = self.decoded.borrow_mut();
         let new = self.raw.sent_after(decoded.messages);
@@ -214,7 +214,7 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
         self.find(|received| if received.call == call { select(&received.content) } else { None })
     }
 
-    /// The response to a call, once it is there.
+    /// Returns the response to a call, or `None` if there is none yet.
     #[must_use]
     pub fn response(&self, call: &str) -> Option<Result<Value, CallError>> {
         let response = |content: &Content| match content {
@@ -225,7 +225,7 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
         self.find_of(call, response).into_iter().next()
     }
 
-    /// The items received so far of a stream that a call responded with.
+    /// Returns the items received so far of the stream with which a call responded.
     #[must_use]
     pub fn items(&self, call: &str) -> Vec<Event> {
         self.find_of(call, |content| match content {
@@ -234,7 +234,7 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
         })
     }
 
-    /// The events of the channel received so far.
+    /// Returns the events of the channel received so far.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
         let subscriptions = self.subscriptions.borrow();
@@ -244,10 +244,10 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
         })
     }
 
-    /// The events of the channel received so far, as the application's type.
+    /// Returns the events of the channel received so far, converted to the application's type.
     ///
     /// # Panics
-    /// One of them is no `E`.
+    /// An event does not deserialize to `E`.
     #[must_use]
     #[track_caller]
     #[expect(clippy::panic, reason = "a test fails by it")]
@@ -256,13 +256,13 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
         self.events().into_iter().map(event).collect()
     }
 
-    /// The id of the last event that has one: the cursor for [`subscribe_after`](Self::subscribe_after).
+    /// Returns the client's cursor for [`subscribe_after`](Self::subscribe_after): the id of the last received event that has one.
     #[must_use]
     pub fn last_event_id(&self) -> Option<EventId> {
         self.events().into_iter().filter_map(|event| event.id).next_back()
     }
 
-    /// The id after the gap that the last subscription was notified of, if there was one.
+    /// Returns the id of the first event after a gap, if the last subscription received a gap notification.
     #[must_use]
     pub fn gap(&self) -> Option<EventId> {
         let last = self.subscriptions.borrow().last().cloned()?;
@@ -273,19 +273,19 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
         self.find_of(&last, gap).into_iter().next()
     }
 
-    /// The close frame that the Durable Object has sent. If the client closed first, it is the one in return.
+    /// Returns the close frame that the Durable Object has sent, either first or in return for the client's.
     #[must_use]
     pub fn closed(&self) -> Option<CloseFrame> {
         self.raw.close_frame()
     }
 
-    /// Whether neither side has closed.
+    /// Returns whether neither side has closed the socket.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.raw.is_open()
     }
 
-    /// Closes the socket with a code, or without.
+    /// Closes the socket. `code` is the close code, or `None` for a close frame without one.
     pub fn close(&self, code: impl Into<Option<u16>>) {
         if self.is_open() {
             self.driver.instance().close(&self.raw, code.into());
@@ -293,7 +293,7 @@ impl<O: DurableEventIteratorObject> TestSocket<O> {
         }
     }
 
-    /// Loses the connection without a close frame, once the Workers runtime notices it.
+    /// Loses the connection without a close frame. The Workers runtime notices it at once.
     pub fn lose(&self) {
         if self.is_open() {
             self.driver.instance().lost(&self.raw);
@@ -308,7 +308,7 @@ fn value<I: Serialize + ?Sized>(input: &I) -> Value {
     to_value(input).unwrap_or_else(|error| panic!("the input cannot be serialized: {error}"))
 }
 
-/// A text as JSON.
+/// Writes a text as JSON.
 fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -7,7 +7,7 @@ use rusqlite::{
 };
 use std::cell::OnceCell;
 
-/// A SQLite database in memory, which binds parameters as the Workers runtime does: every number is REAL.
+/// A SQLite database in memory. It binds parameters as the Workers runtime does: every number is REAL.
 #[derive(Debug)]
 pub struct Sqlite(Connection);
 
@@ -15,7 +15,7 @@ impl Sqlite {
     /// Opens an empty database.
     ///
     /// # Errors
-    /// SQLite cannot allocate it.
+    /// SQLite cannot allocate the database.
     pub fn in_memory() -> Result<Self, DatabaseError> {
         Connection::open_in_memory().map(Self).map_err(failure)
     }
@@ -57,7 +57,7 @@ impl Database for Sqlite {
     }
 }
 
-/// A database that is opened by its first statement: opening one takes longer than most tests of a Durable Object do besides.
+/// A database that its first statement opens, since opening one takes longer than the rest of most tests.
 #[derive(Debug, Default)]
 pub(crate) struct LazySqlite(OnceCell<Sqlite>);
 
