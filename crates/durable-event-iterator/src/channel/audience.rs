@@ -49,8 +49,8 @@ use std::fmt;
 /// client's connection id, which the client keeps when it reconnects on another socket.
 ///
 /// For a socket without a connection id (of a stock `DurableEventIterator` client), restrictions apply to the live event only.
-/// An event addressed to such a socket is sent if its subscription is live, and never replayed. An event that excludes it is not
-/// sent to it, but its client receives the event in a replay.
+/// An event addressed to such a socket is sent if its subscription is live, and never replayed. An event that excludes it is
+/// not sent to it, but its client receives the event in a replay.
 ///
 /// Connection ids count towards the event's size: about 50,000 ids of 36 characters fit into one event.
 #[derive(Clone, Default)]

@@ -155,7 +155,7 @@ async fn run(
         session = now;
         if session.is_expired(runtime::now_ms()) {
             core.sessions.write(ws, Session { subscription: None, ..session })?;
-            refuse_expired(core, ws, &ask.id);
+            reject_expired(core, ws, &ask.id);
             return Ok(());
         }
     }
@@ -335,7 +335,7 @@ pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
 }
 
 /// Rejects a call that arrives after its token has expired.
-pub(crate) fn refuse_expired(core: &ChannelCore, ws: &RawSocket, id: &str) {
+pub(crate) fn reject_expired(core: &ChannelCore, ws: &RawSocket, id: &str) {
     expire(core, ws);
     // The socket of a `DurableIterator` client has been closed, so this has no effect.
     ws.answer(expired_response(id, &Error::token_expired().body()));

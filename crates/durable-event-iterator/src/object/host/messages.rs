@@ -112,7 +112,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             return Ok(None);
         }
         if session.is_expired(now_ms) {
-            subscription::refuse_expired(&self.core, ws, &id);
+            subscription::reject_expired(&self.core, ws, &id);
             return Ok(None);
         }
         match routing::route(&request.path, &self.procedures) {
