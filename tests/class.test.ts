@@ -1,18 +1,26 @@
-// The members of an exported class: what a stub can reach.
+// An exported class as JavaScript sees it: its members, which a stub can reach, and the stack traces of its calls.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { startJournals } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 
-/** Responds with the names of the class's own members. */
+/** Responds with the names of the class's own members, and whether a call's stack trace had a frame of WebAssembly. */
 const FRONT = `
 import worker, { LedgerObject } from './index.js'
 export * from './index.js'
+let isWithinWasm = false
+const { now } = Date
+Date.now = () => {
+  isWithinWasm ||= /\\bwasm:/.test(new Error().stack)
+  return now()
+}
 const names = (object) => Reflect.ownKeys(object).map(String)
 export default {
   fetch(request, env, ctx) {
-    if (new URL(request.url).pathname !== '/members') return new worker(ctx, env).fetch(request)
+    const { pathname } = new URL(request.url)
+    if (pathname === '/within') return Response.json(isWithinWasm)
+    if (pathname !== '/members') return new worker(ctx, env).fetch(request)
     return Response.json({ members: names(LedgerObject.prototype), parent: Object.getPrototypeOf(LedgerObject).name })
   },
 }`
@@ -29,4 +37,10 @@ test('a class has the members of a Durable Object, `publish`, its RPC methods, a
   const own = ['add', 'failNext', 'wipe', 'greetings']
   const expected = ['alarm', 'constructor', 'fetch', 'publish', 'webSocketClose', 'webSocketError', 'webSocketMessage', '~settle']
   expect(members.filter((name) => !own.includes(name)).sort()).toEqual(expected)
+})
+
+test('the stack trace of a function that WebAssembly calls shows it', async () => {
+  expect(await (await journals.fetch('/within')).json()).toBe(false)
+  await journals.stub('USUAL', 'a', 'publish', { n: 1 })
+  expect(await (await journals.fetch('/within')).json()).toBe(true)
 })

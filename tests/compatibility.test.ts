@@ -169,6 +169,51 @@ describe.each(pairs)('with Durable Objects of %s and callers of %s', (ofObjects,
   })
 })
 
+/** A class in JavaScript, which has `publish` and RPC methods as ours do, but no `~settle`. */
+const FOREIGN = `
+  import { DurableObject } from 'cloudflare:workers'
+  export class UsualJournal extends DurableObject {
+    #kept = null
+    publish({ json, n = JSON.parse(json).n }) { return { id: String(n), duplicate: false } }
+    keep(value) { this.#kept = value }
+    kept() { return this.#kept }
+    refuse() { throw new Error('The error of ~settle’s own class.') }
+  }
+  export default { fetch: () => new Response() }`
+
+describe.each([EARLIEST, NEWEST])('with a Durable Object class in JavaScript, at %s', (compatibilityDate) => {
+  let workers: RunningWorkers
+  beforeAll(async () => {
+    const foreign = { USUAL: { ...USUAL, scriptName: 'objects' } }
+    workers = await startWorkers({
+      workers: [
+        { name: 'caller', source: await callerSource(), durableObjects: foreign, compatibilityDate },
+        { name: 'relay', crate: 'tests/worker', variables: { SIGNING_KEY }, durableObjects: foreign, compatibilityDate },
+        { name: 'objects', source: FOREIGN, durableObjects: { USUAL }, compatibilityDate },
+      ],
+    })
+  })
+  afterAll(() => workers.dispose())
+
+  test('a Worker in JavaScript calls its methods with `callStub`', async () => {
+    const call = async (method: string, ...args: unknown[]): Promise<unknown> =>
+      (await workers.fetch('/', { method: 'POST', body: JSON.stringify({ way: 'helper', method, args }) })).json()
+    expect(await call('publish', { n: 7 })).toEqual({ result: { id: '7', duplicate: false } })
+    await call('keep', 'a')
+    expect(await call('kept')).toEqual({ result: 'a' })
+    expect(await call('refuse')).toMatchObject({ error: { message: 'The error of ~settle’s own class.' } })
+  })
+
+  test('a Worker in Rust publishes and calls its methods', async () => {
+    const relay = async (path: string, body: string): Promise<Response> =>
+      workers.fetch(new URL(`/relay/USUAL/b${path}`, await workers.urlOf('relay')), { method: 'POST', body })
+    expect(await (await relay('', '{"json":{"n":8}}')).json()).toEqual({ id: '8', duplicate: false })
+    expect((await relay('/keep', '["b"]')).status).toBe(200)
+    expect(await (await relay('/kept', '[]')).text()).toBe('"b"')
+    expect((await relay('/refuse', '[]')).status).toBe(500)
+  })
+})
+
 describe('between two development processes', () => {
   let registry: string
   let first: RunningWorkers
