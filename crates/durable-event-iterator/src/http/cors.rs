@@ -19,6 +19,8 @@ const METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
 /// let with_cookies = Cors::origins(["https://app.example"]).credentials().max_age(Duration::from_secs(3_600));
 /// # let _ = (public, with_cookies);
 /// ```
+// Not `worker::Cors` (0.8): it joins several origins into one header, which no browser accepts, and does not depend on the
+// request, so that it sends no `Vary` either.
 #[derive(Debug, Clone)]
 #[must_use = "it has no effect until it is passed to `Handler::cors`"]
 pub struct Cors {
