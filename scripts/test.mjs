@@ -47,7 +47,12 @@ async function steps() {
       run: () => succeeds('cargo', ['clippy', '--locked', '--workspace', ...nativeOnly, '--target', wasmTarget, '--', '-D', 'warnings']),
     },
     {
-      title: 'Documentation',
+      title: 'Documentation, native',
+      run: () =>
+        succeeds('cargo', ['doc', '--locked', '--package', 'durable-event-test', '--no-deps'], { RUSTDOCFLAGS: '-D warnings' }),
+    },
+    {
+      title: 'Documentation, WebAssembly',
       run: () =>
         succeeds('cargo', ['doc', '--locked', '--workspace', ...nativeOnly, '--no-deps', '--target', wasmTarget], {
           RUSTDOCFLAGS: '-D warnings',

@@ -67,6 +67,15 @@ struct Inner {
 /// }
 /// # drop(ping());
 /// ```
+///
+/// The compiler's message otherwise is "type annotations needed":
+///
+/// ```compile_fail,E0283
+/// use durable_event_iterator::{Code, Error, Procedures};
+///
+/// # struct Chat;
+/// let _: Procedures<Chat, ()> = Procedures::new().procedure("closed", async |_: &Chat, _, ()| Err(Error::new(Code::Forbidden)));
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {

@@ -150,7 +150,7 @@ async function upgrade(
       return await namespace.get(id as never, namespaceGetOptions as never).fetch(request)
     } catch (error) {
       if (!isTransient(error)) throw error
-      console.error('durable-event-iterator: an upgrade failed:', error)
+      console.error('durable-event-iterator: upgrade failed:', error)
       return rejection(503, 'Service Unavailable', { 'retry-after': TRANSIENT_RETRY_AFTER })
     }
   }
