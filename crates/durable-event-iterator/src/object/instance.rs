@@ -18,7 +18,7 @@ pub struct Arrival {
     pub ws: JsValue,
     /// The socket's id: see `idOf` in `hot.js`.
     pub socket_id: u32,
-    /// Milliseconds since the epoch.
+    /// Time of arrival, in milliseconds since 1970.
     pub now_ms: f64,
 }
 

@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overridden_alarm_is_noticed() {
+    fn an_overridden_alarm_is_detected() {
         assert!(!overrides_alarm::<Default>());
         assert!(overrides_alarm::<Overriding>());
     }

@@ -157,7 +157,7 @@ struct UpdateToken {
 }
 
 /// Returns the session with the token of a token refresh. `is_own` returns whether a channel name is that of the Durable Object.
-pub(crate) fn renew(
+pub(crate) fn refresh_token(
     session: &Session,
     input: Value,
     keys: &SigningKeys,
@@ -173,24 +173,24 @@ pub(crate) fn renew(
         .filter(|claims| {
             (claims.client_kind() == ClientKind::DurableIterator) == session.claims.is_durable_iterator
         })
-        .ok_or_else(|| rejected(renewal::INVALID))?;
+        .ok_or_else(|| rejected(token_refresh::INVALID))?;
     if !is_own(claims.channel().as_str()) {
-        return Err(rejected(renewal::OTHER_CHANNEL));
+        return Err(rejected(token_refresh::OTHER_CHANNEL));
     }
     // The Workers runtime sets a socket's tags when it accepts the socket. They cannot be changed.
     if claims.tags() != session.claims.tags {
-        return Err(rejected(renewal::OTHER_TAGS));
+        return Err(rejected(token_refresh::OTHER_TAGS));
     }
     // Limits per subject count the socket for the subject of its first token.
     if claims.subject() != session.claims.subject.as_deref() {
-        return Err(rejected(renewal::OTHER_SUBJECT));
+        return Err(rejected(token_refresh::OTHER_SUBJECT));
     }
     Ok(Session { claims: SessionClaims::from(&claims), ..session.clone() })
 }
 
 /// The messages of a rejected token refresh. All but `OTHER_SUBJECT` are those of oRPC's implementation (1.9–1.16), which clients
 /// may compare with.
-mod renewal {
+mod token_refresh {
     pub(super) const INVALID: &str = "Invalid Token";
     pub(super) const OTHER_CHANNEL: &str = "Updated token must have the same channel with the original token";
     pub(super) const OTHER_TAGS: &str = "Updated token must have the exact same tags with the original token";

@@ -154,10 +154,10 @@ export function extend(dummy, methods) {
   define('~settle', function (method, args) {
     return callable.has(method) ? settle(() => this[method](...args)) : undefined
   })
-  const refused = []
+  const reserved = []
   for (const method of methods) {
     if (RESERVED.has(method)) {
-      refused.push(method)
+      reserved.push(method)
       continue
     }
     callable.add(method)
@@ -165,7 +165,7 @@ export function extend(dummy, methods) {
       return callOrReject(this, METHOD, method, args)
     })
   }
-  return refused
+  return reserved
 }
 
 /**

@@ -59,7 +59,7 @@ export function watch(nothing) {
 }
 
 /** Creates a new instance if the current one is lost, and fails the calls that were waiting in it. Returns whether it was lost. */
-function renew() {
+function replaceIfLost() {
   try {
     probe()
     state().criticalError = false // a panic sets it, and the new instance exists
@@ -88,7 +88,7 @@ export function enter(entry, object, first, second, third, fourth) {
     return entry.call(object, first, second, third, fourth)
   } catch (error) {
     report(error)
-    renew()
+    replaceIfLost()
     return new Failure()
   }
 }
@@ -137,7 +137,7 @@ addEventListener('error', (event) => {
   if (event.error instanceof WebAssembly.RuntimeError) event.stopImmediatePropagation()
   // During a call of WebAssembly, `enter` handles the exception.
   if (probe === undefined || isWithin()) return
-  if (renew()) report(event.error)
+  if (replaceIfLost()) report(event.error)
 })
 
 /** Returns the message of any thrown value. Never throws. */

@@ -27,7 +27,7 @@ pub use self::message::Message;
 pub(crate) use self::native::*;
 pub(crate) use self::{
     body::read_body,
-    namespace::{Stub, UpgradeRequest, Verdict, head_of, refuse, stub},
+    namespace::{Stub, UpgradeRequest, Verdict, head_of, rejection_response, stub},
     storage_event::StorageEvent,
     value::{Infinity, JsWire, NotWire},
 };

@@ -16,7 +16,7 @@ export function headOf(request) {
  * Returns the response to a rejected upgrade. `retryAfter`, in seconds, sets the header of that name. Pages of any origin may
  * read the response: it holds no secret, and our client reports the reason.
  */
-export function refuse(status, text, retryAfter) {
+export function rejectionResponse(status, text, retryAfter) {
   const headers = { 'content-type': 'text/plain;charset=UTF-8', 'access-control-allow-origin': '*' }
   if (retryAfter !== undefined) headers['retry-after'] = String(retryAfter)
   return new Response(text, { status, headers })

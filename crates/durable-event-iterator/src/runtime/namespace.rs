@@ -18,8 +18,8 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = headOf)]
     fn head_of_js(request: &Request) -> Result<String, JsValue>;
 
-    #[wasm_bindgen(catch, js_name = refuse)]
-    fn refuse_js(status: u16, text: &str, retry_after: Option<u32>) -> Result<Response, JsValue>;
+    #[wasm_bindgen(catch, js_name = rejectionResponse)]
+    fn rejection_response_js(status: u16, text: &str, retry_after: Option<u32>) -> Result<Response, JsValue>;
 
     #[wasm_bindgen(catch, js_name = forward)]
     async fn forward_js(stub: &Stub, request: &JsValue) -> Result<JsValue, JsValue>;
@@ -68,8 +68,12 @@ pub(crate) fn head_of(request: &Request) -> UpgradeRequest {
 }
 
 /// Returns the response to a rejected upgrade. `retry_after`, in seconds, sets the header of that name.
-pub(crate) fn refuse(status: u16, text: &str, retry_after: Option<u32>) -> Result<Response, JsError> {
-    Ok(refuse_js(status, text, retry_after)?)
+pub(crate) fn rejection_response(
+    status: u16,
+    text: &str,
+    retry_after: Option<u32>,
+) -> Result<Response, JsError> {
+    Ok(rejection_response_js(status, text, retry_after)?)
 }
 
 impl Stub {

@@ -230,12 +230,12 @@ impl Session {
         serde_json::from_slice(bytes).ok().filter(|_| is_object).ok_or_else(|| {
             match serde_json::from_slice(bytes) {
                 Ok(Versioned { version }) if version != VERSION && is_object => Unreadable::Version(version),
-                _ => Unreadable::Layout, // what is wrong with it may repeat parts of it
+                _ => Unreadable::Layout, // serde's message is dropped, since it may contain parts of the attachment
             }
         })
     }
 
-    /// About how many bytes of memory the session takes.
+    /// Estimates the memory of the session, in bytes.
     pub(crate) fn memory(&self) -> usize {
         let texts = |texts: &[String]| {
             texts.iter().fold(0_usize, |sum, text| sum.saturating_add(text.len()).saturating_add(TEXT_BYTES))

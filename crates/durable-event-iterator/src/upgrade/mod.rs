@@ -177,7 +177,7 @@ pub(crate) fn read(request: &UpgradeRequest, keys: &SigningKeys) -> Result<Accep
 /// Logs a rejection and returns its response.
 pub(crate) fn respond(rejection: &Rejection) -> Result<Response, JsError> {
     log_rejection(rejection);
-    runtime::refuse(rejection.status(), rejection.text(), rejection.retry_after())
+    runtime::rejection_response(rejection.status(), rejection.text(), rejection.retry_after())
 }
 
 /// Logs a rejection, unless it is a mistake of the client only.

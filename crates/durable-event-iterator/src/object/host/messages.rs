@@ -154,8 +154,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let keys = self.keys().ok_or_else(|| Error::new(Code::InternalServerError))?;
         let input = request.body.into_value().map_err(Error::malformed)?;
         let is_own = |channel: &str| self.core.identity.is(channel).is_ok_and(|is| is == Verdict::Yes);
-        let renewed = routing::renew(session, input, keys, &is_own, now_ms)?;
-        self.core.note_token(renewed.claims.iat, renewed.claims.exp);
-        self.core.sessions.write(ws, renewed)
+        let refreshed = routing::refresh_token(session, input, keys, &is_own, now_ms)?;
+        self.core.note_token(refreshed.claims.iat, refreshed.claims.exp);
+        self.core.sessions.write(ws, refreshed)
     }
 }
