@@ -68,7 +68,7 @@ const fanOut = (sockets: number, bytes: number): Row => ({
 })
 
 const publishByStub: Row = {
-  title: 'publish by stub, nobody listening, 100 B',
+  title: 'publish by stub, no listeners, 100 B',
   unit: 'publish',
   // The baseline does not store events, and the insert is most of the cost.
   also: ['baselineSql', 'sameLog'],
@@ -184,7 +184,7 @@ export const ROWS = {
   fanout_1000_100: fanOut(1_000, 100),
   fanout_1000_4096: fanOut(1_000, 4_096),
   publish_stub: publishByStub,
-  publish_socket: calls('publish by a call over the socket, nobody listening, 100 B', 'publish', 1, ({ dialect }, n) =>
+  publish_socket: calls('publish by a call over the socket, no listeners, 100 B', 'publish', 1, ({ dialect }, n) =>
     dialect.publish(n, EVENT),
   ),
   resume_5000: resume(5_000),

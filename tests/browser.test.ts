@@ -161,7 +161,7 @@ const OUTAGES: [string, (visitor: Visitor) => Promise<void>, (visitor: Visitor) 
       await page.getByRole('button', { name: 'Reconnect' }).click()
     },
   ],
-  ['whose network was gone', ({ context }) => context.setOffline(true), ({ context }) => context.setOffline(false)],
+  ['whose network was unavailable', ({ context }) => context.setOffline(true), ({ context }) => context.setOffline(false)],
 ]
 
 /** Each way with each kind of client. */

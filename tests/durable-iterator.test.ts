@@ -191,12 +191,12 @@ describe.each(DURABLE_ITERATOR_VERSIONS)('with oRPC %s', (version) => {
 
 test.each<[string, () => Promise<string>, { status: number; text: string }]>([
   ['without an id', () => url({ chn: 'a' }), { status: 401, text: 'ID is required' }],
-  ['with an id that is none', () => url({ chn: 'a' }, 'with space'), { status: 400, text: 'Invalid ID' }],
+  ['with an invalid id', () => url({ chn: 'a' }, 'with space'), { status: 400, text: 'Invalid ID' }],
   ['with a changed token', async () => url((await token({ chn: 'a' })).replace('"a"', '"b"'), 'id'), { status: 401, text: 'Invalid Token' }],
   ['with an expired token', () => url({ chn: 'a', exp: seconds() - 2 }, 'id'), { status: 401, text: 'Invalid Token' }],
   ['with eleven tags', () => url({ chn: 'a', tags: Array.from({ length: 11 }, (_, n) => `${n}`) }, 'id'), { status: 400, text: 'Invalid tags: expected at most 10 tags of 1-256 UTF-8 bytes' }],
   ['with a tag that is too long', () => url({ chn: 'a', tags: ['x'.repeat(257)] }, 'id'), { status: 400, text: 'Invalid tags: expected at most 10 tags of 1-256 UTF-8 bytes' }],
-  ['as it should be', () => url({ chn: 'a', tags: ['x'.repeat(256)] }, 'id'), { status: 101, text: '' }],
+  ['with a valid token and id', () => url({ chn: 'a', tags: ['x'.repeat(256)] }, 'id'), { status: 101, text: '' }],
 ])('an upgrade %s', async (_, at, answer) => {
   expect(await upgradeAnswer(await at())).toEqual(answer)
 })

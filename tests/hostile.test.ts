@@ -66,26 +66,26 @@ describe('a frame', () => {
     ['with a header of 100,000 arrays', `{"i":"1","p":{"u":"/call","h":{"a":${'['.repeat(DEEP)}${']'.repeat(DEEP)}},"b":{}}}`, { i: '1', p: badRequest }],
     ['with meta of 100,000 arrays', `{"i":"1","p":{"u":"/call","b":{"json":{"path":["anything"]},"meta":${'['.repeat(DEEP)}${']'.repeat(DEEP)}}}}`, { i: '1', p: badRequest }],
     ['with a path into meta of 30,000 steps', `{"i":"1","p":{"u":"/call","b":{"json":{"path":["anything"],"input":1},"meta":[[1,"input"${',0'.repeat(30_000)}]]}}}`, { i: '1', p: badRequest }],
-    ['with a bigint that is none', `{"i":"1","p":{"u":"/call","b":{"json":{"path":["anything"],"input":"1e9"},"meta":[[0,"input"]]}}}`, { i: '1', p: badRequest }],
+    ['with an invalid bigint', `{"i":"1","p":{"u":"/call","b":{"json":{"path":["anything"],"input":"1e9"},"meta":[[0,"input"]]}}}`, { i: '1', p: badRequest }],
     ['with a number of 400 digits', echo('1'.repeat(400)), { i: '1' }],
     ['with the number 1e400', echo('1e400'), { i: '1' }],
     ['with the number -1e400', echo('-1e400'), { i: '1' }],
     ['with the number 1e-400', echo('1e-400'), { i: '1', p: { b: { json: 0 } } }],
     ['with half of a surrogate pair', echo('"\\ud800"'), { i: '1' }],
-    ['with the halves of a surrogate pair the wrong way round', echo('"\\udc00\\ud800"'), { i: '1' }],
+    ['with the halves of a surrogate pair in the wrong order', echo('"\\udc00\\ud800"'), { i: '1' }],
     ['whose id is half of a surrogate pair', '{"i":"\\ud800","p":{"u":"/router/ping","b":{}}}', {}],
     ['with invalid UTF-8 in its input', Buffer.concat([bytes('{"i":"1","p":{"u":"/call","b":{"json":{"path":["anything"],"input":"'), Buffer.from([0xc3, 0x28]), bytes('"}}}}')]), {}],
     ['with an overlong encoding', Buffer.concat([bytes('{"i":"1","p":{"u":"/call","b":{"json":{"path":["anything"],"input":"'), Buffer.from([0xc0, 0x80]), bytes('"}}}}')]), {}],
     ['in binary, without a delimiter', bytes(echo('"x"')), { i: '1', p: { b: { json: 'x' } } }],
-    ['with a delimiter and nothing behind it', bytes(`${echo('"x"')}\xff`), {}],
+    ['with nothing after a delimiter', bytes(`${echo('"x"')}\xff`), {}],
     ['with a delimiter before its JSON', bytes(`\xff${echo('"x"')}`), { code: 1007 }],
-    ['with delimiters alone', bytes('\xff'.repeat(1000)), { code: 1007 }],
+    ['with only delimiters', bytes('\xff'.repeat(1000)), { code: 1007 }],
     ['with an unknown type', '{"i":"1","t":7,"p":{"u":"/router/ping","b":{}}}', { i: '1', p: badRequest }],
     ['with a huge type', '{"i":"1","t":1e400}', {}],
     ['with a type beyond 64 bits', '{"i":"1","t":18446744073709551617}', { i: '1', p: badRequest }],
-    ['with a type that is no number', '{"i":"1","t":{"valueOf":1}}', { i: '1', p: badRequest }],
-    ['with a method that is none', '{"i":"1","p":{"u":"/router/ping","m":"DROP TABLE","b":{}}}', {}],
-    ['with keys that come twice', '{"i":"1","i":"2","p":{"u":"/router/ping","b":{}},"p":{"u":"/router/ping","b":{}}}', {}],
+    ['with a type that is not a number', '{"i":"1","t":{"valueOf":1}}', { i: '1', p: badRequest }],
+    ['with an invalid method', '{"i":"1","p":{"u":"/router/ping","m":"DROP TABLE","b":{}}}', {}],
+    ['with duplicate keys', '{"i":"1","i":"2","p":{"u":"/router/ping","b":{}},"p":{"u":"/router/ping","b":{}}}', {}],
     ['with a path of 100,000 segments', `{"i":"1","p":{"u":"${'/a'.repeat(DEEP)}","b":{}}}`, { i: '1', p: { s: 404 } }],
     ['with a path of invalid escapes', '{"i":"1","p":{"u":"/%zz/%f0%28/%","b":{}}}', { i: '1', p: { s: 404 } }],
     ['with a path of escaped dots', '{"i":"1","p":{"u":"/router/%2e%2e/diary","b":{}}}', { i: '1', p: { s: 404 } }],
@@ -170,7 +170,7 @@ describe('a last-event-id', () => {
 
   test.each<[string, unknown]>([
     ['that is empty', ''],
-    ['that is no number', 'abc'],
+    ['that is not a number', 'abc'],
     ['that is negative', '-1'],
     ['with an exponent', '1e3'],
     ['with a fraction', '1.5'],
@@ -178,13 +178,13 @@ describe('a last-event-id', () => {
     ['with a blank', ' 5'],
     ['of full-width digits', '５'],
     ['of 400 digits', '9'.repeat(400)],
-    ['beyond what a number holds exactly', '9007199254740993'],
+    ['above 2^53', '9007199254740993'],
     ['beyond 64 bits', '18446744073709551616'],
     ['with SQL', "0; DROP TABLE dei_events_1; --"],
     ['with SQL in quotes', "' OR id > 0 --"],
     ['with a NUL', '5\u0000'],
-    ['of the time before there was anything', '0'],
-    ['of the future', '9007199254740990'],
+    ['from before the first event', '0'],
+    ['from the future', '9007199254740990'],
   ])('%s is a gap, and all retained events follow', async (name, id) => {
     const chn = `position ${name}`
     await journals.stub('CALLS', chn, 'publish', { n: 1 })
@@ -216,7 +216,7 @@ describe('a last-event-id', () => {
 
   test.each<[string, (id: string) => string[]]>([
     ['one', (id) => [id]],
-    ['several, of which one counts', (id) => [id, id]],
+    ['several values, one of which is valid', (id) => [id, id]],
   ])('in a list of %s is accepted', async (name, list) => {
     const chn = `positions ${name}`
     const id = await journals.stub('CALLS', chn, 'publish', { n: 1 })

@@ -278,7 +278,7 @@ describe('cross-site request forgery', () => {
 
   test.each([
     ['the same origin', () => ({ origin: workers.url.origin })],
-    ['a browser that says so', () => ({ ...evil, 'sec-fetch-site': 'same-origin' })],
+    ['the same origin by Sec-Fetch-Site', () => ({ ...evil, 'sec-fetch-site': 'same-origin' })],
     ['the configured origin', () => ({ origin: FRIEND })],
     ["oRPC's header", () => ({ ...evil, 'x-csrf-token': 'orpc' })],
   ])('a form with cookies is accepted from %s', async (_, headers) => {

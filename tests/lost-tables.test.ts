@@ -77,7 +77,7 @@ const LOSSES_AWAKE = [
 
 const LOSSES = [
   ...LOSSES_AWAKE,
-  ['deleteAll by an instance that has not looked at the log', async (chn: string) => {
+  ['deleteAll by an instance that has not read the log', async (chn: string) => {
     await journals.hibernate('USUAL', chn)
     await journals.stub('USUAL', chn, 'wipe')
   }],

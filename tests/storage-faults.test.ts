@@ -15,7 +15,7 @@ afterAll(() => journals.dispose())
 /** The error messages of SQLite and the Workers runtime. */
 const FAILURES = [
   ['a full disk', 'database or disk is full: SQLITE_FULL'],
-  ['a limit of the platform', 'string or blob too big: SQLITE_TOOBIG'],
+  ['a limit of the runtime', 'string or blob too big: SQLITE_TOOBIG'],
   ['a disk that cannot be read', 'disk I/O error: SQLITE_IOERR'],
 ] as const
 
@@ -131,16 +131,16 @@ describe.each(FAILURES)('with %s', (name, message) => {
 
 describe('a damaged row', () => {
   test.each([
-    ['json that is none', `json = '{"n":'`],
-    ['json that is empty', `json = ''`],
-    ['json that is bytes, and no text', `json = x'ff00fe80'`],
-    ['json with a NUL in it', `json = '{"n":' || char(0) || '}'`],
-    ['meta that is none', `meta = '[['`],
-    ['meta that is bytes', `meta = x'ff'`],
-    ['an extra that is none', `extra = 'nonsense'`],
-    ['an audience that is none', `audience = 'nonsense'`],
-    ['an audience that is bytes', `audience = x'ff00'`],
-    ['a count that is no number', `count = 'many', bytes = -5`],
+    ['invalid json', `json = '{"n":'`],
+    ['empty json', `json = ''`],
+    ['json as bytes', `json = x'ff00fe80'`],
+    ['json with a NUL', `json = '{"n":' || char(0) || '}'`],
+    ['invalid meta', `meta = '[['`],
+    ['meta as bytes', `meta = x'ff'`],
+    ['an invalid extra', `extra = 'nonsense'`],
+    ['an invalid audience', `audience = 'nonsense'`],
+    ['an audience as bytes', `audience = x'ff00'`],
+    ['a count that is not a number', `count = 'many', bytes = -5`],
   ])('with %s does not block other events, live or on replay', async (name, change) => {
     const chn = `damaged ${name}`
     const ids: string[] = []

@@ -49,9 +49,9 @@ describe('an upgrade is rejected', () => {
       async () => `?token=${base64url('{"alg":"none"}')}.${(await token({ chn: 'a' })).split('.')[1]}.`,
       invalid,
     ],
-    ['with claims of the wrong shape', async () => `?token=${await token({ chn: 7 as unknown as string })}`, invalid],
-    ['when the last of several tokens is bad', async () => `?token=${await token({ chn: 'a' })}&token=garbage`, invalid],
-    ['with a connection id that is none', async () => `?token=${await token({ chn: 'a' })}&id=${'x'.repeat(129)}`, { status: 400, text: 'Invalid ID' }],
+    ['with claims of the wrong types', async () => `?token=${await token({ chn: 7 as unknown as string })}`, invalid],
+    ['when the last of several tokens is invalid', async () => `?token=${await token({ chn: 'a' })}&token=garbage`, invalid],
+    ['with an invalid connection id', async () => `?token=${await token({ chn: 'a' })}&id=${'x'.repeat(129)}`, { status: 400, text: 'Invalid ID' }],
     [
       'with a token of more than 8 KiB',
       async () => `?token=${await token({ chn: 'a', att: 'x'.repeat(6_100) })}`,
@@ -63,8 +63,8 @@ describe('an upgrade is rejected', () => {
 })
 
 test.each([
-  ['a good token', async () => `?token=${await token({ chn: 'a' })}`],
-  ['several tokens, the last of which is good', async () => `?token=garbage&token=${await token({ chn: 'a' })}`],
+  ['a valid token', async () => `?token=${await token({ chn: 'a' })}`],
+  ['several tokens, the last of which is valid', async () => `?token=garbage&token=${await token({ chn: 'a' })}`],
   ['a token and a connection id', async () => `?token=${await token({ chn: 'a' })}&id=some-id`],
 ])('an upgrade with %s opens a socket', async (_, query) => {
   expect(await upgradeAnswer(url(await query()))).toEqual({ status: 101, text: '' })

@@ -284,7 +284,7 @@ describe('a first connection that fails', () => {
   })
 
   test.each<[string, Options, string]>([
-    ['its URL cannot be had', { url: failingAfter(1, () => Promise.reject(undefined)) }, 'cannot connect: undefined'],
+    ['its URL fails', { url: failingAfter(1, () => Promise.reject(undefined)) }, 'cannot connect: undefined'],
     ['its headers fail', { headers: () => { throw new Error('no headers') } }, 'no headers'],
     ['an interceptor fails', { clientInterceptors: [() => Promise.reject(new Error('no interceptor'))] }, 'no interceptor'],
   ])('because %s rejects after `openTimeout` with the error', async (_, options, message) => {
@@ -456,8 +456,8 @@ describe('an application that reads slowly', () => {
   const many = (channel: string, count: number, size = 10): Promise<void> => journals.stub('ROOMY', channel, 'publishMany', count, size)
 
   test.each<[string, Options, number, number]>([
-    ['more events than it may buffer', { maxBufferedEvents: 300 }, 2_500, 10],
-    ['more bytes than it may buffer', { maxBufferedBytes: 200_000 }, 300, 10_000],
+    ['more events than its buffer holds', { maxBufferedEvents: 300 }, 2_500, 10],
+    ['more bytes than its buffer holds', { maxBufferedBytes: 200_000 }, 300, 10_000],
   ])('receives all of %s, once and in order', { timeout: 120_000 }, async (_, options, count, size) => {
     const channel = newChannel()
     const states = new States()
@@ -535,7 +535,7 @@ describe('an environment with some of the globals', () => {
     ['a document without events', { document: {}, addEventListener: () => {}, removeEventListener: () => {} }],
     ['a document and no events', { document: { visibilityState: 'visible' }, addEventListener: undefined }],
     ['events that cannot be removed', { addEventListener: () => {}, removeEventListener: undefined, document: null }],
-    ['a location that is no base of URLs', { location: { href: 'about:blank' } }],
+    ['a location that is not a base URL', { location: { href: 'about:blank' } }],
     ['a location without an address', { location: {} }],
     ['no performance', { performance: undefined }],
   ])('such as %s is supported', async (_, globals) => {

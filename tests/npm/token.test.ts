@@ -69,10 +69,10 @@ describe('an issued token', () => {
 
   test.each([
     ['a channel without a name', () => issue({}, '')],
-    ['a channel with too long a name', () => issue({}, 'ü'.repeat(257))],
+    ['a channel name that is too long', () => issue({}, 'ü'.repeat(257))],
     ['no lifetime', () => issue({ tokenTTLSeconds: 0 })],
-    ['a lifetime that is no number', () => issue({ tokenTTLSeconds: Number.NaN })],
-    ['an attachment that no object would take', () => issue({ att: 'x'.repeat(6_200) })],
+    ['a lifetime that is not a number', () => issue({ tokenTTLSeconds: Number.NaN })],
+    ['an attachment that a Durable Object would reject', () => issue({ att: 'x'.repeat(6_200) })],
   ])('is rejected for %s', async (_, make) => {
     await expect(make()).rejects.toThrow(RangeError)
   })
@@ -111,12 +111,12 @@ describe('a token is verified', () => {
   })
 
   test.each<[string, (good: string) => string | Promise<string>]>([
-    ['of another key', () => signToken(claims, 'another')],
+    ['of another signing key', () => signToken(claims, 'another')],
     ['with another payload', (good) => good.replace(/\.[^.]+\./, `.${base64url({ ...claims, chn: 'other' })}.`)],
     ['without a signature', (good) => good.replace(/[^.]+$/, '')],
     ['that needs no signature', () => `${base64url({ alg: 'none' })}.${base64url(claims)}.`],
     ['with another algorithm', (good) => good.replace(/^[^.]+/, base64url({ alg: 'HS512' }))],
-    ['with a header of what is not understood', async () =>
+    ['with an unsupported header', async () =>
       new SignJWT(claims).setProtectedHeader({ alg: 'HS256', crit: ['b64'], b64: true }).sign(bytes(KEY))],
     ['of four parts', (good) => `${good}.x`],
     ['with padding', (good) => `${good}=`],
@@ -164,7 +164,7 @@ describe('a DurableIterator token', () => {
     ['an empty tag', { tags: [''] }],
     ['no lifetime', { tokenTTLSeconds: 0 }],
     // Each of these characters has two bytes.
-    ['an attachment that no object would take', { att: 'ü'.repeat(4_100) }],
+    ['an attachment that a Durable Object would reject', { att: 'ü'.repeat(4_100) }],
   ])('is rejected for %s', async (_, options) => {
     await expect(issueSecond(options)).rejects.toThrow(RangeError)
   })

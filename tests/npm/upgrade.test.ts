@@ -74,14 +74,14 @@ test('a request without a WebSocket upgrade is first rejected for an invalid tok
 test.each<[string, () => Promise<string> | string, number, string]>([
   ['no token', () => '', 401, 'Token is required'],
   ['an empty token', () => 'token=', 401, 'Token is required'],
-  ['an empty token after a good one', async () => `token=${await token({ chn: 'a' })}&token=`, 401, 'Token is required'],
+  ['an empty token after a valid one', async () => `token=${await token({ chn: 'a' })}&token=`, 401, 'Token is required'],
   ['garbage', () => 'token=garbage', 401, 'Invalid Token'],
-  ['a token of a key that is not known', async () => `token=${await token({ chn: 'a' }, 'unknown')}`, 401, 'Invalid Token'],
+  ['a token of an unknown signing key', async () => `token=${await token({ chn: 'a' }, 'unknown')}`, 401, 'Invalid Token'],
   ['an expired token', async () => `token=${await token({ chn: 'a', iat: 0, exp: 1 })}`, 401, 'Invalid Token'],
-  ['an id that is none', async () => `token=${await token({ chn: 'a' })}&id=a%20b`, 400, 'Invalid ID'],
-  ['a good token', async () => `token=${await token({ chn: 'a' })}`, 101, ''],
-  ['the last token good', async () => `token=garbage&token=${await token({ chn: 'a' })}&id=some-id`, 101, ''],
-  ['a token of a key that only the Worker knows: the object decides', async () => `token=${await token({ chn: 'a' }, 'another')}`, 401, 'Invalid Token'],
+  ['an invalid id', async () => `token=${await token({ chn: 'a' })}&id=a%20b`, 400, 'Invalid ID'],
+  ['a valid token', async () => `token=${await token({ chn: 'a' })}`, 101, ''],
+  ['several tokens, the last of which is valid', async () => `token=garbage&token=${await token({ chn: 'a' })}&id=some-id`, 101, ''],
+  ['a token of a signing key that the Durable Object does not have', async () => `token=${await token({ chn: 'a' }, 'another')}`, 401, 'Invalid Token'],
 ])('%s', async (_, query, status, text) => {
   expect(await upgrade(await query())).toEqual({ status, text })
 })
@@ -98,12 +98,12 @@ describe.each(['/', '/second'])('with a DurableIterator token at %s', (path) => 
   test.each<[string, () => Promise<string>, number, string]>([
     ['a token without an id', () => query(second()), 401, 'ID is required'],
     ['a token with an empty id', () => query(second(), ''), 401, 'ID is required'],
-    ['a token with an id that is none', () => query(second(), 'a b'), 400, 'Invalid ID'],
-    ['a token of a key that is not known', () => query(second({}, 'unknown'), 'id'), 401, 'Invalid Token'],
+    ['a token with an invalid id', () => query(second(), 'a b'), 400, 'Invalid ID'],
+    ['a token of an unknown signing key', () => query(second({}, 'unknown'), 'id'), 401, 'Invalid Token'],
     ['an expired token', () => query(second({ exp: 1 }), 'id'), 401, 'Invalid Token'],
     ['eleven tags', () => query(second({ tags: Array.from({ length: 11 }, (_, n) => `${n}`) }), 'id'), 400, 'Invalid tags: expected at most 10 tags of 1-256 UTF-8 bytes'],
     ['a tag of 300 bytes', () => query(second({ tags: ['漢'.repeat(100)] }), 'id'), 400, 'Invalid tags: expected at most 10 tags of 1-256 UTF-8 bytes'],
-    ['a good token', () => query(second({ tags: ['t'] }), 'id'), 101, ''],
+    ['a valid token', () => query(second({ tags: ['t'] }), 'id'), 101, ''],
     ['a valid DurableEventIterator token', () => query(token({ chn: 'a' })), 101, ''],
   ])('%s', async (_, at, status, text) => {
     expect(await upgrade(await at(), path)).toEqual({ status, text })

@@ -274,7 +274,7 @@ function checkContents(client: ClientRecord, publishes: Map<number, Publish>, lo
     const at = attempt === undefined ? about : { ...about, attempt }
     const publish = publishes.get(n)
     if (publish === undefined) {
-      report({ ...at, kind: 'invented', id, text: `nobody published event ${n}` })
+      report({ ...at, kind: 'invented', id, text: `event ${n} was never published` })
     } else if (publish.channel !== client.channel) {
       report({ ...at, kind: 'leaked', id, text: `event ${n} is of the channel ${publish.channel}` })
     } else if (publish.outcome === 'rejected') {

@@ -18,8 +18,8 @@ export const TOKEN_PARAMETER = 'token'
 export const CONNECTION_ID_PARAMETER = 'id'
 
 /**
- * The header that reports a gap in the response to `/subscribe`: missed events are no longer available. Its value is the id of
- * the first event after the gap.
+ * The header that reports a gap in the response to `/subscribe`: missed events are no longer available. Its value is the id
+ * from which all events are available.
  */
 export const GAP_HEADER = 'x-durable-event-gap'
 

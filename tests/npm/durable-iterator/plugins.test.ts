@@ -38,8 +38,8 @@ describe('the handler plugin', () => {
   test.each<[string, object[]]>([
     ['alone', [new DurableIteratorHandlerPlugin()]],
     ['with the DurableEventIteratorHandlerPlugin', [new DurableEventIteratorHandlerPlugin(), new DurableIteratorHandlerPlugin()]],
-    ['on its other side', [new DurableIteratorHandlerPlugin(), new DurableEventIteratorHandlerPlugin()]],
-    ['beside batches', [new BatchHandlerPlugin(), new DurableIteratorHandlerPlugin()]],
+    ['in the other order', [new DurableIteratorHandlerPlugin(), new DurableEventIteratorHandlerPlugin()]],
+    ['with the batch plugin', [new BatchHandlerPlugin(), new DurableIteratorHandlerPlugin()]],
   ])('sends tokens of both kinds with their headers, %s', async (_, plugins) => {
     const names = ['x-orpc-durable-iterator', 'x-orpc-dei']
     const headers = async (path: string): Promise<unknown> => {

@@ -126,7 +126,7 @@ describe('an iterator', () => {
     ['of http', () => url().href.replace('ws:', 'http:')],
     ['a promise', () => Promise.resolve(url())],
     ['a function', () => () => url().href],
-    ['a function that answers later', () => async () => url()],
+    ['a function that returns a promise', () => async () => url()],
   ])('opens at %s', async (_, make) => {
     const iterator = await app.client({ url: make() }).onEvent(newChannel())
     opened.push(iterator)

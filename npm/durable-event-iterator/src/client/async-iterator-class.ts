@@ -1,7 +1,7 @@
 import type { mapEventIterator } from '@orpc/client'
 
 /**
- * oRPC's `AsyncIteratorClass`, of the application's own version of oRPC. `@orpc/client` exports it by name since 1.8 only;
- * every version has a function that returns it.
+ * oRPC's `AsyncIteratorClass` in the application's version of oRPC. `@orpc/client` exports it by name only since 1.8; every
+ * version has a function that returns it.
  */
 export type AsyncIteratorClass<TEvent> = ReturnType<typeof mapEventIterator<TEvent, unknown, unknown, TEvent>>

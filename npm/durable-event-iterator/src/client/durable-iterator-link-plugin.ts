@@ -62,8 +62,8 @@ export interface DurableIteratorLinkPluginOptions<T extends ClientContext>
   ) => string | Promise<string>
 
   /**
-   * The time before the token's expiry at which it is refreshed on the open socket, in seconds. Leave enough time for the call
-   * and for retries: after the expiry, the client has to reconnect. `NaN` or `Infinity` disables early refresh: the token is
+   * How long before its expiry a token is refreshed on the open socket, in seconds. Leave enough time for the call and for
+   * retries: after the expiry, the client has to reconnect. `NaN` or `Infinity` disables early refresh: the token is
    * refreshed, with a new connection, only after the Durable Object reports that it expired.
    *
    * @default 10, or a tenth of the token's lifetime if that is less

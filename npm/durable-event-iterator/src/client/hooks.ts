@@ -29,7 +29,7 @@ export interface DurableEventIteratorGap {
   readonly path: readonly string[]
   /** The input of that call. */
   readonly input: unknown
-  /** The id of the last event before the gap; `undefined` if the iterator has received no event yet. */
+  /** The cursor before the gap: the id of the last event, or the `lastEventId` of the call; `undefined` if there is none. */
   readonly lastEventId: string | undefined
   /** All events from this id on are available. */
   readonly nextEventId: string

@@ -10,7 +10,7 @@ import type { ClientRetryPluginContext } from '@orpc/client/plugins'
 export interface ClientDurableEventIteratorRpcContext extends ClientRetryPluginContext {}
 
 /**
- * The context of a procedure call on a {@link ClientDurableIterator}. See {@link ClientDurableEventIteratorRpcContext}.
+ * The context of a procedure call on a `ClientDurableIterator`. See {@link ClientDurableEventIteratorRpcContext}.
  *
  * To add properties for your own plugins and interceptors, extend the interface:
  * `declare module 'durable-event-iterator/client' { interface ClientDurableIteratorRpcContext { … } }`.

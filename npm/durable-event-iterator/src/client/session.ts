@@ -575,7 +575,7 @@ const UPDATE_TOKEN_TIMEOUT_MS = 5_000
 /** The delay before a call is retried that the Durable Object could not respond to, in milliseconds. */
 const CALL_RETRY_DELAY_MS = 2_000
 
-/** The minimum time between two token refreshes, in milliseconds. */
+/** The default of the minimum delay between two token refreshes, in milliseconds. */
 const MIN_REFRESH_INTERVAL_MS = 1_000
 
 /** Whether an open connection can continue with another token: the channel and the tags of a socket cannot change. */

@@ -19,7 +19,7 @@ export interface UpgradeDurableEventIteratorRequestInterceptorOptions {
   next(): Promise<Response>
 }
 
-/** Wraps the upgrade after the token is verified: to log, to count, or to reject a request with another response. */
+/** A function that wraps the upgrade after the token is verified: to log, to count, or to reject a request. */
 export type UpgradeDurableEventIteratorRequestInterceptor = (
   options: UpgradeDurableEventIteratorRequestInterceptorOptions,
 ) => Response | Promise<Response>
@@ -44,7 +44,7 @@ export interface UpgradeDurableIteratorRequestInterceptorOptions {
   next(): Promise<Response>
 }
 
-/** Wraps the upgrade after the token is verified: to log, to count, or to reject a request with another response. */
+/** A function that wraps the upgrade after the token is verified: to log, to count, or to reject a request. */
 export type UpgradeDurableIteratorRequestInterceptor = (
   options: UpgradeDurableIteratorRequestInterceptorOptions,
 ) => Response | Promise<Response>
@@ -74,15 +74,15 @@ interface UpgradeOptions {
  * Verifies the token of a WebSocket request and forwards the request to the Durable Object of the token's channel. Accepts
  * tokens of both kinds, `DurableEventIterator` and `DurableIterator`.
  *
- * Responds to an invalid request without a call of the Durable Object:
+ * Rejects an invalid request without calling the Durable Object:
  * - 426 `Expected WebSocket upgrade`
  * - 401 `Token is required`
  * - 401 `Invalid Token`
  * - 400 `Invalid ID`: the connection id must be 1–128 visible ASCII characters
  * - 401 `ID is required` and 400 `Invalid tags: …`, only for tokens of a `DurableIterator`
  *
- * If the Durable Object fails temporarily (the error is `retryable` or `overloaded`), it responds with 503 and `Retry-After`.
- * Other errors are thrown. The Durable Object verifies the token again with its own `SIGNING_KEY`, which must be the same.
+ * Responds with 503 and `Retry-After` if the Durable Object fails temporarily (the error is `retryable` or `overloaded`). Other
+ * errors are thrown. The Durable Object verifies the token again with its own `SIGNING_KEY`, which must be the same.
  *
  * @example
  * ```ts

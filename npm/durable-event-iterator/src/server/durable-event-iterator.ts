@@ -38,8 +38,8 @@ export type DurableEventIteratorOptions<
 } & TokenAttachmentOption<InferDurableEventIteratorObjectTokenAttachment<T>>
 
 /**
- * Issues a token for a channel. Return it from a procedure: the {@link DurableEventIteratorHandlerPlugin} sends the token, and
- * the client's {@link DurableEventIteratorLinkPlugin} opens an iterator over the events of the Durable Object with it.
+ * Issues a token for a channel. Return it from a procedure: the `DurableEventIteratorHandlerPlugin` sends the token, and
+ * the client's `DurableEventIteratorLinkPlugin` opens an iterator over the events of the Durable Object with it.
  *
  * @typeParam T - The type of the Durable Object: an interface that extends `DurableEventIteratorObject`.
  *
@@ -93,7 +93,7 @@ export class DurableEventIterator<
     onfulfilled?: ((value: ClientDurableEventIterator<T, RPC>) => TFulfilled | PromiseLike<TFulfilled>) | null | undefined,
     onrejected?: ((reason: unknown) => TRejected | PromiseLike<TRejected>) | null | undefined,
   ): PromiseLike<TFulfilled | TRejected> {
-    // The value is a `TokenCarrier`; the types describe the iterator that the client makes of it.
+    // The value is a `TokenCarrier`; the types describe the iterator that the client opens with it.
     const iterator = issue(this.#channel, this.#options, 'DurableEventIterator') as Promise<unknown> as Promise<ClientDurableEventIterator<T, RPC>>
     return iterator.then(onfulfilled, onrejected)
   }

@@ -25,14 +25,14 @@ export type DurableIteratorOptions<
   tokenTTLSeconds?: number | undefined
 
   /**
-   * The subject (the JWT claim `sub`): who the client is, such as a user id, 1–256 UTF-8 bytes. The client can read it. The
+   * The subject (the claim `sub`): who the client is, such as a user id, 1–256 UTF-8 bytes. The client can read it. The
    * Durable Object can limit the number of sockets per subject.
    */
   subject?: string | undefined
 
   /**
-   * The tags of the client: at most ten, each 1–256 UTF-8 bytes. The client receives events that are published to one of its
-   * tags.
+   * The tags of the client: at most ten, each 1–256 UTF-8 bytes. The client receives the events that are published to
+   * everyone or to one of its tags.
    *
    * @default []
    */
@@ -47,10 +47,10 @@ export type DurableIteratorOptions<
 } & TokenAttachmentOption<InferDurableEventIteratorObjectTokenAttachment<T>>
 
 /**
- * Issues a token for a channel. Return it from a procedure: the {@link DurableIteratorHandlerPlugin} sends the token, and the
- * client's {@link DurableIteratorLinkPlugin} opens an iterator over the events of the Durable Object with it.
+ * Issues a token for a channel. Return it from a procedure: the `DurableIteratorHandlerPlugin` sends the token, and the
+ * client's `DurableIteratorLinkPlugin` opens an iterator over the events of the Durable Object with it.
  *
- * This is the API of oRPC 1.9 and later. In contrast to {@link DurableEventIterator} it supports tags, and token refresh on
+ * This is the API of oRPC 1.9 and later. In contrast to a `DurableEventIterator`, it supports tags, and token refresh on
  * the open socket. A Durable Object serves clients of both kinds at the same time.
  *
  * @typeParam T - The type of the Durable Object: an interface that extends `DurableIteratorObject`.
@@ -106,7 +106,7 @@ export class DurableIterator<
     onfulfilled?: ((value: ClientDurableIterator<T, RPC>) => TFulfilled | PromiseLike<TFulfilled>) | null | undefined,
     onrejected?: ((reason: unknown) => TRejected | PromiseLike<TRejected>) | null | undefined,
   ): PromiseLike<TFulfilled | TRejected> {
-    // The value is a `TokenCarrier`; the types describe the iterator that the client makes of it.
+    // The value is a `TokenCarrier`; the types describe the iterator that the client opens with it.
     const iterator = issue(this.#channel, this.#options, 'DurableIterator') as Promise<unknown> as Promise<ClientDurableIterator<T, RPC>>
     return iterator.then(onfulfilled, onrejected)
   }

@@ -42,8 +42,8 @@ class TokenHandlerPlugin<T extends Context> implements StandardHandlerPlugin<T> 
 }
 
 /**
- * Sends the token of a {@link DurableEventIterator} that a procedure returns: the response body is the token, and a response
- * header marks it as one. The plugin sends {@link DurableIterator} tokens too, and works with oRPC's batch plugin.
+ * Sends the token of a `DurableEventIterator` that a procedure returns: the response body is the token, and a response
+ * header marks it as one. The plugin sends `DurableIterator` tokens too, and works with oRPC's batch plugin.
  *
  * If pages of another origin call the server, expose the header `x-orpc-dei`:
  * `new CORSPlugin({ exposeHeaders: ['x-orpc-dei'] })`.
@@ -58,8 +58,8 @@ class TokenHandlerPlugin<T extends Context> implements StandardHandlerPlugin<T> 
 export class DurableEventIteratorHandlerPlugin<T extends Context> extends TokenHandlerPlugin<T> {}
 
 /**
- * Sends the token of a {@link DurableIterator} that a procedure returns: the response body is the token, and a response header
- * marks it as one. The plugin sends {@link DurableEventIterator} tokens too, and works with oRPC's batch plugin.
+ * Sends the token of a `DurableIterator` that a procedure returns: the response body is the token, and a response header
+ * marks it as one. The plugin sends `DurableEventIterator` tokens too, and works with oRPC's batch plugin.
  *
  * If pages of another origin call the server, expose the header `x-orpc-durable-iterator`:
  * `new CORSPlugin({ exposeHeaders: ['x-orpc-durable-iterator'] })`.

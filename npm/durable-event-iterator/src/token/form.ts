@@ -7,7 +7,7 @@ export interface TokenForm {
 }
 
 export interface OpenedToken {
-  /** JSON. */
+  /** The claims in JSON. */
   readonly payload: string
   /** The signed text. */
   readonly message: string

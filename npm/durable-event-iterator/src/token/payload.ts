@@ -1,12 +1,12 @@
 import type { JsonValue } from '../object.js'
 
-/** The claims of a token of a {@link DurableEventIterator}. */
+/** The claims of a token of a `DurableEventIterator`. */
 export interface DurableEventIteratorTokenPayload extends DurableIteratorTokenPayload {
   readonly rpc: readonly string[]
   readonly att?: JsonValue | undefined
 }
 
-/** The claims of a token of a {@link DurableIterator}. */
+/** The claims of a token of a `DurableIterator`. */
 export interface DurableIteratorTokenPayload {
   /** The channel name. */
   readonly chn: string

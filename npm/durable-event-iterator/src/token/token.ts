@@ -8,7 +8,7 @@ import type { ClientKind, DurableIteratorTokenPayload } from './payload.js'
 import { isSigned, sign } from './signature.js'
 import { signedJson } from './signed-json.js'
 
-/** Returns the kind of clients that a token is for, by its form: only a signed JSON begins with a brace. */
+/** Returns the kind of clients that a token is for, by its form: signed JSON starts with a brace, a JWT with a letter. */
 export function clientKindOf(token: string): ClientKind {
   return token.startsWith('{') ? 'DurableIterator' : 'DurableEventIterator'
 }

@@ -1,8 +1,8 @@
 //! Issues and verifies tokens on request, one JSON object per line in, one out: the other side of the tests that compare
 //! with the npm package `jose`.
 //!
-//! `{"issue": {"channel", "procedures", "attachment"?, "lifetimeMs"?}, "key", "nowMs"}` is answered by `{"token"}`,
-//! `{"verify": "<token>", "key", "previous"?, "nowMs"}` by `{"claims"}`, and whatever fails by `{"error"}`.
+//! `{"issue": {"channel", "procedures", "attachment"?, "lifetimeMs"?}, "key", "nowMs"}` returns `{"token"}`,
+//! `{"verify": "<token>", "key", "previous"?, "nowMs"}` returns `{"claims"}`, and a failure returns `{"error"}`.
 
 use std::error::Error;
 use std::io::{BufRead, Write};

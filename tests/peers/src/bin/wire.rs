@@ -1,7 +1,7 @@
-//! A server that gives clients back what they send, one message per line: real clients talk to it in `tests/golden`. It also
-//! tells which values the wire accepts, for tests and a fuzzer (`scripts/fuzz-clients.mjs`) that hand them to real clients.
+//! An echo server with one message per line, for real clients in `tests/golden`. It also
+//! returns which values the wire accepts, for tests and a fuzzer (`scripts/fuzz-clients.mjs`) that pass them to real clients.
 //!
-//! `{"text": "<frame>"}` or `{"binary": "<base64>"}` is answered by a list of such, and an invalid frame by `{"error"}`.
+//! `{"text": "<frame>"}` or `{"binary": "<base64>"}` returns a list of such messages, and an invalid frame returns `{"error"}`.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
@@ -16,10 +16,10 @@ use durable_event_wire::{
 };
 use std::io::{self, BufRead, Write};
 
-/// What fails: an error for the client, or a message that is not a frame.
+/// Fails with an error for the client, or with a message that is not a frame.
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
-/// HTTP's "OK".
+/// The status OK.
 const OK: u16 = 200;
 
 /// A message on a socket. Binary ones are in base64.
@@ -39,19 +39,19 @@ impl From<Outgoing> for Message {
     }
 }
 
-/// What is accepted.
+/// A check of values.
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Question {
-    /// Of texts, those that are URLs.
+    /// Returns the texts that are URLs.
     Urls(Vec<String>),
-    /// Of sources and flags, those that are regular expressions.
+    /// Returns the sources and flags that are regular expressions.
     Regexps(Vec<(String, String)>),
-    /// The frames by which a body reaches a client, if it is accepted.
+    /// Returns the frames that send a body to a client, if it is accepted.
     Candidate(Candidate),
 }
 
-/// A body, and what accompanies it as an event.
+/// A body, and its meta as an event.
 #[derive(Deserialize)]
 struct Candidate {
     body: String,
@@ -64,13 +64,13 @@ struct Candidate {
 /// The frames of an accepted body. The call's id is empty: `{"i":""`.
 #[derive(Default, Serialize)]
 struct Frames {
-    /// Why it is not accepted.
+    /// The reason why it is rejected.
     rejected: Option<String>,
-    /// As a procedure's output.
+    /// The frame as the output of a procedure.
     output: Option<String>,
-    /// As an item of a procedure's stream.
+    /// The frame as an item of a procedure's stream.
     item: Option<String>,
-    /// As an event of a channel, if its root is plain.
+    /// The frame as an event of a channel, if its root is plain.
     event: Option<String>,
 }
 
@@ -106,10 +106,10 @@ fn accepted(question: Question) -> Result<String> {
     Ok(serde_json::to_string(&accepted)?)
 }
 
-/// Answers one message, `{"text"}` or `{"binary"}`, by a list of them; or a question by a list of answers.
+/// Handles one message, `{"text"}` or `{"binary"}`, and returns a list of messages; or another request, and returns a list of results.
 ///
 /// # Errors
-/// The message is no frame.
+/// The message is not a frame.
 fn answer(line: &str) -> Result<String> {
     if let Ok(question) = serde_json::from_str(line) {
         return accepted(question);
@@ -139,7 +139,7 @@ fn answers(frame: ClientFrame<'_>) -> Result<Vec<Message>> {
                 Ok(vec![error_response(&id, &error).into()])
             })
         }
-        // What a client streams comes back as a stream.
+        // The stream of a client is returned as a stream.
         ClientFrame::Event { id, event } => {
             let data = serialize(&event.to_value()?)?;
             let meta =
@@ -150,7 +150,7 @@ fn answers(frame: ClientFrame<'_>) -> Result<Vec<Message>> {
     }
 }
 
-/// An error to be thrown at the client.
+/// An error for the client.
 #[derive(Deserialize)]
 struct Thrown {
     code: String,
@@ -162,7 +162,7 @@ struct Thrown {
     defined: Option<bool>,
 }
 
-/// Events as the log sends them.
+/// Events in the form that the log sends.
 #[derive(Deserialize)]
 struct Replay {
     events: Vec<Value>,
