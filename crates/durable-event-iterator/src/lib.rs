@@ -120,6 +120,7 @@ mod path;
 mod procedure;
 mod runtime;
 mod socket;
+mod sql;
 mod time;
 mod upgrade;
 
@@ -140,8 +141,10 @@ pub use error::{Error, Result};
 pub use object::{Call, DurableEventIteratorObject, Invocation, SocketOf, Subscribed};
 pub use procedure::{Next, Procedures, Reply, RpcArguments, RpcMethods, StreamItem, Upload};
 pub use socket::{Socket, Untyped};
+pub use sql::{Sql, SqlRows};
 pub use time::now;
 pub use upgrade::{Upgrade, signing_keys_from_env};
+pub use worker::SqlStorageValue;
 
 /// For `durable_object!` alone.
 #[doc(hidden)]

@@ -2,7 +2,7 @@
 //!
 //! Applications use a test kit, such as the crate `durable-event-test`. A kit takes the place of the Workers runtime:
 //!
-//! - [`ObjectState`] is the state that outlives an instance: the storage, which is a [`Database`], the alarm, the sockets with
+//! - [`ObjectState`] is the state that outlives an instance: the storage, which is an [`ObjectDatabase`], the alarm, the sockets with
 //!   their attachments, and the clock and event loop, which advance only when the kit advances them.
 //! - [`Instance`] is one instance of the application's Durable Object. Its methods deliver the calls of the Workers runtime: upgrade
 //!   requests, messages, closed sockets, RPC methods and the alarm. Dropping it is hibernation.
@@ -10,8 +10,8 @@
 //!
 //! ```
 //! use durable_event_iterator::{
-//!     Channel, DurableEventIteratorObject, Result, SigningKeys, Value,
-//!     native::{Cell, Database, DatabaseError, Instance, ObjectState, Param},
+//!     Channel, DurableEventIteratorObject, Result, SigningKeys, SqlRows, SqlStorageValue, Value,
+//!     native::{Cell, Database, DatabaseError, Instance, ObjectDatabase, ObjectState, Param},
 //! };
 //!
 //! struct Room;
@@ -37,6 +37,12 @@
 //!     }
 //! }
 //!
+//! impl ObjectDatabase for NoDatabase {
+//!     fn exec(&self, _: &str, _: &[SqlStorageValue]) -> Result<SqlRows, DatabaseError> {
+//!         Err(DatabaseError::new("no database"))
+//!     }
+//! }
+//!
 //! let state = ObjectState::new("lobby", Box::new(NoDatabase), 1_800_000_000_000);
 //! let keys = SigningKeys::parse("a secret", None)?;
 //! let room: Instance<Room> = Instance::new(&state, &keys)?;
@@ -49,7 +55,7 @@ pub use crate::{
     object::{NativeInstance as Instance, Rejected},
     runtime::{
         Message,
-        native::{CloseFrame, Entered, ObjectState, RawSocket as Socket},
+        native::{CloseFrame, Entered, ObjectDatabase, ObjectState, RawSocket as Socket},
     },
 };
 pub use durable_event_log::{Cell, Database, DatabaseError, Param};

@@ -4,14 +4,14 @@
 #![allow(clippy::panic, clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 use durable_event_iterator::{
-    Call, Channel, DurableEventIteratorObject, Invocation, Next, Procedures, Reply, Result, RpcMethods,
+    Call, Channel, DurableEventIteratorObject, Invocation, Next, Procedures, Reply, Result, RpcMethods, Sql,
     Subscribed, durable_object,
 };
 use futures_util::stream;
 use serde::{Deserialize, Serialize, Serializer};
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
-use worker::{Delay, Env, SqlStorage, js_sys, wasm_bindgen_futures::JsFuture};
+use worker::{Delay, Env, js_sys, wasm_bindgen_futures::JsFuture};
 
 /// An event whose serializer can fail.
 #[derive(Serialize, Deserialize)]
@@ -40,8 +40,8 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    fn table(&self) -> Result<SqlStorage> {
-        let sql = self.channel.storage().sql();
+    fn table(&self) -> Result<Sql> {
+        let sql = self.channel.sql();
         sql.exec("CREATE TABLE IF NOT EXISTS faults (place TEXT, how TEXT)", None)?;
         Ok(sql)
     }

@@ -2,7 +2,8 @@
 
 use durable_event_iterator::{
     Audience, BigInt, Call, Channel, Code, Date, DurableEventIteratorObject, Error, EventId, Object, Options,
-    Procedures, PublishOptions, Result, RpcMethods, Transaction, Undefined, Upload, Value, durable_object,
+    Procedures, PublishOptions, Result, RpcMethods, SqlStorageValue, Transaction, Undefined, Upload, Value,
+    durable_object,
 };
 use serde::{Deserialize, Serialize};
 use std::{cell::RefCell, rc::Rc, time::Duration};
@@ -32,6 +33,31 @@ pub struct Invalid;
 
 /// Keeps sockets open after their tokens have expired.
 pub struct Lasting;
+
+/// The value of a placeholder.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Binding {
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Text(String),
+    Bytes(Vec<u8>),
+    Null(()),
+}
+
+impl From<Binding> for SqlStorageValue {
+    fn from(binding: Binding) -> Self {
+        match binding {
+            Binding::Boolean(value) => value.into(),
+            Binding::Integer(value) => value.into(),
+            Binding::Float(value) => value.into(),
+            Binding::Text(value) => value.into(),
+            Binding::Bytes(value) => value.into(),
+            Binding::Null(()) => Self::Null,
+        }
+    }
+}
 
 /// A class of these Durable Objects.
 pub trait Kind: 'static {
@@ -162,7 +188,7 @@ fn run(
                 ids.push(channel.publish_with(event, PublishOptions::new().idempotency_key(key))?.id)
             }
             (Step::Sql(sql), Some(tx)) => drop(tx.sql().exec(sql, None)?),
-            (Step::Sql(sql), None) => drop(channel.storage().sql().exec(sql, None)?),
+            (Step::Sql(sql), None) => drop(channel.sql().exec(sql, None)?),
             (Step::Live(event), _) => channel.send_live(&channel.sockets()?, event)?,
             (Step::Prune(_), _) => drop(channel.prune()?),
             (Step::Nested(steps), _) => {
@@ -212,6 +238,14 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
             .procedure("hold", async |_: &Self, _, value: Value| {
                 std::future::pending::<()>().await;
                 Ok(value)
+            })
+            // Runs SQL, and shows how its values arrive.
+            .procedure("sql", async |journal: &Self, _, (query, bindings): (String, Vec<Binding>)| {
+                let bindings: Vec<_> = bindings.into_iter().map(SqlStorageValue::from).collect();
+                Ok(match journal.channel.sql().exec(&query, bindings) {
+                    Ok(rows) => (rows.columns().to_vec(), format!("{:?}", rows.rows())),
+                    Err(error) => (Vec::new(), format!("storage failure: {}", error.is_storage_failure())),
+                })
             })
             .upload("holdItems", async |_: &Self, _, values: Upload<Value>| {
                 std::future::pending::<()>().await;
@@ -318,7 +352,7 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 struct Table {
                     name: String,
                 }
-                let sql = journal.channel.storage().sql();
+                let sql = journal.channel.sql();
                 let tables = "SELECT name FROM sqlite_master WHERE name GLOB 'dei_events_*'";
                 for Table { name } in sql.exec(tables, None)?.to_array::<Table>()? {
                     let hour_us = 3_600_000_000_u64;
@@ -332,7 +366,7 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                     name: String,
                     rows: u32,
                 }
-                let sql = journal.channel.storage().sql();
+                let sql = journal.channel.sql();
                 let kind = kind.unwrap_or_else(|| "events".to_owned());
                 let tables =
                     format!("SELECT name, 0 AS rows FROM sqlite_master WHERE name GLOB 'dei_{kind}_*'");

@@ -164,7 +164,7 @@ impl<const BEGINS_WITH_SNAPSHOT: bool> Ledger<BEGINS_WITH_SNAPSHOT> {
         struct Row {
             value: u32,
         }
-        let sql = self.channel.storage().sql();
+        let sql = self.channel.sql();
         sql.exec("CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value INTEGER)", None)?;
         let rows =
             sql.exec("SELECT value FROM numbers WHERE name = ?", vec![name.into()])?.to_array::<Row>()?;
@@ -173,7 +173,7 @@ impl<const BEGINS_WITH_SNAPSHOT: bool> Ledger<BEGINS_WITH_SNAPSHOT> {
 
     fn set(&self, name: &str, value: u32) -> Result<()> {
         self.get(name)?;
-        let sql = self.channel.storage().sql();
+        let sql = self.channel.sql();
         sql.exec(
             "INSERT OR REPLACE INTO numbers (name, value) VALUES (?, ?)",
             vec![name.into(), f64::from(value).into()],

@@ -23,6 +23,7 @@ use crate::{
     error::{Error, PublishError, Result},
     runtime::RawSocket,
     socket::{Socket, Untyped},
+    sql::Sql,
     time::from_millis,
 };
 use durable_event_log::EventId;
@@ -187,7 +188,13 @@ impl<E, T, S> Channel<E, T, S> {
         Ok(sockets)
     }
 
-    /// Returns the Durable Object's storage, for application data. The names of the library's tables start with
+    /// Returns the Durable Object's SQL database, for the application's tables.
+    #[must_use]
+    pub fn sql(&self) -> Sql {
+        Sql::new(Rc::clone(&self.core.storage))
+    }
+
+    /// Returns the Durable Object's storage, for application data. Its methods panic on native targets. The names of the library's tables start with
     /// [`Options::table_prefix`](crate::Options::table_prefix).
     ///
     /// `delete_all` deletes the events too. Clients whose cursor or token is older then receive a gap notification. For this

@@ -4,6 +4,7 @@ use crate::{
     channel::{Channel, ChannelCore, PublishOptions, Published},
     error::{Error, Result},
     runtime::{self, StorageEvent},
+    sql::Sql,
 };
 use durable_event_log::{DatabaseError, EventId, Memory};
 use serde::Serialize;
@@ -21,10 +22,10 @@ impl<E, T, S> std::fmt::Debug for Transaction<'_, E, T, S> {
 }
 
 impl<E, T, S> Transaction<'_, E, T, S> {
-    /// Returns the Durable Object's SQL storage, for the application's tables.
+    /// Returns the Durable Object's SQL database, for the application's tables.
     #[must_use]
-    pub fn sql(&self) -> worker::SqlStorage {
-        self.channel.storage().sql()
+    pub fn sql(&self) -> Sql {
+        self.channel.sql()
     }
 }
 

@@ -154,7 +154,7 @@ pub trait DurableEventIteratorObject: Sized + 'static {
     ///         struct Row {
     ///             item: String,
     ///         }
-    ///         let rows = self.channel.storage().sql().exec("SELECT item FROM items", None)?;
+    ///         let rows = self.channel.sql().exec("SELECT item FROM items", None)?;
     ///         Ok(rows.to_array::<Row>()?.into_iter().map(|row| row.item).collect())
     ///     }
     /// }

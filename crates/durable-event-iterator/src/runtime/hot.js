@@ -362,8 +362,17 @@ export class Storage {
           break
       }
     }
-    this.#sql ??= sqlOf(this.#storage)
-    return this.#sql.exec(texts.slice(0, layout[0]), ...params)
+    return this.#database().exec(texts.slice(0, layout[0]), ...params)
+  }
+
+  /** Executes SQL of the application. Returns the names of the columns, followed by the rows. */
+  exec(query, bindings) {
+    const cursor = this.#database().exec(query, ...bindings)
+    return [cursor.columnNames, ...cursor.raw()]
+  }
+
+  #database() {
+    return (this.#sql ??= sqlOf(this.#storage))
   }
 
   /** Runs `work` in a transaction, which is rolled back if it returns false. The listener is not called. */

@@ -15,6 +15,7 @@ mod message;
 mod namespace;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod native;
+mod sql_rows;
 #[cfg(any(target_arch = "wasm32", test))]
 mod statement;
 mod storage_event;
@@ -22,7 +23,6 @@ pub(crate) mod value;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use self::javascript::*;
-pub use self::message::Message;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use self::native::*;
 pub(crate) use self::{
@@ -31,6 +31,7 @@ pub(crate) use self::{
     storage_event::StorageEvent,
     value::{Infinity, JsWire, NotWire},
 };
+pub use self::{message::Message, sql_rows::SqlRows};
 
 pub(crate) use crate::error::JsError;
 use crate::error::{Code, Error};

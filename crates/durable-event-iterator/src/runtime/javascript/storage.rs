@@ -1,12 +1,14 @@
 //! The storage of a Durable Object: its SQLite database and its alarm.
 
 use crate::runtime::{
-    Context, Cursor, JsError, StorageEvent,
+    Context, Cursor, JsError, SqlRows, StorageEvent,
     statement::{Statement, rows_of},
 };
 use durable_event_log::{Cell, Database, DatabaseError, Param};
+use js_sys::Array;
 use std::cell::OnceCell;
 use wasm_bindgen::prelude::*;
+use worker::SqlStorageValue;
 
 #[wasm_bindgen(module = "/src/runtime/hot.js")]
 extern "C" {
@@ -21,6 +23,9 @@ extern "C" {
 
     #[wasm_bindgen(method, catch, js_class = "Storage", js_name = open)]
     fn open_js(this: &JsStorage, texts: &str, layout: &[f64]) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_class = "Storage", js_name = exec)]
+    fn exec_js(this: &JsStorage, query: &str, bindings: Array) -> Result<Array, JsValue>;
 
     #[wasm_bindgen(method, catch, js_class = "Storage", js_name = atomically)]
     fn atomically_js(this: &JsStorage, work: &mut dyn FnMut() -> bool) -> Result<(), JsValue>;
@@ -92,6 +97,18 @@ impl Storage {
         self.js.open_js(&texts, &layout).map_err(failure)
     }
 
+    /// Executes SQL of the application.
+    pub(crate) fn exec(&self, query: &str, bindings: Vec<SqlStorageValue>) -> Result<SqlRows, DatabaseError> {
+        let bindings = bindings.into_iter().map(JsValue::from).collect();
+        let mut rows =
+            self.js.exec_js(query, bindings).map_err(failure)?.into_iter().map(|row| Array::from(&row));
+        let columns = rows.next().into_iter().flat_map(|names| names.to_vec());
+        Ok(SqlRows {
+            columns: columns.map(|name| name.as_string().unwrap_or_default()).collect(),
+            rows: rows.map(|row| row.iter().map(cell_of).collect()).collect::<Result<_, _>>()?,
+        })
+    }
+
     /// Sets the alarm unless one is set. `at_ms` is in milliseconds since 1970.
     pub(crate) async fn ensure_alarm(&self, at_ms: u64) -> Result<(), JsError> {
         self.js.ensure_alarm_js(at_ms as f64).await.map(drop).map_err(JsError::from)
@@ -112,6 +129,10 @@ impl Database for Storage {
     fn atomically(&self, work: &mut dyn FnMut() -> bool) -> Result<(), DatabaseError> {
         self.js.atomically_js(&mut || work()).map_err(failure)
     }
+}
+
+fn cell_of(value: JsValue) -> Result<SqlStorageValue, DatabaseError> {
+    SqlStorageValue::try_from(value).map_err(|error| DatabaseError::new(error.to_string()))
 }
 
 fn failure(thrown: JsValue) -> DatabaseError {

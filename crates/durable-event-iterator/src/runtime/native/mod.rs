@@ -17,6 +17,7 @@ pub(crate) use self::{
 pub use self::{
     object_state::{Entered, ObjectState},
     socket::{CloseFrame, RawSocket},
+    storage::ObjectDatabase,
 };
 /// An argument or a result of an RPC method.
 pub(crate) use durable_event_wire::Value as RpcValue;

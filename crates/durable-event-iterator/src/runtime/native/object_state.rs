@@ -1,8 +1,8 @@
 //! The state of a Durable Object that outlives its instances.
 
-use super::{event_loop::EventLoop, socket::RawSocket};
+use super::{event_loop::EventLoop, socket::RawSocket, storage::ObjectDatabase};
 use crate::runtime::StorageEvent;
-use durable_event_log::{Database, DatabaseError};
+use durable_event_log::DatabaseError;
 use std::{
     cell::{Cell, RefCell},
     fmt,
@@ -22,7 +22,7 @@ pub struct ObjectState(Rc<Inner>);
 
 struct Inner {
     name: String,
-    database: Box<dyn Database>,
+    database: Box<dyn ObjectDatabase>,
     now_ms: Cell<u64>,
     alarm_ms: Cell<Option<u64>>,
     sockets: RefCell<Vec<RawSocket>>,
@@ -54,7 +54,7 @@ impl ObjectState {
     /// An empty name stands for a Durable Object whose id has no name. `now_ms` is the time of its clock, in milliseconds since
     /// 1970.
     #[must_use]
-    pub fn new(name: impl Into<String>, database: Box<dyn Database>, now_ms: u64) -> Self {
+    pub fn new(name: impl Into<String>, database: Box<dyn ObjectDatabase>, now_ms: u64) -> Self {
         Self(Rc::new(Inner {
             name: name.into(),
             database,
@@ -76,7 +76,7 @@ impl ObjectState {
 
     /// Returns the SQLite database.
     #[must_use]
-    pub fn database(&self) -> &dyn Database {
+    pub fn database(&self) -> &dyn ObjectDatabase {
         &*self.0.database
     }
 

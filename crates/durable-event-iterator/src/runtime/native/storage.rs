@@ -1,9 +1,22 @@
 //! The storage of a Durable Object: its database and its alarm.
 
 use super::{Context, Cursor};
-use crate::runtime::{JsError, StorageEvent};
+use crate::runtime::{JsError, SqlRows, StorageEvent};
 use durable_event_log::{Cell, Database, DatabaseError, Param};
 use std::rc::Rc;
+use worker::SqlStorageValue;
+
+/// The SQLite database of a Durable Object.
+pub trait ObjectDatabase: Database {
+    /// Executes SQL of the application.
+    ///
+    /// The SQL may have several statements, of which the last one has the placeholders and the rows. Numbers are bound as REAL, and a
+    /// number of a row is an integer if it has no fraction and is within ±(2⁵³ − 1).
+    ///
+    /// # Errors
+    /// SQLite rejects the SQL, or its execution fails.
+    fn exec(&self, query: &str, bindings: &[SqlStorageValue]) -> Result<SqlRows, DatabaseError>;
+}
 
 /// The storage behind `ctx.storage`.
 pub(crate) struct Storage(Context);
@@ -44,6 +57,12 @@ impl Storage {
     /// Runs a statement and returns its rows for [`super::Hub::replay`].
     pub(crate) fn open(&self, sql: &str, params: &[Param<'_>]) -> Result<Cursor, DatabaseError> {
         self.execute(sql, params)
+    }
+
+    /// Executes SQL of the application.
+    #[expect(clippy::needless_pass_by_value, reason = "on the Workers runtime the values are moved")]
+    pub(crate) fn exec(&self, query: &str, bindings: Vec<SqlStorageValue>) -> Result<SqlRows, DatabaseError> {
+        self.0.database().exec(query, &bindings)
     }
 
     /// Sets the alarm unless one is set. `at_ms` is in milliseconds since 1970.
