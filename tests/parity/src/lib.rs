@@ -131,12 +131,9 @@ fn plain(message: &Message, ids: &[String]) -> Value {
     frame
 }
 
-/// The README is a doctest, the page is none.
-#[test]
-fn the_example_of_the_page_is_that_of_the_readme() {
-    let readme = include_str!("../../../crates/durable-event-test/README.md");
-    let page = include_str!("../../../docs/rust-durable-object.md");
-    let example = readme.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    let (example, _) = example.split_once("\n# ").unwrap(); // a hidden line ends it
-    assert!(example.contains("TestObject") && page.contains(example));
+/// The guide's crate, whose tests use the test kit.
+#[expect(unreachable_pub, reason = "it is a crate of its own")]
+#[allow(clippy::all, clippy::pedantic, clippy::restriction)] // it has lints of its own
+mod todo_lists {
+    include!(concat!(env!("OUT_DIR"), "/todo_lists.rs"));
 }

@@ -261,3 +261,15 @@ impl Hub {
         Ok(Some(Replayed { last, work }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_those_of_the_workers_runtime() {
+        let hot = include_str!("../hot.js");
+        assert!(hot.contains(&format!("\nconst ROW_COST = {ROW_COST}\n")));
+        assert!(hot.contains(&format!("\nconst REPLAY_INTERVAL = {REPLAY_INTERVAL_MS}\n")));
+    }
+}
