@@ -1,9 +1,9 @@
 //! Durable, resumable event channels on Cloudflare Durable Objects, for [oRPC](https://orpc.dev) clients.
 //!
 //! A client opens a WebSocket to the Durable Object that its signed token names, with an unmodified oRPC client, and iterates over
-//! the channel's events with `for await`. The socket hibernates while it is idle. Events are kept in the Durable Object's SQLite
-//! for a while: a reconnecting client receives exactly the missed events, in order, or a gap notification. Over the same socket it
-//! calls the Durable Object's procedures, those that its token allows.
+//! the channel's events with `for await`. The socket hibernates while it is idle. The Durable Object stores events in SQLite for a
+//! limited time: a reconnecting client receives the missed events in order, or a gap notification. Over the same socket, the client
+//! calls the procedures that its token allows.
 //!
 //! # Durable Object
 //!
@@ -107,8 +107,12 @@
 //!
 //! # Crates
 //!
-//! The parts without a Worker are crates of their own: `durable-event-token` issues tokens in any Rust server,
-//! `durable-event-wire` has the values and messages, `durable-event-log` the event log.
+//! | crate | contents |
+//! | --- | --- |
+//! | `durable-event-test` | the test kit: runs a Durable Object in native unit tests |
+//! | `durable-event-token` | issuing and verifying tokens, in any Rust server |
+//! | `durable-event-wire` | oRPC's wire format: values and messages |
+//! | `durable-event-log` | the event log in SQLite |
 
 mod channel;
 mod error;

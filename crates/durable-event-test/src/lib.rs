@@ -73,9 +73,9 @@
 //!
 //! # Limits
 //!
-//! Tests run natively, without JavaScript: [`Channel::sql`] works, but the functions of `env`, of [`Channel::storage`] and of other types
-//! of the crate `worker` panic. Wrap those that your Durable Object uses in a trait or function that a test can replace. Everything else is the code
-//! that runs in a Worker; only the bindings to the Workers runtime have a second implementation.
+//! Tests run natively, without JavaScript: [`Channel::sql`] works, but the functions of `env`, of [`Channel::storage`] and of other
+//! types of the crate `worker` panic. Wrap those that your Durable Object uses in a trait or function that a test can replace.
+//! Everything else is the code that runs in a Worker; only the bindings to the Workers runtime have a second implementation.
 //!
 //! A token's channel must be the Durable Object's name: `test`, unless a [name](TestObjectBuilder::name) is set.
 //!

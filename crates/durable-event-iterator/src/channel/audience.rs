@@ -48,7 +48,7 @@ use std::fmt;
 /// The audience is stored with the event, as connection ids and tags, and applies to replays too. A socket stands for its
 /// client's connection id, which the client keeps when it reconnects on another socket.
 ///
-/// For a socket without a connection id (of a stock `DurableEventIterator` client), restrictions apply to the live event only.
+/// For a socket without a connection id (of an unmodified `DurableEventIterator` client), restrictions apply to the live event only.
 /// An event addressed to such a socket is sent if its subscription is live, and never replayed. An event that excludes it is
 /// not sent to it, but its client receives the event in a replay.
 ///

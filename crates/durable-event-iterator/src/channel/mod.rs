@@ -194,8 +194,9 @@ impl<E, T, S> Channel<E, T, S> {
         Sql::new(Rc::clone(&self.core.storage))
     }
 
-    /// Returns the Durable Object's storage, for application data. Its methods panic on native targets. The names of the library's tables start with
-    /// [`Options::table_prefix`](crate::Options::table_prefix).
+    /// Returns the Durable Object's storage, for application data. The names of the library's tables start with
+    /// [`Options::table_prefix`](crate::Options::table_prefix). The methods of the storage panic on native targets; for SQL, use
+    /// [`Channel::sql`].
     ///
     /// `delete_all` deletes the events too. Clients whose cursor or token is older then receive a gap notification. For this
     /// purpose, a channel that had events keeps an empty table and a view (a few kilobytes of storage). [`Channel::erase`]

@@ -4,7 +4,7 @@ use durable_event_log::{Retention, TablePrefix};
 use durable_event_token::SigningKeys;
 use std::{fmt, time::Duration};
 
-/// Long enough for a train in a tunnel, short enough to cost almost nothing.
+/// Longer than a typical loss of connection, and short enough to cost almost nothing.
 const EVENT_RETENTION: Duration = Duration::from_secs(300);
 /// With events of about 300 bytes, as many as [`RETAINED_BYTES`] allows.
 const RETAINED_EVENTS: u64 = 100_000;

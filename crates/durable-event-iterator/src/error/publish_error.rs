@@ -8,7 +8,7 @@ use std::fmt;
 pub(crate) enum PublishError {
     /// The event is larger than this limit in bytes. It was not read to its end.
     TooLargeToRead { limit: usize },
-    /// The event is neither an object nor an array. Stock clients would lose their cursor.
+    /// The event is neither an object nor an array. oRPC's clients would lose their cursor.
     NotAnObject,
     /// The event cannot be serialized.
     NotSerializable(String),

@@ -15,7 +15,7 @@ use worker::Method;
 /// - `Sec-Fetch-Site` is `same-origin` or `none`. Browsers set this header; pages cannot.
 /// - `Origin` is the server's own origin, one of [`Cors::origins`], or one of [`Csrf::origin`].
 /// - The request has the header of [`Csrf::header`], which a page can set only after a preflight request.
-/// - The request has neither cookies nor `Authorization`, and has no `Origin` or [`Cors::any`] is set.
+/// - The request has neither cookies nor `Authorization`; and it has no `Origin`, or [`Cors::any`] is set.
 /// - The request is a GET with neither `Origin` nor `Sec-Fetch-Site`, as older browsers send it.
 ///
 /// All other requests require a preflight request and are not checked. oRPC's clients work unchanged on pages of the server's

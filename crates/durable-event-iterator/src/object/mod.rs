@@ -198,7 +198,7 @@ pub trait DurableEventIteratorObject: Sized + 'static {
     /// Handles the Durable Object's alarm.
     ///
     /// A Durable Object has one alarm. By default the library uses it to delete expired events
-    /// ([`Options::prune_by_alarm`]). A class that overrides this method has the alarm to itself: set it with
+    /// ([`Options::prune_by_alarm`]). If a class overrides this method, the library does not use the alarm: set it with
     /// `channel.storage().set_alarm(…)`, and call [`Channel::prune`](crate::Channel::prune) to delete expired events of a channel
     /// without new ones.
     ///

@@ -190,8 +190,8 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
 
     /// Adds a procedure whose input is a stream, see [`Upload`].
     ///
-    /// Clients call it by its path, not through `call`: `client.import(asyncIterator)`. The token must list it like any other
-    /// procedure.
+    /// Clients call it by its path over an `RPCLink` for the WebSocket, `client.import(asyncIterator)`, and not through an
+    /// iterator. The token must list it like any other procedure.
     ///
     /// ```
     /// use durable_event_iterator::{Procedures, Upload};

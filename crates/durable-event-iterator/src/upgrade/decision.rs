@@ -19,7 +19,7 @@ pub(crate) struct RequestHead<'a> {
 /// An accepted request, which may open a WebSocket to the channel in `claims`.
 pub(crate) struct Accepted {
     pub(crate) claims: Claims,
-    /// `None` for stock `DurableEventIterator` clients, which do not send a connection id.
+    /// `None` for unmodified `DurableEventIterator` clients, which do not send a connection id.
     pub(crate) connection_id: Option<ConnectionId>,
 }
 
