@@ -256,13 +256,14 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
     /// The method fails, or its result does not deserialize to `R`.
     ///
     /// # Panics
-    /// The method does not complete without an advance of the clock.
+    /// `arguments` is not a tuple, or the method does not complete without an advance of the clock.
     #[track_caller]
     #[expect(clippy::panic, reason = "a test fails by it")]
     pub fn rpc<A: Serialize, R: DeserializeOwned>(&self, method: &str, arguments: A) -> Result<R> {
         let arguments = match to_value(&arguments)? {
             Value::Array(arguments) => Value::Array(arguments),
-            _ => Value::Array(Vec::new()),
+            Value::Undefined | Value::Null => Value::Array(Vec::new()), // the unit type
+            other => panic!("the arguments of `{method}` must be a tuple, such as `(name,)`, got {other:?}"),
         };
         let output = self.run(|instance, done| instance.call(method, arguments, done));
         let output = output.unwrap_or_else(|| {

@@ -7,17 +7,56 @@ use durable_event_iterator::{
 use rusqlite::{
     Batch, Connection, Statement,
     fallible_iterator::FallibleIterator as _,
+    hooks::{AuthAction, AuthContext, Authorization},
     params_from_iter,
     types::{ToSqlOutput, Value, ValueRef},
 };
-use std::cell::OnceCell;
+use std::{
+    cell::OnceCell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// The largest integer that a JavaScript number represents exactly together with all smaller ones.
 const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
 
-/// A SQLite database in memory. It binds parameters as the Workers runtime does: every number is REAL.
+/// The names that the Workers runtime reserves for itself begin with this.
+const RESERVED_PREFIX: &str = "_cf_";
+
+/// The pragmas that the Workers runtime allows, as measured with workerd 1.20261117.1.
+const PRAGMAS: [&str; 19] = [
+    "case_sensitive_like",
+    "data_version",
+    "defer_foreign_keys",
+    "foreign_key_check",
+    "foreign_key_list",
+    "foreign_keys",
+    "ignore_check_constraints",
+    "index_info",
+    "index_list",
+    "index_xinfo",
+    "legacy_alter_table",
+    "optimize",
+    "page_size",
+    "quick_check",
+    "recursive_triggers",
+    "reverse_unordered_selects",
+    "table_info",
+    "table_list",
+    "table_xinfo",
+];
+
+/// A SQLite database in memory. It binds parameters as the Workers runtime does: every number is REAL. SQL of the application that
+/// the Workers runtime rejects is rejected too: transactions, most pragmas, temporary tables, attached databases, and names that begin
+/// with `_cf_`.
 #[derive(Debug)]
-pub struct Sqlite(Connection);
+pub struct Sqlite {
+    connection: Connection,
+    /// Whether the SQL that is being prepared is the application's.
+    is_restricted: Arc<AtomicBool>,
+}
 
 impl Sqlite {
     /// Opens an empty database.
@@ -25,11 +64,22 @@ impl Sqlite {
     /// # Errors
     /// SQLite cannot allocate the database.
     pub fn in_memory() -> Result<Self, DatabaseError> {
-        Connection::open_in_memory().map(Self).map_err(failure)
+        let mut connection = Connection::open_in_memory().map_err(failure)?;
+        let is_restricted = Arc::<AtomicBool>::default();
+        let flag = Arc::clone(&is_restricted);
+        let authorize = move |AuthContext { action, .. }: AuthContext<'_>| {
+            if flag.load(Ordering::Relaxed) && is_forbidden(action) {
+                Authorization::Deny
+            } else {
+                Authorization::Allow
+            }
+        };
+        connection.authorizer(Some(authorize)).map_err(failure)?;
+        Ok(Self { connection, is_restricted })
     }
 
     fn run(&self, sql: &str, params: &[Param<'_>]) -> rusqlite::Result<Vec<Vec<Cell>>> {
-        let mut statement = self.0.prepare_cached(sql)?;
+        let mut statement = self.connection.prepare_cached(sql)?;
         let columns = statement.column_count();
         let values = params.iter().map(|param| match param {
             Param::Null => ToSqlOutput::Owned(Value::Null),
@@ -51,34 +101,64 @@ impl Sqlite {
             .collect()
     }
 
-    /// Executes each statement. The bindings are those of the only statement that has placeholders.
+    /// Executes each statement. As in the Workers runtime, only the last one may have placeholders or a RETURNING clause.
     fn run_all(&self, query: &str, bindings: &[SqlStorageValue]) -> Result<SqlRows, DatabaseError> {
-        let mut last = SqlRows::default();
-        let mut is_bound = bindings.is_empty();
-        let mut batch = Batch::new(&self.0, query);
+        let mut batch = Batch::new(&self.connection, query);
+        // Prepares the same statements, and then the one after a statement that must be the last one.
+        let mut ahead = Batch::new(&self.connection, query);
+        let mut last = None;
         while let Some(mut statement) = batch.next().map_err(failure)? {
-            let bindings = match statement.parameter_count() {
-                0 => &[],
-                count if count == bindings.len() => {
-                    is_bound = true;
-                    bindings
-                }
-                count => return Err(wrong_bindings(count, bindings)),
-            };
-            last = rows_of(&mut statement, bindings).map_err(failure)?;
+            ahead.next().map_err(failure)?;
+            let count = statement.parameter_count();
+            let is_returning = !statement.readonly() && statement.column_count() > 0;
+            // The next statement may need the effects of this one: an error means that there is a next one.
+            if (count > 0 || is_returning) && !matches!(ahead.next(), Ok(None)) {
+                let reason = "only the last of several SQL statements may have placeholders or RETURNING";
+                return Err(DatabaseError::new(reason));
+            }
+            let bindings = if count == 0 { &[] } else { expect(count, bindings)? };
+            last = Some((count, rows_of(&mut statement, bindings).map_err(failure)?));
         }
-        if is_bound { Ok(last) } else { Err(wrong_bindings(0, bindings)) }
+        let (count, rows) = last.ok_or_else(|| DatabaseError::new("SQL must contain a statement"))?;
+        expect(count, bindings)?;
+        Ok(rows)
+    }
+}
+
+/// Returns the bindings if there is one for each placeholder.
+fn expect(count: usize, bindings: &[SqlStorageValue]) -> Result<&[SqlStorageValue], DatabaseError> {
+    if count == bindings.len() {
+        return Ok(bindings);
+    }
+    Err(DatabaseError::new(format!("expected {count} values for placeholders, got {}", bindings.len())))
+}
+
+/// Whether the Workers runtime rejects an action of the application's SQL.
+fn is_forbidden(action: AuthAction<'_>) -> bool {
+    match action {
+        AuthAction::Transaction { .. }
+        | AuthAction::Savepoint { .. }
+        | AuthAction::Attach { .. }
+        | AuthAction::Detach { .. }
+        | AuthAction::CreateTempIndex { .. }
+        | AuthAction::CreateTempTable { .. }
+        | AuthAction::CreateTempTrigger { .. }
+        | AuthAction::CreateTempView { .. } => true,
+        AuthAction::Pragma { pragma_name, .. } => !PRAGMAS.contains(&pragma_name),
+        AuthAction::CreateTable { table_name: name }
+        | AuthAction::CreateView { view_name: name }
+        | AuthAction::CreateVtable { table_name: name, .. } => name.starts_with(RESERVED_PREFIX),
+        _ => false,
     }
 }
 
 impl ObjectDatabase for Sqlite {
     fn exec(&self, query: &str, bindings: &[SqlStorageValue]) -> Result<SqlRows, DatabaseError> {
-        self.run_all(query, bindings)
+        self.is_restricted.store(true, Ordering::Relaxed);
+        let rows = self.run_all(query, bindings);
+        self.is_restricted.store(false, Ordering::Relaxed);
+        rows
     }
-}
-
-fn wrong_bindings(expected: usize, bindings: &[SqlStorageValue]) -> DatabaseError {
-    DatabaseError::new(format!("expected {expected} values for placeholders, got {}", bindings.len()))
 }
 
 fn rows_of(statement: &mut Statement<'_>, bindings: &[SqlStorageValue]) -> rusqlite::Result<SqlRows> {
@@ -129,7 +209,7 @@ impl Database for Sqlite {
     }
 
     fn atomically(&self, work: &mut dyn FnMut() -> bool) -> Result<(), DatabaseError> {
-        let batch = |sql| self.0.execute_batch(sql).map_err(failure);
+        let batch = |sql| self.connection.execute_batch(sql).map_err(failure);
         batch("SAVEPOINT work")?;
         let ended = if work() { batch("RELEASE work") } else { batch("ROLLBACK TO work; RELEASE work") };
         ended.inspect_err(|_| drop(batch("ROLLBACK TO work; RELEASE work")))

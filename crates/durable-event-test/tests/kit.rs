@@ -305,6 +305,63 @@ fn after_the_storage_was_deleted_clients_receive_a_gap_notification() {
 }
 
 #[test]
+fn all_kinds_of_tables_are_deleted() {
+    let room = TestObject::<Room>::new();
+    let tables = "CREATE TABLE rooms (id INTEGER PRIMARY KEY); CREATE TABLE guests (room REFERENCES rooms (id)); \
+        INSERT INTO rooms VALUES (1); INSERT INTO guests VALUES (1); \
+        CREATE VIEW names AS SELECT * FROM rooms; CREATE VIRTUAL TABLE texts USING fts5 (text)";
+    let sql = room.channel().sql();
+    sql.exec(tables, None).unwrap();
+    room.delete_all().unwrap();
+    sql.exec(tables, None).unwrap();
+    let error = sql.exec("INSERT INTO guests VALUES (2)", None).unwrap_err();
+    assert!(error.to_string().contains("FOREIGN KEY"), "{error}");
+}
+
+/// Each text is accepted or rejected by the Workers runtime too.
+#[test]
+fn sql_that_the_workers_runtime_rejects_is_rejected() {
+    let room = TestObject::<Room>::new();
+    let sql = room.channel().sql();
+    sql.exec("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT)", None).unwrap();
+    for rejected in [
+        "",
+        "-- nothing",
+        "BEGIN",
+        "END",
+        "SAVEPOINT a",
+        "PRAGMA user_version",
+        "PRAGMA user_version = 1",
+        "ATTACH ':memory:' AS other",
+        "CREATE TEMP TABLE other (id)",
+        "CREATE TABLE _cf_other (id)",
+        "INSERT INTO notes (text) VALUES ('a') RETURNING id; SELECT 1",
+    ] {
+        assert!(sql.exec(rejected, None).unwrap_err().is_storage_failure(), "{rejected}");
+    }
+    for rejected in ["INSERT INTO notes (text) VALUES (?); SELECT 1", "SELECT ?; SELECT ?", "SELECT 1"] {
+        assert!(sql.exec(rejected, vec!["a".into()]).unwrap_err().is_storage_failure(), "{rejected}");
+    }
+    assert_eq!(sql.exec("SELECT count(*) FROM notes", None).unwrap().one::<(u32,)>().unwrap(), (0,));
+    for accepted in [
+        "PRAGMA foreign_keys",
+        "PRAGMA table_info(notes)",
+        "SELECT 1; SELECT 2;\n",
+        "CREATE TABLE more (id); INSERT INTO more VALUES (1) RETURNING id",
+    ] {
+        sql.exec(accepted, None).unwrap();
+    }
+    // The library's own transactions are not affected.
+    room.object().announce("a", true).unwrap();
+}
+
+#[test]
+#[should_panic(expected = "the arguments of `double` must be a tuple, such as `(name,)`")]
+fn arguments_that_are_not_a_tuple_are_a_mistake_of_the_test() {
+    let _ = TestObject::<Room>::new().rpc::<_, u32>("double", 4);
+}
+
+#[test]
 fn rpc_methods_return_values_and_errors() {
     let room = TestObject::<Room>::new();
     assert_eq!(room.rpc::<_, u32>("double", (4,)).unwrap(), 8);

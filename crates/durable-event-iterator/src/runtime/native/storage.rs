@@ -10,11 +10,11 @@ use worker::SqlStorageValue;
 pub trait ObjectDatabase: Database {
     /// Executes SQL of the application.
     ///
-    /// The SQL may have several statements, of which the last one has the placeholders and the rows. Numbers are bound as REAL, and a
-    /// number of a row is an integer if it has no fraction and is within ±(2⁵³ − 1).
+    /// The SQL may have several statements, of which only the last one may have placeholders, and whose rows are returned. Numbers are
+    /// bound as REAL, and a number of a row is an integer if it has no fraction and is within ±(2⁵³ − 1).
     ///
     /// # Errors
-    /// SQLite rejects the SQL, or its execution fails.
+    /// SQLite or the Workers runtime rejects the SQL, or its execution fails.
     fn exec(&self, query: &str, bindings: &[SqlStorageValue]) -> Result<SqlRows, DatabaseError>;
 }
 
@@ -89,10 +89,18 @@ pub(super) fn delete_everything(state: &Context) -> Result<(), DatabaseError> {
         AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type DESC";
 
     state.set_alarm_ms(None);
-    for row in state.database().execute(ALL, &[])? {
-        if let [Cell::Text(kind), Cell::Text(name)] = row.as_slice() {
-            state.database().execute(&format!("DROP {kind} \"{}\"", name.replace('"', "\"\"")), &[])?;
-        }
-    }
-    Ok(())
+    let execute = |sql: &str| state.database().execute(sql, &[]);
+    // Otherwise a table to which another one refers cannot be dropped.
+    execute("PRAGMA foreign_keys = OFF")?;
+    let dropped = execute(ALL).and_then(|rows| {
+        rows.iter().try_for_each(|row| match row.as_slice() {
+            // The tables of a virtual table are dropped with it.
+            [Cell::Text(kind), Cell::Text(name)] => {
+                execute(&format!("DROP {kind} IF EXISTS \"{}\"", name.replace('"', "\"\""))).map(drop)
+            }
+            _ => Ok(()),
+        })
+    });
+    execute("PRAGMA foreign_keys = ON")?;
+    dropped
 }
