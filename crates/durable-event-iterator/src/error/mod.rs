@@ -289,7 +289,9 @@ impl Error {
         self.failure() == Some(Failure::InvalidMeta)
     }
 
-    /// Whether the storage failed. Nothing was stored, and a later attempt may succeed.
+    /// Whether the storage failed, or rejected SQL of the application ([`Sql::exec`](crate::Sql::exec)).
+    ///
+    /// If it is the error of a publish, nothing was stored, and a later attempt may succeed.
     ///
     /// ```
     /// use durable_event_iterator::{Code, Error};

@@ -7,7 +7,7 @@ pub use crate::runtime::SqlRows;
 use self::row::Row;
 use crate::{error::Result, runtime::Storage};
 use durable_event_log::DatabaseError;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 use std::{fmt, rc::Rc};
 use worker::SqlStorageValue;
 
@@ -50,7 +50,9 @@ impl Sql {
 
     /// Executes SQL and returns the rows. `bindings` are the values of the placeholders `?`.
     ///
-    /// The SQL may have several statements, separated by semicolons. The placeholders and the rows are those of the last one.
+    /// The SQL may have several statements, separated by semicolons. Only the last one may have placeholders and a RETURNING clause,
+    /// the rows are those of the last one, and no comment may follow it. The Workers runtime rejects `BEGIN`, `SAVEPOINT` and
+    /// `COMMIT`: use [`Channel::transaction`](crate::Channel::transaction).
     ///
     /// The Workers runtime binds numbers as REAL; a column that is declared INTEGER stores them as integers. A boolean is stored
     /// as 0 or 1.
@@ -86,7 +88,7 @@ impl SqlRows {
         let Self { columns, rows } = self;
         match rows.as_slice() {
             [values] => Ok(R::deserialize(Row { columns, values })?),
-            rows => Err(DatabaseError::new(format!("expected one row, got {}", rows.len())).into()),
+            rows => Err(row::Error::custom(format!("expected one row, got {}", rows.len())).into()),
         }
     }
 
@@ -165,6 +167,7 @@ mod tests {
     fn other_rows_are_errors() {
         let error = |result: Result<Task>| result.unwrap_err().to_string();
         assert!(error(rows(&[]).one()).contains("expected one row, got 0"));
+        assert!(!rows(&[]).one::<Task>().unwrap_err().is_storage_failure());
         assert!(error(rows(&[task(None), task(None)]).one()).contains("expected one row, got 2"));
         assert!(rows(&[task(None)]).to_array::<(u32, String)>().is_err());
         for wrong in [SqlStorageValue::Null, (-1).into(), 0.5.into(), "7".into(), vec![7_u8].into()] {

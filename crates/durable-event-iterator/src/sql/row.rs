@@ -1,10 +1,12 @@
 //! Deserializes the rows of a query.
 
+pub(super) use serde::de::value::Error;
+
 use serde::{
     Deserializer,
     de::{
         IntoDeserializer, Visitor,
-        value::{Error, MapDeserializer, SeqDeserializer, StrDeserializer},
+        value::{MapDeserializer, SeqDeserializer, StrDeserializer},
     },
     forward_to_deserialize_any,
 };

@@ -100,8 +100,8 @@ impl Storage {
     /// Executes SQL of the application.
     pub(crate) fn exec(&self, query: &str, bindings: Vec<SqlStorageValue>) -> Result<SqlRows, DatabaseError> {
         let bindings = bindings.into_iter().map(JsValue::from).collect();
-        let mut rows =
-            self.js.exec_js(query, bindings).map_err(failure)?.into_iter().map(|row| Array::from(&row));
+        let rows = self.js.exec_js(query, bindings).map_err(failure)?;
+        let mut rows = rows.iter().map(JsValue::unchecked_into::<Array>);
         let columns = rows.next().into_iter().flat_map(|names| names.to_vec());
         Ok(SqlRows {
             columns: columns.map(|name| name.as_string().unwrap_or_default()).collect(),
