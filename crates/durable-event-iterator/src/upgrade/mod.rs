@@ -148,7 +148,9 @@ impl<'a> Upgrade<'a> {
         if let Some(inspect) = &self.inspect
             && let Err(error) = inspect.inspect(&claims, request).await
         {
-            return Ok(worker::Response::error(error.public_message(), error.status())?.into());
+            runtime::log_internal("the inspection of an upgrade request", &error);
+            let (status, text) = (error.status(), error.public_message());
+            return runtime::rejection_response(status, text, error.retry_after()).map_err(rust_error);
         }
         let namespace: ObjectNamespace = self.env.durable_object(self.binding)?;
         let response = async {
