@@ -20,7 +20,7 @@ use crate::error::{Code, Error, Result};
 use durable_event_wire::{Value, from_value};
 use futures_util::{Stream, future::LocalBoxFuture};
 use serde::{Serialize, de::DeserializeOwned};
-use std::rc::Rc;
+use std::{fmt, rc::Rc};
 
 /// The input of a call: a value or a stream of values.
 pub(crate) enum Input {
@@ -102,6 +102,12 @@ pub struct Procedures<O, C>(Vec<(&'static str, Node<O, C>)>);
 impl<O, C> Default for Procedures<O, C> {
     fn default() -> Self {
         Self(Vec::new())
+    }
+}
+
+impl<O, C> fmt::Debug for Procedures<O, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }
 

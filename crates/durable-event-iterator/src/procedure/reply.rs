@@ -76,6 +76,7 @@ impl<T: Serialize> From<T> for StreamItem {
 impl StreamItem {
     /// Returns the final item, which ends the stream: the client receives it as the return value of the iterator, like that of
     /// a JavaScript generator. Later items are not sent.
+    #[must_use]
     pub fn result<T: Serialize + ?Sized>(value: &T) -> Self {
         Self { data: serialize(value), meta: EventMeta::default(), is_last: true }
     }
