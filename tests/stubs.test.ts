@@ -95,11 +95,13 @@ test.each([
 
 test('a Rust Worker calls an RPC method with arguments, and receives its error', async () => {
   const relay = await journals.urlOf('relay')
-  const relayed = (method: string, args: unknown[]): Promise<Response> =>
+  const relayed = (method: string, args: unknown): Promise<Response> =>
     journals.fetch(new URL(`/relay/USUAL/stubs/${method}`, relay), { method: 'POST', body: JSON.stringify(args) })
   expect(await (await relayed('kept', [])).text()).toBe('[]')
   const refused = await relayed('refuse', [])
   expect([refused.status, await refused.text()]).toEqual([409, 'CONFLICT Already there.'])
+  const noTuple = await relayed('kept', 'text')
+  expect([noTuple.status, await noTuple.text()]).toEqual([500, 'INTERNAL_SERVER_ERROR Internal server error'])
 })
 
 test.each([

@@ -103,6 +103,8 @@ test('an inspection receives the claims and can reject them', async () => {
   const upgrade = async (att: unknown): Promise<unknown> => upgradeAnswer(url(`?token=${await token({ chn: 'a', att })}`, '/guarded/USUAL'))
   expect(await upgrade('sesame')).toEqual({ status: 101, text: '' })
   expect(await upgrade('please')).toEqual({ status: 403, text: 'Say the word.' })
+  expect(await upgrade(7)).toEqual({ status: 500, text: 'Internal server error' })
+  await expect.poll(() => log.join('\n')).toMatch(/the inspection of an upgrade request failed: INTERNAL_SERVER_ERROR/)
 })
 
 test('a jurisdiction is passed to the runtime, for upgrades and for publishing', async () => {

@@ -29,9 +29,11 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
         ["guarded", binding] => {
             Upgrade::new(&env, binding)
                 .location_hint("weur")
-                .inspect(async |claims: &Claims, _: &Request| match claims.attachment::<Option<String>>() {
-                    Ok(Some(word)) if word == "sesame" => Ok(()),
-                    _ => Err(Error::new(Code::Forbidden).message("Say the word.")),
+                .inspect(async |claims: &Claims, _: &Request| {
+                    match claims.attachment::<Option<String>>()? {
+                        Some(word) if word == "sesame" => Ok(()),
+                        _ => Err(Error::new(Code::Forbidden).message("Say the word.")),
+                    }
                 })
                 .handle(&request)
                 .await

@@ -7,7 +7,7 @@ use crate::{
 };
 use durable_event_log::EventId;
 use durable_event_token::ChannelName;
-use durable_event_wire::{Serialized, from_value, parse, serialize, to_value};
+use durable_event_wire::{Serialized, Value, from_value, parse, serialize, to_value};
 use js_sys::Array;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
@@ -112,10 +112,16 @@ impl ChannelStub {
     ///
     /// # Errors
     /// The method's error with code, status, message and data, at every compatibility date; and an error if the Durable Object
-    /// cannot be reached, or if the output is not an `R`.
+    /// cannot be reached, if `arguments` is not a tuple, or if the output is not an `R`.
     pub async fn call<A: Serialize, R: DeserializeOwned>(&self, method: &str, arguments: A) -> Result<R> {
-        let arguments = runtime::value::from_wire(&serialize(&to_value(&arguments)?)?)?;
-        let arguments = arguments.dyn_into::<Array>().unwrap_or_default();
+        let arguments = match to_value(&arguments)? {
+            Value::Undefined | Value::Null => Value::Array(Vec::new()), // the unit type
+            arguments => arguments,
+        };
+        let arguments = runtime::value::from_wire(&serialize(&arguments)?)?;
+        let arguments = arguments
+            .dyn_into::<Array>()
+            .map_err(|_| runtime::JsError::new(format!("the arguments of `{method}` must be a tuple")))?;
         let output = self.0.call(method, &arguments).await.map_err(error_of)?;
         let output = runtime::value::to_wire(&output, MAX_OUTPUT_BYTES, Infinity::Null)
             .map_err(UnexpectedOutput::of)?;
