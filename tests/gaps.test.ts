@@ -174,6 +174,23 @@ test('the alarm of the library deletes the events of a silent channel', async ()
   await expect.poll(tables, { interval: 100, timeout: 10_000 }).toEqual([[`dei_events_${id}`, 0]])
 })
 
+test('the alarm of the library is set again by the first event after it, also after hibernation', async () => {
+  const chn = 'swept-twice'
+  const tables = (): Promise<unknown> => journals.stub('SWEPT', chn, 'tables')
+  const isSwept = async (): Promise<void> => {
+    const [id] = await publish('SWEPT', chn, 1)
+    await expect.poll(tables, { interval: 100, timeout: 10_000 }).toEqual([[`dei_events_${id}`, 0]])
+  }
+  await isSwept()
+  await isSwept()
+  await journals.evict({ worker: 'objects', className: 'SweptJournal', name: chn })
+  await isSwept()
+  // An event before the eviction and one after it: the alarm of the first remains.
+  await publish('SWEPT', chn, 1)
+  await journals.evict({ worker: 'objects', className: 'SweptJournal', name: chn })
+  await isSwept()
+})
+
 test("the library's alarm is set again after everything was deleted", async () => {
   const chn = 'swept-again'
   await publish('SWEPT', chn, 1)

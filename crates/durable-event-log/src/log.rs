@@ -45,6 +45,11 @@ impl Log {
         Self::read(db, TablePrefix::new(prefix)?, retention)
     }
 
+    /// Returns the id after which the newest segment begins. It is different for each segment.
+    pub fn newest_segment(&self) -> Option<EventId> {
+        self.segments.last().map(|newest| EventId::saturating(newest.lower()))
+    }
+
     /// Returns the highest known event id. For a log without events, returns the time of its creation, or `None`
     /// before that.
     pub fn last_id(&self) -> Option<EventId> {

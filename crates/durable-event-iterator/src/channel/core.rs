@@ -40,8 +40,22 @@ pub(crate) struct ChannelCore {
     memory: Cell<Memory>,
     /// Whether a changed event has been reported in the Worker's log.
     has_reported_change: Cell<bool>,
-    /// Whether this instance has set an alarm or found one set.
-    alarm_is_set: Rc<Cell<bool>>,
+    /// What this instance knows of the library's alarm.
+    alarm: Rc<Cell<AlarmState>>,
+}
+
+/// What an instance knows of the library's alarm.
+///
+/// Reading the alarm takes about a tenth of the time of a wake. A channel with events has an alarm, set with the first of them, so a
+/// publish reads it only if the channel had no events, or at a new segment: until then, an alarm may be missing that could not be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AlarmState {
+    /// It is set if the channel had events when the instance was constructed.
+    Presumed,
+    /// It may be missing.
+    Due,
+    /// This instance has set it, or has found it set.
+    Set,
 }
 
 impl ChannelCore {
@@ -64,7 +78,7 @@ impl ChannelCore {
             log: RefCell::new(None),
             memory: Cell::default(),
             has_reported_change: Cell::new(false),
-            alarm_is_set: Rc::new(Cell::new(false)),
+            alarm: Rc::new(Cell::new(AlarmState::Presumed)),
         });
         core.listen();
         Ok(core)
@@ -89,7 +103,7 @@ impl ChannelCore {
             // The log's state may be outdated: the application may have dropped its tables.
             self.memory.set(log.memory());
             *slot = None;
-            self.alarm_is_set.set(false);
+            self.alarm.set(AlarmState::Due);
         }
         result
     }
@@ -104,13 +118,13 @@ impl ChannelCore {
     pub(crate) fn discard_log(&self, before: Memory) -> Result<()> {
         self.memory.set(Memory::rolled_back(before, self.log_memory()?));
         *self.log.try_borrow_mut()? = None;
-        self.alarm_is_set.set(false);
+        self.alarm.set(AlarmState::Due);
         Ok(())
     }
 
     /// Reads the log again after `delete_all`, which may have failed.
     pub(crate) fn storage_was_deleted(&self) -> Result<()> {
-        self.alarm_is_set.set(false);
+        self.alarm.set(AlarmState::Due);
         self.with_log(|log, sql| log.reload(sql, now_us()))
     }
 
@@ -118,7 +132,7 @@ impl ChannelCore {
     pub(super) async fn erase(&self) -> Result<()> {
         *self.log.try_borrow_mut()? = None;
         self.memory.set(Memory::default());
-        self.alarm_is_set.set(false);
+        self.alarm.set(AlarmState::Due);
         Ok(self.storage.delete_all().await?) // starts deleting synchronously, before other code can use the log
     }
 
@@ -151,9 +165,16 @@ impl ChannelCore {
         let rule = audience.rule.to_text();
         let record =
             Record { json, meta: body.meta.as_deref(), extra: extra.as_deref(), audience: rule.as_deref() };
-        let appended = self.with_log(|log, sql| match idempotency_key {
-            None => log.append(sql, now_us, &record).map(Appended::Stored),
-            Some(key) => log.append_once(sql, now_us, &record, key),
+        let appended = self.with_log(|log, sql| {
+            let before = log.next_expiry().and(log.newest_segment());
+            let appended = match idempotency_key {
+                None => log.append(sql, now_us, &record).map(Appended::Stored),
+                Some(key) => log.append_once(sql, now_us, &record, key),
+            };
+            if log.newest_segment() != before && self.alarm.get() == AlarmState::Presumed {
+                self.alarm.set(AlarmState::Due);
+            }
+            appended
         })?;
         let id = match appended {
             Appended::Stored(id) => id,
@@ -199,7 +220,9 @@ impl ChannelCore {
                 "deleting expired events failed and is retried with the next publish: {error}"
             ));
         }
-        self.ensure_alarm();
+        if self.alarm.get() == AlarmState::Due {
+            self.ensure_alarm();
+        }
     }
 
     /// Returns the tail of a stored event without what clients would throw on (see [`safe_tail`]), or `None` if it must not be
@@ -225,11 +248,11 @@ impl ChannelCore {
 
     /// Handles the library's alarm. If it fails, the Workers runtime retries the alarm.
     pub(crate) async fn prune_and_rearm(&self) -> Result<()> {
-        self.alarm_is_set.set(false);
+        self.alarm.set(AlarmState::Due);
         self.prune()?;
         if let Some(at) = self.next_alarm() {
             self.storage.ensure_alarm(at).await?;
-            self.alarm_is_set.set(true);
+            self.alarm.set(AlarmState::Set);
         }
         Ok(())
     }
@@ -244,19 +267,19 @@ impl ChannelCore {
     /// Sets the library's alarm if none is set. It is not moved with every event, because setting an alarm is billed as a row
     /// written.
     pub(crate) fn ensure_alarm(&self) {
-        if !self.options.prune_by_alarm || self.alarm_is_set.get() {
+        if !self.options.prune_by_alarm || self.alarm.get() == AlarmState::Set {
             return;
         }
         let Some(at) = self.next_alarm() else { return };
         // Not awaited: it is written together with the event.
-        self.alarm_is_set.set(true);
-        let (storage, is_set) = (Rc::clone(&self.storage), Rc::clone(&self.alarm_is_set));
+        self.alarm.set(AlarmState::Set);
+        let (storage, alarm) = (Rc::clone(&self.storage), Rc::clone(&self.alarm));
         runtime::spawn(async move {
             let mut pauses = ALARM_RETRIES_MS.into_iter();
             while let Err(error) = storage.ensure_alarm(at).await {
                 runtime::log_error(&format!("setting the alarm failed: {error}"));
                 let Some(pause_ms) = pauses.next() else {
-                    return is_set.set(false); // the next publish or upgrade tries again
+                    return alarm.set(AlarmState::Due); // the next publish or upgrade tries again
                 };
                 let _ = runtime::pause(pause_ms).await; // if the pause fails, the next attempt is only sooner
             }
