@@ -150,7 +150,7 @@ pub use time::now;
 pub use upgrade::{Upgrade, signing_keys_from_env};
 pub use worker::SqlStorageValue;
 
-/// For `durable_object!` alone.
+/// For `durable_object!` and the core of the npm package alone.
 #[doc(hidden)]
 pub mod __private {
     #[cfg(target_arch = "wasm32")]
@@ -159,7 +159,7 @@ pub mod __private {
     #[cfg(target_arch = "wasm32")]
     mod class {
         pub use crate::{
-            object::{Arrival, Instance, extend},
+            object::{Arrival, Core, Instance, extend, extend_core},
             runtime::Message,
         };
         pub use js_sys;

@@ -93,7 +93,7 @@ impl ChannelCore {
         let log = match &mut *slot {
             Some(log) => log,
             empty => {
-                let mut log = Log::open(&*self.storage, self.options.table_prefix, self.options.retention)?;
+                let mut log = Log::open(&*self.storage, &self.options.table_prefix, self.options.retention)?;
                 log.restore(&*self.storage, now_us(), self.memory.get());
                 empty.insert(log)
             }

@@ -10,7 +10,10 @@ mod stub;
 pub(crate) mod subscription;
 pub(crate) mod transaction;
 
-pub(crate) use self::core::{ChannelCore, MICROS_PER_MILLI};
+pub(crate) use self::{
+    core::{ChannelCore, MICROS_PER_MILLI},
+    publish_options::milliseconds,
+};
 pub use self::{
     audience::Audience,
     options::{InvalidOption, Options},
@@ -124,6 +127,11 @@ impl<E: Serialize, T, S> Channel<E, T, S> {
 impl<E, T, S> Channel<E, T, S> {
     pub(crate) fn from_core(core: Rc<ChannelCore>) -> Self {
         Self { core, types: PhantomData }
+    }
+
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn into_core(self) -> Rc<ChannelCore> {
+        self.core
     }
 
     pub(crate) fn core(&self) -> &ChannelCore {

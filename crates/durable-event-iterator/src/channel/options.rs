@@ -2,7 +2,7 @@
 
 use durable_event_log::{Retention, TablePrefix};
 use durable_event_token::SigningKeys;
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 /// Longer than a typical loss of connection, and short enough to cost almost nothing.
 const EVENT_RETENTION: Duration = Duration::from_secs(300);
@@ -48,7 +48,7 @@ pub struct Options {
     pub(crate) durable_iterators_start_live: bool,
     pub(crate) begins_with_snapshot: bool,
     pub(crate) prune_by_alarm: bool,
-    pub(crate) table_prefix: &'static str,
+    pub(crate) table_prefix: Cow<'static, str>,
     pub(crate) signing_keys: Option<SigningKeys>,
 }
 
@@ -72,7 +72,7 @@ impl Default for Options {
             durable_iterators_start_live: false,
             begins_with_snapshot: false,
             prune_by_alarm: true,
-            table_prefix: "dei_",
+            table_prefix: Cow::Borrowed("dei_"),
             signing_keys: None,
         }
     }
@@ -235,8 +235,8 @@ impl Options {
 
     /// Sets the prefix of the library's table names: 1–32 characters of `a`–`z`, `0`–`9` and `_`. Default: `dei_`.
     #[must_use]
-    pub fn table_prefix(mut self, prefix: &'static str) -> Self {
-        self.table_prefix = prefix;
+    pub fn table_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        self.table_prefix = prefix.into();
         self
     }
 
@@ -286,7 +286,7 @@ impl Options {
                 if most == usize::MAX { format!("at least {least}") } else { format!("{least}–{most}") };
             return Err(InvalidOption { option, limit, got: value.to_string() });
         }
-        if TablePrefix::new(self.table_prefix).is_err() {
+        if TablePrefix::new(&self.table_prefix).is_err() {
             let limit = "1–32 characters of a-z, 0-9 and _, not beginning with sqlite_ or _cf_".to_owned();
             let got = format!("{:?}", self.table_prefix);
             return Err(InvalidOption { option: "table_prefix", limit, got });

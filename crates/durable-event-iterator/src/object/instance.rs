@@ -40,10 +40,10 @@ struct Parts {
     make: Make,
 }
 
-type Make = fn(DurableObjectState, Env) -> Result<Rc<dyn AnyHost>>;
+pub(super) type Make = Rc<dyn Fn(DurableObjectState, Env) -> Result<Rc<dyn AnyHost>>>;
 
 /// A [`Host`] of any type. The erased type keeps the code per class small, and limits an invalid type to one compiler message.
-trait AnyHost {
+pub(super) trait AnyHost {
     /// Returns the maximum size of a message, in bytes.
     fn max_frame(&self) -> usize;
     /// Handles a message of a client. Returns a promise if the work is not complete.
@@ -146,9 +146,22 @@ impl Instance {
         ctx: DurableObjectState,
         env: Env,
     ) -> Self {
-        let make: Make = |ctx, env| Ok(Rc::new(Host::<O>::new(ctx, env)?));
+        let make: Make = Rc::new(|ctx, env| Ok(Rc::new(Host::<O>::new(ctx, env)?)));
+        Self::with(class, ctx, env, make)
+    }
+
+    /// Creates an instance whose host `make` constructs.
+    pub(super) fn with(class: &'static str, ctx: DurableObjectState, env: Env, make: Make) -> Self {
         let parts = Parts { class, ctx: ctx.into(), env, make };
         Self { host: OnceCell::new(), parts: Some(parts) }
+    }
+
+    /// Constructs the application's Durable Object, unless it exists.
+    ///
+    /// # Errors
+    /// A `Failure` if it cannot be constructed.
+    pub(super) fn start(&self) -> Result<(), JsValue> {
+        self.host().map(drop)
     }
 
     /// Creates the dummy instance that is passed to [`extend`].

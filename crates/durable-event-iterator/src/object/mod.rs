@@ -7,11 +7,16 @@ mod macros;
 pub(crate) mod routing;
 pub(crate) mod running_calls;
 mod subscribed;
+#[cfg(target_arch = "wasm32")]
+mod typescript;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use self::host::{NativeInstance, Rejected};
 #[cfg(target_arch = "wasm32")]
-pub use self::instance::{Arrival, Instance, extend};
+pub use self::{
+    instance::{Arrival, Instance, extend},
+    typescript::{Core, extend_core},
+};
 pub use subscribed::Subscribed;
 
 use crate::{

@@ -3,7 +3,7 @@
 
 import { DurableObject } from 'cloudflare:workers'
 
-import { enter, outcome, outcomeOrRejection, watch } from './exceptions.js'
+import { enter, outcome, outcomeOrRejection, outcomeOrThrow, watch } from './exceptions.js'
 import { close, interrupt, idOf, replaying } from './hot.js'
 
 /** Names with a meaning for the Workers runtime or JavaScript. The application cannot define RPC methods with these names. */
@@ -90,7 +90,7 @@ export function extend(dummy, methods) {
   const cls = dummy.constructor
   if (extended.has(cls)) return []
   extended.add(cls)
-  const { __text: text, __bytes: bytes, __enter: inner } = cls.prototype
+  const { __text: text, __bytes: bytes, __enter: inner, __operate: operate } = cls.prototype
   watch(cls.__nothing)
   Object.setPrototypeOf(cls, DurableObject)
   Object.setPrototypeOf(cls.prototype, DurableObject.prototype)
@@ -149,6 +149,15 @@ export function extend(dummy, methods) {
   define('publish', function (event, options) {
     return callOrReject(this, PUBLISH, event, options)
   })
+  if (operate !== undefined) {
+    // The core of a class in TypeScript: see `npm/durable-event-iterator/src/durable-object/core.ts`.
+    define('operate', function (operation, first, second, third, fourth) {
+      return outcomeOrThrow(enter(operate, this, operation, first, second, third, fourth))
+    })
+    define('operateOrReject', function (operation, first, second, third, fourth) {
+      return outcomeOrRejection(enter(operate, this, operation, first, second, third, fourth))
+    })
+  }
   /** The methods that `~settle` may call. */
   const callable = new Set(['publish'])
   define('~settle', function (method, args) {

@@ -82,10 +82,10 @@ function forget() {
 }
 
 /** Calls an entry point. Returns a `Failure` if the instance is lost during the call. */
-export function enter(entry, object, first, second, third, fourth) {
+export function enter(entry, object, first, second, third, fourth, fifth) {
   forget()
   try {
-    return entry.call(object, first, second, third, fourth)
+    return entry.call(object, first, second, third, fourth, fifth)
   } catch (error) {
     report(error)
     replaceIfLost()
@@ -106,6 +106,12 @@ export function outcome(result) {
 /** Returns the result of an entry point, or a promise that is rejected, for callers that see the exception (stubs and alarms). */
 export function outcomeOrRejection(result) {
   return result instanceof Failure ? result.rejection() : outcome(result)
+}
+
+/** Returns the result of an entry point that returns no promise. Throws an `Error` with the properties of the failure. */
+export function outcomeOrThrow(result) {
+  if (result instanceof Failure) throw Object.assign(new Error(result.message), result.properties)
+  return result
 }
 
 /** Wraps a promise of WebAssembly so that it is rejected if its instance is lost: it would never settle otherwise. */

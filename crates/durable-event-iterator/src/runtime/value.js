@@ -36,10 +36,13 @@ class Writer {
   #room
   #values = MAX_VALUES
   #isFinite
+  /** The application's serializers of custom types. */
+  #customs
 
-  constructor(limit, isFinite) {
+  constructor(limit, isFinite, customs) {
     this.#room = limit
     this.#isFinite = isFinite
+    this.#customs = customs
   }
 
   #take(size) {
@@ -63,6 +66,9 @@ class Writer {
 
   /** Returns the value to pass to `JSON.stringify`. */
   value(value) {
+    if (this.#customs !== undefined) {
+      for (const custom of this.#customs) if (custom.condition(value)) return this.#custom(custom, value)
+    }
     switch (typeof value) {
       case 'string':
         this.#take(value.length + 2)
@@ -88,6 +94,15 @@ class Writer {
     }
   }
 
+  #custom(custom, value) {
+    // It counts as a level: a serializer may return its own type again.
+    this.#enter(value)
+    const json = this.value(custom.serialize(value))
+    this.#ancestors.pop()
+    this.#entry(custom.type)
+    return json
+  }
+
   #null() {
     this.#take(4)
     return null
@@ -109,14 +124,18 @@ class Writer {
     if (value instanceof Date) return this.#date(value)
     if (value instanceof URL) return this.#text(4, value.href)
     if (value instanceof RegExp) return this.#regexp(value)
+    this.#enter(value)
+    const json = this.#container(value)
+    this.#ancestors.pop()
+    return json
+  }
+
+  #enter(value) {
     this.#ancestors.push(value)
     if (this.#ancestors.length > MAX_DEPTH) {
       const isCyclic = new Set(this.#ancestors).size < this.#ancestors.length
       throw new TypeError(isCyclic ? 'A value that contains itself cannot be sent' : `A value must be nested at most ${MAX_DEPTH} levels deep`)
     }
-    const json = this.#container(value)
-    this.#ancestors.pop()
-    return json
   }
 
   #container(value) {
@@ -203,11 +222,11 @@ class Writer {
 /**
  * Serializes a value. Returns its JSON as text, or `[json, meta]` if it has meta, or undefined for undefined. With `isFinite`
  * an infinity is an error; otherwise it is written as null, as in oRPC. Throws a TypeError for a value without a serialized
- * form, and a RangeError if the result would exceed `limit` bytes.
+ * form, and a RangeError if the result would exceed `limit` bytes. `customs` are serializers of custom types in oRPC's form.
  */
-export function toWire(value, limit, isFinite) {
+export function toWire(value, limit, isFinite, customs) {
   if (value === undefined) return undefined
-  const writer = new Writer(limit, isFinite)
+  const writer = new Writer(limit, isFinite, customs)
   const json = JSON.stringify(writer.value(value))
   // Exact, except for characters of several bytes, which the log counts.
   if (json.length > limit) throw new TooLarge()

@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen(module = "/src/runtime/value.js")]
 extern "C" {
     #[wasm_bindgen(catch, js_name = toWire)]
-    fn to_wire_js(value: &JsValue, limit: f64, is_finite: bool) -> Result<JsValue, JsValue>;
+    fn to_wire_js(value: &JsValue, limit: f64, is_finite: bool, customs: &JsValue) -> Result<JsValue, JsValue>;
 
     #[cfg(target_arch = "wasm32")]
     #[wasm_bindgen(catch, js_name = serializedOf)]
@@ -71,7 +71,17 @@ impl std::error::Error for NotWire {}
 
 /// Serializes a JavaScript value of at most `limit` bytes. A larger one does not enter WASM.
 pub(crate) fn to_wire(value: &JsValue, limit: usize, infinity: Infinity) -> Result<JsWire, NotWire> {
-    let wire = to_wire_js(value, limit as f64, infinity == Infinity::Error)
+    to_wire_with(value, limit, infinity, &JsValue::UNDEFINED)
+}
+
+/// Does the same with the application's serializers of custom types, in oRPC's form, or undefined.
+pub(crate) fn to_wire_with(
+    value: &JsValue,
+    limit: usize,
+    infinity: Infinity,
+    customs: &JsValue,
+) -> Result<JsWire, NotWire> {
+    let wire = to_wire_js(value, limit as f64, infinity == Infinity::Error, customs)
         .map_err(|thrown| NotWire::new(thrown, limit))?;
     Ok(match wire.dyn_ref::<Array>() {
         None => JsWire { json: wire.as_string(), meta: None },

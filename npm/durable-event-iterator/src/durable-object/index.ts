@@ -1,14 +1,26 @@
 /**
- * For a Worker in TypeScript: the upgrade of WebSocket requests to the Rust Durable Object of another script, and the types of
- * its stubs.
+ * For Workers in TypeScript: the Durable Object classes to extend, the upgrade of WebSocket requests, and the types of stubs.
  *
  * @module
  */
 
-export type { DurableEventIteratorObject, DurableIteratorObject } from '../object.js'
+export { withEventMeta } from '@orpc/server'
+
 export type { DurableEventIteratorTokenPayload, DurableIteratorTokenPayload } from '../token/payload.js'
+export type { Subscribed } from './base-object.js'
 export { callStub, StubError } from './call-stub.js'
 export type { ChannelStub, Published, PublishOptions } from './channel-stub.js'
+export type { SessionClaims } from './core.js'
+export { DurableEventIteratorObject } from './durable-event-iterator-object.js'
+export type {
+  DurableEventIteratorObjectOptions,
+  DurableEventIteratorWebsocketManager,
+  PublishEventOptions,
+} from './durable-event-iterator-object.js'
+export { DurableIteratorObject } from './durable-iterator-object.js'
+export type { DurableIteratorObjectOptions, DurableIteratorPublishOptions, SocketSelection } from './durable-iterator-object.js'
+export type { DurableEventIteratorObjectLimits } from './options.js'
+export type { DurableEventIteratorObjectContext, DurableEventIteratorObjectHandlerOptions } from './procedures.js'
 export { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from './upgrade.js'
 export type {
   DurableEventIteratorNamespace,
@@ -19,3 +31,5 @@ export type {
   UpgradeDurableIteratorRequestInterceptorOptions,
   UpgradeDurableIteratorRequestOptions,
 } from './upgrade.js'
+export { toDurableIteratorWebsocket } from './websockets.js'
+export type { DurableIteratorWebsocket, DurableIteratorWebsocketInternal } from './websockets.js'

@@ -2,7 +2,7 @@
 
 use super::{
     Host,
-    received::{AdmittedCall, OK, Peer, Received, ReceivedCall},
+    received::{AdmittedCall, Peer, Received, ReceivedCall},
     streams::stream,
 };
 use crate::{
@@ -71,7 +71,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let ReceivedCall { id, admitted, upload, held, handle, registration } = call;
         let work = async {
             match self.run(admitted).await {
-                Ok(Reply(Answer::Value(output))) => ws.answer(response(&id, OK, output)),
+                Ok(Reply(Answer::Value { status, body })) => ws.answer(response(&id, status, body)),
                 Ok(Reply(Answer::Stream(items))) => {
                     stream(&self.core.sessions, ws, session, &id, items).await;
                 }

@@ -12,6 +12,8 @@ mod upgrade;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use self::native_instance::{NativeInstance, Rejected};
+#[cfg(target_arch = "wasm32")]
+pub(in crate::object) use self::rpc_methods::{read_options, unpublishable};
 
 use crate::{
     channel::{__Core, __Raw, ChannelCore, IsChannel, options::Options},
@@ -49,11 +51,24 @@ impl<O: DurableEventIteratorObject> Host<O> {
     /// The Workers runtime gives no access to the sockets, an option is invalid, or the application's `new` fails.
     pub(in crate::object) fn new(ctx: Context, env: Env) -> Result<Self> {
         let mut options = O::options(&env);
-        options.check()?;
         options.prune_by_alarm &= !overrides_alarm::<O>();
+        Self::with(ctx, env, options, O::new)
+    }
+
+    /// Does the same with options and a constructor that are not those of the type.
+    ///
+    /// # Errors
+    /// As [`Host::new`].
+    pub(in crate::object) fn with(
+        ctx: Context,
+        env: Env,
+        options: Options,
+        new: impl FnOnce(O::Channel, Env) -> Result<O>,
+    ) -> Result<Self> {
+        options.check()?;
         let identity = Identity::new(&ctx, &env)?;
         let core = ChannelCore::new(ctx, identity, options)?;
-        let object = O::new(O::Channel::from_core(__Core(Rc::clone(&core))), env.clone())?;
+        let object = new(O::Channel::from_core(__Core(Rc::clone(&core))), env.clone())?;
         let calls = RefCell::new(Calls::new(&core.options));
         Ok(Self {
             object,

@@ -29,12 +29,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
 
     fn try_publish(&self, event: &RpcValue, options: Option<&RpcValue>) -> Result<Published> {
         let options = if let Some(options) = options {
-            if let Some(name) = runtime::undefined_option(options, &RESTRICTIONS)? {
-                return Err(invalid_options(Issue::new("expected a value, found undefined").at(name).into()));
-            }
-            let options =
-                runtime::to_wire(options, MAX_EVENT_BYTES, Infinity::Error).map_err(unpublishable)?;
-            RpcOptions::read(options.parse()?).map_err(invalid_options)?
+            read_options(options)?
         } else {
             RpcOptions::default()
         };
@@ -72,8 +67,20 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 }
 
+/// Reads the options of a publish.
+///
+/// # Errors
+/// BAD_REQUEST if the options are invalid.
+pub(in crate::object) fn read_options(options: &RpcValue) -> Result<RpcOptions> {
+    if let Some(name) = runtime::undefined_option(options, &RESTRICTIONS)? {
+        return Err(invalid_options(Issue::new("expected a value, found undefined").at(name).into()));
+    }
+    let options = runtime::to_wire(options, MAX_EVENT_BYTES, Infinity::Error).map_err(unpublishable)?;
+    RpcOptions::read(options.parse()?).map_err(invalid_options)
+}
+
 /// Returns the error for an event or options that have no serialized form.
-fn unpublishable(error: NotWire) -> Error {
+pub(in crate::object) fn unpublishable(error: NotWire) -> Error {
     match error {
         NotWire::TooLarge { limit } => PublishError::TooLargeToRead { limit }.into(),
         NotWire::Invalid(reason) => PublishError::NotSerializable(reason).into(),

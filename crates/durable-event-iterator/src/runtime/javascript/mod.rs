@@ -17,7 +17,7 @@ pub(crate) use self::{
     options::{published, undefined_option},
     storage::Storage,
 };
-pub(crate) use super::value::{from_wire, serialized_of, to_wire};
+pub(crate) use super::value::{from_wire, serialized_of, to_wire, to_wire_with};
 /// The `ctx` of a Durable Object.
 pub(crate) use worker::worker_sys::DurableObjectState as Context;
 

@@ -1,0 +1,19 @@
+// The compiled core: `core/src/lib.rs`, with the members that `runtime/class.js` of the library defines.
+
+import type { Hooks } from '../src/durable-object/hooks.ts'
+import type { Published } from '../src/durable-object/channel-stub.ts'
+
+export class Core {
+  constructor(ctx: DurableObjectState, env: unknown, hooks: Hooks)
+  fetch(request: Request): Response | Promise<Response>
+  webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): void | Promise<void>
+  webSocketClose(ws: WebSocket, code: number, reason: string, wasClean: boolean): void
+  webSocketError(ws: WebSocket): void
+  alarm(): void | Promise<void>
+  /** Publishes an event that a stub has passed. Rejects with an error whose stack trace is not logged. */
+  publish(event: unknown, options: unknown): Published | Promise<Published>
+  /** Runs an operation. Throws an `Error` with the name, code, status and data of an `ORPCError`. */
+  operate(operation: number, first?: unknown, second?: unknown, third?: unknown, fourth?: unknown): unknown
+  /** Does the same, but returns a promise that is rejected. */
+  operateOrReject(operation: number, first?: unknown, second?: unknown, third?: unknown, fourth?: unknown): unknown
+}

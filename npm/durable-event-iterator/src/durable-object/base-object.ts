@@ -1,0 +1,150 @@
+import { DurableObject } from 'cloudflare:workers'
+
+import { ORPCError } from '@orpc/client'
+import type { StandardRPCCustomJsonSerializer } from '@orpc/client/standard'
+import { getEventMeta } from '@orpc/server'
+
+import type { IteratorObject } from '../object.js'
+import type { Published, PublishOptions } from './channel-stub.js'
+import { ObjectCore } from './core.js'
+import type { AudienceSockets } from './core.js'
+import { Hooks } from './hooks.js'
+import type { OnSubscribed } from './hooks.js'
+import type { ClassOptions } from './options.js'
+import { Procedures } from './procedures.js'
+import type { DurableEventIteratorObjectHandlerOptions } from './procedures.js'
+import { WebSockets, wrapState } from './websockets.js'
+
+/** The client of a new subscription, passed to `onSubscribed`. */
+export interface Subscribed<TEvent extends object> {
+  /**
+   * The id of the first event after a gap, if missed events are no longer retained. The client has received a gap notification.
+   */
+  readonly gap: string | undefined
+  /** Whether the client has received a snapshot and every event since. Always false without `beginWithSnapshot`. */
+  readonly isResumed: boolean
+  /**
+   * Sends a snapshot of the state to this client only, as one event or several, which are not stored. Call it once, with all
+   * events of the snapshot. The last one carries a cursor, from which the client resumes.
+   *
+   * @throws {ORPCError} If an event is not an object or cannot be serialized. Nothing is sent.
+   */
+  sendSnapshot(events: readonly TEvent[]): void
+}
+
+/** The parts of a class that its base class and the two generations share. */
+export interface Parts<TEvent extends object> {
+  readonly options: ClassOptions
+  readonly handler: DurableEventIteratorObjectHandlerOptions
+  readonly onSubscribed: ((ws: never, lastEventId: string | undefined, subscribed: Subscribed<TEvent>) => unknown) | undefined
+}
+
+/**
+ * The base of both generations of oRPC's class: a Durable Object whose events are stored and sent by the compiled core.
+ *
+ * @internal
+ */
+export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, TProps>
+  extends DurableObject<TEnv, TProps>
+  implements IteratorObject<TEvent, TTokenAttachment>
+{
+  declare readonly '~durableEventIterator'?: { readonly eventPayload: TEvent; readonly tokenAttachment: TTokenAttachment }
+
+  readonly #core: ObjectCore
+  readonly #sockets: WebSockets
+  readonly #customs: readonly StandardRPCCustomJsonSerializer[]
+
+  /** @throws {TypeError | ORPCError} If an option is invalid. */
+  protected constructor(ctx: DurableObjectState, env: TEnv, { options, handler, onSubscribed }: Parts<TEvent>) {
+    super(ctx, env)
+    this.#customs = handler.customJsonSerializers ?? []
+    this.#sockets = new WebSockets(() => this.#core, ctx, this.#customs)
+    const procedures = new Procedures(this, BaseObject.prototype, (ws) => this.#sockets.wrap(ws), handler)
+    const subscribed: OnSubscribed | undefined =
+      onSubscribed === undefined
+        ? undefined
+        : (ws, lastEventId, gap, isResumed) => {
+            const sendSnapshot = (events: readonly TEvent[]): void => this.#core.sendSnapshot(ws, events)
+            return onSubscribed(this.#sockets.wrap(ws) as never, lastEventId, { gap, isResumed, sendSnapshot })
+          }
+    // A class that overrides the alarm sets it by itself.
+    const pruneByAlarm = options.pruneByAlarm ?? this.alarm === BaseObject.prototype.alarm
+    const hooks = new Hooks({ ...options, pruneByAlarm }, procedures, subscribed)
+    this.#core = new ObjectCore(ctx, env, hooks, this.#customs)
+    this.ctx = wrapState(this.ctx, this.#sockets)
+  }
+
+  /** Opens a WebSocket for the upgrade request of a client that `upgradeDurableEventIteratorRequest` has forwarded. */
+  fetch(request: Request): Response | Promise<Response> {
+    return this.#core.handlers.fetch(request)
+  }
+
+  webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): void | Promise<void> {
+    return this.#core.handlers.webSocketMessage(this.#sockets.original(ws), message)
+  }
+
+  webSocketClose(ws: WebSocket, code: number, reason: string, wasClean: boolean): void | Promise<void> {
+    this.#core.handlers.webSocketClose(this.#sockets.original(ws), code, reason, wasClean)
+  }
+
+  webSocketError(ws: WebSocket, _error: unknown): void | Promise<void> {
+    this.#core.handlers.webSocketError(this.#sockets.original(ws))
+  }
+
+  /**
+   * Deletes expired events. A class that overrides it has the alarm for itself; it may call `super.alarm()` to delete the expired
+   * events of a channel without new events.
+   */
+  alarm(_info?: AlarmInvocationInfo): void | Promise<void> {
+    return this.#core.handlers.alarm()
+  }
+
+  /**
+   * Publishes an event, as stubs call it. See {@link PublishOptions}.
+   *
+   * Inside the Durable Object, prefer the methods that return the id at once and accept sockets.
+   */
+  async publish(event: TEvent, options?: PublishOptions): Promise<Published> {
+    return this.#core.publishForStub(event, this.#withMeta(event, options))
+  }
+
+  /** Calls a method and returns its `ORPCError` as a value, for `callStub`. */
+  async '~settle'(method: string, args: readonly unknown[]): Promise<{ value?: unknown; error?: object } | undefined> {
+    const isCallable = method === 'publish' || !(method in BaseObject.prototype)
+    const found: unknown = isCallable ? (this as Record<string, unknown>)[method] : undefined
+    if (typeof found !== 'function' || Object.hasOwn(this, method)) return undefined
+    try {
+      return { value: await found.apply(this, args) }
+    } catch (error) {
+      if ((error as Error | undefined)?.name !== 'ORPCError' && !(error instanceof ORPCError)) throw error
+      const { message, code, status, data, failure } = error as ORPCError<string, unknown> & { failure?: string }
+      return { error: { name: 'ORPCError', message, code, status, data, failure } }
+    }
+  }
+
+  /** @internal */
+  protected '~publish'(event: object, options: PublishOptions | undefined, sockets: AudienceSockets): Published {
+    return this.#core.publish(event, this.#withMeta(event, options), sockets)
+  }
+
+  /** @internal */
+  protected get '~sockets'(): WebSockets {
+    return this.#sockets
+  }
+
+  /** @internal */
+  protected '~sendLive'(sockets: readonly WebSocket[], event: object): void {
+    this.#core.sendLive(
+      sockets.map((ws) => this.#sockets.original(ws)),
+      event,
+    )
+  }
+
+  /** Adds the meta that `withEventMeta` has attached to an event. */
+  #withMeta(event: unknown, options: PublishOptions | undefined): PublishOptions | undefined {
+    const meta = typeof event === 'object' && event !== null ? getEventMeta(event) : undefined
+    if (meta === undefined) return options
+    const { retry, comments } = meta
+    return { ...(retry !== undefined && { retry }), ...(comments !== undefined && { comments }), ...options }
+  }
+}

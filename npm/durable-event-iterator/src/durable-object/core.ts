@@ -1,0 +1,125 @@
+import { ORPCError } from '@orpc/client'
+import type { StandardRPCCustomJsonSerializer } from '@orpc/client/standard'
+import { Core } from '#core'
+
+import type { Published } from './channel-stub.js'
+import type { Hooks } from './hooks.js'
+
+/** The numbers of the operations, as in `object/typescript/mod.rs` of the library. */
+const START = 0
+const PUBLISH = 1
+const SESSION = 2
+const ATTACHMENT = 3
+const SET_ATTACHMENT = 4
+const CLOSE_IF_EXPIRED = 5
+const PRUNE = 6
+const SEND_SNAPSHOT = 7
+const SEND_LIVE = 8
+
+/** What the core knows of a socket. */
+export interface Session {
+  /** The connection id that the client has sent. */
+  readonly connection?: string
+  /** The id of the call that is the client's subscription. */
+  readonly subscription?: string
+  readonly claims: SessionClaims
+}
+
+/** The claims of a socket's token. */
+export interface SessionClaims {
+  readonly chn?: string
+  readonly att?: unknown
+  readonly rpc: readonly string[]
+  readonly tags?: readonly string[]
+  readonly sub?: string
+  readonly iat: number
+  readonly exp: number
+}
+
+/** An attachment in serialized form. */
+export type SerializedAttachment = readonly [json: string, meta: string | undefined]
+
+/** The sockets that restrict the audience of an event. */
+export interface AudienceSockets {
+  /** Only the clients of these sockets receive the event. */
+  readonly to?: readonly WebSocket[] | undefined
+  /** The clients of these sockets do not receive the event. */
+  readonly except?: readonly WebSocket[] | undefined
+}
+
+/** The compiled core of one Durable Object. All sockets that it takes and returns are the runtime's own. */
+export class ObjectCore {
+  readonly #core: Core
+  readonly #customs: readonly StandardRPCCustomJsonSerializer[] | undefined
+
+  /** @throws {ORPCError} If an option is invalid. */
+  constructor(ctx: DurableObjectState, env: unknown, hooks: Hooks, customs: readonly StandardRPCCustomJsonSerializer[]) {
+    this.#customs = customs.length === 0 ? undefined : customs
+    this.#core = new Core(ctx, env, hooks)
+    // From here on the core sees every transaction and deletion of the application.
+    this.#operate(START)
+  }
+
+  get handlers(): Pick<Core, 'fetch' | 'webSocketMessage' | 'webSocketClose' | 'webSocketError' | 'alarm'> {
+    return this.#core
+  }
+
+  /** Publishes an event. Throws an {@link ORPCError} if it was not stored. */
+  publish(event: object, options: object | undefined, { to, except }: AudienceSockets = {}): Published {
+    return this.#operate(PUBLISH, event, options, this.#customs, [to, except]) as Published
+  }
+
+  /** Publishes an event for a stub: the runtime does not log an error's stack trace. */
+  async publishForStub(event: object, options: object | undefined): Promise<Published> {
+    // A Worker in Rust passes an event that it has serialized.
+    if (options !== undefined && 'serialized' in options) return this.#core.publish(event, options)
+    return this.#core.operateOrReject(PUBLISH, event, options, this.#customs) as Published | Promise<Published>
+  }
+
+  /** Returns the session of a socket, or undefined if the socket has closed. */
+  session(ws: WebSocket): Session | undefined {
+    const json = this.#operate(SESSION, ws) as string | undefined
+    return json === undefined ? undefined : JSON.parse(json)
+  }
+
+  attachment(ws: WebSocket): SerializedAttachment | undefined {
+    return this.#operate(ATTACHMENT, ws) as SerializedAttachment | undefined
+  }
+
+  setAttachment(ws: WebSocket, attachment: unknown): void {
+    this.#operate(SET_ATTACHMENT, ws, attachment, this.#customs)
+  }
+
+  /** Ends what a socket's expired token allowed. Returns whether the token has expired. */
+  closeIfExpired(ws: WebSocket): boolean {
+    return this.#operate(CLOSE_IF_EXPIRED, ws) as boolean
+  }
+
+  /** Deletes expired events. Returns when the next ones expire, in milliseconds since 1970. */
+  prune(): number | undefined {
+    return this.#operate(PRUNE) as number | undefined
+  }
+
+  sendSnapshot(ws: WebSocket, events: readonly object[]): void {
+    this.#operate(SEND_SNAPSHOT, ws, events, this.#customs)
+  }
+
+  sendLive(sockets: readonly WebSocket[], event: object): void {
+    this.#operate(SEND_LIVE, sockets, event, this.#customs)
+  }
+
+  #operate(operation: number, first?: unknown, second?: unknown, third?: unknown, fourth?: unknown): unknown {
+    try {
+      return this.#core.operate(operation, first, second, third, fourth)
+    } catch (error) {
+      throw asORPCError(error)
+    }
+  }
+}
+
+/** Returns the `ORPCError` for an error of the core, so that a procedure which does not catch it responds with its code. */
+function asORPCError(error: unknown): unknown {
+  const { name, code, status, message, data } = error as Partial<ORPCError<string, unknown>>
+  if (name !== 'ORPCError' || code === undefined || status === undefined) return error
+  return new ORPCError(code, { status, message: message ?? code, data })
+}

@@ -1,0 +1,107 @@
+import { BaseObject } from './base-object.js'
+import type { Subscribed } from './base-object.js'
+import type { Published, PublishOptions } from './channel-stub.js'
+import { checkedNumber, limitsOf, tablePrefixOf } from './options.js'
+import type { DurableEventIteratorObjectLimits } from './options.js'
+import type { DurableEventIteratorObjectHandlerOptions } from './procedures.js'
+import type { DurableIteratorWebsocket } from './websockets.js'
+
+/** The options of a {@link DurableIteratorObject}. */
+export interface DurableIteratorObjectOptions<TEvent extends object = object>
+  extends DurableEventIteratorObjectHandlerOptions,
+    DurableEventIteratorObjectLimits {
+  /** The signing key with which the server signs tokens, or several during a key rotation, the current one first. */
+  signingKey: string | readonly string[]
+  /** How long events are kept for clients that reconnect, in seconds. 0 disables replay. Default: 300. */
+  resumeRetentionSeconds?: number | undefined
+  /** The prefix of the names of this package's tables. Characters other than `a`–`z`, `0`–`9` and `_` become `_`. Default: `dei_`. */
+  resumeSchemaPrefix?: string | undefined
+  /**
+   * Called for each new subscription, after the missed events and before the first live event. If it throws, the subscription
+   * ends with the error, and the client subscribes again.
+   */
+  onSubscribed?:
+    | ((ws: DurableIteratorWebsocket, lastEventId: string | undefined, subscribed: Subscribed<TEvent>) => unknown)
+    | undefined
+}
+
+/** Sockets: a list, or a condition on each open socket. */
+export type SocketSelection = readonly WebSocket[] | ((ws: DurableIteratorWebsocket) => boolean)
+
+/** The options of {@link DurableIteratorObject.publishEvent}. */
+export interface DurableIteratorPublishOptions extends PublishOptions {
+  /** Only the clients of these sockets receive the event, now and when they resume. */
+  targets?: SocketSelection | undefined
+  /** The clients of these sockets do not receive the event. */
+  exclude?: SocketSelection | undefined
+}
+
+/**
+ * A Durable Object that publishes events to clients, as in oRPC since 1.9. A method that takes a socket and returns an oRPC client
+ * is a procedure, which clients call over their socket if their token lists its name.
+ *
+ * @typeParam TEvent - The events: objects or arrays.
+ * @typeParam TEnv - The bindings of the Worker.
+ * @typeParam TProps - The props of the Durable Object.
+ *
+ * @example
+ * ```ts
+ * export class ChatRoom extends DurableIteratorObject<{ message: string }, Env> {
+ *   constructor(ctx: DurableObjectState, env: Env) {
+ *     super(ctx, env, { signingKey: env.SIGNING_KEY })
+ *   }
+ *
+ *   publishMessage(ws: DurableIteratorWebsocket) {
+ *     return os
+ *       .input(z.object({ message: z.string() }))
+ *       .handler(({ input }) => {
+ *         this.publishEvent(input, { exclude: [ws] })
+ *       })
+ *       .callable()
+ *   }
+ * }
+ * ```
+ */
+export class DurableIteratorObject<TEvent extends object, TEnv = unknown, TProps = unknown> extends BaseObject<
+  TEvent,
+  unknown,
+  TEnv,
+  TProps
+> {
+  // oRPC declares the wrapped sockets on `ctx` too.
+  declare protected ctx: { getWebSockets(tag?: string): DurableIteratorWebsocket[] } & DurableObjectState<TProps>
+
+  /** @throws {TypeError | ORPCError} If an option is invalid. Each request to the Durable Object fails then. */
+  constructor(ctx: DurableObjectState, env: TEnv, options: DurableIteratorObjectOptions<TEvent>) {
+    const { signingKey, resumeRetentionSeconds, resumeSchemaPrefix, onSubscribed, ...handler } = options
+    super(ctx, env, {
+      options: {
+        ...limitsOf(options),
+        signingKeys: typeof signingKey === 'string' ? [signingKey] : signingKey,
+        eventRetentionSeconds:
+          resumeRetentionSeconds === undefined ? undefined : checkedNumber('resumeRetentionSeconds', resumeRetentionSeconds),
+        tablePrefix: resumeSchemaPrefix === undefined ? undefined : tablePrefixOf(resumeSchemaPrefix),
+      },
+      handler,
+      onSubscribed,
+    })
+  }
+
+  /**
+   * Publishes an event to everyone, or to a part of the clients. Also callable through a stub, without `targets` and `exclude`.
+   *
+   * @throws {ORPCError} If the event was not stored.
+   */
+  publishEvent(event: TEvent, options?: DurableIteratorPublishOptions): Published {
+    if (options === undefined) return this['~publish'](event, undefined, {})
+    const { targets, exclude, ...rest } = options
+    return this['~publish'](event, rest, { to: this.#selected(targets), except: this.#selected(exclude) })
+  }
+
+  #selected(selection: SocketSelection | undefined): WebSocket[] | undefined {
+    if (selection === undefined) return undefined
+    const sockets = this['~sockets']
+    const list = typeof selection === 'function' ? sockets.all().filter(selection) : selection
+    return list.map((ws) => sockets.original(ws))
+  }
+}

@@ -1,0 +1,201 @@
+import { getEventMeta } from '@orpc/server'
+
+import type { ClassOptions } from './options.js'
+import type { Procedures } from './procedures.js'
+
+/** The kinds of a stream's item, as in `object/typescript/stream.rs` of the library. */
+const MESSAGE = 0
+const DONE = 1
+const ERROR = 2
+
+/** The largest body of a response, in characters of JSON. The Workers runtime sends no larger message. */
+const MAX_BODY = 32 * 1024 * 1024
+
+/** The body of a response to a call that has failed for a reason that clients must not see. */
+const INTERNAL_ERROR = JSON.stringify({
+  defined: false,
+  code: 'INTERNAL_SERVER_ERROR',
+  status: 500,
+  message: 'Internal server error',
+})
+
+/** A file or blob: its path in the body as JSON, its bytes, its type and its name. The name is undefined for a blob. */
+export type WireBlob = readonly [path: string, bytes: Uint8Array, type: string, name: string | undefined]
+
+/** A response to a call. */
+export type Answer = readonly [
+  status: number,
+  json: string | undefined,
+  meta: string | undefined,
+  blobs: readonly WireBlob[] | undefined,
+  stream: AsyncIterator<unknown> | undefined,
+]
+
+/** An item of a stream. */
+export type Item = readonly [kind: number, json: string | undefined, meta: string | undefined, blobs: undefined, eventMeta: string | undefined]
+
+/** A call that the core passes on. */
+export interface Call {
+  readonly ws: WebSocket
+  readonly path: readonly string[]
+  readonly headers: Record<string, string[]>
+  readonly json: unknown
+  readonly meta: readonly (readonly [type: number, ...path: (string | number)[]])[]
+  readonly blobs: readonly WireBlob[]
+  /** Reads the next item of the client's stream, if the input is one: `[json, meta]`, or undefined at the end. */
+  readonly upload: (() => Promise<readonly [json: string | undefined, meta: string | undefined] | undefined>) | undefined
+  readonly signal: AbortSignal
+}
+
+/** Calls the application's `onSubscribed`. */
+export type OnSubscribed = (ws: WebSocket, lastEventId: string | undefined, gap: string | undefined, isResumed: boolean) => unknown
+
+/** The response of the application to a call. */
+export interface Response {
+  readonly status: number
+  readonly body: unknown
+}
+
+/** The functions that the core calls. None of them throws, except `subscribed`. */
+export class Hooks {
+  readonly #options: ClassOptions
+  readonly #procedures: Procedures
+  readonly #onSubscribed: OnSubscribed | undefined
+  /** The running calls, by the numbers that the core gives them. */
+  readonly #tasks = new Map<number, { controller: AbortController; stream?: AsyncIterator<unknown> }>()
+
+  constructor(options: ClassOptions, procedures: Procedures, onSubscribed: OnSubscribed | undefined) {
+    this.#options = options
+    this.#procedures = procedures
+    this.#onSubscribed = onSubscribed
+  }
+
+  options(): string {
+    return JSON.stringify(this.#options)
+  }
+
+  async call(
+    task: number,
+    ws: WebSocket,
+    path: string,
+    headers: string | undefined,
+    json: string | undefined,
+    meta: string | undefined,
+    blobs: readonly WireBlob[] | undefined,
+    upload: Call['upload'],
+  ): Promise<Answer> {
+    const controller = new AbortController()
+    this.#tasks.set(task, { controller })
+    let stream: AsyncIterator<unknown> | undefined
+    try {
+      const response = await this.#procedures.respond({
+        ws,
+        path: JSON.parse(path),
+        headers: headers === undefined ? {} : JSON.parse(headers),
+        json: json === undefined ? undefined : JSON.parse(json),
+        meta: meta === undefined ? [] : JSON.parse(meta),
+        blobs: blobs ?? [],
+        upload,
+        signal: controller.signal,
+      })
+      const answer = await encode(response)
+      stream = answer[4]
+      return answer
+    } catch (error) {
+      console.error('durable-event-iterator: a call failed:', error)
+      return [500, INTERNAL_ERROR, undefined, undefined, undefined]
+    } finally {
+      if (stream === undefined) this.#tasks.delete(task)
+      else if (this.#tasks.has(task)) this.#tasks.set(task, { controller, stream })
+      else void close(stream) // aborted meanwhile
+    }
+  }
+
+  async next(stream: AsyncIterator<unknown>): Promise<Item> {
+    try {
+      const { done, value } = await stream.next()
+      const { json, meta } = (value ?? {}) as Body
+      const eventMeta = typeof value === 'object' && value !== null ? getEventMeta(value) : undefined
+      return [
+        done ? DONE : MESSAGE,
+        textOf(json),
+        textOf(meta),
+        undefined,
+        eventMeta === undefined ? undefined : JSON.stringify(eventMeta),
+      ]
+    } catch (error) {
+      // oRPC has encoded the application's error: `data` of its `ErrorEvent`.
+      const body = (error as { data?: Body } | undefined)?.data
+      if (typeof body?.json !== 'object') {
+        console.error('durable-event-iterator: a stream failed:', error)
+        return [ERROR, INTERNAL_ERROR, undefined, undefined, undefined]
+      }
+      return [ERROR, textOf(body.json), textOf(body.meta), undefined, undefined]
+    }
+  }
+
+  end(task: number): void {
+    const running = this.#tasks.get(task)
+    if (running === undefined) return
+    this.#tasks.delete(task)
+    running.controller.abort()
+    if (running.stream !== undefined) void close(running.stream)
+  }
+
+  subscribed(ws: WebSocket, lastEventId: string | undefined, gap: string | undefined, isResumed: boolean): void {
+    const result = this.#onSubscribed?.(ws, lastEventId, gap, isResumed)
+    if (result instanceof Promise) {
+      result.catch((error: unknown) => console.error('durable-event-iterator: onSubscribed failed:', error))
+    }
+  }
+}
+
+interface Body {
+  json?: unknown
+  meta?: unknown
+}
+
+function textOf(value: unknown): string | undefined {
+  const text = JSON.stringify(value)
+  if (text !== undefined && text.length > MAX_BODY) {
+    throw new RangeError(`A response must have at most ${MAX_BODY} characters of JSON, got ${text.length}`)
+  }
+  return text
+}
+
+async function encode({ status, body }: Response): Promise<Answer> {
+  if (body === undefined) return [status, undefined, undefined, undefined, undefined]
+  if (body instanceof FormData) {
+    const { json, meta, maps } = JSON.parse(String(body.get('data'))) as Body & { maps: (string | number)[][] }
+    const blobs = await Promise.all(maps.map((path, n) => blobOf(path, body.get(String(n)))))
+    return [status, textOf(json), textOf(meta), blobs, undefined]
+  }
+  if (isIterator(body)) return [status, undefined, undefined, undefined, body]
+  if (!isBody(body)) {
+    throw new TypeError('A procedure, or a plugin, returned a response that cannot be sent over a WebSocket')
+  }
+  return [status, textOf(body.json), textOf(body.meta), undefined, undefined]
+}
+
+async function blobOf(path: (string | number)[], blob: unknown): Promise<WireBlob> {
+  const { type } = blob as Blob
+  const name = blob instanceof File ? blob.name : undefined
+  return [JSON.stringify(path), new Uint8Array(await (blob as Blob).arrayBuffer()), type, name]
+}
+
+function isBody(body: unknown): body is Body {
+  return typeof body === 'object' && body !== null && !(body instanceof Blob) && !(body instanceof ReadableStream)
+}
+
+function isIterator(body: unknown): body is AsyncIterator<unknown> {
+  return typeof body === 'object' && body !== null && Symbol.asyncIterator in body && 'next' in body
+}
+
+/** Ends a stream that is not read to its end. The application's error in doing so has no recipient. */
+async function close(stream: AsyncIterator<unknown>): Promise<void> {
+  try {
+    await stream.return?.()
+  } catch (error) {
+    console.error('durable-event-iterator: closing a stream failed:', error)
+  }
+}

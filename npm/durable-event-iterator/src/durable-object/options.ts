@@ -1,0 +1,109 @@
+/** The limits and the behaviour of a Durable Object. All are optional. `docs/limits.md` describes them. */
+export interface DurableEventIteratorObjectLimits {
+  /** The maximum number of stored events. The oldest ones are deleted beyond it. Default: 100,000. */
+  maxRetainedEvents?: number | undefined
+  /** The maximum size of all stored events in bytes. The oldest ones are deleted beyond it. Default: 32 MiB. */
+  maxRetainedBytes?: number | undefined
+  /** How long an idempotency key is stored, in seconds. Default: 300. 0 disables idempotency keys. */
+  idempotencyWindowSeconds?: number | undefined
+  /** The maximum size of a client's message in bytes: at most 32 MiB. Default: 1 MiB. */
+  maxFrameBytes?: number | undefined
+  /** The maximum number of concurrent calls of one socket. Default: 64. */
+  maxCalls?: number | undefined
+  /** The maximum memory of one socket's running calls in bytes. Default: 8 MiB. */
+  maxCallBytes?: number | undefined
+  /** The maximum memory of all running calls in bytes. Default: 32 MiB. */
+  maxTotalCallBytes?: number | undefined
+  /** The maximum number of open sockets: at most 32,768. Default: 32,000. */
+  maxSockets?: number | undefined
+  /** The maximum number of open sockets with the same connection id. Default: no limit. */
+  maxSocketsPerConnection?: number | undefined
+  /** The maximum number of open sockets whose tokens have the same subject. Default: no limit. */
+  maxSocketsPerSubject?: number | undefined
+  /** Whether sockets stay usable after their token has expired. Default: false. */
+  keepExpiredSockets?: boolean | undefined
+  /**
+   * Whether `DurableIterator` clients without a cursor start with the events published after they subscribe, as in oRPC's
+   * implementation. Default: false: they start with the events published since their token was issued.
+   */
+  startDurableIteratorsLive?: boolean | undefined
+  /**
+   * Whether clients without a cursor start with the snapshot that `onSubscribed` sends, instead of the retained events.
+   * Default: false.
+   */
+  beginWithSnapshot?: boolean | undefined
+  /**
+   * Whether the alarm of the Durable Object is used to delete expired events. Default: true, unless the class overrides `alarm`.
+   */
+  pruneByAlarm?: boolean | undefined
+}
+
+/** The options as the core reads them: `ClassOptions` in `object/typescript/class.rs` of the library. */
+export interface ClassOptions extends DurableEventIteratorObjectLimits {
+  eventRetentionSeconds?: number | undefined
+  tablePrefix?: string | undefined
+  /** The current key first. */
+  signingKeys?: readonly string[] | undefined
+}
+
+/** The names of the options that are numbers. */
+const NUMBERS = [
+  'maxRetainedEvents',
+  'maxRetainedBytes',
+  'idempotencyWindowSeconds',
+  'maxFrameBytes',
+  'maxCalls',
+  'maxCallBytes',
+  'maxTotalCallBytes',
+  'maxSockets',
+  'maxSocketsPerConnection',
+  'maxSocketsPerSubject',
+] as const satisfies (keyof DurableEventIteratorObjectLimits)[]
+
+/** The names of the options that are booleans. */
+const BOOLEANS = [
+  'keepExpiredSockets',
+  'startDurableIteratorsLive',
+  'beginWithSnapshot',
+  'pruneByAlarm',
+] as const satisfies (keyof DurableEventIteratorObjectLimits)[]
+
+/**
+ * Returns the limits for the core.
+ *
+ * @throws {TypeError} If one has the wrong type. The core checks the ranges.
+ */
+export function limitsOf(options: DurableEventIteratorObjectLimits): DurableEventIteratorObjectLimits {
+  const limits: Record<string, number | boolean> = {}
+  for (const name of NUMBERS) {
+    const value = options[name]
+    if (value !== undefined) limits[name] = checkedNumber(name, value)
+  }
+  for (const name of BOOLEANS) {
+    const value = options[name]
+    if (value === undefined) continue
+    if (typeof value !== 'boolean') throw new TypeError(`${name} must be a boolean, got ${String(value)}`)
+    limits[name] = value
+  }
+  return limits
+}
+
+/**
+ * Returns the retention in seconds. Infinity is the largest number, since JSON has no infinity.
+ *
+ * @throws {TypeError} If it is not a number of at least 0.
+ */
+export function checkedNumber(name: string, value: unknown): number {
+  if (typeof value !== 'number' || Number.isNaN(value) || value < 0) {
+    throw new TypeError(`${name} must be a number of at least 0, got ${String(value)}`)
+  }
+  return Math.min(value, Number.MAX_SAFE_INTEGER)
+}
+
+/**
+ * Returns the prefix of the table names for one of oRPC's schema prefixes, such as `dei:`. Characters that this package does not
+ * allow in it become `_`.
+ */
+export function tablePrefixOf(schemaPrefix: string): string {
+  return schemaPrefix.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')
+}

@@ -1,0 +1,150 @@
+import { ORPCError } from '@orpc/client'
+import { os } from '@orpc/server'
+import { StandardRPCHandler } from '@orpc/server/standard'
+import type { StandardRPCHandlerOptions } from '@orpc/server/standard'
+
+import type { Call, Response, WireBlob } from './hooks.js'
+
+/** The context of the handler's interceptors and plugins. */
+export interface DurableEventIteratorObjectContext {
+  /** The Durable Object. */
+  readonly object: object
+  /** The socket of the calling client. */
+  readonly websocket: WebSocket
+}
+
+/** The options of oRPC's RPC handler: interceptors, plugins and custom JSON serializers. They apply to calls. */
+export type DurableEventIteratorObjectHandlerOptions = StandardRPCHandlerOptions<DurableEventIteratorObjectContext>
+
+/** The context of one call. */
+interface Context extends DurableEventIteratorObjectContext {
+  readonly '~call': Call
+}
+
+type ProcedureClient = (input: unknown, options: { signal: AbortSignal | undefined; lastEventId: string | undefined }) => unknown
+
+/** The URL of the requests that interceptors and plugins see. Only its path is meaningful. */
+const CALL_URL = 'http://durable-object/call'
+
+/** The procedures of a class: its methods, and what they return. */
+export class Procedures {
+  readonly #object: object
+  readonly #base: object
+  readonly #wrap: (ws: WebSocket) => WebSocket
+  readonly #options: DurableEventIteratorObjectHandlerOptions
+  /** Created by the first call: most wakings are for a publish. */
+  #handler: StandardRPCHandler<Context> | undefined
+
+  /**
+   * @param object - The Durable Object.
+   * @param base - The prototype of the class that the application extends. Its members are not procedures.
+   * @param wrap - Returns the socket that the application sees.
+   */
+  constructor(object: object, base: object, wrap: (ws: WebSocket) => WebSocket, options: DurableEventIteratorObjectHandlerOptions) {
+    this.#object = object
+    this.#base = base
+    this.#wrap = wrap
+    this.#options = options
+  }
+
+  /** Runs a call and returns its response in oRPC's encoded form. */
+  async respond(call: Call): Promise<Response> {
+    this.#handler ??= new StandardRPCHandler(this.#router(), this.#options as StandardRPCHandlerOptions<Context>)
+    const context: Context = { object: this.#object, websocket: this.#wrap(call.ws), '~call': call }
+    const request = {
+      method: 'POST',
+      url: new URL(CALL_URL),
+      headers: call.headers,
+      body: async () => bodyOf(call),
+      signal: call.signal,
+    }
+    const { response } = await this.#handler.handle(request, { context })
+    return response ?? { status: 404, body: { json: new ORPCError('NOT_FOUND').toJSON() } }
+  }
+
+  /** The router of oRPC's handler. The path is the one that the client's token allows, not that of the input. */
+  #router() {
+    return {
+      call: os.$context<Context>().handler(async ({ context, input, signal, lastEventId }) => {
+        const { path, upload } = context['~call']
+        const client = this.#find(path, context.websocket)
+        const own = upload === undefined ? (input as { input: unknown }).input : input
+        try {
+          return await client(own, { signal, lastEventId })
+        } catch (error) {
+          if (!(error instanceof ORPCError)) console.error(`durable-event-iterator: ${path.join('.')} failed:`, error)
+          throw error
+        }
+      }),
+    }
+  }
+
+  /** @throws {ORPCError} NOT_FOUND, or what the method of the class throws. */
+  #find([name, ...rest]: readonly string[], ws: WebSocket): ProcedureClient {
+    const method = name === undefined ? undefined : declaredMethod(this.#object, this.#base, name)
+    if (method === undefined) throw new ORPCError('NOT_FOUND')
+    let client: unknown = method.call(this.#object, ws)
+    for (const key of rest) client = memberOf(client, key)
+    if (typeof client !== 'function') throw new ORPCError('NOT_FOUND')
+    return client as ProcedureClient
+  }
+}
+
+/**
+ * Returns a method that the application's class declares, or one of the application's classes that it extends. Accessors,
+ * properties of the instance, and names that the base class has are excluded.
+ */
+function declaredMethod(object: object, base: object, name: string): ((ws: WebSocket) => unknown) | undefined {
+  if (name in base) return undefined
+  for (let prototype = Object.getPrototypeOf(object); prototype !== base && prototype !== null; prototype = Object.getPrototypeOf(prototype)) {
+    const descriptor = Object.getOwnPropertyDescriptor(prototype, name)
+    if (descriptor !== undefined) return typeof descriptor.value === 'function' ? descriptor.value : undefined
+  }
+  return undefined
+}
+
+/**
+ * Returns a member of a record of clients, or undefined. Inherited members are excluded, such as `constructor` and `call`. Clients
+ * of `createRouterClient` are proxies, whose members are neither own nor inherited.
+ */
+function memberOf(client: unknown, key: string): unknown {
+  if ((typeof client !== 'object' || client === null) && typeof client !== 'function') return undefined
+  const descriptor = Object.getOwnPropertyDescriptor(client, key)
+  if (descriptor !== undefined) return typeof client === 'function' ? undefined : descriptor.value
+  return key in client ? undefined : (client as Record<string, unknown>)[key]
+}
+
+/** Returns the body of a request as oRPC's handler reads it. */
+function bodyOf({ path, json, meta, blobs, upload }: Call): unknown {
+  if (upload !== undefined) return itemsOf(upload)
+  const under = 'input'
+  const body = { json: { path, input: json }, meta: meta.map(([type, ...segments]) => [type, under, ...segments]) }
+  if (blobs.length === 0) return body
+  const form = new FormData()
+  const maps = blobs.map(([segments]) => [under, ...(JSON.parse(segments) as (string | number)[])])
+  form.set('data', JSON.stringify({ ...body, maps }))
+  for (const [n, blob] of blobs.entries()) form.set(String(n), fileOf(blob))
+  return form
+}
+
+function fileOf([, bytes, type, name]: WireBlob): Blob {
+  const parts = [bytes as Uint8Array<ArrayBuffer>]
+  return name === undefined ? new Blob(parts, { type }) : new File(parts, name, { type })
+}
+
+/** Reads the items of a client's stream. */
+async function* itemsOf(read: NonNullable<Call['upload']>): AsyncGenerator<unknown, void> {
+  while (true) {
+    const item = await read()
+    if (item === undefined) return
+    if (!Array.isArray(item)) throw failureOf(item)
+    const [json, meta] = item
+    yield { json: json === undefined ? undefined : JSON.parse(json), meta: meta === undefined ? [] : JSON.parse(meta) }
+  }
+}
+
+/** Returns the error of a client's stream. */
+function failureOf(failure: unknown): unknown {
+  const { message, properties } = failure as { message: string; properties: { code: string; status: number; data?: unknown } }
+  return new ORPCError(properties.code, { status: properties.status, message, data: properties.data })
+}

@@ -1,0 +1,174 @@
+import { StandardRPCJsonSerializer } from '@orpc/client/standard'
+import type { StandardRPCCustomJsonSerializer } from '@orpc/client/standard'
+
+import type { ObjectCore, SessionClaims } from './core.js'
+
+/** What oRPC's generation 2 offers on a socket. */
+export interface DurableIteratorWebsocketInternal {
+  /** The socket of the Workers runtime. Its attachment belongs to this package. */
+  readonly original: WebSocket
+  /** Returns the connection id of the client. */
+  deserializeId(): string
+  /** Returns the claims of the client's token. */
+  deserializeTokenPayload(): SessionClaims
+  /** Returns the id of the call that is the client's subscription, or undefined if the client has not subscribed. */
+  deserializeHibernationId(): string | undefined
+  /** Closes the socket if the client's token has expired. */
+  closeIfExpired(): void
+}
+
+/** A socket, as the application sees it. `serializeAttachment` and `deserializeAttachment` concern the application's part. */
+export type DurableIteratorWebsocket = WebSocket & {
+  readonly '~orpc': DurableIteratorWebsocketInternal
+}
+
+/** The sockets of the Durable Objects of this isolate. */
+const instances = new Set<WeakRef<WebSockets>>()
+
+/**
+ * Returns a socket of the Workers runtime as the methods of a class receive it: the same one for the same socket.
+ *
+ * @throws {TypeError} If it is not a socket of a Durable Object whose code is running.
+ */
+export function toDurableIteratorWebsocket(ws: WebSocket): DurableIteratorWebsocket {
+  for (const reference of instances) {
+    const sockets = reference.deref()
+    if (sockets === undefined) instances.delete(reference)
+    else if (sockets.has(ws)) return sockets.wrap(ws)
+  }
+  throw new TypeError('The WebSocket does not belong to a Durable Object of this package')
+}
+
+/** The sockets of a Durable Object, as the application sees them. */
+export class WebSockets {
+  readonly #core: () => ObjectCore
+  readonly #ctx: DurableObjectState
+  readonly #serializer: StandardRPCJsonSerializer
+  readonly #wrapped = new WeakMap<WebSocket, DurableIteratorWebsocket>()
+  readonly #originals = new WeakMap<WebSocket, WebSocket>()
+  /** The lists of all sockets that the application has received, with their lengths. */
+  readonly #complete = new WeakMap<readonly WebSocket[], number>()
+
+  constructor(core: () => ObjectCore, ctx: DurableObjectState, customJsonSerializers: readonly StandardRPCCustomJsonSerializer[]) {
+    this.#core = core
+    this.#ctx = ctx
+    this.#serializer = new StandardRPCJsonSerializer({ customJsonSerializers })
+    instances.add(new WeakRef(this))
+  }
+
+  /** Whether a socket, wrapped or not, belongs to this Durable Object. */
+  has(ws: WebSocket): boolean {
+    if (this.#originals.has(ws) || this.#wrapped.has(ws)) return true
+    try {
+      return this.#ctx.getWebSockets().includes(ws)
+    } catch {
+      return false // another Durable Object, whose code is not running
+    }
+  }
+
+  /** Returns the socket that the application sees. It is the same one for the same socket. */
+  wrap(ws: WebSocket): DurableIteratorWebsocket {
+    if (this.#originals.has(ws)) return ws as DurableIteratorWebsocket
+    const known = this.#wrapped.get(ws)
+    if (known !== undefined) return known
+    const wrapper = this.#proxy(ws)
+    this.#wrapped.set(ws, wrapper)
+    this.#originals.set(wrapper, ws)
+    return wrapper
+  }
+
+  /** Returns the socket of the Workers runtime. */
+  original(ws: WebSocket): WebSocket {
+    return this.#originals.get(ws) ?? ws
+  }
+
+  /** Returns all sockets, or those of clients whose token has a tag. */
+  all(tag?: string): DurableIteratorWebsocket[] {
+    const sockets = this.#ctx.getWebSockets()
+    const tagged = tag === undefined ? sockets : sockets.filter((ws) => this.#core().session(ws)?.claims.tags?.includes(tag))
+    const wrapped = tagged.map((ws) => this.wrap(ws))
+    if (tag === undefined) this.#complete.set(wrapped, wrapped.length)
+    return wrapped
+  }
+
+  /** Returns the sockets that are not in a list. */
+  except(listed: readonly WebSocket[]): WebSocket[] {
+    if (this.#complete.get(listed) === listed.length) return [] // as it was returned by `all`
+    const originals = new Set(listed.map((ws) => this.original(ws)))
+    return this.#ctx.getWebSockets().filter((ws) => !originals.has(ws))
+  }
+
+  /** Returns the application's attachment of a socket, or null if there is none. */
+  attachment(ws: WebSocket): unknown {
+    const attachment = this.#core().attachment(this.original(ws))
+    if (attachment === undefined) return null
+    const [json, meta] = attachment
+    return this.#serializer.deserialize(JSON.parse(json), meta === undefined ? [] : JSON.parse(meta))
+  }
+
+  setAttachment(ws: WebSocket, value: unknown): void {
+    this.#core().setAttachment(this.original(ws), value)
+  }
+
+  /**
+   * Returns the claims of a socket's token.
+   *
+   * @throws {TypeError} If the socket has closed.
+   */
+  claims(ws: WebSocket): SessionClaims {
+    return this.#session(ws).claims
+  }
+
+  #session(ws: WebSocket) {
+    const session = this.#core().session(this.original(ws))
+    if (session === undefined) throw new TypeError('The socket has closed, and its attachments are deleted')
+    return session
+  }
+
+  #proxy(ws: WebSocket): DurableIteratorWebsocket {
+    const own: Record<PropertyKey, unknown> = {
+      serializeAttachment: (value: unknown) => this.setAttachment(ws, value),
+      deserializeAttachment: () => this.attachment(ws),
+      send: (message: string | ArrayBuffer | ArrayBufferView<ArrayBuffer>) => {
+        if (!this.#core().closeIfExpired(ws)) ws.send(message)
+      },
+      '~orpc': {
+        original: ws,
+        deserializeId: () => this.#session(ws).connection,
+        deserializeTokenPayload: () => this.claims(ws),
+        deserializeHibernationId: () => this.#session(ws).subscription,
+        closeIfExpired: () => void this.#core().closeIfExpired(ws),
+      },
+    }
+    return new Proxy(ws, {
+      get(_, key) {
+        if (Object.hasOwn(own, key)) return own[key]
+        const value = Reflect.get(ws, key, ws)
+        return typeof value === 'function' ? value.bind(ws) : value
+      },
+      set: (_, key, value) => Reflect.set(ws, key, value, ws),
+    }) as DurableIteratorWebsocket
+  }
+}
+
+/** Returns a Durable Object's `ctx` whose sockets are those that the application sees. */
+export function wrapState<T extends DurableObjectState>(ctx: T, sockets: WebSockets): T {
+  const own: Record<PropertyKey, unknown> = {
+    getWebSockets: (tag?: string) => sockets.all(tag),
+    getTags: (ws: WebSocket) => [...(sockets.claims(ws).tags ?? [])],
+    acceptWebSocket: (ws: WebSocket, tags?: string[]) =>
+      (ctx as unknown as { acceptWebSocket(ws: WebSocket, tags?: string[]): void }).acceptWebSocket(sockets.original(ws), tags),
+    getWebSocketAutoResponseTimestamp: (ws: WebSocket) =>
+      (ctx as unknown as { getWebSocketAutoResponseTimestamp(ws: WebSocket): Date | null }).getWebSocketAutoResponseTimestamp(
+        sockets.original(ws),
+      ),
+  }
+  return new Proxy(ctx, {
+    get(_, key) {
+      if (Object.hasOwn(own, key)) return own[key]
+      const value = Reflect.get(ctx, key, ctx)
+      return typeof value === 'function' ? value.bind(ctx) : value
+    },
+    set: (_, key, value) => Reflect.set(ctx, key, value, ctx),
+  })
+}

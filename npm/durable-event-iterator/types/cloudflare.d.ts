@@ -1,0 +1,20 @@
+// The parts of the Workers runtime that this package's Durable Object classes use. Applications have the complete types, by
+// `wrangler types` or `@cloudflare/workers-types`, which contradict those of the browser. This file is not published.
+
+declare module 'cloudflare:workers' {
+  export abstract class DurableObject<Env = unknown, Props = unknown> {
+    protected ctx: DurableObjectState<Props>
+    protected env: Env
+    constructor(ctx: DurableObjectState, env: Env)
+  }
+}
+
+interface DurableObjectState<Props = unknown> {
+  readonly props: Props
+  getWebSockets(tag?: string): WebSocket[]
+}
+
+interface AlarmInvocationInfo {
+  readonly isRetry: boolean
+  readonly retryCount: number
+}
