@@ -13,7 +13,7 @@ import type { Results, RowName } from './rows.ts'
 import { Variant } from './variants.ts'
 import type { VariantName } from './variants.ts'
 
-const COMPARED = ['ours', 'peer', 'partyserver', 'baseline', 'noise'] as const satisfies VariantName[]
+const COMPARED = ['ours', 'typescript', 'peer', 'partyserver', 'baseline', 'noise'] as const satisfies VariantName[]
 
 const { values } = parseArgs({
   options: {

@@ -27,6 +27,7 @@ const CHART = new URL('../docs/performance.svg', import.meta.url)
 
 const TITLES: Record<VariantName, string> = {
   ours: 'ours',
+  typescript: 'ours, in TypeScript',
   peer: 'oRPC by hand',
   partyserver: 'PartyServer',
   baseline: 'baseline',

@@ -19,6 +19,7 @@ if (existsSync(IN_MEMORY)) process.env['TMPDIR'] = IN_MEMORY
 
 export type VariantName =
   | 'ours'
+  | 'typescript'
   | 'peer'
   | 'partyserver'
   | 'baseline'
@@ -52,6 +53,11 @@ const orpc = (call: (path: string, input?: object) => string): Dialect => ({
 })
 
 const ours = orpc((path, input) => JSON.stringify({ u: '/call', b: { json: { path: [path], ...(input ? { input } : {}) } } }))
+// The base class has a member `publish`, so the procedure has another name.
+const typescript: Dialect = {
+  ...ours,
+  publish: (n, input) => `{"i":"${(n + 1).toString(36)}","p":${JSON.stringify({ u: '/call', b: { json: { path: ['publishMessage'], input } } })}}`,
+}
 const peer = orpc((path, input) => JSON.stringify({ u: `/${path}`, b: input ? { json: input } : {} }))
 const baseline: Dialect = { ...ours, positionBefore: (events) => `events-${events}` }
 const partyserver: Dialect = {
@@ -73,7 +79,7 @@ async function bundled(name: string): Promise<WorkerCode> {
     format: 'esm',
     target: 'es2022',
     conditions: ['workerd', 'worker', 'browser'],
-    external: ['cloudflare:*', 'node:*'],
+    external: ['cloudflare:*', 'node:*', '*.wasm'],
     // The version that docs/performance.md names.
     alias: { '@orpc/server': 'orpc-server-1.16.1' },
   })
@@ -91,10 +97,16 @@ interface Source {
   token?: 'DurableEventIterator' | 'DurableIterator'
 }
 
+/** A Worker whose Durable Object class is in TypeScript, on the compiled core. */
+async function onTheCore(name: string): Promise<WorkerCode> {
+  return { ...(await bundled(name)), wasm: { 'index_bg.wasm': 'npm/durable-event-iterator/core/build/index_bg.wasm' } }
+}
+
 const crate = async (): Promise<WorkerCode> => ({ crate: 'bench/worker' })
 
 const SOURCES: Record<VariantName, Source> = {
   ours: { code: crate, dialect: ours, token: 'DurableEventIterator' },
+  typescript: { code: () => onTheCore('typescript.ts'), dialect: typescript, token: 'DurableEventIterator' },
   peer: { code: () => bundled('peer.ts'), dialect: peer },
   partyserver: { code: () => bundled('partyserver.ts'), dialect: partyserver },
   baseline: { code: async () => ({ source: readFileSync(file('baseline.js'), 'utf8') }), dialect: baseline },
@@ -103,7 +115,7 @@ const SOURCES: Record<VariantName, Source> = {
   sameLog: { code: async () => ({ source: readFileSync(file('same-log.js'), 'utf8') }), dialect: ours },
   inspect: { code: crate, dialect: ours, path: '/inspect', token: 'DurableEventIterator' },
   converted: { code: crate, dialect: ours, path: '/converted', token: 'DurableEventIterator' },
-  npmUpgrade: { code: crate, front: () => bundled('npm-upgrade.js'), dialect: ours, token: 'DurableEventIterator' },
+  npmUpgrade: { code: crate, front: () => onTheCore('npm-upgrade.js'), dialect: ours, token: 'DurableEventIterator' },
   orpcUpgrade: { code: () => bundled('orpc-upgrade.ts'), dialect: peer, token: 'DurableIterator' },
 }
 
@@ -148,7 +160,7 @@ export class Variant {
     const url = new URL(path, this.#room)
     url.protocol = 'ws:'
     url.searchParams.set('room', room)
-    const claims = { chn: room, rpc: ['ping', 'publish'] }
+    const claims = { chn: room, rpc: ['ping', 'publish', 'publishMessage'] }
     if (kind === 'DurableEventIterator') url.searchParams.set('token', await token(claims))
     if (kind === 'DurableIterator') {
       const issued = Math.floor(Date.now() / 1_000)

@@ -4,4 +4,4 @@
 
 import { runBuilt } from './run-built.mjs'
 
-process.exitCode = await runBuilt('bench/main.ts', ['bench/worker', '.'], process.argv.slice(2))
+process.exitCode = await runBuilt('bench/main.ts', ['bench/worker', 'npm/durable-event-iterator/core', '.'], process.argv.slice(2))

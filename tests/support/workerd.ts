@@ -28,8 +28,8 @@ export type WorkerCode =
       /** The source of an ES module in front of the built one, which it imports as `./index.js`. */
       front?: string
     }
-  /** The source of an ES module. */
-  | { source: string }
+  /** The source of an ES module, and the WebAssembly modules that it imports: their names and files. */
+  | { source: string; wasm?: Record<string, string> }
 
 export type WorkerDefinition = WorkerCode & {
   name: string
@@ -236,7 +236,11 @@ type Manifest = NonNullable<WorkerOptions['config']['manifest']>
 
 function manifest(code: WorkerCode): Manifest {
   if ('source' in code) {
-    return { mainModule: 'index.js', modules: { 'index.js': { type: 'esm', contents: code.source } } }
+    const modules: Manifest['modules'] = { 'index.js': { type: 'esm', contents: code.source } }
+    for (const [name, file] of Object.entries(code.wasm ?? {})) {
+      modules[name] = { type: 'wasm', contents: new Uint8Array(readFileSync(join(repository, file))) }
+    }
+    return { mainModule: 'index.js', modules }
   }
   const folder = join(repository, code.crate, 'build')
   const modules: Manifest['modules'] = {}

@@ -6,6 +6,11 @@ declare module 'cloudflare:workers' {
     protected ctx: DurableObjectState<Props>
     protected env: Env
     constructor(ctx: DurableObjectState, env: Env)
+    alarm?(info?: AlarmInvocationInfo): void | Promise<void>
+    fetch?(request: Request): Response | Promise<Response>
+    webSocketMessage?(ws: WebSocket, message: string | ArrayBuffer): void | Promise<void>
+    webSocketClose?(ws: WebSocket, code: number, reason: string, wasClean: boolean): void | Promise<void>
+    webSocketError?(ws: WebSocket, error: unknown): void | Promise<void>
   }
 }
 

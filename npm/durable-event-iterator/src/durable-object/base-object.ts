@@ -75,19 +75,19 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
   }
 
   /** Opens a WebSocket for the upgrade request of a client that `upgradeDurableEventIteratorRequest` has forwarded. */
-  fetch(request: Request): Response | Promise<Response> {
+  override fetch(request: Request): Response | Promise<Response> {
     return this.#core.handlers.fetch(request)
   }
 
-  webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): void | Promise<void> {
+  override webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): void | Promise<void> {
     return this.#core.handlers.webSocketMessage(this.#sockets.original(ws), message)
   }
 
-  webSocketClose(ws: WebSocket, code: number, reason: string, wasClean: boolean): void | Promise<void> {
+  override webSocketClose(ws: WebSocket, code: number, reason: string, wasClean: boolean): void | Promise<void> {
     this.#core.handlers.webSocketClose(this.#sockets.original(ws), code, reason, wasClean)
   }
 
-  webSocketError(ws: WebSocket, _error: unknown): void | Promise<void> {
+  override webSocketError(ws: WebSocket, _error: unknown): void | Promise<void> {
     this.#core.handlers.webSocketError(this.#sockets.original(ws))
   }
 
@@ -95,7 +95,7 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
    * Deletes expired events. A class that overrides it has the alarm for itself; it may call `super.alarm()` to delete the expired
    * events of a channel without new events.
    */
-  alarm(_info?: AlarmInvocationInfo): void | Promise<void> {
+  override alarm(_info?: AlarmInvocationInfo): void | Promise<void> {
     return this.#core.handlers.alarm()
   }
 

@@ -36,7 +36,7 @@ function textOf(part: string): string | undefined {
   const bytes = decode(part)
   if (bytes === undefined) return undefined
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)
   } catch {
     return undefined
   }
