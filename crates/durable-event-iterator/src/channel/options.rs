@@ -311,6 +311,23 @@ pub struct InvalidOption {
     got: String,
 }
 
+impl InvalidOption {
+    /// Returns the text for a class in TypeScript, whose options have names in camel case.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn in_typescript(&self) -> String {
+        let mut words = self.option.split('_');
+        let mut name = words.next().unwrap_or_default().to_owned();
+        for word in words {
+            let mut letters = word.chars();
+            name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+            name.push_str(letters.as_str());
+        }
+        // The only name that is different.
+        let name = if name == "maxFrame" { "maxFrameBytes" } else { &name };
+        format!("{name} must be {}, got {}", self.limit, self.got)
+    }
+}
+
 impl fmt::Display for InvalidOption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Options::{} must be {}, got {}", self.option, self.limit, self.got)

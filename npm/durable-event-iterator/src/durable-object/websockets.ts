@@ -25,6 +25,17 @@ export type DurableIteratorWebsocket = WebSocket & {
 /** The sockets of the Durable Objects of this isolate. */
 const instances = new Set<WeakRef<WebSockets>>()
 
+/** The size of `instances` at which those that are no longer in use are removed. */
+let sweepAt = 64
+
+/** Adds the sockets of a Durable Object that has been constructed. */
+function register(sockets: WebSockets): void {
+  instances.add(new WeakRef(sockets))
+  if (instances.size < sweepAt) return
+  for (const reference of instances) if (reference.deref() === undefined) instances.delete(reference)
+  sweepAt = Math.max(64, instances.size * 2)
+}
+
 /**
  * Returns a socket of the Workers runtime as the methods of a class receive it: the same one for the same socket.
  *
@@ -33,8 +44,7 @@ const instances = new Set<WeakRef<WebSockets>>()
 export function toDurableIteratorWebsocket(ws: WebSocket): DurableIteratorWebsocket {
   for (const reference of instances) {
     const sockets = reference.deref()
-    if (sockets === undefined) instances.delete(reference)
-    else if (sockets.has(ws)) return sockets.wrap(ws)
+    if (sockets?.has(ws)) return sockets.wrap(ws)
   }
   throw new TypeError('The WebSocket does not belong to a Durable Object of this package')
 }
@@ -53,7 +63,7 @@ export class WebSockets {
     this.#core = core
     this.#ctx = ctx
     this.#serializer = new StandardRPCJsonSerializer({ customJsonSerializers })
-    instances.add(new WeakRef(this))
+    register(this)
   }
 
   /** Whether a socket, wrapped or not, belongs to this Durable Object. */

@@ -87,7 +87,7 @@ impl Class {
     /// Returns the options of the class.
     ///
     /// # Errors
-    /// INTERNAL_SERVER_ERROR if an option is invalid.
+    /// INTERNAL_SERVER_ERROR if an option is invalid. Its message, which the class throws, states the limit.
     pub(super) fn options(&self) -> Result<Options> {
         let json = self.options_js().map_err(JsError::from)?;
         let given: ClassOptions = serde_json::from_str(&json)?;
@@ -144,8 +144,14 @@ impl Class {
             options = options.table_prefix(prefix);
         }
         if let Some((key, previous)) = given.signing_keys.as_deref().and_then(<[String]>::split_first) {
-            options = options.signing_keys(SigningKeys::parse(key, Some(&previous.join("\n")))?);
+            let keys = SigningKeys::parse(key, Some(&previous.join("\n")));
+            options = options.signing_keys(keys.map_err(|invalid| {
+                Error::new(Code::InternalServerError).message(format!("signingKey is invalid: {invalid}"))
+            })?);
         }
+        options.check().map_err(|invalid| {
+            Error::new(Code::InternalServerError).message(invalid.in_typescript())
+        })?;
         Ok(options)
     }
 
