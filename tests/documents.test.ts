@@ -25,11 +25,12 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 test.each([
-  ['README.md', 'router.ts'],
+  ['README.md', 'room.ts'],
   ['docs/getting-started.md', 'worker.ts'],
   ['docs/local-development.md', 'page.ts'],
   ['docs/migrating-from-orpc.md', 'worker.ts'],
   ['docs/rust-durable-object.md', 'todo.ts'],
+  ['docs/typescript-durable-object.md', 'room.ts'],
   ['docs/which-api.md', 'procedures.ts'],
 ])('the TypeScript of %s compiles in strict mode', async (document, file) => {
   const files = await filesOf(document)
