@@ -1,8 +1,8 @@
 // The package as users receive it: packed, installed, compiled and run.
 
 import { execFile } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, mkdir, mkdtemp, readFile, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -112,14 +112,52 @@ async function compile(project: string, options: object = {}): Promise<string[]>
   return stdout.split('\n').filter((line: string) => line !== '')
 }
 
-test('it contains the code, the types, the README and the licenses, and nothing else', () => {
+/** The compiled parts, and the types of the generic Worker. */
+const COMPILED = [
+  'core/build/index.js',
+  'core/build/index_bg.wasm',
+  'worker/build/index.js',
+  'worker/build/index_bg.wasm',
+  'worker/worker.d.ts',
+]
+
+test('it contains the code, the types, the compiled parts, the README and the licenses, and nothing else', () => {
   const paths = packed.files
-  for (const file of ['package.json', 'README.md', 'LICENSE-MIT', 'LICENSE-APACHE']) expect(paths).toContain(file)
-  for (const entry of ['index', 'client/index', 'durable-object/index']) {
+  for (const file of ['package.json', 'README.md', 'LICENSE-MIT', 'LICENSE-APACHE', ...COMPILED]) expect(paths).toContain(file)
+  for (const entry of ['index', 'client/index', 'durable-object/index', 'worker/index']) {
     expect(paths).toContain(`dist/${entry}.js`)
     expect(paths).toContain(`dist/${entry}.d.ts`)
   }
-  expect(paths.filter((path) => !/^(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE-(MIT|APACHE))$/.test(path))).toEqual([])
+  const others = paths.filter((path) => !/^(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE-(MIT|APACHE))$/.test(path))
+  expect(others.sort()).toEqual(COMPILED)
+})
+
+test('it contains no machine paths', async () => {
+  const contents = await Promise.all(packed.files.map((path) => readFile(join(packed.folder, path), 'latin1')))
+  for (const path of [root, `${homedir()}/`, folder]) {
+    expect(packed.files.filter((_, index) => contents[index]!.includes(path)), path).toEqual([])
+  }
+})
+
+test('its tarball has at most the size that its README states', async () => {
+  const readme = await readFile(join(root, 'npm/durable-event-iterator/README.md'), 'utf8')
+  const stated = Number(/the tarball has (\d+) KB/.exec(readme)?.[1])
+  const kilobytes = (await stat(packed.tarball)).size / 1000
+  expect(kilobytes).toBeLessThanOrEqual(stated)
+  expect(kilobytes).toBeGreaterThan(stated * 0.9)
+})
+
+test('packing fails with the command to run if a compiled part is not built', async () => {
+  const copy = join(folder, 'unbuilt')
+  await cp(join(root, 'npm/durable-event-iterator'), join(copy, 'npm/durable-event-iterator'), {
+    recursive: true,
+    filter: (path) => !/(^|[\\/])(build|dist)$/.test(path),
+  })
+  const failure = await run('npm', ['pack'], { cwd: join(copy, 'npm/durable-event-iterator') }).catch((error) => error)
+  expect(failure.stderr).toContain(
+    'The package cannot be built, because these parts are not built: the core of the Durable Object classes, the generic Worker. ' +
+      'Run this in the root of the repository: npm run build -- npm/durable-event-iterator/core .',
+  )
 })
 
 test('its public types contain no `any`', async () => {
@@ -185,11 +223,14 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
   })
 })
 
-test('its declarations compile', async () => {
-  const complaints = await compile(join(folder, 'with-1.16.1'), { skipLibCheck: false })
-  // Without those of oRPC, which import a package that is not installed.
-  expect(complaints.filter((line) => !line.startsWith('node_modules/@orpc/') && !line.includes('/node_modules/@orpc/'))).toEqual([])
+test('its declarations compile with the types of Workers', async () => {
+  const options = { lib: ['es2022', 'esnext.disposable'], types: ['@cloudflare/workers-types'], skipLibCheck: false }
+  const complaints = await compile(join(folder, 'with-1.16.1'), options)
+  expect(complaints.filter(isOurs)).toEqual([])
 })
+
+/** Whether a complaint is not about oRPC, whose declarations import a package that is not installed. */
+const isOurs = (complaint: string): boolean => !complaint.startsWith('node_modules/@orpc/') && !complaint.includes('/node_modules/@orpc/')
 
 test('a Worker compiles with the types of Workers', async () => {
   const project = join(folder, 'worker')

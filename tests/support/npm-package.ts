@@ -1,6 +1,7 @@
 // The npm package as users install it: packed by `npm pack`.
 
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { cp, mkdir, rm, symlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -19,16 +20,22 @@ export interface PackedPackage {
   folder: string
 }
 
+/** The built generic Worker, which the package contains. */
+const worker = 'build'
+
 /**
  * Packs the npm package into a folder and unpacks it there.
  *
  * It packs a copy, because packing builds, and test files that pack run at the same time.
+ *
+ * @throws {Error} If the core or the generic Worker is not built. The error contains the command that builds it.
  */
 export async function packNpmPackage(folder: string): Promise<PackedPackage> {
   const copy = join(folder, 'repository')
   await mkdir(copy)
   const isSource = (path: string): boolean => basename(path) !== 'dist' && !path.endsWith('.tgz')
   await cp(join(root, source), join(copy, source), { recursive: true, filter: isSource })
+  if (existsSync(join(root, worker))) await cp(join(root, worker), join(copy, worker), { recursive: true })
   await cp(join(root, 'tsconfig.json'), join(copy, 'tsconfig.json'))
   await symlink(join(root, 'node_modules'), join(copy, 'node_modules'), 'junction')
   const { stdout } = await run('npm', ['pack', '--json', '--silent', '--pack-destination', folder], { cwd: join(copy, source) })
