@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
@@ -27,7 +28,7 @@ export async function workers() {
 export async function buildWorker({ name, folder, title, wasm }) {
   const startedAt = Date.now()
   // The same environment and arguments as in worker-build, whose own call of cargo then has nothing to compile.
-  const environment = { ...toolEnvironment(), WASM_BINDGEN_USE_JS_SYS: '1' }
+  const environment = { ...toolEnvironment(), WASM_BINDGEN_USE_JS_SYS: '1', [FLAGS_VARIABLE]: withoutMachinePaths() }
   await requireSuccess(
     'cargo',
     ['build', '--package', name, '--lib', '--release', '--target', wasmTarget],
@@ -44,6 +45,20 @@ export async function buildWorker({ name, folder, title, wasm }) {
   }
   if (existsSync(join(folder, 'web'))) await buildPage(folder, title)
   console.log(`Worker ${title}: ${current ? 'unchanged' : 'built'} (${elapsedSince(startedAt)})`)
+}
+
+/** Flags of rustc, in addition to those of `.cargo/config.toml`. */
+const FLAGS_VARIABLE = 'CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS'
+
+/**
+ * Returns the flags that keep the path of cargo's home folder out of the compiled module, which is published: the places of
+ * panics in dependencies contain it.
+ */
+function withoutMachinePaths() {
+  const home = process.env.CARGO_HOME ?? join(homedir(), '.cargo')
+  const added = `--remap-path-prefix=${home}=/cargo`
+  // cargo splits the variable at spaces.
+  return [process.env[FLAGS_VARIABLE], /\s/.test(home) ? undefined : added].filter((flags) => flags !== undefined).join(' ')
 }
 
 /**
