@@ -39,7 +39,7 @@ export interface Parts<TEvent extends object> {
   readonly onSubscribed: ((ws: never, lastEventId: string | undefined, subscribed: Subscribed<TEvent>) => unknown) | undefined
 }
 
-/** The base of both generations of oRPC's class: a Durable Object whose events are stored and sent by the compiled core. */
+/** The base of `DurableEventIteratorObject` and `DurableIteratorObject`: a Durable Object on the compiled core. */
 export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, TProps>
   extends DurableObject<TEnv, TProps>
   implements IteratorObject<TEvent, TTokenAttachment>

@@ -47,7 +47,11 @@ export interface AudienceSockets {
   readonly except?: readonly WebSocket[] | undefined
 }
 
-/** The compiled core of one Durable Object. All sockets that it takes and returns are the runtime's own. */
+/**
+ * The compiled core of one Durable Object. All sockets that it takes and returns are the runtime's own.
+ *
+ * @internal
+ */
 export class ObjectCore {
   readonly #core: Core
   readonly #customs: readonly StandardRPCCustomJsonSerializer[] | undefined

@@ -49,7 +49,11 @@ export function toDurableIteratorWebsocket(ws: WebSocket): DurableIteratorWebsoc
   throw new TypeError('The WebSocket does not belong to a Durable Object of this package')
 }
 
-/** The sockets of a Durable Object, as the application sees them. */
+/**
+ * The sockets of a Durable Object, as the application sees them.
+ *
+ * @internal
+ */
 export class WebSockets {
   readonly #core: () => ObjectCore
   readonly #ctx: DurableObjectState
@@ -161,7 +165,11 @@ export class WebSockets {
   }
 }
 
-/** Returns a Durable Object's `ctx` whose sockets are those that the application sees. */
+/**
+ * Returns a Durable Object's `ctx` whose sockets are those that the application sees.
+ *
+ * @internal
+ */
 export function wrapState<T extends DurableObjectState>(ctx: T, sockets: WebSockets): T {
   const own: Record<PropertyKey, unknown> = {
     getWebSockets: (tag?: string) => sockets.all(tag),
