@@ -5,6 +5,13 @@ const everyVersion = {
   'tests/npm/every-version/**/*.test.ts': ['1.6.6', '1.8.8', '1.16.1'],
   'tests/npm/durable-iterator/**/*.test.ts': ['1.9.4', '1.14.6', '1.16.1'],
 }
+
+/** The tests that also run with Durable Object classes in TypeScript, for each of oRPC's classes. */
+const typescriptClasses = {
+  DurableEventIteratorObject: ['audiences', 'durable-iterator', 'events', 'gaps', 'hibernation'],
+  DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation'],
+}
+
 const orpcVersions = [...new Set(Object.values(everyVersion).flat())]
 const testsWith = (wanted: string): string[] =>
   Object.entries(everyVersion).flatMap(([tests, versions]) => (versions.includes(wanted) ? [tests] : []))
@@ -21,6 +28,10 @@ export default defineConfig({
     teardownTimeout: 20_000,
     projects: [
       { extends: true, test: { name: 'all', include: ['tests/**/*.test.ts'], exclude: Object.keys(everyVersion) } },
+      ...Object.entries(typescriptClasses).map(([name, files]) => ({
+        extends: true as const,
+        test: { name, include: files.map((file) => `tests/${file}.test.ts`), env: { IMPLEMENTATION: name } },
+      })),
       ...orpcVersions.map((version) => ({
         extends: true as const,
         test: { name: `oRPC ${version}`, include: testsWith(version), env: { ORPC_VERSION: version } },

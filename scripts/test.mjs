@@ -60,6 +60,7 @@ async function steps() {
     },
     { title: 'Types', run: () => succeeds('tsc', ['--noEmit']) },
     { title: 'Types in the runtime', run: () => succeeds('tsc', ['--noEmit', '--project', 'bench/workers']) },
+    { title: 'Types of the TypeScript classes of the tests', run: () => succeeds('tsc', ['--noEmit', '--project', 'tests/worker-typescript']) },
   ]
   if (process.argv.includes('--check')) return checks
 

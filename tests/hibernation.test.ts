@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-import { startJournals } from './support/journals.ts'
+import { PUBLISH, startJournals } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 import { BareSocket } from './support/socket.ts'
 
@@ -13,7 +13,7 @@ afterAll(() => journals.dispose())
 test('after hibernation, a publish reaches all clients, ids keep increasing, and attachments are kept', async () => {
   const chn = 'sleeper'
   const att = { userId: 'user-123' }
-  const rpc = ['keep', 'kept', 'whoAmI', 'publish']
+  const rpc = ['keep', 'kept', 'whoAmI', PUBLISH]
   const clients = await Promise.all(Array.from({ length: 5 }, () => journals.client('USUAL', { chn, att, rpc })))
   const subscriptions = await Promise.all(clients.map((client) => client.subscribe()))
   await Promise.all(clients.map((client, n) => client.call(['keep'], { n })))
@@ -36,7 +36,7 @@ test('after hibernation, a publish reaches all clients, ids keep increasing, and
   )
   // A call that publishes wakes the Durable Object, and its event arrives before its response.
   await journals.hibernate('USUAL', chn)
-  await clients[0]!.call(['publish'], { n: 5 })
+  await clients[0]!.call([PUBLISH], { n: 5 })
   for (const subscription of subscriptions.slice(1)) await subscription.count(5)
   expect(subscriptions[0]!.events).toHaveLength(4)
   for (const client of clients) client.close()

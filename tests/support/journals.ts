@@ -2,11 +2,27 @@
 // Rust that does.
 
 import { startWorkers } from './workerd.ts'
-import type { RunningWorkers, StartOptions, WorkerDefinition } from './workerd.ts'
+import type { RunningWorkers, StartOptions, WorkerCode, WorkerDefinition } from './workerd.ts'
 import { Client, SIGNING_KEY, token } from './client.ts'
 import type { Claims, ConnectOptions } from './client.ts'
 
-/** The binding and class of each Durable Object of `tests/worker`. */
+/**
+ * The implementation of the Durable Objects: in Rust, or in TypeScript with one of oRPC's classes. `vitest.config.ts` has a
+ * project for each, which sets the variable.
+ */
+export const IMPLEMENTATION = (process.env['IMPLEMENTATION'] ?? 'Rust') as 'Rust' | 'DurableEventIteratorObject' | 'DurableIteratorObject'
+export const isRust = IMPLEMENTATION === 'Rust'
+
+/** The name of the procedure that publishes its input. A class in TypeScript has `publish` for stubs. */
+export const PUBLISH = isRust ? 'publish' : 'publishMessage'
+
+/** Returns the code of the Worker with the Durable Objects. */
+export function objectsCode(implementation: typeof IMPLEMENTATION = IMPLEMENTATION): WorkerCode {
+  if (implementation === 'Rust') return { crate: 'tests/worker' }
+  return { entry: 'tests/worker-typescript/index.ts', define: { BASE_CLASS: JSON.stringify(implementation) } }
+}
+
+/** The binding and class of each Durable Object of `tests/worker` and `tests/worker-typescript`. */
 export const CLASSES = {
   USUAL: 'UsualJournal',
   SHORT: 'ShortJournal',
@@ -95,8 +111,7 @@ export async function startJournals({ workers: more = [], front, ...options }: J
     workers: [
       {
         name: 'objects',
-        crate: 'tests/worker',
-        ...(front === undefined ? {} : { front }),
+        ...(front === undefined ? objectsCode() : { crate: 'tests/worker', front }),
         variables: { SIGNING_KEY },
         durableObjects: objects,
       },

@@ -6,6 +6,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import { buildSync } from 'esbuild'
 import { Log, LogLevel, Miniflare } from 'miniflare'
 import type { DurableObjectEvictionOptions, DurableObjectStorageHandle, MiniflareOptions, WorkerdStructuredLog } from 'miniflare'
 
@@ -30,6 +31,12 @@ export type WorkerCode =
     }
   /** The source of an ES module, and the WebAssembly modules that it imports: their names and files. */
   | { source: string; wasm?: Record<string, string> }
+  /** A module in TypeScript, relative to the root of the repository. It is bundled, with the compiled core if it imports that. */
+  | {
+      entry: string
+      /** Values of global names, as source. */
+      define?: Record<string, string>
+    }
 
 export type WorkerDefinition = WorkerCode & {
   name: string
@@ -242,6 +249,7 @@ function manifest(code: WorkerCode): Manifest {
     }
     return { mainModule: 'index.js', modules }
   }
+  if ('entry' in code) return bundled(code.entry, code.define ?? {})
   const folder = join(repository, code.crate, 'build')
   const modules: Manifest['modules'] = {}
   for (const file of readdirSync(folder)) {
@@ -251,4 +259,30 @@ function manifest(code: WorkerCode): Manifest {
   if (code.front === undefined) return { mainModule: 'index.js', modulesRoot: folder, modules }
   modules['front.js'] = { type: 'esm', contents: code.front }
   return { mainModule: 'front.js', modulesRoot: folder, modules }
+}
+
+/** The compiled core of the npm package, as its module imports it. */
+const CORE = { 'index_bg.wasm': 'npm/durable-event-iterator/core/build/index_bg.wasm' }
+
+const bundles = new Map<string, Manifest>()
+
+function bundled(entry: string, define: Record<string, string>): Manifest {
+  const key = JSON.stringify([entry, define])
+  const known = bundles.get(key)
+  if (known !== undefined) return known
+  const { outputFiles } = buildSync({
+    absWorkingDir: repository,
+    entryPoints: [entry],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    target: 'es2022',
+    external: ['cloudflare:*', '*.wasm', 'node:*'],
+    conditions: ['workerd', 'worker', 'browser'],
+    define,
+  })
+  const source = outputFiles[0]!.text
+  const bundle = manifest({ source, ...(source.includes('index_bg.wasm') ? { wasm: CORE } : {}) })
+  bundles.set(key, bundle)
+  return bundle
 }

@@ -1,0 +1,30 @@
+// The Durable Objects of `tests/worker`, written in TypeScript: the same classes, procedures, RPC methods and routes, as far as
+// the tests of both use them.
+
+import { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from 'durable-event-iterator/durable-object'
+import type { DurableEventIteratorNamespace } from 'durable-event-iterator/durable-object'
+
+import { isDurableIteratorObject } from './room.ts'
+
+export { CallsObject } from './calls.ts'
+export { FaultyObject } from './faulty.ts'
+export * from './journal.ts'
+export { LedgerObject, ReplayingLedgerObject } from './ledger.ts'
+export { TypesObject } from './types.ts'
+
+interface Env {
+  SIGNING_KEY: string
+  [binding: string]: unknown
+}
+
+/** `/upgrade/<binding>` is the upgrade to a Durable Object of that namespace. */
+export default {
+  async fetch(request: Request, env: Env): Promise<Response> {
+    const [, route, binding = ''] = new URL(request.url).pathname.split('/')
+    if (route !== 'upgrade') return new Response('Not Found', { status: 404 })
+    const options = { signingKey: env.SIGNING_KEY, namespace: env[binding] as DurableEventIteratorNamespace }
+    return isDurableIteratorObject
+      ? upgradeDurableIteratorRequest(request, options)
+      : upgradeDurableEventIteratorRequest(request, options)
+  },
+}
