@@ -1,4 +1,5 @@
-import { ORPCError } from '@orpc/client'
+import { ORPCError, toORPCError } from '@orpc/client'
+import { StandardRPCJsonSerializer, StandardRPCSerializer } from '@orpc/client/standard'
 import { os } from '@orpc/server'
 import { StandardRPCHandler } from '@orpc/server/standard'
 import type { StandardRPCHandlerOptions } from '@orpc/server/standard'
@@ -26,13 +27,20 @@ type ProcedureClient = (input: unknown, options: { signal: AbortSignal | undefin
 /** The URL of the requests that interceptors and plugins see. Only its path is meaningful. */
 const CALL_URL = 'http://durable-object/call'
 
+/** The message of oRPC's handler for a body that cannot be read. */
+const MALFORMED_REQUEST =
+  "Malformed request. Ensure the request body is properly formatted and the 'Content-Type' header is set correctly."
+
 /** The procedures of a class: its methods, and what they return. */
 export class Procedures {
   readonly #object: object
   readonly #base: object
   readonly #wrap: (ws: WebSocket) => WebSocket
   readonly #options: DurableEventIteratorObjectHandlerOptions
-  /** Created by the first call: most wakings are for a publish. */
+  readonly #serializer: StandardRPCSerializer
+  /** Whether the class has interceptors or plugins. */
+  readonly #isIntercepted: boolean
+  /** Created by the first call that needs it: most wakings are for a publish. */
   #handler: StandardRPCHandler<Context> | undefined
 
   /**
@@ -45,10 +53,39 @@ export class Procedures {
     this.#base = base
     this.#wrap = wrap
     this.#options = options
+    this.#serializer = new StandardRPCSerializer(new StandardRPCJsonSerializer(options))
+    const { interceptors, clientInterceptors, rootInterceptors, plugins } = options
+    this.#isIntercepted = [interceptors, clientInterceptors, rootInterceptors, plugins].some((list) => list !== undefined && list.length > 0)
   }
 
   /** Runs a call and returns its response in oRPC's encoded form. */
-  async respond(call: Call): Promise<Response> {
+  respond(call: Call): Promise<Response> {
+    return this.#isIntercepted ? this.#respondByHandler(call) : this.#respondDirectly(call)
+  }
+
+  /** Does what oRPC's handler does without interceptors and plugins, for about a third of its cost. */
+  async #respondDirectly(call: Call): Promise<Response> {
+    let input: unknown
+    try {
+      input = this.#serializer.deserialize(inputOf(call) as Parameters<StandardRPCSerializer['deserialize']>[0])
+    } catch (error) {
+      const cause = new ORPCError('BAD_REQUEST', { message: MALFORMED_REQUEST, cause: error })
+      return this.#failed(cause)
+    }
+    try {
+      const output = await this.#run(call, this.#wrap(call.ws), input, call.signal, call.headers['last-event-id']?.[0])
+      return { status: 200, body: this.#serializer.serialize(output) }
+    } catch (error) {
+      return this.#failed(toORPCError(error))
+    }
+  }
+
+  #failed(error: ORPCError<string, unknown>): Response {
+    return { status: error.status, body: this.#serializer.serialize(error.toJSON()) }
+  }
+
+  /** Passes the call to oRPC's handler, which runs the interceptors and plugins. */
+  async #respondByHandler(call: Call): Promise<Response> {
     this.#handler ??= new StandardRPCHandler(this.#router(), this.#options as StandardRPCHandlerOptions<Context>)
     const context: Context = { object: this.#object, websocket: this.#wrap(call.ws), '~call': call }
     const request = {
@@ -59,23 +96,27 @@ export class Procedures {
       signal: call.signal,
     }
     const { response } = await this.#handler.handle(request, { context })
-    return response ?? { status: 404, body: { json: new ORPCError('NOT_FOUND').toJSON() } }
+    return response ?? this.#failed(new ORPCError('NOT_FOUND'))
   }
 
   /** The router of oRPC's handler. The path is the one that the client's token allows, not that of the input. */
   #router() {
     return {
-      call: os.$context<Context>().handler(async ({ context, input, signal, lastEventId }) => {
-        const { path, upload } = context['~call']
-        const client = this.#find(path, context.websocket)
-        const own = upload === undefined ? (input as { input: unknown }).input : input
-        try {
-          return await client(own, { signal, lastEventId })
-        } catch (error) {
-          if (!(error instanceof ORPCError)) console.error(`durable-event-iterator: ${path.join('.')} failed:`, error)
-          throw error
-        }
+      call: os.$context<Context>().handler(({ context, input, signal, lastEventId }) => {
+        const call = context['~call']
+        const own = call.upload === undefined ? (input as { input: unknown }).input : input
+        return this.#run(call, context.websocket, own, signal, lastEventId)
       }),
+    }
+  }
+
+  async #run({ path }: Call, ws: WebSocket, input: unknown, signal: AbortSignal | undefined, lastEventId: string | undefined): Promise<unknown> {
+    const client = this.#find(path, ws)
+    try {
+      return await client(input, { signal, lastEventId })
+    } catch (error) {
+      if (!(error instanceof ORPCError)) console.error(`durable-event-iterator: ${path.join('.')} failed:`, error)
+      throw error
     }
   }
 
@@ -114,15 +155,26 @@ function memberOf(client: unknown, key: string): unknown {
   return key in client ? undefined : (client as Record<string, unknown>)[key]
 }
 
-/** Returns the body of a request as oRPC's handler reads it. */
+/** Returns the input in oRPC's encoded form. */
+function inputOf({ json, meta, blobs, upload }: Call): unknown {
+  if (upload !== undefined) return itemsOf(upload)
+  return blobs.length === 0 ? { json, meta } : formOf(json, meta, blobs, [])
+}
+
+/** Returns the body of the request that oRPC's handler reads: the path and the input. */
 function bodyOf({ path, json, meta, blobs, upload }: Call): unknown {
   if (upload !== undefined) return itemsOf(upload)
   const under = 'input'
-  const body = { json: { path, input: json }, meta: meta.map(([type, ...segments]) => [type, under, ...segments]) }
-  if (blobs.length === 0) return body
+  const body = { path, input: json }
+  const moved = meta.map(([type, ...segments]) => [type, under, ...segments])
+  return blobs.length === 0 ? { json: body, meta: moved } : formOf(body, moved, blobs, [under])
+}
+
+/** Returns a body with blobs, whose paths begin with `under`. */
+function formOf(json: unknown, meta: unknown, blobs: readonly WireBlob[], under: readonly string[]): FormData {
   const form = new FormData()
-  const maps = blobs.map(([segments]) => [under, ...(JSON.parse(segments) as (string | number)[])])
-  form.set('data', JSON.stringify({ ...body, maps }))
+  const maps = blobs.map(([segments]) => [...under, ...(JSON.parse(segments) as (string | number)[])])
+  form.set('data', JSON.stringify({ json, meta, maps }))
   for (const [n, blob] of blobs.entries()) form.set(String(n), fileOf(blob))
   return form
 }
