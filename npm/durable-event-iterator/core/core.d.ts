@@ -14,6 +14,10 @@ export class Core {
   publish(event: unknown, options: unknown): Published | Promise<Published>
   /** Runs an operation. Throws an `Error` with the name, code, status and data of an `ORPCError`. */
   operate(operation: number, first?: unknown, second?: unknown, third?: unknown, fourth?: unknown): unknown
-  /** Does the same, but returns a promise that is rejected. */
+  /** Calls a function if the instance is lost, until the returned function is called. */
+  untilLost(lost: () => void): () => void
+  /** Responds to a call with an internal error. */
+  fail(ws: WebSocket, id: string): void
+  /** Does the same as `operate`, but returns a promise that is rejected. */
   operateOrReject(operation: number, first?: unknown, second?: unknown, third?: unknown, fourth?: unknown): unknown
 }

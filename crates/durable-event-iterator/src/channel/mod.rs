@@ -10,16 +10,16 @@ mod stub;
 pub(crate) mod subscription;
 pub(crate) mod transaction;
 
-pub(crate) use self::{
-    core::{ChannelCore, MICROS_PER_MILLI},
-    publish_options::milliseconds,
-};
 pub use self::{
     audience::Audience,
     options::{InvalidOption, Options},
     publish_options::{PublishOptions, Published},
     stub::ChannelStub,
     transaction::Transaction,
+};
+pub(crate) use self::{
+    core::{ChannelCore, MICROS_PER_MILLI},
+    publish_options::milliseconds,
 };
 
 use crate::{

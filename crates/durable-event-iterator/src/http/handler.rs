@@ -19,7 +19,6 @@ const DEFAULT_MAX_BODY: usize = 1 << 20;
 /// The period without items after which a stream sends a comment. Equal to the default of oRPC's servers.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-
 const NO_CONTENT: u16 = 204;
 
 /// Serves [`Procedures`] to oRPC clients over HTTP. `A` is the application's type, which the procedures receive by reference.

@@ -58,13 +58,18 @@ pub(crate) enum Route {
     Nowhere,
 }
 
-pub(crate) fn route<O: 'static, C: 'static>(path: &str, procedures: &Procedures<O, C>) -> Route {
+/// Returns the target of a request. `is_any` states that every path may be a procedure.
+pub(crate) fn route<O: 'static, C: 'static>(
+    path: &str,
+    procedures: &Procedures<O, C>,
+    is_any: bool,
+) -> Route {
     match path {
         "/subscribe" => Route::Subscribe,
         "/updateToken" => Route::UpdateToken,
         "/call" => Route::Call,
         other => match other.strip_prefix('/').map(path::decode_path) {
-            Some(path) if procedures.find(&path).is_some() => Route::Direct(path),
+            Some(path) if is_any || procedures.find(&path).is_some() => Route::Direct(path),
             _ => Route::Nowhere,
         },
     }
@@ -74,7 +79,8 @@ pub(crate) fn route<O: 'static, C: 'static>(path: &str, procedures: &Procedures<
 pub(crate) struct Admitted<O, C> {
     pub(crate) path: Vec<String>,
     pub(crate) input: Input,
-    pub(crate) handler: Handler<O, C>,
+    /// `None` if the procedure is external.
+    pub(crate) handler: Option<Handler<O, C>>,
 }
 
 /// The number of copies of a call's headers: one in its context, one in the context of the interceptor.
@@ -99,9 +105,10 @@ const TEXT_BYTES: usize = size_of::<String>() + 16;
 /// Overhead of a header in bytes besides its texts: its list of values, and its share of the map.
 const HEADER_BYTES: usize = 64;
 
-/// Finds the procedure of a call and checks that the client's token allows it.
+/// Finds the procedure of a call, unless it is external, and checks that the client's token allows it.
 pub(crate) fn admit<O: 'static, C: 'static>(
     procedures: &Procedures<O, C>,
+    is_external: bool,
     session: &Session,
     asked: Result<Asked>,
 ) -> Result<Admitted<O, C>> {
@@ -110,7 +117,10 @@ pub(crate) fn admit<O: 'static, C: 'static>(
     if !session.claims.rpc.iter().any(|allowed| allowed == first) {
         return Err(Error::new(Code::Forbidden).message(format!("Method \"{first}\" is not allowed.")));
     }
-    let handler = procedures.find(&path).ok_or_else(|| Error::new(Code::NotFound))?;
+    let handler = match is_external {
+        true => None,
+        false => Some(procedures.find(&path).ok_or_else(|| Error::new(Code::NotFound))?),
+    };
     Ok(Admitted { path, input, handler })
 }
 

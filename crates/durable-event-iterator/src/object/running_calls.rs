@@ -32,6 +32,18 @@ pub(crate) struct Running {
     pub(crate) upload: Option<UploadSender>,
     /// The memory of the call.
     pub(crate) held: Rc<Held>,
+    /// Tells the code that runs an external call about its abort.
+    pub(crate) on_abort: Option<Rc<dyn Fn()>>,
+}
+
+/// An aborted external call. It must be told after the calls are no longer borrowed, since it runs other code.
+#[must_use]
+pub(crate) struct Aborted(Rc<dyn Fn()>);
+
+impl Aborted {
+    pub(crate) fn tell(self) {
+        (self.0)();
+    }
 }
 
 impl Calls {
@@ -120,6 +132,11 @@ impl Calls {
         self.get(socket, id)?.upload.as_ref()
     }
 
+    /// Returns whether a call has streaming input that has not ended, and was not aborted.
+    pub(crate) fn is_unread(&self, socket: u32, id: &str) -> bool {
+        self.get(socket, id).is_some_and(|call| call.upload.is_some() && !call.handle.is_aborted())
+    }
+
     /// Removes the receiver of streaming input that has ended.
     pub(crate) fn end_upload(&mut self, socket: u32, id: &str) {
         let calls = self.running.get_mut(&socket).into_iter().flatten();
@@ -128,17 +145,28 @@ impl Calls {
         }
     }
 
-    /// Aborts a call, if it is running.
-    pub(crate) fn abort(&mut self, socket: u32, id: &str) {
-        if let Some(call) = self.get(socket, id) {
-            call.handle.abort();
-        }
+    /// Aborts a call, if it is running. Returns it if it is external.
+    pub(crate) fn abort(&mut self, socket: u32, id: &str) -> Option<Aborted> {
+        let call = self.get(socket, id)?;
+        call.handle.abort();
+        call.on_abort.clone().map(Aborted)
     }
 
-    /// Aborts all calls of a socket that has closed.
-    pub(crate) fn abort_all(&mut self, socket: u32) {
-        for (_, call) in self.running.remove(&socket).into_iter().flatten() {
+    /// Aborts all calls of a socket that has closed. Returns the external ones.
+    pub(crate) fn abort_all(&mut self, socket: u32) -> Vec<Aborted> {
+        let calls = self.running.remove(&socket).into_iter().flatten();
+        let aborted = calls.filter_map(|(_, call)| {
             call.handle.abort();
+            call.on_abort.map(Aborted)
+        });
+        aborted.collect()
+    }
+
+    /// Sets what tells the code that runs an external call about its abort.
+    pub(crate) fn on_abort(&mut self, socket: u32, id: &str, tell: Rc<dyn Fn()>) {
+        let calls = self.running.get_mut(&socket).into_iter().flatten();
+        if let Some((_, call)) = calls.into_iter().find(|(other, _)| other == id) {
+            call.on_abort = Some(tell);
         }
     }
 
@@ -155,7 +183,7 @@ mod tests {
         let (handle, _) = AbortHandle::new_pair();
         let held = calls.holds_nothing();
         held.add(input);
-        (Running { handle: handle.clone(), upload: None, held }, handle)
+        (Running { handle: handle.clone(), upload: None, held, on_abort: None }, handle)
     }
 
     fn calls() -> Calls {
@@ -186,10 +214,10 @@ mod tests {
         }
         let aborted =
             |handles: &[AbortHandle]| handles.iter().map(AbortHandle::is_aborted).collect::<Vec<_>>();
-        calls.abort(1, "a");
-        calls.abort(3, "a");
+        assert!(calls.abort(1, "a").is_none());
+        assert!(calls.abort(3, "a").is_none());
         assert_eq!(aborted(&handles), [true, false, false]);
-        calls.abort_all(1);
+        assert!(calls.abort_all(1).is_empty());
         assert_eq!(aborted(&handles), [true, true, false]);
         assert!(!calls.is_running(1, "b") && calls.is_running(2, "a"));
     }
@@ -237,7 +265,7 @@ mod tests {
         }
         assert_eq!(code(&calls, 8, 60 * KIB), Err("TOO_MANY_REQUESTS".into()));
         assert_eq!(code(&calls, 8, 50 * KIB), Ok(()));
-        calls.abort_all(1);
+        assert!(calls.abort_all(1).is_empty());
         assert_eq!(code(&calls, 8, 60 * KIB), Ok(()));
         assert_eq!(code(&calls, 8, 65 * KIB), Ok(()));
     }

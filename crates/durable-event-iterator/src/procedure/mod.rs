@@ -63,10 +63,6 @@ impl Input {
 
 pub(crate) type Handler<O, C> = Rc<dyn for<'a> Fn(&'a O, C, Input) -> LocalBoxFuture<'a, Result<Reply>>>;
 
-/// A handler that receives the path of the call too.
-pub(crate) type Fallback<O, C> =
-    Rc<dyn for<'a> Fn(&'a O, C, Vec<String>, Input) -> LocalBoxFuture<'a, Result<Reply>>>;
-
 enum Node<O, C> {
     Procedure(Handler<O, C>),
     Router(Procedures<O, C>),
@@ -101,21 +97,17 @@ enum Node<O, C> {
 /// }
 /// # procedures::<()>();
 /// ```
-pub struct Procedures<O, C> {
-    nodes: Vec<(&'static str, Node<O, C>)>,
-    /// The handler of paths that no node matches.
-    fallback: Option<Fallback<O, C>>,
-}
+pub struct Procedures<O, C>(Vec<(&'static str, Node<O, C>)>);
 
 impl<O, C> Default for Procedures<O, C> {
     fn default() -> Self {
-        Self { nodes: Vec::new(), fallback: None }
+        Self(Vec::new())
     }
 }
 
 impl<O, C> fmt::Debug for Procedures<O, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.nodes.iter().map(|(name, _)| name)).finish()
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }
 
@@ -245,13 +237,13 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
 
     /// Sets a node. A linear search of the few names is as fast as a map, and its code is smaller.
     fn set(mut self, name: &'static str, node: Node<O, C>) -> Self {
-        self.nodes.retain(|(other, _)| *other != name);
-        self.nodes.push((name, node));
+        self.0.retain(|(other, _)| *other != name);
+        self.0.push((name, node));
         self
     }
 
     fn get(&self, name: &str) -> Option<&Node<O, C>> {
-        self.nodes.iter().find(|(other, _)| *other == name).map(|(_, node)| node)
+        self.0.iter().find(|(other, _)| *other == name).map(|(_, node)| node)
     }
 
     /// Adds procedures under a name: the procedure `ping` of `nest("router", …)` becomes `router.ping`.
@@ -262,26 +254,15 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
 
     /// Returns the top-level names, which tokens list.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.nodes.iter().map(|(name, _)| *name)
-    }
-
-    /// Sets the handler of all other paths, for a class whose procedures are not known in Rust.
-    #[cfg(target_arch = "wasm32")]
-    pub(crate) fn fallback(mut self, handler: Fallback<O, C>) -> Self {
-        self.fallback = Some(handler);
-        self
+        self.0.iter().map(|(name, _)| *name)
     }
 
     pub(crate) fn find(&self, path: &[String]) -> Option<Handler<O, C>> {
         let (first, rest) = path.split_first()?;
-        match self.get(first) {
-            Some(Node::Procedure(handler)) if rest.is_empty() => Some(Rc::clone(handler)),
-            Some(Node::Procedure(_)) => None,
-            Some(Node::Router(procedures)) => procedures.find(rest),
-            None => {
-                let (fallback, path) = (Rc::clone(self.fallback.as_ref()?), path.to_vec());
-                Some(Rc::new(move |object, context, input| fallback(object, context, path.clone(), input)))
-            }
+        match self.get(first)? {
+            Node::Procedure(handler) if rest.is_empty() => Some(Rc::clone(handler)),
+            Node::Procedure(_) => None,
+            Node::Router(procedures) => procedures.find(rest),
         }
     }
 }

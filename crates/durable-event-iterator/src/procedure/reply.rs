@@ -17,7 +17,10 @@ pub struct Reply(pub(crate) Answer);
 
 pub(crate) enum Answer {
     /// A body with its HTTP status, which is an error's if a class in TypeScript has encoded an error.
-    Value { status: u16, body: Serialized },
+    Value {
+        status: u16,
+        body: Serialized,
+    },
     Stream(LocalBoxStream<'static, Result<Item>>),
 }
 

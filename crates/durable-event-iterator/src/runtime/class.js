@@ -3,7 +3,7 @@
 
 import { DurableObject } from 'cloudflare:workers'
 
-import { enter, outcome, outcomeOrRejection, outcomeOrThrow, watch } from './exceptions.js'
+import { enter, outcome, outcomeOrRejection, outcomeOrThrow, watch, whileWaiting } from './exceptions.js'
 import { close, interrupt, idOf, replaying } from './hot.js'
 
 /** Names with a meaning for the Workers runtime or JavaScript. The application cannot define RPC methods with these names. */
@@ -154,6 +154,9 @@ export function extend(dummy, methods) {
     define('operate', function (operation, first, second, third, fourth) {
       return outcomeOrThrow(enter(operate, this, operation, first, second, third, fourth))
     })
+    // Calls `lost` if the instance is lost. Returns a function that ends this.
+    define('untilLost', whileWaiting)
+    define('fail', fail)
     define('operateOrReject', function (operation, first, second, third, fourth) {
       return outcomeOrRejection(enter(operate, this, operation, first, second, third, fourth))
     })

@@ -8,6 +8,9 @@
 
 import { instanceLost } from './hot.js'
 
+/** The functions that fail the calls waiting for WebAssembly. */
+const waiting = new Set()
+
 /**
  * The failure of an entry point, which returns it instead of throwing. The caller gets an exception with these properties.
  * `failure` is a machine-readable reason that is more specific than `code`.
@@ -35,11 +38,14 @@ export class Failure {
   }
 }
 
+/** Calls `fail` if the instance is lost, until the returned function is called. */
+export function whileWaiting(fail) {
+  waiting.add(fail)
+  return () => waiting.delete(fail)
+}
+
 /** Creates a `Failure` for Rust. */
 export const failureFor = (parts) => new Failure(parts)
-
-/** The functions that fail the calls waiting for WebAssembly. */
-const waiting = new Set()
 
 /** A function of WebAssembly that does nothing. Called after a loss, it creates the new instance. */
 let probe

@@ -9,7 +9,12 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen(module = "/src/runtime/value.js")]
 extern "C" {
     #[wasm_bindgen(catch, js_name = toWire)]
-    fn to_wire_js(value: &JsValue, limit: f64, is_finite: bool, customs: &JsValue) -> Result<JsValue, JsValue>;
+    fn to_wire_js(
+        value: &JsValue,
+        limit: f64,
+        is_finite: bool,
+        customs: &JsValue,
+    ) -> Result<JsValue, JsValue>;
 
     #[cfg(target_arch = "wasm32")]
     #[wasm_bindgen(catch, js_name = serializedOf)]

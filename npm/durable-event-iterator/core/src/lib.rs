@@ -23,17 +23,13 @@ impl Core {
     #[doc(hidden)]
     #[wasm_bindgen(js_name = __text)]
     pub fn text(&self, ws: JsValue, socket_id: u32, now_ms: f64, text: String) -> JsValue {
-        self.0
-            .instance()
-            .message(private::Arrival { ws, socket_id, now_ms }, private::Message::Text(text))
+        self.0.instance().message(private::Arrival { ws, socket_id, now_ms }, private::Message::Text(text))
     }
 
     #[doc(hidden)]
     #[wasm_bindgen(js_name = __bytes)]
     pub fn bytes(&self, ws: JsValue, socket_id: u32, now_ms: f64, bytes: Vec<u8>) -> JsValue {
-        self.0
-            .instance()
-            .message(private::Arrival { ws, socket_id, now_ms }, private::Message::Bytes(bytes))
+        self.0.instance().message(private::Arrival { ws, socket_id, now_ms }, private::Message::Bytes(bytes))
     }
 
     #[doc(hidden)]

@@ -47,6 +47,7 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
   declare readonly '~durableEventIterator'?: { readonly eventPayload: TEvent; readonly tokenAttachment: TTokenAttachment }
 
   readonly #core: ObjectCore
+  readonly #hooks: Hooks
   readonly #sockets: WebSockets
   readonly #customs: readonly StandardRPCCustomJsonSerializer[]
 
@@ -65,8 +66,8 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
           }
     // A class that overrides the alarm sets it by itself.
     const pruneByAlarm = options.pruneByAlarm ?? this.alarm === BaseObject.prototype.alarm
-    const hooks = new Hooks({ ...options, pruneByAlarm }, procedures, subscribed)
-    this.#core = new ObjectCore(ctx, env, hooks, this.#customs)
+    this.#hooks = new Hooks({ ...options, pruneByAlarm }, procedures, subscribed)
+    this.#core = new ObjectCore(ctx, env, this.#hooks, this.#customs)
     this.ctx = wrapState(this.ctx, this.#sockets)
   }
 
@@ -76,7 +77,8 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
   }
 
   override webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): void | Promise<void> {
-    return this.#core.handlers.webSocketMessage(this.#sockets.original(ws), message)
+    const result = this.#core.handlers.webSocketMessage(this.#sockets.original(ws), message)
+    return this.#hooks.takeLatest() ?? result
   }
 
   override webSocketClose(ws: WebSocket, code: number, reason: string, wasClean: boolean): void | Promise<void> {

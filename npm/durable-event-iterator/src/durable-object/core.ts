@@ -3,7 +3,7 @@ import type { StandardRPCCustomJsonSerializer } from '@orpc/client/standard'
 import { Core } from '#core'
 
 import type { Published } from './channel-stub.js'
-import type { Hooks } from './hooks.js'
+import type { Answer, Hooks, Item } from './hooks.js'
 
 /** The numbers of the operations, as in `object/typescript/mod.rs` of the library. */
 const START = 0
@@ -15,6 +15,8 @@ const CLOSE_IF_EXPIRED = 5
 const PRUNE = 6
 const SEND_SNAPSHOT = 7
 const SEND_LIVE = 8
+const RESPOND = 9
+const SEND_ITEM = 10
 
 /** What the core knows of a socket. */
 export interface Session {
@@ -60,6 +62,7 @@ export class ObjectCore {
   constructor(ctx: DurableObjectState, env: unknown, hooks: Hooks, customs: readonly StandardRPCCustomJsonSerializer[]) {
     this.#customs = customs.length === 0 ? undefined : customs
     this.#core = new Core(ctx, env, hooks)
+    hooks.attach(this)
     // From here on the core sees every transaction and deletion of the application.
     this.#operate(START)
   }
@@ -110,6 +113,29 @@ export class ObjectCore {
 
   sendLive(sockets: readonly WebSocket[], event: object): void {
     this.#operate(SEND_LIVE, sockets, event, this.#customs)
+  }
+
+  /**
+   * Sends the response to a call. Returns whether the items of a stream are to be sent: not if the client has aborted the call, and
+   * not for other responses.
+   */
+  respond(task: number, answer: Answer): boolean {
+    return this.#operate(RESPOND, task, answer) as boolean
+  }
+
+  /** Sends an item of a stream. Returns whether the stream goes on. */
+  sendItem(task: number, item: Item): boolean {
+    return this.#operate(SEND_ITEM, task, item) as boolean
+  }
+
+  /** Calls a function if the WebAssembly instance is lost, until the returned function is called. */
+  untilLost(lost: () => void): () => void {
+    return this.#core.untilLost(lost)
+  }
+
+  /** Responds to a call with an internal error, without the core. */
+  fail(ws: WebSocket, id: string): void {
+    this.#core.fail(ws, id)
   }
 
   #operate(operation: number, first?: unknown, second?: unknown, third?: unknown, fourth?: unknown): unknown {

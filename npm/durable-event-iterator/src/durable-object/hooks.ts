@@ -1,9 +1,10 @@
 import { getEventMeta } from '@orpc/server'
 
+import type { ObjectCore } from './core.js'
 import type { ClassOptions } from './options.js'
 import type { Procedures } from './procedures.js'
 
-/** The kinds of a stream's item, as in `object/typescript/stream.rs` of the library. */
+/** The kinds of a stream's item, as in `object/typescript/tasks.rs` of the library. */
 const MESSAGE = 0
 const DONE = 1
 const ERROR = 2
@@ -22,13 +23,13 @@ const INTERNAL_ERROR = JSON.stringify({
 /** A file or blob: its path in the body as JSON, its bytes, its type and its name. The name is undefined for a blob. */
 export type WireBlob = readonly [path: string, bytes: Uint8Array, type: string, name: string | undefined]
 
-/** A response to a call. */
+/** A response to a call. The items of a stream follow with the operation `SEND_ITEM`. */
 export type Answer = readonly [
   status: number,
   json: string | undefined,
   meta: string | undefined,
   blobs: readonly WireBlob[] | undefined,
-  stream: AsyncIterator<unknown> | undefined,
+  isStream: boolean,
 ]
 
 /** An item of a stream. */
@@ -56,13 +57,27 @@ export interface Response {
   readonly body: unknown
 }
 
+/** A running call. */
+interface Running {
+  readonly ws: WebSocket
+  /** The id of the call, which its client has chosen. */
+  readonly id: string
+  readonly controller: AbortController
+  stream?: AsyncIterator<unknown>
+}
+
+/** The number of items that are sent before other tasks run. */
+const ITEMS_PER_TURN = 64
+
 /** The functions that the core calls. None of them throws, except `subscribed`. */
 export class Hooks {
   readonly #options: ClassOptions
   readonly #procedures: Procedures
   readonly #onSubscribed: OnSubscribed | undefined
+  #core!: ObjectCore
   /** The running calls, by the numbers that the core gives them. */
-  readonly #tasks = new Map<number, { controller: AbortController; stream?: AsyncIterator<unknown> }>()
+  readonly #running = new Map<number, Running>()
+  #latest: Promise<void> | undefined
 
   constructor(options: ClassOptions, procedures: Procedures, onSubscribed: OnSubscribed | undefined) {
     this.#options = options
@@ -70,74 +85,52 @@ export class Hooks {
     this.#onSubscribed = onSubscribed
   }
 
+  /** Sets the core, which needs the hooks for its construction. */
+  attach(core: ObjectCore): void {
+    this.#core = core
+  }
+
   options(): string {
     return JSON.stringify(this.#options)
   }
 
-  async call(
+  call(
     task: number,
     ws: WebSocket,
+    id: string,
     path: string,
     headers: string | undefined,
     json: string | undefined,
     meta: string | undefined,
     blobs: readonly WireBlob[] | undefined,
     upload: Call['upload'],
-  ): Promise<Answer> {
-    const controller = new AbortController()
-    this.#tasks.set(task, { controller })
-    let stream: AsyncIterator<unknown> | undefined
-    try {
-      const response = await this.#procedures.respond({
-        ws,
-        path: JSON.parse(path),
-        headers: headers === undefined ? {} : JSON.parse(headers),
-        json: json === undefined ? undefined : JSON.parse(json),
-        meta: meta === undefined ? [] : JSON.parse(meta),
-        blobs: blobs ?? [],
-        upload,
-        signal: controller.signal,
-      })
-      const answer = await encode(response)
-      stream = answer[4]
-      return answer
-    } catch (error) {
-      console.error('durable-event-iterator: a call failed:', error)
-      return [500, INTERNAL_ERROR, undefined, undefined, undefined]
-    } finally {
-      if (stream === undefined) this.#tasks.delete(task)
-      else if (this.#tasks.has(task)) this.#tasks.set(task, { controller, stream })
-      else void close(stream) // aborted meanwhile
+  ): void {
+    const running: Running = { ws, id, controller: new AbortController() }
+    this.#running.set(task, running)
+    const call: Call = {
+      ws,
+      path: JSON.parse(path),
+      headers: headers === undefined ? {} : JSON.parse(headers),
+      json: json === undefined ? undefined : JSON.parse(json),
+      meta: meta === undefined ? [] : JSON.parse(meta),
+      blobs: blobs ?? [],
+      upload,
+      signal: running.controller.signal,
     }
+    this.#latest = this.#run(task, running, call)
   }
 
-  async next(stream: AsyncIterator<unknown>): Promise<Item> {
-    try {
-      const { done, value } = await stream.next()
-      const { json, meta } = (value ?? {}) as Body
-      const eventMeta = typeof value === 'object' && value !== null ? getEventMeta(value) : undefined
-      return [
-        done ? DONE : MESSAGE,
-        textOf(json),
-        textOf(meta),
-        undefined,
-        eventMeta === undefined ? undefined : JSON.stringify(eventMeta),
-      ]
-    } catch (error) {
-      // oRPC has encoded the application's error: `data` of its `ErrorEvent`.
-      const body = (error as { data?: Body } | undefined)?.data
-      if (typeof body?.json !== 'object') {
-        console.error('durable-event-iterator: a stream failed:', error)
-        return [ERROR, INTERNAL_ERROR, undefined, undefined, undefined]
-      }
-      return [ERROR, textOf(body.json), textOf(body.meta), undefined, undefined]
-    }
+  /** Returns a promise for the end of the call that the last message began, if it began one. The promise is never rejected. */
+  takeLatest(): Promise<void> | undefined {
+    const latest = this.#latest
+    this.#latest = undefined
+    return latest
   }
 
   end(task: number): void {
-    const running = this.#tasks.get(task)
+    const running = this.#running.get(task)
     if (running === undefined) return
-    this.#tasks.delete(task)
+    this.#running.delete(task)
     running.controller.abort()
     if (running.stream !== undefined) void close(running.stream)
   }
@@ -147,6 +140,74 @@ export class Hooks {
     if (result instanceof Promise) {
       result.catch((error: unknown) => console.error('durable-event-iterator: onSubscribed failed:', error))
     }
+  }
+
+  async #run(task: number, running: Running, call: Call): Promise<void> {
+    const forget = this.#core.untilLost(() => {
+      this.end(task)
+      this.#core.fail(running.ws, running.id)
+    })
+    try {
+      const { answer, stream } = await this.#answer(call)
+      const isAborted = this.#running.get(task) !== running
+      if (isAborted || !this.#core.respond(task, answer)) {
+        if (stream !== undefined) await close(stream)
+      } else if (stream !== undefined) {
+        running.stream = stream
+        await this.#send(task, running, stream)
+      }
+    } catch (error) {
+      console.error('durable-event-iterator: a response could not be sent:', error)
+    } finally {
+      forget()
+      if (this.#running.get(task) === running) this.#running.delete(task)
+    }
+  }
+
+  async #answer(call: Call): Promise<{ answer: Answer; stream?: AsyncIterator<unknown> }> {
+    try {
+      return await encode(await this.#procedures.respond(call))
+    } catch (error) {
+      console.error(`durable-event-iterator: ${call.path.join('.')} failed:`, error)
+      return { answer: [500, INTERNAL_ERROR, undefined, undefined, false] }
+    }
+  }
+
+  /** Sends the items of a stream until it ends, fails or is aborted. */
+  async #send(task: number, running: Running, stream: AsyncIterator<unknown>): Promise<void> {
+    for (let sent = 1; ; sent++) {
+      const item = await nextOf(stream)
+      if (this.#running.get(task) !== running) return // `end` has closed the stream
+      if (!this.#core.sendItem(task, item)) {
+        if (item[0] === MESSAGE) await close(stream)
+        return
+      }
+      if (sent % ITEMS_PER_TURN === 0) await new Promise((resolve) => setTimeout(resolve, 0))
+    }
+  }
+}
+
+/** Returns the next item of a stream. */
+async function nextOf(stream: AsyncIterator<unknown>): Promise<Item> {
+  try {
+    const { done, value } = await stream.next()
+    const { json, meta } = (value ?? {}) as Body
+    const eventMeta = typeof value === 'object' && value !== null ? getEventMeta(value) : undefined
+    return [
+      done ? DONE : MESSAGE,
+      textOf(json),
+      textOf(meta),
+      undefined,
+      eventMeta === undefined ? undefined : JSON.stringify(eventMeta),
+    ]
+  } catch (error) {
+    // oRPC has encoded the application's error: `data` of its `ErrorEvent`.
+    const body = (error as { data?: Body } | undefined)?.data
+    if (typeof body?.json !== 'object') {
+      console.error('durable-event-iterator: a stream failed:', error)
+      return [ERROR, INTERNAL_ERROR, undefined, undefined, undefined]
+    }
+    return [ERROR, textOf(body.json), textOf(body.meta), undefined, undefined]
   }
 }
 
@@ -163,18 +224,18 @@ function textOf(value: unknown): string | undefined {
   return text
 }
 
-async function encode({ status, body }: Response): Promise<Answer> {
-  if (body === undefined) return [status, undefined, undefined, undefined, undefined]
+async function encode({ status, body }: Response): Promise<{ answer: Answer; stream?: AsyncIterator<unknown> }> {
+  if (body === undefined) return { answer: [status, undefined, undefined, undefined, false] }
   if (body instanceof FormData) {
     const { json, meta, maps } = JSON.parse(String(body.get('data'))) as Body & { maps: (string | number)[][] }
     const blobs = await Promise.all(maps.map((path, n) => blobOf(path, body.get(String(n)))))
-    return [status, textOf(json), textOf(meta), blobs, undefined]
+    return { answer: [status, textOf(json), textOf(meta), blobs, false] }
   }
-  if (isIterator(body)) return [status, undefined, undefined, undefined, body]
+  if (isIterator(body)) return { answer: [status, undefined, undefined, undefined, true], stream: body }
   if (!isBody(body)) {
     throw new TypeError('A procedure, or a plugin, returned a response that cannot be sent over a WebSocket')
   }
-  return [status, textOf(body.json), textOf(body.meta), undefined, undefined]
+  return { answer: [status, textOf(body.json), textOf(body.meta), undefined, false] }
 }
 
 async function blobOf(path: (string | number)[], blob: unknown): Promise<WireBlob> {

@@ -1,12 +1,12 @@
 //! Procedure calls.
 
 use super::{
-    Host,
+    ExternalCall, Host, Responder,
     received::{AdmittedCall, Peer, Received, ReceivedCall},
     streams::stream,
 };
 use crate::{
-    error::{Code, Result},
+    error::{Code, Error, Result},
     object::{
         Call, DurableEventIteratorObject, Invocation,
         routing::{self, Admitted, Asked},
@@ -47,15 +47,16 @@ impl<O: DurableEventIteratorObject> Host<O> {
             (None, Asked::read(direct, body))
         };
         let (handle, registration) = AbortHandle::new_pair();
-        let admitted = routing::admit(&self.procedures, session, asked).and_then(|admitted| {
-            let last_event_id = headers.get("last-event-id").map(str::to_owned);
-            let headers = headers.into_map();
-            let input = admitted.memory(&headers);
-            calls.hold(socket_id, &held, input.saturating_add(frame_bytes))?;
-            let handle = handle.clone();
-            let call = Call { socket: self.socket(ws, session), last_event_id, headers, handle };
-            Ok((admitted, call))
-        });
+        let admitted =
+            routing::admit(&self.procedures, self.external.is_some(), session, asked).and_then(|admitted| {
+                let last_event_id = headers.get("last-event-id").map(str::to_owned);
+                let headers = headers.into_map();
+                let input = admitted.memory(&headers);
+                calls.hold(socket_id, &held, input.saturating_add(frame_bytes))?;
+                let handle = handle.clone();
+                let call = Call { socket: self.socket(ws, session), last_event_id, headers, handle };
+                Ok((admitted, call))
+            });
         let call = ReceivedCall { id, admitted, upload, held, handle, registration };
         Ok(Some(Received::Call(Rc::clone(session), Box::new(call))))
     }
@@ -65,10 +66,21 @@ impl<O: DurableEventIteratorObject> Host<O> {
         &self,
         ws: &RawSocket,
         socket_id: u32,
-        session: &Session,
+        session: &Rc<Session>,
         call: ReceivedCall<O>,
     ) -> Result<()> {
         let ReceivedCall { id, admitted, upload, held, handle, registration } = call;
+        let admitted = match (&self.external, admitted) {
+            (Some(external), Ok((Admitted { path, input, .. }, Call { headers, .. }))) => {
+                let running = Running { handle, upload, held, on_abort: None };
+                let (core, calls) = (Rc::clone(&self.core), Rc::clone(&self.calls));
+                let responder =
+                    Responder::begin(core, calls, ws, socket_id, id, Rc::clone(session), running)?;
+                external.run(ExternalCall { path, input, headers, responder });
+                return Ok(());
+            }
+            (_, admitted) => admitted,
+        };
         let work = async {
             match self.run(admitted).await {
                 Ok(Reply(Answer::Value { status, body })) => ws.answer(response(&id, status, body)),
@@ -88,7 +100,11 @@ impl<O: DurableEventIteratorObject> Host<O> {
             upload.is_some()
         } else {
             let is_upload = upload.is_some();
-            self.calls.try_borrow_mut()?.start(socket_id, &id, Running { handle, upload, held });
+            self.calls.try_borrow_mut()?.start(
+                socket_id,
+                &id,
+                Running { handle, upload, held, on_abort: None },
+            );
             let ended = work.await;
             let mut calls = self.calls.try_borrow_mut()?;
             let is_unread = is_upload && ended.is_ok() && calls.upload(socket_id, &id).is_some();
@@ -103,6 +119,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
 
     async fn run(&self, admitted: Result<AdmittedCall<O>>) -> Result<Reply> {
         let (Admitted { path, input, handler }, call) = admitted?;
+        let handler = handler.ok_or_else(|| Error::new(Code::NotFound))?;
         let invocation = Invocation { path, call: call.clone() };
         self.object.intercept(invocation, Next::new(handler(&self.object, call, input))).await
     }

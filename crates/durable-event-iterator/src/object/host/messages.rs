@@ -10,6 +10,7 @@ use crate::{
     object::{
         DurableEventIteratorObject, Subscribed,
         routing::{self, InvalidMessage, Route},
+        running_calls::Aborted,
     },
     runtime::{self, Message, RawSocket, Verdict},
     socket::{close_code, session::Session},
@@ -85,7 +86,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
             ClientFrame::Request(request) => self.request(peer, request),
             ClientFrame::Abort { id } => {
                 if !subscription::abort(&self.core, ws, &session, &id)? {
-                    self.calls.try_borrow_mut()?.abort(socket_id, &id);
+                    let aborted = self.calls.try_borrow_mut()?.abort(socket_id, &id);
+                    aborted.into_iter().for_each(Aborted::tell);
                 }
                 Ok(None)
             }
@@ -115,7 +117,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             subscription::reject_expired(&self.core, ws, &id);
             return Ok(None);
         }
-        match routing::route(&request.path, &self.procedures) {
+        match routing::route(&request.path, &self.procedures, self.external.is_some()) {
             Route::Subscribe => {
                 let ask = Subscribe::new(id, &request.headers);
                 Ok(Some(Received::Subscribe(Rc::clone(session), ask)))

@@ -2,6 +2,7 @@
 
 mod alarm;
 mod calls;
+mod external;
 mod messages;
 #[cfg(not(target_arch = "wasm32"))]
 mod native_instance;
@@ -15,10 +16,15 @@ pub use self::native_instance::{NativeInstance, Rejected};
 #[cfg(target_arch = "wasm32")]
 pub(in crate::object) use self::rpc_methods::{read_options, unpublishable};
 
+pub(in crate::object) use self::external::{External, ExternalCall, Responder};
+
 use crate::{
     channel::{__Core, __Raw, ChannelCore, IsChannel, options::Options},
     error::Result,
-    object::{Call, DurableEventIteratorObject, SocketOf, overrides_alarm, running_calls::Calls},
+    object::{
+        Call, DurableEventIteratorObject, SocketOf, overrides_alarm,
+        running_calls::{Aborted, Calls},
+    },
     procedure::{Procedures, RpcMethods},
     runtime::{Context, Identity, RawSocket},
     socket::{close_code, session::Session},
@@ -41,7 +47,9 @@ pub(in crate::object) struct Host<O: DurableEventIteratorObject> {
     keys: OnceCell<Option<SigningKeys>>,
     env: Env,
     caps: Caps,
-    calls: RefCell<Calls>,
+    calls: Rc<RefCell<Calls>>,
+    /// The code that runs procedures instead of `object`.
+    external: Option<Rc<dyn External>>,
 }
 
 impl<O: DurableEventIteratorObject> Host<O> {
@@ -52,10 +60,10 @@ impl<O: DurableEventIteratorObject> Host<O> {
     pub(in crate::object) fn new(ctx: Context, env: Env) -> Result<Self> {
         let mut options = O::options(&env);
         options.prune_by_alarm &= !overrides_alarm::<O>();
-        Self::with(ctx, env, options, O::new)
+        Self::with(ctx, env, options, O::new, None)
     }
 
-    /// Does the same with options and a constructor that are not those of the type.
+    /// Does the same with options and a constructor that are not those of the type, and with code that runs the procedures.
     ///
     /// # Errors
     /// As [`Host::new`].
@@ -64,12 +72,13 @@ impl<O: DurableEventIteratorObject> Host<O> {
         env: Env,
         options: Options,
         new: impl FnOnce(O::Channel, Env) -> Result<O>,
+        external: Option<Rc<dyn External>>,
     ) -> Result<Self> {
         options.check()?;
         let identity = Identity::new(&ctx, &env)?;
         let core = ChannelCore::new(ctx, identity, options)?;
         let object = new(O::Channel::from_core(__Core(Rc::clone(&core))), env.clone())?;
-        let calls = RefCell::new(Calls::new(&core.options));
+        let calls = Rc::new(RefCell::new(Calls::new(&core.options)));
         Ok(Self {
             object,
             procedures: O::procedures(),
@@ -79,6 +88,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             env,
             caps: Caps::default(),
             calls,
+            external,
         })
     }
 
@@ -118,9 +128,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
     pub(in crate::object) fn forget(&self, ws: &RawSocket) {
         let Ok(socket) = ws.id() else { return };
         self.core.sessions.forget(socket);
-        if let Ok(mut calls) = self.calls.try_borrow_mut() {
-            calls.abort_all(socket);
-        }
+        let aborted = self.calls.try_borrow_mut().map(|mut calls| calls.abort_all(socket));
+        aborted.into_iter().flatten().for_each(Aborted::tell);
     }
 }
 

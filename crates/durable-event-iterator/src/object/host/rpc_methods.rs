@@ -28,11 +28,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     fn try_publish(&self, event: &RpcValue, options: Option<&RpcValue>) -> Result<Published> {
-        let options = if let Some(options) = options {
-            read_options(options)?
-        } else {
-            RpcOptions::default()
-        };
+        let options =
+            if let Some(options) = options { read_options(options)? } else { RpcOptions::default() };
         let event = if options.is_serialized() {
             runtime::serialized_of(event, MAX_EVENT_BYTES)
         } else {

@@ -34,7 +34,7 @@ pub(super) async fn stream(
     if ws.send_text(&stream_response(id, &[])).is_err() {
         return;
     }
-    let _open = OpenStream::new(ws, id);
+    let _open = OpenStream::new(ws.clone(), id.to_owned());
     let mut turn = 0_usize;
     while let Some(item) = items.next().await {
         let item = if is_over() { Err(Error::token_expired()) } else { item };

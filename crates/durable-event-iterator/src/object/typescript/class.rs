@@ -1,19 +1,17 @@
 //! The class in TypeScript, as the core calls it: the object `Hooks` of `npm/durable-event-iterator/src/durable-object/hooks.ts`.
 
-use super::TypeScriptObject;
 use crate::{
     channel::Options,
     error::{Code, Error, Result},
-    object::Call,
+    object::host::Responder,
     runtime::{JsError, RawSocket},
 };
 use durable_event_token::SigningKeys;
 use durable_event_wire::{Blob, Serialized, from_value, parse};
-use js_sys::{Array, Promise, Uint8Array};
+use js_sys::{Array, Uint8Array};
 use serde::Deserialize;
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 
 #[wasm_bindgen]
 extern "C" {
@@ -26,25 +24,22 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = options)]
     fn options_js(this: &Class) -> Result<String, JsValue>;
 
-    /// Runs a procedure. Resolves with an array: see `Answer::read`.
+    /// Begins a call. The class responds with the operation `RESPOND`, in a later turn.
     #[wasm_bindgen(method, catch, js_name = call)]
     fn call_js(
         this: &Class,
         task: u32,
         ws: &RawSocket,
+        id: &str,
         path: &str,
         headers: Option<&str>,
         json: Option<&str>,
         meta: Option<&str>,
         blobs: Option<Array>,
         upload: Option<&JsValue>,
-    ) -> Result<Promise, JsValue>;
+    ) -> Result<(), JsValue>;
 
-    /// Resolves with the next item of a stream: see `stream.rs`.
-    #[wasm_bindgen(method, catch, js_name = next)]
-    fn next_js(this: &Class, stream: &JsValue) -> Result<Promise, JsValue>;
-
-    /// Ends a task. Aborts it if it is running.
+    /// Aborts a call.
     #[wasm_bindgen(method, catch, js_name = end)]
     fn end_js(this: &Class, task: u32) -> Result<(), JsValue>;
 
@@ -149,9 +144,9 @@ impl Class {
                 Error::new(Code::InternalServerError).message(format!("signingKey is invalid: {invalid}"))
             })?);
         }
-        options.check().map_err(|invalid| {
-            Error::new(Code::InternalServerError).message(invalid.in_typescript())
-        })?;
+        options
+            .check()
+            .map_err(|invalid| Error::new(Code::InternalServerError).message(invalid.in_typescript()))?;
         Ok(options)
     }
 
@@ -169,70 +164,29 @@ impl Class {
         Ok(self.subscribed_js(ws, last_event_id, gap, is_resumed).map_err(JsError::from)?)
     }
 
-    /// Returns a handle of the task with this number.
-    pub(super) fn task(&self, number: u32) -> Task {
-        Task { class: self.clone(), number }
-    }
-}
-
-/// A call that the class runs. Dropping it aborts the call.
-pub(super) struct Task {
-    class: Class,
-    number: u32,
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        let _ = self.class.end_js(self.number); // does not throw
-    }
-}
-
-/// The response of the class to a call.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Serialized,
-    /// The items, if the response is a stream.
-    pub(super) stream: Option<JsValue>,
-}
-
-impl Task {
-    /// Runs the procedure.
-    pub(super) async fn run(
+    /// Begins a call.
+    ///
+    /// # Errors
+    /// The class has thrown, which it never does.
+    pub(super) fn call(
         &self,
-        call: &Call<TypeScriptObject>,
-        path: &[String],
-        input: Serialized,
+        task: u32,
+        responder: &Responder,
+        path: &str,
+        headers: Option<&str>,
+        input: &Serialized,
         upload: Option<&JsValue>,
-    ) -> Result<Answer> {
-        let path = serde_json::to_string(path)?;
-        let headers = match call.headers.is_empty() {
-            true => None,
-            false => Some(serde_json::to_string(&call.headers)?),
-        };
+    ) -> Result<()> {
+        let (ws, id) = (responder.socket(), responder.id());
         let blobs = (!input.blobs.is_empty()).then(|| input.blobs.iter().map(blob_to_js).collect::<Array>());
         let (json, meta) = (input.json.as_deref(), input.meta.as_deref());
-        let ws = call.socket.raw();
-        let answer = self
-            .class
-            .call_js(self.number, ws, &path, headers.as_deref(), json, meta, blobs, upload)
-            .map_err(JsError::from)?;
-        let answer: Array = JsFuture::from(answer).await.map_err(JsError::from)?.unchecked_into();
-        Ok(Answer::read(&answer))
+        let begun = self.call_js(task, ws, id, path, headers, json, meta, blobs, upload);
+        Ok(begun.map_err(JsError::from)?)
     }
 
-    /// Returns the next item of a stream.
-    pub(super) async fn next(&self, stream: &JsValue) -> Result<Array> {
-        let item = self.class.next_js(stream).map_err(JsError::from)?;
-        Ok(JsFuture::from(item).await.map_err(JsError::from)?.unchecked_into())
-    }
-}
-
-impl Answer {
-    /// Reads `[status, json, meta, blobs, stream]`. The last three are undefined if there are none.
-    fn read(answer: &Array) -> Self {
-        let status = answer.get(0).as_f64().map_or(Code::InternalServerError.status(), |status| status as u16);
-        let stream = answer.get(4);
-        Self { status, body: body_of(answer, 1), stream: (!stream.is_undefined()).then_some(stream) }
+    /// Aborts a call.
+    pub(super) fn end(&self, task: u32) {
+        let _ = self.end_js(task); // does not throw
     }
 }
 

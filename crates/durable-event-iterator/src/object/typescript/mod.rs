@@ -5,28 +5,24 @@
 
 mod class;
 mod socket_view;
-mod stream;
+mod tasks;
+mod upload;
 
-use self::class::Class;
+use self::{class::Class, tasks::Tasks};
 use super::{
-    Call, DurableEventIteratorObject, Subscribed,
+    DurableEventIteratorObject, Subscribed,
     host::{Host, read_options, unpublishable},
     instance::{AnyHost, Instance},
 };
 use crate::{
     channel::{Audience, Channel, ChannelCore, PublishOptions, subscription},
     error::{Code, Error, Result},
-    procedure::{Answer, Input, Procedures, Reply},
     runtime::{self, Infinity, RawSocket},
 };
 use durable_event_log::MAX_EVENT_BYTES;
-use durable_event_wire::{Serialized, Value, serialize};
-use futures_util::StreamExt;
+use durable_event_wire::{Serialized, Value};
 use js_sys::Array;
-use std::{
-    cell::{Cell, OnceCell},
-    rc::Rc,
-};
+use std::{cell::OnceCell, rc::Rc};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Env, worker_sys::DurableObjectState};
 
@@ -34,8 +30,6 @@ use worker::{Env, worker_sys::DurableObjectState};
 struct TypeScriptObject {
     class: Class,
     core: Rc<ChannelCore>,
-    /// The number of the last task that the class has begun.
-    tasks: Cell<u32>,
 }
 
 impl DurableEventIteratorObject for TypeScriptObject {
@@ -43,10 +37,6 @@ impl DurableEventIteratorObject for TypeScriptObject {
 
     fn new(_: Self::Channel, _: Env) -> Result<Self> {
         Err(Error::new(Code::NotImplemented)) // `Core` constructs it
-    }
-
-    fn procedures() -> Procedures<Self, Call<Self>> {
-        Procedures::new().fallback(Rc::new(|object, call, path, input| Box::pin(object.call(call, path, input))))
     }
 
     fn on_subscribed(&self, client: &Subscribed<Self>) -> Result<()> {
@@ -61,30 +51,17 @@ impl DurableEventIteratorObject for TypeScriptObject {
     }
 }
 
-impl TypeScriptObject {
-    /// Runs a procedure of the class.
-    async fn call(&self, call: Call<Self>, path: Vec<String>, input: Input) -> Result<Reply> {
-        let number = self.tasks.get().wrapping_add(1);
-        self.tasks.set(number);
-        let task = self.class.task(number);
-        let (input, upload) = match input {
-            Input::Value(value) => (serialize(&value)?, None),
-            Input::Stream(upload) => (Serialized::default(), Some(stream::reader_of(upload))),
-        };
-        let answer = task.run(&call, &path, input, upload.as_ref()).await?;
-        let Some(items) = answer.stream else {
-            return Ok(Reply(Answer::Value { status: answer.status, body: answer.body }));
-        };
-        // The stream keeps the task, and the client's stream that the procedure reads.
-        Ok(Reply(Answer::Stream(stream::items_of(task, items, upload).boxed_local())))
-    }
+/// The parts of a core that its operations use.
+struct Shared {
+    core: Rc<ChannelCore>,
+    tasks: Rc<Tasks>,
 }
 
 /// The core of one instance of a class in TypeScript.
 #[allow(missing_debug_implementations)]
 pub struct Core {
     instance: Instance,
-    core: Rc<OnceCell<Rc<ChannelCore>>>,
+    shared: Rc<OnceCell<Shared>>,
 }
 
 /// The numbers of the operations, as in `npm/durable-event-iterator/src/durable-object/core.ts`.
@@ -98,6 +75,8 @@ mod operation {
     pub(super) const PRUNE: u8 = 6;
     pub(super) const SEND_SNAPSHOT: u8 = 7;
     pub(super) const SEND_LIVE: u8 = 8;
+    pub(super) const RESPOND: u8 = 9;
+    pub(super) const SEND_ITEM: u8 = 10;
 }
 
 impl Core {
@@ -105,28 +84,30 @@ impl Core {
     /// `class.rs`.
     #[must_use]
     pub fn new(ctx: DurableObjectState, env: Env, class: JsValue) -> Self {
-        let core = Rc::new(OnceCell::new());
-        let shared = Rc::clone(&core);
+        let shared = Rc::new(OnceCell::new());
+        let slot = Rc::clone(&shared);
         let make = move |ctx, env| {
             let class: Class = class.clone().unchecked_into();
             let options = class.options()?;
-            let shared = Rc::clone(&shared);
+            let tasks = Tasks::new(class.clone());
+            let external = Some(Rc::clone(&tasks) as _);
+            let slot = Rc::clone(&slot);
             let new = |channel: Channel<Value>, _| {
                 let core = channel.into_core();
-                let _ = shared.set(Rc::clone(&core)); // `make` succeeds at most once
-                Ok(TypeScriptObject { class, core, tasks: Cell::new(0) })
+                let _ = slot.set(Shared { core: Rc::clone(&core), tasks }); // `make` succeeds at most once
+                Ok(TypeScriptObject { class, core })
             };
-            let host: Rc<dyn AnyHost> = Rc::new(Host::<TypeScriptObject>::with(ctx, env, options, new)?);
-            Ok(host)
+            let host = Host::<TypeScriptObject>::with(ctx, env, options, new, external)?;
+            Ok(Rc::new(host) as Rc<dyn AnyHost>)
         };
         let instance = Instance::with("A Durable Object in TypeScript", ctx, env, Rc::new(make));
-        Self { instance, core }
+        Self { instance, shared }
     }
 
     /// Creates the dummy that is passed to [`extend_core`].
     #[must_use]
     pub fn none() -> Self {
-        Self { instance: Instance::none(), core: Rc::default() }
+        Self { instance: Instance::none(), shared: Rc::default() }
     }
 
     /// Returns the instance, which handles the calls of the Workers runtime.
@@ -141,11 +122,11 @@ impl Core {
         if let Err(failure) = self.instance.start() {
             return failure;
         }
-        let Some(core) = self.core.get() else { return JsValue::UNDEFINED };
+        let Some(Shared { core, tasks }) = self.shared.get() else { return JsValue::UNDEFINED };
         let [first, second, third, fourth] = arguments;
         let result = match operation {
             operation::START => Ok(JsValue::UNDEFINED),
-            operation::PUBLISH => publish(core, &first, &second, third, &fourth),
+            operation::PUBLISH => publish(core, &first, &second, &third, &fourth),
             operation::SESSION => Ok(socket_view::session(core, &first.unchecked_into())),
             operation::ATTACHMENT => Ok(socket_view::attachment(core, &first.unchecked_into())),
             operation::SET_ATTACHMENT => {
@@ -157,6 +138,8 @@ impl Core {
             }
             operation::SEND_SNAPSHOT => send_snapshot(core, &first.unchecked_into(), &second, &third),
             operation::SEND_LIVE => send_live(core, &first, &second, &third),
+            operation::RESPOND => Ok(tasks.respond(&first, &second.unchecked_into()).into()),
+            operation::SEND_ITEM => Ok(tasks.send_item(&first, &second.unchecked_into()).into()),
             _ => Ok(JsValue::UNDEFINED),
         };
         result.unwrap_or_else(|error| runtime::failure(&error))
@@ -181,51 +164,61 @@ fn publish(
     core: &ChannelCore,
     event: &JsValue,
     options: &JsValue,
-    customs: JsValue,
+    customs: &JsValue,
     sockets: &JsValue,
 ) -> Result<JsValue> {
-    let mut options = if options.is_undefined() {
-        PublishOptions::new()
-    } else {
-        PublishOptions::from(read_options(options)?)
+    let mut options = match options.is_undefined() {
+        true => PublishOptions::new(),
+        false => PublishOptions::from(read_options(options)?),
     };
     if let Some(sockets) = sockets.dyn_ref::<Array>() {
         options.audience = with_sockets(core, options.audience, &sockets.get(0), &sockets.get(1));
     }
-    let published = core.publish(&event_of(event, &customs)?, &options)?;
+    let published = core.publish(&event_of(event, customs)?, &options)?;
     Ok(runtime::published(&published.id.to_string(), published.is_duplicate))
 }
 
 /// Restricts an audience to sockets, and excludes others.
-fn with_sockets(core: &ChannelCore, audience: Audience, to: &JsValue, except: &JsValue) -> Audience {
-    let mut audience = audience;
-    let mut split = |list: &JsValue, without_id: fn(&mut Audience) -> &mut Vec<RawSocket>| {
-        let list = list.dyn_ref::<Array>()?;
-        let mut ids = Vec::new();
-        for raw in list.iter().map(|socket| socket.unchecked_into::<RawSocket>()) {
-            // A socket whose session cannot be read has closed.
-            let Ok(session) = core.sessions.read(&raw) else { continue };
-            match &session.connection {
-                Some(id) => ids.push(id.clone()),
-                None => without_id(&mut audience).push(raw),
-            }
-        }
-        Some(ids)
-    };
-    let to = split(to, |audience| &mut audience.chosen);
-    let except = split(except, |audience| &mut audience.except);
-    if let Some(to) = to {
-        audience.rule = audience.rule.only_to(to);
+fn with_sockets(core: &ChannelCore, mut audience: Audience, to: &JsValue, except: &JsValue) -> Audience {
+    if let Some(to) = to.dyn_ref::<Array>() {
+        let (ids, sockets) = recipients(core, to);
+        audience.rule = audience.rule.only_to(ids);
+        audience.chosen.extend(sockets);
     }
-    if let Some(except) = except {
-        audience.rule = audience.rule.except(except);
+    if let Some(except) = except.dyn_ref::<Array>() {
+        let (ids, sockets) = recipients(core, except);
+        audience.rule = audience.rule.except(ids);
+        audience.except.extend(sockets);
     }
     audience
 }
 
+/// Returns the connection ids of sockets, and the sockets without one. A socket whose session cannot be read has closed.
+fn recipients(core: &ChannelCore, sockets: &Array) -> (Vec<String>, Vec<RawSocket>) {
+    let mut ids = Vec::new();
+    let mut without = Vec::new();
+    for raw in sockets_of(sockets) {
+        let Ok(session) = core.sessions.read(&raw) else { continue };
+        match &session.connection {
+            Some(id) => ids.push(id.clone()),
+            None => without.push(raw),
+        }
+    }
+    (ids, without)
+}
+
+fn sockets_of(sockets: &Array) -> impl Iterator<Item = RawSocket> {
+    sockets.iter().map(|socket| socket.unchecked_into())
+}
+
 /// Sends the events of a snapshot to one socket.
-fn send_snapshot(core: &ChannelCore, socket: &RawSocket, events: &JsValue, customs: &JsValue) -> Result<JsValue> {
-    let events: Array = events.clone().unchecked_into();
+fn send_snapshot(
+    core: &ChannelCore,
+    socket: &RawSocket,
+    events: &JsValue,
+    customs: &JsValue,
+) -> Result<JsValue> {
+    let events: &Array = events.unchecked_ref();
     let bodies = events.iter().map(|event| event_of(&event, customs)).collect::<Result<Vec<_>>>()?;
     subscription::send_snapshot(core, socket, bodies)?;
     Ok(JsValue::UNDEFINED)
@@ -234,8 +227,10 @@ fn send_snapshot(core: &ChannelCore, socket: &RawSocket, events: &JsValue, custo
 /// Sends a live event to sockets. It is not stored.
 fn send_live(core: &ChannelCore, sockets: &JsValue, event: &JsValue, customs: &JsValue) -> Result<JsValue> {
     let body = event_of(event, customs)?;
-    let sockets: Array = sockets.clone().unchecked_into();
-    let sockets: Vec<RawSocket> = sockets.iter().map(|socket| socket.unchecked_into()).collect();
+    if !body.has_plain_root() {
+        return Err(crate::error::PublishError::NotAnObject.into());
+    }
+    let sockets: Vec<RawSocket> = sockets_of(sockets.unchecked_ref()).collect();
     core.send_on_commit(None, move |core| {
         sockets.iter().for_each(|socket| subscription::send_live(core, socket, &body));
     })?;

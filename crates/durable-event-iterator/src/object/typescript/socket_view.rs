@@ -76,13 +76,17 @@ pub(super) fn set_attachment(
     attachment: &JsValue,
     customs: &JsValue,
 ) -> Result<JsValue> {
-    let wire = runtime::to_wire_with(attachment, MAX_ATTACHMENT_BYTES, Infinity::Null, customs).map_err(|error| {
-        let message = match error {
-            NotWire::TooLarge { .. } => "The attachment of a socket is too large".to_owned(),
-            NotWire::Invalid(reason) => format!("The attachment of a socket cannot be serialized: {reason}"),
-        };
-        Error::new(Code::InternalServerError).message(message)
-    })?;
+    let wire = runtime::to_wire_with(attachment, MAX_ATTACHMENT_BYTES, Infinity::Null, customs).map_err(
+        |error| {
+            let message = match error {
+                NotWire::TooLarge { .. } => "The attachment of a socket is too large".to_owned(),
+                NotWire::Invalid(reason) => {
+                    format!("The attachment of a socket cannot be serialized: {reason}")
+                }
+            };
+            Error::new(Code::InternalServerError).message(message)
+        },
+    )?;
     let mut session: Session = core.sessions.read_to_change(raw)?;
     // `undefined` is stored as `null`, so that an attachment exists.
     let json = RawJson::new(wire.json.unwrap_or_else(|| "null".into()))?;

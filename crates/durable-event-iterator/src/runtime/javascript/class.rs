@@ -42,22 +42,22 @@ pub(crate) fn extend(class: &str, dummy: &JsValue, methods: &[&str]) {
 }
 
 /// A stream that is the response to a call. If the WASM instance is lost, the client receives an error as its end.
-pub(crate) struct OpenStream<'a> {
-    ws: &'a RawSocket,
-    id: &'a str,
+pub(crate) struct OpenStream {
+    ws: RawSocket,
+    id: String,
 }
 
-impl<'a> OpenStream<'a> {
-    pub(crate) fn new(ws: &'a RawSocket, id: &'a str) -> Self {
+impl OpenStream {
+    pub(crate) fn new(ws: RawSocket, id: String) -> Self {
         // Neither function throws for a socket.
-        let _ = begin_stream(ws, id);
+        let _ = begin_stream(&ws, &id);
         Self { ws, id }
     }
 }
 
-impl Drop for OpenStream<'_> {
+impl Drop for OpenStream {
     fn drop(&mut self) {
-        let _ = end_stream(self.ws, self.id);
+        let _ = end_stream(&self.ws, &self.id);
     }
 }
 

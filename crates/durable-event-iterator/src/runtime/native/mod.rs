@@ -59,7 +59,7 @@ impl Identity {
 pub(crate) struct OpenStream;
 
 impl OpenStream {
-    pub(crate) fn new(_ws: &RawSocket, _id: &str) -> Self {
+    pub(crate) fn new(_ws: RawSocket, _id: String) -> Self {
         Self
     }
 }
