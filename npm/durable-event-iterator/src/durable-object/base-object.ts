@@ -77,7 +77,7 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
   }
 
   override webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): void | Promise<void> {
-    const result = this.#core.handlers.webSocketMessage(this.#sockets.original(ws), message)
+    const result = this.#core.webSocketMessage(this.#sockets.original(ws), message)
     return this.#hooks.takeLatest() ?? result
   }
 

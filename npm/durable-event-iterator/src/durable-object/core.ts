@@ -18,6 +18,9 @@ const SEND_LIVE = 8
 const RESPOND = 9
 const SEND_ITEM = 10
 
+// Read once: `Core` is a proxy whose instances wrap each function when it is read, which costs more than a call.
+const { operate, operateOrReject, webSocketMessage, untilLost } = Core.prototype
+
 /** What the core knows of a socket. */
 export interface Session {
   /** The connection id that the client has sent. */
@@ -67,20 +70,25 @@ export class ObjectCore {
     this.#operate(START)
   }
 
-  get handlers(): Pick<Core, 'fetch' | 'webSocketMessage' | 'webSocketClose' | 'webSocketError' | 'alarm'> {
+  get handlers(): Pick<Core, 'fetch' | 'webSocketClose' | 'webSocketError' | 'alarm'> {
     return this.#core
+  }
+
+  webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): void | Promise<void> {
+    return webSocketMessage.call(this.#core, ws, message)
   }
 
   /** Publishes an event. Throws an {@link ORPCError} if it was not stored. */
   publish(event: object, options: object | undefined, { to, except }: AudienceSockets = {}): Published {
-    return this.#operate(PUBLISH, event, options, this.#customs, [to, except]) as Published
+    const sockets = to === undefined && except === undefined ? undefined : [to, except]
+    return this.#operate(PUBLISH, event, options, this.#customs, sockets) as Published
   }
 
   /** Publishes an event for a stub: the runtime does not log an error's stack trace. */
   async publishForStub(event: object, options: object | undefined): Promise<Published> {
     // A Worker in Rust passes an event that it has serialized.
     if (options !== undefined && 'serialized' in options) return this.#core.publish(event, options)
-    return this.#core.operateOrReject(PUBLISH, event, options, this.#customs) as Published | Promise<Published>
+    return operateOrReject.call(this.#core, PUBLISH, event, options, this.#customs) as Published | Promise<Published>
   }
 
   /** Returns the session of a socket, or undefined if the socket has closed. */
@@ -130,7 +138,7 @@ export class ObjectCore {
 
   /** Calls a function if the WebAssembly instance is lost, until the returned function is called. */
   untilLost(lost: () => void): () => void {
-    return this.#core.untilLost(lost)
+    return untilLost.call(this.#core, lost)
   }
 
   /** Responds to a call with an internal error, without the core. */
@@ -140,7 +148,7 @@ export class ObjectCore {
 
   #operate(operation: number, first?: unknown, second?: unknown, third?: unknown, fourth?: unknown): unknown {
     try {
-      return this.#core.operate(operation, first, second, third, fourth)
+      return operate.call(this.#core, operation, first, second, third, fourth)
     } catch (error) {
       throw asORPCError(error)
     }

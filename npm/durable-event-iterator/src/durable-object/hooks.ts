@@ -148,7 +148,7 @@ export class Hooks {
       this.#core.fail(running.ws, running.id)
     })
     try {
-      const { answer, stream } = await this.#answer(call)
+      const { answer, stream } = await this.#procedures.respond(call).then(encode).catch((error: unknown) => failed(call, error))
       const isAborted = this.#running.get(task) !== running
       if (isAborted || !this.#core.respond(task, answer)) {
         if (stream !== undefined) await close(stream)
@@ -164,15 +164,6 @@ export class Hooks {
     }
   }
 
-  async #answer(call: Call): Promise<{ answer: Answer; stream?: AsyncIterator<unknown> }> {
-    try {
-      return await encode(await this.#procedures.respond(call))
-    } catch (error) {
-      console.error(`durable-event-iterator: ${call.path.join('.')} failed:`, error)
-      return { answer: [500, INTERNAL_ERROR, undefined, undefined, false] }
-    }
-  }
-
   /** Sends the items of a stream until it ends, fails or is aborted. */
   async #send(task: number, running: Running, stream: AsyncIterator<unknown>): Promise<void> {
     for (let sent = 1; ; sent++) {
@@ -185,6 +176,18 @@ export class Hooks {
       if (sent % ITEMS_PER_TURN === 0) await new Promise((resolve) => setTimeout(resolve, 0))
     }
   }
+}
+
+interface Encoded {
+  answer: Answer
+  /** The items, if the response is a stream. */
+  stream?: AsyncIterator<unknown>
+}
+
+/** Returns the response to a call that failed outside the application's procedure. */
+function failed({ path }: Call, error: unknown): Encoded {
+  console.error(`durable-event-iterator: ${path.join('.')} failed:`, error)
+  return { answer: [500, INTERNAL_ERROR, undefined, undefined, false] }
 }
 
 /** Returns the next item of a stream. */
@@ -224,18 +227,20 @@ function textOf(value: unknown): string | undefined {
   return text
 }
 
-async function encode({ status, body }: Response): Promise<{ answer: Answer; stream?: AsyncIterator<unknown> }> {
+function encode({ status, body }: Response): Encoded | Promise<Encoded> {
   if (body === undefined) return { answer: [status, undefined, undefined, undefined, false] }
-  if (body instanceof FormData) {
-    const { json, meta, maps } = JSON.parse(String(body.get('data'))) as Body & { maps: (string | number)[][] }
-    const blobs = await Promise.all(maps.map((path, n) => blobOf(path, body.get(String(n)))))
-    return { answer: [status, textOf(json), textOf(meta), blobs, false] }
-  }
+  if (body instanceof FormData) return encodeForm(status, body)
   if (isIterator(body)) return { answer: [status, undefined, undefined, undefined, true], stream: body }
   if (!isBody(body)) {
     throw new TypeError('A procedure, or a plugin, returned a response that cannot be sent over a WebSocket')
   }
   return { answer: [status, textOf(body.json), textOf(body.meta), undefined, false] }
+}
+
+async function encodeForm(status: number, form: FormData): Promise<Encoded> {
+  const { json, meta, maps } = JSON.parse(String(form.get('data'))) as Body & { maps: (string | number)[][] }
+  const blobs = await Promise.all(maps.map((path, n) => blobOf(path, form.get(String(n)))))
+  return { answer: [status, textOf(json), textOf(meta), blobs, false] }
 }
 
 async function blobOf(path: (string | number)[], blob: unknown): Promise<WireBlob> {
