@@ -37,7 +37,8 @@ export class Procedures {
 
   /**
    * @param object - The Durable Object.
-   * @param base - The prototype of the class that the application extends. Its members are not procedures.
+   * @param base - The prototype of the class of this package that the application extends. Its members, and inherited ones, are
+   * not procedures.
    * @param wrap - Returns the socket that the application sees.
    */
   constructor(object: object, base: object, wrap: (ws: WebSocket) => WebSocket, options: DurableEventIteratorObjectHandlerOptions) {
@@ -104,11 +105,13 @@ function declaredMethod(object: object, base: object, name: string): ((ws: WebSo
 }
 
 /**
- * Returns a member of a record of clients, or undefined. Inherited members are excluded, such as `constructor` and `call`. Clients
- * of `createRouterClient` are proxies, whose members are neither own nor inherited.
+ * Returns a member of a record of clients, or undefined. Inherited members are excluded, such as `constructor` and `call`, and those
+ * of oRPC's procedures, whose handler would run without its middlewares and the validation of its input. Clients of
+ * `createRouterClient` are proxies, whose members are neither own nor inherited.
  */
 function memberOf(client: unknown, key: string): unknown {
   if ((typeof client !== 'object' || client === null) && typeof client !== 'function') return undefined
+  if ('~orpc' in client) return undefined
   const descriptor = Object.getOwnPropertyDescriptor(client, key)
   if (descriptor !== undefined) return typeof client === 'function' ? undefined : descriptor.value
   return key in client ? undefined : (client as Record<string, unknown>)[key]
