@@ -118,8 +118,8 @@ function memberOf(client: unknown, key: string): unknown {
 }
 
 /** Returns the body of a request as oRPC's handler reads it. */
-function bodyOf({ path, json, meta, blobs, upload }: Call): unknown {
-  if (upload !== undefined) return itemsOf(upload)
+function bodyOf({ path, json, meta, blobs, upload, signal }: Call): unknown {
+  if (upload !== undefined) return itemsOf(upload, signal)
   const under = 'input'
   const body = { json: { path, input: json }, meta: meta.map(([type, ...segments]) => [type, under, ...segments]) }
   if (blobs.length === 0) return body
@@ -135,10 +135,11 @@ function fileOf([, bytes, type, name]: WireBlob): Blob {
   return name === undefined ? new Blob(parts, { type }) : new File(parts, name, { type })
 }
 
-/** Reads the items of a client's stream. */
-async function* itemsOf(read: NonNullable<Call['upload']>): AsyncGenerator<unknown, void> {
+/** Reads the items of a client's stream. Throws if the call is aborted: the stream would otherwise seem to be complete. */
+async function* itemsOf(read: NonNullable<Call['upload']>, signal: AbortSignal): AsyncGenerator<unknown, void> {
   while (true) {
     const item = await read()
+    signal.throwIfAborted()
     if (item === undefined) return
     if (!Array.isArray(item)) throw failureOf(item)
     const [json, meta] = item

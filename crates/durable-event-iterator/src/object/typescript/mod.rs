@@ -71,7 +71,8 @@ impl TypeScriptObject {
             Input::Value(value) => (serialize(&value)?, None),
             Input::Stream(upload) => (Serialized::default(), Some(stream::reader_of(upload))),
         };
-        let answer = task.run(&call, &path, input, upload.as_ref()).await?;
+        let read = upload.as_ref().map(|upload| &upload.read);
+        let answer = task.run(&call, &path, input, read).await?;
         let Some(items) = answer.stream else {
             return Ok(Reply(Answer::Value { status: answer.status, body: answer.body }));
         };

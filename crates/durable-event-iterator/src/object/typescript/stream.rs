@@ -7,7 +7,11 @@ use crate::{
     runtime::failure,
 };
 use durable_event_wire::{EventMeta, Serialized, Value, serialize};
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{
+    Stream, StreamExt,
+    future::{AbortHandle, Abortable},
+    stream,
+};
 use js_sys::Array;
 use serde::Deserialize;
 use std::{cell::RefCell, rc::Rc};
@@ -33,7 +37,7 @@ struct Meta {
 pub(super) fn items_of(
     task: Task,
     items: JsValue,
-    upload: Option<JsValue>,
+    upload: Option<Reader>,
 ) -> impl Stream<Item = Result<Item>> + 'static {
     stream::unfold(Some((task, items, upload)), async |state| {
         let (task, items, upload) = state?;
@@ -62,17 +66,47 @@ fn read(item: &Array) -> Result<Item> {
     Ok(Item { data: body, meta: meta.checked()?, is_last: kind == Some(kind::DONE) })
 }
 
+/// The stream of a client, for JavaScript. Dropping it releases the stream: a function of JavaScript lives until it is collected.
+pub(super) struct Reader {
+    /// Reads the next item: see `reader_of`.
+    pub(super) read: JsValue,
+    upload: Rc<RefCell<Option<Upload<Value>>>>,
+    /// Ends a read that waits for an item.
+    reading: Rc<RefCell<Option<AbortHandle>>>,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(reading) = self.reading.try_borrow_mut().ok().and_then(|mut reading| reading.take()) {
+            reading.abort();
+        }
+        let upload = self.upload.try_borrow_mut().ok().and_then(|mut upload| upload.take());
+        drop(upload); // not within the borrow
+    }
+}
+
 /// Returns a JavaScript function that reads the next item of a client's stream: it resolves with `[json, meta]`, or with undefined
-/// at the end. Dropping the function ends the client's stream.
-pub(super) fn reader_of(upload: Upload<Value>) -> JsValue {
+/// at the end and after the [`Reader`] has been dropped.
+pub(super) fn reader_of(upload: Upload<Value>) -> Reader {
     let upload = Rc::new(RefCell::new(Some(upload)));
+    let reading = Rc::new(RefCell::new(None));
+    let shared = (Rc::clone(&upload), Rc::clone(&reading));
     let read = Closure::<dyn FnMut() -> js_sys::Promise>::new(move || {
-        let upload = Rc::clone(&upload);
+        let (upload, reading) = (Rc::clone(&shared.0), Rc::clone(&shared.1));
         future_to_promise(async move {
             let Some(mut items) = upload.try_borrow_mut().ok().and_then(|mut upload| upload.take()) else {
                 return Ok(JsValue::UNDEFINED);
             };
-            let item = items.next().await;
+            let (handle, registration) = AbortHandle::new_pair();
+            if let Ok(mut reading) = reading.try_borrow_mut() {
+                *reading = Some(handle);
+            }
+            let Ok(item) = Abortable::new(items.next(), registration).await else {
+                return Ok(JsValue::UNDEFINED);
+            };
+            if let Ok(mut reading) = reading.try_borrow_mut() {
+                *reading = None;
+            }
             if let Ok(mut upload) = upload.try_borrow_mut() {
                 *upload = Some(items);
             }
@@ -86,5 +120,5 @@ pub(super) fn reader_of(upload: Upload<Value>) -> JsValue {
             })
         })
     });
-    read.into_js_value()
+    Reader { read: read.into_js_value(), upload, reading }
 }
