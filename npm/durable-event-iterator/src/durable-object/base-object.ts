@@ -67,7 +67,7 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
           }
     // A class that overrides the alarm sets it by itself.
     const pruneByAlarm = options.pruneByAlarm ?? this.alarm === BaseObject.prototype.alarm
-    const hooks = new Hooks({ ...options, pruneByAlarm }, procedures, subscribed)
+    const hooks = new Hooks({ ...options, pruneByAlarm }, procedures, subscribed, this.#customs)
     this.#core = new ObjectCore(ctx, env, hooks, this.#customs)
     this.ctx = wrapState(this.ctx, this.#sockets)
   }
