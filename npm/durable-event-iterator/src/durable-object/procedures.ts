@@ -18,7 +18,12 @@ export type DurableEventIteratorObjectHandlerOptions = StandardRPCHandlerOptions
 
 /** The context of one call. */
 interface Context extends DurableEventIteratorObjectContext {
-  readonly '~call': Call
+  readonly '~call': RunningCall
+}
+
+interface RunningCall extends Call {
+  /** The error that the procedure has declared and thrown. */
+  declared?: ORPCError<string, unknown>
 }
 
 type ProcedureClient = (input: unknown, options: { signal: AbortSignal | undefined; lastEventId: string | undefined }) => unknown
@@ -45,7 +50,7 @@ export class Procedures {
     this.#object = object
     this.#base = base
     this.#wrap = wrap
-    this.#options = options
+    this.#options = { ...options, interceptors: [...(options.interceptors ?? []), keepDeclared] }
   }
 
   /** Runs a call and returns its response in oRPC's encoded form. */
@@ -73,7 +78,11 @@ export class Procedures {
         try {
           return await client(own, { signal, lastEventId })
         } catch (error) {
-          if (!(error instanceof ORPCError)) console.error(`durable-event-iterator: ${path.join('.')} failed:`, error)
+          if (error instanceof ORPCError) {
+            if (error.defined) context['~call'].declared = error
+          } else if (signal?.aborted !== true) {
+            console.error(`durable-event-iterator: ${path.join('.')} failed:`, error)
+          }
           throw error
         }
       }),
@@ -85,10 +94,31 @@ export class Procedures {
     const method = name === undefined ? undefined : declaredMethod(this.#object, this.#base, name)
     if (method === undefined) throw new ORPCError('NOT_FOUND')
     let client: unknown = method.call(this.#object, ws)
+    // Not a procedure, such as an asynchronous RPC method.
+    if (client instanceof Promise) client.catch((error) => console.error(`durable-event-iterator: ${name} failed:`, error))
     for (const key of rest) client = memberOf(client, key)
     if (typeof client !== 'function') throw new ORPCError('NOT_FOUND')
     return client as ProcedureClient
   }
+}
+
+type Interceptor = NonNullable<DurableEventIteratorObjectHandlerOptions['interceptors']>[number]
+
+/**
+ * Keeps an error as one that the procedure has declared. The procedure that calls it declares no errors, so oRPC replaces the error
+ * by a copy that is not declared.
+ */
+const keepDeclared: Interceptor = async ({ context, next }) => {
+  try {
+    return await next()
+  } catch (error) {
+    const { declared } = (context as Context)['~call']
+    throw declared !== undefined && isCopy(error, declared) ? declared : error
+  }
+}
+
+function isCopy(error: unknown, { code, status, message, data }: ORPCError<string, unknown>): boolean {
+  return error instanceof ORPCError && error.code === code && error.status === status && error.message === message && error.data === data
 }
 
 /**
