@@ -8,8 +8,10 @@ const everyVersion = {
 
 /** The tests that also run with Durable Object classes in TypeScript, for each of oRPC's classes. */
 const typescriptClasses = {
-  DurableEventIteratorObject: ['audiences', 'durable-iterator', 'events', 'gaps', 'hibernation'],
-  DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation'],
+  DurableEventIteratorObject: [
+    'audiences', 'calls', 'durable-iterator', 'events', 'gaps', 'hibernation', 'hostile', 'settling', 'snapshots', 'stubs', 'types',
+  ],
+  DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation', 'snapshots'],
 }
 
 const orpcVersions = [...new Set(Object.values(everyVersion).flat())]
