@@ -29,7 +29,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     teardownTimeout: 20_000,
     projects: [
-      { extends: true, test: { name: 'all', include: ['tests/**/*.test.ts'], exclude: Object.keys(everyVersion) } },
+      { extends: true, test: { name: 'all', include: ['tests/**/*.test.ts'], exclude: [...Object.keys(everyVersion), 'tests/projects/**'] } },
       ...Object.entries(typescriptClasses).map(([name, files]) => ({
         extends: true as const,
         test: { name, include: files.map((file) => `tests/${file}.test.ts`), env: { IMPLEMENTATION: name } },
