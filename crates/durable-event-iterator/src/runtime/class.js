@@ -100,7 +100,12 @@ export function extend(dummy, methods) {
   // All members, since wasm-bindgen may rename its own.
   for (const name of Reflect.ownKeys(cls.prototype)) if (name !== 'constructor') delete cls.prototype[name]
   delete cls.__nothing
-  const define = (method, value) => Object.defineProperty(cls.prototype, method, { value })
+  const define = (method, value) => {
+    // worker-build's wrapper of the class makes a method async unless its constructor is the global `Function`, which Cloudflare's
+    // vitest plugin replaces.
+    Object.defineProperty(value, 'constructor', { get: () => Function })
+    Object.defineProperty(cls.prototype, method, { value })
+  }
 
   const call = (object, entry, first, second) => outcome(enter(inner, object, entry, first, second))
   const callOrReject = (object, entry, first, second) => outcomeOrRejection(enter(inner, object, entry, first, second))
