@@ -8,8 +8,10 @@ const everyVersion = {
 
 /** The tests that also run with Durable Object classes in TypeScript, for each of oRPC's classes. */
 const typescriptClasses = {
-  DurableEventIteratorObject: ['audiences', 'durable-iterator', 'events', 'gaps', 'hibernation'],
-  DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation'],
+  DurableEventIteratorObject: [
+    'audiences', 'calls', 'durable-iterator', 'events', 'gaps', 'hibernation', 'hostile', 'settling', 'snapshots', 'stubs', 'types',
+  ],
+  DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation', 'snapshots'],
 }
 
 const orpcVersions = [...new Set(Object.values(everyVersion).flat())]
@@ -27,7 +29,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     teardownTimeout: 20_000,
     projects: [
-      { extends: true, test: { name: 'all', include: ['tests/**/*.test.ts'], exclude: Object.keys(everyVersion) } },
+      { extends: true, test: { name: 'all', include: ['tests/**/*.test.ts'], exclude: [...Object.keys(everyVersion), 'tests/projects/**'] } },
       ...Object.entries(typescriptClasses).map(([name, files]) => ({
         extends: true as const,
         test: { name, include: files.map((file) => `tests/${file}.test.ts`), env: { IMPLEMENTATION: name } },

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { token as durableIteratorToken, upgradeUrl } from './support/durable-iterator.ts'
-import { startJournals } from './support/journals.ts'
+import { isRust, startJournals } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 import { BareSocket, upgradeAnswer } from './support/socket.ts'
 
@@ -54,6 +54,8 @@ async function undisturbed(chn: string, attack: () => Promise<void>): Promise<vo
   }
 }
 
+/** The status of a path that is not declared. The procedures of a class in TypeScript are known only when one is called. */
+const undeclared = isRust ? 404 : 403
 const badRequest = expect.objectContaining({ s: 400, b: { json: expect.objectContaining({ code: 'BAD_REQUEST' }) } })
 const DEEP = 100_000
 
@@ -86,8 +88,8 @@ describe('a frame', () => {
     ['with a type that is not a number', '{"i":"1","t":{"valueOf":1}}', { i: '1', p: badRequest }],
     ['with an invalid method', '{"i":"1","p":{"u":"/router/ping","m":"DROP TABLE","b":{}}}', {}],
     ['with duplicate keys', '{"i":"1","i":"2","p":{"u":"/router/ping","b":{}},"p":{"u":"/router/ping","b":{}}}', {}],
-    ['with a path of 100,000 segments', `{"i":"1","p":{"u":"${'/a'.repeat(DEEP)}","b":{}}}`, { i: '1', p: { s: 404 } }],
-    ['with a path of invalid escapes', '{"i":"1","p":{"u":"/%zz/%f0%28/%","b":{}}}', { i: '1', p: { s: 404 } }],
+    ['with a path of 100,000 segments', `{"i":"1","p":{"u":"${'/a'.repeat(DEEP)}","b":{}}}`, { i: '1', p: { s: undeclared } }],
+    ['with a path of invalid escapes', '{"i":"1","p":{"u":"/%zz/%f0%28/%","b":{}}}', { i: '1', p: { s: undeclared } }],
     ['with a path of escaped dots', '{"i":"1","p":{"u":"/router/%2e%2e/diary","b":{}}}', { i: '1', p: { s: 404 } }],
   ])('%s receives a response or closes its own socket, without an effect on others', async (name, frame, outcome) => {
     const chn = `frame ${name}`
@@ -159,7 +161,9 @@ describe('names of prototypes', () => {
         { i: '1', p: { s: 400 } },
         {},
       ])
-      expect(socket.messages.at(-1)).toBe(`{"i":"1","p":{"b":{"json":{"${name}":{"polluted":true}}}}}`)
+      // oRPC's serializer loses the name `__proto__`.
+      const isLost = !isRust && name === '__proto__'
+      expect(socket.messages.at(-1)).toBe(`{"i":"1","p":{"b":{"json":${isLost ? '{}' : `{"${name}":{"polluted":true}}`}}}}`)
       socket.vanish()
     })
   })

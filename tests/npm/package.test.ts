@@ -139,12 +139,13 @@ test('it contains no machine paths', async () => {
   }
 })
 
-test('its tarball has at most the size that its README states', async () => {
+test('its tarball has about the size that its README states', async () => {
   const readme = await readFile(join(root, 'npm/durable-event-iterator/README.md'), 'utf8')
-  const stated = Number(/the tarball has (\d+) KB/.exec(readme)?.[1])
+  const stated = Number(/tarball has about (\d+) KB/.exec(readme)?.[1])
   const kilobytes = (await stat(packed.tarball)).size / 1000
-  expect(kilobytes).toBeLessThanOrEqual(stated)
   expect(kilobytes).toBeGreaterThan(stated * 0.9)
+  // Builds for development, without optimizations of the linker, are a third larger.
+  expect(kilobytes).toBeLessThan(stated * 1.4)
 })
 
 test('packing fails with the command to run if a compiled part is not built', async () => {
@@ -194,7 +195,7 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
   })
 
   test('it bundles for browsers without a warning, and without the server', async () => {
-    const { outputFiles, warnings } = await build({
+    const { metafile, outputFiles, warnings } = await build({
       stdin: { contents: "export * from 'durable-event-iterator/client'", resolveDir: project },
       bundle: true,
       minify: true,
@@ -206,6 +207,8 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
     expect(warnings).toEqual([])
     const { text } = outputFiles[0]!
     expect(text).not.toContain('orpc/server')
+    const inputs = Object.keys(metafile.inputs)
+    expect(inputs.filter((path) => /durable-event-iterator\/(core|worker|dist\/(durable-object|worker))\//.test(path))).toEqual([])
     // Including oRPC, most of which an application with an RPCLink already contains.
     expect(gzipSync(text).length).toBeLessThan(20_000)
   })

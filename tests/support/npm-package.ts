@@ -13,6 +13,7 @@ const source = 'npm/durable-event-iterator'
 
 /** A packed and unpacked npm package. */
 export interface PackedPackage {
+  name: string
   tarball: string
   /** The paths in the package. */
   files: string[]
@@ -40,9 +41,11 @@ export async function packNpmPackage(folder: string): Promise<PackedPackage> {
   await symlink(join(root, 'node_modules'), join(copy, 'node_modules'), 'junction')
   const { stdout } = await run('npm', ['pack', '--json', '--silent', '--pack-destination', folder], { cwd: join(copy, source) })
   // The output of the build comes first.
-  const [{ filename, files }]: [{ filename: string; files: { path: string }[] }] = JSON.parse(stdout.slice(stdout.indexOf('[\n')))
+  const [{ name, filename, files }]: [{ name: string; filename: string; files: { path: string }[] }] = JSON.parse(
+    stdout.slice(stdout.indexOf('[\n')),
+  )
   await rm(copy, { recursive: true })
   const tarball = join(folder, filename)
   await run('tar', ['-xzf', tarball], { cwd: folder })
-  return { tarball, files: files.map(({ path }) => path), folder: join(folder, 'package') }
+  return { name, tarball, files: files.map(({ path }) => path), folder: join(folder, 'package') }
 }

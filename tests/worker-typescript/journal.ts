@@ -1,9 +1,8 @@
 // Durable Objects with any JSON events, one class for each set of options.
 
-import { os, type } from '@orpc/server'
-import type { Published, PublishOptions } from 'durable-event-iterator/durable-object'
+import { eventIterator, ORPCError, os, type } from '@orpc/server'
 import { withEventMeta } from 'durable-event-iterator/durable-object'
-import { ORPCError } from '@orpc/server'
+import type { Published, PublishOptions } from 'durable-event-iterator/durable-object'
 
 import { Room } from './room.ts'
 import type { Env, RoomOptions } from './room.ts'
@@ -27,6 +26,9 @@ type Step =
   | { fail: string }
 
 class Journal extends Room<object> {
+  /** Keeps streams from being collected. */
+  readonly #inputs: unknown[] = []
+
   constructor(ctx: DurableObjectState, env: Env, options?: RoomOptions<object>) {
     super(ctx, env, options)
   }
@@ -71,6 +73,16 @@ class Journal extends Room<object> {
     return os
       .input(type<unknown>())
       .handler(() => new Promise<void>(() => {}))
+      .callable()
+  }
+
+  holdItems() {
+    return os
+      .input(eventIterator(type<unknown>()))
+      .handler(({ input }) => {
+        this.#inputs.push(input)
+        return new Promise<void>(() => {})
+      })
       .callable()
   }
 

@@ -80,7 +80,8 @@ export type InferDurableEventIteratorObjectTokenAttachment<T extends AnyDurableE
  */
 export type InferDurableEventIteratorObjectRPC<T extends AnyDurableEventIteratorObject> = Exclude<
   {
-    [K in keyof T]-?: T[K] extends (...args: never[]) => NestedClient<Record<never, never>> ? K : never
+    // The brand of the class `DurableObject` is a property of the type `never`, which extends every type.
+    [K in keyof T]-?: [T[K]] extends [never] ? never : T[K] extends (...args: never[]) => NestedClient<Record<never, never>> ? K : never
   }[keyof T],
   keyof AsyncGenerator | 'then'
 > &

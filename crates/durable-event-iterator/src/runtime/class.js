@@ -32,6 +32,9 @@ const INTERNAL_ERROR = 1011
 /** Separates the JSON of a binary message from its attached bytes, as in crates/durable-event-wire/src/frame/mod.rs. */
 const DELIMITER = 0xff
 
+/** The property of an instance that contains the maximum size of its messages, in bytes. */
+const maxFrame = Symbol('maxFrame')
+
 /** The ids of the calls whose response is a stream that has begun, by socket. */
 const streams = new WeakMap()
 
@@ -97,21 +100,24 @@ export function extend(dummy, methods) {
   // All members, since wasm-bindgen may rename its own.
   for (const name of Reflect.ownKeys(cls.prototype)) if (name !== 'constructor') delete cls.prototype[name]
   delete cls.__nothing
-  const define = (method, value) => Object.defineProperty(cls.prototype, method, { value })
+  const define = (method, value) => {
+    // worker-build's wrapper of the class makes a method async unless its constructor is the global `Function`, which Cloudflare's
+    // vitest plugin replaces.
+    Object.defineProperty(value, 'constructor', { get: () => Function })
+    Object.defineProperty(cls.prototype, method, { value })
+  }
 
   const call = (object, entry, first, second) => outcome(enter(inner, object, entry, first, second))
   const callOrReject = (object, entry, first, second) => outcomeOrRejection(enter(inner, object, entry, first, second))
-
-  /** Maximum size of a message, in bytes. It is the same for all instances of the class. */
-  let maxFrame
 
   define('webSocketMessage', function (ws, frame) {
     const isText = typeof frame === 'string'
     const size = isText ? frame.length : (frame?.byteLength ?? Number.POSITIVE_INFINITY)
     try {
-      maxFrame ??= call(this, MAX_FRAME)
+      // Of the instance: all classes in TypeScript have cores of the same class.
+      this[maxFrame] ??= call(this, MAX_FRAME)
       // Checked before the message enters WASM, whose memory never shrinks.
-      if (size > maxFrame) return void close(ws, TOO_BIG, 'Frame too large')
+      if (size > this[maxFrame]) return void close(ws, TOO_BIG, 'Frame too large')
       const result = isText
         ? enter(text, this, ws, idOf(ws), Date.now(), frame)
         : enter(bytes, this, ws, idOf(ws), Date.now(), new Uint8Array(frame))

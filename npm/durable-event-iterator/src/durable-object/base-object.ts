@@ -34,6 +34,8 @@ export interface Subscribed<TEvent extends object> {
 
 /** The parts of a class that its base class and the two generations share. */
 export interface Parts<TEvent extends object> {
+  /** The prototype of the class that the application extends. */
+  readonly base: object
   readonly options: ClassOptions
   readonly handler: DurableEventIteratorObjectHandlerOptions
   readonly onSubscribed: ((ws: never, lastEventId: string | undefined, subscribed: Subscribed<TEvent>) => unknown) | undefined
@@ -52,11 +54,11 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
   readonly #customs: readonly StandardRPCCustomJsonSerializer[]
 
   /** @throws {TypeError | ORPCError} If an option is invalid. */
-  protected constructor(ctx: DurableObjectState, env: TEnv, { options, handler, onSubscribed }: Parts<TEvent>) {
+  protected constructor(ctx: DurableObjectState, env: TEnv, { base, options, handler, onSubscribed }: Parts<TEvent>) {
     super(ctx, env)
     this.#customs = handler.customJsonSerializers ?? []
     this.#sockets = new WebSockets(() => this.#core, ctx, this.#customs)
-    const procedures = new Procedures(this, BaseObject.prototype, (ws) => this.#sockets.wrap(ws), handler)
+    const procedures = new Procedures(this, base, (ws) => this.#sockets.wrap(ws), handler)
     const subscribed: OnSubscribed | undefined =
       onSubscribed === undefined
         ? undefined
@@ -66,7 +68,7 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
           }
     // A class that overrides the alarm sets it by itself.
     const pruneByAlarm = options.pruneByAlarm ?? this.alarm === BaseObject.prototype.alarm
-    this.#hooks = new Hooks({ ...options, pruneByAlarm }, procedures, subscribed)
+    this.#hooks = new Hooks({ ...options, pruneByAlarm }, procedures, subscribed, this.#customs)
     this.#core = new ObjectCore(ctx, env, this.#hooks, this.#customs)
     this.ctx = wrapState(this.ctx, this.#sockets)
   }

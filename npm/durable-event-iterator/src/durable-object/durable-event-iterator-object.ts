@@ -135,6 +135,7 @@ export class DurableEventIteratorObject<
   constructor(ctx: DurableObjectState, env: TEnv, options: DurableEventIteratorObjectOptions<TEvent> = {}) {
     const { eventRetentionSeconds, eventRetentionSchemaPrefix, onSubscribed, ...handler } = options
     super(ctx, env, {
+      base: DurableEventIteratorObject.prototype,
       options: {
         ...limitsOf(options),
         eventRetentionSeconds:

@@ -75,6 +75,7 @@ export class DurableIteratorObject<TEvent extends object, TEnv = unknown, TProps
   constructor(ctx: DurableObjectState, env: TEnv, options: DurableIteratorObjectOptions<TEvent>) {
     const { signingKey, resumeRetentionSeconds, resumeSchemaPrefix, onSubscribed, ...handler } = options
     super(ctx, env, {
+      base: DurableIteratorObject.prototype,
       options: {
         ...limitsOf(options),
         signingKeys: typeof signingKey === 'string' ? [signingKey] : signingKey,

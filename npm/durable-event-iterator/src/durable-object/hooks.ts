@@ -1,3 +1,6 @@
+import { ORPCError } from '@orpc/client'
+import { StandardRPCJsonSerializer } from '@orpc/client/standard'
+import type { StandardRPCCustomJsonSerializer } from '@orpc/client/standard'
 import { getEventMeta } from '@orpc/server'
 
 import type { ObjectCore } from './core.js'
@@ -74,15 +77,22 @@ export class Hooks {
   readonly #options: ClassOptions
   readonly #procedures: Procedures
   readonly #onSubscribed: OnSubscribed | undefined
+  readonly #customs: readonly StandardRPCCustomJsonSerializer[]
   #core!: ObjectCore
   /** The running calls, by the numbers that the core gives them. */
   readonly #running = new Map<number, Running>()
   #latest: Promise<void> | undefined
 
-  constructor(options: ClassOptions, procedures: Procedures, onSubscribed: OnSubscribed | undefined) {
+  constructor(
+    options: ClassOptions,
+    procedures: Procedures,
+    onSubscribed: OnSubscribed | undefined,
+    customs: readonly StandardRPCCustomJsonSerializer[],
+  ) {
     this.#options = options
     this.#procedures = procedures
     this.#onSubscribed = onSubscribed
+    this.#customs = customs
   }
 
   /** Sets the core, which needs the hooks for its construction. */
@@ -135,10 +145,23 @@ export class Hooks {
     if (running.stream !== undefined) void close(running.stream)
   }
 
-  subscribed(ws: WebSocket, lastEventId: string | undefined, gap: string | undefined, isResumed: boolean): void {
-    const result = this.#onSubscribed?.(ws, lastEventId, gap, isResumed)
-    if (result instanceof Promise) {
-      result.catch((error: unknown) => console.error('durable-event-iterator: onSubscribed failed:', error))
+  /** Returns the body of the `ORPCError` that the application throws, or undefined. Throws its other exceptions. */
+  subscribed(
+    ws: WebSocket,
+    lastEventId: string | undefined,
+    gap: string | undefined,
+    isResumed: boolean,
+  ): readonly [json: string | undefined, meta: string | undefined] | undefined {
+    try {
+      const result = this.#onSubscribed?.(ws, lastEventId, gap, isResumed)
+      if (result instanceof Promise) {
+        result.catch((error: unknown) => console.error('durable-event-iterator: onSubscribed failed:', error))
+      }
+      return undefined
+    } catch (error) {
+      if (!(error instanceof ORPCError)) throw error
+      const [json, meta] = new StandardRPCJsonSerializer({ customJsonSerializers: this.#customs }).serialize(error.toJSON())
+      return [textOf(json), textOf(meta)]
     }
   }
 

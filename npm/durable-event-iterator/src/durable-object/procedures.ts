@@ -19,7 +19,12 @@ export type DurableEventIteratorObjectHandlerOptions = StandardRPCHandlerOptions
 
 /** The context of one call. */
 interface Context extends DurableEventIteratorObjectContext {
-  readonly '~call': Call
+  readonly '~call': RunningCall
+}
+
+interface RunningCall extends Call {
+  /** The error that the procedure has declared and thrown. */
+  declared?: ORPCError<string, unknown>
 }
 
 type ProcedureClient = (input: unknown, options: { signal: AbortSignal | undefined; lastEventId: string | undefined }) => unknown
@@ -45,14 +50,15 @@ export class Procedures {
 
   /**
    * @param object - The Durable Object.
-   * @param base - The prototype of the class that the application extends. Its members are not procedures.
+   * @param base - The prototype of the class of this package that the application extends. Its members, and inherited ones, are
+   * not procedures.
    * @param wrap - Returns the socket that the application sees.
    */
   constructor(object: object, base: object, wrap: (ws: WebSocket) => WebSocket, options: DurableEventIteratorObjectHandlerOptions) {
     this.#object = object
     this.#base = base
     this.#wrap = wrap
-    this.#options = options
+    this.#options = { ...options, interceptors: [...(options.interceptors ?? []), keepDeclared] }
     this.#serializer = new StandardRPCSerializer(new StandardRPCJsonSerializer(options))
     const { interceptors, clientInterceptors, rootInterceptors, plugins } = options
     this.#isIntercepted = [interceptors, clientInterceptors, rootInterceptors, plugins].some((list) => list !== undefined && list.length > 0)
@@ -72,7 +78,7 @@ export class Procedures {
       const output = await client(input, { signal, lastEventId: headers['last-event-id']?.[0] })
       return { status: 200, body: this.#serializer.serialize(output) }
     } catch (error) {
-      report(path, error)
+      report(call, error)
       return this.#failed(toORPCError(error))
     }
   }
@@ -108,12 +114,13 @@ export class Procedures {
   #router() {
     return {
       call: os.$context<Context>().handler(async ({ context, input, signal, lastEventId }) => {
-        const { path, upload } = context['~call']
-        const own = upload === undefined ? (input as { input: unknown }).input : input
+        const call = context['~call']
+        const own = call.upload === undefined ? (input as { input: unknown }).input : input
         try {
-          return await this.#find(path, context.websocket)(own, { signal, lastEventId })
+          return await this.#find(call.path, context.websocket)(own, { signal, lastEventId })
         } catch (error) {
-          report(path, error)
+          report(call, error)
+          if (error instanceof ORPCError && error.defined) call.declared = error
           throw error
         }
       }),
@@ -125,10 +132,31 @@ export class Procedures {
     const method = name === undefined ? undefined : declaredMethod(this.#object, this.#base, name)
     if (method === undefined) throw new ORPCError('NOT_FOUND')
     let client: unknown = method.call(this.#object, ws)
+    // Not a procedure, such as an asynchronous RPC method.
+    if (client instanceof Promise) client.catch((error) => console.error(`durable-event-iterator: ${name} failed:`, error))
     for (const key of rest) client = memberOf(client, key)
     if (typeof client !== 'function') throw new ORPCError('NOT_FOUND')
     return client as ProcedureClient
   }
+}
+
+type Interceptor = NonNullable<DurableEventIteratorObjectHandlerOptions['interceptors']>[number]
+
+/**
+ * Keeps an error as one that the procedure has declared. The procedure that calls it declares no errors, so oRPC replaces the error
+ * by a copy that is not declared.
+ */
+const keepDeclared: Interceptor = async ({ context, next }) => {
+  try {
+    return await next()
+  } catch (error) {
+    const { declared } = (context as Context)['~call']
+    throw declared !== undefined && isCopy(error, declared) ? declared : error
+  }
+}
+
+function isCopy(error: unknown, { code, status, message, data }: ORPCError<string, unknown>): boolean {
+  return error instanceof ORPCError && error.code === code && error.status === status && error.message === message && error.data === data
 }
 
 /**
@@ -145,30 +173,32 @@ function declaredMethod(object: object, base: object, name: string): ((ws: WebSo
 }
 
 /**
- * Returns a member of a record of clients, or undefined. Inherited members are excluded, such as `constructor` and `call`. Clients
- * of `createRouterClient` are proxies, whose members are neither own nor inherited.
+ * Returns a member of a record of clients, or undefined. Inherited members are excluded, such as `constructor` and `call`, and those
+ * of oRPC's procedures, whose handler would run without its middlewares and the validation of its input. Clients of
+ * `createRouterClient` are proxies, whose members are neither own nor inherited.
  */
 function memberOf(client: unknown, key: string): unknown {
   if ((typeof client !== 'object' || client === null) && typeof client !== 'function') return undefined
+  if ('~orpc' in client) return undefined
   const descriptor = Object.getOwnPropertyDescriptor(client, key)
   if (descriptor !== undefined) return typeof client === 'function' ? undefined : descriptor.value
   return key in client ? undefined : (client as Record<string, unknown>)[key]
 }
 
-/** Writes an exception of the application to the log, unless it is meant for the client. */
-function report(path: readonly string[], error: unknown): void {
-  if (!(error instanceof ORPCError)) console.error(`durable-event-iterator: ${path.join('.')} failed:`, error)
+/** Writes an exception of the application to the log, unless it is meant for the client or the client has aborted the call. */
+function report({ path, signal }: Call, error: unknown): void {
+  if (!(error instanceof ORPCError) && !signal.aborted) console.error(`durable-event-iterator: ${path.join('.')} failed:`, error)
 }
 
 /** Returns the input in oRPC's encoded form. */
-function inputOf({ json, meta, blobs, upload }: Call): unknown {
-  if (upload !== undefined) return itemsOf(upload)
+function inputOf({ json, meta, blobs, upload, signal }: Call): unknown {
+  if (upload !== undefined) return itemsOf(upload, signal)
   return blobs.length === 0 ? { json, meta } : formOf(json, meta, blobs, [])
 }
 
 /** Returns the body of the request that oRPC's handler reads: the path and the input. */
-function bodyOf({ path, json, meta, blobs, upload }: Call): unknown {
-  if (upload !== undefined) return itemsOf(upload)
+function bodyOf({ path, json, meta, blobs, upload, signal }: Call): unknown {
+  if (upload !== undefined) return itemsOf(upload, signal)
   const under = 'input'
   const body = { path, input: json }
   const moved = meta.map(([type, ...segments]) => [type, under, ...segments])
@@ -189,10 +219,11 @@ function fileOf([, bytes, type, name]: WireBlob): Blob {
   return name === undefined ? new Blob(parts, { type }) : new File(parts, name, { type })
 }
 
-/** Reads the items of a client's stream. */
-async function* itemsOf(read: NonNullable<Call['upload']>): AsyncGenerator<unknown, void> {
+/** Reads the items of a client's stream. Throws if the call is aborted: the stream would otherwise seem to be complete. */
+async function* itemsOf(read: NonNullable<Call['upload']>, signal: AbortSignal): AsyncGenerator<unknown, void> {
   while (true) {
     const item = await read()
+    signal.throwIfAborted()
     if (item === undefined) return
     if (!Array.isArray(item)) throw failureOf(item)
     const [json, meta] = item

@@ -43,7 +43,8 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = end)]
     fn end_js(this: &Class, task: u32) -> Result<(), JsValue>;
 
-    /// Calls the application's `onSubscribed`, whose exception it throws.
+    /// Calls the application's `onSubscribed`. Returns the body of the `ORPCError` that it throws, as `[json, meta]`, or undefined.
+    /// Throws its other exceptions.
     #[wasm_bindgen(method, catch, js_name = subscribed)]
     fn subscribed_js(
         this: &Class,
@@ -51,7 +52,7 @@ extern "C" {
         last_event_id: Option<&str>,
         gap: Option<&str>,
         is_resumed: bool,
-    ) -> Result<(), JsValue>;
+    ) -> Result<JsValue, JsValue>;
 }
 
 /// The options of a class in TypeScript. Absent ones have their defaults.
@@ -153,7 +154,7 @@ impl Class {
     /// Calls the application's `onSubscribed`.
     ///
     /// # Errors
-    /// Its exception.
+    /// Its `ORPCError`, or INTERNAL_SERVER_ERROR for any other exception.
     pub(super) fn subscribed(
         &self,
         ws: &RawSocket,
@@ -161,7 +162,8 @@ impl Class {
         gap: Option<&str>,
         is_resumed: bool,
     ) -> Result<()> {
-        Ok(self.subscribed_js(ws, last_event_id, gap, is_resumed).map_err(JsError::from)?)
+        let failed = self.subscribed_js(ws, last_event_id, gap, is_resumed).map_err(JsError::from)?;
+        failed.dyn_ref::<Array>().map_or(Ok(()), |body| Err(error_of(&body_of(body, 0))))
     }
 
     /// Begins a call.

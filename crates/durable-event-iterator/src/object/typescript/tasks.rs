@@ -2,7 +2,7 @@
 
 use super::{
     class::{Class, body_of, error_of},
-    upload,
+    upload::Reader,
 };
 use crate::{
     channel::milliseconds,
@@ -28,7 +28,14 @@ pub(super) struct Tasks {
     /// This object, for the functions that are called on an abort.
     this: Weak<Self>,
     last: Cell<u32>,
-    running: RefCell<BTreeMap<u32, Responder>>,
+    running: RefCell<BTreeMap<u32, Task>>,
+}
+
+/// A running call.
+struct Task {
+    responder: Responder,
+    /// The client's stream, which is released with the call.
+    _upload: Option<Reader>,
 }
 
 /// The kinds of a stream's item, as in `npm/durable-event-iterator/src/durable-object/hooks.ts`.
@@ -57,7 +64,7 @@ impl Tasks {
         })
     }
 
-    fn take(&self, task: u32) -> Option<Responder> {
+    fn take(&self, task: u32) -> Option<Task> {
         self.running.try_borrow_mut().ok()?.remove(&task)
     }
 
@@ -69,7 +76,7 @@ impl Tasks {
         path: &[String],
         input: Input,
         headers: &BTreeMap<String, Vec<String>>,
-    ) -> Result<()> {
+    ) -> Result<Option<Reader>> {
         let this = Weak::clone(&self.this);
         responder.on_abort(Rc::new(move || {
             let Some(this) = this.upgrade() else { return };
@@ -78,40 +85,45 @@ impl Tasks {
         }))?;
         let (input, upload) = match input {
             Input::Value(value) => (serialize(&value)?, None),
-            Input::Stream(upload) => (Serialized::default(), Some(upload::reader_of(upload))),
+            Input::Stream(upload) => (Serialized::default(), Some(Reader::new(upload))),
         };
         let path = serde_json::to_string(path)?;
         let headers = if headers.is_empty() { None } else { Some(serde_json::to_string(headers)?) };
-        self.class.call(task, responder, &path, headers.as_deref(), &input, upload.as_ref())
+        let read = upload.as_ref().map(|upload| &upload.read);
+        self.class.call(task, responder, &path, headers.as_deref(), &input, read)?;
+        Ok(upload)
     }
 
     /// Handles the response of the class to a call: `[status, json, meta, blobs, whether it is a stream]`. Returns whether the
     /// items of a stream are to be sent: not if the client has aborted the call.
     pub(super) fn respond(&self, task: &JsValue, answer: &Array) -> bool {
         let Some(task) = number_of(task) else { return false };
-        let Some(mut responder) = self.take(task) else { return false };
+        let Some(mut running) = self.take(task) else { return false };
         if answer.get(4).is_truthy() {
-            let goes_on = responder.begin_stream();
-            if goes_on && let Ok(mut running) = self.running.try_borrow_mut() {
-                running.insert(task, responder);
-            }
+            let goes_on = running.responder.begin_stream();
+            self.put_back(task, running, goes_on);
             return goes_on;
         }
         let status =
             answer.get(0).as_f64().map_or(Code::InternalServerError.status(), |status| status as u16);
-        responder.respond(status, body_of(answer, 1));
+        running.responder.respond(status, body_of(answer, 1));
         false
     }
 
     /// Sends an item of a stream: `[kind, json, meta, blobs, event meta]`. Returns whether the stream goes on.
     pub(super) fn send_item(&self, task: &JsValue, item: &Array) -> bool {
         let Some(task) = number_of(task) else { return false };
-        let Some(responder) = self.take(task) else { return false };
-        let goes_on = responder.send(read(item));
-        if goes_on && let Ok(mut running) = self.running.try_borrow_mut() {
-            running.insert(task, responder);
-        }
+        let Some(running) = self.take(task) else { return false };
+        let goes_on = running.responder.send(read(item));
+        self.put_back(task, running, goes_on);
         goes_on
+    }
+
+    /// Keeps a call whose response goes on. Dropping the others ends them.
+    fn put_back(&self, task: u32, call: Task, goes_on: bool) {
+        if goes_on && let Ok(mut running) = self.running.try_borrow_mut() {
+            running.insert(task, call);
+        }
     }
 }
 
@@ -120,9 +132,8 @@ impl External for Tasks {
         let ExternalCall { path, input, headers, responder } = call;
         let task = self.last.get().wrapping_add(1);
         self.last.set(task);
-        let begun = self.begin(task, &responder, &path, input, &headers);
-        match begun.and_then(|()| Ok(self.running.try_borrow_mut()?)) {
-            Ok(mut running) => drop(running.insert(task, responder)),
+        match self.begin(task, &responder, &path, input, &headers) {
+            Ok(upload) => self.put_back(task, Task { responder, _upload: upload }, true),
             Err(error) => {
                 runtime::log_internal("a call", &error);
                 let error = Error::new(Code::InternalServerError);

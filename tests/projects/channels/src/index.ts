@@ -1,0 +1,1 @@
+export { default, DurableEventIteratorObject } from 'durable-event-iterator/worker'

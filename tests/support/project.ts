@@ -1,0 +1,116 @@
+// The projects of `tests/projects`, with the packed npm package, on which the tools of TypeScript users run. The PATH of the tools
+// contains no Rust toolchain.
+
+import { spawn } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { stripVTControlCharacters } from 'node:util'
+
+import { SIGNING_KEY } from './client.ts'
+import type { PackedPackage } from './npm-package.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const modules = join(root, 'node_modules')
+
+/** The publish key of the projects. The signing key is that of the other tests. */
+export const PUBLISH_KEY = 'the publish key of the tests'
+
+/** The time limit of a tool, or of its start, in milliseconds. */
+const TOOL_TIMEOUT = 90_000
+
+export interface Project {
+  folder: string
+  /**
+   * Runs a tool and returns its output.
+   *
+   * @throws {Error} If it fails. The error contains the output.
+   */
+  run(tool: string, ...args: string[]): Promise<string>
+  /**
+   * Starts the development server of a tool on a free port. Resolves with its address when the output contains `ready`.
+   *
+   * @throws {Error} If the tool ends, or is not ready in time. The error contains the output.
+   */
+  serve(ready: string, tool: string, ...args: string[]): Promise<{ host: string; stop(): Promise<void> }>
+  dispose(): Promise<void>
+}
+
+/** Copies a project to a folder outside of the repository, and installs the packed package in it. */
+export async function createProject(name: string, packed: PackedPackage): Promise<Project> {
+  const folder = await mkdtemp(join(await realpath(tmpdir()), `${name}-`))
+  await cp(join(root, 'tests', 'projects', name), folder, { recursive: true })
+  const installed = join(folder, 'node_modules')
+  await mkdir(installed)
+  for (const entry of await readdir(modules)) {
+    if (!entry.startsWith('.')) await symlink(join(modules, entry), join(installed, entry))
+  }
+  await cp(packed.folder, join(installed, packed.name), { recursive: true })
+  await writeFile(join(folder, 'package.json'), '{ "type": "module", "private": true }')
+  await writeFile(join(folder, '.dev.vars'), `SIGNING_KEY=${SIGNING_KEY}\nPUBLISH_KEY=${PUBLISH_KEY}\n`)
+
+  const start = (tool: string, args: string[]) => {
+    const env = {
+      HOME: folder,
+      // Only the tools of `node_modules`, and Node.js.
+      PATH: join(modules, '.bin'),
+      WRANGLER_SEND_METRICS: 'false',
+      CLOUDFLARE_CF_FETCH_ENABLED: 'false',
+      CI: 'true',
+    }
+    const child = spawn(join(modules, '.bin', tool), args, { cwd: folder, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+    const output = { text: '' }
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => (output.text += stripVTControlCharacters(text)))
+    }
+    const ended = new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? 1)))
+    const stop = async (): Promise<void> => {
+      try {
+        process.kill(-child.pid!, 'SIGKILL')
+      } catch {
+        // It has ended.
+      }
+      await ended
+    }
+    return { output, ended, stop }
+  }
+
+  return {
+    folder,
+    run: async (tool, ...args) => {
+      const { output, ended, stop } = start(tool, args)
+      const timer = setTimeout(stop, TOOL_TIMEOUT)
+      const status = await ended
+      clearTimeout(timer)
+      if (status !== 0) throw new Error(`${tool} ${args.join(' ')} failed with status ${status}:\n${output.text}`)
+      return output.text
+    },
+    serve: async (ready, tool, ...args) => {
+      const port = await freePort()
+      const { output, ended, stop } = start(tool, [...args, '--port', String(port)])
+      let hasEnded = false
+      void ended.then(() => (hasEnded = true))
+      const deadline = Date.now() + TOOL_TIMEOUT
+      while (!output.text.includes(ready)) {
+        if (hasEnded || Date.now() > deadline) {
+          await stop()
+          throw new Error(`${tool} ${args.join(' ')} did not start:\n${output.text}`)
+        }
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+      return { host: `localhost:${port}`, stop }
+    },
+    dispose: () => rm(folder, { recursive: true, force: true }),
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}

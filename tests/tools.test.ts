@@ -1,0 +1,120 @@
+// The tools of TypeScript users: wrangler, Vite and vitest with Cloudflare's plugins, and the compiler. They run on the projects of
+// `tests/projects` with the packed npm package, and without a Rust toolchain.
+
+import { mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { createORPCClient } from '@orpc/client'
+import type { NestedClient } from '@orpc/client'
+import { RPCLink } from '@orpc/client/fetch'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from '../npm/durable-event-iterator/src/client/index.ts'
+import { Client, token } from './support/client.ts'
+import { packNpmPackage } from './support/npm-package.ts'
+import type { PackedPackage } from './support/npm-package.ts'
+import { createProject, PUBLISH_KEY } from './support/project.ts'
+import type { Project } from './support/project.ts'
+
+/** A tool compiles and starts a runtime, in milliseconds. */
+const TIMEOUT = 120_000
+
+let folder: string
+let packed: PackedPackage
+beforeAll(async () => {
+  folder = await mkdtemp(join(await realpath(tmpdir()), 'npm-package-'))
+  packed = await packNpmPackage(folder)
+}, TIMEOUT)
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+/** Uses both classes of the project `rooms` with clients: events, procedures and audiences. */
+async function useRooms(host: string): Promise<void> {
+  const link = new RPCLink({
+    url: `http://${host}/rpc`,
+    plugins: [
+      new DurableEventIteratorLinkPlugin({ url: `ws://${host}/chat-room` }),
+      new DurableIteratorLinkPlugin({ url: `ws://${host}/notes` }),
+    ],
+  })
+  // The types of the project need those of Workers.
+  const client: any = createORPCClient<NestedClient<Record<never, never>>>(link)
+  const [ann, bob] = [await client.onMessage({ userId: 'ann' }), await client.onMessage({ userId: 'bob' })]
+  await client.sendMessage({ message: 'Hello' })
+  await ann.publishMessage({ message: 'Hello, others' })
+  expect((await ann.next()).value).toEqual({ message: 'Hello' })
+  expect((await bob.next()).value).toEqual({ message: 'Hello' })
+  expect((await bob.next()).value).toEqual({ message: 'ann: Hello, others' })
+  expect(await bob.router.ping()).toBe('pong')
+  const [author, reader] = [await client.onNote(), await client.onNote()]
+  await author.add({ text: 'Hello' })
+  expect((await reader.next()).value).toEqual({ text: 'Hello', at: new Date(0) })
+  await Promise.all([ann, bob, author, reader].map((iterator) => iterator.return()))
+}
+
+/** Publishes over HTTP to a client of the project `channels`. */
+async function useChannels(host: string): Promise<void> {
+  const client = await Client.connect(`ws://${host}/?token=${await token({ chn: 'some-room' })}`)
+  const subscription = await client.subscribe()
+  const url = `http://${host}/channels/some-room/events`
+  const published = await fetch(url, { method: 'POST', headers: { authorization: `Bearer ${PUBLISH_KEY}` }, body: '{"message":"Hello"}' })
+  expect(published.status).toBe(201)
+  expect(await subscription.count(1)).toEqual([{ message: 'Hello' }])
+  client.close()
+}
+
+describe.each([
+  ['rooms', 'classes in TypeScript', useRooms],
+  ['channels', 'the generic Worker', useChannels],
+] as const)('the project %s: %s', (name, _title, use) => {
+  let project: Project
+  beforeAll(async () => {
+    project = await createProject(name, packed)
+  })
+  afterAll(() => project.dispose())
+
+  test('wrangler dev', async () => {
+    const server = await project.serve('Ready on', 'wrangler', 'dev', '--inspector-port', '0')
+    await use(server.host).finally(server.stop)
+  }, TIMEOUT)
+
+  test('wrangler deploy, dry run', async () => {
+    const output = await project.run('wrangler', 'deploy', '--dry-run')
+    const [, kibibytes] = /Total Upload: .* \/ gzip: ([\d.]+) KiB/.exec(output)!
+    // The limit of Cloudflare's free plan is 3 MB.
+    expect(Number(kibibytes)).toBeLessThan(400)
+  }, TIMEOUT)
+
+  test('the development server of Vite', async () => {
+    const server = await project.serve('Local:', 'vite', '--strictPort')
+    await use(server.host).finally(server.stop)
+  }, TIMEOUT)
+
+  test('a build of Vite, and its preview', async () => {
+    if (name === 'rooms') await project.run('tsc', '--project', 'tsconfig.types.json').catch(() => undefined)
+    await project.run('vite', 'build')
+    const files = await readdir(join(project.folder, 'dist'), { recursive: true })
+    expect(files.filter((file) => file.endsWith('.wasm'))).toEqual([expect.stringMatching(new RegExp(`^${name}/assets/`))])
+    const server = await project.serve('Local:', 'vite', 'preview', '--strictPort')
+    await use(server.host).finally(server.stop)
+  }, TIMEOUT)
+
+  test("vitest with Cloudflare's plugin", async () => {
+    expect(await project.run('vitest', 'run')).toContain('Test Files')
+  }, TIMEOUT)
+
+  test('the types, after `wrangler types`', async () => {
+    await project.run('wrangler', 'types')
+    const generated = await readFile(join(project.folder, 'worker-configuration.d.ts'), 'utf8')
+    expect(generated).toContain('DurableObjectNamespace<import("./src/index").')
+    const output = await project.run('tsc', '--pretty', 'false').catch((error: Error) => error.message)
+    // Without those of oRPC, which import a package that is not installed.
+    const complaints = output.split('\n').filter((line) => /: error TS/.test(line) && !line.includes('/@orpc/'))
+    expect(complaints).toEqual([])
+  }, TIMEOUT)
+
+  test.runIf(name === 'rooms')('the types of a page, which has only those of browsers', async () => {
+    await project.run('tsc', '--project', 'tsconfig.types.json')
+    await project.run('tsc', '--project', 'page')
+  }, TIMEOUT)
+})
