@@ -16,6 +16,7 @@ declare module 'cloudflare:workers' {
 
 interface DurableObjectState<Props = unknown> {
   readonly props: Props
+  readonly storage: { readonly sql: { readonly databaseSize: number } }
   getWebSockets(tag?: string): WebSocket[]
 }
 

@@ -140,7 +140,7 @@ export class DurableEventIteratorObject<
         ...limitsOf(options),
         eventRetentionSeconds:
           eventRetentionSeconds === undefined ? undefined : checkedNumber('eventRetentionSeconds', eventRetentionSeconds),
-        tablePrefix: eventRetentionSchemaPrefix === undefined ? undefined : tablePrefixOf(eventRetentionSchemaPrefix),
+        tablePrefix: eventRetentionSchemaPrefix === undefined ? undefined : tablePrefixOf('eventRetentionSchemaPrefix', eventRetentionSchemaPrefix),
       },
       handler,
       onSubscribed,

@@ -1,7 +1,7 @@
 import { BaseObject } from './base-object.js'
 import type { Subscribed } from './base-object.js'
 import type { Published, PublishOptions } from './channel-stub.js'
-import { checkedNumber, limitsOf, tablePrefixOf } from './options.js'
+import { checkedNumber, limitsOf, signingKeysOf, tablePrefixOf } from './options.js'
 import type { DurableEventIteratorObjectLimits } from './options.js'
 import type { DurableEventIteratorObjectHandlerOptions } from './procedures.js'
 import type { DurableIteratorWebsocket } from './websockets.js'
@@ -78,10 +78,10 @@ export class DurableIteratorObject<TEvent extends object, TEnv = unknown, TProps
       base: DurableIteratorObject.prototype,
       options: {
         ...limitsOf(options),
-        signingKeys: typeof signingKey === 'string' ? [signingKey] : signingKey,
+        signingKeys: signingKeysOf(signingKey),
         eventRetentionSeconds:
           resumeRetentionSeconds === undefined ? undefined : checkedNumber('resumeRetentionSeconds', resumeRetentionSeconds),
-        tablePrefix: resumeSchemaPrefix === undefined ? undefined : tablePrefixOf(resumeSchemaPrefix),
+        tablePrefix: resumeSchemaPrefix === undefined ? undefined : tablePrefixOf('resumeSchemaPrefix', resumeSchemaPrefix),
       },
       handler,
       onSubscribed,
