@@ -24,3 +24,7 @@ interface AlarmInvocationInfo {
   readonly isRetry: boolean
   readonly retryCount: number
 }
+
+declare namespace Cloudflare {
+  interface Env {}
+}
