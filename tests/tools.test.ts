@@ -111,8 +111,10 @@ describe.each([
     const complaints = output.split('\n').filter((line) => /: error TS/.test(line) && !line.includes('/@orpc/'))
     expect(complaints).toEqual([])
     if (name !== 'rooms') return
-    // A page has only the types of browsers: it sees the classes through their declarations.
+    // A page that has only the types of browsers uses the declarations of the Worker. One that imports its sources also needs the
+    // types of Workers.
     await project.run('tsc', '--project', 'tsconfig.types.json')
     await project.run('tsc', '--project', 'page')
+    await project.run('tsc', '--project', 'page/tsconfig.sources.json')
   }, TIMEOUT)
 })
