@@ -1,10 +1,9 @@
 // The compiled core: `core/src/lib.rs`, with the members that `runtime/class.js` of the library defines.
 
-import type { Hooks } from '../src/durable-object/hooks.ts'
 import type { Published } from '../src/durable-object/channel-stub.ts'
 
 export class Core {
-  constructor(ctx: DurableObjectState, env: unknown, hooks: Hooks)
+  constructor(ctx: DurableObjectState, env: unknown, hooks: object)
   fetch(request: Request): Response | Promise<Response>
   webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): void | Promise<void>
   webSocketClose(ws: WebSocket, code: number, reason: string, wasClean: boolean): void

@@ -16,10 +16,15 @@ declare module 'cloudflare:workers' {
 
 interface DurableObjectState<Props = unknown> {
   readonly props: Props
+  readonly storage: { readonly sql: { readonly databaseSize: number } }
   getWebSockets(tag?: string): WebSocket[]
 }
 
 interface AlarmInvocationInfo {
   readonly isRetry: boolean
   readonly retryCount: number
+}
+
+declare namespace Cloudflare {
+  interface Env {}
 }

@@ -74,11 +74,11 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
   }
 
   /** Opens a WebSocket for the upgrade request of a client that `upgradeDurableEventIteratorRequest` has forwarded. */
-  override fetch(request: Request): Response | Promise<Response> {
+  override async fetch(request: Request): Promise<Response> {
     return this.#core.handlers.fetch(request)
   }
 
-  override webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): void | Promise<void> {
+  override async webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): Promise<void> {
     const result = this.#core.webSocketMessage(this.#sockets.original(ws), message)
     return this.#hooks.takeLatest() ?? result
   }

@@ -2,8 +2,8 @@ import { ORPCError } from '@orpc/client'
 import type { StandardRPCCustomJsonSerializer } from '@orpc/client/standard'
 import { Core } from '#core'
 
+import type { Answer, Item } from './call.js'
 import type { Published } from './channel-stub.js'
-import type { Answer, Hooks, Item } from './hooks.js'
 
 /** The numbers of the operations, as in `object/typescript/mod.rs` of the library. */
 const START = 0
@@ -52,6 +52,12 @@ export interface AudienceSockets {
   readonly except?: readonly WebSocket[] | undefined
 }
 
+/** The functions that the core calls: those of `object/typescript/class.rs` of the library. */
+interface CoreHooks {
+  /** Receives the core, before the core calls any other function but `options`. */
+  attach(core: ObjectCore): void
+}
+
 /**
  * The compiled core of one Durable Object. All sockets that it takes and returns are the runtime's own.
  *
@@ -62,7 +68,7 @@ export class ObjectCore {
   readonly #customs: readonly StandardRPCCustomJsonSerializer[] | undefined
 
   /** @throws {ORPCError} If an option is invalid. */
-  constructor(ctx: DurableObjectState, env: unknown, hooks: Hooks, customs: readonly StandardRPCCustomJsonSerializer[]) {
+  constructor(ctx: DurableObjectState, env: unknown, hooks: CoreHooks, customs: readonly StandardRPCCustomJsonSerializer[]) {
     this.#customs = customs.length === 0 ? undefined : customs
     this.#core = new Core(ctx, env, hooks)
     hooks.attach(this)

@@ -24,7 +24,7 @@ export interface DurableEventIteratorObjectOptions<TEvent extends object = objec
 }
 
 /** The options of {@link DurableEventIteratorWebsocketManager.publishEvent}. */
-export interface PublishEventOptions extends PublishOptions {
+export interface DurableEventIteratorPublishOptions extends PublishOptions {
   /**
    * Whether only the clients of these sockets receive the event, now and when they resume. By default everyone receives it except
    * the connected clients that are not listed.
@@ -58,7 +58,7 @@ export class DurableEventIteratorWebsocketManager<TEvent extends object, TTokenA
    *
    * @throws {ORPCError} If the event was not stored.
    */
-  publishEvent(sockets: readonly WebSocket[], event: TEvent, options?: PublishEventOptions): Published {
+  publishEvent(sockets: readonly WebSocket[], event: TEvent, options?: DurableEventIteratorPublishOptions): Published {
     const { onlyToSockets = false, ...rest } = options ?? {}
     const listed = onlyToSockets
       ? { to: sockets.map((ws) => this.#sockets.original(ws)) }
@@ -140,7 +140,7 @@ export class DurableEventIteratorObject<
         ...limitsOf(options),
         eventRetentionSeconds:
           eventRetentionSeconds === undefined ? undefined : checkedNumber('eventRetentionSeconds', eventRetentionSeconds),
-        tablePrefix: eventRetentionSchemaPrefix === undefined ? undefined : tablePrefixOf(eventRetentionSchemaPrefix),
+        tablePrefix: eventRetentionSchemaPrefix === undefined ? undefined : tablePrefixOf('eventRetentionSchemaPrefix', eventRetentionSchemaPrefix),
       },
       handler,
       onSubscribed,

@@ -1,7 +1,7 @@
 import { BaseObject } from './base-object.js'
 import type { Subscribed } from './base-object.js'
 import type { Published, PublishOptions } from './channel-stub.js'
-import { checkedNumber, limitsOf, tablePrefixOf } from './options.js'
+import { checkedNumber, limitsOf, signingKeysOf, tablePrefixOf } from './options.js'
 import type { DurableEventIteratorObjectLimits } from './options.js'
 import type { DurableEventIteratorObjectHandlerOptions } from './procedures.js'
 import type { DurableIteratorWebsocket } from './websockets.js'
@@ -29,7 +29,7 @@ export interface DurableIteratorObjectOptions<TEvent extends object = object>
 export type SocketSelection = readonly WebSocket[] | ((ws: DurableIteratorWebsocket) => boolean)
 
 /** The options of {@link DurableIteratorObject.publishEvent}. */
-export interface DurableIteratorPublishOptions extends PublishOptions {
+export interface PublishEventOptions extends PublishOptions {
   /** Only the clients of these sockets receive the event, now and when they resume. */
   targets?: SocketSelection | undefined
   /** The clients of these sockets do not receive the event. */
@@ -41,7 +41,7 @@ export interface DurableIteratorPublishOptions extends PublishOptions {
  * is a procedure, which clients call over their socket if their token lists its name.
  *
  * @typeParam TEvent - The events: objects or arrays.
- * @typeParam TEnv - The bindings of the Worker.
+ * @typeParam TEnv - The bindings of the Worker. Default: those that `wrangler types` generates.
  * @typeParam TProps - The props of the Durable Object.
  *
  * @example
@@ -62,7 +62,7 @@ export interface DurableIteratorPublishOptions extends PublishOptions {
  * }
  * ```
  */
-export class DurableIteratorObject<TEvent extends object, TEnv = unknown, TProps = unknown> extends BaseObject<
+export class DurableIteratorObject<TEvent extends object, TEnv = Cloudflare.Env, TProps = {}> extends BaseObject<
   TEvent,
   unknown,
   TEnv,
@@ -73,15 +73,19 @@ export class DurableIteratorObject<TEvent extends object, TEnv = unknown, TProps
 
   /** @throws {TypeError | ORPCError} If an option is invalid. Each request to the Durable Object fails then. */
   constructor(ctx: DurableObjectState, env: TEnv, options: DurableIteratorObjectOptions<TEvent>) {
+    // The Workers runtime passes only `ctx` and `env` to a class without a constructor.
+    if ((options as unknown) === undefined) {
+      throw new TypeError('DurableIteratorObject needs options: define a constructor that calls super(ctx, env, { signingKey })')
+    }
     const { signingKey, resumeRetentionSeconds, resumeSchemaPrefix, onSubscribed, ...handler } = options
     super(ctx, env, {
       base: DurableIteratorObject.prototype,
       options: {
         ...limitsOf(options),
-        signingKeys: typeof signingKey === 'string' ? [signingKey] : signingKey,
+        signingKeys: signingKeysOf(signingKey),
         eventRetentionSeconds:
           resumeRetentionSeconds === undefined ? undefined : checkedNumber('resumeRetentionSeconds', resumeRetentionSeconds),
-        tablePrefix: resumeSchemaPrefix === undefined ? undefined : tablePrefixOf(resumeSchemaPrefix),
+        tablePrefix: resumeSchemaPrefix === undefined ? undefined : tablePrefixOf('resumeSchemaPrefix', resumeSchemaPrefix),
       },
       handler,
       onSubscribed,
@@ -93,7 +97,7 @@ export class DurableIteratorObject<TEvent extends object, TEnv = unknown, TProps
    *
    * @throws {ORPCError} If the event was not stored.
    */
-  publishEvent(event: TEvent, options?: DurableIteratorPublishOptions): Published {
+  publishEvent(event: TEvent, options?: PublishEventOptions): Published {
     if (options === undefined) return this['~publish'](event, undefined, {})
     const { targets, exclude, ...rest } = options
     return this['~publish'](event, rest, { to: this.#selected(targets), except: this.#selected(exclude) })

@@ -14,11 +14,11 @@ export type { SessionClaims } from './core.js'
 export { DurableEventIteratorObject } from './durable-event-iterator-object.js'
 export type {
   DurableEventIteratorObjectOptions,
+  DurableEventIteratorPublishOptions,
   DurableEventIteratorWebsocketManager,
-  PublishEventOptions,
 } from './durable-event-iterator-object.js'
 export { DurableIteratorObject } from './durable-iterator-object.js'
-export type { DurableIteratorObjectOptions, DurableIteratorPublishOptions, SocketSelection } from './durable-iterator-object.js'
+export type { DurableIteratorObjectOptions, PublishEventOptions, SocketSelection } from './durable-iterator-object.js'
 export type { DurableEventIteratorObjectLimits } from './options.js'
 export type { DurableEventIteratorObjectContext, DurableEventIteratorObjectHandlerOptions } from './procedures.js'
 export { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from './upgrade.js'

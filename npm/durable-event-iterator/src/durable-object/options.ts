@@ -101,9 +101,25 @@ export function checkedNumber(name: string, value: unknown): number {
 }
 
 /**
+ * Returns the signing keys, the current one first.
+ *
+ * @throws {TypeError} If there is none, or one is not a text. The core checks the rest.
+ */
+export function signingKeysOf(signingKey: unknown): readonly string[] {
+  const keys: readonly unknown[] = Array.isArray(signingKey) ? signingKey : [signingKey]
+  if (keys.length > 0 && keys.every((key) => typeof key === 'string' && key !== '')) return keys as string[]
+  // Not the value, which may be a part of a secret.
+  const got = Array.isArray(signingKey) ? `a list of ${keys.length}` : signingKey === '' ? 'an empty text' : typeof signingKey
+  throw new TypeError(`signingKey must be a text, or a list of one or more, got ${got}`)
+}
+
+/**
  * Returns the prefix of the table names for one of oRPC's schema prefixes, such as `dei:`. Characters that this package does not
  * allow in it become `_`.
+ *
+ * @throws {TypeError} If it is not a text.
  */
-export function tablePrefixOf(schemaPrefix: string): string {
+export function tablePrefixOf(name: string, schemaPrefix: unknown): string {
+  if (typeof schemaPrefix !== 'string') throw new TypeError(`${name} must be a text, got ${String(schemaPrefix)}`)
   return schemaPrefix.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')
 }

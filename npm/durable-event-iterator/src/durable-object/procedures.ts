@@ -4,7 +4,7 @@ import { os } from '@orpc/server'
 import { StandardRPCHandler } from '@orpc/server/standard'
 import type { StandardRPCHandlerOptions } from '@orpc/server/standard'
 
-import type { Call, Response, WireBlob } from './hooks.js'
+import type { Call, Response, WireBlob } from './call.js'
 
 /** The context of the handler's interceptors and plugins. */
 export interface DurableEventIteratorObjectContext {

@@ -73,10 +73,18 @@ export class WebSockets {
   /** Whether a socket, wrapped or not, belongs to this Durable Object. */
   has(ws: WebSocket): boolean {
     if (this.#originals.has(ws) || this.#wrapped.has(ws)) return true
+    return this.#isRunning() && this.#ctx.getWebSockets().includes(ws)
+  }
+
+  /**
+   * Whether the code that is running belongs to this Durable Object. Another one must not be asked for its sockets: the runtime
+   * returns those of the Durable Object whose code is running.
+   */
+  #isRunning(): boolean {
     try {
-      return this.#ctx.getWebSockets().includes(ws)
+      return this.#ctx.storage.sql.databaseSize >= 0
     } catch {
-      return false // another Durable Object, whose code is not running
+      return false // the runtime rejects the storage of another one
     }
   }
 

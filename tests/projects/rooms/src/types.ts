@@ -6,7 +6,8 @@ import type {
   InferDurableEventIteratorObjectRPC,
   InferDurableIteratorObjectRPC,
 } from 'durable-event-iterator'
-import type { ChannelStub } from 'durable-event-iterator/durable-object'
+import { DurableEventIteratorObject, DurableIteratorObject } from 'durable-event-iterator/durable-object'
+import type { ChannelStub, DurableIteratorWebsocket, PublishEventOptions } from 'durable-event-iterator/durable-object'
 
 import type { ChatRoom } from './chat-room'
 import type { Notes } from './notes'
@@ -55,4 +56,46 @@ export async function stubs(env: Env): Promise<void> {
   // A stub of a class works as the type of a stub.
   const stub: Pick<ChannelStub<{ message: string }>, 'publish'> = room
   console.log(await published, sockets, id, stub)
+}
+
+// Classes that were written for oRPC's packages.
+
+export class OfDurableEventIterators extends DurableEventIteratorObject<{ n: number }> {
+  constructor(state: DurableObjectState, env: Record<string, unknown>) {
+    super(state, env, { eventRetentionSeconds: 300 })
+  }
+
+  override fetch(request: Request): Promise<Response> {
+    return super.fetch(request)
+  }
+
+  override webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): Promise<void> {
+    return super.webSocketMessage(ws, message)
+  }
+
+  override webSocketClose(ws: WebSocket, code: number, reason: string, wasClean: boolean): void | Promise<void> {
+    return super.webSocketClose(ws, code, reason, wasClean)
+  }
+
+  async publishChange(n: number): Promise<void> {
+    await this.dei.websocketManager.publishEvent(this.ctx.getWebSockets(), { n })
+  }
+}
+
+export class OfDurableIterators extends DurableIteratorObject<{ n: number }> {
+  constructor(ctx: DurableObjectState<{}>, env: Env) {
+    super(ctx, env, {
+      signingKey: env.SIGNING_KEY,
+      onSubscribed: async (websocket, lastEventId) => {
+        const { role } = websocket['~orpc'].deserializeTokenPayload().att as { role: string }
+        if (role === 'admin' && lastEventId === undefined) this.publishEvent({ n: 0 }, { targets: [websocket] })
+      },
+    })
+  }
+
+  sendToOthers(ws: DurableIteratorWebsocket, n: number): string {
+    const options: PublishEventOptions = { tags: ['staff'], targets: (other) => other['~orpc'].deserializeId() !== '', exclude: [ws] }
+    this.publishEvent({ n }, options)
+    return this.env.SIGNING_KEY
+  }
 }

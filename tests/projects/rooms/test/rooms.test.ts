@@ -4,6 +4,7 @@ import type { RouterClient } from '@orpc/server'
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { env, exports } from 'cloudflare:workers'
 import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from 'durable-event-iterator/client'
+import { DurableIteratorObject } from 'durable-event-iterator/durable-object'
 import { expect, test } from 'vitest'
 
 import type { router } from '../src/router'
@@ -68,4 +69,10 @@ test('a DurableIterator client receives what another client publishes', async ()
   const sockets = await runInDurableObject(env.NOTES.getByName('some-notes'), (_notes, state) => state.getWebSockets().length)
   expect(sockets).toBe(2)
   await Promise.all([author.return(), reader.return()])
+})
+
+test('a DurableIteratorObject without options throws', async () => {
+  const construct = (state: DurableObjectState) => Reflect.construct(DurableIteratorObject, [state, env])
+  const constructed = runInDurableObject(env.NOTES.getByName('without-options'), (_notes, state) => construct(state))
+  await expect(constructed).rejects.toThrow('define a constructor that calls super(ctx, env, { signingKey })')
 })

@@ -1,0 +1,274 @@
+// Classes that use what oRPC's classes offer: handler options, overridden methods, attachments, and the audience of an event.
+
+import { ORPCError, os, type } from '@orpc/server'
+import {
+  DurableEventIteratorObject,
+  DurableIteratorObject,
+  toDurableIteratorWebsocket,
+  upgradeDurableIteratorRequest,
+  withEventMeta,
+} from 'durable-event-iterator/durable-object'
+import type {
+  DurableEventIteratorNamespace,
+  DurableEventIteratorObjectHandlerOptions,
+  DurableIteratorPublishOptions,
+  DurableIteratorWebsocket,
+  PublishEventOptions,
+} from 'durable-event-iterator/durable-object'
+
+interface Env {
+  SIGNING_KEY: string
+  [binding: string]: unknown
+}
+
+/** The handler options, which write down when they run. */
+function handlerOptions(seen: string[]): DurableEventIteratorObjectHandlerOptions {
+  const at = (place: string) => async (options: { next: () => Promise<any> }) => {
+    seen.push(`${place} begins`)
+    try {
+      return await options.next()
+    } finally {
+      seen.push(`${place} ends`)
+    }
+  }
+  return {
+    rootInterceptors: [at('root')],
+    interceptors: [
+      at('interceptor'),
+      (options) => {
+        seen.push(`context ${Object.keys(options.context).filter((key) => !key.startsWith('~')).join(' ')}`)
+        return options.next()
+      },
+    ],
+    clientInterceptors: [at('client')],
+    plugins: [
+      {
+        init(options) {
+          seen.push('plugin initialized')
+          options.interceptors ??= []
+          options.interceptors.push((interceptor) => {
+            seen.push('plugin')
+            return interceptor.next()
+          })
+        },
+      },
+    ],
+  }
+}
+
+interface Attachment {
+  color: string
+  since: Date
+}
+
+/** A class over `DurableEventIteratorObject`. */
+export class FirstFeatures extends DurableEventIteratorObject<object, { userId: string } | undefined, Attachment, Env> {
+  readonly #seen: string[] = []
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    const seen: string[] = []
+    super(ctx, env, handlerOptions(seen))
+    this.#seen = seen
+  }
+
+  echo() {
+    return os
+      .input(type<unknown>())
+      .handler(({ input }) => input)
+      .callable()
+  }
+
+  rejected() {
+    return os
+      .handler((): void => {
+        throw new ORPCError('CONFLICT')
+      })
+      .callable()
+  }
+
+  paint(ws: WebSocket) {
+    return os
+      .input(type<string>())
+      .handler(({ input }) => this.dei.websocketManager.serializeAttachment(ws, { color: input, since: new Date(0) }))
+      .callable()
+  }
+
+  whoAmI(ws: WebSocket) {
+    return os.handler(() => this.dei.websocketManager.deserializeAttachment(ws)).callable()
+  }
+
+  // RPC methods.
+
+  seen(): string[] {
+    return this.#seen
+  }
+
+  /** Publishes to the sockets of these colors. */
+  publishTo(colors: string[], event: object, options?: PublishEventOptions): object {
+    const sockets = this.ctx.getWebSockets().filter((ws) => colors.includes(this.dei.websocketManager.deserializeAttachment(ws).color))
+    return this.dei.websocketManager.publishEvent(sockets, event, options)
+  }
+
+  /** Publishes to all sockets that were open before a pause. */
+  publishToAll(event: object, options?: PublishEventOptions): object {
+    return this.dei.websocketManager.publishEvent(this.ctx.getWebSockets(), event, options)
+  }
+
+  publishWithMeta(event: object, meta: object): object {
+    return this.dei.websocketManager.publishEvent(this.ctx.getWebSockets(), withEventMeta(event, meta))
+  }
+
+  colors(): (string | undefined)[] {
+    return this.ctx.getWebSockets().map((ws) => this.dei.websocketManager.deserializeAttachment(ws).color)
+  }
+
+  async alarmTime(): Promise<number | null> {
+    return this.ctx.storage.getAlarm()
+  }
+
+  // Overridden methods.
+
+  override async webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): Promise<void> {
+    this.#seen.push(`message of ${typeof message === 'string' ? 'text' : 'bytes'}`)
+    // A message of the application's own.
+    if (message === 'hello') return ws.send(`hello of ${this.dei.websocketManager.deserializeAttachment(ws)['dei:token:payload'].chn}`)
+    await super.webSocketMessage(ws, message)
+  }
+
+  override webSocketClose(ws: WebSocket, code: number, reason: string, wasClean: boolean): void | Promise<void> {
+    this.#seen.push(`close ${code} ${reason}`)
+    return super.webSocketClose(ws, code, reason, wasClean)
+  }
+
+  override async fetch(request: Request): Promise<Response> {
+    if (new URL(request.url).pathname === '/own') return new Response('own response')
+    return super.fetch(request)
+  }
+
+  override async alarm(): Promise<void> {
+    this.#seen.push('alarm')
+    await super.alarm()
+  }
+}
+
+/** A class over `DurableIteratorObject`. */
+export class SecondFeatures extends DurableIteratorObject<object, Env> {
+  readonly #seen: string[] = []
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    const seen: string[] = []
+    super(ctx, env, { signingKey: [env.SIGNING_KEY, 'an earlier key'], ...handlerOptions(seen) })
+    this.#seen = seen
+  }
+
+  echo() {
+    return os
+      .input(type<unknown>())
+      .handler(({ input }) => input)
+      .callable()
+  }
+
+  rejected() {
+    return os
+      .handler((): void => {
+        throw new ORPCError('CONFLICT')
+      })
+      .callable()
+  }
+
+  paint(ws: DurableIteratorWebsocket) {
+    return os
+      .input(type<string>())
+      .handler(({ input }) => ws.serializeAttachment({ color: input, since: new Date(0) } satisfies Attachment))
+      .callable()
+  }
+
+  whoAmI(ws: DurableIteratorWebsocket) {
+    return os
+      .handler(() => ({
+        attachment: ws.deserializeAttachment(),
+        id: ws['~orpc'].deserializeId(),
+        payload: ws['~orpc'].deserializeTokenPayload(),
+        hibernationId: ws['~orpc'].deserializeHibernationId(),
+        isWrapped: ws === toDurableIteratorWebsocket(ws['~orpc'].original) && ws === toDurableIteratorWebsocket(ws),
+        isListed: this.ctx.getWebSockets().includes(ws),
+        tags: this.ctx.getTags(ws),
+        tagged: this.ctx.getWebSockets('staff').length,
+      }))
+      .callable()
+  }
+
+  // RPC methods.
+
+  seen(): string[] {
+    return this.#seen
+  }
+
+  /** Publishes with a condition on the colors of sockets. */
+  publishTo(colors: { targets?: string[]; exclude?: string[] }, event: object, options: DurableIteratorPublishOptions = {}): object {
+    const hasColor = (among: string[]) => (ws: DurableIteratorWebsocket) => among.includes(ws.deserializeAttachment()?.color)
+    return this.publishEvent(event, {
+      ...options,
+      ...(colors.targets !== undefined && { targets: hasColor(colors.targets) }),
+      ...(colors.exclude !== undefined && { exclude: this.ctx.getWebSockets().filter(hasColor(colors.exclude)) }),
+    })
+  }
+
+  /** Sends a message to all sockets, past the subscription. */
+  sendToAll(message: string): void {
+    for (const ws of this.ctx.getWebSockets()) ws.send(message)
+  }
+
+  closeExpired(): void {
+    for (const ws of this.ctx.getWebSockets()) ws['~orpc'].closeIfExpired()
+  }
+
+  colors(): (string | undefined)[] {
+    return this.ctx.getWebSockets().map((ws) => ws.deserializeAttachment()?.color)
+  }
+
+  async alarmTime(): Promise<number | null> {
+    return this.ctx.storage.getAlarm()
+  }
+
+  override async webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): Promise<void> {
+    this.#seen.push(`message of ${typeof message === 'string' ? 'text' : 'bytes'}`)
+    if (message === 'hello') return ws.send(`hello of ${toDurableIteratorWebsocket(ws)['~orpc'].deserializeTokenPayload().chn}`)
+    await super.webSocketMessage(ws, message)
+  }
+
+  override webSocketClose(ws: WebSocket, code: number, reason: string, wasClean: boolean): void | Promise<void> {
+    this.#seen.push(`close ${code} ${reason}`)
+    return super.webSocketClose(ws, code, reason, wasClean)
+  }
+
+  override async fetch(request: Request): Promise<Response> {
+    if (new URL(request.url).pathname === '/own') return new Response('own response')
+    return super.fetch(request)
+  }
+}
+
+/** Is constructed with the options in its name. */
+export class FirstOptions extends DurableEventIteratorObject<object, any, object, Env> {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, JSON.parse(ctx.id.name!))
+  }
+}
+
+export class SecondOptions extends DurableIteratorObject<object, Env> {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, JSON.parse(ctx.id.name!))
+  }
+}
+
+/** `/upgrade/<binding>` is the upgrade; `/<binding>/<name>/<path>` passes the path to a Durable Object. */
+export default {
+  async fetch(request: Request, env: Env): Promise<Response> {
+    const [, first = '', second = '', path = ''] = new URL(request.url).pathname.split('/')
+    const namespace = env[first === 'upgrade' ? second : first]
+    if (first === 'upgrade') {
+      return upgradeDurableIteratorRequest(request, { signingKey: env.SIGNING_KEY, namespace: namespace as DurableEventIteratorNamespace })
+    }
+    return (namespace as DurableObjectNamespace).getByName(decodeURIComponent(second)).fetch(new URL(`/${path}`, request.url))
+  },
+}
