@@ -257,6 +257,8 @@ mod sealed {
 pub trait IsChannel: sealed::Sealed + 'static {
     /// The type of the channel's events.
     type Event: Serialize + DeserializeOwned + 'static;
+    /// The type of the attachment of the clients' tokens.
+    type TokenAttachment: 'static;
     /// The type of the channel's sockets.
     type Socket: Clone;
 
@@ -283,6 +285,7 @@ where
     S: 'static,
 {
     type Event = E;
+    type TokenAttachment = T;
     type Socket = Socket<T, S>;
 
     fn from_core(core: __Core) -> Self {
