@@ -33,6 +33,9 @@ async function steps() {
   // These packages use SQLite, which is compiled only for this machine.
   const nativeOnlyPackages = ['durable-event-test', 'bench-parts', 'fuzz-checks', 'test-parity', 'test-peers']
   const nativeOnly = nativeOnlyPackages.flatMap((name) => ['--exclude', name])
+  // Separate from all other packages: cargo would enable the feature for them too, and require a TypeScript type of all inputs.
+  const withTypeScript = ['chat-room', 'test-typescript'].flatMap((name) => ['--package', name, '--features', `${name}/typescript`])
+  const libraryWithTypeScript = ['--package', 'durable-event-iterator', '--features', 'typescript', '--', 'typescript', 'typed']
   const all = await workers()
   const published = packages.filter(({ isPublished }) => isPublished)
 
@@ -43,13 +46,20 @@ async function steps() {
       run: () => succeeds('cargo', ['clippy', '--locked', ...nativePackages, '--all-targets', '--', '-D', 'warnings']),
     },
     {
+      title: 'Lints, TypeScript types',
+      run: () => succeeds('cargo', ['clippy', '--locked', ...withTypeScript, '--all-targets', '--', '-D', 'warnings']),
+    },
+    {
       title: 'Lints, WebAssembly',
       run: () => succeeds('cargo', ['clippy', '--locked', '--workspace', ...nativeOnly, '--target', wasmTarget, '--', '-D', 'warnings']),
     },
     {
       title: 'Documentation, native',
-      run: () =>
-        succeeds('cargo', ['doc', '--locked', '--package', 'durable-event-test', '--no-deps'], { RUSTDOCFLAGS: '-D warnings' }),
+      run: () => {
+        const packages = ['--package', 'durable-event-test', '--package', 'durable-event-iterator']
+        const features = ['--features', 'durable-event-iterator/typescript']
+        return succeeds('cargo', ['doc', '--locked', ...packages, ...features, '--no-deps'], { RUSTDOCFLAGS: '-D warnings' })
+      },
     },
     {
       title: 'Documentation, WebAssembly',
@@ -67,6 +77,8 @@ async function steps() {
   return [
     ...checks,
     { title: 'Rust tests', run: () => cargoTest(nativePackages) },
+    { title: 'Generated TypeScript types', run: () => cargoTest(withTypeScript) },
+    { title: 'TypeScript types of the library', run: () => cargoTest(libraryWithTypeScript) },
     { title: 'Oldest supported Rust', run: () => checkOldestRust(published, nativeOnlyPackages) },
     { title: packTitle, run: () => completes(packCrates) },
     {
@@ -129,7 +141,7 @@ async function installToolchain(version) {
 
 /** @returns {Promise<Count>} */
 async function cargoTest(packages) {
-  const { status, stdout } = await run('cargo', ['test', '--locked', ...packages, '--no-fail-fast'])
+  const { status, stdout } = await run('cargo', ['test', '--locked', '--no-fail-fast', ...packages])
   const count = { passed: 0, failed: 0 }
   for (const [, passed, failed] of stdout.matchAll(/(\d+) passed; (\d+) failed;/g)) {
     count.passed += Number(passed)

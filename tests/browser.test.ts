@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { Browser, BrowserContext, Locator, Page, WebSocket } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 
-import type { ClientKind } from '../examples/chat-room/web/contract.ts'
+import type { ClientKind } from '../examples/chat-room/web/generated.ts'
 import { INSTALL_TIMEOUT, launchBrowser } from './support/browser.ts'
 import { startChatRoom } from './support/chat-room.ts'
 import type { RunningWorkers } from './support/workerd.ts'

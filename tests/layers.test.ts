@@ -44,6 +44,10 @@ describe('pure crates', () => {
     expect(names.filter((name) => !name.startsWith('wasm-bindgen'))).toEqual([])
   })
 
+  test('ts-rs is only a dependency with the feature `typescript`', () => {
+    for (const target of [host, wasm]) expect(dependenciesOf('durable-event-iterator', target)).not.toContain('ts-rs')
+  })
+
   test('SQLite is only a dependency of tests', () => {
     expect(dependenciesOf('durable-event-iterator', host)).not.toContain('rusqlite')
     expect(dependenciesOf('durable-event-log', host)).not.toContain('rusqlite')

@@ -100,6 +100,9 @@
 //! Events, inputs and outputs are any types that serde serializes. [`Date`], [`BigInt`], [`Set`], [`Map`], [`Url`],
 //! [`RegExp`], [`Blob`] and custom types ([`Custom`]) arrive in JavaScript as their counterparts; [`Value`] holds any value.
 //!
+//! With the feature `typescript`, the module `typescript` generates the TypeScript interface of a Durable Object in a native
+//! test.
+//!
 //! # Errors
 //!
 //! Publishing and procedures fail with an [`Error`]. `?` converts any other error to INTERNAL_SERVER_ERROR: its text goes to the
@@ -126,6 +129,9 @@ mod runtime;
 mod socket;
 mod sql;
 mod time;
+mod typed;
+#[cfg(all(feature = "typescript", not(target_arch = "wasm32")))]
+pub mod typescript;
 mod upgrade;
 
 pub use channel::{
@@ -147,6 +153,7 @@ pub use procedure::{Next, Procedures, Reply, RpcArguments, RpcMethods, StreamIte
 pub use socket::{Socket, Untyped};
 pub use sql::{Sql, SqlRows};
 pub use time::now;
+pub use typed::Typed;
 pub use upgrade::{Upgrade, signing_keys_from_env};
 pub use worker::SqlStorageValue;
 

@@ -102,6 +102,21 @@ impl<'de> Deserialize<'de> for EventId {
     }
 }
 
+/// An event id is a string in TypeScript.
+#[cfg(feature = "typescript")]
+impl ts_rs::TS for EventId {
+    type WithoutGenerics = Self;
+    type OptionInnerType = Self;
+
+    fn name(_: &ts_rs::Config) -> String {
+        "string".to_owned()
+    }
+
+    fn inline(config: &ts_rs::Config) -> String {
+        Self::name(config)
+    }
+}
+
 /// The error of parsing an invalid event id.
 ///
 /// ```

@@ -48,6 +48,8 @@ mod recorded;
 mod ser;
 mod tag;
 mod text;
+#[cfg(feature = "typescript")]
+mod typescript;
 mod value;
 
 pub use self::{

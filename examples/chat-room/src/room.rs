@@ -6,6 +6,8 @@ use durable_event_iterator::{
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
+#[cfg(feature = "typescript")]
+use ts_rs::TS;
 use worker::Env;
 
 /// The maximum length of a message, in bytes.
@@ -13,6 +15,7 @@ const MAX_MESSAGE: usize = 4_000;
 
 /// The events of a room.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(TS))]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Event {
     /// A message. It is stored, so that disconnected clients receive it when they reconnect.
@@ -26,9 +29,10 @@ pub enum Event {
 
 /// A chat message.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(TS))]
 pub struct Message {
     message: String,
-    /// The author, or `None` for the server.
+    /// The author. Messages of the server have none.
     name: Option<String>,
     at: Date,
 }
@@ -49,6 +53,7 @@ impl Message {
 
 /// A person in the room.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(TS))]
 pub struct Person {
     name: String,
     status: Status,
@@ -56,6 +61,7 @@ pub struct Person {
 
 /// The token attachment: the user, as the server that issues the token knows them.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub struct User {
     /// The name of the user.
@@ -64,6 +70,7 @@ pub struct User {
 
 /// The attachment of a socket: the status of its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum Status {
     /// The page is closing.
@@ -75,11 +82,13 @@ pub enum Status {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "typescript", derive(TS))]
 struct Said {
     message: String,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "typescript", derive(TS))]
 struct Echo {
     text: String,
 }
@@ -157,3 +166,17 @@ impl Chat {
 }
 
 durable_object!(pub ChatRoom: Chat);
+
+#[cfg(all(test, feature = "typescript"))]
+mod tests {
+    use super::*;
+    use durable_event_iterator::typescript::{Module, ModuleError};
+
+    #[test]
+    fn the_typescript_types_are_current() -> Result<(), ModuleError> {
+        Module::new()
+            .object::<Chat>("ChatRoom")
+            .router("Server", &crate::server::procedures())
+            .check("web/generated.ts")
+    }
+}

@@ -9,20 +9,25 @@ use durable_event_iterator::{
     http::HttpCall,
 };
 use serde::Deserialize;
+#[cfg(feature = "typescript")]
+use ts_rs::TS;
 
 /// The maximum length of a name, in characters.
 const MAX_NAME: usize = 40;
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "typescript", derive(TS))]
 struct Entrance {
     room: String,
     name: String,
     #[serde(default)]
+    #[cfg_attr(feature = "typescript", ts(optional, as = "Option<_>"))]
     client: Client,
 }
 
 /// The client library of the page. One room serves clients of both kinds.
 #[derive(Clone, Copy, Default, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(TS), ts(rename = "ClientKind"))]
 #[serde(rename_all = "camelCase")]
 enum Client {
     #[default]
@@ -40,6 +45,7 @@ impl Client {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "typescript", derive(TS))]
 struct Announcement {
     room: String,
     message: String,

@@ -1,7 +1,7 @@
 // The page of the chat room.
 
 import { cut, mend } from './cable.ts'
-import type { ClientKind, People } from './contract.ts'
+import type { ClientKind, Person } from './generated.ts'
 import { element, make } from './elements.ts'
 import { Room } from './room.ts'
 import type { RoomView } from './room.ts'
@@ -94,7 +94,7 @@ function showRooms(current: string): void {
   )
 }
 
-function showPeople(people: People['people']): void {
+function showPeople(people: Person[]): void {
   peopleList.replaceChildren(
     ...people.map(({ name, status }) =>
       make(
@@ -139,7 +139,7 @@ element('send', HTMLFormElement).addEventListener('submit', (event) => {
   // The room sends the message to all other clients. This page shows it when the call has succeeded.
   room.say(message).then(
     () => {
-      if (room === where) showMessage({ type: 'message', message, name: me, at: new Date() }, me)
+      if (room === where) showMessage({ message, name: me, at: new Date() }, me)
     },
     (error: unknown) => {
       showNote(`Not sent: ${reasonOf(error)}`, 'bad')

@@ -6,7 +6,8 @@ import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from 'durab
 import type { DurableEventIteratorHooks, DurableEventIteratorState } from 'durable-event-iterator/client'
 
 import { CuttableWebSocket, whole } from './cable.ts'
-import type { ClientKind, Context, Message, People, Server, Status } from './contract.ts'
+import type { Context, Server } from './contract.ts'
+import type { ClientKind, Message, Person, Status } from './generated.ts'
 
 /** The connection id of this page, for all rooms and clients. By it, the room excludes the page from its own messages. */
 const pageId = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
@@ -34,7 +35,7 @@ const FROM_THE_BEGINNING = '0'
 /** The callbacks with which the page shows a room. */
 export interface RoomView {
   message(message: Message): void
-  people(people: People['people']): void
+  people(people: Person[]): void
   state(state: DurableEventIteratorState): void
   /** The iterator has reconnected and received this number of missed messages. */
   recovered(missed: number): void

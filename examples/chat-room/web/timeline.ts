@@ -1,7 +1,7 @@
 // The messages of a room, and notes about the connection.
 
 import { element, make } from './elements.ts'
-import type { Message } from './contract.ts'
+import type { Message } from './generated.ts'
 
 const list = element('messages', HTMLOListElement)
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })

@@ -10,16 +10,15 @@ mod stub;
 pub(crate) mod subscription;
 pub(crate) mod transaction;
 
+pub(crate) use self::core::{ChannelCore, MICROS_PER_MILLI};
+#[cfg(target_arch = "wasm32")]
+pub(crate) use self::publish_options::milliseconds;
 pub use self::{
     audience::Audience,
     options::{InvalidOption, Options},
     publish_options::{PublishOptions, Published},
     stub::ChannelStub,
     transaction::Transaction,
-};
-pub(crate) use self::{
-    core::{ChannelCore, MICROS_PER_MILLI},
-    publish_options::milliseconds,
 };
 
 use crate::{
@@ -265,6 +264,8 @@ mod sealed {
 pub trait IsChannel: sealed::Sealed + 'static {
     /// The type of the channel's events.
     type Event: Serialize + DeserializeOwned + 'static;
+    /// The type of the attachment of the clients' tokens.
+    type TokenAttachment: 'static;
     /// The type of the channel's sockets.
     type Socket: Clone;
 
@@ -291,6 +292,7 @@ where
     S: 'static,
 {
     type Event = E;
+    type TokenAttachment = T;
     type Socket = Socket<T, S>;
 
     fn from_core(core: __Core) -> Self {

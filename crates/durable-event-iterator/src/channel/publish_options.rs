@@ -33,6 +33,7 @@ pub struct PublishOptions {
 
 /// The result of a publish. In JavaScript, `stub.publish` returns it as `{ id: string, duplicate: boolean }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[non_exhaustive]
 pub struct Published {
     /// The id of the event. For a duplicate, the id of the event that was published first.

@@ -1,5 +1,7 @@
 //! The application's Durable Object: the trait that it implements, and the class that the Workers runtime sees.
 
+#[cfg(target_arch = "wasm32")]
+mod embedding;
 mod host;
 #[cfg(target_arch = "wasm32")]
 mod instance;
@@ -7,15 +9,13 @@ mod macros;
 pub(crate) mod routing;
 pub(crate) mod running_calls;
 mod subscribed;
-#[cfg(target_arch = "wasm32")]
-mod typescript;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use self::host::{NativeInstance, Rejected};
 #[cfg(target_arch = "wasm32")]
 pub use self::{
+    embedding::{Core, extend_core},
     instance::{Arrival, Instance, extend},
-    typescript::{Core, extend_core},
 };
 pub use subscribed::Subscribed;
 

@@ -1,11 +1,15 @@
 //! Procedures, which clients call over the socket, and RPC methods, which other Workers call on a stub.
 
+#[cfg(all(feature = "typescript", not(target_arch = "wasm32")))]
+mod described;
 mod held;
 mod next;
 mod reply;
 mod rpc_methods;
 mod upload;
 
+#[cfg(all(feature = "typescript", not(target_arch = "wasm32")))]
+pub(crate) use described::{Described, DescribedMethod};
 pub use next::Next;
 pub use reply::{Reply, StreamItem};
 pub use rpc_methods::{RpcArguments, RpcMethods};
@@ -16,7 +20,10 @@ pub(crate) use {
     upload::{Overrun, UploadSender},
 };
 
-use crate::error::{Code, Error, Result};
+use crate::{
+    error::{Code, Error, Result},
+    typed::{ProcedureTypes, Typed},
+};
 use durable_event_wire::{Value, from_value};
 use futures_util::{Stream, future::LocalBoxFuture};
 use serde::{Serialize, de::DeserializeOwned};
@@ -64,7 +71,7 @@ impl Input {
 pub(crate) type Handler<O, C> = Rc<dyn for<'a> Fn(&'a O, C, Input) -> LocalBoxFuture<'a, Result<Reply>>>;
 
 enum Node<O, C> {
-    Procedure(Handler<O, C>),
+    Procedure(Handler<O, C>, ProcedureTypes),
     Router(Procedures<O, C>),
 }
 
@@ -140,13 +147,14 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
     #[must_use]
     pub fn procedure<I, Output, F>(self, name: &'static str, handler: F) -> Self
     where
-        I: DeserializeOwned + 'static,
-        Output: Serialize + 'static,
+        I: DeserializeOwned + Typed + 'static,
+        Output: Serialize + Typed + 'static,
         F: AsyncFn(&O, C, I) -> Result<Output> + 'static,
     {
         let handler = Rc::new(handler);
         self.add(
             name,
+            ProcedureTypes::value::<I, Output>(),
             Rc::new(move |object, context, input| {
                 let handler = Rc::clone(&handler);
                 Box::pin(async move {
@@ -176,14 +184,15 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
     #[must_use]
     pub fn stream<I, T, S, F>(self, name: &'static str, handler: F) -> Self
     where
-        I: DeserializeOwned + 'static,
-        T: Into<StreamItem> + 'static,
+        I: DeserializeOwned + Typed + 'static,
+        T: Into<StreamItem> + Typed + 'static,
         S: Stream<Item = Result<T>> + 'static,
         F: AsyncFn(&O, C, I) -> Result<S> + 'static,
     {
         let handler = Rc::new(handler);
         self.add(
             name,
+            ProcedureTypes::stream::<I, T>(),
             Rc::new(move |object, context, input| {
                 let handler = Rc::clone(&handler);
                 Box::pin(async move {
@@ -213,13 +222,14 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
     #[must_use]
     pub fn upload<I, Output, F>(self, name: &'static str, handler: F) -> Self
     where
-        I: DeserializeOwned + 'static,
-        Output: Serialize + 'static,
+        I: DeserializeOwned + Typed + 'static,
+        Output: Serialize + Typed + 'static,
         F: AsyncFn(&O, C, Upload<I>) -> Result<Output> + 'static,
     {
         let handler = Rc::new(handler);
         self.add(
             name,
+            ProcedureTypes::upload::<I, Output>(),
             Rc::new(move |object, context, input| {
                 let handler = Rc::clone(&handler);
                 Box::pin(async move {
@@ -231,8 +241,8 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
         )
     }
 
-    fn add(self, name: &'static str, handler: Handler<O, C>) -> Self {
-        self.set(name, Node::Procedure(handler))
+    fn add(self, name: &'static str, types: ProcedureTypes, handler: Handler<O, C>) -> Self {
+        self.set(name, Node::Procedure(handler, types))
     }
 
     /// Sets a node. A linear search of the few names is as fast as a map, and its code is smaller.
@@ -260,8 +270,8 @@ impl<O: 'static, C: 'static> Procedures<O, C> {
     pub(crate) fn find(&self, path: &[String]) -> Option<Handler<O, C>> {
         let (first, rest) = path.split_first()?;
         match self.get(first)? {
-            Node::Procedure(handler) if rest.is_empty() => Some(Rc::clone(handler)),
-            Node::Procedure(_) => None,
+            Node::Procedure(handler, _) if rest.is_empty() => Some(Rc::clone(handler)),
+            Node::Procedure(..) => None,
             Node::Router(procedures) => procedures.find(rest),
         }
     }

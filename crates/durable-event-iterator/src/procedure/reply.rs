@@ -80,6 +80,21 @@ impl<T: Serialize> From<T> for StreamItem {
     }
 }
 
+/// An item of any type is `unknown` in TypeScript.
+#[cfg(feature = "typescript")]
+impl ts_rs::TS for StreamItem {
+    type WithoutGenerics = Self;
+    type OptionInnerType = Self;
+
+    fn name(_: &ts_rs::Config) -> String {
+        "unknown".to_owned()
+    }
+
+    fn inline(config: &ts_rs::Config) -> String {
+        Self::name(config)
+    }
+}
+
 impl StreamItem {
     /// Returns the final item, which ends the stream: the client receives it as the return value of the iterator, like that of
     /// a JavaScript generator. Later items are not sent.

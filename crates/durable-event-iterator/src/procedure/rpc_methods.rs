@@ -1,7 +1,10 @@
 //! The RPC methods of a Durable Object.
 
 use super::reply::serialized;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    typed::{ArgumentTypes, MethodTypes, Typed},
+};
 use durable_event_wire::{Serialized, Value, from_value};
 use futures_util::future::LocalBoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
@@ -35,7 +38,14 @@ type Method<O> = Rc<dyn for<'a> Fn(&'a O, Value) -> LocalBoxFuture<'a, Result<Se
 /// }
 /// # rpc_methods();
 /// ```
-pub struct RpcMethods<O>(Vec<(&'static str, Method<O>)>);
+pub struct RpcMethods<O>(pub(super) Vec<Entry<O>>);
+
+pub(super) struct Entry<O> {
+    pub(super) name: &'static str,
+    method: Method<O>,
+    #[cfg_attr(not(all(feature = "typescript", not(target_arch = "wasm32"))), expect(dead_code))]
+    pub(super) types: MethodTypes,
+}
 
 impl<O> Default for RpcMethods<O> {
     fn default() -> Self {
@@ -52,11 +62,11 @@ impl<O> fmt::Debug for RpcMethods<O> {
 impl<O> RpcMethods<O> {
     /// Returns the names of the methods.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().map(|(name, _)| *name)
+        self.0.iter().map(|entry| entry.name)
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Method<O>> {
-        self.0.iter().find(|(other, _)| *other == name).map(|(_, method)| Rc::clone(method))
+        self.0.iter().find(|entry| entry.name == name).map(|entry| Rc::clone(&entry.method))
     }
 }
 
@@ -75,7 +85,7 @@ impl<O: 'static> RpcMethods<O> {
     pub fn method<A, Output, F>(mut self, name: &'static str, method: F) -> Self
     where
         A: RpcArguments,
-        Output: Serialize + 'static,
+        Output: Serialize + Typed + 'static,
         F: AsyncFn(&O, A) -> Result<Output> + 'static,
     {
         let method = Rc::new(method);
@@ -86,8 +96,8 @@ impl<O: 'static> RpcMethods<O> {
                 serialized(&method(object, arguments).await?)
             })
         });
-        self.0.retain(|(other, _)| *other != name);
-        self.0.push((name, erased));
+        self.0.retain(|entry| entry.name != name);
+        self.0.push(Entry { name, method: erased, types: MethodTypes::new::<A, Output>() });
         self
     }
 }
@@ -98,7 +108,7 @@ impl<O: 'static> RpcMethods<O> {
     label = "expected a tuple of types that deserialize",
     note = "write `(argument,): (String,)` for one argument, `()` for none"
 )]
-pub trait RpcArguments: DeserializeOwned + 'static {
+pub trait RpcArguments: DeserializeOwned + ArgumentTypes + 'static {
     /// The number of arguments.
     const COUNT: usize;
 }
@@ -126,7 +136,7 @@ macro_rules! tuples {
     ($($count:literal: $($argument:ident)*;)*) => {
         $(impl<$($argument),*> RpcArguments for ($($argument,)*)
         where
-            $($argument: DeserializeOwned + 'static,)*
+            $($argument: DeserializeOwned + Typed + 'static,)*
         {
             const COUNT: usize = $count;
         })*

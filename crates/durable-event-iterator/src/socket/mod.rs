@@ -26,6 +26,21 @@ use std::{fmt, marker::PhantomData, rc::Rc, time::SystemTime};
 #[serde(transparent)]
 pub struct Untyped(pub serde_json::Value);
 
+/// Any JSON is `unknown` in TypeScript.
+#[cfg(feature = "typescript")]
+impl ts_rs::TS for Untyped {
+    type WithoutGenerics = Self;
+    type OptionInnerType = Self;
+
+    fn name(_: &ts_rs::Config) -> String {
+        "unknown".to_owned()
+    }
+
+    fn inline(config: &ts_rs::Config) -> String {
+        Self::name(config)
+    }
+}
+
 /// A handle of one client's socket: its connection id, token attachment (`T`) and custom attachment (`S`).
 ///
 /// Both attachments survive hibernation. To send events to one client, publish them with an audience: the handle has no method

@@ -5,7 +5,7 @@ import { Core } from '#core'
 import type { Answer, Item } from './call.js'
 import type { Published } from './channel-stub.js'
 
-/** The numbers of the operations, as in `object/typescript/mod.rs` of the library. */
+/** The numbers of the operations, as in `object/embedding/mod.rs` of the library. */
 const START = 0
 const PUBLISH = 1
 const SESSION = 2
@@ -52,7 +52,7 @@ export interface AudienceSockets {
   readonly except?: readonly WebSocket[] | undefined
 }
 
-/** The functions that the core calls: those of `object/typescript/class.rs` of the library. */
+/** The functions that the core calls: those of `object/embedding/class.rs` of the library. */
 interface CoreHooks {
   /** Receives the core, before the core calls any other function but `options`. */
   attach(core: ObjectCore): void

@@ -8,7 +8,7 @@ import type { ObjectCore } from './core.js'
 import type { ClassOptions } from './options.js'
 import type { Procedures } from './procedures.js'
 
-/** The kinds of a stream's item, as in `object/typescript/tasks.rs` of the library. */
+/** The kinds of a stream's item, as in `object/embedding/tasks.rs` of the library. */
 const MESSAGE = 0
 const DONE = 1
 const ERROR = 2

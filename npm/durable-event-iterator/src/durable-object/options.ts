@@ -38,7 +38,7 @@ export interface DurableEventIteratorObjectLimits {
   pruneByAlarm?: boolean | undefined
 }
 
-/** The options as the core reads them: `ClassOptions` in `object/typescript/class.rs` of the library. */
+/** The options as the core reads them: `ClassOptions` in `object/embedding/class.rs` of the library. */
 export interface ClassOptions extends DurableEventIteratorObjectLimits {
   eventRetentionSeconds?: number | undefined
   tablePrefix?: string | undefined

@@ -2,6 +2,8 @@
 
 mod alarm;
 mod calls;
+// Only `embedding` runs external calls, which does not exist on native targets.
+#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code))]
 mod external;
 mod messages;
 #[cfg(not(target_arch = "wasm32"))]
@@ -17,7 +19,6 @@ pub use self::native_instance::{NativeInstance, Rejected};
 pub(in crate::object) use self::rpc_methods::{read_options, unpublishable};
 
 pub(in crate::object) use self::external::{External, ExternalCall, Responder};
-
 use crate::{
     channel::{__Core, __Raw, ChannelCore, IsChannel, options::Options},
     error::Result,

@@ -1,0 +1,64 @@
+// Generated from Rust types by `durable_event_iterator::typescript`. Do not edit.
+
+import type { Client, ClientContext } from '@orpc/client'
+import type { DurableEventIteratorObject } from 'durable-event-iterator'
+import type { ChannelStub } from 'durable-event-iterator/durable-object'
+
+export interface ChatRoom extends DurableEventIteratorObject<Event, User> {
+  publishMessage(): Client<Record<never, never>, Said, void, Error>
+  setStatus(): Client<Record<never, never>, Status, void, Error>
+  router(): {
+    ping: Client<Record<never, never>, void, string, Error>
+    echo: Client<Record<never, never>, Echo, string, Error>
+  }
+}
+
+/** The type of its stubs. */
+export interface ChatRoomStub extends ChannelStub<Event> {
+  publishMessage(arg1: string): Promise<void>
+}
+
+export type Server<TContext extends ClientContext = Record<never, never>> = {
+  onMessage: Client<TContext, Entrance, string, Error>
+  sendMessage: Client<TContext, Announcement, void, Error>
+}
+
+export type Announcement = { room: string; message: string }
+
+/** The client library of the page. One room serves clients of both kinds. */
+export type ClientKind = 'durableEventIterator' | 'durableIterator'
+
+export type Echo = { text: string }
+
+export type Entrance = { room: string; name: string; client?: ClientKind }
+
+/** The events of a room. */
+export type Event =
+  | { type: 'message' } & Message
+  | {
+      type: 'people'
+      /** Each person once, in alphabetical order. */
+      people: Array<Person>
+    }
+
+/** A chat message. */
+export type Message = {
+  message: string
+  /** The author. Messages of the server have none. */
+  name: string | null
+  at: Date
+}
+
+/** A person in the room. */
+export type Person = { name: string; status: Status }
+
+export type Said = { message: string }
+
+/** The attachment of a socket: the status of its user. */
+export type Status = 'leaving' | 'here' | 'typing'
+
+/** The token attachment: the user, as the server that issues the token knows them. */
+export type User = {
+  /** The name of the user. */
+  userId: string
+}
