@@ -124,7 +124,7 @@ const COMPILED = [
 test('it contains the code, the types, the compiled parts, the README and the licenses, and nothing else', () => {
   const paths = packed.files
   for (const file of ['package.json', 'README.md', 'LICENSE-MIT', 'LICENSE-APACHE', ...COMPILED]) expect(paths).toContain(file)
-  for (const entry of ['index', 'client/index', 'durable-object/index', 'worker/index']) {
+  for (const entry of ['index', 'client/index', 'durable-object/index', 'stub/index', 'worker/index']) {
     expect(paths).toContain(`dist/${entry}.js`)
     expect(paths).toContain(`dist/${entry}.d.ts`)
   }
@@ -224,6 +224,15 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
     const bundled = { exactOptionalPropertyTypes: true, module: 'preserve', moduleResolution: 'bundler' }
     expect(await compile(project, { skipLibCheck: true, ...bundled })).toEqual([])
   })
+})
+
+test('a Worker that only reaches stubs contains no core, and `stub` also runs in Node.js', async () => {
+  const resolveDir = join(folder, 'with-1.16.1')
+  const contents = "export { callStub, upgradeDurableIteratorRequest } from 'durable-event-iterator/stub'"
+  const { metafile } = await build({ stdin: { contents, resolveDir }, bundle: true, write: false, format: 'esm', metafile: true })
+  expect(Object.keys(metafile.inputs).filter((path) => /durable-event-iterator\/(core|worker)\//.test(path))).toEqual([])
+  await writeFile(join(resolveDir, 'stub.mjs'), `${contents}\nconsole.log('imported')`)
+  expect((await run(process.execPath, ['stub.mjs'], { cwd: resolveDir })).stdout).toBe('imported\n')
 })
 
 test('its declarations compile with the types of Workers', async () => {
