@@ -11,7 +11,7 @@ import {
 import type {
   DurableEventIteratorNamespace,
   DurableEventIteratorObjectHandlerOptions,
-  DurableIteratorPublishOptions,
+  PublishEventOptions,
   DurableIteratorWebsocket,
   PublishEventOptions,
 } from 'durable-event-iterator/durable-object'
@@ -205,7 +205,7 @@ export class SecondFeatures extends DurableIteratorObject<object, Env> {
   }
 
   /** Publishes with a condition on the colors of sockets. */
-  publishTo(colors: { targets?: string[]; exclude?: string[] }, event: object, options: DurableIteratorPublishOptions = {}): object {
+  publishTo(colors: { targets?: string[]; exclude?: string[] }, event: object, options: PublishEventOptions = {}): object {
     const hasColor = (among: string[]) => (ws: DurableIteratorWebsocket) => among.includes(ws.deserializeAttachment()?.color)
     return this.publishEvent(event, {
       ...options,
