@@ -16,6 +16,8 @@ import { startJournals } from '../support/journals.ts'
 import type { Journals } from '../support/journals.ts'
 import { packNpmPackage } from '../support/npm-package.ts'
 import type { PackedPackage } from '../support/npm-package.ts'
+import { useRooms } from '../support/project.ts'
+import { startWorkers } from '../support/workerd.ts'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -211,6 +213,22 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
     expect(inputs.filter((path) => /durable-event-iterator\/(core|worker|dist\/(durable-object|worker))\//.test(path))).toEqual([])
     // Including oRPC, most of which an application with an RPCLink already contains.
     expect(gzipSync(text).length).toBeLessThan(20_000)
+  })
+
+  test('the classes run with it', async () => {
+    await cp(join(root, 'tests/projects/rooms/src'), join(project, 'rooms'), { recursive: true })
+    const { outputFiles } = await build({
+      entryPoints: [join(project, 'rooms/index.ts')],
+      bundle: true,
+      write: false,
+      format: 'esm',
+      external: ['cloudflare:*', '*.wasm'],
+    })
+    const wasm = { 'index_bg.wasm': 'npm/durable-event-iterator/core/build/index_bg.wasm' }
+    const durableObjects = { CHAT_ROOM: { className: 'ChatRoom' }, NOTES: { className: 'Notes' } }
+    const source = outputFiles[0]!.text
+    const rooms = await startWorkers({ workers: [{ name: 'rooms', source, wasm, variables: { SIGNING_KEY }, durableObjects }] })
+    await useRooms(rooms.url.host).finally(() => rooms.dispose())
   })
 
   test('the type tests compile', async () => {
