@@ -11,6 +11,7 @@ import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { Client, SIGNING_KEY, token } from './support/client.ts'
+import { objectsCode } from './support/journals.ts'
 import { startWorkers } from './support/workerd.ts'
 import type { RunningWorkers, WorkerDefinition } from './support/workerd.ts'
 
@@ -25,7 +26,7 @@ const TOO_LARGE = 2_000_000
 
 /** Calls an RPC method of a stub, directly or with `callStub` of the package. */
 const CALLER = `
-  import { callStub } from './npm/durable-event-iterator/src/durable-object/index.ts'
+  import { callStub } from './npm/durable-event-iterator/src/stub/index.ts'
   export default {
     async fetch(request, env) {
       const { way, method, args } = await request.json()
@@ -162,6 +163,34 @@ describe.each(pairs)('with Durable Objects of %s and callers of %s', (ofObjects,
     await publish(1)
     await subscription.count(1)
     await workers.evict({ worker: 'objects', className: 'UsualJournal', name: 'clients' })
+    await publish(2)
+    expect(await subscription.count(2)).toEqual([{ n: 1 }, { n: 2 }])
+    expect(await client.call(['whoAmI'])).toBe('anna')
+    client.close()
+  })
+})
+
+describe.each(['DurableEventIteratorObject', 'DurableIteratorObject'] as const)('with classes in TypeScript of 2024-04-03 that extend %s', (base) => {
+  let workers: RunningWorkers
+  beforeAll(async () => {
+    const objects = { ...objectsCode(base), name: 'objects', variables: { SIGNING_KEY }, durableObjects: { USUAL } }
+    const foreign = { USUAL: { ...USUAL, scriptName: 'objects' } }
+    const compatibilityDate = EARLIEST
+    const caller = { name: 'caller', source: await callerSource(), durableObjects: foreign, compatibilityDate }
+    workers = await startWorkers({ workers: [{ ...objects, compatibilityDate }, caller] })
+  })
+  afterAll(() => workers.dispose())
+
+  test('a client receives events, live and after hibernation, and its calls succeed', async () => {
+    const url = new URL('/upgrade/USUAL', workers.url.href.replace('http', 'ws'))
+    url.searchParams.set('token', await token({ chn: 'a', rpc: ['whoAmI'], att: 'anna' }))
+    const client = await Client.connect(url.href)
+    const subscription = await client.subscribe()
+    const publish = async (n: number): Promise<unknown> =>
+      workers.fetch(await workers.urlOf('caller'), { method: 'POST', body: JSON.stringify({ way: 'helper', method: 'publish', args: [{ n }] }) })
+    await publish(1)
+    await subscription.count(1)
+    await workers.evict({ worker: 'objects', className: 'UsualJournal', name: 'a' })
     await publish(2)
     expect(await subscription.count(2)).toEqual([{ n: 1 }, { n: 2 }])
     expect(await client.call(['whoAmI'])).toBe('anna')

@@ -5,16 +5,12 @@ import { mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { createORPCClient } from '@orpc/client'
-import type { NestedClient } from '@orpc/client'
-import { RPCLink } from '@orpc/client/fetch'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from '../npm/durable-event-iterator/src/client/index.ts'
 import { Client, token } from './support/client.ts'
 import { packNpmPackage } from './support/npm-package.ts'
 import type { PackedPackage } from './support/npm-package.ts'
-import { createProject, PUBLISH_KEY } from './support/project.ts'
+import { createProject, PUBLISH_KEY, useRooms } from './support/project.ts'
 import type { Project } from './support/project.ts'
 
 /** A tool compiles and starts a runtime, in milliseconds. */
@@ -27,30 +23,6 @@ beforeAll(async () => {
   packed = await packNpmPackage(folder)
 }, TIMEOUT)
 afterAll(() => rm(folder, { recursive: true, force: true }))
-
-/** Uses both classes of the project `rooms` with clients: events, procedures and audiences. */
-async function useRooms(host: string): Promise<void> {
-  const link = new RPCLink({
-    url: `http://${host}/rpc`,
-    plugins: [
-      new DurableEventIteratorLinkPlugin({ url: `ws://${host}/chat-room` }),
-      new DurableIteratorLinkPlugin({ url: `ws://${host}/notes` }),
-    ],
-  })
-  // The types of the project need those of Workers.
-  const client: any = createORPCClient<NestedClient<Record<never, never>>>(link)
-  const [ann, bob] = [await client.onMessage({ userId: 'ann' }), await client.onMessage({ userId: 'bob' })]
-  await client.sendMessage({ message: 'Hello' })
-  await ann.publishMessage({ message: 'Hello, others' })
-  expect((await ann.next()).value).toEqual({ message: 'Hello' })
-  expect((await bob.next()).value).toEqual({ message: 'Hello' })
-  expect((await bob.next()).value).toEqual({ message: 'ann: Hello, others' })
-  expect(await bob.router.ping()).toBe('pong')
-  const [author, reader] = [await client.onNote(), await client.onNote()]
-  await author.add({ text: 'Hello' })
-  expect((await reader.next()).value).toEqual({ text: 'Hello', at: new Date(0) })
-  await Promise.all([ann, bob, author, reader].map((iterator) => iterator.return()))
-}
 
 /** Publishes over HTTP to a client of the project `channels`. */
 async function useChannels(host: string): Promise<void> {

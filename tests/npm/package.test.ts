@@ -16,6 +16,8 @@ import { startJournals } from '../support/journals.ts'
 import type { Journals } from '../support/journals.ts'
 import { packNpmPackage } from '../support/npm-package.ts'
 import type { PackedPackage } from '../support/npm-package.ts'
+import { useRooms } from '../support/project.ts'
+import { startWorkers } from '../support/workerd.ts'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -124,7 +126,7 @@ const COMPILED = [
 test('it contains the code, the types, the compiled parts, the README and the licenses, and nothing else', () => {
   const paths = packed.files
   for (const file of ['package.json', 'README.md', 'LICENSE-MIT', 'LICENSE-APACHE', ...COMPILED]) expect(paths).toContain(file)
-  for (const entry of ['index', 'client/index', 'durable-object/index', 'worker/index']) {
+  for (const entry of ['index', 'client/index', 'durable-object/index', 'stub/index', 'worker/index']) {
     expect(paths).toContain(`dist/${entry}.js`)
     expect(paths).toContain(`dist/${entry}.d.ts`)
   }
@@ -213,6 +215,22 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
     expect(gzipSync(text).length).toBeLessThan(20_000)
   })
 
+  test('the classes run with it', async () => {
+    await cp(join(root, 'tests/projects/rooms/src'), join(project, 'rooms'), { recursive: true })
+    const { outputFiles } = await build({
+      entryPoints: [join(project, 'rooms/index.ts')],
+      bundle: true,
+      write: false,
+      format: 'esm',
+      external: ['cloudflare:*', '*.wasm'],
+    })
+    const wasm = { 'index_bg.wasm': 'npm/durable-event-iterator/core/build/index_bg.wasm' }
+    const durableObjects = { CHAT_ROOM: { className: 'ChatRoom' }, NOTES: { className: 'Notes' } }
+    const source = outputFiles[0]!.text
+    const rooms = await startWorkers({ workers: [{ name: 'rooms', source, wasm, variables: { SIGNING_KEY }, durableObjects }] })
+    await useRooms(rooms.url.host).finally(() => rooms.dispose())
+  })
+
   test('the type tests compile', async () => {
     const source = await readFile(new URL('types.ts', import.meta.url), 'utf8')
     const imported = source
@@ -224,6 +242,15 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
     const bundled = { exactOptionalPropertyTypes: true, module: 'preserve', moduleResolution: 'bundler' }
     expect(await compile(project, { skipLibCheck: true, ...bundled })).toEqual([])
   })
+})
+
+test('a Worker that only reaches stubs contains no core, and `stub` also runs in Node.js', async () => {
+  const resolveDir = join(folder, 'with-1.16.1')
+  const contents = "export { callStub, upgradeDurableIteratorRequest } from 'durable-event-iterator/stub'"
+  const { metafile } = await build({ stdin: { contents, resolveDir }, bundle: true, write: false, format: 'esm', metafile: true })
+  expect(Object.keys(metafile.inputs).filter((path) => /durable-event-iterator\/(core|worker)\//.test(path))).toEqual([])
+  await writeFile(join(resolveDir, 'stub.mjs'), `${contents}\nconsole.log('imported')`)
+  expect((await run(process.execPath, ['stub.mjs'], { cwd: resolveDir })).stdout).toBe('imported\n')
 })
 
 test('its declarations compile with the types of Workers', async () => {

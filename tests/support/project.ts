@@ -10,6 +10,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 
+import { createORPCClient } from '@orpc/client'
+import type { NestedClient } from '@orpc/client'
+import { RPCLink } from '@orpc/client/fetch'
+import { expect } from 'vitest'
+
+import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from '../../npm/durable-event-iterator/src/client/index.ts'
 import { SIGNING_KEY } from './client.ts'
 import type { PackedPackage } from './npm-package.ts'
 
@@ -105,6 +111,30 @@ export async function createProject(name: string, packed: PackedPackage): Promis
     },
     dispose: () => rm(folder, { recursive: true, force: true }),
   }
+}
+
+/** Uses both classes of the project `rooms` with clients: events, procedures and audiences. */
+export async function useRooms(host: string): Promise<void> {
+  const link = new RPCLink({
+    url: `http://${host}/rpc`,
+    plugins: [
+      new DurableEventIteratorLinkPlugin({ url: `ws://${host}/chat-room` }),
+      new DurableIteratorLinkPlugin({ url: `ws://${host}/notes` }),
+    ],
+  })
+  // The types of the project need those of Workers.
+  const client: any = createORPCClient<NestedClient<Record<never, never>>>(link)
+  const [ann, bob] = [await client.onMessage({ userId: 'ann' }), await client.onMessage({ userId: 'bob' })]
+  await client.sendMessage({ message: 'Hello' })
+  await ann.publishMessage({ message: 'Hello, others' })
+  expect((await ann.next()).value).toEqual({ message: 'Hello' })
+  expect((await bob.next()).value).toEqual({ message: 'Hello' })
+  expect((await bob.next()).value).toEqual({ message: 'ann: Hello, others' })
+  expect(await bob.router.ping()).toBe('pong')
+  const [author, reader] = [await client.onNote(), await client.onNote()]
+  await author.add({ text: 'Hello' })
+  expect((await reader.next()).value).toEqual({ text: 'Hello', at: new Date(0) })
+  await Promise.all([ann, bob, author, reader].map((iterator) => iterator.return()))
 }
 
 async function freePort(): Promise<number> {

@@ -11,7 +11,7 @@ import {
 import type {
   DurableEventIteratorNamespace,
   DurableEventIteratorObjectHandlerOptions,
-  DurableIteratorPublishOptions,
+  DurableEventIteratorPublishOptions,
   DurableIteratorWebsocket,
   PublishEventOptions,
 } from 'durable-event-iterator/durable-object'
@@ -104,13 +104,13 @@ export class FirstFeatures extends DurableEventIteratorObject<object, { userId: 
   }
 
   /** Publishes to the sockets of these colors. */
-  publishTo(colors: string[], event: object, options?: PublishEventOptions): object {
+  publishTo(colors: string[], event: object, options?: DurableEventIteratorPublishOptions): object {
     const sockets = this.ctx.getWebSockets().filter((ws) => colors.includes(this.dei.websocketManager.deserializeAttachment(ws).color))
     return this.dei.websocketManager.publishEvent(sockets, event, options)
   }
 
   /** Publishes to all sockets that were open before a pause. */
-  publishToAll(event: object, options?: PublishEventOptions): object {
+  publishToAll(event: object, options?: DurableEventIteratorPublishOptions): object {
     return this.dei.websocketManager.publishEvent(this.ctx.getWebSockets(), event, options)
   }
 
@@ -205,7 +205,7 @@ export class SecondFeatures extends DurableIteratorObject<object, Env> {
   }
 
   /** Publishes with a condition on the colors of sockets. */
-  publishTo(colors: { targets?: string[]; exclude?: string[] }, event: object, options: DurableIteratorPublishOptions = {}): object {
+  publishTo(colors: { targets?: string[]; exclude?: string[] }, event: object, options: PublishEventOptions = {}): object {
     const hasColor = (among: string[]) => (ws: DurableIteratorWebsocket) => among.includes(ws.deserializeAttachment()?.color)
     return this.publishEvent(event, {
       ...options,

@@ -22,14 +22,29 @@ export type DurableIteratorWebsocket = WebSocket & {
   readonly '~orpc': DurableIteratorWebsocketInternal
 }
 
+/** A reference to the sockets of a Durable Object, which does not keep them in memory. */
+type Reference = Pick<WeakRef<WebSockets>, 'deref'>
+
 /** The sockets of the Durable Objects of this isolate. */
-const instances = new Set<WeakRef<WebSockets>>()
+const instances = new Set<Reference>()
 
 /** The size of `instances` at which those that are no longer in use are removed. */
 let sweepAt = 64
 
+/**
+ * Workers with a compatibility date before 2025-05-05 have no `WeakRef`. Their references keep the sockets in memory, so there are at
+ * most this many: an isolate seldom has as many Durable Objects.
+ */
+const MAX_STRONG_REFERENCES = 1024
+
 /** Adds the sockets of a Durable Object that has been constructed. */
 function register(sockets: WebSockets): void {
+  if (typeof WeakRef === 'undefined') {
+    instances.add({ deref: () => sockets })
+    const [oldest] = instances
+    if (instances.size > MAX_STRONG_REFERENCES) instances.delete(oldest!)
+    return
+  }
   instances.add(new WeakRef(sockets))
   if (instances.size < sweepAt) return
   for (const reference of instances) if (reference.deref() === undefined) instances.delete(reference)

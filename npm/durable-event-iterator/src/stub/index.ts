@@ -1,0 +1,20 @@
+/**
+ * For Workers and servers that reach a Durable Object only by its stub: the upgrade of WebSocket requests, `callStub`, and the types
+ * of stubs. The same as in `durable-event-iterator/durable-object`, without the classes and the compiled core.
+ *
+ * @module
+ */
+
+export { callStub, StubError } from '../durable-object/call-stub.js'
+export type { ChannelStub, Published, PublishOptions } from '../durable-object/channel-stub.js'
+export { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from '../durable-object/upgrade.js'
+export type {
+  DurableEventIteratorNamespace,
+  UpgradeDurableEventIteratorRequestInterceptor,
+  UpgradeDurableEventIteratorRequestInterceptorOptions,
+  UpgradeDurableEventIteratorRequestOptions,
+  UpgradeDurableIteratorRequestInterceptor,
+  UpgradeDurableIteratorRequestInterceptorOptions,
+  UpgradeDurableIteratorRequestOptions,
+} from '../durable-object/upgrade.js'
+export type { DurableEventIteratorTokenPayload, DurableIteratorTokenPayload } from '../token/payload.js'
