@@ -254,8 +254,11 @@ test('a Worker that only reaches stubs contains no core, and `stub` also runs in
 })
 
 test('its declarations compile with the types of Workers', async () => {
+  const project = join(folder, 'with-1.16.1')
+  const entries = ['', '/client', '/durable-object', '/stub', '/worker'].map((path) => `import 'durable-event-iterator${path}'`)
+  await writeFile(join(project, 'entries.ts'), entries.join('\n'))
   const options = { lib: ['es2022', 'esnext.disposable'], types: ['@cloudflare/workers-types'], skipLibCheck: false }
-  const complaints = await compile(join(folder, 'with-1.16.1'), options)
+  const complaints = await compile(project, options)
   expect(complaints.filter(isOurs)).toEqual([])
 })
 
