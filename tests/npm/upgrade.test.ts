@@ -3,8 +3,8 @@
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-import { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from '../../npm/durable-event-iterator/src/durable-object/index.ts'
-import type { UpgradeDurableIteratorRequestInterceptor } from '../../npm/durable-event-iterator/src/durable-object/index.ts'
+import { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from '../../npm/durable-event-iterator/src/stub/index.ts'
+import type { UpgradeDurableIteratorRequestInterceptor } from '../../npm/durable-event-iterator/src/stub/index.ts'
 import { signToken } from '../../npm/durable-event-iterator/src/token/token.ts'
 import { SIGNING_KEY, token } from '../support/client.ts'
 import { startJournals } from '../support/journals.ts'
@@ -13,7 +13,7 @@ import { upgradeAnswer } from '../support/socket.ts'
 import { startApplication, Reader } from './support/app.ts'
 
 const WORKER = `
-  import { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from './npm/durable-event-iterator/src/durable-object/index.ts'
+  import { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from './npm/durable-event-iterator/src/stub/index.ts'
 
   const onlyForMe = async ({ payload, next }) =>
     payload.att === 'me' ? next() : new Response('Not for you.', { status: 403 })

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { DurableEventIterator, DurableIterator, signDurableIteratorToken } from '../../npm/durable-event-iterator/src/index.ts'
 import type { DurableEventIteratorObject } from '../../npm/durable-event-iterator/src/index.ts'
-import { upgradeDurableEventIteratorRequest } from '../../npm/durable-event-iterator/src/durable-object/index.ts'
+import { upgradeDurableEventIteratorRequest } from '../../npm/durable-event-iterator/src/stub/index.ts'
 import * as limits from '../../npm/durable-event-iterator/src/token/limits.ts'
 import { isConnectionId, MAX_CONNECTION_ID_LENGTH } from '../../npm/durable-event-iterator/src/wire.ts'
 import { Client, SIGNING_KEY } from '../support/client.ts'
