@@ -267,6 +267,8 @@ function hook(storage) {
     deleteAll: (...args) => deleteAll.call(storage, ...args),
     listener: undefined,
     instance,
+    /** Whether the instance has trapped in a transaction. None of its code may run then. */
+    isTrapped: false,
   }
   const tell = (what, level = 0) => (hooks.instance === instance ? hooks.listener(what, level) : 0)
   const define = (object, name, value) => Object.defineProperty(object, name, { value, configurable: true, writable: true })
@@ -278,8 +280,8 @@ function hook(storage) {
     try {
       result = transactionSync.call(storage, work)
     } catch (error) {
-      // After a trap no code of the instance may run.
-      if (!(error instanceof WebAssembly.RuntimeError)) tell(ROLLED_BACK, level)
+      // The class of the exception says nothing: the application may throw any.
+      if (!hooks.isTrapped) tell(ROLLED_BACK, level)
       throw error
     }
     tell(COMMITTED, level)
@@ -335,7 +337,7 @@ export class Storage {
 
   /** Calls `listener(what, level)` for transactions and deletions. For `BEGUN` the listener returns the level's number. */
   listen(listener) {
-    Object.assign(this.#hooks, { listener, instance })
+    Object.assign(this.#hooks, { listener, instance, isTrapped: false })
   }
 
   /** Runs a statement and returns all rows as JSON, each an array of its columns; undefined if there are none. */
@@ -377,12 +379,12 @@ export class Storage {
 
   /** Runs `work` in a transaction, which is rolled back if it returns false. The listener is not called. */
   atomically(work) {
-    rollBackUnless(work, this.#hooks.transactionSync)
+    rollBackUnless(work, this.#hooks, this.#hooks.transactionSync)
   }
 
   /** Does the same as a transaction of the application: the listener is called. */
   transaction(work) {
-    rollBackUnless(work, (run) => this.#storage.transactionSync(run))
+    rollBackUnless(work, this.#hooks, (run) => this.#storage.transactionSync(run))
   }
 
   /** Deletes everything without calling the listener. */
@@ -396,12 +398,17 @@ export class Storage {
   }
 }
 
-/** Runs `work` in the transaction that `begin` starts, and rolls it back if `work` returns false. */
-function rollBackUnless(work, begin) {
+/** Runs `work`, a function of WebAssembly, in the transaction that `begin` starts, and rolls it back if `work` returns false. */
+function rollBackUnless(work, hooks, begin) {
   let isRolledBack = false
   try {
     begin(() => {
-      isRolledBack = !work()
+      try {
+        isRolledBack = !work()
+      } catch (error) {
+        hooks.isTrapped = true
+        throw error
+      }
       if (isRolledBack) throw new Error('Rolled back') // the runtime rolls back only after an exception
     })
   } catch (error) {
