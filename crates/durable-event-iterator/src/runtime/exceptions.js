@@ -87,16 +87,32 @@ function forget() {
   return !isFirst
 }
 
+/** The exception that has left an entry point and has not been handled, in a list. */
+let unhandled
+
 /** Calls an entry point. Returns a `Failure` if the instance is lost during the call. */
 export function enter(entry, object, first, second, third, fourth, fifth) {
+  if (unhandled !== undefined) handle()
   forget()
   try {
     return entry.call(object, first, second, third, fourth, fifth)
   } catch (error) {
-    report(error)
-    replaceIfLost()
+    unhandled = [error]
+    // After an overflow in a deep recursion of the application, the stack may have no room to handle it now.
+    queueMicrotask(handle)
+    handle()
     return new Failure()
   }
+}
+
+/** Handles an exception that has left an entry point, unless it has been handled. */
+function handle() {
+  if (unhandled === undefined) return
+  const [error] = unhandled
+  report(error)
+  // After an overflow, wasm-bindgen may have had no room to mark the instance, whose frames are unwound.
+  if (!replaceIfLost() && error instanceof RangeError) state().criticalError = true
+  unhandled = undefined
 }
 
 function report(error) {
