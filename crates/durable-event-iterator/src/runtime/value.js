@@ -20,8 +20,24 @@ const MAX_VALUES = 1_000_000
 /** Maximum size of a RegExp's source, in bytes: `MAX_BYTES` of crates/durable-event-wire/src/value/types/regexp.rs. */
 const MAX_REGEXP = 10_000
 
+/** The errors of this module. An `instanceof` of an exception of the application could run its code. */
+const own = new WeakSet()
+
 /** Thrown for a value that exceeds a size limit. `value.rs` recognises it by its class. */
-class TooLarge extends RangeError {}
+class TooLarge extends RangeError {
+  constructor() {
+    super()
+    own.add(this)
+  }
+}
+
+/** Thrown for a value without a serialized form. */
+class NotWire extends TypeError {
+  constructor(message) {
+    super(message)
+    own.add(this)
+  }
+}
 
 /** Converts one value to its JSON and its meta. */
 class Writer {
@@ -79,7 +95,7 @@ class Writer {
       case 'number':
         this.#take(1)
         if (Number.isNaN(value)) this.#entry(2)
-        else if (this.#isFinite && !Number.isFinite(value)) throw new TypeError(`${this.#place()} must be a finite number, got ${value}`)
+        else if (this.#isFinite && !Number.isFinite(value)) throw new NotWire(`${this.#place()} must be a finite number, got ${value}`)
         return value
       case 'bigint':
         return this.#bigint(value)
@@ -90,7 +106,7 @@ class Writer {
       case 'object':
         return value === null ? this.#null() : this.#object(value)
       default:
-        throw new TypeError(`A ${typeof value} cannot be sent`)
+        throw new NotWire(`A ${typeof value} cannot be sent`)
     }
   }
 
@@ -112,7 +128,7 @@ class Writer {
     tooManyDigits ??= 10n ** BigInt(MAX_DIGITS)
     // Compared first, since the conversion to text takes quadratic time.
     if (value >= tooManyDigits || value <= -tooManyDigits) {
-      throw new TypeError(`A bigint must have at most ${MAX_DIGITS} digits`)
+      throw new NotWire(`A bigint must have at most ${MAX_DIGITS} digits`)
     }
     const digits = value.toString()
     this.#take(digits.length + 2)
@@ -134,7 +150,7 @@ class Writer {
     this.#ancestors.push(value)
     if (this.#ancestors.length > MAX_DEPTH) {
       const isCyclic = new Set(this.#ancestors).size < this.#ancestors.length
-      throw new TypeError(isCyclic ? 'A value that contains itself cannot be sent' : `A value must be nested at most ${MAX_DEPTH} levels deep`)
+      throw new NotWire(isCyclic ? 'A value that contains itself cannot be sent' : `A value must be nested at most ${MAX_DEPTH} levels deep`)
     }
   }
 
@@ -149,7 +165,7 @@ class Writer {
     const prototype = Object.getPrototypeOf(value)
     if (prototype !== Object.prototype && prototype !== null) {
       const name = prototype.constructor?.name
-      throw new TypeError(`A ${typeof name === 'string' && name !== '' ? name : 'value of this kind'} cannot be sent`)
+      throw new NotWire(`A ${typeof name === 'string' && name !== '' ? name : 'value of this kind'} cannot be sent`)
     }
     return this.#properties(value)
   }
@@ -169,7 +185,7 @@ class Writer {
 
   /** Writes a RegExp as crates/durable-event-wire/src/value/types/regexp.rs accepts it. */
   #regexp(value) {
-    if (value.source.length > MAX_REGEXP) throw new TypeError(`A RegExp must have a source of at most ${MAX_REGEXP} bytes`)
+    if (value.source.length > MAX_REGEXP) throw new NotWire(`A RegExp must have a source of at most ${MAX_REGEXP} bytes`)
     return this.#text(5, value.toString())
   }
 
@@ -222,12 +238,22 @@ class Writer {
 /**
  * Serializes a value. Returns its JSON as text, or `[json, meta]` if it has meta, or undefined for undefined. With `isFinite`
  * an infinity is an error; otherwise it is written as null, as in oRPC. Throws a TypeError for a value without a serialized
- * form, and a RangeError if the result would exceed `limit` bytes. `customs` are serializers of custom types in oRPC's form.
+ * form, and a RangeError if the result would exceed `limit` bytes. Throws no exception of the application. `customs` are serializers
+ * of custom types in oRPC's form.
  */
 export function toWire(value, limit, isFinite, customs) {
   if (value === undefined) return undefined
   const writer = new Writer(limit, isFinite, customs)
-  const json = JSON.stringify(writer.value(value))
+  let json
+  try {
+    json = JSON.stringify(writer.value(value))
+  } catch (error) {
+    if (own.has(error)) throw error
+    // Code of the application has failed: a getter, a Proxy, or a serializer of a custom type. Its exception does not enter WASM,
+    // which cannot catch it if the stack has overflowed, and its text does not reach clients.
+    console.error('durable-event-iterator: reading a value failed:', error)
+    throw new NotWire('reading the value has failed')
+  }
   // Exact, except for characters of several bytes, which the log counts.
   if (json.length > limit) throw new TooLarge()
   return writer.meta.length === 0 ? json : [json, JSON.stringify(writer.meta)]

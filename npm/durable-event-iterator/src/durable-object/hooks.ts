@@ -1,4 +1,3 @@
-import { ORPCError } from '@orpc/client'
 import { StandardRPCJsonSerializer } from '@orpc/client/standard'
 import type { StandardRPCCustomJsonSerializer } from '@orpc/client/standard'
 import { getEventMeta } from '@orpc/server'
@@ -6,6 +5,7 @@ import { getEventMeta } from '@orpc/server'
 import type { Answer, Call, Item, Response, WireBlob } from './call.js'
 import type { ObjectCore } from './core.js'
 import type { ClassOptions } from './options.js'
+import { isORPCError } from './orpc-error.js'
 import type { Procedures } from './procedures.js'
 
 /** The kinds of a stream's item, as in `object/embedding/tasks.rs` of the library. */
@@ -112,7 +112,10 @@ export class Hooks {
     if (running.stream !== undefined) void close(running.stream)
   }
 
-  /** Returns the body of the `ORPCError` that the application throws, or undefined. Throws its other exceptions. */
+  /**
+   * Returns the body of the `ORPCError` that the application throws, or undefined. Throws another `Error` for any other
+   * exception.
+   */
   subscribed(
     ws: WebSocket,
     lastEventId: string | undefined,
@@ -126,9 +129,22 @@ export class Hooks {
       }
       return undefined
     } catch (error) {
-      if (!(error instanceof ORPCError)) throw error
+      const body = this.#bodyOf(error)
+      if (body !== undefined) return body
+      console.error('durable-event-iterator: onSubscribed failed:', error)
+      // Not the exception itself: WebAssembly cannot catch it if the stack has overflowed.
+      throw new Error('an exception of onSubscribed')
+    }
+  }
+
+  /** Returns the body of an `ORPCError`. */
+  #bodyOf(error: unknown): readonly [json: string | undefined, meta: string | undefined] | undefined {
+    try {
+      if (!isORPCError(error)) return undefined
       const [json, meta] = new StandardRPCJsonSerializer({ customJsonSerializers: this.#customs }).serialize(error.toJSON())
       return [textOf(json), textOf(meta)]
+    } catch {
+      return undefined // its data cannot be serialized
     }
   }
 
@@ -194,12 +210,11 @@ async function nextOf(stream: AsyncIterator<unknown>): Promise<Item> {
       eventMeta === undefined ? undefined : JSON.stringify(eventMeta),
     ]
   } catch (error) {
-    // oRPC has encoded the application's error: `data` of its `ErrorEvent`.
-    const body = (error as { data?: Body } | undefined)?.data
-    if (typeof body?.json !== 'object') {
-      console.error('durable-event-iterator: a stream failed:', error)
-      return [ERROR, INTERNAL_ERROR, undefined, undefined, undefined]
-    }
+    // oRPC has encoded the application's error: `data` of its `ErrorEvent`, whose cause it is.
+    const { data: body, cause } = (error ?? {}) as { data?: Body; cause?: unknown }
+    const isEncoded = typeof body?.json === 'object'
+    if (!isEncoded || !isORPCError(cause)) console.error('durable-event-iterator: a stream failed:', isEncoded ? cause : error)
+    if (!isEncoded) return [ERROR, INTERNAL_ERROR, undefined, undefined, undefined]
     return [ERROR, textOf(body.json), textOf(body.meta), undefined, undefined]
   }
 }

@@ -5,6 +5,7 @@ import { StandardRPCHandler } from '@orpc/server/standard'
 import type { StandardRPCHandlerOptions } from '@orpc/server/standard'
 
 import type { Call, Response, WireBlob } from './call.js'
+import { isORPCError } from './orpc-error.js'
 
 /** The context of the handler's interceptors and plugins. */
 export interface DurableEventIteratorObjectContext {
@@ -58,7 +59,7 @@ export class Procedures {
     this.#object = object
     this.#base = base
     this.#wrap = wrap
-    this.#options = { ...options, interceptors: [...(options.interceptors ?? []), keepDeclared] }
+    this.#options = { ...options, interceptors: [logFailure, ...(options.interceptors ?? []), keepDeclared] }
     this.#serializer = new StandardRPCSerializer(new StandardRPCJsonSerializer(options))
     const { interceptors, clientInterceptors, rootInterceptors, plugins } = options
     this.#isIntercepted = [interceptors, clientInterceptors, rootInterceptors, plugins].some((list) => list !== undefined && list.length > 0)
@@ -119,8 +120,7 @@ export class Procedures {
         try {
           return await this.#find(call.path, context.websocket)(own, { signal, lastEventId })
         } catch (error) {
-          report(call, error)
-          if (error instanceof ORPCError && error.defined) call.declared = error
+          if (isORPCError(error) && error.defined) call.declared = error
           throw error
         }
       }),
@@ -142,6 +142,16 @@ export class Procedures {
 
 type Interceptor = NonNullable<DurableEventIteratorObjectHandlerOptions['interceptors']>[number]
 
+/** Logs errors that clients do not see. oRPC responds with an internal error. */
+const logFailure: Interceptor = async ({ context, next }) => {
+  try {
+    return await next()
+  } catch (error) {
+    report((context as Context)['~call'], error)
+    throw error
+  }
+}
+
 /**
  * Keeps an error as one that the procedure has declared. The procedure that calls it declares no errors, so oRPC replaces the error
  * by a copy that is not declared.
@@ -156,7 +166,7 @@ const keepDeclared: Interceptor = async ({ context, next }) => {
 }
 
 function isCopy(error: unknown, { code, status, message, data }: ORPCError<string, unknown>): boolean {
-  return error instanceof ORPCError && error.code === code && error.status === status && error.message === message && error.data === data
+  return isORPCError(error) && error.code === code && error.status === status && error.message === message && error.data === data
 }
 
 /**
@@ -187,7 +197,7 @@ function memberOf(client: unknown, key: string): unknown {
 
 /** Writes an exception of the application to the log, unless it is meant for the client or the client has aborted the call. */
 function report({ path, signal }: Call, error: unknown): void {
-  if (!(error instanceof ORPCError) && !signal.aborted) console.error(`durable-event-iterator: ${path.join('.')} failed:`, error)
+  if (!isORPCError(error) && !signal.aborted) console.error(`durable-event-iterator: ${path.join('.')} failed:`, error)
 }
 
 /** Returns the input in oRPC's encoded form. */
