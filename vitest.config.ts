@@ -9,9 +9,10 @@ const everyVersion = {
 /** The tests that also run with Durable Object classes in TypeScript, for each of oRPC's classes. */
 const typescriptClasses = {
   DurableEventIteratorObject: [
-    'audiences', 'calls', 'durable-iterator', 'events', 'gaps', 'hibernation', 'hostile', 'settling', 'snapshots', 'stubs', 'types',
+    'audiences', 'broken-code', 'calls', 'events', 'gaps', 'hibernation', 'hostile', 'idempotency', 'settling',
+    'snapshots', 'stubs', 'types',
   ],
-  DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation', 'snapshots'],
+  DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation'],
 }
 
 const orpcVersions = [...new Set(Object.values(everyVersion).flat())]

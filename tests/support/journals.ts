@@ -99,9 +99,11 @@ export interface JournalOptions extends Omit<StartOptions, 'workers'> {
   workers?: WorkerDefinition[]
   /** The module in front of the Worker of the Durable Objects, see `WorkerCode`. */
   front?: string
+  /** The implementation of the Durable Objects. Default: the one of the project. */
+  implementation?: typeof IMPLEMENTATION
 }
 
-export async function startJournals({ workers: more = [], front, ...options }: JournalOptions = {}): Promise<Journals> {
+export async function startJournals({ workers: more = [], front, implementation, ...options }: JournalOptions = {}): Promise<Journals> {
   const objects = Object.fromEntries(Object.entries(CLASSES).map(([binding, className]) => [binding, { className }]))
   const foreign = Object.fromEntries(
     Object.entries(CLASSES).map(([binding, className]) => [binding, { className, scriptName: 'objects' }]),
@@ -111,7 +113,7 @@ export async function startJournals({ workers: more = [], front, ...options }: J
     workers: [
       {
         name: 'objects',
-        ...(front === undefined ? objectsCode() : { crate: 'tests/worker', front }),
+        ...(front === undefined ? objectsCode(implementation) : { crate: 'tests/worker', front }),
         variables: { SIGNING_KEY },
         durableObjects: objects,
       },

@@ -70,7 +70,6 @@ const returning: Record<string, () => unknown> = {
     return value
   },
   'a getter that throws': () => ({ get a(): never { throw new Error(SECRET) } }),
-  'a proxy that throws': hostileProxy,
   'a toJSON that throws': () => ({ toJSON: (): never => { throw new Error(SECRET) } }),
   'a promise that is rejected': () => Promise.reject(new Error(SECRET)),
   'a thenable that throws': () => ({ then: (): never => { throw new Error(SECRET) } }),
@@ -91,6 +90,9 @@ async function fail(how: string): Promise<unknown> {
 function failNow(how: string): unknown {
   return ways[how]?.()
 }
+
+/** The planned failures of constructors, by the names of their Durable Objects. A failure reverts what they have stored. */
+const plannedNew = new Map<string, string>()
 
 export class FaultyObject extends Room<{ n: number; how?: string }> {
   constructor(ctx: DurableObjectState, env: Env) {
@@ -119,11 +121,15 @@ export class FaultyObject extends Room<{ n: number; how?: string }> {
         return how?.endsWith(' later') ? fail(how) : how === undefined ? undefined : failNow(how)
       },
     })
-    const how = this.#planned('new')
+    const name = ctx.id.name!
+    const how = plannedNew.get(name)
+    plannedNew.delete(name)
     if (how !== undefined) failNow(how)
   }
 
-  ping() {
+  /** Without a socket it is an RPC method. */
+  ping(ws?: WebSocket): unknown {
+    if (ws === undefined) return 'pong'
     return os.handler(() => 'pong').callable()
   }
 
@@ -211,11 +217,12 @@ export class FaultyObject extends Room<{ n: number; how?: string }> {
   }
 
   async wake(): Promise<void> {
-    await this.ctx.storage.setAlarm(0)
+    await this.ctx.storage.setAlarm(Date.now())
   }
 
   /** Plans a failure for the next execution of the code at a place. */
   plan(place: string, how: string): void {
+    if (place === 'new') return void plannedNew.set(this.ctx.id.name!, how)
     this.#table().exec('INSERT INTO faults VALUES (?, ?)', place, how)
   }
 
