@@ -93,6 +93,9 @@ let unhandled
 /** Calls an entry point. Returns a `Failure` if the instance is lost during the call. */
 export function enter(entry, object, first, second, third, fourth, fifth) {
   if (unhandled !== undefined) handle()
+  // worker-build's wrapper replaces the instance when one of its methods is called, such as this one, which does nothing. The classes
+  // in TypeScript call others without the wrapper.
+  if (state().criticalError) object['~settle']()
   forget()
   try {
     return entry.call(object, first, second, third, fourth, fifth)
