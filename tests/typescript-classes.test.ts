@@ -119,6 +119,28 @@ describe.each(['FIRST', 'SECOND'] as const)('overridden methods of a class of %s
   })
 })
 
+describe.each(['FIRST', 'SECOND'] as const)('transactionSync in a class of %s', (binding) => {
+  test.each([
+    ['commits', [1, 2, 3, 4]],
+    ['fails', [4]],
+    ['inner fails', [1, 3, 4]],
+  ])('that %s stores and sends state and events together', async (ending, expected) => {
+    const chn = `transaction ${ending}`
+    const client = await connect(binding, { chn })
+    const subscription = await client.subscribe()
+    expect(await call(binding, chn, 'transact', ending)).toEqual(expected)
+    await subscription.until(({ events }) => events.at(-1)?.n === 4)
+    expect(numbers(subscription.events)).toEqual(expected)
+    // The stored events are those that were sent, with the same ids.
+    await workers.evict({ worker: 'objects', className: CLASSES[binding].className, name: chn })
+    const late = await connect(binding, { chn, iat: seconds() - 60 })
+    const replay = await late.subscribe()
+    await replay.count(expected.length)
+    expect(replay.received.map(({ id }) => id)).toEqual(subscription.received.map(({ id }) => id))
+    for (const one of [client, late]) one.close()
+  })
+})
+
 test('a class that overrides alarm keeps it for itself, and one that does not has expired events deleted', async () => {
   await publish('FIRST', 'alarms', 1)
   expect(await call('FIRST', 'alarms', 'alarmTime')).toBeNull()

@@ -56,6 +56,33 @@ function handlerOptions(seen: string[]): DurableEventIteratorObjectHandlerOption
   }
 }
 
+/** The ways in which a transaction ends. */
+export type Ending = 'commits' | 'fails' | 'inner fails'
+
+/** Stores numbers and publishes them as events, in a transaction within another. Returns the stored numbers. */
+function transact({ sql, transactionSync }: DurableObjectStorage, publish: (n: number) => unknown, ending: Ending): unknown[] {
+  const store = (n: number): void => {
+    sql.exec('INSERT INTO numbers VALUES (?)', n)
+    publish(n)
+  }
+  sql.exec('CREATE TABLE IF NOT EXISTS numbers (n INTEGER)')
+  try {
+    transactionSync(() => {
+      store(1)
+      try {
+        transactionSync(() => {
+          store(2)
+          if (ending === 'inner fails') throw new Error('inner')
+        })
+      } catch {}
+      store(3)
+      if (ending === 'fails') throw new Error('outer')
+    })
+  } catch {}
+  store(4)
+  return sql.exec<{ n: number }>('SELECT n FROM numbers').toArray().map(({ n }) => n)
+}
+
 interface Attachment {
   color: string
   since: Date
@@ -124,6 +151,10 @@ export class FirstFeatures extends DurableEventIteratorObject<object, { userId: 
 
   async alarmTime(): Promise<number | null> {
     return this.ctx.storage.getAlarm()
+  }
+
+  transact(ending: Ending): unknown[] {
+    return transact(this.ctx.storage, (n) => this.dei.websocketManager.publishEvent(this.ctx.getWebSockets(), { n }), ending)
   }
 
   // Overridden methods.
@@ -230,6 +261,12 @@ export class SecondFeatures extends DurableIteratorObject<object, Env> {
   async alarmTime(): Promise<number | null> {
     return this.ctx.storage.getAlarm()
   }
+
+  transact(ending: Ending): unknown[] {
+    return transact(this.ctx.storage, (n) => this.publishEvent({ n }), ending)
+  }
+
+  // Overridden methods.
 
   override async webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): Promise<void> {
     this.#seen.push(`message of ${typeof message === 'string' ? 'text' : 'bytes'}`)
