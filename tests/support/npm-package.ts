@@ -1,4 +1,4 @@
-// The npm package as users install it: packed by `npm pack`.
+// The npm packages as users install them: packed by `npm pack`.
 
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -9,7 +9,6 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const source = 'npm/durable-event-iterator'
 
 /** A packed and unpacked npm package. */
 export interface PackedPackage {
@@ -25,13 +24,14 @@ export interface PackedPackage {
 const worker = 'build'
 
 /**
- * Packs the npm package into a folder and unpacks it there.
+ * Packs an npm package into a folder and unpacks it there.
  *
  * It packs a copy, because packing builds, and test files that pack run at the same time.
  *
  * @throws {Error} If the core or the generic Worker is not built. The error contains the command that builds it.
  */
-export async function packNpmPackage(folder: string): Promise<PackedPackage> {
+export async function packNpmPackage(folder: string, packageName = 'durable-event-iterator'): Promise<PackedPackage> {
+  const source = join('npm', packageName)
   const copy = join(folder, 'repository')
   await mkdir(copy)
   const isSource = (path: string): boolean => basename(path) !== 'dist' && !path.endsWith('.tgz')

@@ -1,0 +1,22 @@
+// The oRPC client, for the page and the test.
+
+import { createORPCClient } from '@orpc/client'
+import { RPCLink } from '@orpc/client/fetch'
+import type { RouterClient } from '@orpc/server'
+import { DurableIteratorLinkPlugin } from 'durable-event-iterator/client'
+import type { DurableEventIteratorHooks } from 'durable-event-iterator/client'
+
+import type { router } from '../src/router.ts'
+
+export function createClient(origin: string, hooks: DurableEventIteratorHooks = {}): RouterClient<typeof router> {
+  const link = new RPCLink({
+    url: `${origin}/rpc`,
+    plugins: [
+      new DurableIteratorLinkPlugin({
+        url: `${origin.replace('http', 'ws')}/events`,
+        ...hooks,
+      }),
+    ],
+  })
+  return createORPCClient(link)
+}

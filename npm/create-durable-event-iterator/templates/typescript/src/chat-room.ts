@@ -1,0 +1,30 @@
+// The Durable Object: one for each room.
+
+import { os } from '@orpc/server'
+import { DurableIteratorObject } from 'durable-event-iterator/durable-object'
+import type { DurableIteratorWebsocket } from 'durable-event-iterator/durable-object'
+import * as z from 'zod'
+
+import type { Env } from './env.ts'
+
+/** The events. */
+export const Message = z.object({ message: z.string().min(1).max(1000) })
+
+export class ChatRoom extends DurableIteratorObject<z.infer<typeof Message>, Env> {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, {
+      signingKey: env.SIGNING_KEY,
+      resumeRetentionSeconds: 300, // how long reconnecting clients receive missed messages
+    })
+  }
+
+  /** Clients call this procedure over the WebSocket, if their token lists it. */
+  publishMessage(_ws: DurableIteratorWebsocket) {
+    return os
+      .input(Message)
+      .handler(({ input }) => {
+        this.publishEvent(input)
+      })
+      .callable()
+  }
+}

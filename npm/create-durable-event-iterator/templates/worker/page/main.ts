@@ -1,0 +1,39 @@
+// The page: shows messages as they arrive, and publishes messages. It takes its token and the publish key from the address that
+// `npm run dev` prints. In an application, your server issues the token, and only your server has the publish key.
+
+import { createClient } from './client.ts'
+
+const form = document.querySelector('form')!
+const list = document.querySelector('ol')!
+const status = document.querySelector('output')!
+
+const { token, publishKey } = Object.fromEntries(new URLSearchParams(location.hash.slice(1)))
+if (token === undefined) {
+  status.value = 'open the address that `npm run dev` prints'
+  throw new Error('the address contains no token')
+}
+
+form.addEventListener('submit', async (event) => {
+  event.preventDefault()
+  const message = new FormData(form).get('message')
+  form.reset()
+  await fetch('/channels/some-room/events', {
+    method: 'POST',
+    headers: { authorization: `Bearer ${publishKey}` },
+    body: JSON.stringify({ message }),
+  })
+})
+
+const client = createClient(location.origin, token, {
+  onStateChange: (state) => {
+    status.value = state
+    status.dataset.state = state
+  },
+})
+
+// Reconnects and resumes by itself.
+for await (const { message } of await client.onMessage()) {
+  const item = document.createElement('li')
+  item.textContent = message
+  list.prepend(item)
+}
