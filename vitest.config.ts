@@ -10,7 +10,7 @@ const everyVersion = {
 const typescriptClasses = {
   DurableEventIteratorObject: [
     'audiences', 'broken-code', 'calls', 'events', 'gaps', 'hibernation', 'hostile', 'idempotency', 'settling',
-    'snapshots', 'stubs', 'types',
+    'snapshots', 'soak', 'stubs', 'types',
   ],
   DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation'],
 }

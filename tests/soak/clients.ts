@@ -6,6 +6,7 @@ import { createHmac } from 'node:crypto'
 import WebSocket from 'ws'
 
 import { Client, SIGNING_KEY } from '../support/client.ts'
+import { PUBLISH } from '../support/journals.ts'
 import type { ClientVersion } from '../support/client.ts'
 import type { Attempt, ClientRecord } from './history.ts'
 import type { Line } from './line.ts'
@@ -82,7 +83,7 @@ export abstract class SoakClient {
   }
 
   #sign(): string {
-    const claims = { chn: this.options.channel, rpc: ['publish'], ...this.claims }
+    const claims = { chn: this.options.channel, rpc: [PUBLISH], ...this.claims }
     return this.options.isSecond ? signSecond(claims) : sign(claims)
   }
 
@@ -251,7 +252,7 @@ export class StockClient extends SoakClient {
 
   async publish(event: object): Promise<CallResult> {
     try {
-      const call: Promise<string> = this.#client!.call(['publish'], event)
+      const call: Promise<string> = this.#client!.call([PUBLISH], event)
       return await Promise.race([call.then((id) => ({ id: Number(id) })), pause(CALL_TIMEOUT).then(() => 'unknown' as const)])
     } catch (error: any) {
       // A lost connection is an error without a code.
@@ -361,7 +362,7 @@ export class BareClient extends SoakClient {
     return new Promise((resolve) => {
       this.#calls.set(i, resolve)
       setTimeout(() => resolve('unknown'), CALL_TIMEOUT).unref()
-      socket.send(JSON.stringify({ i, p: { u: '/call', b: { json: { path: ['publish'], input: event } } } }))
+      socket.send(JSON.stringify({ i, p: { u: '/call', b: { json: { path: [PUBLISH], input: event } } } }))
     })
   }
 

@@ -11,10 +11,11 @@ registerHooks({
     return next(isSource ? specifier.replace(/\.js$/, '.ts') : specifier, context)
   },
 })
-const { failures, soak } = await import('./run.ts')
 
 const { values } = parseArgs({
   options: {
+    /** Replaces the classes in Rust by classes in TypeScript: `DurableEventIteratorObject` or `DurableIteratorObject`. */
+    class: { type: 'string' },
     /** A file for the recorded history. */
     history: { type: 'string' },
     json: { type: 'boolean', default: false },
@@ -24,6 +25,9 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '75' },
   },
 })
+
+if (values.class !== undefined) process.env['IMPLEMENTATION'] = values.class
+const { failures, soak } = await import('./run.ts')
 
 function number(name: 'seed' | 'events' | 'clients' | 'seconds', least: number): number {
   const value = Number(values[name])

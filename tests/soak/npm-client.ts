@@ -17,6 +17,7 @@ import type { DurableEventIteratorGap } from '../../npm/durable-event-iterator/s
 import { DurableEventIterator, DurableEventIteratorHandlerPlugin, DurableIterator } from '../../npm/durable-event-iterator/src/index.ts'
 import type { DurableEventIteratorObject } from '../../npm/durable-event-iterator/src/index.ts'
 import { SIGNING_KEY } from '../support/client.ts'
+import { PUBLISH } from '../support/journals.ts'
 import { SLOW_EVENT, SoakClient, pause } from './clients.ts'
 import type { CallResult, ClientOptions } from './clients.ts'
 import type { Attempt } from './history.ts'
@@ -38,6 +39,7 @@ const NEXT_ITERATOR = 1_000
 
 interface Journal extends DurableEventIteratorObject<{ n: number }> {
   publish(): Client<Record<never, never>, object, string, Error>
+  publishMessage(): Client<Record<never, never>, object, string, Error>
 }
 
 interface TokenRequest {
@@ -48,10 +50,10 @@ interface TokenRequest {
 
 const router = {
   onEvent: os.input(type<TokenRequest>()).handler(({ input: { channel, lifetime } }) =>
-    new DurableEventIterator<Journal>(channel, { signingKey: SIGNING_KEY, tokenTTLSeconds: lifetime }).rpc('publish'),
+    new DurableEventIterator<Journal>(channel, { signingKey: SIGNING_KEY, tokenTTLSeconds: lifetime }).rpc(PUBLISH),
   ),
   follow: os.input(type<TokenRequest>()).handler(({ input: { channel, lifetime } }) =>
-    new DurableIterator<Journal>(channel, { signingKey: SIGNING_KEY, tokenTTLSeconds: lifetime }).rpc('publish'),
+    new DurableIterator<Journal>(channel, { signingKey: SIGNING_KEY, tokenTTLSeconds: lifetime }).rpc(PUBLISH),
   ),
 }
 const server = new RPCHandler(router, { plugins: [new DurableEventIteratorHandlerPlugin()] })
@@ -212,7 +214,7 @@ export class NpmClient extends SoakClient {
   async publish(event: object): Promise<CallResult> {
     if (this.#iterator === undefined) return { rejected: 'not connected' }
     try {
-      return { id: Number(await this.#iterator.publish(event)) }
+      return { id: Number(await this.#iterator[PUBLISH](event)) }
     } catch (error: any) {
       if (error instanceof DurableEventIteratorConnectionError) {
         return error.reason === 'unavailable' ? { rejected: error.reason } : 'unknown'

@@ -113,7 +113,8 @@ export async function startJournals({ workers: more = [], front, implementation,
     workers: [
       {
         name: 'objects',
-        ...(front === undefined ? objectsCode(implementation) : { crate: 'tests/worker', front }),
+        ...objectsCode(implementation),
+        ...(front === undefined ? {} : { front }),
         variables: { SIGNING_KEY },
         durableObjects: objects,
       },

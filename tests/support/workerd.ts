@@ -36,6 +36,8 @@ export type WorkerCode =
       entry: string
       /** Values of global names, as source. */
       define?: Record<string, string>
+      /** As for a crate. */
+      front?: string
     }
 
 export type WorkerDefinition = WorkerCode & {
@@ -249,16 +251,19 @@ function manifest(code: WorkerCode): Manifest {
     }
     return { mainModule: 'index.js', modules }
   }
-  if ('entry' in code) return bundled(code.entry, code.define ?? {})
+  if ('entry' in code) return behind(code.front, bundled(code.entry, code.define ?? {}))
   const folder = join(repository, code.crate, 'build')
   const modules: Manifest['modules'] = {}
   for (const file of readdirSync(folder)) {
     if (file.endsWith('.wasm')) modules[file] = { type: 'wasm', contents: new Uint8Array(readFileSync(join(folder, file))) }
     if (file.endsWith('.js')) modules[file] = { type: 'esm', contents: readFileSync(join(folder, file), 'utf8') }
   }
-  if (code.front === undefined) return { mainModule: 'index.js', modulesRoot: folder, modules }
-  modules['front.js'] = { type: 'esm', contents: code.front }
-  return { mainModule: 'front.js', modulesRoot: folder, modules }
+  return behind(code.front, { mainModule: 'index.js', modulesRoot: folder, modules })
+}
+
+function behind(front: string | undefined, built: Manifest): Manifest {
+  if (front === undefined) return built
+  return { ...built, mainModule: 'front.js', modules: { ...built.modules, 'front.js': { type: 'esm', contents: front } } }
 }
 
 /** The compiled core of the npm package, as its module imports it. */
