@@ -42,6 +42,7 @@ const TITLES: Record<VariantName, string> = {
 
 const SERIES = [
   { variant: 'ours', colour: '#e8590c' },
+  { variant: 'typescript', colour: '#f4a261' },
   { variant: 'peer', colour: '#4c8dd6' },
   { variant: 'partyserver', colour: '#8b949e' },
 ] as const satisfies { variant: VariantName; colour: string }[]
@@ -113,7 +114,7 @@ function settingOf({ setting: { date, processor, cores, workerd }, rounds }: Mea
 }
 
 function ratios(results: Results): string {
-  const compared = ['ours', 'peer', 'partyserver', 'noise'] as const
+  const compared = ['ours', 'typescript', 'peer', 'partyserver', 'noise'] as const
   const cell = (measured: Measured | undefined): string =>
     measured ? `**${measured.ratio.median.toFixed(2)}** (${measured.ratio.min.toFixed(2)}–${measured.ratio.max.toFixed(2)})` : '–'
   return table(
@@ -123,7 +124,7 @@ function ratios(results: Results): string {
 }
 
 function cpu(results: Results): string {
-  const compared = ['ours', 'peer', 'partyserver', 'baseline', 'baselineSql', 'sameLog'] as const
+  const compared = ['ours', 'typescript', 'peer', 'partyserver', 'baseline', 'baselineSql', 'sameLog'] as const
   const cell = (measured: Measured | undefined): string => (measured ? `${rough(measured.cpu.median)} · ${whole(measured.rate)}` : '–')
   const lines = rows(results).map(([name, row]) => [
     `${ROWS[name].title}: per ${ROWS[name].unit}`,
@@ -132,7 +133,7 @@ function cpu(results: Results): string {
   const timed = rows(results).filter(([, row]) => row.ours?.latency)
   const latencies = timed.map(([name, row]) => [
     ROWS[name].title,
-    ...compared.slice(0, 4).map((variant) => {
+    ...compared.slice(0, 5).map((variant) => {
       const latency = row[variant]?.latency
       return latency ? `${latency.p50.toFixed(2)} · ${latency.p99.toFixed(2)}` : '–'
     }),
@@ -141,7 +142,7 @@ function cpu(results: Results): string {
     'CPU time in microseconds · operations per second of wall time:',
     table(['', ...compared.map((variant) => TITLES[variant])], lines),
     'Latency of a call in milliseconds: median · 99th percentile, with everything on one machine:',
-    table(['', ...compared.slice(0, 4).map((variant) => TITLES[variant])], latencies),
+    table(['', ...compared.slice(0, 5).map((variant) => TITLES[variant])], latencies),
   ].join('\n\n')
 }
 
