@@ -78,9 +78,10 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
     return this.#core.handlers.fetch(request)
   }
 
-  override async webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): Promise<void> {
+  // Not async, which would take three more turns of the microtask queue.
+  override webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): Promise<void> {
     const result = this.#core.webSocketMessage(this.#sockets.original(ws), message)
-    return this.#hooks.takeLatest() ?? result
+    return this.#hooks.takeLatest() ?? Promise.resolve(result)
   }
 
   override webSocketClose(ws: WebSocket, code: number, reason: string, wasClean: boolean): void | Promise<void> {

@@ -12,11 +12,10 @@ const SESSION = 2
 const ATTACHMENT = 3
 const SET_ATTACHMENT = 4
 const CLOSE_IF_EXPIRED = 5
-const PRUNE = 6
-const SEND_SNAPSHOT = 7
-const SEND_LIVE = 8
-const RESPOND = 9
-const SEND_ITEM = 10
+const SEND_SNAPSHOT = 6
+const SEND_LIVE = 7
+const RESPOND = 8
+const SEND_ITEM = 9
 
 // Read once: `Core` is a proxy whose instances wrap each function when it is read, which costs more than a call.
 const { operate, operateOrReject, webSocketMessage, untilLost } = Core.prototype
@@ -114,11 +113,6 @@ export class ObjectCore {
   /** Ends what a socket's expired token allowed. Returns whether the token has expired. */
   closeIfExpired(ws: WebSocket): boolean {
     return this.#operate(CLOSE_IF_EXPIRED, ws) as boolean
-  }
-
-  /** Deletes expired events. Returns when the next ones expire, in milliseconds since 1970. */
-  prune(): number | undefined {
-    return this.#operate(PRUNE) as number | undefined
   }
 
   sendSnapshot(ws: WebSocket, events: readonly object[]): void {

@@ -72,11 +72,10 @@ mod operation {
     pub(super) const ATTACHMENT: u8 = 3;
     pub(super) const SET_ATTACHMENT: u8 = 4;
     pub(super) const CLOSE_IF_EXPIRED: u8 = 5;
-    pub(super) const PRUNE: u8 = 6;
-    pub(super) const SEND_SNAPSHOT: u8 = 7;
-    pub(super) const SEND_LIVE: u8 = 8;
-    pub(super) const RESPOND: u8 = 9;
-    pub(super) const SEND_ITEM: u8 = 10;
+    pub(super) const SEND_SNAPSHOT: u8 = 6;
+    pub(super) const SEND_LIVE: u8 = 7;
+    pub(super) const RESPOND: u8 = 8;
+    pub(super) const SEND_ITEM: u8 = 9;
 }
 
 impl Core {
@@ -133,9 +132,6 @@ impl Core {
                 socket_view::set_attachment(core, &first.unchecked_into(), &second, &third)
             }
             operation::CLOSE_IF_EXPIRED => Ok(socket_view::close_if_expired(core, &first.unchecked_into())),
-            operation::PRUNE => {
-                core.prune().map(|next| next.map_or(JsValue::UNDEFINED, |at| JsValue::from_f64(at as f64)))
-            }
             operation::SEND_SNAPSHOT => send_snapshot(core, &first.unchecked_into(), &second, &third),
             operation::SEND_LIVE => send_live(core, &first, &second, &third),
             operation::RESPOND => Ok(tasks.respond(&first, &second.unchecked_into()).into()),
