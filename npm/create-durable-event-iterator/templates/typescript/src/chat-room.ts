@@ -5,7 +5,11 @@ import { DurableIteratorObject } from 'durable-event-iterator/durable-object'
 import type { DurableIteratorWebsocket } from 'durable-event-iterator/durable-object'
 import * as z from 'zod'
 
-import type { Env } from './env.ts'
+/** The bindings in `wrangler.jsonc`, and the secrets in `.dev.vars`. */
+export interface Env {
+  SIGNING_KEY: string
+  CHAT_ROOM: DurableObjectNamespace<ChatRoom>
+}
 
 /** The events. */
 export const Message = z.object({ message: z.string().min(1).max(1000) })

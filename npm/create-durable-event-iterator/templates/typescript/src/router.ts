@@ -4,8 +4,7 @@ import { os } from '@orpc/server'
 import { DurableIterator } from 'durable-event-iterator'
 
 import { Message } from './chat-room.ts'
-import type { ChatRoom } from './chat-room.ts'
-import type { Env } from './env.ts'
+import type { ChatRoom, Env } from './chat-room.ts'
 
 const base = os.$context<{ env: Env }>()
 

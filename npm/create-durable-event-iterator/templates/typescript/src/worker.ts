@@ -4,7 +4,7 @@ import { RPCHandler } from '@orpc/server/fetch'
 import { DurableIteratorHandlerPlugin } from 'durable-event-iterator'
 import { upgradeDurableIteratorRequest } from 'durable-event-iterator/durable-object'
 
-import type { Env } from './env.ts'
+import type { Env } from './chat-room.ts'
 import { router } from './router.ts'
 
 export { ChatRoom } from './chat-room.ts'
