@@ -37,7 +37,8 @@ export interface Project {
    */
   run(tool: string, ...args: string[]): Promise<string>
   /**
-   * Starts the development server of a tool on a free port. Resolves with its address when the output contains `ready`.
+   * Starts the development server of a tool on a free port, with empty storage. Resolves with its address when the output contains
+   * `ready`.
    *
    * @throws {Error} If the tool ends, or is not ready in time. The error contains the output.
    */
@@ -95,6 +96,8 @@ export async function createProject(name: string, packed: PackedPackage): Promis
       return output.text
     },
     serve: async (ready, tool, ...args) => {
+      // A client without a cursor would receive the newest events of an earlier server.
+      await rm(join(folder, '.wrangler', 'state'), { recursive: true, force: true })
       const port = await freePort()
       const { output, ended, stop } = start(tool, [...args, '--port', String(port)])
       let hasEnded = false
