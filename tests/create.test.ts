@@ -235,6 +235,8 @@ describe.each(templates)('the template %s', (template) => {
 
   // The Worker in Rust would be built again.
   if (template !== 'rust') test('serves the page, and sends an event to a client', async () => {
+    // The first event would otherwise be one that the project's own test has just published.
+    await rm(join(project, '.wrangler/state'), { recursive: true, force: true })
     const server = await startServer(project)
     try {
       const page = await fetch(new URL(template === 'worker' ? '/page' : '/', server.url))
