@@ -105,7 +105,7 @@ mod tests {
     fn items(items: Vec<Result<StreamItem>>) -> LocalBoxStream<'static, Result<Item>> {
         match Reply::stream(stream::iter(items)).0 {
             Answer::Stream(items) => items,
-            Answer::Value { .. } => panic!("expected a stream"),
+            Answer::Value(_) => panic!("expected a stream"),
         }
     }
 

@@ -19,6 +19,7 @@ const DEFAULT_MAX_BODY: usize = 1 << 20;
 /// The period without items after which a stream sends a comment. Equal to the default of oRPC's servers.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
+const OK: u16 = 200;
 const NO_CONTENT: u16 = 204;
 
 /// Serves [`Procedures`] to oRPC clients over HTTP. `A` is the application's type, which the procedures receive by reference.
@@ -156,11 +157,11 @@ impl<A: 'static> Handler<A> {
         let reply = reply.await;
         let headers = Headers::clone(&call.response_headers);
         match reply {
-            Ok(Reply(Answer::Value { status, body })) => {
-                if let Some(header) = call.header_of(&body) {
+            Ok(Reply(Answer::Value(output))) => {
+                if let Some(header) = call.header_of(&output) {
                     headers.set(header, "1")?;
                 }
-                respond(status, body.into_http(), headers)
+                respond(OK, output.into_http(), headers)
             }
             Ok(Reply(Answer::Stream(items))) => {
                 let name = path.join(".");

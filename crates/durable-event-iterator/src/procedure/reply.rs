@@ -9,25 +9,18 @@ use std::fmt;
 /// The error message for an output that cannot be serialized. The text is oRPC's.
 const INVALID_OUTPUT: &str = "Output validation failed";
 
-/// The HTTP status "OK".
-const OK: u16 = 200;
-
 /// The output of a procedure, returned by [`Next::run`](super::Next::run).
 pub struct Reply(pub(crate) Answer);
 
 pub(crate) enum Answer {
-    /// A body with its HTTP status, which is an error's if a class in TypeScript has encoded an error.
-    Value {
-        status: u16,
-        body: Serialized,
-    },
+    Value(Serialized),
     Stream(LocalBoxStream<'static, Result<Item>>),
 }
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Answer::Value { .. } => "Reply(value)",
+            Answer::Value(_) => "Reply(value)",
             Answer::Stream(_) => "Reply(stream)",
         })
     }
@@ -35,7 +28,7 @@ impl fmt::Debug for Reply {
 
 impl Reply {
     pub(crate) fn value<T: Serialize + 'static>(output: &T) -> Result<Self> {
-        Ok(Self(Answer::Value { status: OK, body: serialized(output)? }))
+        Ok(Self(Answer::Value(serialized(output)?)))
     }
 
     pub(crate) fn stream<I: Into<StreamItem>>(items: impl Stream<Item = Result<I>> + 'static) -> Self {

@@ -168,16 +168,12 @@ impl<T, S: Serialize + DeserializeOwned> Socket<T, S> {
     /// # Errors
     /// The attachment is too large (the previous attachment is kept), it contains a file or blob, or the socket has closed.
     pub fn set_attachment(&self, attachment: &S) -> Result<()> {
-        let mut session = self.parts.sessions.read_to_change(self.raw())?;
         let Serialized { json, meta, blobs } = serialize(attachment)?;
         if !blobs.is_empty() {
             return Err(Error::new(Code::InternalServerError)
                 .message("A socket attachment cannot contain a file or blob."));
         }
-        // `undefined` is stored as `null`, so that an attachment exists.
-        let json = RawJson::new(json.unwrap_or_else(|| "null".into()))?;
-        session.application = Some(Application { json, meta: meta.map(RawJson::new).transpose()? });
-        self.parts.sessions.write(self.raw(), session)
+        self.parts.sessions.set_application(self.raw(), Application::new(json, meta)?)
     }
 }
 

@@ -51,6 +51,17 @@ pub(crate) struct Application {
     pub(crate) meta: Option<RawJson>,
 }
 
+impl Application {
+    /// `undefined` is stored as `null`, so that an attachment exists.
+    ///
+    /// # Errors
+    /// A text is not JSON.
+    pub(crate) fn new(json: Option<String>, meta: Option<String>) -> Result<Self, serde_json::Error> {
+        let json = RawJson::new(json.unwrap_or_else(|| "null".into()))?;
+        Ok(Self { json, meta: meta.map(RawJson::new).transpose()? })
+    }
+}
+
 /// The claims of the token that are needed after the upgrade.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SessionClaims {

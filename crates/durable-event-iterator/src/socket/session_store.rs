@@ -5,7 +5,7 @@ use crate::{
     runtime::{self, Admits, Hub, JsError, LiveView, RawSocket},
     socket::{
         close_code,
-        session::{Session, Unreadable},
+        session::{Application, Session, Unreadable},
     },
 };
 use durable_event_wire::frame::head;
@@ -150,6 +150,15 @@ impl SessionStore {
     pub(crate) fn write(&self, raw: &RawSocket, session: Session) -> Result<()> {
         self.hub.set_attachment(raw, &session.encode()?)?;
         self.keep(raw.id()?, &Rc::new(session))
+    }
+
+    /// Stores the application's attachment of a socket.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub(crate) fn set_application(&self, raw: &RawSocket, application: Application) -> Result<()> {
+        let session = self.read_to_change(raw)?;
+        self.write(raw, Session { application: Some(application), ..session })
     }
 
     /// Removes the cached session of a socket that has closed.

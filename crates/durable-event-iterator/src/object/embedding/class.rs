@@ -15,8 +15,7 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 extern "C" {
-    /// The functions of a class that its core calls. Exceptions of the application do not leave them, except where `catch` is
-    /// documented to return them.
+    /// The functions of a class that its core calls. They throw no exception of the application.
     #[derive(Clone)]
     pub(super) type Class;
 
@@ -44,7 +43,7 @@ extern "C" {
     fn end_js(this: &Class, task: u32) -> Result<(), JsValue>;
 
     /// Calls the application's `onSubscribed`. Returns the body of the `ORPCError` that it throws, as `[json, meta]`, or undefined.
-    /// Throws its other exceptions.
+    /// Throws another `Error` for any other exception.
     #[wasm_bindgen(method, catch, js_name = subscribed)]
     fn subscribed_js(
         this: &Class,

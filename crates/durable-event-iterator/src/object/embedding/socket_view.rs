@@ -4,7 +4,7 @@ use crate::{
     channel::{ChannelCore, subscription},
     error::{Code, Error, Result},
     runtime::{self, Infinity, NotWire, RawSocket},
-    socket::session::{Application, RawJson, Session},
+    socket::session::{Application, RawJson},
 };
 use js_sys::Array;
 use serde::Serialize;
@@ -87,11 +87,7 @@ pub(super) fn set_attachment(
             Error::new(Code::InternalServerError).message(message)
         },
     )?;
-    let mut session: Session = core.sessions.read_to_change(raw)?;
-    // `undefined` is stored as `null`, so that an attachment exists.
-    let json = RawJson::new(wire.json.unwrap_or_else(|| "null".into()))?;
-    session.application = Some(Application { json, meta: wire.meta.map(RawJson::new).transpose()? });
-    core.sessions.write(raw, session)?;
+    core.sessions.set_application(raw, Application::new(wire.json, wire.meta)?)?;
     Ok(JsValue::UNDEFINED)
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     ExternalCall, Host, Responder,
-    received::{AdmittedCall, Peer, Received, ReceivedCall},
+    received::{AdmittedCall, OK, Peer, Received, ReceivedCall},
     streams::stream,
 };
 use crate::{
@@ -83,7 +83,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         };
         let work = async {
             match self.run(admitted).await {
-                Ok(Reply(Answer::Value { status, body })) => ws.answer(response(&id, status, body)),
+                Ok(Reply(Answer::Value(output))) => ws.answer(response(&id, OK, output)),
                 Ok(Reply(Answer::Stream(items))) => {
                     stream(&self.core.sessions, ws, session, &id, items).await;
                 }

@@ -1,22 +1,23 @@
 //! Calls that code outside the library runs: a class in TypeScript. They need no future, so that each takes one turn less.
 
+use super::streams::ItemSender;
 use crate::{
     channel::ChannelCore,
-    error::{Error, Result},
+    error::Result,
     object::running_calls::{Calls, Running},
     procedure::{Input, Item},
-    runtime::{self, OpenStream, RawSocket},
+    runtime::{OpenStream, RawSocket},
     socket::session::Session,
 };
 use durable_event_wire::{
-    CheckedMeta, Serialized,
-    frame::{Outgoing, StreamEventKind, response, stop_upload, stream_event, stream_response},
+    Serialized,
+    frame::{Outgoing, response, stop_upload},
 };
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 /// Runs calls.
 pub(in crate::object) trait External {
-    /// Begins a call. Its response is sent by the call's responder, at once or later.
+    /// Begins a call. The call's responder sends the response later.
     fn run(&self, call: ExternalCall);
 }
 
@@ -91,39 +92,17 @@ impl Responder {
 
     /// Begins a response that is a stream. Returns whether the socket is open.
     pub(in crate::object) fn begin_stream(&mut self) -> bool {
-        if self.ws.send_text(&stream_response(&self.id, &[])).is_err() {
-            return false;
-        }
-        self.stream = Some(OpenStream::new(self.ws.clone(), self.id.clone()));
-        true
+        self.stream = self.items().begin();
+        self.stream.is_some()
     }
 
     /// Sends an item of the stream. Returns whether the stream goes on.
     pub(in crate::object) fn send(&self, item: Result<Item>) -> bool {
-        let send = |kind, data: Option<&Serialized>, meta: Option<&CheckedMeta>| {
-            self.ws.send_text(&stream_event(&self.id, kind, data, meta)).is_ok()
-        };
-        let item = if self.is_over() { Err(Error::token_expired()) } else { item };
-        match item {
-            Ok(Item { data, meta, is_last: false }) => {
-                send(StreamEventKind::Message, Some(&data), Some(&meta))
-            }
-            Ok(Item { data, meta, is_last: true }) => {
-                send(StreamEventKind::Done, Some(&data), Some(&meta));
-                false
-            }
-            Err(error) => {
-                runtime::log_internal("a stream", &error);
-                send(StreamEventKind::Error, Some(&error.body().to_wire()), None);
-                false
-            }
-        }
+        self.items().send(item)
     }
 
-    /// Returns whether the client's token has expired. The stored session decides, since a token refresh may have replaced the token.
-    fn is_over(&self) -> bool {
-        let now = runtime::now_ms();
-        let stored = || self.core.sessions.read(&self.ws);
-        self.session.is_expired(now) && stored().is_ok_and(|session| session.is_expired(now))
+    fn items(&self) -> ItemSender<'_> {
+        let Self { core, ws, session, id, .. } = self;
+        ItemSender { sessions: &core.sessions, ws, session, id }
     }
 }

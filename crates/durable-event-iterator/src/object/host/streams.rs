@@ -23,46 +23,73 @@ pub(super) async fn stream(
     id: &str,
     mut items: LocalBoxStream<'static, Result<Item>>,
 ) {
-    let send_event = |kind, data: Option<&Serialized>, meta: Option<&CheckedMeta>| {
-        ws.send_text(&stream_event(id, kind, data, meta)).is_ok()
-    };
-    // The stored session decides, since a token refresh may have replaced the token. Without a session the socket has closed.
-    let is_over = || {
-        let now = runtime::now_ms();
-        session.is_expired(now) && sessions.read(ws).is_ok_and(|session| session.is_expired(now))
-    };
-    if ws.send_text(&stream_response(id, &[])).is_err() {
-        return;
-    }
-    let _open = OpenStream::new(ws.clone(), id.to_owned());
+    let stream = ItemSender { sessions, ws, session, id };
+    let Some(_open) = stream.begin() else { return };
     let mut turn = 0_usize;
     while let Some(item) = items.next().await {
-        let item = if is_over() { Err(Error::token_expired()) } else { item };
-        match item {
-            Ok(Item { data, meta, is_last: false }) => {
-                if !send_event(StreamEventKind::Message, Some(&data), Some(&meta)) {
-                    return; // the socket has closed
-                }
-            }
-            Ok(Item { data, meta, is_last: true }) => {
-                send_event(StreamEventKind::Done, Some(&data), Some(&meta));
-                return;
-            }
-            Err(error) => {
-                runtime::log_internal("a stream", &error);
-                send_event(StreamEventKind::Error, Some(&error.body().to_wire()), None);
-                return;
-            }
+        if !stream.send(item) {
+            return;
         }
         turn = turn.saturating_add(1);
         if turn.is_multiple_of(ITEMS_PER_TURN)
             && let Err(error) = runtime::next_turn().await
         {
-            let error = Error::from(error);
-            runtime::log_internal("a stream", &error);
-            send_event(StreamEventKind::Error, Some(&error.body().to_wire()), None);
-            return;
+            return stream.fail(&error.into());
         }
     }
-    send_event(StreamEventKind::Done, None, None);
+    stream.event(StreamEventKind::Done, None, None);
+}
+
+/// Sends the items of a stream that is the response to a call.
+pub(super) struct ItemSender<'a> {
+    pub(super) sessions: &'a SessionStore,
+    pub(super) ws: &'a RawSocket,
+    /// The session when the call began.
+    pub(super) session: &'a Session,
+    /// The id of the call.
+    pub(super) id: &'a str,
+}
+
+impl ItemSender<'_> {
+    /// Begins the response, which lasts until the returned value is dropped. Returns `None` if the socket has closed.
+    pub(super) fn begin(&self) -> Option<OpenStream> {
+        let begun = self.ws.send_text(&stream_response(self.id, &[]));
+        begun.is_ok().then(|| OpenStream::new(self.ws.clone(), self.id.to_owned()))
+    }
+
+    /// Sends an item. Returns whether the stream goes on.
+    pub(super) fn send(&self, item: Result<Item>) -> bool {
+        let item = if self.is_over() { Err(Error::token_expired()) } else { item };
+        match item {
+            Ok(Item { data, meta, is_last: false }) => {
+                self.event(StreamEventKind::Message, Some(&data), Some(&meta))
+            }
+            Ok(Item { data, meta, is_last: true }) => {
+                self.event(StreamEventKind::Done, Some(&data), Some(&meta));
+                false
+            }
+            Err(error) => {
+                self.fail(&error);
+                false
+            }
+        }
+    }
+
+    fn fail(&self, error: &Error) {
+        runtime::log_internal("a stream", error);
+        self.event(StreamEventKind::Error, Some(&error.body().to_wire()), None);
+    }
+
+    /// Sends an event. Returns whether the socket is open.
+    fn event(&self, kind: StreamEventKind, data: Option<&Serialized>, meta: Option<&CheckedMeta>) -> bool {
+        self.ws.send_text(&stream_event(self.id, kind, data, meta)).is_ok()
+    }
+
+    /// Returns whether the client's token has expired. The stored session decides, since a token refresh may have replaced the token.
+    /// Without a session the socket has closed.
+    fn is_over(&self) -> bool {
+        let now = runtime::now_ms();
+        let stored = || self.sessions.read(self.ws);
+        self.session.is_expired(now) && stored().is_ok_and(|session| session.is_expired(now))
+    }
 }
