@@ -1,6 +1,7 @@
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 import { isTemporary, ProcedureError } from './errors.js'
 import { rememberMeta } from './event-meta.js'
+import { isPeerStream, mapStream } from './map-stream.js'
 import type { Session } from './session.js'
 import { delay } from './waiting.js'
 import type { PeerStream } from './wire/peer.js'
@@ -39,7 +40,7 @@ export async function call(
     try {
       const { status, body } = await session.request({ url: '/call', headers, body: serializer.serialize({ path, input }) }, signal)
       if (status >= 400) throw errorOf(serializer, status, body)
-      return isStream(body) ? readStream(body, serializer) : serializer.deserialize(body)
+      return isPeerStream(body) ? readStream(body, serializer) : serializer.deserialize(body)
     } catch (error) {
       if (retries >= retry || signal?.aborted === true || !isTemporary(error)) throw error
       // After a lost connection the call waits for the next one.
@@ -70,16 +71,9 @@ export function errorOf(serializer: Serializer, status: number, body: unknown): 
 /** The delay before a call is repeated that the Durable Object could not respond to, in milliseconds. */
 const RETRY_DELAY_MS = 2_000
 
-function isStream(body: unknown): body is PeerStream {
-  return typeof body === 'object' && body !== null && Symbol.asyncIterator in body
-}
-
-async function* readStream(stream: PeerStream, serializer: Serializer): AsyncGenerator<unknown, unknown, void> {
-  for await (const { event, data, meta } of stream) {
+function readStream(stream: PeerStream, serializer: Serializer): AsyncGenerator<unknown, unknown, void> {
+  return mapStream(stream, ({ event, data, meta }) => {
     if (event === 'error') throw errorOf(serializer, 500, data)
-    const value = rememberMeta(serializer.deserialize(data), meta)
-    if (event === 'done') return value
-    yield value
-  }
-  return undefined
+    return { done: event === 'done', value: rememberMeta(serializer.deserialize(data), meta) }
+  })
 }

@@ -337,8 +337,8 @@ export class Session {
       const call = connection.peer.open(
         { url: '/subscribe', headers },
         {
-          onResponse: (response) => {
-            if (response.status >= 400) return resolve(this.#endOf(response, token))
+          onResponse: (response, isStream) => {
+            if (response.status >= 400 || !isStream) return resolve(this.#endOf(response, token))
             const nextEventId = headerOf(response.headers, GAP_HEADER)
             if (nextEventId !== undefined) {
               const gap = { lastEventId, nextEventId }
