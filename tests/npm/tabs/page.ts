@@ -10,6 +10,7 @@ export interface StartOptions {
   leaderTimeout: number
   lastEventId?: string
   maxBufferedEvents?: number
+  heartbeatInterval?: number
 }
 
 /** The functions that the test provides. */
@@ -26,7 +27,7 @@ let held: Promise<void> | undefined
 let source: ReturnType<typeof shareBetweenTabs> | undefined
 
 const tab = {
-  start({ url, key, leaderTimeout, lastEventId, maxBufferedEvents }: StartOptions): void {
+  start({ url, key, leaderTimeout, lastEventId, maxBufferedEvents, heartbeatInterval }: StartOptions): void {
     source ??= shareBetweenTabs(key, { leaderTimeout })
     events = subscribe<{ n: number }>({
       url,
@@ -36,6 +37,7 @@ const tab = {
       maxReconnectionDelay: 500,
       lastEventId,
       maxBufferedEvents,
+      heartbeatInterval,
       onStateChange: (state) => test.report('state', state),
       onGap: (gap) => test.report('gap', gap),
     })
@@ -71,10 +73,10 @@ const tab = {
     const file = (await events.call(['extra', 'getFile'])) as File
     return { name: file.name, type: file.type, bytes: [...new Uint8Array(await file.arrayBuffer())] }
   },
-  /** Returns the first items of a stream, which then ends. */
-  async readStream(path: string[], count: number): Promise<unknown[]> {
+  /** Returns the first items of a stream. Less than all of them end it. */
+  async readStream(path: string[], count: number, input?: unknown): Promise<unknown[]> {
     const items: unknown[] = []
-    for await (const item of (await events.call(path)) as AsyncIterable<unknown>) {
+    for await (const item of (await events.call(path, input)) as AsyncIterable<unknown>) {
       items.push(item)
       if (items.length === count) break
     }

@@ -9,7 +9,7 @@ import type { BrowserContext, CDPSession, Page } from 'playwright-core'
 import { expect } from 'vitest'
 
 import { token } from '../../support/client.ts'
-import type { Journals } from '../../support/journals.ts'
+import type { Binding, Journals } from '../../support/journals.ts'
 import type { StartOptions, TabApi } from './page.ts'
 
 /** The procedures that the tokens allow. */
@@ -70,8 +70,8 @@ export class Publisher {
   #running: Promise<void> | undefined
   #isStopped = false
 
-  constructor(journals: Journals, channel: string) {
-    this.#publish = async (n) => (await journals.publish('CALLS', channel, { n }, {})).id
+  constructor(journals: Journals, channel: string, binding: Binding = 'CALLS') {
+    this.#publish = async (n) => (await journals.publish(binding, channel, { n }, {})).id
   }
 
   start(): void {
@@ -106,7 +106,7 @@ export class Tab {
   readonly states: string[] = []
   readonly gaps: unknown[] = []
   readonly ends: unknown[] = []
-  /** The number of events that were published before the tab was opened. */
+  /** The number of events that were published before the tab was opened, or up to its cursor. */
   readonly publishedBefore: number
   readonly #waiting = new Waiting()
 
@@ -126,7 +126,8 @@ export class Tab {
     },
   ): Promise<Tab> {
     const page = await context.newPage()
-    const tab = new Tab(page, publisher.published)
+    const { lastEventId } = options
+    const tab = new Tab(page, lastEventId === undefined ? publisher.published : publisher.ids.indexOf(lastEventId) + 1)
     await page.exposeFunction('fetchToken', () => token({ chn: channel, rpc: PROCEDURES, att: { userId: 'me' } }))
     await page.exposeFunction('report', (kind: string, value: unknown) => tab.#onReport(kind, value))
     await page.goto(url)
@@ -179,7 +180,7 @@ export class Tab {
   }
 }
 
-/** Stops the publisher, and checks that each tab has received exactly the published events from its start on. */
+/** Stops the publisher when all tabs are up to date, and checks that each tab has received exactly the published events from its start on. */
 export async function check(publisher: Publisher, tabs: readonly Tab[]): Promise<void> {
   await publisher.stop()
   await Promise.all(tabs.map((tab) => tab.has(publisher.published)))
