@@ -20,7 +20,7 @@ export interface Start {
 /**
  * The most recent events of a subscription, from which other tabs receive missed events. It never has a gap.
  *
- * Events without an id are not included, since the server does not replay them either.
+ * Events that the server does not replay are not included: live-only events have no id, and a snapshot is for one client.
  */
 export class EventRing {
   readonly #limits: RingLimits
@@ -37,7 +37,7 @@ export class EventRing {
 
   /** Starts with a new subscription. The events are kept if it continues after the last one. */
   start({ cursor, since }: Start, isGap: boolean, now: number): void {
-    if (cursor !== undefined && !isGap && cursor === (this.#events.at(-1)?.[2] ?? this.#base)) return
+    if (cursor !== undefined && !isGap && cursor === this.#last) return
     this.#events = []
     this.#size = 0
     this.#base = isGap ? undefined : cursor
@@ -47,7 +47,8 @@ export class EventRing {
 
   push(tail: string, at: number): void {
     const id = eventIdOf(tail)
-    if (id === undefined) return
+    // A snapshot ends with the id of the newest event.
+    if (id === undefined || id === this.#last) return
     this.#events.push([tail, at, id])
     this.#size += tail.length
     while (this.#events.length > this.#limits.maxEvents || this.#size > this.#limits.maxSize) {
@@ -56,6 +57,11 @@ export class EventRing {
       this.#base = id
       this.#completeSince = Math.max(this.#completeSince, at + 2 * MARGIN_MS)
     }
+  }
+
+  /** The cursor after the last event, if it is known. */
+  get #last(): string | undefined {
+    return this.#events.at(-1)?.[2] ?? this.#base
   }
 
   /** Returns the events that a client has missed, or `undefined` if it may have missed others. */

@@ -47,7 +47,8 @@ export class TabSocket implements SocketLike {
   readonly #options: TabSocketOptions
   readonly #id = newId()
   readonly #listeners = new Map<string, Listener[]>()
-  readonly #channel: BroadcastChannel
+  /** Undefined while the tab is frozen, so that messages do not accumulate. */
+  #channel: BroadcastChannel | undefined
   readonly #ring: EventRing
   /** The lock of the leading tab. */
   readonly #lock: Lock
@@ -60,8 +61,7 @@ export class TabSocket implements SocketLike {
   constructor(options: TabSocketOptions) {
     const { name, locks, legacy, leaderTimeout, info } = options
     this.#options = options
-    this.#channel = new BroadcastChannel(name)
-    this.#channel.onmessage = ({ data }) => isMessage(data) && this.#receive(data)
+    this.#openChannel()
     this.#ring = legacy?.ring ?? new EventRing()
     this.#lock = legacy?.lock ?? new Lock(locks, name)
     this.#life = new Lock(locks, lifeOf(name, this.#id))
@@ -190,8 +190,18 @@ export class TabSocket implements SocketLike {
     }
   }
 
+  #openChannel(): void {
+    this.#channel = new BroadcastChannel(this.#options.name)
+    this.#channel.onmessage = ({ data }) => isMessage(data) && this.#receive(data)
+  }
+
+  #closeChannel(): void {
+    this.#channel?.close()
+    this.#channel = undefined
+  }
+
   #post(message: Message): void {
-    if (!this.#isClosed) this.#channel.postMessage(message)
+    this.#channel?.postMessage(message)
   }
 
   #hello(): void {
@@ -206,18 +216,26 @@ export class TabSocket implements SocketLike {
 
   #watchPage(): void {
     const { signal } = this.#closed
-    const check = (): void => {
-      if (!(this.#link instanceof OwnLink)) this.#silence.check()
-    }
-    page?.addEventListener('visibilitychange', check, { signal })
-    page?.addEventListener('freeze', () => {
-      if (this.#link instanceof OwnLink) this.#link.stopLeading()
-      this.#lock.release()
-    }, { signal })
-    page?.addEventListener('resume', () => {
-      this.#queue()
-      check()
-    }, { signal })
+    page?.addEventListener('visibilitychange', () => this.#check(), { signal })
+    page?.addEventListener('freeze', () => this.#freeze(), { signal })
+    page?.addEventListener('resume', () => this.#resume(), { signal })
+  }
+
+  #check(): void {
+    if (!(this.#link instanceof OwnLink)) this.#silence.check()
+  }
+
+  #freeze(): void {
+    if (this.#link instanceof OwnLink) this.#link.stopLeading()
+    this.#lock.release()
+    this.#closeChannel()
+  }
+
+  #resume(): void {
+    this.#openChannel()
+    if (this.#link instanceof FollowingLink) return this.#handOver(false)
+    this.#queue()
+    this.#check()
   }
 
   // The client
@@ -252,10 +270,10 @@ export class TabSocket implements SocketLike {
   }
 
   #end(): void {
-    this.#link?.close()
     this.#closed.abort()
+    this.#link?.close()
     this.#silence.stop()
-    this.#channel.close()
+    this.#closeChannel()
     this.#life.release()
     this.#lock.onGranted = this.#lock.onLost = () => {}
   }
