@@ -82,9 +82,6 @@ const tab = {
     }
     return items
   },
-  /** Sends a stream of the numbers from 1 on, and returns their sum. */
-  sum: (count: number): Promise<unknown> =>
-    events.call(['upload', 'sum'], (async function* () { for (let n = 1; n <= count; n += 1) yield n })()),
   error: (path: string[], input?: unknown): Promise<unknown> =>
     events.call(path, input).then(
       () => undefined,

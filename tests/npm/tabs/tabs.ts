@@ -8,6 +8,7 @@ import { buildSync } from 'esbuild'
 import type { BrowserContext, CDPSession, Page } from 'playwright-core'
 import { expect } from 'vitest'
 
+import type { SubscriptionGap } from '../../../npm/durable-event-iterator/src/client/index.ts'
 import { token } from '../../support/client.ts'
 import type { Binding, Journals } from '../../support/journals.ts'
 import type { StartOptions, TabApi } from './page.ts'
@@ -104,7 +105,7 @@ export class Tab {
   readonly page: Page
   readonly received: number[] = []
   readonly states: string[] = []
-  readonly gaps: unknown[] = []
+  readonly gaps: SubscriptionGap[] = []
   readonly ends: unknown[] = []
   /** The number of events that were published before the tab was opened, or up to its cursor. */
   readonly publishedBefore: number
@@ -138,7 +139,7 @@ export class Tab {
   #onReport(kind: string, value: unknown): void {
     if (kind === 'event') this.received.push(value as number)
     if (kind === 'state') this.states.push(value as string)
-    if (kind === 'gap') this.gaps.push(value)
+    if (kind === 'gap') this.gaps.push(value as SubscriptionGap)
     if (kind === 'end') this.ends.push(value)
     this.#waiting.changed()
   }

@@ -138,8 +138,8 @@ export class Hub {
     if (frame === undefined) return
     const id = from + SEPARATOR + frame.i
     const message = withId(data, frame.i, id)
-    // Other requests would concern the socket, such as a second subscription.
-    if (message === undefined || (isRequest(frame) && frame.p.u !== '/call')) return
+    // A second subscription would end that of the leading tab.
+    if (message === undefined || (isRequest(frame) && frame.p.u === '/subscribe')) return
     if (isRequest(frame)) calls.add(id)
     if (calls.has(id)) this.#options.send(message)
     if (isAbort(frame)) calls.delete(id)
