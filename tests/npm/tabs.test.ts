@@ -135,15 +135,19 @@ test('when a tab is closed, its calls are aborted at the Durable Object', async 
   await check(publisher, tabs.slice(0, 1))
 })
 
-/** Each way to lose the leading tab. Returns the tabs that remain. */
+async function crash({ page }: Tab): Promise<void> {
+  const crashed = page.waitForEvent('crash')
+  const session = await context.newCDPSession(page)
+  // It never responds.
+  session.send('Page.crash').catch(() => {})
+  await crashed
+}
+
+/** Each way to lose the leading tab. */
 const ENDS: [string, (leader: Tab) => Promise<void>][] = [
   ['is closed', ({ page }) => page.close()],
   ['navigates', async ({ page }) => void (await page.goto('about:blank'))],
-  ['crashes', async (leader) => {
-    const crashed = leader.page.waitForEvent('crash')
-    void (await leader.cdp()).send('Page.crash').catch(() => {})
-    await crashed
-  }],
+  ['crashes', crash],
   ['closes its subscription', (leader) => leader.run('close')],
 ]
 
@@ -203,6 +207,80 @@ test('when the leading tab does not respond, another tab takes over', async () =
   await shared()
   await check(publisher, [leader!, ...others])
   expect(await others[0]!.run('call', ['diary'])).not.toContain('late began')
+})
+
+/** Returns random numbers from 0 to 1, the same ones for each seed (mulberry32). */
+function randomOf(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+// The environment variable repeats a run.
+const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1e6))
+
+test(`tabs receive all events while they are opened, closed, frozen and interrupted at random (SEED=${seed})`, { timeout: 180_000 }, async () => {
+  const random = randomOf(seed)
+  const options = { maxBufferedEvents: 10 }
+  const tabs = await openTabs(2, options)
+  const frozen = new Map<Tab, () => Promise<unknown>>()
+  const done: string[] = []
+  const steps: Record<string, (tab: Tab) => Promise<unknown>> = {
+    open: async () => {
+      const cursor = publisher.ids[publisher.published - 1 - Math.floor(random() * 60)]
+      tabs.push(await openTab({ ...options, ...(random() < 0.5 && cursor !== undefined ? { lastEventId: cursor } : {}) }))
+    },
+    close: async (tab) => {
+      tabs.splice(tabs.indexOf(tab), 1)
+      await tab.page.close()
+    },
+    crash: async (tab) => {
+      tabs.splice(tabs.indexOf(tab), 1)
+      await crash(tab)
+    },
+    freeze: async (tab) => {
+      const session = await tab.cdp()
+      await session.send('Page.setWebLifecycleState', { state: 'frozen' })
+      frozen.set(tab, () => session.send('Page.setWebLifecycleState', { state: 'active' }))
+    },
+    block: async (tab) => {
+      const session = await tab.cdp()
+      await session.send('Debugger.enable')
+      await session.send('Debugger.pause')
+      frozen.set(tab, () => session.send('Debugger.disable'))
+    },
+    thaw: async () => {
+      for (const [tab, resume] of [...frozen].slice(0, 1)) {
+        frozen.delete(tab)
+        await resume()
+      }
+    },
+    pause: (tab) => tab.run('pause'),
+    resume: (tab) => tab.run('resume'),
+    cut: async () => proxy.cut(),
+  }
+  const names = Object.keys(steps)
+  for (let n = 0; n < 40; n += 1) {
+    const name = names[Math.floor(random() * names.length)]!
+    const active = tabs.filter((tab) => !frozen.has(tab))
+    const tab = active[Math.floor(random() * active.length)]!
+    // At least one tab stays active, and not too many are open.
+    if (['close', 'crash', 'freeze', 'block'].includes(name) && active.length < 2) continue
+    if (name === 'open' && tabs.length > 5) continue
+    done.push(name)
+    await steps[name]!(tab)
+    await publisher.more(Math.floor(random() * 30))
+  }
+  for (const resume of frozen.values()) await resume()
+  for (const tab of tabs) await tab.run('resume')
+  await check(publisher, tabs)
+  await publisher.publish()
+  await shared()
+  expect(done.length).toBeGreaterThan(10)
 })
 
 describe('when the leading tab reads slowly', () => {

@@ -56,7 +56,7 @@ const tab = {
   },
   /** Stops to read events, until `resume` is called. */
   pause(): void {
-    held = new Promise((resolve) => (release = resolve))
+    held ??= new Promise((resolve) => (release = resolve))
   },
   resume(): void {
     held = undefined

@@ -7,10 +7,11 @@ import type { Subscription } from '../../../npm/durable-event-iterator/src/clien
 import { EventRing } from '../../../npm/durable-event-iterator/src/tabs/event-ring.ts'
 import { eventIdOf, frameOf, isLast, withId } from '../../../npm/durable-event-iterator/src/tabs/frame.ts'
 import type { SocketMessage } from '../../../npm/durable-event-iterator/src/tabs/frame.ts'
+import { FollowingLink } from '../../../npm/durable-event-iterator/src/tabs/following-link.ts'
 import { Hub } from '../../../npm/durable-event-iterator/src/tabs/hub.ts'
 import { shareBetweenTabs } from '../../../npm/durable-event-iterator/src/tabs/index.ts'
 import { isMessage } from '../../../npm/durable-event-iterator/src/tabs/message.ts'
-import type { Message } from '../../../npm/durable-event-iterator/src/tabs/message.ts'
+import type { Content } from '../../../npm/durable-event-iterator/src/tabs/message.ts'
 import { Silence } from '../../../npm/durable-event-iterator/src/tabs/silence.ts'
 import { token } from '../../support/client.ts'
 import { startJournals } from '../../support/journals.ts'
@@ -114,7 +115,9 @@ describe('the ring of recent events', () => {
 })
 
 describe('a hub', () => {
-  let posted: Message[]
+  let posted: Content[]
+  /** The number of messages of each tab to the hub. */
+  let numbers: Map<string, number>
   let sent: SocketMessage[]
   let gone: Map<string, () => void>
   let ring: EventRing
@@ -124,6 +127,7 @@ describe('a hub', () => {
     posted = []
     sent = []
     gone = new Map()
+    numbers = new Map()
     ring = new EventRing()
     hub = new Hub({
       id: 'hub',
@@ -140,13 +144,18 @@ describe('a hub', () => {
   afterEach(() => void vi.useRealTimers())
 
   const call = (i: string): string => `{"i":"${i}","p":{"u":"/call","b":{}}}`
-  const relay = (data: SocketMessage, from = 'a'): void => hub.receive({ type: 'data', from, to: 'hub', data, at: Date.now() })
+  const receive = (message: Content): void => {
+    const number = (numbers.get(message.from) ?? 0) + 1
+    if (message.to === 'hub') numbers.set(message.from, number)
+    hub.receive({ ...message, number })
+  }
+  const relay = (data: SocketMessage, from = 'a'): void => receive({ type: 'data', from, to: 'hub', data, at: Date.now() })
   const subscribeTab = (cursor: string | undefined, from = 'a'): void =>
-    hub.receive({ type: 'subscribe', from, to: 'hub', call: '1', cursor, since: Date.now() })
+    receive({ type: 'subscribe', from, to: 'hub', call: '1', cursor, since: Date.now() })
   const answer = (text: string): void => hub.relayBack(frameOf(text)!, text)
 
   test('introduces itself when it starts, when it is ready, and to each tab that asks', () => {
-    hub.receive({ type: 'hello', from: 'a' })
+    receive({ type: 'hello', from: 'a' })
     hub.ready()
     expect(posted).toEqual([
       { type: 'here', from: 'hub', isReady: false },
@@ -170,7 +179,7 @@ describe('a hub', () => {
   })
 
   test.each([
-    ['for another hub', () => hub.receive({ type: 'data', from: 'a', to: 'other', data: call('1'), at: Date.now() })],
+    ['for another hub', () => receive({ type: 'data', from: 'a', to: 'other', data: call('1'), at: Date.now() })],
     ['with a subscription', () => relay('{"i":"1","p":{"u":"/subscribe"}}')],
     ['that is no frame', () => relay('{}')],
     ['of an unknown call', () => relay('{"i":"1","t":3,"p":{"e":"message"}}')],
@@ -182,7 +191,28 @@ describe('a hub', () => {
   test('does not relay an old message, and ends the socket of its tab', () => {
     const at = Date.now()
     vi.advanceTimersByTime(5_001)
-    hub.receive({ type: 'data', from: 'a', to: 'hub', data: call('1'), at })
+    receive({ type: 'data', from: 'a', to: 'hub', data: call('1'), at })
+    expect(sent).toEqual([])
+    expect(posted.at(-1)).toEqual({ type: 'bye', from: 'hub', to: 'a' })
+  })
+
+  test('ends the socket of a tab from which a message is missing, and aborts its calls', () => {
+    relay(call('1'))
+    relay(call('1'), 'b')
+    sent.length = 0
+    // The browser has dropped the second message.
+    numbers.set('a', 2)
+    relay(call('3'))
+    expect(sent).toEqual(['{"i":"a:1","t":4}'])
+    expect(posted.at(-1)).toEqual({ type: 'bye', from: 'hub', to: 'a' })
+    relay(call('2'), 'b')
+    expect(sent.at(-1)).toBe(call('b:2'))
+  })
+
+  test('detects that the first message of a tab is missing', () => {
+    receive({ type: 'hello', from: 'a' })
+    numbers.set('a', 1)
+    relay(call('2'))
     expect(sent).toEqual([])
     expect(posted.at(-1)).toEqual({ type: 'bye', from: 'hub', to: 'a' })
   })
@@ -243,6 +273,70 @@ describe('a hub', () => {
   })
 })
 
+describe('a tab that follows', () => {
+  const follow = () => {
+    const [posted, delivered, handedOver]: [Content[], SocketMessage[], boolean[]] = [[], [], []]
+    const link = new FollowingLink({ type: 'here', from: 'hub', isReady: true, number: 7 }, {
+      id: 'a',
+      ring: new EventRing(),
+      since: 0,
+      post: (message) => posted.push(message),
+      deliver: (message) => delivered.push(message),
+      handOver: (isAlone) => handedOver.push(isAlone),
+    })
+    link.send('{"i":"1","p":{"u":"/subscribe","h":{"last-event-id":"4"}}}')
+    return { link, posted, delivered, handedOver }
+  }
+  const subscribed = { type: 'subscribed', from: 'hub', to: 'a', call: '1', missed: [[tailOf(5), 0]] } as const
+
+  test('subscribes with its cursor, and receives missed and live events with its call id', () => {
+    const { link, posted, delivered } = follow()
+    expect(posted).toEqual([{ type: 'subscribe', from: 'a', to: 'hub', call: '1', cursor: '4', since: 0 }])
+    link.receive({ type: 'event', from: 'hub', tail: tailOf(5), number: 8 })
+    link.receive({ ...subscribed, number: 9 })
+    link.receive({ type: 'event', from: 'other', tail: tailOf(9), number: 1 })
+    link.receive({ type: 'event', from: 'hub', tail: tailOf(6), number: 10 })
+    expect(delivered).toEqual(['{"i":"1","p":{"h":{"content-type":"text/event-stream"}}}', `{"i":"1"${tailOf(5)}`, `{"i":"1"${tailOf(6)}`])
+  })
+
+  test('continues with another socket when a message of the hub is missing', () => {
+    const { link, delivered, handedOver } = follow()
+    link.receive({ ...subscribed, number: 8 })
+    link.receive({ type: 'event', from: 'hub', tail: tailOf(7), number: 10 })
+    expect(delivered).toHaveLength(2)
+    expect(handedOver).toEqual([false])
+  })
+
+  test.each([
+    ['when the hub ends', { type: 'bye', from: 'hub', number: 8 }, [false]],
+    ['when another tab leads', { type: 'here', from: 'other', isReady: false, number: 1 }, [false]],
+    ['when the hub does not have the missed events', { ...subscribed, missed: undefined, number: 8 }, [true]],
+    ['but not when the hub ends the socket of another tab', { type: 'bye', from: 'hub', to: 'b', number: 8 }, []],
+    ['but not when an earlier hub responds', { type: 'here', from: 'other', to: 'a', isReady: true, number: 1 }, []],
+  ] as const)('continues with another socket %s', (_, message, expected) => {
+    const { link, handedOver } = follow()
+    link.receive(message)
+    expect(handedOver).toEqual(expected)
+  })
+
+  test('opens a WebSocket of its own without a cursor', () => {
+    const { link, handedOver } = follow()
+    link.send('{"i":"2","p":{"u":"/subscribe"}}')
+    expect(handedOver).toEqual([true])
+  })
+
+  test('accepts new tokens itself, and relays other calls', async () => {
+    const { link, posted, delivered } = follow()
+    link.send('{"i":"2","p":{"u":"/updateToken","b":{}}}')
+    expect(delivered).toEqual([])
+    await undefined
+    expect(delivered).toEqual(['{"i":"2","p":{"b":{}}}'])
+    link.send('{"i":"3","p":{"u":"/call","b":{}}}')
+    link.send('{"i":"1","t":4}')
+    expect(posted.slice(1)).toEqual([expect.objectContaining({ type: 'data', data: '{"i":"3","p":{"u":"/call","b":{}}}' })])
+  })
+})
+
 describe('the detection of silence', () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
@@ -270,24 +364,25 @@ describe('the detection of silence', () => {
 })
 
 test.each([
-  [{ type: 'hello', from: 'a' }, true],
-  [{ type: 'here', from: 'a', isReady: true }, true],
-  [{ type: 'bye', from: 'a', to: 'b' }, true],
-  [{ type: 'subscribe', from: 'a', to: 'b', call: '1', cursor: undefined, since: 0 }, true],
-  [{ type: 'subscribed', from: 'a', to: 'b', call: '1', missed: [['', 0]] }, true],
-  [{ type: 'event', from: 'a', tail: '' }, true],
-  [{ type: 'data', from: 'a', to: 'b', data: new ArrayBuffer(0), at: 0 }, true],
+  [{ number: 1, type: 'hello', from: 'a' }, true],
+  [{ number: 1, type: 'here', from: 'a', isReady: true }, true],
+  [{ number: 1, type: 'bye', from: 'a', to: 'b' }, true],
+  [{ number: 1, type: 'subscribe', from: 'a', to: 'b', call: '1', cursor: undefined, since: 0 }, true],
+  [{ number: 1, type: 'subscribed', from: 'a', to: 'b', call: '1', missed: [['', 0]] }, true],
+  [{ number: 1, type: 'event', from: 'a', tail: '' }, true],
+  [{ number: 1, type: 'data', from: 'a', to: 'b', data: new ArrayBuffer(0), at: 0 }, true],
   [undefined, false],
   [null, false],
   ['hello', false],
-  [{ type: 'hello' }, false],
-  [{ type: 'toString', from: 'a' }, false],
-  [{ type: 'here', from: 'a' }, false],
-  [{ type: 'hello', from: 'a', to: 1 }, false],
-  [{ type: 'subscribe', from: 'a', to: 'b', call: '1', cursor: 1, since: 0 }, false],
-  [{ type: 'subscribe', from: 'a', to: 'b', call: '1', since: Number.NaN }, false],
-  [{ type: 'subscribed', from: 'a', to: 'b', call: '1', missed: [1] }, false],
-  [{ type: 'data', from: 'a', to: 'b', data: {}, at: 0 }, false],
+  [{ type: 'hello', from: 'a' }, false],
+  [{ number: 1, type: 'hello' }, false],
+  [{ number: 1, type: 'toString', from: 'a' }, false],
+  [{ number: 1, type: 'here', from: 'a' }, false],
+  [{ number: 1, type: 'hello', from: 'a', to: 1 }, false],
+  [{ number: 1, type: 'subscribe', from: 'a', to: 'b', call: '1', cursor: 1, since: 0 }, false],
+  [{ number: 1, type: 'subscribe', from: 'a', to: 'b', call: '1', since: Number.NaN }, false],
+  [{ number: 1, type: 'subscribed', from: 'a', to: 'b', call: '1', missed: [1] }, false],
+  [{ number: 1, type: 'data', from: 'a', to: 'b', data: {}, at: 0 }, false],
 ])('%j is a message: %s', (value, expected) => {
   expect(isMessage(value)).toBe(expected)
 })

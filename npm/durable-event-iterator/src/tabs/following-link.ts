@@ -3,7 +3,7 @@ import { emptyResponseOf, frameOf, headOf, isAbort, isRequest, subscribedOf } fr
 import type { SocketMessage } from './frame.js'
 import { cursorOf } from './link.js'
 import type { Link, LinkOptions } from './link.js'
-import type { Message } from './message.js'
+import type { Content, Message } from './message.js'
 
 export interface FollowingLinkOptions extends LinkOptions {
   /** Ends the socket, so that the client opens another one at once. `isAlone`: that one has a WebSocket of its own. */
@@ -17,8 +17,13 @@ export class FollowingLink implements Link {
   readonly #options: FollowingLinkOptions
   #subscription: { readonly call: string; readonly cursor: string | undefined; isOpen: boolean } | undefined
 
-  constructor(hub: string, options: FollowingLinkOptions) {
-    this.hub = hub
+  /** The number of the hub's last message. */
+  #number: number
+
+  /** @param message - The last message of the hub. */
+  constructor({ from, number }: Message, options: FollowingLinkOptions) {
+    this.hub = from
+    this.#number = number
     this.#options = options
   }
 
@@ -49,11 +54,17 @@ export class FollowingLink implements Link {
 
   receive(message: Message): void {
     const { deliver, id, handOver } = this.#options
-    const { from, to, type } = message
+    const { from, to, type, number } = message
     const subscription = this.#subscription
     if (from !== this.hub) {
       // Another tab leads now.
       if (type === 'here' && to === undefined) handOver(false)
+      return
+    }
+    this.#number += 1
+    if (number !== this.#number) {
+      // An event or a response is missing.
+      handOver(false)
     } else if (to !== undefined && to !== id) {
       return
     } else if (type === 'bye') {
@@ -88,9 +99,9 @@ export class FollowingLink implements Link {
     this.#options.deliver(headOf(this.#subscription!.call) + tail)
   }
 
-  #post(message: ToHub<Message>): void {
-    this.#options.post({ ...message, from: this.#options.id, to: this.hub } as Message)
+  #post(message: ToHub<Content>): void {
+    this.#options.post({ ...message, from: this.#options.id, to: this.hub } as Content)
   }
 }
 
-type ToHub<T> = T extends Message ? Omit<T, 'from' | 'to'> : never
+type ToHub<T> = T extends Content ? Omit<T, 'from' | 'to'> : never

@@ -1,7 +1,7 @@
 import type { EventRing, Start } from './event-ring.js'
 import { abortOf, frameOf, isAbort, isLast, isRequest, withId } from './frame.js'
 import type { Frame, SocketMessage } from './frame.js'
-import type { Message } from './message.js'
+import type { Content, Message } from './message.js'
 
 /** What a hub needs of its tab. */
 export interface HubOptions {
@@ -12,7 +12,7 @@ export interface HubOptions {
   /** The age from which on messages of other tabs are not relayed, in milliseconds. */
   readonly maxAge: number
   /** Sends a message to the other tabs. */
-  post(message: Message): void
+  post(message: Content): void
   /** Sends a message to the server. */
   send(message: SocketMessage): void
   /** Calls the listener when the socket of a tab is closed, or the tab has crashed. Returns a function that stops this. */
@@ -56,19 +56,17 @@ export class Hub {
 
   /** Handles a message of another tab. */
   receive(message: Message): void {
-    const { from, type } = message
-    if (type === 'hello') {
-      this.#tabOf(from)
-      this.#introduce(from)
-    } else if (message.to !== this.#options.id) {
-      return
-    } else if (type === 'subscribe') {
-      this.#subscribe(from, this.#tabOf(from), message)
-    } else if (type === 'data') {
-      // The other tab has given up an old call, which must not be executed any more.
-      if (Date.now() - message.at > this.#options.maxAge) this.#post({ type: 'bye', to: from })
-      else this.#relay(from, message.data)
-    }
+    const { from, to, type, number } = message
+    const { id, maxAge } = this.#options
+    if (to !== id && (to !== undefined || type !== 'hello')) return
+    const tab = this.#tabOf(from)
+    const isMissing = to === id && number !== tab.number + 1
+    if (to === id) tab.number = number
+    // A missing message may be a call, whose response the other tab expects. A call in an old message has been given up there.
+    if (isMissing || (type === 'data' && Date.now() - message.at > maxAge)) this.#dismiss(from, tab)
+    else if (type === 'hello') this.#introduce(from)
+    else if (type === 'subscribe') this.#subscribe(from, tab, message)
+    else if (type === 'data') this.#relay(from, tab, message.data)
   }
 
   /** Passes a frame of the server to its tab. */
@@ -93,7 +91,7 @@ export class Hub {
   #tabOf(id: string): Tab {
     let tab = this.#tabs.get(id)
     if (tab === undefined) {
-      tab = { calls: new Set(), ignore: this.#options.onceGone(id, () => this.#remove(id)), waiting: undefined }
+      tab = { number: 0, calls: new Set(), ignore: this.#options.onceGone(id, () => this.#remove(id)), waiting: undefined }
       this.#tabs.set(id, tab)
     }
     return tab
@@ -104,8 +102,20 @@ export class Hub {
     if (tab === undefined) return
     this.#tabs.delete(id)
     tab.ignore()
+    this.#reset(tab)
+  }
+
+  #reset(tab: Tab): void {
     clearTimeout(tab.waiting?.timer)
+    tab.waiting = undefined
     for (const call of tab.calls) this.#options.send(abortOf(call))
+    tab.calls.clear()
+  }
+
+  /** Ends the socket of another tab, which then opens another one. */
+  #dismiss(to: string, tab: Tab): void {
+    this.#reset(tab)
+    this.#post({ type: 'bye', to })
   }
 
   #subscribe(from: string, tab: Tab, { call, cursor, since }: Start & { call: string }): void {
@@ -131,8 +141,7 @@ export class Hub {
     this.#post({ type: 'subscribed', to, call: waiting.call, missed })
   }
 
-  #relay(from: string, data: SocketMessage): void {
-    const { calls } = this.#tabOf(from)
+  #relay(from: string, { calls }: Tab, data: SocketMessage): void {
     if (data === 'ping') this.#post({ type: 'data', to: from, data: 'pong', at: Date.now() })
     const frame = frameOf(data)
     if (frame === undefined) return
@@ -145,15 +154,17 @@ export class Hub {
     if (isAbort(frame)) calls.delete(id)
   }
 
-  #post(message: OfHub<Message>): void {
-    this.#options.post({ ...message, from: this.#options.id } as Message)
+  #post(message: OfHub<Content>): void {
+    this.#options.post({ ...message, from: this.#options.id } as Content)
   }
 }
 
-type OfHub<T> = T extends Message ? Omit<T, 'from'> : never
+type OfHub<T> = T extends Content ? Omit<T, 'from'> : never
 
 /** Another tab. */
 interface Tab {
+  /** The number of its last message to this hub. */
+  number: number
   /** The call ids at the server of its calls in flight. */
   readonly calls: Set<string>
   /** Stops watching whether the tab exists. */
@@ -172,4 +183,4 @@ export const isOfOtherTab = ({ i }: Frame): boolean => i.includes(SEPARATOR)
  * How long the hub waits for its own subscription, and for the event that another tab has received before, in milliseconds.
  * Afterwards that tab opens a socket of its own.
  */
-const MAX_WAIT_MS = 1_000
+export const MAX_WAIT_MS = 1_000

@@ -1,6 +1,6 @@
 import type { EventRing } from './event-ring.js'
 import type { SocketMessage } from './frame.js'
-import type { Message } from './message.js'
+import type { Content, Message } from './message.js'
 
 /** How the messages of a client travel: over a WebSocket of its tab, or over that of the leading tab. */
 export interface Link {
@@ -20,7 +20,7 @@ export interface LinkOptions {
   /** The time at which the first token was requested, in milliseconds since 1970. */
   readonly since: number
   /** Sends a message to the other tabs. */
-  post(message: Message): void
+  post(message: Content): void
   /** Passes a message to the client. */
   deliver(message: SocketMessage): void
 }

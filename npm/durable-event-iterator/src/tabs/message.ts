@@ -1,11 +1,20 @@
 import type { RecentEvent, Start } from './event-ring.js'
 import type { SocketMessage } from './frame.js'
 
+/** A numbered message. */
+export type Message = Content & {
+  /**
+   * Counts the messages of a hub, or those of a tab to a hub, from 1 on. The receiver detects missing messages by it: browsers
+   * drop messages to a tab that shows a dialog, for example.
+   */
+  readonly number: number
+}
+
 /**
- * A message between tabs. `from` and `to` are random ids: of a hub, or of the socket of a tab. Messages of a hub without `to` are
- * for all tabs.
+ * The content of a message between tabs. `from` and `to` are random ids: of a hub, or of the socket of a tab. Messages of a hub
+ * without `to` are for all tabs.
  */
-export type Message = { readonly from: string; readonly to?: string } & (
+export type Content = { readonly from: string; readonly to?: string } & (
   /** A tab looks for a hub, or asks whether its hub is alive. */
   | { readonly type: 'hello' }
   /** A hub introduces itself. Tabs can use it when it is ready. */
@@ -24,14 +33,15 @@ export type Message = { readonly from: string; readonly to?: string } & (
 
 /** Whether a received value is a message. */
 export function isMessage(value: any): value is Message {
-  return isText(value?.from) && (value.to === undefined || isText(value.to)) && CHECKS[value.type as Message['type']]?.(value) === true
+  const isFor = isText(value?.from) && (value.to === undefined || isText(value.to)) && Number.isFinite(value.number)
+  return isFor && CHECKS[value.type as Content['type']]?.(value) === true
 }
 
 const isText = (value: unknown): boolean => typeof value === 'string'
 
 const isEvent = (value: any): boolean => isText(value?.[0]) && Number.isFinite(value[1])
 
-const CHECKS: { readonly [type in Message['type']]: (message: any) => boolean } = {
+const CHECKS: { readonly [type in Content['type']]: (message: any) => boolean } = {
   hello: () => true,
   here: ({ isReady }) => typeof isReady === 'boolean',
   bye: () => true,

@@ -3,7 +3,7 @@ import { GAP_HEADER } from '../wire.js'
 import type { RecentEvent, Start } from './event-ring.js'
 import { abortOf, EVENT, eventIdOf, frameOf, headOf, isAbort, isLast, isRequest, subscribedOf } from './frame.js'
 import type { Frame, SocketMessage } from './frame.js'
-import { Hub, isOfOtherTab } from './hub.js'
+import { Hub, isOfOtherTab, MAX_WAIT_MS } from './hub.js'
 import type { HubOptions } from './hub.js'
 import { cursorOf } from './link.js'
 import type { Link, LinkOptions } from './link.js'
@@ -13,7 +13,7 @@ export interface OwnLinkOptions extends LinkOptions, Pick<HubOptions, 'maxAge' |
   /** The tab cannot lead any more. The hub is closed. */
   onResign(): void
   /** The hub of the leading tab can continue the subscription `call` after the cursor, with the missed events. */
-  onCaughtUp(hub: string, call: string, cursor: string | undefined, missed: readonly RecentEvent[]): void
+  onCaughtUp(answer: Message, call: string, cursor: string | undefined, missed: readonly RecentEvent[]): void
 }
 
 /**
@@ -33,8 +33,8 @@ export class OwnLink implements Link {
   readonly #calls = new Set<string>()
   /** The hub of the leading tab, if another tab leads. */
   #leader: string | undefined
-  /** The position of the feed at the last request to the leader, and whether it has changed without a new cursor. */
-  #asked: { readonly cursor: string | undefined; isOutdated: boolean } | undefined
+  /** The last question to the leading tab: its time, the cursor, and whether an event without an id has arrived since. */
+  #asked: { readonly at: number; readonly cursor: string | undefined; isOutdated: boolean } | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(socket: SocketLike, options: OwnLinkOptions) {
@@ -89,9 +89,9 @@ export class OwnLink implements Link {
     } else if (from !== this.#leader) {
       return
     } else if (type === 'bye') {
-      this.#forgetLeader()
+      if (to === undefined) this.#forgetLeader()
     } else if (type === 'subscribed') {
-      this.#onAnswer(from, message.call, message.missed)
+      this.#onAnswer(message, message.call, message.missed)
     }
   }
 
@@ -207,20 +207,22 @@ export class OwnLink implements Link {
 
   #join(): void {
     const { post, id, since } = this.#options
-    if (this.#leader === undefined || this.#asked !== undefined || !this.#isReadyToJoin) return
+    const now = Date.now()
+    const isWaiting = this.#asked !== undefined && now - this.#asked.at < MAX_WAIT_MS
+    if (this.#leader === undefined || isWaiting || !this.#isReadyToJoin) return
     const { cursor } = this.#feed!
-    this.#asked = { cursor, isOutdated: false }
+    this.#asked = { at: now, cursor, isOutdated: false }
     post({ type: 'subscribe', from: id, to: this.#leader, call: this.#subscription!, cursor, since })
   }
 
-  #onAnswer(leader: string, call: string, missed: readonly RecentEvent[] | undefined): void {
+  #onAnswer(answer: Message, call: string, missed: readonly RecentEvent[] | undefined): void {
     const asked = this.#asked
     this.#asked = undefined
     if (asked === undefined || asked.isOutdated || call !== this.#subscription || missed === undefined || !this.#isReadyToJoin) return
     const { cursor } = this.#feed!
     // The events that arrived meanwhile. If the leader has not received them yet, the next event is the next opportunity.
     const arrived = cursor === asked.cursor ? 0 : missed.findIndex(([tail]) => eventIdOf(tail) === cursor) + 1
-    if (cursor === asked.cursor || arrived > 0) this.#options.onCaughtUp(leader, call, cursor, missed.slice(arrived))
+    if (cursor === asked.cursor || arrived > 0) this.#options.onCaughtUp(answer, call, cursor, missed.slice(arrived))
   }
 
   #send(message: SocketMessage): void {

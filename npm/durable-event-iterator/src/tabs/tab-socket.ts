@@ -6,7 +6,7 @@ import type { SocketMessage } from './frame.js'
 import type { LinkOptions } from './link.js'
 import { Lock } from './lock.js'
 import { isMessage } from './message.js'
-import type { Message } from './message.js'
+import type { Content, Message } from './message.js'
 import { OwnLink } from './own-link.js'
 import { Silence } from './silence.js'
 
@@ -49,6 +49,8 @@ export class TabSocket implements SocketLike {
   readonly #listeners = new Map<string, Listener[]>()
   /** Undefined while the tab is frozen, so that messages do not accumulate. */
   #channel: BroadcastChannel | undefined
+  /** The number of the last message to each hub of another tab, and of each hub of this tab. */
+  readonly #numbers = new Map<string, number>()
   readonly #ring: EventRing
   /** The lock of the leading tab. */
   readonly #lock: Lock
@@ -119,8 +121,9 @@ export class TabSocket implements SocketLike {
     if (this.#link instanceof OwnLink) this.#link.lead(newId())
   }
 
-  #follow(hub: string): FollowingLink {
-    const link = new FollowingLink(hub, { ...this.#linkOptions, handOver: (isAlone) => this.#handOver(isAlone) })
+  /** @param message - The last message of the hub. */
+  #follow(message: Message): FollowingLink {
+    const link = new FollowingLink(message, { ...this.#linkOptions, handOver: (isAlone) => this.#handOver(isAlone) })
     this.#link = link
     return link
   }
@@ -149,9 +152,9 @@ export class TabSocket implements SocketLike {
         this.#lock.release()
         this.#queue()
       },
-      onCaughtUp: (hub, ...position) => {
+      onCaughtUp: (answer, ...position) => {
         link.close()
-        this.#follow(hub).continue(...position)
+        this.#follow(answer).continue(...position)
         this.#silence.check()
       },
     })
@@ -185,12 +188,13 @@ export class TabSocket implements SocketLike {
     if (link instanceof FollowingLink ? from === link.hub : type === 'here') this.#silence.heard()
     if (link !== undefined) return link.receive(message)
     if (type === 'here' && message.isReady && (to === undefined || to === this.#id)) {
-      this.#follow(from)
+      this.#follow(message)
       this.#dispatch('open', {})
     }
   }
 
   #openChannel(): void {
+    this.#closeChannel()
     this.#channel = new BroadcastChannel(this.#options.name)
     this.#channel.onmessage = ({ data }) => isMessage(data) && this.#receive(data)
   }
@@ -200,12 +204,16 @@ export class TabSocket implements SocketLike {
     this.#channel = undefined
   }
 
-  #post(message: Message): void {
-    this.#channel?.postMessage(message)
+  #post(content: Content): void {
+    const { from, to = '' } = content
+    const key = from === this.#id ? to : from
+    const number = (this.#numbers.get(key) ?? 0) + 1
+    this.#numbers.set(key, number)
+    this.#channel?.postMessage({ ...content, number } satisfies Message)
   }
 
   #hello(): void {
-    this.#post({ type: 'hello', from: this.#id })
+    this.#post({ type: 'hello', from: this.#id, ...(this.#link instanceof FollowingLink ? { to: this.#link.hub } : {}) })
   }
 
   #ask(): void {
