@@ -135,7 +135,7 @@ export class Peer {
     if (!frame || !call) return
     const { i: id, t: type, p: payload } = frame
     if (type === ABORT) call.stopUpload?.()
-    if (!payload) return
+    if (typeof payload !== 'object' || !payload) return
     if (type === STREAM_ITEM && call.isStream) {
       const { e: event, d: data, m: meta } = payload
       const isLast = event === 'done' || event === 'error'

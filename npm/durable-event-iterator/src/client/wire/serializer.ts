@@ -53,14 +53,14 @@ export class Serializer {
     const maps: Path[] = []
     const blobs: Blob[] = []
 
-    const visit = (value: any, path: Path): unknown => {
+    const visit = (value: any, path: Path, depth = path.length): unknown => {
       const typed = (type: number, json: unknown): unknown => {
         meta.push([type, ...path])
         return json
       }
-      if (path.length > MAX_DEPTH) throw new BodyError(NOT_SERIALIZED, 'it is circular or has more than 1000 levels')
+      if (depth > MAX_DEPTH) throw new BodyError(NOT_SERIALIZED, 'it is circular or has more than 1000 levels')
       for (const custom of this.#custom) {
-        if (custom.condition(value)) return typed(custom.type, visit(custom.serialize(value), path))
+        if (custom.condition(value)) return typed(custom.type, visit(custom.serialize(value), path, depth + 1))
       }
       if (typeof value === 'bigint') return typed(BIGINT, `${value}`)
       if (Number.isNaN(value)) return typed(NAN, null)
@@ -151,7 +151,7 @@ function replaceAt(root: { json: unknown }, path: Path, replace: (value: unknown
 
 function restore(type: unknown, json: unknown): unknown {
   if (typeof json === 'string') {
-    if (type === BIGINT && /^-?\d{1,4300}$/.test(json)) return BigInt(json)
+    if (type === BIGINT && /^-?(0|[1-9]\d{0,4299})$/.test(json)) return BigInt(json)
     if (type === DATE) return new Date(json)
     if (type === URL_TYPE) return new URL(json)
     const match = type === REGEXP && /^\/(.*)\/([a-z]*)$/.exec(json)
@@ -159,7 +159,7 @@ function restore(type: unknown, json: unknown): unknown {
   } else if (Array.isArray(json)) {
     if (type === SET) return new Set(json)
     if (type === MAP) return new Map(json)
-  } else if (json == null) {
+  } else if (json === null) {
     if (type === DATE) return new Date(NaN)
     if (type === NAN) return NaN
     if (type === UNDEFINED) return undefined
