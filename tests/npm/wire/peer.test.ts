@@ -79,8 +79,8 @@ describe('a call', () => {
     const peer = new Peer(() => {
       throw new Error('not connected')
     })
-    await expect(peer.request({ url: '/x' })).rejects.toThrow('the request cannot be sent: not connected')
-    await expect(peer.request({ url: '/x', body: new Blob(['x']) })).rejects.toThrow('not connected')
+    await expect(peer.request({ url: '/x' })).rejects.toThrow(/^not connected$/)
+    await expect(peer.request({ url: '/x', body: new Blob(['x']) })).rejects.toThrow(/^not connected$/)
     expect(peer.size).toBe(0)
   })
 
@@ -165,6 +165,17 @@ describe('an abort', () => {
     await expect(call).rejects.toBe('enough')
     await expect(peer.request({ url: '/x' }, controller.signal)).rejects.toBe('enough')
     expect([sent.length, peer.size]).toEqual([2, 0])
+  })
+
+  test('while the request is being sent rejects the request', async () => {
+    const controller = new AbortController()
+    const sent: unknown[] = []
+    const peer = new Peer((message) => {
+      sent.push(message)
+      controller.abort('enough')
+    })
+    await expect(peer.request({ url: '/x' }, controller.signal)).rejects.toBe('enough')
+    expect([sent[1], peer.size]).toEqual(['{"i":"1","t":4}', 0])
   })
 
   test('has no effect once the stream is over', async () => {

@@ -22,8 +22,8 @@ export interface CallHandler {
   /** @param bytes - The size of the message: characters if it is text, which is close enough for limits. */
   onItem(item: StreamItem, bytes: number): void
   /**
-   * The connection was lost, or a body could not be sent or is malformed ({@link BodyError}). Called before `open` returns if
-   * the request cannot be sent.
+   * The call has failed: a body cannot be encoded or is malformed ({@link BodyError}), `send` has thrown this error, or the
+   * connection is lost. Called before `open` returns if the request cannot be encoded or sent.
    */
   onFailed(error: unknown): void
 }
@@ -64,21 +64,28 @@ export class Peer {
     const id = (this.#lastId += 1).toString(36)
     const call: Call = { handler, isStream: false, stopUpload: undefined }
     this.#calls.set(id, call)
+    const fail = (error: unknown): void => {
+      if (this.#end(id)) handler.onFailed(error)
+    }
+    const failToEncode = (error: unknown): void => fail(new BodyError('the request cannot be encoded', error))
     const start = (message: WireMessage): void => {
       if (!this.#calls.has(id)) return
-      this.#send(message)
+      try {
+        this.#send(message)
+      } catch (error) {
+        fail(error)
+        return
+      }
       if (isStream(request.body)) void this.#upload(id, call, request.body[Symbol.asyncIterator]())
     }
-    const fail = (error: unknown): void => {
-      if (this.#end(id)) handler.onFailed(new BodyError('the request cannot be sent', error))
-    }
+    let message
     try {
-      const message = encodeRequest(id, request)
-      if (message instanceof Promise) message.then(start).catch(fail)
-      else start(message)
+      message = encodeRequest(id, request)
     } catch (error) {
-      fail(error)
+      failToEncode(error)
     }
+    if (message instanceof Promise) message.then(start, failToEncode)
+    else if (message !== undefined) start(message)
     return {
       abort: () => {
         call.handler = undefined
@@ -125,6 +132,8 @@ export class Peer {
         },
         onFailed,
       })
+      // `send` may have aborted the signal.
+      if (signal?.aborted) onAbort()
     })
   }
 
