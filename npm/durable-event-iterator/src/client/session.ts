@@ -59,9 +59,12 @@ export class Session {
   readonly #options: SessionOptions
   readonly #token: TokenHolder
   readonly #attempts: Attempts
-  /** Aborted when the session ends, with the reason. */
+  /** Aborted when the session ends. */
   readonly #ended = new AbortController()
-  readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason, 'cancel')
+  /** Why the session has ended. */
+  #cause: unknown
+  // Not every environment has `reason`.
+  readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason ?? new Error('the signal was aborted'), 'cancel')
 
   #state: SubscriptionState = 'connecting'
   #connection: Connection | undefined
@@ -120,7 +123,6 @@ export class Session {
     const { maxBufferedEvents: maxEvents, maxBufferedBytes: maxBytes } = options.numbers
     this.events = new EventBuffer({ maxEvents, maxBytes }, () => this.close())
     this.events.start(this.#cursor)
-    if (options.load !== undefined) this.#loading = Promise.resolve()
     void this.#run()
   }
 
@@ -146,7 +148,7 @@ export class Session {
   async #run(): Promise<void> {
     // The callbacks must not be called before the constructor returns.
     await undefined
-    const { signal, load, numbers } = this.#options
+    const { signal, numbers } = this.#options
     const { openTimeout } = numbers
     if (signal?.aborted === true) return this.#onAbort()
     if (this.#isEnded) return
@@ -155,7 +157,6 @@ export class Session {
     if (openTimeout <= MAX_TIMER_MS) this.#openTimer = setTimeout(() => this.#failToOpen(`within ${openTimeout} ms`), openTimeout)
     this.#report()
     try {
-      if (load !== undefined) this.#startLoading()
       while (!this.#isEnded) {
         const connection = await this.#connect()
         if (connection !== undefined) await this.#use(connection)
@@ -211,6 +212,8 @@ export class Session {
     const { current } = this.#token
     const isFirst = this.#connectionId === undefined
     try {
+      // After the first token: without a cursor, the events published since then arrive.
+      if (isFirst && this.#options.load !== undefined) this.#startLoading()
       this.#since ??= current.payload.iat
       this.#connectionId ??= await this.#options.createId(current.payload)
       url = upgradeUrl(await this.#options.url(current.payload), current.text, this.#connectionId)
@@ -629,7 +632,8 @@ export class Session {
   #close(details: SubscriptionStateDetails): void {
     if (this.#isEnded) return
     this.#state = 'closed'
-    this.#ended.abort(details.error)
+    this.#cause = details.error
+    this.#ended.abort()
     clearTimeout(this.#refreshTimer)
     clearTimeout(this.#openTimer)
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
@@ -641,8 +645,7 @@ export class Session {
   }
 
   #closedError(): DurableEventIteratorConnectionError {
-    const { reason } = this.#ended.signal
-    return new DurableEventIteratorConnectionError('closed', { cause: reason })
+    return new DurableEventIteratorConnectionError('closed', { cause: this.#cause })
   }
 
   #untilEnded(waiters: Waiters): Promise<void> {

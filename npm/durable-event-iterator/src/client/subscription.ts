@@ -43,14 +43,14 @@ export interface Subscription<TEvent, TProcedures = AnyProcedures> extends Async
 }
 
 /** The type of the events: of a Durable Object, or the type itself. */
-export type SubscriptionEvent<T> = '~durableEventIterator' extends keyof T
+export type SubscriptionEvent<T> = 0 extends 1 & T ? T : '~durableEventIterator' extends keyof T
   ? T extends AnyDurableEventIteratorObject
     ? InferDurableEventIteratorObjectEvent<T>
     : never
   : T
 
 /** The procedures of a Durable Object, or any procedures if only the type of the events is known. */
-export type SubscriptionProcedures<T> = '~durableEventIterator' extends keyof T
+export type SubscriptionProcedures<T> = 0 extends 1 & T ? AnyProcedures : '~durableEventIterator' extends keyof T
   ? {
       readonly [K in keyof T as T[K] extends (...values: never[]) => infer TClient
         ? [Procedures<TClient>] extends [never]

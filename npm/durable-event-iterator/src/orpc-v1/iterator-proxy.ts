@@ -3,7 +3,7 @@ import type { ClientLink } from '@orpc/client'
 import type { ClientRetryPluginContext } from '@orpc/client/plugins'
 
 import { TOKEN } from '../token-carrier.js'
-import { readToken } from '../token/token.js'
+import { readClaims } from '../client/claims.js'
 import type { AsyncIteratorClass } from './async-iterator-class.js'
 
 /**
@@ -22,7 +22,7 @@ export function createIteratorProxy<TEvent>(
   let read: { token: string; procedures: readonly string[] } | undefined
   const isAllowed = (name: string): boolean => {
     const token = getToken()
-    if (read?.token !== token) read = { token, procedures: readToken(token)?.rpc ?? [] }
+    if (read?.token !== token) read = { token, procedures: readClaims(token)?.payload.rpc ?? [] }
     return read.procedures.includes(name)
   }
   const isProcedure = (name: PropertyKey): name is string =>

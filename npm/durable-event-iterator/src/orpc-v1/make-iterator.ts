@@ -2,7 +2,7 @@ import type { ClientLink } from '@orpc/client'
 import type { ClientRetryPluginContext } from '@orpc/client/plugins'
 
 import { DurableIteratorError } from '../error.js'
-import { readToken } from '../token/token.js'
+import { readClaims } from '../client/claims.js'
 import type { AsyncIteratorClass } from './async-iterator-class.js'
 import { createIteratorProxy } from './iterator-proxy.js'
 
@@ -20,7 +20,7 @@ export function makeIterator(
   if (typeof (iterator as Partial<AsyncIterator<unknown>> | null | undefined)?.next !== 'function') {
     throw new DurableIteratorError(`expected an async iterator, got ${describe(iterator)}`)
   }
-  if (readToken(getToken()) === undefined) throw new DurableIteratorError('the token is invalid')
+  if (readClaims(getToken()) === undefined) throw new DurableIteratorError('the token is invalid')
   return createIteratorProxy(iterator, link, getToken)
 }
 

@@ -101,7 +101,10 @@ export class Peer {
    */
   request(request: PeerRequest, signal?: AbortSignal): Promise<PeerResponse> {
     return new Promise((resolve, reject) => {
-      signal?.throwIfAborted()
+      if (signal?.aborted === true) {
+        reject(signal.reason)
+        return
+      }
       let call: PeerCall | undefined
       const onAbort = (): void => {
         call?.abort()
