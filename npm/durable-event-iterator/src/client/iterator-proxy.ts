@@ -1,10 +1,10 @@
 import { createORPCClient, mapEventIterator } from '@orpc/client'
 import type { ClientLink } from '@orpc/client'
-import type { ClientRetryPluginContext } from '@orpc/client/plugins'
 
 import { TOKEN } from '../token-carrier.js'
 import { readToken } from '../token/token.js'
 import type { AsyncIteratorClass } from './async-iterator-class.js'
+import type { ProcedureRetryContext } from './rpc-context.js'
 
 /**
  * Combines events and procedures into one iterator, an instance of oRPC's `AsyncIteratorClass`. It has the procedures that the
@@ -12,7 +12,7 @@ import type { AsyncIteratorClass } from './async-iterator-class.js'
  */
 export function createIteratorProxy<TEvent>(
   iterator: AsyncIterator<TEvent>,
-  link: ClientLink<ClientRetryPluginContext>,
+  link: ClientLink<ProcedureRetryContext>,
   getToken: () => string,
 ): AsyncIteratorClass<TEvent> {
   const events: AsyncIteratorClass<TEvent> = mapEventIterator<TEvent, unknown, unknown, TEvent>(iterator as AsyncIterator<TEvent, unknown, unknown>, {

@@ -1,9 +1,9 @@
 import type { ClientLink } from '@orpc/client'
-import type { ClientRetryPluginContext } from '@orpc/client/plugins'
 
 import { DurableIteratorError } from '../error.js'
 import { readToken } from '../token/token.js'
 import type { AsyncIteratorClass } from './async-iterator-class.js'
+import type { ProcedureRetryContext } from './rpc-context.js'
 import { createIteratorProxy } from './iterator-proxy.js'
 
 /**
@@ -14,7 +14,7 @@ import { createIteratorProxy } from './iterator-proxy.js'
  */
 export function makeIterator(
   iterator: AsyncIterator<unknown>,
-  link: ClientLink<ClientRetryPluginContext>,
+  link: ClientLink<ProcedureRetryContext>,
   getToken: () => string,
 ): AsyncIteratorClass<unknown> {
   if (typeof (iterator as Partial<AsyncIterator<unknown>> | null | undefined)?.next !== 'function') {

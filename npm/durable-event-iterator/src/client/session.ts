@@ -1,7 +1,6 @@
 import { createORPCClient } from '@orpc/client'
 import type { Client, ClientLink } from '@orpc/client'
 import { ClientRetryPlugin } from '@orpc/client/plugins'
-import type { ClientRetryPluginContext } from '@orpc/client/plugins'
 import type { StandardLinkClientInterceptorOptions, StandardLinkOptions } from '@orpc/client/standard'
 
 import type { DurableIteratorTokenPayload } from '../token/payload.js'
@@ -16,6 +15,7 @@ import { EventBuffer } from './event-buffer.js'
 import type { CombinedHooks, DurableEventIteratorState } from './hooks.js'
 import { createIteratorProxy } from './iterator-proxy.js'
 import type { ConnectingNumbers, SocketLinkOptions } from './link-options.js'
+import type { ProcedureRetryContext } from './rpc-context.js'
 import { SocketRPCLink } from './rpc-link.js'
 import { TokenHolder } from './token-holder.js'
 import type { HeldToken, TokenSource } from './token-holder.js'
@@ -42,7 +42,7 @@ export interface SessionOptions extends SocketLinkOptions<Context>, TokenSource 
   firstToken: unknown
 }
 
-type Context = ClientRetryPluginContext
+type Context = ProcedureRetryContext
 
 /** The procedures that every Durable Object has. */
 type ObjectClient = {
