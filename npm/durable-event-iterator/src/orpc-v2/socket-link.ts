@@ -1,0 +1,55 @@
+// Depends on oRPC 2.x: the interfaces of `StandardLink` and its transport, and the plugin `RetryLinkPlugin`.
+
+import type { ClientContext, ClientLink } from '@orpc/client'
+import { RetryLinkPlugin } from '@orpc/client/plugins'
+import { StandardLink } from '@orpc/client/standard'
+import type { RPCLinkCodecOptions, StandardHeaders, StandardLinkOptions, StandardLinkTransport } from '@orpc/client/standard'
+
+import { DurableEventIteratorConnectionError } from '../client/connection-error.js'
+import { isTemporary } from '../client/errors.js'
+import type { Session } from '../client/session.js'
+import { SocketCodec } from './socket-codec.js'
+import { toStandardBody } from './standard-body.js'
+
+/** The options of an `RPCLink` that apply to calls over the socket. */
+export interface SocketLinkOptions<T extends ClientContext>
+  extends Pick<StandardLinkOptions<T>, 'interceptors' | 'transportInterceptors' | 'plugins'>,
+    Pick<RPCLinkCodecOptions<T>, 'headers'> {}
+
+/**
+ * Returns a link to the procedures of a Durable Object.
+ *
+ * @throws The error of a plugin of the application, if it cannot be initialized.
+ */
+export function createSocketLink<T extends ClientContext>(
+  session: Pick<Session, 'request' | 'serializer'>,
+  { interceptors = [], transportInterceptors = [], plugins = [], headers }: SocketLinkOptions<T>,
+): ClientLink<T> {
+  const transport: StandardLinkTransport<T> = {
+    async send({ signal, ...request }) {
+      const { status, headers, body } = await session.request(request, signal)
+      const standardBody = toStandardBody(body)
+      return { status, headers: headers as StandardHeaders, resolveBody: async () => standardBody }
+    },
+  }
+  const isRetry = (plugin: object): boolean => plugin instanceof RetryLinkPlugin
+  return new StandardLink(new SocketCodec<T>(session.serializer, headers), transport, {
+    // Copies, since the link is one of several.
+    interceptors: [...interceptors],
+    transportInterceptors: [...transportInterceptors],
+    plugins: plugins.some(isRetry) ? plugins : [...plugins, RETRIES],
+  })
+}
+
+/** The delay before a call is retried that the Durable Object could not respond to, in milliseconds. */
+const CALL_RETRY_DELAY_MS = 2_000
+
+/** Retries calls whose context contains `retry`. */
+const RETRIES = new RetryLinkPlugin<ClientContext>({
+  default: {
+    shouldRetry: ({ error }) => isTemporary(error),
+    // No delay after a lost connection, since the retry waits for the next one.
+    retryDelay: ({ error, lastEventRetry }) =>
+      error instanceof DurableEventIteratorConnectionError ? 0 : (lastEventRetry ?? CALL_RETRY_DELAY_MS),
+  },
+})
