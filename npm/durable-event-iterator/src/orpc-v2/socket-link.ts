@@ -2,6 +2,7 @@
 
 import type { ClientContext, ClientLink } from '@orpc/client'
 import { RetryLinkPlugin } from '@orpc/client/plugins'
+import type { RetryLinkPluginContext } from '@orpc/client/plugins'
 import { StandardLink } from '@orpc/client/standard'
 import type { RPCLinkCodecOptions, StandardHeaders, StandardLinkOptions, StandardLinkTransport } from '@orpc/client/standard'
 
@@ -21,7 +22,7 @@ export interface SocketLinkOptions<T extends ClientContext>
  *
  * @throws The error of a plugin of the application, if it cannot be initialized.
  */
-export function createSocketLink<T extends ClientContext>(
+export function createSocketLink<T extends RetryLinkPluginContext>(
   session: Pick<Session, 'request' | 'serializer'>,
   { interceptors = [], transportInterceptors = [], plugins = [], headers }: SocketLinkOptions<T>,
 ): ClientLink<T> {
@@ -33,23 +34,25 @@ export function createSocketLink<T extends ClientContext>(
     },
   }
   const isRetry = (plugin: object): boolean => plugin instanceof RetryLinkPlugin
-  return new StandardLink(new SocketCodec<T>(session.serializer, headers), transport, {
+  return new StandardLink<T>(new SocketCodec<T>(session.serializer, headers), transport, {
     // Copies, since the link is one of several.
     interceptors: [...interceptors],
     transportInterceptors: [...transportInterceptors],
-    plugins: plugins.some(isRetry) ? plugins : [...plugins, RETRIES],
+    plugins: plugins.some(isRetry) ? plugins : [...plugins, retries()],
+  })
+}
+
+/** Returns a plugin that retries calls whose context contains `retry`. */
+function retries<T extends RetryLinkPluginContext>(): RetryLinkPlugin<T> {
+  return new RetryLinkPlugin({
+    default: {
+      shouldRetry: ({ error }) => isTemporary(error),
+      // No delay after a lost connection, since the retry waits for the next one.
+      retryDelay: ({ error, lastEventRetry }) =>
+        error instanceof DurableEventIteratorConnectionError ? 0 : (lastEventRetry ?? CALL_RETRY_DELAY_MS),
+    },
   })
 }
 
 /** The delay before a call is retried that the Durable Object could not respond to, in milliseconds. */
 const CALL_RETRY_DELAY_MS = 2_000
-
-/** Retries calls whose context contains `retry`. */
-const RETRIES = new RetryLinkPlugin<ClientContext>({
-  default: {
-    shouldRetry: ({ error }) => isTemporary(error),
-    // No delay after a lost connection, since the retry waits for the next one.
-    retryDelay: ({ error, lastEventRetry }) =>
-      error instanceof DurableEventIteratorConnectionError ? 0 : (lastEventRetry ?? CALL_RETRY_DELAY_MS),
-  },
-})
