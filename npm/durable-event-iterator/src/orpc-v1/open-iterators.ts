@@ -38,13 +38,9 @@ async function openIterator(
   linkOptions: CallLinkOptions,
 ): Promise<AsyncIteratorClass<unknown>> {
   const metas = await eventMetaAccess()
+  // Before the session starts, so that nothing is started if a plugin of the link fails.
+  const link = callLink((request, signal) => session.request(request, signal), metas, linkOptions)
   const session = openSession(token, settings, metas.attach)
-  try {
-    const link = callLink(session, metas, linkOptions)
-    await session.opened()
-    return createIterator(session.events, link, () => session.token)
-  } catch (error) {
-    session.close()
-    throw error
-  }
+  await session.opened()
+  return createIterator(session.events, link, () => session.token)
 }

@@ -11,7 +11,7 @@ export type {
   DurableEventIteratorConnectionErrorOptions,
   DurableEventIteratorConnectionErrorReason,
 } from '../client/connection-error.js'
-export type { LoadState } from '../client/session.js'
+export type { LoadState } from '../client/options.js'
 export { DurableIteratorError } from '../error.js'
 export type {
   ClientDurableEventIterator,

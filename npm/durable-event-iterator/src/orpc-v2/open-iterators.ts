@@ -5,7 +5,7 @@ import type { ClientContext } from '@orpc/client'
 import type { RetryLinkPluginContext } from '@orpc/client/plugins'
 import type { StandardLinkInterceptorOptions, StandardLinkOptions } from '@orpc/client/standard'
 
-import type { EventBuffer } from '../client/event-buffer.js'
+import { Serializer } from '../client/wire/serializer.js'
 import { withProcedures } from '../orpc/iterator-proxy.js'
 import { openSession } from '../orpc/open-session.js'
 import type { IteratorSettings } from '../orpc/open-session.js'
@@ -50,29 +50,23 @@ async function openIterator<T extends RetryLinkPluginContext>(
   settings: IteratorSettings,
   linkOptions: SocketLinkOptions<T>,
 ): Promise<AsyncIteratorClass<unknown, void, void>> {
+  // Before the session starts, so that nothing is started if a plugin of the link fails.
+  const link = createSocketLink(
+    (request, signal) => session.request(request, signal),
+    new Serializer(settings.plugin.customJsonSerializers),
+    linkOptions,
+  )
   const session = openSession(token, settings, attachMeta)
-  try {
-    const link = createSocketLink(session, linkOptions)
-    await session.opened()
-    const createClient = (name: string): unknown => createORPCClient(link, { path: [name] })
-    return withProcedures(createIterator(session.events), () => session.token, createClient)
-  } catch (error) {
-    session.close()
-    throw toORPCError(error)
-  }
-}
-
-function createIterator(events: EventBuffer<unknown>): AsyncIteratorClass<unknown, void, void> {
-  return new AsyncIteratorClass<unknown, void, void>(
-    async () => {
-      try {
-        return await events.next()
-      } catch (error) {
-        throw toORPCError(error)
-      }
-    },
+  await session.opened().catch(rethrow)
+  const iterator = new AsyncIteratorClass<unknown, void, void>(
+    () => session.events.next().catch(rethrow),
     async ({ kind }) => {
-      if (kind === 'cancelled') await events.return()
+      if (kind === 'cancelled') await session.events.return()
     },
   )
+  return withProcedures(iterator, () => session.token, (name) => createORPCClient(link, { path: [name] }))
+}
+
+function rethrow(error: unknown): never {
+  throw toORPCError(error)
 }

@@ -3,7 +3,7 @@
 import { createORPCErrorFromJson, ORPCError } from '@orpc/client'
 import type { AnyORPCError } from '@orpc/client'
 
-import { ProcedureError } from '../client/errors.js'
+import { ProcedureError } from '../client/procedure-error.js'
 
 /** Returns an `ORPCError` for an error of the Durable Object, and any other error itself. */
 export function toORPCError(error: unknown): unknown {

@@ -11,7 +11,7 @@ import type {
   StandardRequest,
 } from '@orpc/client/standard'
 
-import { errorOf } from '../client/call.js'
+import { errorOf } from '../client/procedure-error.js'
 import { isStream } from '../client/wire/bodies.js'
 import type { Serializer } from '../client/wire/serializer.js'
 import { fromProcedureError } from './orpc-error.js'

@@ -9,6 +9,7 @@ import type { RPCLinkCodecOptions, StandardHeaders, StandardLinkOptions, Standar
 import { DurableEventIteratorConnectionError } from '../client/connection-error.js'
 import { isTemporary } from '../client/errors.js'
 import type { Session } from '../client/session.js'
+import type { Serializer } from '../client/wire/serializer.js'
 import { SocketCodec } from './socket-codec.js'
 import { toStandardBody } from './standard-body.js'
 
@@ -20,24 +21,25 @@ export interface SocketLinkOptions<T extends ClientContext>
 /**
  * Returns a link to the procedures of a Durable Object.
  *
+ * @param send - Sends a request over the socket.
  * @throws The error of a plugin of the application, if it cannot be initialized.
  */
 export function createSocketLink<T extends RetryLinkPluginContext>(
-  session: Pick<Session, 'request' | 'serializer'>,
+  send: Session['request'],
+  serializer: Serializer,
   { interceptors = [], transportInterceptors = [], plugins = [], headers }: SocketLinkOptions<T>,
 ): ClientLink<T> {
   const transport: StandardLinkTransport<T> = {
     async send({ signal, ...request }) {
-      const { status, headers, body } = await session.request(request, signal)
+      const { status, headers, body } = await send(request, signal)
       const standardBody = toStandardBody(body)
       return { status, headers: headers as StandardHeaders, resolveBody: async () => standardBody }
     },
   }
   const isRetry = (plugin: object): boolean => plugin instanceof RetryLinkPlugin
-  return new StandardLink<T>(new SocketCodec<T>(session.serializer, headers), transport, {
-    // Copies, since the link is one of several.
-    interceptors: [...interceptors],
-    transportInterceptors: [...transportInterceptors],
+  return new StandardLink<T>(new SocketCodec<T>(serializer, headers), transport, {
+    interceptors,
+    transportInterceptors,
     plugins: plugins.some(isRetry) ? plugins : [...plugins, retries()],
   })
 }

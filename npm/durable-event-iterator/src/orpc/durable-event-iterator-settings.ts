@@ -1,6 +1,5 @@
 import { resolveNumbers } from '../client/options.js'
-import type { ConnectingOptions, UrlValue } from '../client/options.js'
-import type { LoadState } from '../client/session.js'
+import type { ConnectingOptions, LoadState, UrlValue } from '../client/options.js'
 import { checkConnectionId, newConnectionId } from '../client/upgrade-url.js'
 import type { DurableEventIteratorHooks } from './hooks.js'
 import type { IteratorSettings } from './open-session.js'

@@ -1,6 +1,6 @@
-import type { ConnectingOptions, SubscriptionNumbers } from '../client/options.js'
+import type { ConnectingOptions, LoadState, SubscriptionNumbers } from '../client/options.js'
 import { Session } from '../client/session.js'
-import type { LoadState, SessionOptions } from '../client/session.js'
+import type { SessionOptions } from '../client/session.js'
 import { webSockets } from '../client/socket-source.js'
 import { combineHooks } from './hooks.js'
 import type { DurableEventIteratorHooks } from './hooks.js'
