@@ -12,6 +12,7 @@ import type { SubscriptionHooks, SubscriptionState, SubscriptionStateDetails } f
 import { onNetworkChange } from './network-changes.js'
 import type { LoadState, SubscriptionNumbers } from './options.js'
 import { errorOf } from './procedure-error.js'
+import type { ProcedureError } from './procedure-error.js'
 import type { SocketSource } from './socket-source.js'
 import { TokenHolder } from './token-holder.js'
 import type { HeldToken, TokenSource } from './token-holder.js'
@@ -36,6 +37,8 @@ export interface SessionOptions extends SubscriptionHooks {
   readonly signal?: AbortSignal | undefined
   /** Returns the event for the application. */
   mapEvent(event: unknown, meta: EventMeta | undefined): unknown
+  /** Returns the error for the application. It must keep the property `status`. */
+  mapError?: ((error: ProcedureError) => Error) | undefined
 }
 
 /** Why there is no subscription on an open connection, or `lost` if the connection is not open any more. */
@@ -352,7 +355,7 @@ export class Session {
           },
           onItem: (item, bytes) => {
             if (item.event === 'done') resolve({ reason: 'expired', error: new TokenExpiredError() })
-            else if (item.event === 'error') resolve({ reason: 'failed', error: errorOf(this.serializer, 500, item.data) })
+            else if (item.event === 'error') resolve({ reason: 'failed', error: this.#errorOf(500, item.data) })
             else {
               this.#deliver(item, bytes)
               if (this.#isEnded) call.abort()
@@ -371,10 +374,15 @@ export class Session {
       this.#token.expire(token)
       return { reason: 'expired', error: new TokenExpiredError() }
     }
-    const error = errorOf(this.serializer, response.status, response.body)
+    const error = this.#errorOf(response.status, response.body)
     // The token may be rejected because of its age: it has expired, or it has been accepted before.
     const isWorn = this.#token.isExpired || this.#provenToken === this.#token.current
     return { reason: statusOf(error) === 401 && isWorn ? 'expired' : 'failed', error }
+  }
+
+  #errorOf(status: number, body: unknown): Error {
+    const error = errorOf(this.serializer, status, body)
+    return this.#options.mapError?.(error) ?? error
   }
 
   #onSubscribed(): void {

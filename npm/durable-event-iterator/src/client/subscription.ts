@@ -60,11 +60,10 @@ export type SubscriptionProcedures<T> = 0 extends 1 & T ? AnyProcedures : '~dura
     }
   : AnyProcedures
 
-/** Procedures of unknown types. */
+/** Procedures of unknown types: each property is a procedure, or several procedures under one name. */
 export interface AnyProcedures {
-  // `any`, since a proxy has every property.
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  readonly [name: string]: any
+  (input?: unknown, options?: CallOptions): Promise<unknown>
+  readonly [name: string]: AnyProcedures
 }
 
 /** The client of a procedure, or of several procedures under one name. */
