@@ -27,6 +27,7 @@ afterAll(() => rm(folder, { recursive: true }))
 test.each([
   ['README.md', 'room.ts'],
   ['docs/getting-started.md', 'worker.ts'],
+  ['docs/client.md', 'page.ts'],
   ['docs/generic-worker.md', 'index.ts'],
   ['docs/local-development.md', 'page.ts'],
   ['docs/migrating-from-orpc.md', 'worker.ts'],
