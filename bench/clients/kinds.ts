@@ -11,7 +11,8 @@ import { RPCLink as StockLink } from 'orpc-client-1.16.1/websocket'
 import { WebSocket as ReconnectingWebSocket } from 'partysocket'
 import WebSocket from 'ws'
 
-import { DurableEventIteratorLinkPlugin } from '../../npm/durable-event-iterator/src/client/index.ts'
+import { subscribe } from '../../npm/durable-event-iterator/src/client/index.ts'
+import { DurableEventIteratorLinkPlugin } from '../../npm/durable-event-iterator/src/orpc-v1/index.ts'
 import { SIGNING_KEY } from '../../tests/support/client.ts'
 
 /** An event of the measurements. Consecutive events have consecutive numbers. */
@@ -48,6 +49,20 @@ interface Kind {
 }
 
 export const KINDS = {
+  subscribe: {
+    open(options) {
+      const { url, WebSocket } = options
+      const events = subscribe<Numbered>({ url, WebSocket, token: () => tokenOf(options) })
+      let isClosed = false
+      void iterate(events, options, () => isClosed)
+      return {
+        close: () => {
+          isClosed = true
+          events.close()
+        },
+      }
+    },
+  },
   linkV1: {
     open(options) {
       const link = new RPCLink({
@@ -92,7 +107,7 @@ export type KindName = keyof typeof KINDS
 type Called<Name extends string> = Record<Name, Client<ClientContext, undefined, AsyncIterable<Numbered>, Error>>
 
 async function iterate(
-  events: Promise<AsyncIterable<Numbered>>,
+  events: AsyncIterable<Numbered> | Promise<AsyncIterable<Numbered>>,
   { onEvent, onEnd }: ClientOptions,
   isClosed: () => boolean,
 ): Promise<void> {

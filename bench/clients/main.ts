@@ -80,7 +80,7 @@ if (wanted.includes('sizes')) {
 }
 if (wanted.includes('latency')) {
   const options = isQuick ? { starts: 50, losses: 1, clients: 20 } : { starts: 500, losses: 15, clients: 20 }
-  measured.latency = { setting, ...(await latencies(['linkV1', 'stock'], options)) }
+  measured.latency = { setting, ...(await latencies(['subscribe', 'linkV1', 'stock'], options)) }
 }
 if (wanted.includes('storm')) measured.storm = { setting, rounds: await storms() }
 

@@ -126,6 +126,7 @@ function latencyTable({ firstEvent, recovery }: Latencies): string {
 }
 
 const KIND_TITLES: Record<keyof Latencies['firstEvent'], string> = {
+  subscribe: '`subscribe`',
   linkV1: 'link plugin with oRPC 1.16.1',
   stock: "oRPC 1.16.1's client",
 }

@@ -26,9 +26,9 @@ const CHANNEL = 'clients'
 
 /** The compared combinations of a client and a Worker. */
 const SCENARIOS = {
-  subscribe: { kind: 'linkV1', worker: 'ours' },
+  subscribe: { kind: 'subscribe', worker: 'ours' },
   stock: { kind: 'stock', worker: 'ours' },
-  subscribeBaseline: { kind: 'linkV1', worker: 'baselineClients' },
+  subscribeBaseline: { kind: 'subscribe', worker: 'baselineClients' },
   stockBaseline: { kind: 'stock', worker: 'baselineClients' },
 } as const satisfies Record<string, { kind: KindName; worker: 'ours' | 'baselineClients' }>
 
