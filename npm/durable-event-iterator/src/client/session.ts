@@ -2,7 +2,6 @@ import type { DurableIteratorTokenPayload } from '../token/payload.js'
 import { GAP_HEADER, SINCE_HEADER, TOKEN_EXPIRED_CLOSE, TOKEN_EXPIRED_HEADER } from '../wire.js'
 import { Attempts, LASTING_MS } from './attempts.js'
 import { backoff, MAX_TIMER_MS } from './backoff.js'
-import { errorOf } from './call.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 import { Connection } from './connection.js'
 import type { Loss } from './connection.js'
@@ -11,7 +10,8 @@ import { EventBuffer } from './event-buffer.js'
 import { callHook } from './hooks.js'
 import type { SubscriptionHooks, SubscriptionState, SubscriptionStateDetails } from './hooks.js'
 import { onNetworkChange } from './network-changes.js'
-import type { SubscriptionNumbers } from './options.js'
+import type { LoadState, SubscriptionNumbers } from './options.js'
+import { errorOf } from './procedure-error.js'
 import type { SocketSource } from './socket-source.js'
 import { TokenHolder } from './token-holder.js'
 import type { HeldToken, TokenSource } from './token-holder.js'
@@ -37,9 +37,6 @@ export interface SessionOptions extends SubscriptionHooks {
   /** Returns the event for the application. */
   mapEvent(event: unknown, meta: EventMeta | undefined): unknown
 }
-
-/** Loads the state of the application and returns its cursor: the id of the last event that the state includes. */
-export type LoadState = (options: { readonly signal: AbortSignal }) => string | undefined | Promise<string | undefined>
 
 /** Why there is no subscription on an open connection, or `lost` if the connection is not open any more. */
 type End =

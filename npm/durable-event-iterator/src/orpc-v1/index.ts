@@ -9,7 +9,7 @@ export type {
   DurableEventIteratorConnectionErrorOptions,
   DurableEventIteratorConnectionErrorReason,
 } from '../client/connection-error.js'
-export type { LoadState } from '../client/session.js'
+export type { LoadState } from '../client/options.js'
 export { DurableIteratorError } from '../error.js'
 export { getClientDurableEventIteratorToken, getClientDurableIteratorToken } from '../token-carrier.js'
 export { createClientDurableEventIterator } from './client-durable-event-iterator.js'

@@ -1,7 +1,7 @@
-import type { ConnectingOptions, SubscriptionNumbers } from '../client/options.js'
+import type { ConnectingOptions, LoadState, SubscriptionNumbers } from '../client/options.js'
 import type { SubscriptionHooks } from '../client/hooks.js'
 import { Session } from '../client/session.js'
-import type { LoadState, SessionOptions } from '../client/session.js'
+import type { SessionOptions } from '../client/session.js'
 import { webSockets } from '../client/socket-source.js'
 import type { AsyncIteratorClass } from './async-iterator-class.js'
 import { callLink } from './call-link.js'
@@ -34,6 +34,8 @@ export async function openIterator(
   const metas = await eventMetaAccess()
   const { path, input, signal, lastEventId } = call
   const combined: SubscriptionHooks = combineHooks([plugin, hooks], { path, input })
+  // Before the session starts, so that nothing is started if a plugin of the link fails.
+  const link = callLink((request, options) => session.request(request, options), metas, plugin)
   const session = new Session({
     ...combined,
     tokens: {
@@ -52,12 +54,6 @@ export async function openIterator(
     signal,
     mapEvent: metas.attach,
   })
-  try {
-    const link = callLink(session, metas, plugin)
-    await session.opened()
-    return createIteratorProxy(session.events, link, () => session.token)
-  } catch (error) {
-    session.close()
-    throw error
-  }
+  await session.opened()
+  return createIteratorProxy(session.events, link, () => session.token)
 }
