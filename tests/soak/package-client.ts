@@ -1,7 +1,6 @@
 // The clients of a run that use the npm package. Their WebSockets record all frames.
 
-import { DurableEventIteratorConnectionError } from '../../npm/durable-event-iterator/src/client/index.ts'
-import type { SubscriptionGap } from '../../npm/durable-event-iterator/src/client/index.ts'
+import type { DurableEventIteratorConnectionError, SubscriptionGap } from '../../npm/durable-event-iterator/src/client/index.ts'
 import { SLOW_EVENT, SoakClient, pause } from './clients.ts'
 import type { CallResult, ClientOptions } from './clients.ts'
 import type { Attempt } from './history.ts'
@@ -182,7 +181,8 @@ export abstract class PackageClient extends SoakClient {
     try {
       return { id: Number(await this.#iterator.publish(event)) }
     } catch (error: any) {
-      if (error instanceof DurableEventIteratorConnectionError) {
+      // By its name, since a bundle has its own class.
+      if (error?.name === ('DurableEventIteratorConnectionError' satisfies DurableEventIteratorConnectionError['name'])) {
         return error.reason === 'unavailable' ? { rejected: error.reason } : 'unknown'
       }
       return typeof error?.code === 'string' && error.status < 500 ? { rejected: error.code } : 'unknown'
