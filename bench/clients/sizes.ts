@@ -23,8 +23,8 @@ export interface Bundled extends Size {
 }
 
 /** Packages that a bundle can leave out. */
-const ORPC = '@orpc/*'
-const REACT = 'react'
+const ORPC = ['@orpc/*', '@standardserver/*']
+const REACT = ['react', 'react/*']
 
 /** An application with oRPC's client, and with a link plugin if there is one. */
 function application(plugin?: string): string {
@@ -53,7 +53,7 @@ const adapter = (entry: string, orpc: 1 | 2): Record<'alone' | 'added' | 'applic
   alone: {
     entries: [entry],
     source: (path) => `export { DurableEventIteratorLinkPlugin } from '${path(entry)}'`,
-    external: [ORPC],
+    external: ORPC,
     orpc,
   },
   added: {
@@ -78,7 +78,7 @@ const BUNDLES = {
   react: {
     entries: ['react'],
     source: (path) => `export * from '${path('react')}'`,
-    external: [REACT],
+    external: REACT,
   },
   tabs: {
     entries: ['client', 'tabs'],
@@ -144,7 +144,8 @@ async function measure(source: string, { external = [], orpc }: Pick<Bundle, 'ex
     target: 'es2022',
     platform: 'browser',
     external,
-    ...(orpc === 2 ? { alias: ORPC_2 } : {}),
+    // The names of external packages must not change.
+    ...(orpc === 2 && external.length === 0 ? { alias: ORPC_2 } : {}),
   })
   const { contents } = outputFiles[0]!
   const imports = Object.values(metafile.outputs).flatMap((output) => output.imports.map(({ path }) => path))

@@ -100,9 +100,10 @@ const SUBSCRIBE_TIMEOUT = 1_000
 /** The bindings of each Durable Object in Workers of another script. */
 const CLASSES = { USUAL: 'UsualJournal', FEW: 'FewJournal', BRIEF: 'BriefJournal', ROOMY: 'RoomyJournal' } as const
 
-/** The kinds of clients, in turn on each channel. `2`: with `DurableIterator` tokens. */
+/** The kinds of clients, in turn on each channel. The last digit is 2 for `DurableIterator` tokens. */
 const KINDS = [
-  'bare 1', 'stock', 'bare 2', 'npm 1', 'standalone 1', 'stock', 'npm 2', 'standalone 2', 'bare 1', 'stock',
+  'bare 1', 'stock', 'bare 2', 'orpc-v1 1', 'subscribe 1', 'orpc-v2 1', 'stock', 'orpc-v1 2', 'subscribe 2', 'orpc-v2 2',
+  'bare 1', 'stock',
 ] as const
 type Kind = (typeof KINDS)[number]
 
@@ -548,8 +549,8 @@ class Run {
 
 function create(kind: Kind, version: ClientVersion, options: ClientOptions): SoakClient {
   if (kind === 'stock') return new StockClient(version, options)
-  if (kind.startsWith('standalone')) return new StandaloneClient(options)
-  return kind.startsWith('npm') ? new NpmClient(options) : new BareClient(options)
+  if (kind.startsWith('bare')) return new BareClient(options)
+  return kind.startsWith('subscribe') ? new StandaloneClient(options) : new NpmClient(kind.startsWith('orpc-v1') ? 1 : 2, options)
 }
 
 /** Whether these clients are of the npm package, which always sends a connection id. */
