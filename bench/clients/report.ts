@@ -75,7 +75,7 @@ function restarts(rounds: Record<ScenarioName, Storm[]>): string[] {
   const cpu = (storms: Storm[]): string => whole(quantile(storms.map(({ cpu }) => cpu), 0.5))
   return [
     table(
-      [`${whole(clients)} clients, ${rounds.subscribe.length} restarts`, ...RESTARTED_NAMES.map((name) => RESTARTED[name].title)],
+      [`${whole(clients)} clients, ${rounds.subscribe.length === 1 ? 'one restart' : `median of ${rounds.subscribe.length} restarts`}`, ...RESTARTED_NAMES.map((name) => RESTARTED[name].title)],
       [
         median('seconds until the runtime accepts connections', ({ outage }) => outage, seconds),
         median('seconds until half of the clients have recovered', ({ recovery }) => recovery.p50, seconds),
