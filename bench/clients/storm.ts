@@ -12,8 +12,8 @@ import { Variant } from '../variants.ts'
 import type { Records, Request, Response } from './crowd.ts'
 import type { KindName } from './kinds.ts'
 
-/** The time limit for all clients to recover, in milliseconds. */
-const RECOVERY_TIMEOUT = 180_000
+/** The time limit for all clients to connect, and for all to recover, in milliseconds. */
+const TIMEOUT = 120_000
 
 /** The window of {@link Storm.peakShare}, in milliseconds. */
 const WINDOW = 1_000
@@ -83,12 +83,15 @@ export async function storm(name: ScenarioName, { clients, processes }: StormOpt
     const startCpu = cpuOf(variant.pid)
 
     const url = variant.address(CHANNEL).href
-    await inAll(crowds, (index) => ({
+    const connected = inAll(crowds, (index) => ({
       type: 'open', kind, url, channel: CHANNEL, issuedAt,
       count: Math.floor(clients / processes) + (index < clients % processes ? 1 : 0),
     }))
+    if (!(await inTime(connected))) throw new Error(`${name}: not all clients received their first event within ${TIMEOUT} ms`)
     await publish()
-    await inAll(crowds, () => ({ type: 'await', n }))
+    if (!(await inTime(inAll(crowds, () => ({ type: 'await', n }))))) {
+      throw new Error(`${name}: not all clients received the second event within ${TIMEOUT} ms`)
+    }
     await inAll(crowds, () => ({ type: 'mark' }))
 
     // Some clients receive this event only after the restart.
@@ -97,8 +100,8 @@ export async function storm(name: ScenarioName, { clients, processes }: StormOpt
     await variant.restart()
     const outage = Date.now() - killedAt
     await publish()
-    const late = AbortSignal.timeout(RECOVERY_TIMEOUT)
-    await Promise.race([inAll(crowds, () => ({ type: 'await', n })), new Promise((resolve) => late.addEventListener('abort', resolve))])
+    // Clients that have not recovered are counted.
+    await inTime(inAll(crowds, () => ({ type: 'await', n })))
     const cpu = (cpuOf(variant.pid) - startCpu) / clients
     const records = await Promise.all(crowds.map((crowd) => crowd.report()))
     return summarize(records, { clients, killedAt, outage, n, cpu })
@@ -185,6 +188,13 @@ class CrowdProcess {
 
 const inAll = (crowds: CrowdProcess[], request: (index: number) => Request): Promise<Response[]> =>
   Promise.all(crowds.map((crowd, index) => crowd.request(request(index))))
+
+/** Returns whether the work has completed within the time limit. */
+async function inTime(work: Promise<unknown>): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const limit = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), TIMEOUT)))
+  return Promise.race([work.then(() => true), limit]).finally(() => clearTimeout(timer))
+}
 
 /** @throws {Error} The runtime, which has the limits of this process, would have too few file descriptors. */
 function requireFiles(clients: number): void {
