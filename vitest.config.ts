@@ -18,9 +18,9 @@ const everyVersion = {
 const typescriptClasses = {
   DurableEventIteratorObject: [
     'audiences', 'broken-code', 'calls', 'events', 'gaps', 'hibernation', 'hostile', 'idempotency', 'settling',
-    'snapshots', 'soak', 'stubs', 'types',
+    'npm/subscribe', 'snapshots', 'soak', 'stubs', 'types',
   ],
-  DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation'],
+  DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation', 'npm/subscribe'],
 }
 
 const orpcVersions = [...new Set(Object.values(everyVersion).flat())]

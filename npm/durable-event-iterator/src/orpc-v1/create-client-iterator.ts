@@ -15,7 +15,7 @@ import type {
   ClientDurableIteratorRpcContext,
   ProcedureRetryContext,
 } from '../orpc/rpc-context.js'
-import { readToken } from '../token/token.js'
+import { readClaims } from '../client/claims.js'
 import { createIterator } from './create-iterator.js'
 
 /** The options of {@link createClientDurableEventIterator}. */
@@ -79,7 +79,7 @@ function makeIterator(
   if (typeof (iterator as Partial<AsyncIterator<unknown>> | null | undefined)?.next !== 'function') {
     throw new DurableIteratorError(`expected an async iterator, got ${describe(iterator)}`)
   }
-  if (readToken(getToken()) === undefined) throw new DurableIteratorError('the token is invalid')
+  if (readClaims(getToken()) === undefined) throw new DurableIteratorError('the token is invalid')
   return createIterator(iterator, link, getToken)
 }
 

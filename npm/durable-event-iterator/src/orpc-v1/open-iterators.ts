@@ -1,6 +1,8 @@
+import { ORPCError } from '@orpc/client'
 import type { ClientContext } from '@orpc/client'
 import type { StandardLinkInterceptorOptions, StandardLinkOptions } from '@orpc/client/standard'
 
+import type { ProcedureError } from '../client/procedure-error.js'
 import type { AsyncIteratorClass } from '../orpc/async-iterator-class.js'
 import { openSession } from '../orpc/open-session.js'
 import type { IteratorSettings } from '../orpc/open-session.js'
@@ -40,7 +42,11 @@ async function openIterator(
   const metas = await eventMetaAccess()
   // Before the session starts, so that nothing is started if a plugin of the link fails.
   const link = callLink((request, signal) => session.request(request, signal), metas, linkOptions)
-  const session = openSession(token, settings, metas.attach)
+  const session = openSession(token, settings, { mapEvent: metas.attach, mapError: toORPCError })
   await session.opened()
   return createIterator(session.events, link, () => session.token)
+}
+
+function toORPCError({ code, status, message, data, defined }: ProcedureError): Error {
+  return new ORPCError(code, { status, message, data, defined })
 }

@@ -13,7 +13,7 @@ import { tokenInterceptors } from '../orpc/token-calls.js'
 import type { TokenCall } from '../orpc/token-calls.js'
 import type { ClientKind } from '../token/payload.js'
 import { attachMeta } from './event-meta.js'
-import { toORPCError, withStatus } from './orpc-error.js'
+import { fromProcedureError, withStatus } from './orpc-error.js'
 import { createSocketLink } from './socket-link.js'
 import type { SocketLinkOptions } from './socket-link.js'
 
@@ -56,17 +56,13 @@ async function openIterator<T extends RetryLinkPluginContext>(
     new Serializer(settings.plugin.customJsonSerializers),
     linkOptions,
   )
-  const session = openSession(token, settings, attachMeta)
-  await session.opened().catch(rethrow)
+  const session = openSession(token, settings, { mapEvent: attachMeta, mapError: fromProcedureError })
+  await session.opened()
   const iterator = new AsyncIteratorClass<unknown, void, void>(
-    () => session.events.next().catch(rethrow),
+    () => session.events.next(),
     async ({ kind }) => {
       if (kind === 'cancelled') await session.events.return()
     },
   )
   return withProcedures(iterator, () => session.token, (name) => createORPCClient(link, { path: [name] }))
-}
-
-function rethrow(error: unknown): never {
-  throw toORPCError(error)
 }

@@ -3,13 +3,9 @@
 import { createORPCErrorFromJson, ORPCError } from '@orpc/client'
 import type { AnyORPCError } from '@orpc/client'
 
-import { ProcedureError } from '../client/procedure-error.js'
+import type { ProcedureError } from '../client/procedure-error.js'
 
-/** Returns an `ORPCError` for an error of the Durable Object, and any other error itself. */
-export function toORPCError(error: unknown): unknown {
-  return error instanceof ProcedureError ? fromProcedureError(error) : error
-}
-
+/** Returns the `ORPCError` for an error of the Durable Object. */
 export function fromProcedureError({ code, status, message, data, defined }: ProcedureError): AnyORPCError {
   // oRPC 1.x, whose format Durable Objects use, has no `inferable`: there, the types of all defined errors are inferable.
   return withStatus(createORPCErrorFromJson({ code, message, data, defined, inferable: defined }), status)

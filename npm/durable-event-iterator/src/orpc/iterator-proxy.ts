@@ -1,5 +1,5 @@
 import { TOKEN } from '../token-carrier.js'
-import { readToken } from '../token/token.js'
+import { readClaims } from '../client/claims.js'
 
 /**
  * Adds procedures to an iterator: a property for each name that the current token allows.
@@ -14,7 +14,7 @@ export function withProcedures<TIterator extends object>(
   let read: { token: string; procedures: readonly string[] } | undefined
   const isAllowed = (name: string): boolean => {
     const token = getToken()
-    if (read?.token !== token) read = { token, procedures: readToken(token)?.rpc ?? [] }
+    if (read?.token !== token) read = { token, procedures: readClaims(token)?.payload.rpc ?? [] }
     return read.procedures.includes(name)
   }
   const isProcedure = (name: PropertyKey): name is string =>

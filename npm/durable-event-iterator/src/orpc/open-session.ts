@@ -24,7 +24,7 @@ export interface IteratorSettings extends Pick<SessionOptions, 'url' | 'createId
 export function openSession(
   { call: { path, input, signal, lastEventId }, firstToken, requestedAt, fetchToken }: TokenCall,
   { plugin, numbers, refreshTimes, hooks, url, createId }: IteratorSettings,
-  mapEvent: SessionOptions['mapEvent'],
+  maps: Pick<SessionOptions, 'mapEvent' | 'mapError'>,
 ): Session {
   return new Session({
     ...combineHooks([plugin, hooks], { path, input }),
@@ -42,6 +42,6 @@ export function openSession(
     lastEventId,
     load: hooks?.load,
     signal,
-    mapEvent,
+    ...maps,
   })
 }

@@ -52,7 +52,7 @@ export interface ClientDurableEventIteratorRpcContext extends ProcedureRetryCont
 /**
  * The context of a procedure call on a `ClientDurableIterator`. See {@link ClientDurableEventIteratorRpcContext}.
  *
- * To add properties for your own plugins and interceptors, extend the interface:
- * `declare module 'durable-event-iterator/client' { interface ClientDurableIteratorRpcContext { … } }`.
+ * To add properties for custom plugins and interceptors, extend the interface:
+ * `declare module 'durable-event-iterator/orpc-v1' { interface ClientDurableIteratorRpcContext { … } }`, or with `orpc-v2`.
  */
 export interface ClientDurableIteratorRpcContext extends ProcedureRetryContext {}

@@ -2,7 +2,7 @@ import type { ClientContext } from '@orpc/client'
 import type { StandardLinkInterceptorOptions } from '@orpc/client/standard'
 
 import { DurableIteratorError } from '../error.js'
-import { clientKindOf, readToken } from '../token/token.js'
+import { readClaims } from '../client/claims.js'
 import type { ClientKind } from '../token/payload.js'
 import { TOKEN_HEADER_VALUE, TOKEN_HEADERS } from '../wire.js'
 
@@ -128,7 +128,7 @@ const KINDS: readonly ClientKind[] = ['DurableIterator', 'DurableEventIterator']
 
 /** Whether the output is still the token: no other plugin has replaced it by an iterator. */
 function isToken(output: unknown, kind: ClientKind): boolean {
-  return typeof output === 'string' && clientKindOf(output) === kind && readToken(output) !== undefined
+  return readClaims(output)?.kind === kind
 }
 
 /** A procedure responded with a token of a kind for which the link has no plugin. */
