@@ -143,8 +143,8 @@ function sizeTable({ now, before }: NonNullable<ClientMeasurements['sizes']>): s
 const added = (version: 1 | 2): string => `\`/orpc-v${version}\`: added to an application with oRPC ${version}'s client and fetch link`
 const BUNDLE_TITLES: Record<BundleName, string> = {
   client: '`/client`: `subscribe`',
-  react: '`/react`, React not counted',
-  tabs: '`/tabs`: `shareBetweenTabs`, together with `subscribe`',
+  react: '`/react`: the hook, React and `subscribe` not counted',
+  tabs: '`/tabs`: `shareBetweenTabs`, added to `subscribe`',
   v1Alone: '`/orpc-v1`: `DurableEventIteratorLinkPlugin`, oRPC not counted',
   v1Added: added(1),
   v1Application: '`/orpc-v1`: the same application in total',

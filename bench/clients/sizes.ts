@@ -36,18 +36,21 @@ function application(plugin?: string): string {
     export const client = createORPCClient(new RPCLink({ url: '/rpc'${plugins} }))`
 }
 
+/** Returns the source of a bundle from the paths of entry points. */
+type Source = (path: (entry: string) => string) => string
+
 interface Bundle {
   /** The entry points that it needs, such as `client`. */
   entries: string[]
-  source: (path: (entry: string) => string) => string
+  source: Source
   external?: string[]
   /** The same bundle without the package, whose size is subtracted. */
-  without?: string
+  without?: Source
   /** The version of oRPC that the bundle contains. */
   orpc?: 1 | 2
 }
 
-const plugin = (entry: string) => (path: (entry: string) => string): string =>
+const plugin = (entry: string): Source => (path) =>
   `import { DurableEventIteratorLinkPlugin } from '${path(entry)}'`
 const adapter = (entry: string, orpc: 1 | 2): Record<'alone' | 'added' | 'application', Bundle> => ({
   alone: {
@@ -59,7 +62,7 @@ const adapter = (entry: string, orpc: 1 | 2): Record<'alone' | 'added' | 'applic
   added: {
     entries: [entry],
     source: (path) => application(plugin(entry)(path)),
-    without: application(),
+    without: () => application(),
     orpc,
   },
   application: {
@@ -70,10 +73,12 @@ const adapter = (entry: string, orpc: 1 | 2): Record<'alone' | 'added' | 'applic
 })
 const [v1, v2] = [adapter('orpc-v1', 1), adapter('orpc-v2', 2)]
 
+const standalone: Source = (path) => `export { subscribe } from '${path('client')}'`
+
 const BUNDLES = {
   client: {
     entries: ['client'],
-    source: (path) => `export { subscribe } from '${path('client')}'`,
+    source: standalone,
   },
   react: {
     entries: ['react'],
@@ -82,7 +87,8 @@ const BUNDLES = {
   },
   tabs: {
     entries: ['client', 'tabs'],
-    source: (path) => `export { subscribe } from '${path('client')}'\nexport { shareBetweenTabs } from '${path('tabs')}'`,
+    source: (path) => `${standalone(path)}\nexport { shareBetweenTabs } from '${path('tabs')}'`,
+    without: standalone,
   },
   v1Alone: v1.alone,
   v1Added: v1.added,
@@ -127,7 +133,7 @@ const pathOf = (entry: string): string => join(root, fileOf(entry))
 async function difference(bundle: Bundle, path: (entry: string) => string): Promise<Size> {
   const { minified, gzip } = await measure(bundle.source(path), bundle)
   if (bundle.without === undefined) return { minified, gzip }
-  const without = await measure(bundle.without, bundle)
+  const without = await measure(bundle.without(path), bundle)
   return { minified: minified - without.minified, gzip: gzip - without.gzip }
 }
 
