@@ -8,7 +8,7 @@ test.for(['subscribe', 'stock'] as const)(
   'all clients resume after a restart of the runtime, and lose nothing: %s',
   { timeout: 90_000 },
   async (scenario) => {
-    const { recovered, lost, repeated, ended, attempts } = await storm(scenario, { clients: 60, processes: 2 })
+    const { recovered, lost, repeated, ended, attempts } = await storm(scenario, { clients: 60, processes: 2, openFor: 0 })
     expect({ recovered, lost, repeated, ended }).toEqual({ recovered: 60, lost: 0, repeated: 0, ended: 0 })
     expect(attempts).toBeGreaterThanOrEqual(1)
   },

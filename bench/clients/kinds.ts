@@ -27,6 +27,12 @@ export class PlainWebSocket extends WebSocket {
   }
 }
 
+/**
+ * The time after which all kinds of clients treat a connection as stable, in milliseconds: five seconds. A connection that is lost
+ * earlier counts as a failed attempt.
+ */
+export const STABLE_AFTER = 5_500
+
 export interface ClientOptions {
   /** The URL of the upgrade. */
   url: string

@@ -6,7 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { Proxy } from '../../tests/npm/support/proxy.ts'
 import { quantile } from '../measure.ts'
 import { Variant } from '../variants.ts'
-import { KINDS, PlainWebSocket } from './kinds.ts'
+import { KINDS, PlainWebSocket, STABLE_AFTER } from './kinds.ts'
 import type { KindName, OpenClient } from './kinds.ts'
 
 /** Milliseconds. */
@@ -30,9 +30,6 @@ export interface LatencyOptions {
 
 /** The first measurements of each kind, in which code is compiled. They are not counted. */
 const WARM_UP = 20
-
-/** The time after which both kinds of clients treat a connection as stable, in milliseconds. Both use five seconds. */
-const STABLE_AFTER = 5_500
 
 const ROOM = 'clients'
 

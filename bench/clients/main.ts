@@ -9,6 +9,7 @@ import type { ScenarioName, Storm } from './storm.ts'
 
 const { largestShareAllowed, linesOf, PARTS, saveParts } = await import('./report.ts')
 const { latencies } = await import('./latency.ts')
+const { STABLE_AFTER } = await import('./kinds.ts')
 const { sizes, sizesBefore } = await import('./sizes.ts')
 const { SCENARIO_NAMES, storm } = await import('./storm.ts')
 type Part = (typeof PARTS)[number]
@@ -57,7 +58,7 @@ async function storms(): Promise<Record<ScenarioName, Storm[]>> {
   const measured = Object.fromEntries(SCENARIO_NAMES.map((name) => [name, [] as Storm[]])) as Record<ScenarioName, Storm[]>
   for (let round = 0; round < rounds; round++) {
     for (const name of SCENARIO_NAMES) {
-      const result = await storm(name, { clients, processes })
+      const result = await storm(name, { clients, processes, openFor: STABLE_AFTER })
       measured[name].push(result)
       const { recovered, recovery, peakShare } = result
       say(

@@ -5,6 +5,7 @@ import type { ChildProcess } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 import { cpuOf, quantile } from '../measure.ts'
@@ -39,6 +40,8 @@ export interface StormOptions {
   clients: number
   /** The number of processes of the clients. */
   processes: number
+  /** The time for which all connections are open before the restart, in milliseconds. */
+  openFor: number
 }
 
 /** One restart. Times are milliseconds since the kill. */
@@ -67,7 +70,7 @@ export interface Storm {
   cpu: number
 }
 
-export async function storm(name: ScenarioName, { clients, processes }: StormOptions): Promise<Storm> {
+export async function storm(name: ScenarioName, { clients, processes, openFor }: StormOptions): Promise<Storm> {
   requireFiles(clients)
   const { kind, worker } = SCENARIOS[name]
   const persistence = mkdtempSync(join(tmpdir(), 'clients-'))
@@ -92,9 +95,9 @@ export async function storm(name: ScenarioName, { clients, processes }: StormOpt
     if (!(await inTime(inAll(crowds, () => ({ type: 'await', n }))))) {
       throw new Error(`${name}: not all clients received the second event within ${TIMEOUT} ms`)
     }
+    await wait(openFor)
     await inAll(crowds, () => ({ type: 'mark' }))
 
-    // Some clients receive this event only after the restart.
     await publish()
     const killedAt = Date.now()
     await variant.restart()
