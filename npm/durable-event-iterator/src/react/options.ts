@@ -1,0 +1,28 @@
+interface CommonOptions<TEvent> {
+  /** Called once with each event, in order and outside of rendering. The hook calls the latest function. */
+  readonly onEvent?: ((event: TEvent) => void) | undefined
+}
+
+/** The options of a hook that keeps the last events. */
+export interface EventsOptions<TEvent> extends CommonOptions<TEvent> {
+  /**
+   * The maximum number of events that the hook keeps. It drops the oldest events first. With 0 it keeps none, and an event
+   * does not render the component.
+   *
+   * @default 1000
+   */
+  readonly maxEvents?: number | undefined
+  readonly reduce?: undefined
+}
+
+/** The options of a hook that reduces the events to data. */
+export interface ReduceOptions<TEvent, TData> extends CommonOptions<TEvent> {
+  /** The data before the first event. */
+  readonly initial: TData
+  /**
+   * Returns the data after an event. The hook calls the latest function once for each event, in order and outside of
+   * rendering. If it returns the previous data, the component does not render. If it throws, the subscription ends with that
+   * error.
+   */
+  readonly reduce: (data: TData, event: TEvent) => TData
+}
