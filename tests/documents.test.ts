@@ -9,7 +9,7 @@ import type { NestedClient } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-import { DurableEventIteratorLinkPlugin } from '../npm/durable-event-iterator/src/client/index.ts'
+import { DurableEventIteratorLinkPlugin } from '../npm/durable-event-iterator/src/orpc-v1/index.ts'
 import { SIGNING_KEY } from './support/client.ts'
 import { blocksOf, compile, createProject, documents, filesOf, headingsOf, linksOf, relativeLinksOf } from './support/documents.ts'
 import { packNpmPackage } from './support/npm-package.ts'

@@ -45,7 +45,7 @@ import { RPCLink } from '@orpc/client/fetch'
 import { os } from '@orpc/server'
 import { RPCHandler } from '@orpc/server/node'
 import { DurableEventIterator, DurableEventIteratorHandlerPlugin } from 'durable-event-iterator'
-import { DurableEventIteratorLinkPlugin } from 'durable-event-iterator/client'
+import { DurableEventIteratorLinkPlugin } from 'durable-event-iterator/orpc-v1'
 
 const { SIGNING_KEY, ROOM_URL, STUB_URL } = process.env
 
@@ -198,7 +198,7 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
 
   test('it bundles for browsers without a warning, and without the server', async () => {
     const { metafile, outputFiles, warnings } = await build({
-      stdin: { contents: "export * from 'durable-event-iterator/client'", resolveDir: project },
+      stdin: { contents: "export * from 'durable-event-iterator/orpc-v1'", resolveDir: project },
       bundle: true,
       minify: true,
       write: false,

@@ -17,8 +17,8 @@ import {
   DurableEventIteratorLinkPlugin,
   DurableIteratorError,
   DurableIteratorLinkPlugin,
-} from '../../npm/durable-event-iterator/src/client/index.ts'
-import type { DurableEventIteratorStateDetails } from '../../npm/durable-event-iterator/src/client/index.ts'
+} from '../../npm/durable-event-iterator/src/orpc-v1/index.ts'
+import type { DurableEventIteratorStateDetails } from '../../npm/durable-event-iterator/src/orpc-v1/index.ts'
 import { token } from '../support/client.ts'
 import { startJournals } from '../support/journals.ts'
 import type { Binding, Journals } from '../support/journals.ts'
@@ -30,7 +30,7 @@ import { Proxy } from './support/proxy.ts'
 const WORKER = `
 import { createORPCClient } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
-import { DurableEventIteratorLinkPlugin } from './npm/durable-event-iterator/src/client/index.ts'
+import { DurableEventIteratorLinkPlugin } from './npm/durable-event-iterator/src/orpc-v1/index.ts'
 
 export default {
   async fetch(request) {

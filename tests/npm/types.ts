@@ -20,7 +20,7 @@ import {
   DurableIteratorLinkPlugin,
   getClientDurableEventIteratorToken,
   getClientDurableIteratorToken,
-} from '../../npm/durable-event-iterator/src/client/index.ts'
+} from '../../npm/durable-event-iterator/src/orpc-v1/index.ts'
 import type {
   ClientDurableEventIterator,
   ClientDurableIterator,
@@ -30,7 +30,7 @@ import type {
   DurableIteratorLinkPluginContext,
   DurableIteratorLinkPluginOptions,
   EventIterator,
-} from '../../npm/durable-event-iterator/src/client/index.ts'
+} from '../../npm/durable-event-iterator/src/orpc-v1/index.ts'
 import { callStub, StubError, upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from '../../npm/durable-event-iterator/src/durable-object/index.ts'
 import type { ChannelStub, Published, PublishOptions } from '../../npm/durable-event-iterator/src/durable-object/index.ts'
 import {
@@ -277,7 +277,7 @@ new RPCHandler(followed, { plugins: [new DurableIteratorHandlerPlugin(), new Dur
 interface Session {
   session?: string
 }
-declare module '../../npm/durable-event-iterator/src/client/index.ts' {
+declare module '../../npm/durable-event-iterator/src/orpc-v1/index.ts' {
   interface ClientDurableIteratorRpcContext {
     /** For a custom plugin. */
     traceId?: string

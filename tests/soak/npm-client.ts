@@ -12,8 +12,8 @@ import {
   DurableEventIteratorConnectionError,
   DurableEventIteratorLinkPlugin,
   DurableIteratorLinkPlugin,
-} from '../../npm/durable-event-iterator/src/client/index.ts'
-import type { DurableEventIteratorGap } from '../../npm/durable-event-iterator/src/client/index.ts'
+} from '../../npm/durable-event-iterator/src/orpc-v1/index.ts'
+import type { DurableEventIteratorGap } from '../../npm/durable-event-iterator/src/orpc-v1/index.ts'
 import { DurableEventIterator, DurableEventIteratorHandlerPlugin, DurableIterator } from '../../npm/durable-event-iterator/src/index.ts'
 import type { DurableEventIteratorObject } from '../../npm/durable-event-iterator/src/index.ts'
 import { SIGNING_KEY } from '../support/client.ts'

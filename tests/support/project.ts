@@ -15,7 +15,7 @@ import type { NestedClient } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
 import { expect } from 'vitest'
 
-import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from '../../npm/durable-event-iterator/src/client/index.ts'
+import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from '../../npm/durable-event-iterator/src/orpc-v1/index.ts'
 import { SIGNING_KEY } from './client.ts'
 import type { PackedPackage } from './npm-package.ts'
 

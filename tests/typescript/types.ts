@@ -4,7 +4,7 @@ import { createORPCClient } from '@orpc/client'
 import type { Client } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
 
-import type { ClientDurableEventIterator, ClientDurableIterator } from '../../npm/durable-event-iterator/src/client/index.ts'
+import type { ClientDurableEventIterator, ClientDurableIterator } from '../../npm/durable-event-iterator/src/orpc-v1/index.ts'
 import { DurableEventIterator } from '../../npm/durable-event-iterator/src/index.ts'
 import type {
   InferDurableEventIteratorObjectEvent,

@@ -6,7 +6,7 @@ import type {
   ClientDurableIterator,
   DurableEventIteratorLinkPluginContext,
   DurableIteratorLinkPluginContext,
-} from 'durable-event-iterator/client'
+} from 'durable-event-iterator/orpc-v1'
 
 import type { ChatRoom, Entrance, Server as Generated } from './generated.ts'
 

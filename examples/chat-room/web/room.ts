@@ -2,8 +2,8 @@
 
 import { createORPCClient, getEventMeta } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
-import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from 'durable-event-iterator/client'
-import type { DurableEventIteratorHooks, DurableEventIteratorState } from 'durable-event-iterator/client'
+import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from 'durable-event-iterator/orpc-v1'
+import type { DurableEventIteratorHooks, DurableEventIteratorState } from 'durable-event-iterator/orpc-v1'
 
 import { CuttableWebSocket, whole } from './cable.ts'
 import type { Context, Server } from './contract.ts'

@@ -7,8 +7,8 @@
 
 export { getEventMeta, withEventMeta } from '@orpc/server'
 
-export type { ClientDurableEventIterator } from './client/client-durable-event-iterator.js'
-export type { ClientDurableIterator } from './client/client-durable-iterator.js'
+export type { ClientDurableEventIterator } from './orpc-v1/client-durable-event-iterator.js'
+export type { ClientDurableIterator } from './orpc-v1/client-durable-iterator.js'
 export { DurableIteratorError } from './error.js'
 export type {
   AnyDurableEventIteratorObject,

@@ -14,8 +14,8 @@ import {
   DurableIteratorError,
   DurableIteratorLinkPlugin,
   getClientDurableIteratorToken,
-} from '../../../npm/durable-event-iterator/src/client/index.ts'
-import type { DurableEventIteratorGap } from '../../../npm/durable-event-iterator/src/client/index.ts'
+} from '../../../npm/durable-event-iterator/src/orpc-v1/index.ts'
+import type { DurableEventIteratorGap } from '../../../npm/durable-event-iterator/src/orpc-v1/index.ts'
 import { parseDurableIteratorToken, signDurableIteratorToken, verifyDurableIteratorToken } from '../../../npm/durable-event-iterator/src/index.ts'
 import type { DurableIteratorTokenPayload } from '../../../npm/durable-event-iterator/src/index.ts'
 import { SIGNING_KEY } from '../../support/client.ts'

@@ -198,7 +198,7 @@ describe('the link plugin', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const at = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     const { RPCLink } = await import('@orpc/client/fetch')
-    const { DurableEventIteratorLinkPlugin } = await import('../../../npm/durable-event-iterator/src/client/index.ts')
+    const { DurableEventIteratorLinkPlugin } = await import('../../../npm/durable-event-iterator/src/orpc-v1/index.ts')
     const link = new RPCLink({ url: at, plugins: [new DurableEventIteratorLinkPlugin({ url: url() })] })
     const client = createORPCClient(link) as unknown as AppClient
     expect(await client.onEvent('any')).toBe('no token')

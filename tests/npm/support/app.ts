@@ -12,14 +12,14 @@ import { RPCHandler } from '@orpc/server/node'
 import { BatchHandlerPlugin } from '@orpc/server/plugins'
 import type { RouterClient } from '@orpc/server'
 
-import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from '../../../npm/durable-event-iterator/src/client/index.ts'
+import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from '../../../npm/durable-event-iterator/src/orpc-v1/index.ts'
 import type {
   DurableEventIteratorLinkPluginContext,
   DurableEventIteratorLinkPluginOptions,
   DurableEventIteratorState,
   DurableIteratorLinkPluginContext,
   DurableIteratorLinkPluginOptions,
-} from '../../../npm/durable-event-iterator/src/client/index.ts'
+} from '../../../npm/durable-event-iterator/src/orpc-v1/index.ts'
 import { DurableEventIterator, DurableEventIteratorHandlerPlugin, DurableIterator } from '../../../npm/durable-event-iterator/src/index.ts'
 import type { DurableEventIteratorObject } from '../../../npm/durable-event-iterator/src/index.ts'
 import { SIGNING_KEY } from '../../support/client.ts'

@@ -2,41 +2,54 @@ import { DurableIteratorError } from '../error.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 
 /** The Durable Object has ended the subscription because the token has expired. */
-export class SubscriptionEndedError extends Error {
-  override readonly name = 'SubscriptionEndedError'
+export class TokenExpiredError extends DurableIteratorError {
+  override readonly name = 'TokenExpiredError'
 
   constructor() {
-    super('the token of the subscription has expired; the subscription resumes with a new token')
+    super('the token of the subscription has expired')
   }
 }
 
-/** The subscription has ended because the buffer is full. It starts again when the application has read the buffer. */
-export class BufferFullError extends Error {
-  override readonly name = 'BufferFullError'
-
-  constructor() {
-    super('the application reads events more slowly than they arrive')
-  }
-}
-
-/** The procedure should have responded with a token, but did not. */
+/** The application should have returned a token, but did not. */
 export class NotATokenError extends DurableIteratorError {
   override readonly name = 'NotATokenError'
 
-  constructor() {
-    super('the procedure did not respond with a valid token; it must return the same kind of iterator on each call')
+  /** @param expected - Who returns tokens, and of which form. */
+  constructor(expected: string) {
+    super(expected)
   }
 }
 
-/** Whether the server rejected the request, so that a retry would fail too. Otherwise the failure may be temporary. */
-export function isRejection(error: unknown): boolean {
-  if (error instanceof NotATokenError) return true
-  const status = statusOf(error)
-  return status !== undefined && status >= 400 && status < 500 && !TEMPORARY_STATUSES.has(status)
+/** An error that a procedure of the Durable Object responded with. */
+export class ProcedureError extends DurableIteratorError {
+  override readonly name = 'ProcedureError'
+  /** Such as `FORBIDDEN`. */
+  readonly code: string
+  /** The HTTP status that belongs to the code. */
+  readonly status: number
+  readonly data: unknown
+  /** Whether the procedure declares this error. */
+  readonly defined: boolean
+
+  constructor({ code, status, message, data, defined }: Pick<ProcedureError, 'code' | 'status' | 'message' | 'data' | 'defined'>) {
+    super(message)
+    this.code = code
+    this.status = status
+    this.data = data
+    this.defined = defined
+  }
 }
 
-export function isUnauthorized(error: unknown): boolean {
-  return statusOf(error) === 401
+/**
+ * Whether the error states that the server rejected the request, so that a retry would fail too: its `status` is from 400 to 499,
+ * except 408, 425 and 429. Otherwise the failure may be temporary.
+ */
+export function isRejection(error: unknown): boolean {
+  if (error instanceof NotATokenError) return true
+  // Its status is that of an upgrade, which a proxy may have rejected.
+  if (error instanceof DurableEventIteratorConnectionError) return false
+  const status = statusOf(error)
+  return status !== undefined && status >= 400 && status < 500 && !TEMPORARY_STATUSES.has(status)
 }
 
 /** Whether a retry may succeed. */
@@ -48,8 +61,7 @@ export function isTemporary(error: unknown): boolean {
 /** Client errors that a retry may resolve: Request Timeout, Too Early, Too Many Requests. */
 const TEMPORARY_STATUSES = new Set([408, 425, 429])
 
-/** Returns the status of an ORPCError. It is recognized by its properties, since there may be several copies of the class. */
-function statusOf(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !('code' in error) || !('status' in error)) return undefined
-  return typeof error.status === 'number' ? error.status : undefined
+/** Returns the status of an error. It is recognized by its property, since there may be several copies of a class. */
+export function statusOf(error: unknown): number | undefined {
+  return error instanceof Error && 'status' in error && typeof error.status === 'number' ? error.status : undefined
 }

@@ -22,6 +22,7 @@ export class EventBuffer<TEvent> implements AsyncGenerator<TEvent, void, void> {
   readonly #onDrained: (() => void)[] = []
   #events = 0
   #bytes = 0
+  #lastEventId: string | undefined
   #end: { error?: unknown } | undefined
 
   /** @param onReturn - Called when the application ends the iteration. */
@@ -41,15 +42,26 @@ export class EventBuffer<TEvent> implements AsyncGenerator<TEvent, void, void> {
     return new Promise((resolve) => this.#onDrained.push(resolve))
   }
 
-  push(event: TEvent, bytes: number): void {
+  /** The id of the last event that the application has read, or the cursor set by {@link start}. */
+  get lastEventId(): string | undefined {
+    return this.#lastEventId
+  }
+
+  /** Sets the cursor from which the next events follow. */
+  start(lastEventId: string | undefined): void {
+    this.#lastEventId = lastEventId
+  }
+
+  /** @param id - The id of the event, if it has one. */
+  push(event: TEvent, bytes: number, id?: string): void {
     if (this.#end !== undefined) return
     this.#events += 1
     this.#bytes += bytes
-    this.#items.push({ event, bytes })
+    this.#items.push({ event, bytes, id })
     this.#settle()
   }
 
-  /** Runs the action when the application has read all events before it. */
+  /** Runs the action when the application has read all events before it and asks for the next one. */
   mark(action: () => void): void {
     if (this.#end !== undefined) return
     this.#items.push({ action })
@@ -114,6 +126,7 @@ export class EventBuffer<TEvent> implements AsyncGenerator<TEvent, void, void> {
       } else {
         this.#events -= 1
         this.#bytes -= item.bytes
+        if (item.id !== undefined) this.#lastEventId = item.id
         this.#takers.shift()?.resolve({ done: false, value: item.event })
       }
     }
@@ -129,7 +142,7 @@ export class EventBuffer<TEvent> implements AsyncGenerator<TEvent, void, void> {
   }
 }
 
-type Item<TEvent> = { event: TEvent; bytes: number; action?: undefined } | { action: () => void }
+type Item<TEvent> = { event: TEvent; bytes: number; id: string | undefined; action?: undefined } | { action: () => void }
 
 interface Taker<TEvent> {
   resolve(result: IteratorResult<TEvent, void>): void

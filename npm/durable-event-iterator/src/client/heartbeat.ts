@@ -39,22 +39,25 @@ export class Heartbeat {
   /**
    * Sends a ping now, because the connection may be lost. If a ping is already waiting for its pong, its deadline stays the
    * same.
+   *
+   * @param isUrgent - Whether the connection is probably lost, so that a short time limit applies, also to a ping that is waiting.
    */
-  ask(): void {
+  ask(isUrgent: boolean): void {
+    if (this.#options.interval === 0) return
     const now = monotonicNow()
-    if (this.#options.interval === 0 || this.#isWaiting || now - this.#lastAsked < MIN_ASK_INTERVAL_MS) return
+    if (!isUrgent && (this.#isWaiting || now - this.#lastAsked < MIN_ASK_INTERVAL_MS)) return
     this.#lastAsked = now
-    this.#ping()
+    this.#ping(isUrgent ? URGENT_PONG_TIMEOUT_MS : MAX_PONG_TIMEOUT_MS)
   }
 
-  #ping(): void {
+  #ping(timeout: number): void {
     clearTimeout(this.#timer)
     this.#isWaiting = true
     this.#options.send(PING)
     this.#timer = setTimeout(() => {
       if (this.#isWaiting) this.#options.onSilence()
       else this.#listen()
-    }, Math.min(this.#options.interval, MAX_PONG_TIMEOUT_MS))
+    }, Math.min(this.#options.interval, timeout))
   }
 
   #listen(): void {
@@ -62,7 +65,7 @@ export class Heartbeat {
     if (interval === 0) return
     const quiet = monotonicNow() - this.#lastHeard
     this.#timer = setTimeout(() => {
-      if (monotonicNow() - this.#lastHeard >= interval) this.#ping()
+      if (monotonicNow() - this.#lastHeard >= interval) this.#ping(MAX_PONG_TIMEOUT_MS)
       else this.#listen()
     }, Math.min(Math.max(interval - quiet, 0), MAX_TIMER_MS))
   }
@@ -86,3 +89,9 @@ export const PONG = 'pong'
 
 /** The maximum time between a ping and its pong, in milliseconds: ten round trips of a bad mobile connection. */
 const MAX_PONG_TIMEOUT_MS = 10_000
+
+/**
+ * The maximum time between a ping and its pong after the page was frozen, in milliseconds. A connection that survived is replaced
+ * on a very slow network, which costs one resume; a lost one is detected at once.
+ */
+const URGENT_PONG_TIMEOUT_MS = 1_000

@@ -1,45 +1,23 @@
 /**
- * For browsers and other clients: the link plugins that open an iterator with the token that a procedure responds with.
+ * The client: subscribes to the events of a channel, and calls the procedures of its Durable Object. It needs no other package.
  *
  * @module
  */
 
 export { DurableIteratorError } from '../error.js'
-export { getClientDurableEventIteratorToken, getClientDurableIteratorToken } from '../token-carrier.js'
-export { createClientDurableEventIterator } from './client-durable-event-iterator.js'
-export type {
-  ClientDurableEventIterator,
-  ClientDurableEventIteratorRpc,
-  CreateClientDurableEventIteratorOptions,
-  EventIterator,
-} from './client-durable-event-iterator.js'
-export { createClientDurableIterator } from './client-durable-iterator.js'
-export type {
-  ClientDurableIterator,
-  ClientDurableIteratorRpc,
-  CreateClientDurableIteratorOptions,
-} from './client-durable-iterator.js'
+export type { CallOptions } from './call.js'
 export { DurableEventIteratorConnectionError } from './connection-error.js'
 export type {
   DurableEventIteratorConnectionErrorOptions,
   DurableEventIteratorConnectionErrorReason,
 } from './connection-error.js'
-export { DurableEventIteratorLinkPlugin } from './durable-event-iterator-link-plugin.js'
-export type {
-  DurableEventIteratorLinkPluginContext,
-  DurableEventIteratorLinkPluginOptions,
-} from './durable-event-iterator-link-plugin.js'
-export { DurableIteratorLinkPlugin } from './durable-iterator-link-plugin.js'
-export type {
-  DurableIteratorLinkPluginContext,
-  DurableIteratorLinkPluginOptions,
-  DurableIteratorLinkPluginValue,
-} from './durable-iterator-link-plugin.js'
-export type {
-  DurableEventIteratorGap,
-  DurableEventIteratorHooks,
-  DurableEventIteratorState,
-  DurableEventIteratorStateDetails,
-} from './hooks.js'
-// With `*`, since an application can extend an interface of a module only then.
-export type * from './rpc-context.js'
+export { ProcedureError } from './errors.js'
+export { getEventMeta } from './event-meta.js'
+export type { SubscriptionGap, SubscriptionHooks, SubscriptionState, SubscriptionStateDetails } from './hooks.js'
+export type { ConnectingOptions, RefreshOptions, SubscribeOptions, UrlValue } from './options.js'
+export type { LoadState } from './session.js'
+export type { SocketEvent, SocketInfo, SocketLike, SocketSource, WebSocketClass } from './socket-source.js'
+export { subscribe } from './subscription.js'
+export type { AnyProcedures, Procedures, Subscription, SubscriptionEvent, SubscriptionProcedures } from './subscription.js'
+export type { EventMeta } from './wire/peer.js'
+export type { CustomSerializer } from './wire/serializer.js'

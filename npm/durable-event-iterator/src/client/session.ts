@@ -1,112 +1,85 @@
-import { createORPCClient } from '@orpc/client'
-import type { Client, ClientLink } from '@orpc/client'
-import { ClientRetryPlugin } from '@orpc/client/plugins'
-import type { ClientRetryPluginContext } from '@orpc/client/plugins'
-import type { StandardLinkClientInterceptorOptions, StandardLinkOptions } from '@orpc/client/standard'
-
 import type { DurableIteratorTokenPayload } from '../token/payload.js'
 import { GAP_HEADER, SINCE_HEADER, TOKEN_EXPIRED_CLOSE, TOKEN_EXPIRED_HEADER } from '../wire.js'
-import type { AsyncIteratorClass } from './async-iterator-class.js'
+import { Attempts, LASTING_MS } from './attempts.js'
 import { backoff, MAX_TIMER_MS } from './backoff.js'
+import { errorOf } from './call.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 import { Connection } from './connection.js'
-import type { ConnectionClose, FailedAttempt, WebSocketClass } from './connection.js'
-import { BufferFullError, isTemporary, isRejection, isUnauthorized, SubscriptionEndedError } from './errors.js'
+import type { Loss } from './connection.js'
+import { isRejection, statusOf, TokenExpiredError } from './errors.js'
 import { EventBuffer } from './event-buffer.js'
-import type { CombinedHooks, DurableEventIteratorState } from './hooks.js'
-import { createIteratorProxy } from './iterator-proxy.js'
-import type { ConnectingNumbers, SocketLinkOptions } from './link-options.js'
-import { SocketRPCLink } from './rpc-link.js'
+import { callHook } from './hooks.js'
+import type { SubscriptionHooks, SubscriptionState, SubscriptionStateDetails } from './hooks.js'
+import { onNetworkChange } from './network-changes.js'
+import type { SubscriptionNumbers } from './options.js'
+import type { SocketSource } from './socket-source.js'
 import { TokenHolder } from './token-holder.js'
 import type { HeldToken, TokenSource } from './token-holder.js'
 import { diagnoseUpgrade, messageOf } from './upgrade-diagnosis.js'
 import { upgradeUrl } from './upgrade-url.js'
 import { delay, within } from './waiting.js'
-import { watchStream } from './watched-stream.js'
+import type { EventMeta, PeerHeaders, PeerRequest, PeerResponse, StreamItem } from './wire/peer.js'
+import { Serializer } from './wire/serializer.js'
+import type { CustomSerializer } from './wire/serializer.js'
 
-export interface SessionOptions extends SocketLinkOptions<Context>, TokenSource {
-  numbers: ConnectingNumbers
-  /** @default globalThis.WebSocket */
-  WebSocket?: WebSocketClass | undefined
+export interface SessionOptions extends SubscriptionHooks {
+  readonly tokens: TokenSource
+  readonly sockets: SocketSource
   /** Called before each connection attempt. */
-  url(payload: DurableIteratorTokenPayload): Promise<string | URL>
+  url(payload: DurableIteratorTokenPayload): string | URL | Promise<string | URL>
   /** Called once. */
   createId(payload: DurableIteratorTokenPayload): string | Promise<string>
-  hooks: CombinedHooks
-  /** The call that returned the iterator. */
-  path: readonly string[]
-  input: unknown
-  signal: AbortSignal | undefined
-  lastEventId: string | undefined
-  /** The output of that call. */
-  firstToken: unknown
+  readonly numbers: SubscriptionNumbers
+  readonly customJsonSerializers?: readonly CustomSerializer[] | undefined
+  readonly lastEventId?: string | undefined
+  readonly load?: LoadState | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Returns the event for the application. */
+  mapEvent(event: unknown, meta: EventMeta | undefined): unknown
 }
 
-type Context = ClientRetryPluginContext
+/** Loads the state of the application and returns its cursor: the id of the last event that the state includes. */
+export type LoadState = (options: { readonly signal: AbortSignal }) => string | undefined | Promise<string | undefined>
 
-/** The procedures that every Durable Object has. */
-type ObjectClient = {
-  subscribe: Client<Context, undefined, AsyncIterator<unknown>, Error>
-  call: Client<Context, { path: readonly string[]; input: unknown }, unknown, Error>
-  /** Only for tokens of `DurableIterator` clients. */
-  updateToken: Client<Context, { token: string }, void, Error>
-}
-
-type TransmitOptions = StandardLinkClientInterceptorOptions<Context>
-type Transmit = (request: TransmitOptions) => Promise<TransmitResponse>
-type TransmitResponse = Awaited<ReturnType<NonNullable<StandardLinkOptions<Context>['clientInterceptors']>[number]>>
+/** Why there is no subscription on an open connection, or `lost` if the connection is not open any more. */
+type End =
+  | { readonly reason: 'lost' }
+  | { readonly reason: 'full' }
+  | { readonly reason: 'gap' }
+  | { readonly reason: 'expired'; readonly error: Error }
+  | { readonly reason: 'failed'; readonly error: Error }
 
 /**
- * Opens an iterator with a token. Resolves when the subscription is open.
+ * The state machine of a subscription: one loop that connects, subscribes, and after each end decides when to do so again. The
+ * states, the reasons and the delays are in `docs/client.md`.
  *
- * @throws When the signal is aborted, the URL or the connection id is invalid, a plugin of the link cannot be initialized, the
- * Durable Object rejects the subscription, or the iterator does not open within the time limit.
+ * The subscription outlives connections and tokens: each one continues after the last received event.
  */
-export async function openIterator(options: SessionOptions): Promise<AsyncIteratorClass<unknown>> {
-  const session = await Session.open(options)
-  return createIteratorProxy(session.events, session.link, () => session.token)
-}
-
-/**
- * The state of one iterator: its connection, its token and its subscription.
- *
- * The subscription outlives connections and tokens. It is one call, which oRPC's retry plugin repeats after each failure with
- * the last event id. This class decides whether and when the plugin repeats it (`#recover`), and what each attempt waits for
- * (`#transmit`).
- */
-class Session {
-  static async open(options: SessionOptions): Promise<Session> {
-    options.signal?.throwIfAborted()
-    const token = await TokenHolder.hold(options.firstToken, options)
-    const { payload } = token.current
-    const connectionId = await options.createId(payload)
-    // An invalid URL rejects the call here, since it is probably a mistake. Later failures of `url` are retried.
-    upgradeUrl(await options.url(payload), '', connectionId)
-    options.signal?.throwIfAborted()
-    const session = new Session(options, token, connectionId)
-    await session.#start()
-    return session
-  }
-
+export class Session {
   readonly events: EventBuffer<unknown>
-  readonly link: ClientLink<Context> = {
-    call: (path, input, options) => this.#client.call({ path, input }, options),
-  }
+  readonly serializer: Serializer
 
   readonly #options: SessionOptions
   readonly #token: TokenHolder
-  readonly #connectionId: string
-  readonly #connection: Connection
-  readonly #client: ObjectClient
-  /** The time at which the first token was issued, in seconds since 1970. */
-  readonly #since: number
+  readonly #attempts: Attempts
   /** Aborted when the session ends, with the reason. */
   readonly #ended = new AbortController()
   readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason, 'cancel')
 
-  #state: DurableEventIteratorState | undefined
+  #state: SubscriptionState = 'connecting'
+  #connection: Connection | undefined
+  #connectionId: string | undefined
+  /** How to wait before the next attempt to connect. */
+  #pace: Parameters<Attempts['wait']>[0] = 'backoff'
+  /** The id of the last event that arrived. */
+  #cursor: string | undefined
+  /** The time at which the first token was issued, in seconds since 1970. */
+  #since: number | undefined
   /** The token of the current connection or attempt. */
   #tokenInUse: HeldToken | undefined
+  /** The last token with which a subscription opened. */
+  #provenToken: HeldToken | undefined
+
   /** The number of consecutive failed handshakes. */
   #failedHandshakes = 0
   /** The number of them with the current token. */
@@ -123,72 +96,178 @@ class Session {
   #setbacks = 0
   /** The time at which the current subscription opened. */
   #subscribedAt: number | undefined
-  /** The last token with which a subscription opened. */
-  #provenToken: HeldToken | undefined
+
+  /** Whether the buffer was full, and the application has not read all of it. */
+  #isPaused = false
+  #loading: Promise<void> | undefined
   #refreshing: Promise<void> | undefined
   #refreshTimer: ReturnType<typeof setTimeout> | undefined
+  #openTimer: ReturnType<typeof setTimeout> | undefined
   /** While the connection receives a new token or is about to be replaced: resolves when calls may continue. */
   #replacement: Promise<void> | undefined
   #callsInFlight = 0
   #onIdle: (() => void) | undefined
+  /** While the page is in the back/forward cache: called when it returns. */
+  #onReturn: (() => void) | undefined
+  #isAway = false
 
-  /** @throws The error of a plugin of the application, if the link cannot be created. Nothing is started then. */
-  private constructor(options: SessionOptions, token: TokenHolder, connectionId: string) {
+  readonly #whenConnected = new Waiters()
+  readonly #whenOpen = new Waiters()
+
+  constructor(options: SessionOptions) {
     this.#options = options
-    this.#token = token
-    this.#connectionId = connectionId
-    this.#since = token.current.payload.iat
-    const { numbers, WebSocket = (globalThis as { WebSocket?: WebSocketClass }).WebSocket } = options
-    if (WebSocket === undefined) {
-      throw new TypeError('WebSocket is missing in this environment; set the option `WebSocket` of the link plugin')
-    }
-    const { maxBufferedEvents: maxEvents, maxBufferedBytes: maxBytes } = numbers
-    this.events = new EventBuffer({ maxEvents, maxBytes }, () => this.#close())
-    this.#connection = new Connection({
-      ...numbers,
-      url: () => this.#nextUrl(),
-      WebSocket,
-      onOpen: () => this.#onConnected(),
-      onLost: (close) => this.#onLost(close),
-      onFailedAttempt: (failure) => void this.#onFailedAttempt(failure),
-    })
-    this.#client = createORPCClient(this.#createLink())
+    this.#token = new TokenHolder(options.tokens)
+    this.#attempts = new Attempts(options.numbers)
+    this.#cursor = options.lastEventId
+    this.serializer = new Serializer(options.customJsonSerializers)
+    const { maxBufferedEvents: maxEvents, maxBufferedBytes: maxBytes } = options.numbers
+    this.events = new EventBuffer({ maxEvents, maxBytes }, () => this.close())
+    this.events.start(this.#cursor)
+    if (options.load !== undefined) this.#loading = Promise.resolve()
+    void this.#run()
+  }
+
+  get state(): SubscriptionState {
+    return this.#state
   }
 
   get token(): string {
     return this.#token.current.text
   }
 
-  // The connection
+  /** Resolves when the subscription has opened for the first time; rejects if the session has ended before. */
+  opened(): Promise<void> {
+    return this.#provenToken === undefined ? this.#untilEnded(this.#whenOpen) : Promise.resolve()
+  }
 
-  async #start(): Promise<void> {
-    this.#enter('connecting')
-    this.#options.signal?.addEventListener('abort', this.#onAbort, { once: true })
-    this.#connection.start()
-    const { openTimeout } = this.#options.numbers
-    const timer =
-      openTimeout > MAX_TIMER_MS ? undefined : setTimeout(() => this.#failToOpen(`within ${openTimeout} ms`), openTimeout)
+  close(): void {
+    this.#close({})
+  }
+
+  // The loop
+
+  async #run(): Promise<void> {
+    // The callbacks must not be called before the constructor returns.
+    await undefined
+    const { signal, load, numbers } = this.#options
+    const { openTimeout } = numbers
+    if (signal?.aborted === true) return this.#onAbort()
+    if (this.#isEnded) return
+    signal?.addEventListener('abort', this.#onAbort, { once: true })
+    const ignoreNetwork = this.#watchNetwork()
+    if (openTimeout <= MAX_TIMER_MS) this.#openTimer = setTimeout(() => this.#failToOpen(`within ${openTimeout} ms`), openTimeout)
+    this.#report()
     try {
-      await this.#subscribe()
+      if (load !== undefined) this.#startLoading()
+      while (!this.#isEnded) {
+        const connection = await this.#connect()
+        if (connection !== undefined) await this.#use(connection)
+        if (this.#isAway) await this.#untilReturn()
+        await this.#attempts.wait(this.#pace, this.#ended.signal)
+      }
+    } catch (error) {
+      this.#fail(error)
     } finally {
-      clearTimeout(timer)
+      ignoreNetwork()
     }
   }
 
-  #onConnected(): void {
-    this.#failedHandshakes = 0
-    this.#failuresOfToken = 0
-    this.#maxFailuresOfToken = FAILURES_PER_TOKEN
-    this.#rejections = 0
+  #watchNetwork(): () => void {
+    const onBetter = (isUrgent: boolean): void => {
+      this.#isAway = false
+      this.#onReturn?.()
+      this.#connection?.check(isUrgent)
+      this.#attempts.hurry()
+    }
+    return onNetworkChange({
+      onBetter: () => onBetter(false),
+      onWorse: () => this.#connection?.check(false),
+      onLeave: () => {
+        this.#isAway = true
+        this.#connection?.end('replaced')
+      },
+      onReturn: () => onBetter(true),
+    })
+  }
+
+  /** Waits while the page is in the back/forward cache. */
+  async #untilReturn(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#onReturn = resolve
+    })
+    this.#onReturn = undefined
+  }
+
+  // The connection
+
+  /** Opens a connection. Returns `undefined` if the attempt has failed. */
+  async #connect(): Promise<Connection | undefined> {
+    this.#attempts.start()
+    this.#pace = 'backoff'
+    let url: string
+    try {
+      await this.#prepareToken()
+    } catch (error) {
+      if (isRejection(error)) throw error
+      return this.#failAttempt(error)
+    }
+    const { current } = this.#token
+    const isFirst = this.#connectionId === undefined
+    try {
+      this.#since ??= current.payload.iat
+      this.#connectionId ??= await this.#options.createId(current.payload)
+      url = upgradeUrl(await this.#options.url(current.payload), current.text, this.#connectionId)
+    } catch (error) {
+      // At first, it is probably a mistake.
+      if (isFirst) throw error
+      return this.#failAttempt(error)
+    }
+    if (this.#isEnded) return undefined
+    this.#tokenInUse = current
+    // The minimum interval is between handshakes, and the URL may have taken a long time.
+    this.#attempts.start()
+    const { sockets, numbers } = this.#options
+    try {
+      return await Connection.open({
+        sockets,
+        url,
+        info: { tokenRequestedAt: current.requestedAt },
+        timeout: numbers.connectionTimeout,
+        heartbeatInterval: numbers.heartbeatInterval,
+        signal: this.#ended.signal,
+        onLost: (loss) => this.#onLost(loss),
+      })
+    } catch (error) {
+      if (!this.#isEnded) void this.#failHandshake(url, error)
+      return undefined
+    }
+  }
+
+  /** Refreshes the token if the next connection needs a new one. */
+  async #prepareToken(): Promise<void> {
+    const isSuspect = this.#failuresOfToken >= this.#maxFailuresOfToken
+    if (!this.#token.isDue && !isSuspect) return
+    if (isSuspect) {
+      this.#failuresOfToken = 0
+      // If the handshakes fail with a new token too, the token is probably not the reason.
+      this.#maxFailuresOfToken *= 2
+    }
+    try {
+      await this.#token.refresh()
+    } catch (error) {
+      // Until it expires, the current token may still work.
+      if (isRejection(error) || this.#token.isExpired) throw error
+    }
+  }
+
+  #failAttempt(error: unknown): undefined {
+    this.#attempts.fail()
+    this.#reportProblem(new DurableEventIteratorConnectionError('unavailable', { message: `cannot connect: ${messageOf(error)}`, cause: error }))
   }
 
   /** Determines and reports why the connection does not open. */
-  async #onFailedAttempt({ isHandshake, error, url }: FailedAttempt): Promise<void> {
-    if (!isHandshake || url === undefined) {
-      const message = `cannot connect: ${messageOf(error)}`
-      this.#report(new DurableEventIteratorConnectionError('unavailable', { message, cause: error }))
-      return
-    }
+  async #failHandshake(url: string, error: unknown): Promise<void> {
+    this.#attempts.fail()
     this.#failedHandshakes += 1
     this.#failuresOfToken += 1
     // Not after a single failure, which is usually a lost network, and not after each: a diagnosis sends a request.
@@ -196,112 +275,32 @@ class Session {
     if (handshakes < 2 || !Number.isInteger(Math.log2(handshakes))) return
     const diagnosis = await diagnoseUpgrade(url, error)
     if (this.#isEnded || this.#failedHandshakes < handshakes) return
-    if (diagnosis.retryAfter !== undefined) this.#connection.holdOff(diagnosis.retryAfter)
+    if (diagnosis.retryAfter !== undefined) this.#attempts.holdOff(diagnosis.retryAfter)
     this.#rejections = diagnosis.isRejection ? this.#rejections + 1 : 0
-    this.#report(diagnosis.error)
+    this.#reportProblem(diagnosis.error)
     if (this.#state === 'connecting' && this.#rejections >= REJECTIONS_TO_GIVE_UP) this.#failToOpen(`after ${handshakes} attempts`)
   }
 
-  /** Reports to the application why the iterator is not open, once for each reason. */
-  #report(problem: Error): void {
-    this.#lastProblem = problem
-    if (this.#isEnded || this.#reported === problem.message) return
-    if (this.#state !== 'connecting' && this.#state !== 'recovering') return
-    this.#reported = problem.message
-    const { path, input, hooks } = this.#options
-    hooks.onStateChange(this.#state, { path, input, error: problem })
-  }
-
-  /** Rejects the call that waits for the first connection. */
-  #failToOpen(limit: string): void {
-    const cause = this.#lastProblem
-    const message = `the iterator did not open ${limit}${cause === undefined ? '' : `: ${messageOf(cause)}`}`
-    const status = cause instanceof DurableEventIteratorConnectionError ? cause.status : undefined
-    this.#fail(new DurableEventIteratorConnectionError('unavailable', { message, cause, status }))
-  }
-
-  // The subscription
-
-  async #subscribe(): Promise<void> {
-    try {
-      const stream = await this.#client.subscribe(undefined, {
-        ...(this.#options.lastEventId === undefined ? {} : { lastEventId: this.#options.lastEventId }),
-        context: {
-          retry: Number.POSITIVE_INFINITY,
-          retryDelay: 0,
-          shouldRetry: ({ error }) => this.#recover(error),
-        },
-      })
-      void this.#pump(stream)
-    } catch (error) {
-      this.#fail(error)
-      throw this.#ended.signal.reason
+  /** Subscribes, again and again, until the connection is lost. */
+  async #use(connection: Connection): Promise<void> {
+    if (!connection.isOpen) return
+    this.#connection = connection
+    this.#failedHandshakes = 0
+    this.#failuresOfToken = 0
+    this.#maxFailuresOfToken = FAILURES_PER_TOKEN
+    this.#rejections = 0
+    this.#whenConnected.resolve()
+    const whileOpen = (step: Promise<unknown>): Promise<unknown> => Promise.race([step, connection.ended])
+    while (connection.isOpen) {
+      await whileOpen(this.#untilReady())
+      if (connection.isOpen) await whileOpen(this.#recover(await this.#subscribe(connection)))
     }
   }
 
-  async #pump(stream: AsyncIterator<unknown>): Promise<void> {
-    try {
-      for (let item = await stream.next(); item.done !== true; item = await stream.next()) {
-        this.events.push(item.value, this.#connection.socket.takeEventBytes())
-      }
-      this.#fail(new SubscriptionEndedError())
-    } catch (error) {
-      this.#fail(error)
-    }
-  }
-
-  /** Called when the subscription failed. Resolves when it is time to open it again: to `true`, or to `false` to give up. */
-  async #recover(error: unknown): Promise<boolean> {
-    if (this.#isEnded) return false
-    // Without a delay: each attempt waits for the connection.
-    if (error instanceof DurableEventIteratorConnectionError) return true
-    if (error instanceof BufferFullError) return this.#pause()
-    this.#lastProblem = error
-    this.#interrupt(error)
-    try {
-      const needsToken = error instanceof SubscriptionEndedError || (isUnauthorized(error) && this.#isTokenWorn)
-      if (!needsToken && isRejection(error)) return false
-      const lasted = this.#subscribedAt !== undefined && Date.now() - this.#subscribedAt >= LASTING_MS
-      this.#subscribedAt = undefined
-      if (lasted || this.#token.isExpired) this.#setbacks = 0
-      // The first refresh of an expired token has no delay.
-      if (this.#setbacks > 0 || !needsToken) await this.#backOff(this.#setbacks)
-      this.#setbacks += 1
-      if (needsToken) await this.#refresh()
-    } catch {
-      // The server rejected the call for a new token, which has ended the session.
-    }
-    return !this.#isEnded
-  }
-
-  /** Waits, without a subscription, until the application has read the buffered events. */
-  async #pause(): Promise<boolean> {
-    this.#subscribedAt = undefined
-    this.#enter('paused')
-    await this.events.drained()
-    this.#enter('recovering')
-    return !this.#isEnded
-  }
-
-  /** Whether the token may be rejected because of its age: it has expired, or it has been accepted before. */
-  get #isTokenWorn(): boolean {
-    return this.#token.isExpired || this.#provenToken === this.#token.current
-  }
-
-  #onSubscribed(lastEventId: string | undefined, nextEventId: string | undefined): void {
-    this.#subscribedAt = Date.now()
-    this.#lastProblem = undefined
-    this.#reported = undefined
-    this.#provenToken = this.#tokenInUse
-    if (nextEventId !== undefined) {
-      const { path, input } = this.#options
-      this.events.mark(() => this.#options.hooks.onGap({ path, input, lastEventId, nextEventId }))
-    }
-    this.#enter('open')
-    this.#scheduleRefresh()
-  }
-
-  #onLost(close: ConnectionClose | undefined): void {
+  #onLost({ reason, close, lasted }: Loss): void {
+    this.#connection = undefined
+    this.#attempts.lose(lasted)
+    this.#pace = reason === 'closed' ? 'backoff' : reason === 'silent' ? 'soon' : 'now'
     // The clock of the Durable Object decides: it would reject the next connection with this token.
     if (close?.code === TOKEN_EXPIRED_CLOSE.code && close.reason === TOKEN_EXPIRED_CLOSE.reason) {
       this.#token.expire(this.#tokenInUse)
@@ -310,100 +309,196 @@ class Session {
     this.#interrupt(new DurableEventIteratorConnectionError('lost', { message: `the connection was lost${how}` }))
   }
 
-  // The wire
+  // The subscription
 
-  #createLink(): ClientLink<Context> {
-    const { plugins = [], interceptors = [], clientInterceptors = [], customJsonSerializers, headers } = this.#options
-    const transmit = {
-      // The innermost interceptor, so that nothing delays a request after its wait.
-      order: Number.MAX_SAFE_INTEGER,
-      init: (options: StandardLinkOptions<Context>) => {
-        options.clientInterceptors?.push(({ next, ...request }) => this.#transmit(request, next))
-      },
+  /** Resolves when it is time to subscribe: the application has read a full buffer, and its state is loaded. */
+  async #untilReady(): Promise<void> {
+    if (this.#isPaused) {
+      this.#enter('paused')
+      await this.events.drained()
+      this.#isPaused = false
+      this.#enter('recovering')
     }
-    const retries = plugins.some((plugin) => plugin instanceof ClientRetryPlugin)
-      ? []
-      : [
-          new ClientRetryPlugin({
-            default: {
-              shouldRetry: ({ error }) => isTemporary(error),
-              // No delay after a lost connection, since the retry waits for the next one.
-              retryDelay: ({ error, lastEventRetry }) =>
-                error instanceof DurableEventIteratorConnectionError ? 0 : (lastEventRetry ?? CALL_RETRY_DELAY_MS),
-            },
-          }),
-        ]
-    return new SocketRPCLink<Context>({
-      ...(customJsonSerializers === undefined ? {} : { customJsonSerializers }),
-      ...(headers === undefined ? {} : { headers }),
-      websocket: this.#connection.socket,
-      // Copies, since each link modifies its arrays.
-      interceptors: [...interceptors],
-      clientInterceptors: [...clientInterceptors],
-      plugins: [...plugins, ...retries, transmit],
+    await this.#loading
+  }
+
+  /** Opens a subscription after the last received event. Resolves when it has ended. */
+  #subscribe(connection: Connection): Promise<End> {
+    const token = this.#tokenInUse
+    const lastEventId = this.#cursor
+    const headers: Record<string, string> = {}
+    if (lastEventId !== undefined) headers['last-event-id'] = lastEventId
+    else if (this.#since !== undefined && token?.payload.iat !== this.#since) headers[SINCE_HEADER] = String(this.#since)
+    return new Promise((resolve) => {
+      const abort = (end: End): void => {
+        call.abort()
+        resolve(end)
+      }
+      const call = connection.peer.open(
+        { url: '/subscribe', headers },
+        {
+          onResponse: (response, isStream) => {
+            if (response.status >= 400 || !isStream) return resolve(this.#endOf(response, token))
+            const nextEventId = headerOf(response.headers, GAP_HEADER)
+            if (nextEventId !== undefined) {
+              const gap = { lastEventId, nextEventId }
+              this.events.mark(() => callHook(this.#options.onGap, gap))
+              if (this.#options.load !== undefined) {
+                this.#startLoading()
+                return abort({ reason: 'gap' })
+              }
+            }
+            this.#onSubscribed()
+          },
+          onItem: (item, bytes) => {
+            if (item.event === 'done') resolve({ reason: 'expired', error: new TokenExpiredError() })
+            else if (item.event === 'error') resolve({ reason: 'failed', error: errorOf(this.serializer, 500, item.data) })
+            else {
+              this.#deliver(item, bytes)
+              if (this.#isEnded) call.abort()
+              else if (this.events.isFull) abort({ reason: 'full' })
+            }
+          },
+          onFailed: (error) => resolve(connection.isOpen ? { reason: 'failed', error: error as Error } : { reason: 'lost' }),
+        },
+      )
     })
   }
 
-  /** Sends one request. A call that was rejected because the token had expired is sent once more. */
-  async #transmit(request: TransmitOptions, next: Transmit): Promise<TransmitResponse> {
-    const response = await this.#send(request, next)
-    // The header states that the Durable Object has not executed the call.
-    return request.path[0] === 'call' && isTokenExpired(response) ? this.#send(request, next) : response
+  #endOf(response: PeerResponse, token: HeldToken | undefined): End {
+    if (isTokenExpired(response)) {
+      // The clock of the Durable Object decides.
+      this.#token.expire(token)
+      return { reason: 'expired', error: new TokenExpiredError() }
+    }
+    const error = errorOf(this.serializer, response.status, response.body)
+    // The token may be rejected because of its age: it has expired, or it has been accepted before.
+    const isWorn = this.#token.isExpired || this.#provenToken === this.#token.current
+    return { reason: statusOf(error) === 401 && isWorn ? 'expired' : 'failed', error }
   }
 
-  /** Sends one request as soon as there is a connection. Rejects with a connection error if the connection is lost. */
-  async #send(request: TransmitOptions, next: Transmit): Promise<TransmitResponse> {
-    const [procedure] = request.path
-    const isCall = procedure === 'call'
-    const isSubscription = procedure === 'subscribe'
-    if (procedure === 'updateToken' && !this.#connection.isOpen) throw new DurableEventIteratorConnectionError('lost')
-    // Checked again before the request is sent: a request that is sent between two connections would never receive a response.
-    do await (isCall ? this.#readyForCall(request.signal) : this.#connection.opened())
-    while (!this.#connection.isOpen)
+  #onSubscribed(): void {
+    this.#subscribedAt = Date.now()
+    this.#lastProblem = undefined
+    this.#reported = undefined
+    this.#provenToken = this.#tokenInUse
+    clearTimeout(this.#openTimer)
+    this.#whenOpen.resolve()
+    this.#enter('open')
+    this.#scheduleRefresh()
+  }
 
-    const { losses } = this.#connection
-    const tokenInUse = this.#tokenInUse
-    const explain = (error: unknown): unknown => {
-      if (request.signal?.aborted === true || this.#connection.losses === losses) return error
-      return this.#isEnded ? this.#closedError() : new DurableEventIteratorConnectionError('lost', { cause: error })
-    }
-    if (isCall) this.#callsInFlight += 1
+  #deliver({ data, meta }: StreamItem, bytes: number): void {
+    let event: unknown
     try {
-      const response = await next(isSubscription ? this.#withSince(request) : request)
-      if (isTokenExpired(response)) {
-        // The clock of the Durable Object decides.
-        this.#token.expire(tokenInUse)
-        if (isSubscription) throw new SubscriptionEndedError()
-      }
-      if (isSubscription && response.status < 400) this.#onSubscribed(request.lastEventId, header(response, GAP_HEADER))
-      const watcher = isSubscription ? { explain, beforeItem: this.#checkBuffer, onDone: endSubscription } : { explain }
-      return { ...response, body: async () => watchStream(await response.body(), watcher) }
+      event = this.#options.mapEvent(this.serializer.deserialize(data), meta)
     } catch (error) {
-      throw explain(error)
+      // The same event would fail again.
+      return this.#fail(error)
+    }
+    if (meta?.id !== undefined) this.#cursor = meta.id
+    this.events.push(event, bytes, meta?.id)
+  }
+
+  /**
+   * Does what has to be done before the next subscription on the same connection.
+   *
+   * @throws When the server has rejected the subscription or the call for a new token.
+   */
+  async #recover(end: End): Promise<void> {
+    const lasted = this.#subscribedAt !== undefined && Date.now() - this.#subscribedAt >= LASTING_MS
+    this.#subscribedAt = undefined
+    if (end.reason === 'lost' || this.#isEnded) return
+    if (end.reason === 'full') {
+      this.#isPaused = true
+      return
+    }
+    if (end.reason === 'gap') {
+      this.#interrupt(undefined)
+      // The state may be older than the retained events, again and again.
+      if (this.#setbacks > 0 && !lasted) await this.#backOff(this.#setbacks)
+      this.#setbacks = lasted ? 0 : this.#setbacks + 1
+      return
+    }
+    const { error } = end
+    this.#lastProblem = error
+    this.#interrupt(error)
+    const needsToken = end.reason === 'expired'
+    if (!needsToken && isRejection(error)) throw error
+    if (lasted || this.#token.isExpired) this.#setbacks = 0
+    // The first refresh of an expired token has no delay.
+    if (this.#setbacks > 0 || !needsToken) await this.#backOff(this.#setbacks)
+    this.#setbacks += 1
+    if (needsToken) await this.#refresh()
+  }
+
+  // The state of the application
+
+  #startLoading(): void {
+    this.#loading = this.#load()
+    // The next subscription reports the error.
+    this.#loading.catch(() => {})
+  }
+
+  async #load(): Promise<void> {
+    // An older event must not be applied to the loaded state, so the application first reads all buffered events.
+    if (this.#provenToken !== undefined) await new Promise<void>((resolve) => this.events.mark(resolve))
+    for (let failures = 0; ; failures += 1) {
+      if (this.#isEnded) return
+      try {
+        const cursor = await this.#options.load?.({ signal: this.#ended.signal })
+        if (this.#isEnded) return
+        this.#cursor = cursor
+        this.events.start(cursor)
+        return
+      } catch (error) {
+        if (isRejection(error)) throw error
+        this.#reportProblem(error instanceof Error ? error : new Error(String(error)))
+      }
+      await this.#backOff(failures)
+    }
+  }
+
+  // Calls
+
+  /**
+   * Sends one call as soon as there is a connection. A call that was rejected because the token had expired is sent once more.
+   *
+   * @throws {DurableEventIteratorConnectionError} When there is no connection within the time limit, or it is lost.
+   */
+  async request(request: PeerRequest, signal: AbortSignal | undefined): Promise<PeerResponse> {
+    const response = await this.#send(request, signal)
+    // The header states that the Durable Object has not executed the call.
+    return isTokenExpired(response) ? this.#send(request, signal) : response
+  }
+
+  async #send(request: PeerRequest, signal: AbortSignal | undefined): Promise<PeerResponse> {
+    let connection: Connection | undefined
+    // Checked again at once before the request is sent, since the connection may have been lost meanwhile.
+    do await this.#readyForCall(signal)
+    while ((connection = this.#connection) === undefined)
+    const token = this.#tokenInUse
+    this.#callsInFlight += 1
+    try {
+      const response = await connection.peer.request(request, signal)
+      // The clock of the Durable Object decides.
+      if (isTokenExpired(response)) this.#token.expire(token)
+      return response
     } finally {
-      if (isCall) this.#callsInFlight -= 1
+      this.#callsInFlight -= 1
       if (this.#callsInFlight === 0) this.#onIdle?.()
     }
-  }
-
-  readonly #checkBuffer = (): void => {
-    if (this.events.isFull) throw new BufferFullError()
-  }
-
-  #withSince(request: TransmitOptions): TransmitOptions {
-    if (request.lastEventId !== undefined || this.#token.current.payload.iat === this.#since) return request
-    const headers = { ...request.request.headers, [SINCE_HEADER]: String(this.#since) }
-    return { ...request, request: { ...request.request, headers } }
   }
 
   /** @throws {DurableEventIteratorConnectionError} When there is no connection within the time limit. */
   async #readyForCall(signal: AbortSignal | undefined): Promise<void> {
     const ready = async (): Promise<void> => {
-      while (this.#replacement !== undefined || this.#token.isExpired || !this.#connection.isOpen) {
+      while (this.#replacement !== undefined || this.#connection === undefined || this.#token.isExpired) {
         if (this.#isEnded) throw this.#closedError()
         if (this.#replacement !== undefined) await this.#replacement
-        // If one of these rejects, the session has ended.
-        else await (this.#connection.isOpen ? this.#refresh() : this.#connection.opened()).catch(() => {})
+        else if (this.#connection === undefined) await this.#untilEnded(this.#whenConnected)
+        // If this rejects, the session has ended.
+        else await this.#refresh().catch(() => {})
       }
     }
     const tooLate = (): Error => new DurableEventIteratorConnectionError('unavailable', { cause: this.#lastProblem })
@@ -411,28 +506,6 @@ class Session {
   }
 
   // The token
-
-  async #nextUrl(): Promise<string> {
-    const isSuspect = this.#failuresOfToken >= this.#maxFailuresOfToken
-    if (this.#token.isDue || isSuspect) {
-      if (isSuspect) {
-        this.#failuresOfToken = 0
-        // If the handshakes fail with a new token too, the token is probably not the reason.
-        this.#maxFailuresOfToken *= 2
-      }
-      try {
-        await this.#token.refresh()
-      } catch (error) {
-        if (isRejection(error)) this.#fail(error)
-        // Until it expires, the current token may still work. Otherwise the attempt has failed.
-        if (this.#isEnded || this.#token.isExpired) throw error
-      }
-    }
-    const { current } = this.#token
-    const url = await this.#options.url(current.payload)
-    this.#tokenInUse = current
-    return upgradeUrl(url, current.text, this.#connectionId)
-  }
 
   /**
    * Refreshes the token, with as many attempts as needed, and passes it to the open connection or replaces the connection.
@@ -466,22 +539,24 @@ class Session {
       await this.#replacement
       this.#replacement = undefined
     }
-    if (isOld()) this.#connection.replace()
+    if (isOld()) this.#connection?.end('replaced')
   }
 
   /** Sends the new token over the open connection, if possible. After any failure, the caller replaces the connection. */
   async #updateToken(): Promise<void> {
     const { current } = this.#token
-    const isInUse = this.#state === 'open' || (this.#state === 'paused' && this.#connection.isOpen)
-    if (!isInUse || !canTakeOver(this.#tokenInUse, current)) return
-    const { losses } = this.#connection
+    const connection = this.#connection
+    const isInUse = this.#state === 'open' || this.#state === 'paused'
+    if (connection === undefined || !isInUse || !canTakeOver(this.#tokenInUse, current)) return
     try {
-      const response = this.#client.updateToken({ token: current.text }, { context: { retry: 0 } })
-      await within(UPDATE_TOKEN_TIMEOUT_MS, () => new DurableEventIteratorConnectionError('lost'), this.#ended.signal, response)
+      const request = { url: '/updateToken', body: this.serializer.serialize({ token: current.text }) }
+      const tooLate = (): Error => new DurableEventIteratorConnectionError('lost')
+      const response = await within(UPDATE_TOKEN_TIMEOUT_MS, tooLate, this.#ended.signal, connection.peer.request(request))
+      if (response.status >= 400) return
     } catch {
       return
     }
-    if (this.#isEnded || this.#connection.losses !== losses) return
+    if (this.#connection !== connection) return
     this.#tokenInUse = current
     this.#provenToken = current
     this.#scheduleRefresh()
@@ -489,7 +564,7 @@ class Session {
 
   /** Waits for the responses to calls in flight before the connection is replaced, up to a limit. */
   async #untilIdle(): Promise<void> {
-    if (this.#callsInFlight === 0 || !this.#connection.isOpen) return
+    if (this.#callsInFlight === 0 || this.#connection === undefined) return
     const idle = new Promise<void>((resolve) => {
       this.#onIdle = resolve
     })
@@ -505,15 +580,47 @@ class Session {
     const wait = Math.min(Math.max(refreshAt - Date.now(), minInterval), MAX_TIMER_MS)
     this.#refreshTimer = setTimeout(() => {
       if (Date.now() < this.#token.current.refreshAt) this.#scheduleRefresh()
-      // While the connection is opening, `#nextUrl` refreshes the token.
-      else if (this.#connection.isOpen) this.#refresh().catch(() => {})
+      // While the connection is opening, `#prepareToken` refreshes the token.
+      else if (this.#connection !== undefined) this.#refresh().catch(() => {})
     }, wait)
   }
 
-  // The end
+  // The state and the end
 
   get #isEnded(): boolean {
     return this.#ended.signal.aborted
+  }
+
+  #enter(state: SubscriptionState, error?: unknown): void {
+    if (this.#state === state || this.#isEnded) return
+    this.#state = state
+    this.#report(error)
+  }
+
+  #interrupt(error: unknown): void {
+    if (this.#state === 'open') this.#enter('recovering', error)
+  }
+
+  #report(error?: unknown): void {
+    const details: SubscriptionStateDetails = error === undefined ? {} : { error }
+    callHook(this.#options.onStateChange, this.#state, details)
+  }
+
+  /** Reports to the application why the subscription is not open, once for each reason. */
+  #reportProblem(problem: Error): void {
+    this.#lastProblem = problem
+    if (this.#isEnded || this.#reported === problem.message) return
+    if (this.#state !== 'connecting' && this.#state !== 'recovering') return
+    this.#reported = problem.message
+    this.#report(problem)
+  }
+
+  /** Ends a session that has never been open. */
+  #failToOpen(limit: string): void {
+    const cause = this.#lastProblem
+    const message = `the iterator did not open ${limit}${cause === undefined ? '' : `: ${messageOf(cause)}`}`
+    const status = cause instanceof DurableEventIteratorConnectionError ? cause.status : undefined
+    this.#fail(new DurableEventIteratorConnectionError('unavailable', { message, cause, status }))
   }
 
   #fail(error: unknown, how: 'end' | 'cancel' = 'end'): void {
@@ -522,28 +629,27 @@ class Session {
     this.#close({ error })
   }
 
-  #close(details: { error?: unknown } = {}): void {
+  #close(details: SubscriptionStateDetails): void {
     if (this.#isEnded) return
+    this.#state = 'closed'
     this.#ended.abort(details.error)
     clearTimeout(this.#refreshTimer)
+    clearTimeout(this.#openTimer)
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
-    this.#connection.close()
-    this.#enter('closed', details)
+    this.#onReturn?.()
+    this.#connection?.end('replaced', undefined, this.#closedError())
+    this.#whenConnected.reject(this.#closedError())
+    this.#whenOpen.reject('error' in details ? details.error : this.#closedError())
+    callHook(this.#options.onStateChange, 'closed', details)
   }
 
   #closedError(): DurableEventIteratorConnectionError {
-    return new DurableEventIteratorConnectionError('closed', { cause: this.#ended.signal.reason })
+    const { reason } = this.#ended.signal
+    return new DurableEventIteratorConnectionError('closed', { cause: reason })
   }
 
-  #interrupt(error: unknown): void {
-    if (this.#state === 'open') this.#enter('recovering', { error })
-  }
-
-  #enter(state: DurableEventIteratorState, details: { error?: unknown } = {}): void {
-    if (this.#state === state || (this.#isEnded && state !== 'closed')) return
-    this.#state = state
-    const { path, input, hooks } = this.#options
-    hooks.onStateChange(state, { path, input, ...details })
+  #untilEnded(waiters: Waiters): Promise<void> {
+    return this.#isEnded ? Promise.reject(this.#closedError()) : waiters.wait()
   }
 
   #backOff(failures: number, atLeast = 0): Promise<void> {
@@ -552,15 +658,31 @@ class Session {
   }
 }
 
-/** A subscription that lasted this long is stable: it resets the delays. In milliseconds. */
-const LASTING_MS = 5_000
+/** Promises that are settled together. */
+class Waiters {
+  readonly #waiting = new Set<{ resolve(): void; reject(error: unknown): void }>()
+
+  wait(): Promise<void> {
+    return new Promise((resolve, reject) => this.#waiting.add({ resolve, reject }))
+  }
+
+  resolve(): void {
+    for (const { resolve } of this.#waiting) resolve()
+    this.#waiting.clear()
+  }
+
+  reject(error: unknown): void {
+    for (const { reject } of this.#waiting) reject(error)
+    this.#waiting.clear()
+  }
+}
 
 /**
  * The number of consecutive failed handshakes after which the token is refreshed: browsers do not report why an upgrade failed.
  */
 const FAILURES_PER_TOKEN = 2
 
-/** The number of consecutive diagnoses of a rejection after which the call for the first connection rejects. */
+/** The number of consecutive diagnoses of a rejection after which a session that has never been open ends. */
 const REJECTIONS_TO_GIVE_UP = 2
 
 /** The maximum time that calls in flight delay the replacement of a connection, in milliseconds. */
@@ -571,9 +693,6 @@ const REPLACEMENT_TIMEOUT_MS = 5_000
  * one.
  */
 const UPDATE_TOKEN_TIMEOUT_MS = 5_000
-
-/** The delay before a call is retried that the Durable Object could not respond to, in milliseconds. */
-const CALL_RETRY_DELAY_MS = 2_000
 
 /** The default of the minimum delay between two token refreshes, in milliseconds. */
 const MIN_REFRESH_INTERVAL_MS = 1_000
@@ -589,16 +708,11 @@ function canTakeOver(old: HeldToken | undefined, { kind, payload }: HeldToken): 
   )
 }
 
-/** Called at the end of the stream. A subscription ends only when its token has expired. */
-function endSubscription(): never {
-  throw new SubscriptionEndedError()
-}
-
 /** Whether the Durable Object has rejected a call because its token had expired. */
-function isTokenExpired(response: TransmitResponse): boolean {
-  return response.status === 401 && header(response, TOKEN_EXPIRED_HEADER) !== undefined
+function isTokenExpired({ status, headers }: PeerResponse): boolean {
+  return status === 401 && headerOf(headers, TOKEN_EXPIRED_HEADER) !== undefined
 }
 
-function header({ headers }: TransmitResponse, name: string): string | undefined {
+function headerOf(headers: PeerHeaders, name: string): string | undefined {
   return [headers[name]].flat().at(-1)
 }

@@ -6,6 +6,8 @@ import { within } from './waiting.js'
 /** A token and its times on the clock of this machine, in milliseconds since 1970. */
 export interface HeldToken {
   readonly text: string
+  /** The time before the token was requested, in milliseconds since 1970. */
+  readonly requestedAt: number
   readonly kind: ClientKind
   readonly payload: DurableIteratorTokenPayload
   readonly expiresAt: number
@@ -26,53 +28,71 @@ export interface RefreshTimes {
 
 /** The source of tokens. */
 export interface TokenSource {
-  /** Calls the application's procedure again. */
-  fetchToken(signal: AbortSignal): Promise<unknown>
+  /** The first token, if there is one already, and the time at which it was requested, in milliseconds since 1970. */
+  readonly first?: { readonly text: unknown; readonly requestedAt: number } | undefined
+  /** Fetches a token, the first one or a new one. Missing if there is only the first one. */
+  readonly fetch?: ((signal: AbortSignal) => Promise<unknown>) | undefined
   refreshTimes(payload: DurableIteratorTokenPayload): RefreshTimes | Promise<RefreshTimes>
+  /** The message of the error if the application returns something else. */
+  readonly expected: string
 }
 
 /** Holds the token for the next connection, and refreshes it. */
 export class TokenHolder {
   readonly #source: TokenSource
-  #current: HeldToken
-  #refreshing: Promise<HeldToken> | undefined
+  #current: HeldToken | undefined
+  #refreshing: Promise<void> | undefined
 
-  private constructor(current: HeldToken, source: TokenSource) {
-    this.#current = current
+  constructor(source: TokenSource) {
     this.#source = source
   }
 
-  /** @throws {NotATokenError} When `first` is not a token. */
-  static async hold(first: unknown, source: TokenSource): Promise<TokenHolder> {
-    return new TokenHolder(await hold(first, source), source)
-  }
-
+  /** @throws {Error} Before the first refresh. */
   get current(): HeldToken {
+    if (this.#current === undefined) throw new Error('there is no token yet')
     return this.#current
   }
 
+  /** Whether the token has to be refreshed before the next connection. */
   get isDue(): boolean {
-    return Date.now() >= this.#current.dueAt
+    return this.#current === undefined || (this.#source.fetch !== undefined && Date.now() >= this.#current.dueAt)
   }
 
   get isExpired(): boolean {
-    return Date.now() >= this.#current.expiresAt
+    return this.#current === undefined || Date.now() >= this.#current.expiresAt
   }
 
   /** Marks a token as expired, independent of the clock. */
   expire(token: HeldToken | undefined): void {
-    if (this.#current === token) this.#current = { ...token, dueAt: 0, refreshAt: 0, expiresAt: 0 }
+    if (token !== undefined && this.#current === token) this.#current = { ...token, dueAt: 0, refreshAt: 0, expiresAt: 0 }
   }
 
-  /** Fetches a new token. Concurrent calls share one refresh. Rejects with the error of the call. */
-  refresh(): Promise<HeldToken> {
+  /**
+   * Gets the first token, or fetches a new one. Concurrent calls share one refresh.
+   *
+   * @throws {NotATokenError} When the application returns something else, or the only token has expired.
+   * @throws The error of the application.
+   */
+  refresh(): Promise<void> {
     this.#refreshing ??= this.#refresh().finally(() => {
       this.#refreshing = undefined
     })
     return this.#refreshing
   }
 
-  async #refresh(): Promise<HeldToken> {
+  async #refresh(): Promise<void> {
+    const { first, fetch } = this.#source
+    if (this.#current === undefined && first !== undefined) {
+      this.#current = await this.#hold(first.text, first.requestedAt)
+    } else if (fetch !== undefined) {
+      this.#current = await this.#fetch(fetch)
+    } else if (this.isExpired) {
+      throw new NotATokenError('the token has expired; set `token` to a function that returns a new token')
+    }
+  }
+
+  #fetch(fetch: NonNullable<TokenSource['fetch']>): Promise<HeldToken> {
+    const requestedAt = Date.now()
     const timeout = new AbortController()
     const tooLate = (): Error => {
       const error = new Error(`no new token arrived within ${FETCH_TIMEOUT_MS} ms`)
@@ -80,9 +100,28 @@ export class TokenHolder {
       return error
     }
     // The timeout also applies to a call that ignores its signal.
-    const call = async (): Promise<HeldToken> => hold(await this.#source.fetchToken(timeout.signal), this.#source)
-    this.#current = await within(FETCH_TIMEOUT_MS, tooLate, undefined, call())
-    return this.#current
+    const call = async (): Promise<HeldToken> => this.#hold(await fetch(timeout.signal), requestedAt)
+    return within(FETCH_TIMEOUT_MS, tooLate, undefined, call())
+  }
+
+  async #hold(text: unknown, requestedAt: number): Promise<HeldToken> {
+    const now = Date.now()
+    const payload = typeof text === 'string' ? readToken(text) : undefined
+    if (typeof text !== 'string' || payload === undefined) throw new NotATokenError(this.#source.expected)
+    // The clock of this machine may be wrong, so the lifetime counts from now on: the server has just issued the token. Its times
+    // are in whole seconds, so the real lifetime may be up to one second shorter.
+    const nominal = Math.max(payload.exp - payload.iat, 0) * 1_000
+    const lifetime = Math.max(nominal - 1_000, nominal / 2, MIN_LIFETIME_MS)
+    const expiresAt = now + lifetime
+    const dueAt = expiresAt - Math.min(REFRESH_MARGIN_MS, lifetime * REFRESH_MARGIN_FRACTION)
+    const { beforeExpiry, minInterval } = await this.#source.refreshTimes(payload)
+    const refreshAt =
+      beforeExpiry === undefined
+        ? dueAt
+        : Number.isFinite(beforeExpiry)
+          ? Math.min(now + nominal - beforeExpiry, dueAt)
+          : Number.POSITIVE_INFINITY
+    return { text, requestedAt, kind: clientKindOf(text), payload, expiresAt, dueAt, refreshAt, minInterval }
   }
 }
 
@@ -97,25 +136,3 @@ const MIN_LIFETIME_MS = 1_000
 
 /** The time before expiry for short-lived tokens, as a fraction of their lifetime. */
 const REFRESH_MARGIN_FRACTION = 0.1
-
-async function hold(token: unknown, source: TokenSource): Promise<HeldToken> {
-  const now = Date.now()
-  const payload = typeof token === 'string' ? readToken(token) : undefined
-  if (typeof token !== 'string' || payload === undefined) {
-    throw new NotATokenError()
-  }
-  // The clock of this machine may be wrong, so the lifetime counts from now on: the server has just issued the token. Its times
-  // are in whole seconds, so the real lifetime may be up to one second shorter.
-  const nominal = Math.max(payload.exp - payload.iat, 0) * 1_000
-  const lifetime = Math.max(nominal - 1_000, nominal / 2, MIN_LIFETIME_MS)
-  const expiresAt = now + lifetime
-  const dueAt = expiresAt - Math.min(REFRESH_MARGIN_MS, lifetime * REFRESH_MARGIN_FRACTION)
-  const { beforeExpiry, minInterval } = await source.refreshTimes(payload)
-  const refreshAt =
-    beforeExpiry === undefined
-      ? dueAt
-      : Number.isFinite(beforeExpiry)
-        ? Math.min(now + nominal - beforeExpiry, dueAt)
-        : Number.POSITIVE_INFINITY
-  return { text: token, kind: clientKindOf(token), payload, expiresAt, dueAt, refreshAt, minInterval }
-}

@@ -6,12 +6,11 @@ import { CONNECTION_ID_PARAMETER, isConnectionId, TOKEN_PARAMETER } from '../wir
  * @throws {TypeError} When the application's URL is invalid.
  */
 export function upgradeUrl(url: string | URL, token: string, connectionId: string): string {
-  const upgrade = absolute(url)
-  // Browsers before 2024 accept only `ws:` and `wss:`.
-  upgrade.protocol = upgrade.protocol.replace(/^http/, 'ws')
-  upgrade.searchParams.set(TOKEN_PARAMETER, token)
-  upgrade.searchParams.set(CONNECTION_ID_PARAMETER, connectionId)
-  return upgrade.href
+  // Browsers before 2024 accept only `ws:` and `wss:`, and none accepts a fragment.
+  const upgrade = absolute(url).href.replace(/^http/, 'ws').replace(/#.*$/s, '')
+  const parameter = (name: string, value: string): string => `${name}=${encodeURIComponent(value)}`
+  // The last parameter of a name counts. In React Native, `URL.searchParams` cannot be modified.
+  return `${upgrade}${upgrade.includes('?') ? '&' : '?'}${parameter(TOKEN_PARAMETER, token)}&${parameter(CONNECTION_ID_PARAMETER, connectionId)}`
 }
 
 function absolute(url: string | URL): URL {
@@ -34,7 +33,7 @@ function absolute(url: string | URL): URL {
 export function newConnectionId(): string {
   const { crypto } = globalThis as { crypto?: Partial<Pick<Crypto, 'getRandomValues'>> }
   if (typeof crypto?.getRandomValues !== 'function') {
-    throw new TypeError('crypto.getRandomValues is missing in this environment; set the option `createId` of the link plugin')
+    throw new TypeError('crypto.getRandomValues is missing in this environment; set the option `createId`')
   }
   const bytes = crypto.getRandomValues(new Uint8Array(16))
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')

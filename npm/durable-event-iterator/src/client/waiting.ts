@@ -1,14 +1,14 @@
 /** Resolves after a time in milliseconds, or at once when the signal is aborted. */
-export function delay(milliseconds: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve()
+export function delay(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  if (signal?.aborted === true) return Promise.resolve()
   return new Promise((resolve) => {
     const finish = (): void => {
       clearTimeout(timer)
-      signal.removeEventListener('abort', finish)
+      signal?.removeEventListener('abort', finish)
       resolve()
     }
     const timer = setTimeout(finish, milliseconds)
-    signal.addEventListener('abort', finish)
+    signal?.addEventListener('abort', finish)
   })
 }
 

@@ -1,7 +1,7 @@
 import { createORPCClient } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
 import type { RouterClient } from '@orpc/server'
-import { DurableEventIteratorLinkPlugin } from 'durable-event-iterator/client'
+import { DurableEventIteratorLinkPlugin } from 'durable-event-iterator/orpc-v1'
 
 import type { router } from '../types/router'
 

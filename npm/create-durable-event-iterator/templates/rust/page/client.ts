@@ -4,8 +4,8 @@ import { createORPCClient } from '@orpc/client'
 import type { Client } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
 import type { DurableIteratorObject } from 'durable-event-iterator'
-import { DurableIteratorLinkPlugin } from 'durable-event-iterator/client'
-import type { ClientDurableIterator, DurableEventIteratorHooks } from 'durable-event-iterator/client'
+import { DurableIteratorLinkPlugin } from 'durable-event-iterator/orpc-v1'
+import type { ClientDurableIterator, DurableEventIteratorHooks } from 'durable-event-iterator/orpc-v1'
 
 type Procedure<Input, Output> = Client<Record<never, never>, Input, Output, Error>
 

@@ -3,8 +3,8 @@
 import { createORPCClient } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
 import type { RouterClient } from '@orpc/server'
-import { DurableIteratorLinkPlugin } from 'durable-event-iterator/client'
-import type { DurableEventIteratorHooks } from 'durable-event-iterator/client'
+import { DurableIteratorLinkPlugin } from 'durable-event-iterator/orpc-v1'
+import type { DurableEventIteratorHooks } from 'durable-event-iterator/orpc-v1'
 
 import type { router } from '../src/router.ts'
 

@@ -4,8 +4,8 @@ import { createORPCClient } from '@orpc/client'
 import type { Client } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
 import type { DurableEventIteratorObject } from 'durable-event-iterator'
-import { DurableEventIteratorLinkPlugin } from 'durable-event-iterator/client'
-import type { ClientDurableEventIterator, DurableEventIteratorHooks } from 'durable-event-iterator/client'
+import { DurableEventIteratorLinkPlugin } from 'durable-event-iterator/orpc-v1'
+import type { ClientDurableEventIterator, DurableEventIteratorHooks } from 'durable-event-iterator/orpc-v1'
 
 /** The channel: its events. */
 export interface Channel extends DurableEventIteratorObject<{ message: string }> {}

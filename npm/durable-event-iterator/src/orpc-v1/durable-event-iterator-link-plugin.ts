@@ -1,14 +1,14 @@
 import type { ClientContext } from '@orpc/client'
 import type { StandardLinkOptions, StandardLinkPlugin } from '@orpc/client/standard'
 
-import { combineHooks } from './hooks.js'
+import type { CallLinkOptions } from './call-link.js'
 import type { DurableEventIteratorHooks } from './hooks.js'
-import { resolveNumbers } from './link-options.js'
-import type { ConnectingNumbers, ConnectingOptions, SocketLinkOptions, UrlValue } from './link-options.js'
-import type { ClientDurableEventIteratorRpcContext } from './rpc-context.js'
-import { openIterator } from './session.js'
+import { resolveNumbers } from '../client/options.js'
+import type { ConnectingOptions, SubscriptionNumbers, UrlValue } from '../client/options.js'
+import type { LoadState } from '../client/session.js'
+import { checkConnectionId, newConnectionId } from '../client/upgrade-url.js'
+import { openIterator } from './open-iterator.js'
 import { interceptTokens } from './token-calls.js'
-import { checkConnectionId, newConnectionId } from './upgrade-url.js'
 
 /**
  * The context of a call, for hooks of one iterator. Use it as the context of the client, or extend it.
@@ -24,8 +24,11 @@ import { checkConnectionId, newConnectionId } from './upgrade-url.js'
  * ```
  */
 export interface DurableEventIteratorLinkPluginContext {
-  /** The hooks of this iterator. They are called in addition to the hooks of the plugin. */
-  durableEventIterator?: DurableEventIteratorHooks | undefined
+  /**
+   * The hooks of this iterator. They are called in addition to the hooks of the plugin. `load` loads the state of the application
+   * before the first subscription and after each gap, and returns its cursor, after which the subscription starts.
+   */
+  durableEventIterator?: (DurableEventIteratorHooks & { load?: LoadState | undefined }) | undefined
 }
 
 /**
@@ -33,8 +36,9 @@ export interface DurableEventIteratorLinkPluginContext {
  * `customJsonSerializers`, `interceptors`, `clientInterceptors`, `plugins`, `headers`.
  */
 export interface DurableEventIteratorLinkPluginOptions
-  extends SocketLinkOptions<ClientDurableEventIteratorRpcContext>,
-    ConnectingOptions {
+  extends CallLinkOptions,
+    Omit<ConnectingOptions, 'customJsonSerializers'>,
+    DurableEventIteratorHooks {
   /**
    * The URL of the Worker's upgrade endpoint, or a function that is called before each connection. `http:` and `https:` become
    * `ws:` and `wss:`. In a browser, a URL may be relative to the page.
@@ -72,7 +76,7 @@ export class DurableEventIteratorLinkPlugin<T extends ClientContext> implements 
    */
   readonly order = Number.MIN_SAFE_INTEGER
   readonly #options: DurableEventIteratorLinkPluginOptions
-  readonly #numbers: ConnectingNumbers
+  readonly #numbers: SubscriptionNumbers
 
   /** @throws {RangeError} When a numeric option is out of its range. */
   constructor(options: DurableEventIteratorLinkPluginOptions) {
@@ -81,22 +85,16 @@ export class DurableEventIteratorLinkPlugin<T extends ClientContext> implements 
   }
 
   init(options: StandardLinkOptions<T>): void {
-    const { url, createId, ...rest } = this.#options
-    interceptTokens(options, 'DurableEventIterator', ({ call, ...token }) => {
-      const { durableEventIterator } = call.context as DurableEventIteratorLinkPluginContext
-      return openIterator({
-        ...rest,
-        ...token,
+    const { url, createId } = this.#options
+    interceptTokens(options, 'DurableEventIterator', (token) =>
+      openIterator(token, {
+        plugin: this.#options,
         numbers: this.#numbers,
         url: async () => (typeof url === 'function' ? url() : url),
         createId: async () => (createId === undefined ? newConnectionId() : checkConnectionId(await createId())),
         refreshTimes: () => ({}),
-        hooks: combineHooks([this.#options, durableEventIterator]),
-        path: call.path,
-        input: call.input,
-        signal: call.signal,
-        lastEventId: call.lastEventId,
-      })
-    })
+        hooks: (token.call.context as DurableEventIteratorLinkPluginContext).durableEventIterator,
+      }),
+    )
   }
 }

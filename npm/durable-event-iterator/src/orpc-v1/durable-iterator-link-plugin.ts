@@ -2,14 +2,14 @@ import type { ClientContext } from '@orpc/client'
 import type { StandardLinkInterceptorOptions, StandardLinkOptions, StandardLinkPlugin } from '@orpc/client/standard'
 
 import type { DurableIteratorTokenPayload } from '../token/payload.js'
-import { combineHooks } from './hooks.js'
+import type { CallLinkOptions } from './call-link.js'
 import type { DurableEventIteratorHooks } from './hooks.js'
-import { resolveNumbers } from './link-options.js'
-import type { ConnectingNumbers, ConnectingOptions, SocketLinkOptions, UrlValue } from './link-options.js'
-import type { ClientDurableIteratorRpcContext } from './rpc-context.js'
-import { openIterator } from './session.js'
+import { DEFAULT_REFRESH_DELAY_SECONDS, resolveNumbers } from '../client/options.js'
+import type { ConnectingOptions, SubscriptionNumbers, UrlValue } from '../client/options.js'
+import type { LoadState } from '../client/session.js'
+import { checkConnectionId, newConnectionId } from '../client/upgrade-url.js'
+import { openIterator } from './open-iterator.js'
 import { interceptTokens } from './token-calls.js'
-import { checkConnectionId, newConnectionId } from './upgrade-url.js'
 
 /**
  * The context of a call, for hooks of one iterator. Use it as the context of the client, or extend it.
@@ -25,8 +25,11 @@ import { checkConnectionId, newConnectionId } from './upgrade-url.js'
  * ```
  */
 export interface DurableIteratorLinkPluginContext {
-  /** The hooks of this iterator. They are called in addition to the hooks of the plugin. */
-  durableIterator?: DurableEventIteratorHooks | undefined
+  /**
+   * The hooks of this iterator. They are called in addition to the hooks of the plugin. `load` loads the state of the application
+   * before the first subscription and after each gap, and returns its cursor, after which the subscription starts.
+   */
+  durableIterator?: (DurableEventIteratorHooks & { load?: LoadState | undefined }) | undefined
 }
 
 /**
@@ -42,8 +45,9 @@ export type DurableIteratorLinkPluginValue<TValue, T extends ClientContext> =
  * `customJsonSerializers`, `interceptors`, `clientInterceptors`, `plugins`, `headers`.
  */
 export interface DurableIteratorLinkPluginOptions<T extends ClientContext>
-  extends SocketLinkOptions<ClientDurableIteratorRpcContext>,
-    ConnectingOptions {
+  extends CallLinkOptions,
+    Omit<ConnectingOptions, 'customJsonSerializers'>,
+    DurableEventIteratorHooks {
   /**
    * The URL of the Worker's upgrade endpoint, or a function that is called before each connection. `http:` and `https:` become
    * `ws:` and `wss:`. In a browser, a URL may be relative to the page.
@@ -107,7 +111,7 @@ export class DurableIteratorLinkPlugin<T extends ClientContext> implements Stand
    */
   readonly order = Number.MIN_SAFE_INTEGER
   readonly #options: DurableIteratorLinkPluginOptions<T>
-  readonly #numbers: ConnectingNumbers
+  readonly #numbers: SubscriptionNumbers
 
   /** @throws {RangeError} When a numeric option is out of its range. */
   constructor(options: DurableIteratorLinkPluginOptions<T>) {
@@ -116,35 +120,30 @@ export class DurableIteratorLinkPlugin<T extends ClientContext> implements Stand
   }
 
   init(options: StandardLinkOptions<T>): void {
-    const { url, createId, refreshTokenBeforeExpireInSeconds, refreshTokenDelayInSeconds, ...rest } = this.#options
-    interceptTokens(options, 'DurableIterator', ({ call, ...token }) => {
+    const {
+      url,
+      createId,
+      refreshTokenBeforeExpireInSeconds: before,
+      refreshTokenDelayInSeconds: interval = DEFAULT_REFRESH_DELAY_SECONDS,
+    } = this.#options
+    interceptTokens(options, 'DurableIterator', (token) => {
+      const { call } = token
       const valueOf = <TValue extends string | URL | number | Promise<unknown>>(
         value: DurableIteratorLinkPluginValue<TValue, T>,
         payload: DurableIteratorTokenPayload,
       ): TValue => (typeof value === 'function' ? value(payload, call) : value)
-      const { durableIterator } = call.context as DurableIteratorLinkPluginContext
-      return openIterator({
-        ...rest,
-        ...token,
+      return openIterator(token, {
+        plugin: this.#options,
         numbers: this.#numbers,
         url: async (payload) => valueOf(url, payload),
         createId: async (payload) =>
           createId === undefined ? newConnectionId() : checkConnectionId(await createId(payload, call)),
-        refreshTimes: async (payload) => {
-          const before = refreshTokenBeforeExpireInSeconds
-          return {
-            ...(before === undefined ? {} : { beforeExpiry: (await valueOf(before, payload)) * 1_000 }),
-            minInterval: (await valueOf(refreshTokenDelayInSeconds ?? DEFAULT_DELAY_SECONDS, payload)) * 1_000,
-          }
-        },
-        hooks: combineHooks([this.#options, durableIterator]),
-        path: call.path,
-        input: call.input,
-        signal: call.signal,
-        lastEventId: call.lastEventId,
+        refreshTimes: async (payload) => ({
+          ...(before === undefined ? {} : { beforeExpiry: (await valueOf(before, payload)) * 1_000 }),
+          minInterval: (await valueOf(interval, payload)) * 1_000,
+        }),
+        hooks: (call.context as DurableIteratorLinkPluginContext).durableIterator,
       })
     })
   }
 }
-
-const DEFAULT_DELAY_SECONDS = 2

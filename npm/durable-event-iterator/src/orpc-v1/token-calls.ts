@@ -7,9 +7,11 @@ import type { ClientKind } from '../token/payload.js'
 import { TOKEN_HEADER_VALUE, TOKEN_HEADERS } from '../wire.js'
 
 /** A call whose response is a token. */
-export interface TokenCall<T extends ClientContext> {
+export interface TokenCall<T extends ClientContext = ClientContext> {
   readonly call: StandardLinkInterceptorOptions<T>
   readonly firstToken: unknown
+  /** The time before the call, in milliseconds since 1970. */
+  readonly requestedAt: number
   /** Repeats the call. Returns `undefined` if the response is not a token of the same kind. */
   fetchToken(signal: AbortSignal): Promise<unknown>
 }
@@ -42,6 +44,7 @@ export function interceptTokens<T extends ClientContext>(
         const output = await next({ ...rest, ...(signal === undefined ? {} : { signal }), context } as typeof call)
         return { kind: response.kind, output }
       }
+      const requestedAt = Date.now()
       const first = await fetch(call.signal)
       if (first.kind !== ownKind) {
         if (first.kind !== undefined && !outer.includes(first.kind) && isToken(first.output, first.kind)) {
@@ -52,6 +55,7 @@ export function interceptTokens<T extends ClientContext>(
       return open({
         call: call as unknown as StandardLinkInterceptorOptions<T>,
         firstToken: first.output,
+        requestedAt,
         fetchToken: async (signal) => {
           const again = await fetch(signal)
           return again.kind === ownKind ? again.output : undefined

@@ -1,0 +1,79 @@
+import { DurableEventIteratorConnectionError } from './connection-error.js'
+import { isTemporary, ProcedureError } from './errors.js'
+import { rememberMeta } from './event-meta.js'
+import { isPeerStream, mapStream } from './map-stream.js'
+import type { Session } from './session.js'
+import { delay } from './waiting.js'
+import type { PeerStream } from './wire/peer.js'
+import type { Serializer } from './wire/serializer.js'
+
+/** The options of a procedure call. */
+export interface CallOptions {
+  /** Aborts the call, also on the Durable Object. */
+  signal?: AbortSignal | undefined
+  /**
+   * How often the call is repeated if the connection is lost or the Durable Object cannot respond. After a lost connection it is
+   * unknown whether the call took effect: use it only for calls that may be executed twice.
+   *
+   * @default 0
+   */
+  retry?: number | undefined
+  /** For a procedure that returns a stream: the id of the last item that the client has received. */
+  lastEventId?: string | undefined
+}
+
+/**
+ * Calls a procedure of the Durable Object.
+ *
+ * @throws {ProcedureError} When the procedure responds with an error.
+ * @throws {DurableEventIteratorConnectionError} When there is no connection in time, or it is lost before the response.
+ */
+export async function call(
+  session: Session,
+  path: readonly string[],
+  input: unknown,
+  { signal, retry = 0, lastEventId }: CallOptions = {},
+): Promise<unknown> {
+  const { serializer } = session
+  const headers = lastEventId === undefined ? {} : { 'last-event-id': lastEventId }
+  for (let retries = 0; ; retries += 1) {
+    try {
+      const { status, body } = await session.request({ url: '/call', headers, body: serializer.serialize({ path, input }) }, signal)
+      if (status >= 400) throw errorOf(serializer, status, body)
+      return isPeerStream(body) ? readStream(body, serializer) : serializer.deserialize(body)
+    } catch (error) {
+      if (retries >= retry || signal?.aborted === true || !isTemporary(error)) throw error
+      // After a lost connection the call waits for the next one.
+      if (!(error instanceof DurableEventIteratorConnectionError)) await delay(RETRY_DELAY_MS, signal)
+    }
+  }
+}
+
+/** Returns the error in the body of a response, or in the last item of a stream. */
+export function errorOf(serializer: Serializer, status: number, body: unknown): ProcedureError {
+  let json: Partial<Record<'code' | 'status' | 'message' | 'data' | 'defined', unknown>> = {}
+  try {
+    const value = body === undefined ? undefined : serializer.deserialize(body)
+    if (typeof value === 'object' && value !== null) json = value
+  } catch {
+    // The status describes the error then.
+  }
+  const { code, message } = json
+  return new ProcedureError({
+    code: typeof code === 'string' ? code : `STATUS_${status}`,
+    status: typeof json.status === 'number' ? json.status : status,
+    message: typeof message === 'string' ? message : `the Durable Object responds with status ${status}`,
+    data: json.data,
+    defined: json.defined === true,
+  })
+}
+
+/** The delay before a call is repeated that the Durable Object could not respond to, in milliseconds. */
+const RETRY_DELAY_MS = 2_000
+
+function readStream(stream: PeerStream, serializer: Serializer): AsyncGenerator<unknown, unknown, void> {
+  return mapStream(stream, ({ event, data, meta }) => {
+    if (event === 'error') throw errorOf(serializer, 500, data)
+    return { done: event === 'done', value: rememberMeta(serializer.deserialize(data), meta) }
+  })
+}

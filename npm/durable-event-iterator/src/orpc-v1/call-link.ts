@@ -1,0 +1,102 @@
+import { createORPCClient, ErrorEvent } from '@orpc/client'
+import type { Client, ClientLink } from '@orpc/client'
+import { ClientRetryPlugin } from '@orpc/client/plugins'
+import type { ClientRetryPluginContext } from '@orpc/client/plugins'
+import { StandardRPCLink } from '@orpc/client/standard'
+import type { StandardLinkClient, StandardRPCLinkOptions } from '@orpc/client/standard'
+
+import { DurableEventIteratorConnectionError } from '../client/connection-error.js'
+import { isTemporary } from '../client/errors.js'
+import { isPeerStream, mapStream } from '../client/map-stream.js'
+import type { Session } from '../client/session.js'
+import type { PeerHeaders, UploadItem } from '../client/wire/peer.js'
+import type { EventMetaAccess } from './event-meta.js'
+
+/** The options of an `RPCLink` that apply to the calls over the socket. */
+export type CallLinkOptions = Omit<
+  StandardRPCLinkOptions<ClientRetryPluginContext>,
+  'url' | 'method' | 'fallbackMethod' | 'maxUrlLength'
+>
+
+type Context = ClientRetryPluginContext
+
+/** The procedure that every Durable Object has, which calls the others. */
+type ObjectClient = { call: Client<Context, { path: readonly string[]; input: unknown }, unknown, Error> }
+
+/** Returns oRPC's link to the procedures of the Durable Object: its serializer, plugins and interceptors, over the socket. */
+export function callLink(session: Session, metas: EventMetaAccess, options: CallLinkOptions): ClientLink<Context> {
+  const { plugins = [], interceptors = [], clientInterceptors = [], customJsonSerializers, headers } = options
+  const link = new StandardRPCLink<Context>(transport(session, metas), {
+    // Only the path counts.
+    url: 'http://orpc',
+    ...(customJsonSerializers === undefined ? {} : { customJsonSerializers }),
+    ...(headers === undefined ? {} : { headers }),
+    // Copies, since each link modifies its arrays.
+    interceptors: [...interceptors],
+    clientInterceptors: [...clientInterceptors],
+    plugins: plugins.some((plugin) => plugin instanceof ClientRetryPlugin) ? [...plugins] : [...plugins, retries()],
+  })
+  const client: ObjectClient = createORPCClient(link)
+  return { call: (path, input, rest) => client.call({ path, input }, rest) }
+}
+
+function retries(): ClientRetryPlugin<Context> {
+  return new ClientRetryPlugin({
+    default: {
+      shouldRetry: ({ error }) => isTemporary(error),
+      // No delay after a lost connection, since the retry waits for the next one.
+      retryDelay: ({ error, lastEventRetry }) =>
+        error instanceof DurableEventIteratorConnectionError ? 0 : (lastEventRetry ?? RETRY_DELAY_MS),
+    },
+  })
+}
+
+/** The delay before a call is retried that the Durable Object could not respond to, in milliseconds. */
+const RETRY_DELAY_MS = 2_000
+
+function transport(session: Session, metas: EventMetaAccess): StandardLinkClient<Context> {
+  return {
+    async call({ url, method, headers, body, signal }) {
+      const request = {
+        url: url.pathname + url.search,
+        method,
+        headers: headers as PeerHeaders,
+        body: isAsyncIterator(body) ? upload(body, metas) : body,
+      }
+      const response = await session.request(request, signal)
+      const received = isPeerStream(response.body)
+        ? mapStream(response.body, ({ event, data, meta }) => {
+            if (event === 'error') throw metas.attach(new ErrorEvent({ data }), meta)
+            return { done: event === 'done', value: metas.attach(data, meta) }
+          })
+        : response.body
+      return { status: response.status, headers: response.headers as never, body: async () => received }
+    },
+  }
+}
+
+/** Maps the serialized items of a stream that is an input to the form that the peer sends. */
+function upload(items: AsyncIterator<unknown>, metas: EventMetaAccess): AsyncIterableIterator<UploadItem> {
+  const uploaded: AsyncIterableIterator<UploadItem> = {
+    async next() {
+      try {
+        const { done, value } = await items.next()
+        return { done: done === true, value: { data: value, meta: metas.get(value) } }
+      } catch (error) {
+        // Any other error must not reach the Durable Object.
+        if (!(error instanceof ErrorEvent)) throw error
+        return { done: true, value: { event: 'error', data: error.data, meta: metas.get(error) } }
+      }
+    },
+    async return() {
+      await items.return?.()
+      return { done: true, value: undefined }
+    },
+    [Symbol.asyncIterator]: () => uploaded,
+  }
+  return uploaded
+}
+
+function isAsyncIterator(value: unknown): value is AsyncIterator<unknown> {
+  return typeof value === 'object' && value !== null && 'next' in value && Symbol.asyncIterator in value
+}
