@@ -4,6 +4,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import { INSTALL_TIMEOUT, launchBrowser } from '../../support/browser.ts'
+import { token } from '../../support/client.ts'
 import { startJournals } from '../../support/journals.ts'
 import type { Binding, Journals } from '../../support/journals.ts'
 import { forbidden, startApplication } from '../support/app.ts'
@@ -22,12 +23,16 @@ afterAll(async () => {
   await journals?.dispose()
 })
 
+/** All sources with a socket. */
+const SOURCES = ['subscribe', 'DurableIterator', 'DurableEventIterator'] as const
+
 let app: Application
 let proxy: Proxy
 let context: BrowserContext
 /** Uncaught exceptions and console errors, which no page may have. */
 const failures: string[] = []
 beforeEach(async () => {
+  isForbidden = false
   ;[app, proxy, context] = await Promise.all([startApplication(), Proxy.start(journals.url), browser.newContext()])
 })
 afterEach(async () => {
@@ -36,6 +41,17 @@ afterEach(async () => {
   await app.dispose()
   expect(failures.splice(0)).toEqual([])
 })
+
+/** Whether the server rejects requests for a token. */
+let isForbidden = false
+const forbid = (): void => {
+  isForbidden = true
+  app.policy.check = forbidden
+}
+const permit = (): void => {
+  isForbidden = false
+  app.policy.check = () => {}
+}
 
 let channels = 0
 const newChannel = (): string => `react-${++channels}`
@@ -61,13 +77,19 @@ describe.each(REACT_VERSIONS)('React %s', (version) => {
         if (message.type() === 'error' && !/^Failed to load resource|WebSocket/.test(message.text())) failures.push(message.text())
       })
       const values = { rpcUrl: app.url.href, socketUrl: new URL(`/upgrade/${binding}`, proxy.url).href }
-      const body = `<!doctype html><link rel="icon" href="data:,"><div id="root">${html}</div>
-        <script>Object.assign(window, ${JSON.stringify(values)})</script><script src="/page.js"></script>`
-      await page.route(`${app.url.origin}/page`, (route) => route.fulfill({ contentType: 'text/html', body }))
-      await page.route(`${app.url.origin}/page.js`, async (route) =>
-        route.fulfill({ contentType: 'text/javascript', body: await bundleForBrowser(version) }),
-      )
-      await page.goto(`${app.url.origin}/page`)
+      await page.route(`${app.url.origin}/token?*`, async (route) => {
+        const chn = new URL(route.request().url()).searchParams.get('channel')!
+        app.issued.push(chn)
+        if (isForbidden) return route.fulfill({ status: 403, body: 'Not any more.' })
+        const now = Date.now() / 1_000
+        const claims = { chn, rpc: ['publish', 'whoAmI'], att: 'me', iat: now, exp: Math.floor(now) + app.policy.tokenTTLSeconds }
+        return route.fulfill({ body: await token(claims) })
+      })
+      // The response of a procedure, as a page of the server: browsers block requests to this machine from other pages.
+      await page.goto(`${app.url.href}/plain`)
+      await page.setContent(`<!doctype html><div id="root">${html}</div>`)
+      await page.evaluate((values) => void Object.assign(window, values), values)
+      await page.addScriptTag({ content: await bundleForBrowser(version) })
       return new Screen(page)
     }
 
@@ -83,7 +105,7 @@ describe.each(REACT_VERSIONS)('React %s', (version) => {
       return this.page.evaluate(() => window.app.shown())
     }
 
-    read<K extends 'renders' | 'received' | 'errors' | 'generators'>(name: K): Promise<App[K]> {
+    read<K extends 'renders' | 'received' | 'loads' | 'errors' | 'generators'>(name: K): Promise<App[K]> {
       return this.page.evaluate<App[K], string>((name) => window.app[name as K], name)
     }
 
@@ -105,7 +127,7 @@ describe.each(REACT_VERSIONS)('React %s', (version) => {
 
   const sockets = (): { opened: number; open: number } => ({ opened: proxy.upgrades.length, open: proxy.open })
 
-  test.each(['DurableIterator', 'DurableEventIterator'] as const)('renders states and events, and calls procedures (%s)', async (source) => {
+  test.each(SOURCES)('renders states and events, and calls procedures (%s)', async (source) => {
     const channel = newChannel()
     const screen = await Screen.open()
     await screen.render({ source, channel })
@@ -114,20 +136,22 @@ describe.each(REACT_VERSIONS)('React %s', (version) => {
     await publish(channel, 2)
     await screen.prints('open: 1 2')
     expect(await screen.call('whoAmI')).toBe('me')
+    // Publishes to all other clients.
     expect(await screen.call('publish', 3)).toMatch(/^\d+$/)
-    await screen.prints('open: 1 2 3')
+    await publish(channel, 4)
+    await screen.prints('open: 1 2 4')
     const states = (await screen.read('renders')).map(({ state }) => state)
     expect(states.filter((state, index) => state !== states[index - 1])).toEqual(['connecting', 'open'])
-    expect(await screen.read('received')).toEqual([1, 2, 3])
+    expect(await screen.read('received')).toEqual([1, 2, 4])
     expect(sockets()).toEqual({ opened: 1, open: 1 })
     await screen.unmount()
     await proxy.closed()
   })
 
-  test('strict mode opens one socket with one token, and none is open after unmount', async () => {
+  test.each(SOURCES)('strict mode opens one socket with one token, and none is open after unmount (%s)', async (source) => {
     const channel = newChannel()
     const screen = await Screen.open()
-    await screen.render({ source: 'DurableIterator', channel, isStrict: true })
+    await screen.render({ source, channel, isStrict: true })
     await screen.shows({ state: 'open' })
     await publish(channel, 1)
     await screen.prints('open: 1')
@@ -148,10 +172,10 @@ describe.each(REACT_VERSIONS)('React %s', (version) => {
     expect(proxy.open).toBe(0)
   })
 
-  test('another dependency ends the old subscription, and events of both are never mixed', async () => {
+  test.each(SOURCES)('another dependency ends the old subscription, and events of both are never mixed (%s)', async (source) => {
     const [first, second] = [newChannel(), newChannel()]
     const screen = await Screen.open()
-    await screen.render({ source: 'DurableIterator', channel: first })
+    await screen.render({ source, channel: first })
     await screen.shows({ state: 'open' })
     await publish(first, 1)
     await screen.prints('open: 1')
@@ -159,7 +183,7 @@ describe.each(REACT_VERSIONS)('React %s', (version) => {
     const publishing = (async () => {
       for (let n = 2; !isOver; n += 1) await publish(first, n)
     })()
-    await screen.render({ source: 'DurableIterator', channel: second })
+    await screen.render({ source, channel: second })
     await screen.shows({ state: 'open' })
     await publish(second, 1_001)
     await screen.prints('open: 1001')
@@ -191,10 +215,10 @@ describe.each(REACT_VERSIONS)('React %s', (version) => {
     await proxy.closed()
   })
 
-  test('a burst of 5,000 events renders at most once for each frame, and keeps the last events', async () => {
+  test.each(SOURCES)('a burst of 5,000 events renders at most once for each frame, and keeps the last events (%s)', async (source) => {
     const channel = newChannel()
     const screen = await Screen.open({ binding: 'ROOMY' })
-    await screen.render({ source: 'DurableIterator', channel, maxEvents: 100 })
+    await screen.render({ source, channel, maxEvents: 100 })
     await screen.shows({ state: 'open' })
     const before = (await screen.read('renders')).length
     const startedAt = Date.now()
@@ -208,7 +232,6 @@ describe.each(REACT_VERSIONS)('React %s', (version) => {
     expect(renders.length).toBeLessThanOrEqual(Math.min(frames + 1, 500))
     // In order and without holes between the oldest and the newest event.
     for (const { numbers } of renders) expect(numbers).toEqual(all.slice(numbers[0]! - 1, numbers.at(-1)))
-    console.log(`React ${version}: ${renders.length} renders for 5,000 events in ${frames * 16} ms`)
   })
 
   test('a lower maximum drops events, and a maximum of 0 renders no events', async () => {
@@ -256,7 +279,7 @@ describe.each(REACT_VERSIONS)('React %s', (version) => {
     await proxy.closed()
   })
 
-  test('reports a gap until the events are replaced or a dependency changes', async () => {
+  test.each(SOURCES)('reports a gap until the events are replaced or a dependency changes (%s)', async (source) => {
     const channel = newChannel()
     const screen = await Screen.open({ binding: 'SHORT' })
     const lose = async (from: number): Promise<void> => {
@@ -269,7 +292,7 @@ describe.each(REACT_VERSIONS)('React %s', (version) => {
       proxy.refuses = false
       await screen.shows({ state: 'open' })
     }
-    await screen.render({ source: 'DurableIterator', channel })
+    await screen.render({ source, channel })
     await screen.shows({ state: 'open', gap: undefined })
     const lastEventId = await publish(channel, 1, 'SHORT')
     await screen.prints('open: 1')
@@ -284,9 +307,32 @@ describe.each(REACT_VERSIONS)('React %s', (version) => {
     await lose(5)
     await screen.prints('open: 1 2 3 4 6')
     expect((await screen.shown()).gap).toBeDefined()
-    await screen.render({ source: 'DurableIterator', channel: newChannel() })
+    await screen.render({ source, channel: newChannel() })
     await screen.prints('open: ')
     expect((await screen.shown()).gap).toBeUndefined()
+  })
+
+  test.each(SOURCES)('loads the events before the first subscription and after a gap (%s)', async (source) => {
+    const channel = newChannel()
+    const lastEventId = await publish(channel, 1, 'SHORT')
+    const screen = await Screen.open({ binding: 'SHORT' })
+    await screen.render({ source, channel, isStrict: true, history: { events: [{ n: 0 }, { n: 1 }], lastEventId } })
+    await screen.prints('open: 0 1')
+    await publish(channel, 2, 'SHORT')
+    await screen.prints('open: 0 1 2')
+    proxy.refuses = true
+    proxy.cut()
+    await screen.shows({ state: 'recovering' })
+    await publish(channel, 3, 'SHORT')
+    await pause(1_200)
+    const last = await publish(channel, 4, 'SHORT')
+    await publish(channel, 5, 'SHORT')
+    const events = [{ n: 2 }, { n: 3 }, { n: 4 }]
+    await screen.render({ source, channel, isStrict: true, history: { events, lastEventId: last } })
+    proxy.refuses = false
+    await screen.prints('open: 2 3 4 5')
+    expect((await screen.shown()).gap).toBeUndefined()
+    expect(await screen.read('loads')).toEqual([channel, channel])
   })
 
   test('a lost connection has a reason and no error, and missed events arrive', async () => {
@@ -303,22 +349,22 @@ describe.each(REACT_VERSIONS)('React %s', (version) => {
     expect(await screen.shown()).toMatchObject({ failureReason: undefined, error: undefined, gap: undefined })
   })
 
-  test('a rejected token surfaces as an error, and another dependency tries again', async () => {
-    app.policy.check = forbidden
+  test.each(SOURCES)('a rejected token surfaces as an error, and another dependency tries again (%s)', async (source) => {
+    forbid()
     const screen = await Screen.open()
-    await screen.render({ source: 'DurableIterator', channel: newChannel() })
-    await screen.shows({ state: 'closed', error: 'Not any more.', hasSubscription: false })
-    app.policy.check = () => {}
-    await screen.render({ source: 'DurableIterator', channel: newChannel() })
+    await screen.render({ source, channel: newChannel() })
+    await screen.shows({ state: 'closed', error: 'Not any more.', failureReason: undefined })
+    permit()
+    await screen.render({ source, channel: newChannel() })
     await screen.shows({ state: 'open', error: undefined })
   })
 
-  test('the rejection of a later token ends the subscription with an error', async () => {
+  test.each(SOURCES)('the rejection of a later token ends the subscription with an error (%s)', async (source) => {
     app.policy.tokenTTLSeconds = 2
     const screen = await Screen.open()
-    await screen.render({ source: 'DurableIterator', channel: newChannel() })
+    await screen.render({ source, channel: newChannel() })
     await screen.shows({ state: 'open' })
-    app.policy.check = forbidden
+    forbid()
     await screen.shows({ state: 'closed', error: 'Not any more.', failureReason: undefined })
     await proxy.closed()
   })

@@ -6,15 +6,16 @@ import * as React from 'react'
 import { createRoot, hydrateRoot } from 'react-dom/client'
 import type { Root } from 'react-dom/client'
 
-import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from '../../../npm/durable-event-iterator/src/client/index.ts'
+import { subscribe } from '../../../npm/durable-event-iterator/src/client/index.ts'
+import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from '../../../npm/durable-event-iterator/src/orpc-v1/index.ts'
 import type { SourceHooks } from '../../../npm/durable-event-iterator/src/react/index.ts'
-import type { AppClient, Event, FollowingClient } from '../support/app.ts'
+import type { AppClient, Event, Follower, FollowingClient, Journal } from '../support/app.ts'
 import { Room } from './room.tsx'
 import type { Result, RoomProps, Source } from './room.tsx'
 
 /** The properties of the component, and the components around it. */
-export interface PageProps extends Omit<RoomProps, 'open' | 'onRender'> {
-  source: 'DurableIterator' | 'DurableEventIterator' | 'generator' | 'late generator'
+export interface PageProps extends Omit<RoomProps, 'open' | 'onEvent' | 'onLoad' | 'onRender'> {
+  source: 'subscribe' | 'DurableIterator' | 'DurableEventIterator' | 'generator' | 'late generator'
   isStrict?: boolean
   /** Whether the component is in a hidden `Activity`. */
   isHidden?: boolean
@@ -48,6 +49,8 @@ export interface App {
   renders: Render[]
   /** The numbers that `onEvent` has received. */
   received: number[]
+  /** The channel of each call of `load`. */
+  loads: string[]
   /** The errors that React has reported, such as a failed hydration. */
   errors: string[]
   /** The numbers of started and ended generators. */
@@ -66,6 +69,13 @@ const QUICK = { url: socketUrl, minReconnectionDelay: 20, maxReconnectionDelay: 
 const client = createORPCClient(
   new RPCLink({ url: rpcUrl, plugins: [new DurableIteratorLinkPlugin(QUICK), new DurableEventIteratorLinkPlugin(QUICK)] }),
 ) as unknown as AppClient & FollowingClient
+
+/** Fetches a token that the test has signed. */
+async function fetchToken(channel: string): Promise<string> {
+  const response = await fetch(`/token?${new URLSearchParams({ channel })}`)
+  if (!response.ok) throw Object.assign(new Error(await response.text()), { status: response.status })
+  return response.text()
+}
 
 const generators = { started: 0, ended: 0 }
 
@@ -86,6 +96,8 @@ async function* generate(): AsyncGenerator<Event, void, void> {
 function open(source: PageProps['source'], channel: string, hooks: SourceHooks): Source | Promise<Source> {
   const { signal } = hooks
   switch (source) {
+    case 'subscribe':
+      return subscribe<Journal>({ ...QUICK, ...hooks, token: () => fetchToken(channel) })
     case 'DurableIterator':
       return client.follow(channel, { signal, context: { durableIterator: hooks } })
     case 'DurableEventIterator':
@@ -111,6 +123,7 @@ function Page({ source, isStrict = false, isHidden, ...props }: PageProps): Reac
       source={source}
       open={(hooks) => open(source, props.channel, hooks)}
       onEvent={({ n }) => app.received.push(n)}
+      onLoad={() => app.loads.push(props.channel)}
       onRender={onRender}
     />
   )
@@ -140,12 +153,14 @@ const app: App = {
   },
   async call(procedure, input) {
     const { subscription } = result!
-    if (subscription === undefined || !('whoAmI' in subscription)) throw new Error('there is no subscription')
-    return procedure === 'publish' ? subscription.publish(input!) : subscription.whoAmI()
+    if (subscription === undefined) throw new Error('there is no subscription')
+    const procedures = 'rpc' in subscription ? subscription.rpc : (subscription as Follower)
+    return procedure === 'publish' ? procedures.publish(input!) : procedures.whoAmI()
   },
   replace: (events) => result!.replace(events as never),
   renders: [],
   received: [],
+  loads: [],
   errors: [],
   generators,
 }

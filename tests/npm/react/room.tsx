@@ -1,10 +1,11 @@
 // The component of the tests, for the browser and the server.
 
+import type { Subscription, SubscriptionProcedures } from '../../../npm/durable-event-iterator/src/client/index.ts'
 import { useSubscription } from '../../../npm/durable-event-iterator/src/react/index.ts'
 import type { EventsResult, ReducedResult, SourceHooks } from '../../../npm/durable-event-iterator/src/react/index.ts'
-import type { Event, Follower, Iterator } from '../support/app.ts'
+import type { Event, Follower, Iterator, Journal } from '../support/app.ts'
 
-export type Source = Follower | Iterator | AsyncGenerator<Event, void, void>
+export type Source = Subscription<Event, SubscriptionProcedures<Journal>> | Follower | Iterator | AsyncGenerator<Event, void, void>
 
 /** The result of both forms of the hook. */
 export type Result = Omit<EventsResult<Source> & ReducedResult<Source, number>, 'events' | 'data'> & {
@@ -20,6 +21,9 @@ export interface RoomProps {
   maxEvents?: number
   /** With a factor, the events are reduced to the sum of their numbers, each multiplied by the factor. */
   factor?: number
+  /** The events that `load` returns. */
+  history?: { events: Event[]; lastEventId: string | undefined }
+  onLoad?: () => void
   onEvent?: (event: Event) => void
   open: (hooks: SourceHooks) => Source | Promise<Source>
   onRender?: (result: Result) => void
@@ -32,8 +36,12 @@ export function Room(props: RoomProps) {
 
 type OpenProps = Omit<RoomProps, 'open'> & { open: false | RoomProps['open'] }
 
-function Events({ source, channel, maxEvents, onEvent, onRender, open }: OpenProps) {
-  const result = useSubscription(open, [source, channel], { maxEvents, onEvent })
+function Events({ source, channel, maxEvents, history, onLoad, onEvent, onRender, open }: OpenProps) {
+  const load = async (): Promise<NonNullable<typeof history>> => {
+    onLoad?.()
+    return history!
+  }
+  const result = useSubscription(open, [source, channel], { maxEvents, onEvent, load: history && load })
   onRender?.(result as unknown as Result)
   return <output>{`${result.state}: ${result.events.map(({ n }) => n).join(' ')}`}</output>
 }

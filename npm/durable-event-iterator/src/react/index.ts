@@ -8,5 +8,5 @@
 
 export type { EventsOptions, ReduceOptions } from './options.js'
 export type { EventsResult, ReducedResult, Replace } from './result.js'
-export type { EventOf, SourceFactory, SourceGap, SourceHooks, SourceState } from './source.js'
+export type { EventOf, SourceFactory, SourceHooks, SourceState } from './source.js'
 export { useSubscription } from './use-subscription.js'

@@ -1,4 +1,5 @@
-import type { EventOf, SourceGap, SourceState } from './source.js'
+import type { SubscriptionGap } from '../client/hooks.js'
+import type { EventOf, SourceState } from './source.js'
 
 /** Replaces a value, or the result of a function of the previous value. */
 export type Replace<T> = (next: T | ((previous: T) => T)) => void
@@ -14,10 +15,10 @@ interface CommonResult<TSource, T> {
   /** The reason of `connecting` or `recovering`, if it is known. The subscription continues to reconnect. */
   readonly failureReason: unknown
   /**
-   * The latest gap. It is cleared when `replace` is called and when a new subscription starts. Reload the application's state
-   * after a gap.
+   * The latest gap: missed events that are no longer available. It is cleared when `load` has loaded the value again, when
+   * `replace` is called, and when a dependency changes.
    */
-  readonly gap: SourceGap | undefined
+  readonly gap: SubscriptionGap | undefined
   /**
    * The source, for procedure calls; `undefined` until the factory has returned it. The hook reads its events: do not iterate
    * over it.

@@ -1,26 +1,23 @@
-/** The state of a source of events: the states of a subscription, and `idle` while no source is requested. */
-export type SourceState = 'idle' | 'connecting' | 'open' | 'recovering' | 'paused' | 'closed'
+import type { SubscriptionHooks, SubscriptionState } from '../client/hooks.js'
+import type { LoadState } from '../client/session.js'
 
-/** A gap: missed events that are no longer available. */
-export interface SourceGap {
-  /** The cursor before the gap; `undefined` if there is none. */
-  readonly lastEventId: string | undefined
-  /** All events from this id on are available. */
-  readonly nextEventId: string
-}
+/** The state of a subscription; `idle` while there is no factory. */
+export type SourceState = SubscriptionState | 'idle'
 
 /**
- * The options that connect a source to the hook. `subscribe` accepts them as they are; for an oRPC call, pass the signal as
- * `signal` and the object itself as the context of the link plugin.
+ * Connects a source to the hook. `subscribe` accepts these options as they are. For a call of an oRPC client, pass `signal` as the
+ * signal of the call, and the object itself in the context of the call, as `durableIterator` or `durableEventIterator`.
  */
 export interface SourceHooks {
-  /** Aborted when the component unmounts, a dependency changes, or the factory becomes `null`. */
+  /** Aborted when the component unmounts, a dependency changes, or the factory is removed. */
   readonly signal: AbortSignal
-  readonly onStateChange: (state: Exclude<SourceState, 'idle'>, details?: { readonly error?: unknown }) => void
-  readonly onGap: (gap: SourceGap) => void
+  readonly onStateChange: NonNullable<SubscriptionHooks['onStateChange']>
+  readonly onGap: NonNullable<SubscriptionHooks['onGap']>
+  /** Loads the initial value, if the hook has the option `load`. */
+  readonly load: LoadState | undefined
 }
 
-/** A function that opens a source, or a falsy value for none. */
+/** A function that opens a source, or a falsy value for no subscription. */
 export type SourceFactory<TSource> = ((hooks: SourceHooks) => TSource | PromiseLike<TSource>) | null | undefined | false
 
 /** The type of the events of a source. */

@@ -112,6 +112,11 @@ export function createStore(input: StoreInput): SubscriptionStore {
         set(state === 'closed' ? { ...CLOSED, error } : { state, failureReason: error })
       },
       onGap: (gap) => set({ gap }),
+      load: input.options.load && (async (request) => {
+        const loaded = await input.options.load!(request)
+        set({ [field]: loaded[field as never], gap: undefined })
+        return loaded.lastEventId
+      }),
     }
     try {
       if (signal.aborted || !input.open) return
