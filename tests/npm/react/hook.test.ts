@@ -415,6 +415,8 @@ describe.each(REACT_VERSIONS)('React %s', (version) => {
     await screen.prints('open: 1')
     await screen.render({ source: 'DurableIterator', channel, isHidden: true, isStrict: true })
     await proxy.closed()
+    // Without a cursor, a subscription starts two seconds before its token.
+    await pause(3_100)
     await screen.render({ source: 'DurableIterator', channel, isHidden: false, isStrict: true })
     await screen.shows({ state: 'open' })
     await publish(channel, 2)
