@@ -20,6 +20,8 @@ export class Attempts {
   /** The server requested no attempt before this time. */
   #notBefore = Number.NEGATIVE_INFINITY
   #wait: Wait | undefined
+  /** Whether the network has become available since the last attempt failed. */
+  #isHurried = false
 
   constructor(options: AttemptsOptions) {
     this.#options = options
@@ -31,12 +33,13 @@ export class Attempts {
 
   fail(): void {
     this.#failures += 1
+    this.#isHurried = false
   }
 
   /** Counts a lost connection: as a failure, unless it was stable. */
   lose(lasted: number): void {
+    this.fail()
     if (lasted >= LASTING_MS) this.#failures = 0
-    else this.fail()
   }
 
   /**
@@ -60,6 +63,7 @@ export class Attempts {
       signal.addEventListener('abort', finish)
       this.#wait = { dueAt: this.#earliest(interval) + delay, isShortened: false, timer: undefined, finish }
       if (signal.aborted) finish()
+      else if (this.#isHurried) this.hurry()
       else this.#schedule(this.#wait)
     })
   }
@@ -76,6 +80,7 @@ export class Attempts {
   /** Shortens the current delay once, because the network is available again. */
   hurry(): void {
     const wait = this.#wait
+    this.#isHurried = true
     if (wait === undefined || wait.isShortened) return
     wait.isShortened = true
     wait.dueAt = Math.min(wait.dueAt, this.#earliest(MIN_ATTEMPT_INTERVAL_MS) + shortDelay())

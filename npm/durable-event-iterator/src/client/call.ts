@@ -1,7 +1,8 @@
 import { DurableEventIteratorConnectionError } from './connection-error.js'
-import { isTemporary, ProcedureError } from './errors.js'
+import { isTemporary } from './errors.js'
 import { rememberMeta } from './event-meta.js'
 import { isPeerStream, mapStream } from './map-stream.js'
+import { errorOf } from './procedure-error.js'
 import type { Session } from './session.js'
 import { delay } from './waiting.js'
 import type { PeerStream } from './wire/peer.js'
@@ -47,25 +48,6 @@ export async function call(
       if (!(error instanceof DurableEventIteratorConnectionError)) await delay(RETRY_DELAY_MS, signal)
     }
   }
-}
-
-/** Returns the error in the body of a response, or in the last item of a stream. */
-export function errorOf(serializer: Serializer, status: number, body: unknown): ProcedureError {
-  let json: Partial<Record<'code' | 'status' | 'message' | 'data' | 'defined', unknown>> = {}
-  try {
-    const value = body === undefined ? undefined : serializer.deserialize(body)
-    if (typeof value === 'object' && value !== null) json = value
-  } catch {
-    // The status describes the error then.
-  }
-  const { code, message } = json
-  return new ProcedureError({
-    code: typeof code === 'string' ? code : `STATUS_${status}`,
-    status: typeof json.status === 'number' ? json.status : status,
-    message: typeof message === 'string' ? message : `the Durable Object responds with status ${status}`,
-    data: json.data,
-    defined: json.defined === true,
-  })
 }
 
 /** The delay before a call is repeated that the Durable Object could not respond to, in milliseconds. */

@@ -73,7 +73,7 @@ export class Connection {
         // An implementation may report the opening of a socket that has been closed meanwhile.
         if (!signal.aborted) resolve((connection ??= new Connection(socket, options)))
       })
-      socket.addEventListener('message', ({ data }) => connection?.[RECEIVE](data))
+      socket.addEventListener('message', ({ data }) => connection?.receive(data))
       socket.addEventListener('error', ({ error, message }) => {
         cause = error ?? (typeof message === 'string' && message !== '' ? new Error(message) : undefined)
       })
@@ -130,12 +130,10 @@ export class Connection {
     this.#resolveEnded()
   }
 
-  [RECEIVE](data: unknown): void {
+  /** Called with each message of the socket. */
+  receive(data: unknown): void {
     if (!this.#isOpen) return
     this.#heartbeat.heard()
     if (data !== PONG && (typeof data === 'string' || data instanceof ArrayBuffer)) this.peer.receive(data)
   }
 }
-
-/** The method that receives messages, which only this module calls. */
-const RECEIVE = Symbol('receive')

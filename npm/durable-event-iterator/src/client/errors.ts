@@ -20,26 +20,6 @@ export class NotATokenError extends DurableIteratorError {
   }
 }
 
-/** An error that a procedure of the Durable Object responded with. */
-export class ProcedureError extends DurableIteratorError {
-  override readonly name = 'ProcedureError'
-  /** Such as `FORBIDDEN`. */
-  readonly code: string
-  /** The HTTP status that belongs to the code. */
-  readonly status: number
-  readonly data: unknown
-  /** Whether the procedure declares this error. */
-  readonly defined: boolean
-
-  constructor({ code, status, message, data, defined }: Pick<ProcedureError, 'code' | 'status' | 'message' | 'data' | 'defined'>) {
-    super(message)
-    this.code = code
-    this.status = status
-    this.data = data
-    this.defined = defined
-  }
-}
-
 /**
  * Whether the error states that the server rejected the request, so that a retry would fail too: its `status` is from 400 to 499,
  * except 408, 425 and 429. Otherwise the failure may be temporary.

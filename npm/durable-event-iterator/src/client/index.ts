@@ -11,11 +11,10 @@ export type {
   DurableEventIteratorConnectionErrorOptions,
   DurableEventIteratorConnectionErrorReason,
 } from './connection-error.js'
-export { ProcedureError } from './errors.js'
 export { getEventMeta } from './event-meta.js'
 export type { SubscriptionGap, SubscriptionHooks, SubscriptionState, SubscriptionStateDetails } from './hooks.js'
-export type { ConnectingOptions, RefreshOptions, SubscribeOptions, UrlValue } from './options.js'
-export type { LoadState } from './session.js'
+export type { ConnectingOptions, LoadState, RefreshOptions, SubscribeOptions, UrlValue } from './options.js'
+export { ProcedureError } from './procedure-error.js'
 export type { SocketEvent, SocketInfo, SocketLike, SocketSource, WebSocketClass } from './socket-source.js'
 export { subscribe } from './subscription.js'
 export type { AnyProcedures, Procedures, Subscription, SubscriptionEvent, SubscriptionProcedures } from './subscription.js'

@@ -1,10 +1,12 @@
 import type { SubscriptionHooks } from './hooks.js'
-import type { LoadState } from './session.js'
 import type { SocketSource, WebSocketClass } from './socket-source.js'
 import type { CustomSerializer } from './wire/serializer.js'
 
 /** A WebSocket URL, or a promise of one. */
 export type UrlValue = string | URL | Promise<string | URL>
+
+/** Loads the state of the application and returns its cursor: the id of the last event that the state includes. */
+export type LoadState = (options: { readonly signal: AbortSignal }) => string | undefined | Promise<string | undefined>
 
 /** The options that `subscribe` and all link plugins share. */
 export interface ConnectingOptions {

@@ -43,14 +43,14 @@ export interface Subscription<TEvent, TProcedures = AnyProcedures> extends Async
 }
 
 /** The type of the events: of a Durable Object, or the type itself. */
-export type SubscriptionEvent<T> = '~durableEventIterator' extends keyof T
+export type SubscriptionEvent<T> = 0 extends 1 & T ? T : '~durableEventIterator' extends keyof T
   ? T extends AnyDurableEventIteratorObject
     ? InferDurableEventIteratorObjectEvent<T>
     : never
   : T
 
 /** The procedures of a Durable Object, or any procedures if only the type of the events is known. */
-export type SubscriptionProcedures<T> = '~durableEventIterator' extends keyof T
+export type SubscriptionProcedures<T> = 0 extends 1 & T ? AnyProcedures : '~durableEventIterator' extends keyof T
   ? {
       readonly [K in keyof T as T[K] extends (...values: never[]) => infer TClient
         ? [Procedures<TClient>] extends [never]
@@ -60,11 +60,10 @@ export type SubscriptionProcedures<T> = '~durableEventIterator' extends keyof T
     }
   : AnyProcedures
 
-/** Procedures of unknown types. */
+/** Procedures of unknown types: each property is a procedure, or several procedures under one name. */
 export interface AnyProcedures {
-  // `any`, since a proxy has every property.
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  readonly [name: string]: any
+  (input?: unknown, options?: CallOptions): Promise<unknown>
+  readonly [name: string]: AnyProcedures
 }
 
 /** The client of a procedure, or of several procedures under one name. */

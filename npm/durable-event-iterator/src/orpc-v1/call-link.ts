@@ -23,10 +23,15 @@ type Context = ClientRetryPluginContext
 /** The procedure that every Durable Object has, which calls the others. */
 type ObjectClient = { call: Client<Context, { path: readonly string[]; input: unknown }, unknown, Error> }
 
-/** Returns oRPC's link to the procedures of the Durable Object: its serializer, plugins and interceptors, over the socket. */
-export function callLink(session: Session, metas: EventMetaAccess, options: CallLinkOptions): ClientLink<Context> {
+/**
+ * Returns oRPC's link to the procedures of the Durable Object: its serializer, plugins and interceptors, over the socket.
+ *
+ * @param request - Sends a request over the socket.
+ * @throws The error of a plugin that cannot be initialized.
+ */
+export function callLink(request: Session['request'], metas: EventMetaAccess, options: CallLinkOptions): ClientLink<Context> {
   const { plugins = [], interceptors = [], clientInterceptors = [], customJsonSerializers, headers } = options
-  const link = new StandardRPCLink<Context>(transport(session, metas), {
+  const link = new StandardRPCLink<Context>(transport(request, metas), {
     // Only the path counts.
     url: 'http://orpc',
     ...(customJsonSerializers === undefined ? {} : { customJsonSerializers }),
@@ -54,7 +59,7 @@ function retries(): ClientRetryPlugin<Context> {
 /** The delay before a call is retried that the Durable Object could not respond to, in milliseconds. */
 const RETRY_DELAY_MS = 2_000
 
-function transport(session: Session, metas: EventMetaAccess): StandardLinkClient<Context> {
+function transport(send: Session['request'], metas: EventMetaAccess): StandardLinkClient<Context> {
   return {
     async call({ url, method, headers, body, signal }) {
       const request = {
@@ -63,7 +68,7 @@ function transport(session: Session, metas: EventMetaAccess): StandardLinkClient
         headers: headers as PeerHeaders,
         body: isAsyncIterator(body) ? upload(body, metas) : body,
       }
-      const response = await session.request(request, signal)
+      const response = await send(request, signal)
       const received = isPeerStream(response.body)
         ? mapStream(response.body, ({ event, data, meta }) => {
             if (event === 'error') throw metas.attach(new ErrorEvent({ data }), meta)
