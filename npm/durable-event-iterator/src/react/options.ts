@@ -1,5 +1,8 @@
 interface CommonOptions<TEvent> {
-  /** Called once for each event, in order and outside of rendering. The hook calls the latest function. */
+  /**
+   * Called once for each event, in order and outside of rendering. The hook calls the latest function. If it throws, the
+   * subscription ends with that error.
+   */
   readonly onEvent?: ((event: TEvent) => void) | undefined
 }
 

@@ -1,5 +1,5 @@
 import type { SubscriptionHooks, SubscriptionState } from '../client/hooks.js'
-import type { LoadState } from '../client/session.js'
+import type { LoadState } from '../client/options.js'
 
 /** The state of a subscription; `idle` while there is no factory. */
 export type SourceState = SubscriptionState | 'idle'

@@ -1,4 +1,3 @@
-import { monotonicNow } from '../client/clock.js'
 import type { EventsOptions, ReduceOptions } from './options.js'
 import type { Replace } from './result.js'
 import type { Source, SourceFactory, SourceHooks, SourceState } from './source.js'
@@ -28,26 +27,22 @@ export interface SubscriptionStore {
   update(input: StoreInput): void
   subscribe(notify: () => void): () => void
   snapshot(): Snapshot
-  /** Returns the snapshot of a store without a source: on the server and before the first effect. */
+  /** Returns the snapshot before the first effect, also on the server. */
   initialSnapshot(): Snapshot
 }
 
 /** Creates a store. This has no side effects, since React may discard the store. */
 export function createStore(input: StoreInput): SubscriptionStore {
   const { open, options } = input
-  const field = options.reduce === undefined ? 'events' : 'data'
-
-  const replace: Replace<unknown> = (next) => {
-    change({ [field]: typeof next === 'function' ? (next as (previous: unknown) => unknown)(current[field]) : next, gap: undefined })
-  }
+  const field = options.reduce ? 'data' : 'events'
   const initial: Snapshot = {
-    [field]: options.reduce === undefined ? [] : options.initial,
+    [field]: options.reduce ? options.initial : [],
     state: open ? 'connecting' : 'idle',
     error: undefined,
     failureReason: undefined,
     gap: undefined,
     subscription: undefined,
-    replace,
+    replace: (next) => change(filled(typeof next === 'function' ? (next as (previous: unknown) => unknown)(current[field]) : next)),
   }
   /** The fields as React knows them. */
   let shown = initial
@@ -60,10 +55,14 @@ export function createStore(input: StoreInput): SubscriptionStore {
   let shownAt = 0
   let dueAt = 0
 
+  function filled(value: unknown): Partial<Snapshot> {
+    return { [field]: value, gap: undefined }
+  }
+
   function change(fields: Partial<Snapshot>): void {
     current = { ...current, ...fields }
-    const now = monotonicNow()
-    if (timer === undefined) {
+    const now = performance.now()
+    if (!timer) {
       dueAt = Math.max(now, shownAt + FRAME_MS)
       timer = setTimeout(show, dueAt - now)
     } else if (now > dueAt + FRAME_MS) {
@@ -75,10 +74,10 @@ export function createStore(input: StoreInput): SubscriptionStore {
   function show(): void {
     clearTimeout(timer)
     timer = draft = undefined
-    shownAt = monotonicNow()
+    shownAt = performance.now()
     const { events } = current
     const { maxEvents = DEFAULT_MAX_EVENTS } = input.options as EventsOptions<unknown>
-    if (events !== undefined && events.length > maxEvents) current = { ...current, events: events.slice(events.length - maxEvents) }
+    if (events && events.length > maxEvents) current = { ...current, events: events.slice(events.length - maxEvents) }
     shown = current
     notify()
   }
@@ -86,12 +85,12 @@ export function createStore(input: StoreInput): SubscriptionStore {
   function add(event: unknown): void {
     const { options } = input
     options.onEvent?.(event)
-    if (options.reduce !== undefined) {
+    if (options.reduce) {
       const data = options.reduce(current.data, event)
       if (!Object.is(data, current.data)) change({ data })
     } else if (options.maxEvents !== 0) {
       // One copy for each notification, since a list that React knows does not change.
-      if (draft === undefined || draft !== current.events) draft = [...current.events!]
+      if (!draft || draft !== current.events) draft = [...current.events!]
       draft.push(event)
       change({ events: draft })
     }
@@ -103,7 +102,7 @@ export function createStore(input: StoreInput): SubscriptionStore {
     const set = (fields: Partial<Snapshot>): void => {
       if (!signal.aborted) change(fields)
     }
-    // The state of a source that does not report its state.
+    // A source that does not report its state is open.
     let state: SourceState = 'open'
     const hooks: SourceHooks = {
       signal,
@@ -114,14 +113,14 @@ export function createStore(input: StoreInput): SubscriptionStore {
       onGap: (gap) => set({ gap }),
       load: input.options.load && (async (request) => {
         const loaded = await input.options.load!(request)
-        set({ [field]: loaded[field as never], gap: undefined })
+        set(filled(loaded[field as never]))
         return loaded.lastEventId
       }),
     }
     try {
       if (signal.aborted || !input.open) return
       const source = await input.open(hooks)
-      // For a source that ignores the signal.
+      // For a source that ignores the signal, or arrives after the abort.
       const close = (): unknown => source.return?.()?.then(undefined, () => {})
       if (signal.aborted) return void close()
       signal.addEventListener('abort', close)
