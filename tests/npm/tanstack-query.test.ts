@@ -1,11 +1,11 @@
 // TanStack Query with the link plugins, through oRPC's integration: the queries of `streamedOptions` and `liveOptions`. An observer
-// does what `useQuery` does; the last tests use React itself.
+// does what `useQuery` does; `react/tanstack-query.test.ts` uses React itself.
 
 import { getEventMeta } from '@orpc/client'
 import type { Client } from '@orpc/client'
 import { ClientRetryPlugin } from '@orpc/client/plugins'
 import { createTanstackQueryUtils } from '@orpc/tanstack-query'
-import { experimental_streamedQuery, QueryClient, QueryObserver } from '@tanstack/query-core'
+import { experimental_streamedQuery, focusManager, onlineManager, QueryClient, QueryObserver } from '@tanstack/query-core'
 import type { QueryObserverResult } from '@tanstack/query-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
@@ -233,6 +233,34 @@ describe.each(KINDS)('streamedOptions with a %s', (kind) => {
     await publish(channel, 3)
     await second.numbers([1, 3])
     second.unsubscribe()
+  })
+
+  test('a second mount within `staleTime` shows the old events and does not subscribe', async () => {
+    const channel = newChannel()
+    const first: List = new Observed(options(channel, {}, { staleTime: Number.POSITIVE_INFINITY }))
+    await first.shows({ data: [] })
+    await publish(channel, 1)
+    await first.numbers([1])
+    first.unsubscribe()
+    await proxy.closed()
+    const second: List = new Observed(options(channel, {}, { staleTime: Number.POSITIVE_INFINITY }))
+    await pause(200)
+    expect(second.result).toMatchObject({ status: 'success', fetchStatus: 'idle', data: [{ n: 1 }] })
+    expect(proxy.upgrades).toHaveLength(1)
+    second.unsubscribe()
+  })
+
+  test('focusing the page and going online do not restart the query', async () => {
+    const query: List = new Observed(options(newChannel()))
+    await query.shows({ data: [] })
+    focusManager.setFocused(false)
+    focusManager.setFocused(true)
+    onlineManager.setOnline(false)
+    onlineManager.setOnline(true)
+    await pause(200)
+    expect(sockets()).toEqual({ opened: 1, open: 1 })
+    query.unsubscribe()
+    focusManager.setFocused(undefined)
   })
 
   test('with the cursor of the last event, a second mount and a refetch miss nothing and show nothing twice', async () => {

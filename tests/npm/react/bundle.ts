@@ -32,10 +32,11 @@ async function bundle(entry: string, version: ReactVersion, options: BuildOption
   return outputFiles![0]!.text
 }
 
-/** Returns the script of the page. */
-export function bundleForBrowser(version: ReactVersion): Promise<string> {
-  const known = bundles.get(version) ?? bundle('page.tsx', version, { format: 'iife' })
-  bundles.set(version, known)
+/** Returns the script of a page. */
+export function bundleForBrowser(version: ReactVersion, page = 'page.tsx'): Promise<string> {
+  const key = `${page} ${version}`
+  const known = bundles.get(key) ?? bundle(page, version, { format: 'iife' })
+  bundles.set(key, known)
   return known
 }
 
