@@ -80,7 +80,7 @@ describe('a subscription', () => {
       expect([value, getEventMeta(value), events.lastEventId]).toEqual([{ n: index + 1 }, { id }, id])
     }
     await events.call(['keep'], { seat: 4 })
-    expect(await events.rpc['kept']()).toEqual({ seat: 4 })
+    expect(await events.call(['kept'])).toEqual({ seat: 4 })
     expect(await events.call(['whoAmI'])).toBe('me')
     await events.return()
     expect([events.state, await events.next()]).toEqual(['closed', { done: true, value: undefined }])
@@ -214,13 +214,14 @@ describe('a procedure call', () => {
   test('passes files, streams and all types, and the proxy has no `then`', async () => {
     const types = { big: 12n, date: new Date(0), set: new Set([1]), map: new Map([['a', undefined]]), url: new URL('https://a.example/') }
     const channel = newChannel()
-    const events = open<any>(channel, { binding: 'CALLS', claims: { rpc: ['extra', 'anything'] } })
-    expect(await events.rpc.anything(types)).toEqual(types)
-    expect(await events.rpc.extra.file(new File(['four'], 'a.txt', { type: 'text/plain' }))).toMatchObject({ text: 'four' })
+    const events = open(channel, { binding: 'CALLS', claims: { rpc: ['extra', 'anything'] } })
+    expect(await events.call(['anything'], types)).toEqual(types)
+    expect(await events.call(['extra', 'file'], new File(['four'], 'a.txt', { type: 'text/plain' }))).toMatchObject({ text: 'four' })
     const stream = (await events.call(['extra', 'stream'])) as AsyncGenerator<unknown>
     const items: unknown[] = []
     for await (const item of stream) items.push(item)
     expect(items.length).toBeGreaterThan(1)
+    expect(await (events.rpc as any).extra.types()).toEqual(await events.call(['extra', 'types']))
     expect(await Promise.resolve(events.rpc)).toBe(events.rpc)
     const endless = (await events.call(['extra', 'endless'])) as AsyncGenerator<unknown>
     await endless.next()

@@ -12,7 +12,6 @@ import type {
 } from '@orpc/client/standard'
 
 import { errorOf } from '../client/procedure-error.js'
-import { isStream } from '../client/wire/bodies.js'
 import type { Serializer } from '../client/wire/serializer.js'
 import { fromProcedureError } from './orpc-error.js'
 
@@ -40,11 +39,15 @@ export class SocketCodec<T extends ClientContext> implements StandardLinkCodec<T
     const serializer = this.#serializer
     const body = await resolveBody()
     if (status >= 400) return { kind: 'error', error: fromProcedureError(errorOf(serializer, status, body)) }
-    if (!isStream(body)) return { kind: 'output', output: serializer.deserialize(body) }
+    if (!isAsyncIterator(body)) return { kind: 'output', output: serializer.deserialize(body) }
     const output = wrapAsyncIteratorPreservingEventMeta(body, {
       mapResult: ({ done, value }) => ({ done: done === true, value: serializer.deserialize(value) }) as IteratorResult<unknown>,
       mapError: (error) => (error instanceof ErrorEvent ? fromProcedureError(errorOf(serializer, 500, error.data)) : error),
     })
     return { kind: 'output', output }
   }
+}
+
+function isAsyncIterator(body: unknown): body is AsyncIterator<unknown> {
+  return typeof body === 'object' && body !== null && Symbol.asyncIterator in body
 }

@@ -2,8 +2,7 @@
 
 import { AsyncIteratorClass, ErrorEvent } from '@orpc/client'
 
-import { isStream } from '../client/wire/bodies.js'
-import type { PeerStream } from '../client/wire/peer.js'
+import { isPeerStream } from '../client/map-stream.js'
 import { attachMeta } from './event-meta.js'
 
 /**
@@ -11,17 +10,16 @@ import { attachMeta } from './event-meta.js'
  * items, which throws an `ErrorEvent` with the data of an error. Other bodies have this form already.
  */
 export function toStandardBody(body: unknown): unknown {
-  if (!isStream(body)) return body
-  const stream = body as PeerStream
+  if (!isPeerStream(body)) return body
   return new AsyncIteratorClass<unknown>(
     async () => {
-      const { value: item } = await stream.next()
+      const { value: item } = await body.next()
       if (item === undefined) return { done: true, value: undefined }
       if (item.event === 'error') throw attachMeta(new ErrorEvent(item.data), item.meta)
       return { done: item.event === 'done', value: attachMeta(item.data, item.meta) }
     },
     async ({ kind }) => {
-      if (kind === 'cancelled') await stream.return()
+      if (kind === 'cancelled') await body.return()
     },
   )
 }
