@@ -33,7 +33,7 @@ async function bundle(entry: string, version: ReactVersion, options: BuildOption
 }
 
 /** Returns the script of a page. */
-export function bundleForBrowser(version: ReactVersion, page = 'page.tsx'): Promise<string> {
+export function bundleForBrowser(version: ReactVersion, page: string): Promise<string> {
   const key = `${page} ${version}`
   const known = bundles.get(key) ?? bundle(page, version, { format: 'iife' })
   bundles.set(key, known)

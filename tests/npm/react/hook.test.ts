@@ -1,6 +1,6 @@
 // The hook in a real browser, with each supported version of React, the Durable Object and an oRPC server.
 
-import type { Browser, BrowserContext, Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page, Route } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import { INSTALL_TIMEOUT, launchBrowser } from '../../support/browser.ts'
@@ -10,7 +10,8 @@ import type { Binding, Journals } from '../../support/journals.ts'
 import { forbidden, startApplication } from '../support/app.ts'
 import type { Application } from '../support/app.ts'
 import { Proxy } from '../support/proxy.ts'
-import { bundleForBrowser, importForServer, REACT_VERSIONS } from './bundle.ts'
+import { importForServer, REACT_VERSIONS } from './bundle.ts'
+import { openPage } from './open-page.ts'
 import type { App, PageProps, Shown } from './page.tsx'
 
 let browser: Browser
@@ -53,6 +54,16 @@ const permit = (): void => {
   app.policy.check = () => {}
 }
 
+/** Responds to a request of the standalone client for a token. */
+async function respondWithToken(route: Route): Promise<void> {
+  const chn = new URL(route.request().url()).searchParams.get('channel')!
+  app.issued.push(chn)
+  if (isForbidden) return route.fulfill({ status: 403, body: 'Not any more.' })
+  const now = Date.now() / 1_000
+  const claims = { chn, rpc: ['publish', 'whoAmI'], att: 'me', iat: now, exp: Math.floor(now) + app.policy.tokenTTLSeconds }
+  await route.fulfill({ body: await token(claims) })
+}
+
 let channels = 0
 const newChannel = (): string => `react-${++channels}`
 
@@ -71,25 +82,15 @@ describe.each(REACT_VERSIONS)('React %s', (version) => {
     }
 
     static async open({ binding = 'USUAL', html = '' }: { binding?: Binding; html?: string } = {}): Promise<Screen> {
-      const page = await context.newPage()
-      page.on('pageerror', (error) => failures.push(error.message))
-      page.on('console', (message) => {
-        if (message.type() === 'error' && !/^Failed to load resource|WebSocket/.test(message.text())) failures.push(message.text())
-      })
-      const values = { rpcUrl: app.url.href, socketUrl: new URL(`/upgrade/${binding}`, proxy.url).href }
-      await page.route(`${app.url.origin}/token?*`, async (route) => {
-        const chn = new URL(route.request().url()).searchParams.get('channel')!
-        app.issued.push(chn)
-        if (isForbidden) return route.fulfill({ status: 403, body: 'Not any more.' })
-        const now = Date.now() / 1_000
-        const claims = { chn, rpc: ['publish', 'whoAmI'], att: 'me', iat: now, exp: Math.floor(now) + app.policy.tokenTTLSeconds }
-        return route.fulfill({ body: await token(claims) })
-      })
-      // The response of a procedure, as a page of the server: browsers block requests to this machine from other pages.
-      await page.goto(`${app.url.href}/plain`)
-      await page.setContent(`<!doctype html><div id="root">${html}</div>`)
-      await page.evaluate((values) => void Object.assign(window, values), values)
-      await page.addScriptTag({ content: await bundleForBrowser(version) })
+      const prepare = async (page: Page): Promise<void> => {
+        page.on('pageerror', (error) => failures.push(error.message))
+        page.on('console', (message) => {
+          if (message.type() === 'error' && !/^Failed to load resource|WebSocket/.test(message.text())) failures.push(message.text())
+        })
+        await page.route(`${app.url.origin}/token?*`, respondWithToken)
+      }
+      const socketUrl = new URL(`/upgrade/${binding}`, proxy.url)
+      const page = await openPage(context, { rpcUrl: app.url, socketUrl, version, script: 'page.tsx', html, prepare })
       return new Screen(page)
     }
 

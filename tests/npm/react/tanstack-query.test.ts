@@ -9,7 +9,8 @@ import type { Binding, Journals } from '../../support/journals.ts'
 import { startApplication } from '../support/app.ts'
 import type { Application } from '../support/app.ts'
 import { Proxy } from '../support/proxy.ts'
-import { bundleForBrowser, REACT_VERSIONS } from './bundle.ts'
+import { REACT_VERSIONS } from './bundle.ts'
+import { openPage } from './open-page.ts'
 import type { History } from './query-page.tsx'
 
 let browser: Browser
@@ -43,16 +44,10 @@ const publish = (channel: string, n: number, binding: Binding = 'USUAL'): Promis
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
 describe.each(REACT_VERSIONS)('React %s', (version) => {
-  async function open(binding: Binding = 'USUAL', history: () => History = () => ({ events: [], lastEventId: undefined })): Promise<Page> {
-    const page = await context.newPage()
-    await page.exposeFunction('fetchHistory', history)
-    // The response of a procedure, as a page of the server: browsers block requests to this machine from other pages.
-    await page.goto(`${app.url.href}/plain`)
-    await page.setContent('<!doctype html><div id="root"></div>')
-    const values = { rpcUrl: app.url.href, socketUrl: new URL(`/upgrade/${binding}`, proxy.url).href }
-    await page.evaluate((values) => void Object.assign(window, values), values)
-    await page.addScriptTag({ content: await bundleForBrowser(version, 'query-page.tsx') })
-    return page
+  function open(binding: Binding = 'USUAL', history: () => History = () => ({ events: [], lastEventId: undefined })): Promise<Page> {
+    const socketUrl = new URL(`/upgrade/${binding}`, proxy.url)
+    const prepare = (page: Page): Promise<unknown> => page.exposeFunction('fetchHistory', history)
+    return openPage(context, { rpcUrl: app.url, socketUrl, version, script: 'query-page.tsx', prepare })
   }
 
   const render = (page: Page, names: string[], channel: string): Promise<void> =>
