@@ -31,6 +31,7 @@ test.each([
   ['docs/generic-worker.md', 'index.ts'],
   ['docs/local-development.md', 'page.ts'],
   ['docs/migrating-from-orpc.md', 'worker.ts'],
+  ['docs/react.md', 'chat.tsx'],
   ['docs/rust-durable-object.md', 'todo.ts'],
   ['docs/typescript-durable-object.md', 'room.ts'],
   ['docs/which-api.md', 'procedures.ts'],
