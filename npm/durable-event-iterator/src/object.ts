@@ -90,7 +90,7 @@ export type InferDurableEventIteratorObjectRPC<T extends AnyDurableEventIterator
  * require a context.
  */
 type ProcedureClient =
-  | ((input: never, options?: { signal?: AbortSignal | undefined }) => Promise<unknown>)
+  | ((input: never, options?: Record<never, never>) => Promise<unknown>)
   | { [name: string]: ProcedureClient }
 
 /** Equal to {@link InferDurableEventIteratorObjectRPC}, under the name of oRPC 1.9 and later. */
