@@ -1,18 +1,26 @@
 import { defineConfig } from 'vitest/config'
 
-/** The tests that run with several oRPC versions: for each kind of client, the versions with that kind, and the newest one. */
+const orpc2 = '2.0.0-beta.16'
+
+/**
+ * The tests that run with several oRPC versions: for each kind of client, the versions with that kind, and the newest ones of 1.x
+ * and 2.x.
+ */
 const everyVersion = {
-  'tests/npm/every-version/**/*.test.ts': ['1.6.6', '1.8.8', '1.16.1'],
-  'tests/npm/durable-iterator/**/*.test.ts': ['1.9.4', '1.14.6', '1.16.1'],
+  'tests/npm/every-version/{iterator,rust-server}.test.ts': ['1.6.6', '1.8.8', '1.16.1', orpc2],
+  'tests/npm/every-version/plugins.test.ts': ['1.6.6', '1.8.8', '1.16.1'],
+  'tests/npm/durable-iterator/iterator.test.ts': ['1.9.4', '1.14.6', '1.16.1', orpc2],
+  'tests/npm/durable-iterator/plugins.test.ts': ['1.9.4', '1.14.6', '1.16.1'],
+  'tests/npm/orpc-v2/**/*.test.ts': [orpc2],
 }
 
 /** The tests that also run with Durable Object classes in TypeScript, for each of oRPC's classes. */
 const typescriptClasses = {
   DurableEventIteratorObject: [
     'audiences', 'broken-code', 'calls', 'events', 'gaps', 'hibernation', 'hostile', 'idempotency', 'settling',
-    'snapshots', 'soak', 'stubs', 'types',
+    'npm/subscribe', 'snapshots', 'soak', 'stubs', 'types',
   ],
-  DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation'],
+  DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation', 'npm/subscribe'],
 }
 
 const orpcVersions = [...new Set(Object.values(everyVersion).flat())]
@@ -40,7 +48,11 @@ export default defineConfig({
         test: { name: `oRPC ${version}`, include: testsWith(version), env: { ORPC_VERSION: version } },
         resolve: {
           // Replaces the installed version, for the sources of the package and the tests.
-          alias: [{ find: /^@orpc\/(client|server)/, replacement: `orpc-$1-${version}` }],
+          alias: [
+            { find: /^@orpc\/(client|server)/, replacement: `orpc-$1-${version}` },
+            // The tests of all versions import the adapter for 1.x.
+            ...(version === orpc2 ? [{ find: /\/orpc-v1\/index\.ts$/, replacement: '/orpc-v2/index.ts' }] : []),
+          ],
         },
       })),
     ],

@@ -38,7 +38,10 @@ for (const file of BUILT) cpSync(join(root, 'build', file), join(worker, file))
 rmSync(join(folder, 'dist'), { recursive: true, force: true })
 const compiler = createRequire(import.meta.url).resolve('typescript/package.json').replace(/package\.json$/, 'bin/tsc')
 try {
-  execFileSync(process.execPath, [compiler, '--project', join(folder, 'tsconfig.json')], { stdio: 'inherit' })
+  // The second project is compiled with the types of oRPC 2.x.
+  for (const project of ['tsconfig.json', 'tsconfig.orpc-v2.json']) {
+    execFileSync(process.execPath, [compiler, '--project', join(folder, project)], { stdio: 'inherit' })
+  }
 } catch {
   process.exitCode = 1 // the compiler has printed its errors
 }

@@ -84,6 +84,12 @@ server.closeAllConnections()
 /** The same with `DurableIterator`, which differs only in the names. */
 const SECOND_EXAMPLE = EXAMPLE.replaceAll('DurableEventIterator', 'DurableIterator')
 
+/** The same with oRPC 2.x, whose links have an origin and a path. */
+const forOrpc2 = (example: string): string =>
+  example
+    .replace('durable-event-iterator/orpc-v1', 'durable-event-iterator/orpc-v2')
+    .replace("url: 'http://127.0.0.1:' + server.address().port + '/rpc'", "origin: 'http://127.0.0.1:' + server.address().port, url: '/rpc'")
+
 async function runExample(project: string, example = EXAMPLE): Promise<string> {
   await writeFile(join(project, 'example.mjs'), example)
   const env = {
@@ -126,7 +132,7 @@ const COMPILED = [
 test('it contains the code, the types, the compiled parts, the README and the licenses, and nothing else', () => {
   const paths = packed.files
   for (const file of ['package.json', 'README.md', 'LICENSE-MIT', 'LICENSE-APACHE', ...COMPILED]) expect(paths).toContain(file)
-  for (const entry of ['index', 'client/index', 'durable-object/index', 'stub/index', 'worker/index']) {
+  for (const entry of ['index', 'client/index', 'durable-object/index', 'react/index', 'stub/index', 'worker/index']) {
     expect(paths).toContain(`dist/${entry}.js`)
     expect(paths).toContain(`dist/${entry}.d.ts`)
   }
@@ -172,23 +178,61 @@ test('its public types contain no `any`', async () => {
   }
 })
 
+/** Creates a project with the package and a version of oRPC, in the same layout as npm: one copy of each package. */
+async function createProject(version: string): Promise<string> {
+  const project = join(folder, `with-${version}`)
+  const installed = join(project, 'node_modules')
+  // The newest version of 1.x is installed under its own name.
+  const server = version === '1.16.1' ? join(modules, '@orpc/server') : join(modules, `orpc-server-${version}`)
+  const beside = version === '1.16.1' ? join(modules, '@orpc') : join(server, 'node_modules/@orpc')
+  await mkdir(join(installed, '@orpc'), { recursive: true })
+  await mkdir(join(installed, '@types'), { recursive: true })
+  await symlink(server, join(installed, '@orpc/server'))
+  await symlink(join(beside, 'client'), join(installed, '@orpc/client'))
+  await symlink(join(beside, 'contract'), join(installed, '@orpc/contract'))
+  for (const name of ['@types/node', '@types/react', '@cloudflare', 'react']) await symlink(join(modules, name), join(installed, name))
+  await cp(packed.folder, join(installed, 'durable-event-iterator'), { recursive: true })
+  await writeFile(join(project, 'package.json'), '{ "type": "module" }')
+  expect(JSON.parse(await readFile(join(installed, '@orpc/client/package.json'), 'utf8')).version).toBe(version)
+  return project
+}
+
+/** Bundles an entry of the package with oRPC, most of which an application with an RPCLink already contains. */
+async function bundleForBrowsers(project: string, entry: string): Promise<void> {
+  const { metafile, outputFiles, warnings } = await build({
+    stdin: { contents: `export * from 'durable-event-iterator/${entry}'`, resolveDir: project },
+    bundle: true,
+    minify: true,
+    write: false,
+    format: 'esm',
+    platform: 'browser',
+    metafile: true,
+  })
+  expect(warnings).toEqual([])
+  const { text } = outputFiles[0]!
+  expect(text).not.toContain('orpc/server')
+  const inputs = Object.keys(metafile.inputs)
+  expect(inputs.filter((path) => /durable-event-iterator\/(core|worker|dist\/(durable-object|worker))\//.test(path))).toEqual([])
+  expect(gzipSync(text).length).toBeLessThan(20_000)
+}
+
+/** Compiles a file of type tests with the package. */
+async function compileTypes(project: string, file: string): Promise<void> {
+  const source = await readFile(new URL(file, import.meta.url), 'utf8')
+  const imported = source
+    .replaceAll(/(\.\.\/)+npm\/durable-event-iterator\/src\/index\.ts/g, 'durable-event-iterator')
+    .replaceAll(/(?:\.\.\/)+npm\/durable-event-iterator\/src\/([\w-]+)\/index\.ts/g, 'durable-event-iterator/$1')
+  expect(imported).not.toContain('npm/durable-event-iterator/src')
+  await writeFile(join(project, 'types.ts'), imported)
+  expect(await compile(project, { skipLibCheck: true })).toEqual([])
+  const bundled = { exactOptionalPropertyTypes: true, module: 'preserve', moduleResolution: 'bundler' }
+  expect(await compile(project, { skipLibCheck: true, ...bundled })).toEqual([])
+}
+
 describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (version) => {
   let project: string
   beforeAll(async () => {
-    project = join(folder, `with-${version}`)
-    const installed = join(project, 'node_modules')
-    // The same layout as npm: one copy of each package. The newest version is installed under its own name.
-    const server = version === '1.16.1' ? join(modules, '@orpc/server') : join(modules, `orpc-server-${version}`)
-    const beside = version === '1.16.1' ? join(modules, '@orpc') : join(server, 'node_modules/@orpc')
-    await mkdir(join(installed, '@orpc'), { recursive: true })
-    await mkdir(join(installed, '@types'), { recursive: true })
-    await symlink(server, join(installed, '@orpc/server'))
-    await symlink(join(beside, 'client'), join(installed, '@orpc/client'))
-    await symlink(join(beside, 'contract'), join(installed, '@orpc/contract'))
-    for (const name of ['@types/node', '@cloudflare']) await symlink(join(modules, name), join(installed, name))
-    await cp(packed.folder, join(installed, 'durable-event-iterator'), { recursive: true })
-    await writeFile(join(project, 'package.json'), '{ "type": "module" }')
-    expect(JSON.parse(await readFile(join(installed, '@orpc/client/package.json'), 'utf8')).version).toBe(version)
+    project = await createProject(version)
   })
 
   test('the example runs with both kinds of iterators', async () => {
@@ -196,24 +240,7 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
     expect(await runExample(project, SECOND_EXAMPLE)).toBe('Received message: Hello, world!\n')
   })
 
-  test('it bundles for browsers without a warning, and without the server', async () => {
-    const { metafile, outputFiles, warnings } = await build({
-      stdin: { contents: "export * from 'durable-event-iterator/orpc-v1'", resolveDir: project },
-      bundle: true,
-      minify: true,
-      write: false,
-      format: 'esm',
-      platform: 'browser',
-      metafile: true,
-    })
-    expect(warnings).toEqual([])
-    const { text } = outputFiles[0]!
-    expect(text).not.toContain('orpc/server')
-    const inputs = Object.keys(metafile.inputs)
-    expect(inputs.filter((path) => /durable-event-iterator\/(core|worker|dist\/(durable-object|worker))\//.test(path))).toEqual([])
-    // Including oRPC, most of which an application with an RPCLink already contains.
-    expect(gzipSync(text).length).toBeLessThan(20_000)
-  })
+  test('it bundles for browsers without a warning, and without the server', () => bundleForBrowsers(project, 'orpc-v1'))
 
   test('the classes run with it', async () => {
     await cp(join(root, 'tests/projects/rooms/src'), join(project, 'rooms'), { recursive: true })
@@ -231,16 +258,27 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
     await useRooms(rooms.url.host).finally(() => rooms.dispose())
   })
 
-  test('the type tests compile', async () => {
-    const source = await readFile(new URL('types.ts', import.meta.url), 'utf8')
-    const imported = source
-      .replaceAll('../../npm/durable-event-iterator/src/index.ts', 'durable-event-iterator')
-      .replaceAll(/\.\.\/\.\.\/npm\/durable-event-iterator\/src\/(client|durable-object)\/index\.ts/g, 'durable-event-iterator/$1')
-    expect(imported).not.toContain('npm/durable-event-iterator/src')
-    await writeFile(join(project, 'types.ts'), imported)
-    expect(await compile(project, { skipLibCheck: true })).toEqual([])
-    const bundled = { exactOptionalPropertyTypes: true, module: 'preserve', moduleResolution: 'bundler' }
-    expect(await compile(project, { skipLibCheck: true, ...bundled })).toEqual([])
+  test('the type tests compile', () => compileTypes(project, 'types.ts'))
+})
+
+describe('with oRPC 2.0.0-beta.16', () => {
+  let project: string
+  beforeAll(async () => {
+    project = await createProject('2.0.0-beta.16')
+  })
+
+  test('the example runs with both kinds of iterators', async () => {
+    expect(await runExample(project, forOrpc2(EXAMPLE))).toBe('Received message: Hello, world!\n')
+    expect(await runExample(project, forOrpc2(SECOND_EXAMPLE))).toBe('Received message: Hello, world!\n')
+  })
+
+  test('it bundles for browsers without a warning, and without the server', () => bundleForBrowsers(project, 'orpc-v2'))
+
+  test('the type tests compile', () => compileTypes(project, 'orpc-v2/types.ts'))
+
+  test('its declarations compile', async () => {
+    await writeFile(join(project, 'types.ts'), "import 'durable-event-iterator'\nimport 'durable-event-iterator/orpc-v2'\n")
+    expect((await compile(project)).filter((line) => line.includes('durable-event-iterator'))).toEqual([])
   })
 })
 
@@ -255,7 +293,7 @@ test('a Worker that only reaches stubs contains no core, and `stub` also runs in
 
 test('its declarations compile with the types of Workers', async () => {
   const project = join(folder, 'with-1.16.1')
-  const entries = ['', '/client', '/durable-object', '/stub', '/worker'].map((path) => `import 'durable-event-iterator${path}'`)
+  const entries = ['', '/client', '/durable-object', '/react', '/stub', '/worker'].map((path) => `import 'durable-event-iterator${path}'`)
   await writeFile(join(project, 'entries.ts'), entries.join('\n'))
   const options = { lib: ['es2022', 'esnext.disposable'], types: ['@cloudflare/workers-types'], skipLibCheck: false }
   const complaints = await compile(project, options)
@@ -337,7 +375,9 @@ test('npm installs it into an empty project, where the example runs', async () =
   // From npm's cache if possible, which the setup of the project has filled.
   await run('npm', args, { cwd: project, timeout: 100_000 })
   const { dependencies } = JSON.parse((await run('npm', ['ls', '--json', '--all'], { cwd: project })).stdout)
-  expect(Object.keys(dependencies['durable-event-iterator'].dependencies).sort()).toEqual([
+  const installed = Object.entries<{ version?: string }>(dependencies['durable-event-iterator'].dependencies)
+  // npm lists missing optional peer dependencies too, without a version.
+  expect(installed.flatMap(([name, { version }]) => (version === undefined ? [] : [name])).sort()).toEqual([
     '@orpc/client', '@orpc/contract', '@orpc/server',
   ])
   expect(await runExample(project)).toBe('Received message: Hello, world!\n')

@@ -13,7 +13,7 @@ const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const modules = join(root, 'node_modules')
 
-/** The code blocks of a document in a language, in order. */
+/** The code blocks of a document in a language, which is a regular expression, in order. */
 export async function blocksOf(document: string, language: string): Promise<string[]> {
   const text = await readFile(join(root, document), 'utf8')
   return [...text.matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(([, code]) => code!)
@@ -26,8 +26,8 @@ export async function blocksOf(document: string, language: string): Promise<stri
  */
 export async function filesOf(document: string): Promise<Map<string, string>> {
   const files = new Map<string, string>()
-  for (const block of await blocksOf(document, 'ts')) {
-    const name = /^\/\/ (\w+\.ts)\n/.exec(block)?.[1]
+  for (const block of await blocksOf(document, 'tsx?')) {
+    const name = /^\/\/ ([\w-]+\.tsx?)\n/.exec(block)?.[1]
     if (name === undefined || files.has(name)) throw new Error(`${document}: a block has no unique file name:\n${block}`)
     files.set(name, block)
   }
@@ -88,7 +88,7 @@ export async function createProject(
   const folder = await mkdtemp(join(await realpath(tmpdir()), 'document-'))
   const installed = join(folder, 'node_modules')
   await mkdir(join(installed, '@types'), { recursive: true })
-  for (const name of ['@orpc', '@cloudflare', '@types/node']) await symlink(join(modules, name), join(installed, name))
+  for (const name of ['@orpc', '@cloudflare', '@tanstack', '@types/node', '@types/react', 'react']) await symlink(join(modules, name), join(installed, name))
   await cp(packed.folder, join(installed, 'durable-event-iterator'), { recursive: true })
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
   for (const [name, content] of files) await writeFile(join(folder, name), content)
@@ -106,9 +106,10 @@ export async function compile(folder: string): Promise<string[]> {
     noUncheckedIndexedAccess: true,
     noUnusedLocals: true,
     skipLibCheck: true,
+    jsx: 'react-jsx',
     noEmit: true,
   }
-  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }))
+  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts', '*.tsx'] }))
   const { stdout } = await run(process.execPath, [join(modules, 'typescript/bin/tsc'), '-p', folder]).catch((error) => error)
   return stdout.split('\n').filter((line: string) => line !== '')
 }

@@ -14,7 +14,7 @@ export const IMPLEMENTATION = (process.env['IMPLEMENTATION'] ?? 'Rust') as 'Rust
 export const isRust = IMPLEMENTATION === 'Rust'
 
 /** The name of the procedure that publishes its input. A class in TypeScript has `publish` for stubs. */
-export const PUBLISH = isRust ? 'publish' : 'publishMessage'
+export const PUBLISH: 'publish' | 'publishMessage' = isRust ? 'publish' : 'publishMessage'
 
 /** Returns the code of the Worker with the Durable Objects. */
 export function objectsCode(implementation: typeof IMPLEMENTATION = IMPLEMENTATION): WorkerCode {

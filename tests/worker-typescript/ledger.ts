@@ -36,6 +36,11 @@ class Ledger extends Room<Entry> {
     })
   }
 
+  /** Returns the number of items, and the cursor that belongs to it. */
+  state(): { items: number; lastEventId: string | undefined } {
+    return { items: this.#get('items'), lastEventId: this.lastEventId }
+  }
+
   failNext(times: number): void {
     this.#set('failures', times)
   }

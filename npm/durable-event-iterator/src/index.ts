@@ -7,8 +7,8 @@
 
 export { getEventMeta, withEventMeta } from '@orpc/server'
 
-export type { ClientDurableEventIterator } from './orpc-v1/client-durable-event-iterator.js'
-export type { ClientDurableIterator } from './orpc-v1/client-durable-iterator.js'
+export type { ClientDurableEventIterator } from './orpc/client-durable-event-iterator.js'
+export type { ClientDurableIterator } from './orpc/client-durable-iterator.js'
 export { DurableIteratorError } from './error.js'
 export type {
   AnyDurableEventIteratorObject,

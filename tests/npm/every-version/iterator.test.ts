@@ -1,6 +1,5 @@
 // The iterator in an application: with the Rust Durable Object on workerd, over a network that can fail.
 
-import { mapEventIterator } from '@orpc/client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import WebSocket from 'ws'
 
@@ -11,6 +10,7 @@ import { startJournals } from '../../support/journals.ts'
 import type { Binding, Journals } from '../../support/journals.ts'
 import { forbidden, Reader, startApplication, States, unavailable } from '../support/app.ts'
 import type { Application, Iterator } from '../support/app.ts'
+import { asyncIteratorClass, beforeRequests } from '../support/orpc.ts'
 import { Proxy } from '../support/proxy.ts'
 
 let journals: Journals
@@ -99,9 +99,8 @@ describe('an iterator', () => {
   })
 
   test("is an instance of oRPC's AsyncIteratorClass, like the iterators of oRPC's plugins", async () => {
-    const { constructor } = Object.getPrototypeOf(mapEventIterator(new Reader([] as never) as never, {} as never))
-    expect(constructor.name).toBe('AsyncIteratorClass')
-    expect(await open(newChannel())).toBeInstanceOf(constructor)
+    expect(asyncIteratorClass().name).toBe('AsyncIteratorClass')
+    expect(await open(newChannel())).toBeInstanceOf(asyncIteratorClass())
   })
 
   test('has a readable token', async () => {
@@ -613,23 +612,13 @@ describe('a call', () => {
     let release = (): void => {}
     const waiting = new Promise<void>((resolve) => (arrived = resolve))
     const released = new Promise<void>((resolve) => (release = resolve))
-    interface Options {
-      clientInterceptors?: ((options: { path: readonly string[]; next: (request: object) => Promise<unknown> }) => Promise<unknown>)[]
-    }
-    const plugin = {
-      init: ({ clientInterceptors }: Options) => {
-        clientInterceptors?.push(async ({ next, ...request }) => {
-          if (request.path[0] === 'call') {
-            calls += 1
-            arrived()
-            await released
-          }
-          return next(request)
-        })
-      },
-    }
+    const plugin = beforeRequests(async () => {
+      calls += 1
+      arrived()
+      await released
+    })
     const states = new States()
-    const iterator = await open(newChannel(), { onStateChange: states.onStateChange, plugins: [plugin as never] })
+    const iterator = await open(newChannel(), { onStateChange: states.onStateChange, plugins: [plugin] })
     const answer = iterator.whoAmI()
     await waiting
     proxy.refuses = true

@@ -138,7 +138,7 @@ export async function startApplication(plugins: object[] = [new BatchHandlerPlug
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/rpc`)
   const connect = (plugin: object, { plugins = [], ...link }: { plugins?: object[] } = {}): unknown =>
-    createORPCClient(new RPCLink({ url, ...link, plugins: [...plugins, plugin] as never }))
+    createORPCClient(new RPCLink({ url: url.href, ...link, plugins: [...plugins, plugin] as never }))
   return {
     policy,
     issued,

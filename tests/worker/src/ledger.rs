@@ -64,6 +64,14 @@ pub enum Manner {
     Closing,
 }
 
+/// The number of items, and the cursor that belongs to it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    items: u32,
+    last_event_id: Option<String>,
+}
+
 /// The Durable Object. Its state is in a custom table.
 pub struct Ledger<const BEGINS_WITH_SNAPSHOT: bool> {
     channel: Channel<Entry, Option<Manner>>,
@@ -84,6 +92,7 @@ impl<const BEGINS_WITH_SNAPSHOT: bool> DurableEventIteratorObject for Ledger<BEG
     fn rpc_methods() -> RpcMethods<Self> {
         RpcMethods::new()
             .method("add", async |ledger: &Self, ()| ledger.add())
+            .method("state", async |ledger: &Self, ()| ledger.state())
             .method("failNext", async |ledger: &Self, (times,): (u32,)| ledger.set("failures", times))
             .method("wipe", async |ledger: &Self, ()| Ok(ledger.channel.storage().delete_all().await?))
             .method("greetings", async |ledger: &Self, ()| ledger.get("greetings"))
@@ -143,6 +152,11 @@ impl<const BEGINS_WITH_SNAPSHOT: bool> Ledger<BEGINS_WITH_SNAPSHOT> {
             tx.publish(&Entry::Added { n })?;
             Ok(n)
         })
+    }
+
+    fn state(&self) -> Result<State> {
+        let last_event_id = self.channel.last_event_id()?.map(|id| id.to_string());
+        Ok(State { items: self.get("items")?, last_event_id })
     }
 
     fn items(&self) -> Result<Vec<u32>> {

@@ -238,6 +238,11 @@ impl ChannelCore {
         safe.map(|safe| safe.tail)
     }
 
+    /// Returns the id of the newest event, if the channel has ever had events.
+    pub(crate) fn last_event_id(&self) -> Result<Option<EventId>> {
+        self.with_log(|log, _| Ok::<_, Error>(log.last_id()))
+    }
+
     /// Deletes expired events, and returns when the next ones expire, in milliseconds since 1970.
     pub(crate) fn prune(&self) -> Result<Option<u64>> {
         self.with_log(|log, sql| {

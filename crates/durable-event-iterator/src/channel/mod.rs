@@ -225,6 +225,17 @@ impl<E, T, S> Channel<E, T, S> {
         self.core.erase().await
     }
 
+    /// Returns the id of the newest event, or `None` if the channel has never had events.
+    ///
+    /// It is a cursor: a client that loads the state of the application together with it, and subscribes with it as its last event
+    /// id, receives exactly the events after that state. Read the state and the id in the same turn of the event loop.
+    ///
+    /// # Errors
+    /// [`Error::is_storage_failure`].
+    pub fn last_event_id(&self) -> Result<Option<EventId>> {
+        self.core.last_event_id()
+    }
+
     /// Deletes expired events from disk and returns the time at which the next events expire.
     ///
     /// Expired events are never served, deleted or not. Call it from a class's own

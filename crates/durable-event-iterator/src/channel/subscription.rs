@@ -277,7 +277,7 @@ pub(crate) fn send_snapshot(core: &ChannelCore, ws: &RawSocket, bodies: Vec<Seri
     if !bodies.iter().all(Serialized::has_plain_root) {
         return Err(PublishError::NotAnObject.into());
     }
-    let end = core.with_log(|log, _| Ok::<_, Error>(log.last_id()))?;
+    let end = core.last_event_id()?;
     let position = EventMeta { id: end.map(|id| id.to_string()), ..EventMeta::default() }.checked()?;
     let ws = ws.clone();
     core.send_on_commit(None, move |core| {

@@ -17,6 +17,6 @@ export type { ConnectingOptions, LoadState, RefreshOptions, SubscribeOptions, Ur
 export { ProcedureError } from './procedure-error.js'
 export type { SocketEvent, SocketInfo, SocketLike, SocketSource, WebSocketClass } from './socket-source.js'
 export { subscribe } from './subscription.js'
-export type { AnyProcedures, Procedures, Subscription, SubscriptionEvent, SubscriptionProcedures } from './subscription.js'
+export type { NoProcedures, Procedures, Subscription, SubscriptionEvent, SubscriptionProcedures } from './subscription.js'
 export type { EventMeta } from './wire/peer.js'
 export type { CustomSerializer } from './wire/serializer.js'

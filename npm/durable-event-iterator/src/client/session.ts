@@ -12,6 +12,7 @@ import type { SubscriptionHooks, SubscriptionState, SubscriptionStateDetails } f
 import { onNetworkChange } from './network-changes.js'
 import type { LoadState, SubscriptionNumbers } from './options.js'
 import { errorOf } from './procedure-error.js'
+import type { ProcedureError } from './procedure-error.js'
 import type { SocketSource } from './socket-source.js'
 import { TokenHolder } from './token-holder.js'
 import type { HeldToken, TokenSource } from './token-holder.js'
@@ -36,6 +37,8 @@ export interface SessionOptions extends SubscriptionHooks {
   readonly signal?: AbortSignal | undefined
   /** Returns the event for the application. */
   mapEvent(event: unknown, meta: EventMeta | undefined): unknown
+  /** Returns the error for the application. It must keep the property `status`. */
+  mapError?: ((error: ProcedureError) => Error) | undefined
 }
 
 /** Why there is no subscription on an open connection, or `lost` if the connection is not open any more. */
@@ -59,9 +62,12 @@ export class Session {
   readonly #options: SessionOptions
   readonly #token: TokenHolder
   readonly #attempts: Attempts
-  /** Aborted when the session ends, with the reason. */
+  /** Aborted when the session ends. */
   readonly #ended = new AbortController()
-  readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason, 'cancel')
+  /** Why the session has ended. */
+  #cause: unknown
+  // Not every environment has `reason`.
+  readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason ?? new Error('the signal was aborted'), 'cancel')
 
   #state: SubscriptionState = 'connecting'
   #connection: Connection | undefined
@@ -122,7 +128,6 @@ export class Session {
     const { maxBufferedEvents: maxEvents, maxBufferedBytes: maxBytes } = options.numbers
     this.events = new EventBuffer({ maxEvents, maxBytes }, () => this.close())
     this.events.start(this.#cursor)
-    if (options.load !== undefined) this.#loading = Promise.resolve()
     void this.#run()
   }
 
@@ -148,7 +153,7 @@ export class Session {
   async #run(): Promise<void> {
     // The callbacks must not be called before the constructor returns.
     await undefined
-    const { signal, load, numbers } = this.#options
+    const { signal, numbers } = this.#options
     const { openTimeout } = numbers
     if (signal?.aborted === true) return this.#onAbort()
     if (this.#isEnded) return
@@ -157,7 +162,6 @@ export class Session {
     if (openTimeout <= MAX_TIMER_MS) this.#openTimer = setTimeout(() => this.#failToOpen(`within ${openTimeout} ms`), openTimeout)
     this.#report()
     try {
-      if (load !== undefined) this.#startLoading()
       while (!this.#isEnded) {
         const connection = await this.#connect()
         if (connection !== undefined) await this.#use(connection)
@@ -213,6 +217,8 @@ export class Session {
     const { current } = this.#token
     const isFirst = this.#connectionId === undefined
     try {
+      // After the first token: without a cursor, the events published since then arrive.
+      if (isFirst && this.#options.load !== undefined) this.#startLoading()
       this.#since ??= current.payload.iat
       this.#requestedAt ??= current.requestedAt
       this.#connectionId ??= await this.#options.createId(current.payload)
@@ -355,7 +361,7 @@ export class Session {
           },
           onItem: (item, bytes) => {
             if (item.event === 'done') resolve({ reason: 'expired', error: new TokenExpiredError() })
-            else if (item.event === 'error') resolve({ reason: 'failed', error: errorOf(this.serializer, 500, item.data) })
+            else if (item.event === 'error') resolve({ reason: 'failed', error: this.#errorOf(500, item.data) })
             else {
               this.#deliver(item, bytes)
               if (this.#isEnded) call.abort()
@@ -374,10 +380,15 @@ export class Session {
       this.#token.expire(token)
       return { reason: 'expired', error: new TokenExpiredError() }
     }
-    const error = errorOf(this.serializer, response.status, response.body)
+    const error = this.#errorOf(response.status, response.body)
     // The token may be rejected because of its age: it has expired, or it has been accepted before.
     const isWorn = this.#token.isExpired || this.#provenToken === this.#token.current
     return { reason: statusOf(error) === 401 && isWorn ? 'expired' : 'failed', error }
+  }
+
+  #errorOf(status: number, body: unknown): Error {
+    const error = errorOf(this.serializer, status, body)
+    return this.#options.mapError?.(error) ?? error
   }
 
   #onSubscribed(): void {
@@ -635,7 +646,8 @@ export class Session {
   #close(details: SubscriptionStateDetails): void {
     if (this.#isEnded) return
     this.#state = 'closed'
-    this.#ended.abort(details.error)
+    this.#cause = details.error
+    this.#ended.abort()
     clearTimeout(this.#refreshTimer)
     clearTimeout(this.#openTimer)
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
@@ -647,8 +659,7 @@ export class Session {
   }
 
   #closedError(): DurableEventIteratorConnectionError {
-    const { reason } = this.#ended.signal
-    return new DurableEventIteratorConnectionError('closed', { cause: reason })
+    return new DurableEventIteratorConnectionError('closed', { cause: this.#cause })
   }
 
   #untilEnded(waiters: Waiters): Promise<void> {

@@ -15,7 +15,7 @@ import { checkConnectionId, newConnectionId } from './upgrade-url.js'
  * It ends when the application calls `return()` (as `break` in `for await` does) or `close()`, or aborts the `signal`, or when the
  * server rejects the subscription or the request for a new token.
  */
-export interface Subscription<TEvent, TProcedures = AnyProcedures> extends AsyncGenerator<TEvent, void, void> {
+export interface Subscription<TEvent, TProcedures = NoProcedures> extends AsyncGenerator<TEvent, void, void> {
   readonly state: SubscriptionState
 
   /**
@@ -43,14 +43,14 @@ export interface Subscription<TEvent, TProcedures = AnyProcedures> extends Async
 }
 
 /** The type of the events: of a Durable Object, or the type itself. */
-export type SubscriptionEvent<T> = '~durableEventIterator' extends keyof T
+export type SubscriptionEvent<T> = 0 extends 1 & T ? T : '~durableEventIterator' extends keyof T
   ? T extends AnyDurableEventIteratorObject
     ? InferDurableEventIteratorObjectEvent<T>
     : never
   : T
 
-/** The procedures of a Durable Object, or any procedures if only the type of the events is known. */
-export type SubscriptionProcedures<T> = '~durableEventIterator' extends keyof T
+/** The procedures of a Durable Object; none if only the type of the events is known. */
+export type SubscriptionProcedures<T> = 0 extends 1 & T ? T : '~durableEventIterator' extends keyof T
   ? {
       readonly [K in keyof T as T[K] extends (...values: never[]) => infer TClient
         ? [Procedures<TClient>] extends [never]
@@ -58,14 +58,10 @@ export type SubscriptionProcedures<T> = '~durableEventIterator' extends keyof T
           : K
         : never]: T[K] extends (...values: never[]) => infer TClient ? Procedures<TClient> : never
     }
-  : AnyProcedures
+  : NoProcedures
 
-/** Procedures of unknown types. */
-export interface AnyProcedures {
-  // `any`, since a proxy has every property.
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  readonly [name: string]: any
-}
+/** If the type of the Durable Object is unknown, procedures are called by their path: see {@link Subscription.call}. */
+export type NoProcedures = Readonly<Record<never, never>>
 
 /** The client of a procedure, or of several procedures under one name. */
 export type Procedures<T> = T extends (...values: infer TValues) => Promise<infer TOutput>
@@ -122,7 +118,7 @@ function subscriptionOf(session: Session): Subscription<unknown> {
     get lastEventId() {
       return events.lastEventId
     },
-    rpc: procedures(session, []) as AnyProcedures,
+    rpc: procedures(session, []) as NoProcedures,
     call: (path, input, options) => call(session, path, input, options),
     opened: () => session.opened(),
     close: () => void events.return(),

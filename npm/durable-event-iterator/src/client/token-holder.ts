@@ -1,5 +1,5 @@
 import type { ClientKind, DurableIteratorTokenPayload } from '../token/payload.js'
-import { clientKindOf, readToken } from '../token/token.js'
+import { readClaims } from './claims.js'
 import { NotATokenError } from './errors.js'
 import { within } from './waiting.js'
 
@@ -106,8 +106,9 @@ export class TokenHolder {
 
   async #hold(text: unknown, requestedAt: number): Promise<HeldToken> {
     const now = Date.now()
-    const payload = typeof text === 'string' ? readToken(text) : undefined
-    if (typeof text !== 'string' || payload === undefined) throw new NotATokenError(this.#source.expected)
+    const claims = readClaims(text)
+    if (claims === undefined) throw new NotATokenError(this.#source.expected)
+    const { kind, payload } = claims
     // The clock of this machine may be wrong, so the lifetime counts from now on: the server has just issued the token. Its times
     // are in whole seconds, so the real lifetime may be up to one second shorter.
     const nominal = Math.max(payload.exp - payload.iat, 0) * 1_000
@@ -121,7 +122,7 @@ export class TokenHolder {
         : Number.isFinite(beforeExpiry)
           ? Math.min(now + nominal - beforeExpiry, dueAt)
           : Number.POSITIVE_INFINITY
-    return { text, requestedAt, kind: clientKindOf(text), payload, expiresAt, dueAt, refreshAt, minInterval }
+    return { text: text as string, requestedAt, kind, payload, expiresAt, dueAt, refreshAt, minInterval }
   }
 }
 

@@ -109,6 +109,15 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
     return this.#core.publishForStub(event, this.#withMeta(event, options))
   }
 
+  /**
+   * The id of the newest event; `undefined` if the channel has never had events. It is a cursor: a client that loads the state of
+   * the application together with it, and subscribes with it as its `lastEventId`, receives exactly the events after that state.
+   * Read the state and the id in the same turn of the event loop.
+   */
+  protected get lastEventId(): string | undefined {
+    return this.#core.lastEventId()
+  }
+
   /** Calls a method and returns its `ORPCError` as a value, for `callStub`. */
   async '~settle'(method: string, args: readonly unknown[]): Promise<{ value?: unknown; error?: object } | undefined> {
     const isCallable = method === 'publish' || !(method in BaseObject.prototype)

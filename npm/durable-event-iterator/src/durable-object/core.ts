@@ -16,6 +16,7 @@ const SEND_SNAPSHOT = 6
 const SEND_LIVE = 7
 const RESPOND = 8
 const SEND_ITEM = 9
+const LAST_EVENT_ID = 10
 
 // Read once: `Core` is a proxy whose instances wrap each function when it is read, which costs more than a call.
 const { operate, operateOrReject, webSocketMessage, untilLost } = Core.prototype
@@ -134,6 +135,11 @@ export class ObjectCore {
   /** Sends an item of a stream. Returns whether the stream goes on. */
   sendItem(task: number, item: Item): boolean {
     return this.#operate(SEND_ITEM, task, item) as boolean
+  }
+
+  /** Returns the id of the newest event. */
+  lastEventId(): string | undefined {
+    return this.#operate(LAST_EVENT_ID) as string | undefined
   }
 
   /** Calls a function if the WebAssembly instance is lost, until the returned function is called. */

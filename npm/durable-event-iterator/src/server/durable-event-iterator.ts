@@ -1,4 +1,4 @@
-import type { ClientDurableEventIterator } from '../orpc-v1/client-durable-event-iterator.js'
+import type { ClientDurableEventIterator } from '../orpc/client-durable-event-iterator.js'
 import type {
   AnyDurableEventIteratorObject,
   InferDurableEventIteratorObjectRPC,

@@ -1,4 +1,4 @@
-import type { ClientDurableIterator } from '../orpc-v1/client-durable-iterator.js'
+import type { ClientDurableIterator } from '../orpc/client-durable-iterator.js'
 import type {
   AnyDurableEventIteratorObject,
   InferDurableEventIteratorObjectTokenAttachment,

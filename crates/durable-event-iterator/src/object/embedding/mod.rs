@@ -76,6 +76,7 @@ mod operation {
     pub(super) const SEND_LIVE: u8 = 7;
     pub(super) const RESPOND: u8 = 8;
     pub(super) const SEND_ITEM: u8 = 9;
+    pub(super) const LAST_EVENT_ID: u8 = 10;
 }
 
 impl Core {
@@ -136,6 +137,7 @@ impl Core {
             operation::SEND_LIVE => send_live(core, &first, &second, &third),
             operation::RESPOND => Ok(tasks.respond(&first, &second.unchecked_into()).into()),
             operation::SEND_ITEM => Ok(tasks.send_item(&first, &second.unchecked_into()).into()),
+            operation::LAST_EVENT_ID => core.last_event_id().map(|id| id.map(|id| id.to_string()).into()),
             _ => Ok(JsValue::UNDEFINED),
         };
         result.unwrap_or_else(|error| runtime::failure(&error))

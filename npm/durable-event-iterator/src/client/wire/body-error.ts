@@ -1,9 +1,9 @@
-/** A body that cannot be encoded, or that was received and is malformed. */
+/** A body that cannot be sent, or a received body that is malformed. */
 export class BodyError extends TypeError {
   override readonly name = 'BodyError'
-}
 
-/** Returns the error itself if it is a {@link BodyError}, and otherwise a new one with this cause. */
-export function toBodyError(what: string, cause: unknown): BodyError {
-  return cause instanceof BodyError ? cause : new BodyError(`${what}: ${String((cause as Error)?.message ?? cause)}`, { cause })
+  /** @param cause - The error, or the rest of the message. */
+  constructor(what: string, cause: unknown) {
+    super(`${what}: ${(cause as Error | undefined)?.message ?? cause}`, { cause })
+  }
 }

@@ -1,4 +1,4 @@
-import type { ClientLink, NestedClient } from '@orpc/client'
+import type { NestedClient } from '@orpc/client'
 
 import type {
   AnyDurableEventIteratorObject,
@@ -6,7 +6,6 @@ import type {
   InferDurableIteratorObjectRPC,
 } from '../object.js'
 import type { EventIterator, IteratorRpc } from './client-durable-event-iterator.js'
-import { makeIterator } from './make-iterator.js'
 import type { ClientDurableIteratorRpcContext } from './rpc-context.js'
 
 /**
@@ -39,27 +38,4 @@ export type ClientDurableIterator<
   readonly [K in RPC]: T[K] extends (...args: never[]) => (infer TClient extends NestedClient<Record<never, never>>)
     ? ClientDurableIteratorRpc<TClient>
     : never
-}
-
-/** The options of {@link createClientDurableIterator}. */
-export interface CreateClientDurableIteratorOptions {
-  /** Returns the current token, which lists the allowed procedures. */
-  getToken: () => string
-}
-
-/**
- * Combines an iterator of events and a link to the procedures of the Durable Object. The link plugin does this itself: use this
- * function only with a custom connection.
- *
- * @throws {DurableIteratorError} When `iterator` is not an async iterator, or the token is invalid.
- */
-export function createClientDurableIterator<
-  T extends AnyDurableEventIteratorObject,
-  RPC extends InferDurableIteratorObjectRPC<T> = never,
->(
-  iterator: AsyncGenerator<InferDurableEventIteratorObjectEvent<T>, unknown, never>,
-  link: ClientLink<ClientDurableIteratorRpcContext>,
-  options: CreateClientDurableIteratorOptions,
-): ClientDurableIterator<T, RPC> {
-  return makeIterator(iterator, link, options.getToken) as unknown as ClientDurableIterator<T, RPC>
 }

@@ -1,8 +1,8 @@
 import type { ClientContext } from '@orpc/client'
-import type { StandardLinkInterceptorOptions, StandardLinkOptions } from '@orpc/client/standard'
+import type { StandardLinkInterceptorOptions } from '@orpc/client/standard'
 
 import { DurableIteratorError } from '../error.js'
-import { clientKindOf, readToken } from '../token/token.js'
+import { readClaims } from '../client/claims.js'
 import type { ClientKind } from '../token/payload.js'
 import { TOKEN_HEADER_VALUE, TOKEN_HEADERS } from '../wire.js'
 
@@ -16,33 +16,53 @@ export interface TokenCall<T extends ClientContext = ClientContext> {
   fetchToken(signal: AbortSignal): Promise<unknown>
 }
 
+/** The interceptors of a link plugin. */
+export interface TokenInterceptors {
+  /** Wraps a call: replaces a token by the result of `open`. */
+  call(options: LinkCall & { next(options?: LinkCall): Promise<unknown> }): Promise<unknown>
+  /** Wraps the request of a call. */
+  request<TResponse extends LinkResponse>(options: LinkRequest & { next(): Promise<TResponse> }): Promise<TResponse>
+}
+
+/** The options of a {@link TokenInterceptors}. */
+export interface TokenInterceptorsOptions<T extends ClientContext> {
+  /** The kind of tokens to replace. */
+  ownKind: ClientKind
+  /** Returns the replacement. */
+  open(call: TokenCall<T>): Promise<unknown>
+  /** Called with the error of a call and the HTTP status of its response. Returns the error to throw. */
+  explain?(error: unknown, status: number): unknown
+}
+
 /**
- * Replaces each token of one kind in the responses of a link by the result of `open`.
+ * Returns interceptors that replace each token of one kind in the responses of a link.
  *
  * Tokens of the other kind are left to the plugin of that kind. Without that plugin the call rejects: it would otherwise
  * resolve to a string, although its type is an iterator.
  */
-export function interceptTokens<T extends ClientContext>(
-  options: StandardLinkOptions<T>,
-  ownKind: ClientKind,
-  open: (call: TokenCall<T>) => Promise<unknown>,
-): void {
+export function tokenInterceptors<T extends ClientContext>({
+  ownKind,
+  open,
+  explain = (error) => error,
+}: TokenInterceptorsOptions<T>): TokenInterceptors {
   /**
    * The property of a call's context that describes its response. Each plugin has its own, since a link may have both plugins.
    */
   const RESPONSE = Symbol(`durable-event-iterator/response-${ownKind}`)
 
-  // New arrays: the application may use its own arrays for several links.
-  options.interceptors = [
-    ...(options.interceptors ?? []),
-    async ({ next, ...call }) => {
+  return {
+    async call({ next, ...call }) {
       const outer = (call.context as { [SERVED]?: readonly ClientKind[] })[SERVED] ?? []
       const fetch = async (signal: AbortSignal | undefined): Promise<{ kind: ClientKind | undefined; output: unknown }> => {
-        const response: TokenResponse = { kind: undefined }
+        const response: TokenResponse = { kind: undefined, status: undefined }
         const context = { ...call.context, [RESPONSE]: response, [SERVED]: [...outer, ownKind] }
         const { signal: _, ...rest } = call
-        const output = await next({ ...rest, ...(signal === undefined ? {} : { signal }), context } as typeof call)
-        return { kind: response.kind, output }
+        try {
+          const output = await next({ ...rest, ...(signal === undefined ? {} : { signal }), context })
+          return { kind: response.kind, output }
+        } catch (error) {
+          throw response.status === undefined ? error : explain(error, response.status)
+        }
       }
       const requestedAt = Date.now()
       const first = await fetch(call.signal)
@@ -53,7 +73,7 @@ export function interceptTokens<T extends ClientContext>(
         return first.output
       }
       return open({
-        call: call as unknown as StandardLinkInterceptorOptions<T>,
+        call: call as StandardLinkInterceptorOptions<ClientContext> as StandardLinkInterceptorOptions<T>,
         firstToken: first.output,
         requestedAt,
         fetchToken: async (signal) => {
@@ -62,25 +82,43 @@ export function interceptTokens<T extends ClientContext>(
         },
       })
     },
-  ]
-  options.clientInterceptors = [
-    ...(options.clientInterceptors ?? []),
-    async (request) => {
-      const response = await request.next()
-      const announced = (request.context as { [RESPONSE]?: TokenResponse })[RESPONSE]
+    async request({ next, context }) {
+      const response = await next()
+      const announced = (context as { [RESPONSE]?: TokenResponse })[RESPONSE]
       if (announced !== undefined) {
         const isAnnounced = (kind: ClientKind): boolean =>
           [response.headers[TOKEN_HEADERS[kind]]].flat().at(-1) === TOKEN_HEADER_VALUE
         announced.kind = KINDS.find(isAnnounced)
+        announced.status = response.status
       }
       return response
     },
-  ]
+  }
+}
+
+// The parts of oRPC's interceptor options that are used here.
+
+interface LinkRequest {
+  readonly context: object
+}
+
+interface LinkCall extends LinkRequest {
+  readonly path: readonly string[]
+  readonly input: unknown
+  readonly signal?: AbortSignal | undefined
+  readonly lastEventId?: string | undefined
+}
+
+interface LinkResponse {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
 }
 
 interface TokenResponse {
   /** The kind of the token in the response; `undefined` for any other response. */
   kind: ClientKind | undefined
+  /** Undefined before the response. */
+  status: number | undefined
 }
 
 /** The property of a call's context with the kinds of the outer plugins. A symbol of the global registry, like `TOKEN`. */
@@ -90,7 +128,7 @@ const KINDS: readonly ClientKind[] = ['DurableIterator', 'DurableEventIterator']
 
 /** Whether the output is still the token: no other plugin has replaced it by an iterator. */
 function isToken(output: unknown, kind: ClientKind): boolean {
-  return typeof output === 'string' && clientKindOf(output) === kind && readToken(output) !== undefined
+  return readClaims(output)?.kind === kind
 }
 
 /** A procedure responded with a token of a kind for which the link has no plugin. */

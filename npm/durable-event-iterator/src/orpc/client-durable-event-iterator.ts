@@ -1,4 +1,4 @@
-import type { Client, ClientContext, ClientLink, NestedClient, ThrowableError } from '@orpc/client'
+import type { Client, ClientContext, NestedClient, ThrowableError } from '@orpc/client'
 
 import type {
   AnyDurableEventIteratorObject,
@@ -6,7 +6,6 @@ import type {
   InferDurableEventIteratorObjectRPC,
 } from '../object.js'
 import type { AsyncIteratorClass } from './async-iterator-class.js'
-import { makeIterator } from './make-iterator.js'
 import type { ClientDurableEventIteratorRpcContext } from './rpc-context.js'
 
 /**
@@ -51,28 +50,4 @@ export type ClientDurableEventIterator<
   readonly [K in RPC]: T[K] extends (...args: never[]) => (infer TClient extends NestedClient<Record<never, never>>)
     ? ClientDurableEventIteratorRpc<TClient>
     : never
-}
-
-/** The options of {@link createClientDurableEventIterator}. */
-export interface CreateClientDurableEventIteratorOptions {
-  /** The token, which lists the allowed procedures, or a function that returns the current token. */
-  token: string | (() => string)
-}
-
-/**
- * Combines an iterator of events and a link to the procedures of the Durable Object. The link plugin does this itself: use this
- * function only with a custom connection.
- *
- * @throws {DurableIteratorError} When `iterator` is not an async iterator, or the token is invalid.
- */
-export function createClientDurableEventIterator<
-  T extends AnyDurableEventIteratorObject,
-  RPC extends InferDurableEventIteratorObjectRPC<T> = never,
->(
-  iterator: AsyncGenerator<InferDurableEventIteratorObjectEvent<T>, unknown, never>,
-  link: ClientLink<ClientDurableEventIteratorRpcContext>,
-  { token }: CreateClientDurableEventIteratorOptions,
-): ClientDurableEventIterator<T, RPC> {
-  const getToken = typeof token === 'function' ? token : () => token
-  return makeIterator(iterator, link, getToken) as unknown as ClientDurableEventIterator<T, RPC>
 }
