@@ -1,7 +1,6 @@
 // The frames of the wire, as far as sharing reads them. A frame begins with its head, `{"i":"<call id>"`; the rest is its tail. The
 // Durable Object writes the same tail of an event for all subscribers.
 
-import { isStreamResponse } from '../client/wire/bodies.js'
 import { ABORT, decodeMessage, STREAM_ITEM } from '../client/wire/frames.js'
 import type { Frame as DecodedFrame } from '../client/wire/frames.js'
 
@@ -47,14 +46,17 @@ export const isAbort = ({ t }: Frame): boolean => t === ABORT
 /** Whether the frame of the server is the last one of its call. */
 export function isLast({ t, p }: Frame): boolean {
   if (t === STREAM_ITEM) return p?.e !== 'message'
-  return t === undefined && !isStreamResponse(p?.h ?? {})
+  const { 'content-type': type, 'content-disposition': file } = p?.h ?? {}
+  return t === undefined && (file !== undefined || !String(type).startsWith(EVENT_STREAM))
 }
+
+const EVENT_STREAM = 'text/event-stream'
 
 /** Returns the frame that aborts a call. */
 export const abortOf = (id: string): string => `${headOf(id)},"t":${ABORT}}`
 
 /** Returns the response to `/subscribe`. */
-export const subscribedOf = (id: string): string => `${headOf(id)},"p":{"h":{"content-type":"text/event-stream"}}}`
+export const subscribedOf = (id: string): string => `${headOf(id)},"p":{"h":{"content-type":"${EVENT_STREAM}"}}}`
 
 /** Returns the response to `/updateToken`. */
 export const emptyResponseOf = (id: string): string => `${headOf(id)},"p":{"b":{}}}`
