@@ -209,6 +209,21 @@ test('when the leading tab does not respond, another tab takes over', async () =
   expect(await others[0]!.run('call', ['diary'])).not.toContain('late began')
 })
 
+test.each(['leading', 'following'])('a %s tab that shows a dialog resumes afterwards', async (role) => {
+  const tabs = await openTabs(3)
+  const tab = tabs[role === 'leading' ? 0 : 1]!
+  const shown = tab.page.waitForEvent('dialog')
+  const closed = tab.page.evaluate(() => alert('The browser drops messages to this tab.'))
+  const dialog = await shown
+  await publisher.more(50)
+  await dialog.accept()
+  await closed
+  await publisher.more(50)
+  await check(publisher, tabs)
+  await publisher.publish()
+  await shared()
+})
+
 /** Returns random numbers from 0 to 1, the same ones for each seed (mulberry32). */
 function randomOf(seed: number): () => number {
   let state = seed
