@@ -1,6 +1,6 @@
-// The parts of tab sharing that need no browser.
+// The parts of tab sharing that need no browser, and tabs that are subscriptions of this process.
 
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 
 import { subscribe } from '../../../npm/durable-event-iterator/src/client/index.ts'
 import type { Subscription } from '../../../npm/durable-event-iterator/src/client/index.ts'
@@ -15,6 +15,15 @@ import type { Content } from '../../../npm/durable-event-iterator/src/tabs/messa
 import { Silence } from '../../../npm/durable-event-iterator/src/tabs/silence.ts'
 import { token } from '../../support/client.ts'
 import { startJournals } from '../../support/journals.ts'
+import type { Journals } from '../../support/journals.ts'
+import { startApplication } from '../support/app.ts'
+import { Proxy } from '../support/proxy.ts'
+
+let journals: Journals
+beforeAll(async () => {
+  journals = await startJournals()
+})
+afterAll(() => journals.dispose())
 
 /** The tail of an event, as a Durable Object writes it. */
 const tailOf = (n: number): string => `,"t":3,"p":{"e":"message","d":{"json":{"n":${n}}},"m":{"id":"${n}"}}}`
@@ -392,8 +401,24 @@ test('an invalid key or time is rejected', () => {
   expect(() => shareBetweenTabs('a', { leaderTimeout: 0 })).toThrow('leaderTimeout must be greater than 0, got 0')
 })
 
+test('the iterators of a link plugin share a WebSocket, and call procedures over it', async () => {
+  const [app, proxy] = [await startApplication(), await Proxy.start(journals.url)]
+  const chn = 'plugin'
+  const url = new URL('/upgrade/USUAL', proxy.url)
+  const open = () => app.client({ url, share: shareBetweenTabs(chn) }).onEvent(chn)
+  const iterators = [await open(), await open()]
+  await journals.stub('USUAL', chn, 'publish', { n: 1 })
+  for (const iterator of iterators) expect((await iterator.next()).value).toEqual({ n: 1 })
+  await expect.poll(() => proxy.open).toBe(1)
+  await journals.stub('USUAL', chn, 'publish', { n: 2 })
+  for (const iterator of iterators) expect((await iterator.next()).value).toEqual({ n: 2 })
+  expect(await Promise.all(iterators.map((iterator) => iterator.whoAmI()))).toEqual(['me', 'me'])
+  for (const iterator of iterators) await iterator.return()
+  await proxy.dispose()
+  await app.dispose()
+})
+
 test('each tab receives the snapshot of the Durable Object', async () => {
-  const journals = await startJournals()
   const chn = 'snapshot'
   for (let n = 0; n < 3; n += 1) await journals.stub('LEDGER', chn, 'add')
   const subscriptions: Subscription<{ type: string; items?: number[]; n?: number }>[] = []
@@ -411,5 +436,4 @@ test('each tab receives the snapshot of the Durable Object', async () => {
     expect((await events.next()).value).toMatchObject({ type: 'added', n: 4 })
     await events.return()
   }
-  await journals.dispose()
 })
