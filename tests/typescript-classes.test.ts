@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Client, CLIENT_VERSIONS, SIGNING_KEY, token as durableEventIteratorToken } from './support/client.ts'
 import type { Claims, ClientVersion } from './support/client.ts'
 import { seconds, token as durableIteratorToken } from './support/durable-iterator.ts'
+import { ORPC_OF_CLASSES } from './support/journals.ts'
 import { BareSocket } from './support/socket.ts'
 import { startWorkers } from './support/workerd.ts'
 import type { RunningWorkers } from './support/workerd.ts'
@@ -26,7 +27,7 @@ beforeAll(async () => {
   const foreign = Object.fromEntries(Object.entries(CLASSES).map(([binding, { className }]) => [binding, { className, scriptName: 'objects' }]))
   workers = await startWorkers({
     workers: [
-      { name: 'objects', entry: 'tests/worker-typescript/features.ts', variables: { SIGNING_KEY }, durableObjects: CLASSES },
+      { name: 'objects', entry: 'tests/worker-typescript/features.ts', orpc: ORPC_OF_CLASSES, variables: { SIGNING_KEY }, durableObjects: CLASSES },
       { name: 'caller', entry: CALLER, durableObjects: foreign },
       { name: 'relay', crate: 'tests/worker', durableObjects: foreign },
     ],

@@ -13,13 +13,20 @@ import type { Claims, ConnectOptions } from './client.ts'
 export const IMPLEMENTATION = (process.env['IMPLEMENTATION'] ?? 'Rust') as 'Rust' | 'DurableEventIteratorObject' | 'DurableIteratorObject'
 export const isRust = IMPLEMENTATION === 'Rust'
 
+/**
+ * The version of oRPC with which classes in TypeScript are bundled, if it is not the installed one. Projects of `vitest.config.ts`
+ * set the variable.
+ */
+export const ORPC_OF_CLASSES: string | undefined = process.env['ORPC_OF_CLASSES']
+export const isOrpc2: boolean = ORPC_OF_CLASSES?.startsWith('2.') ?? false
+
 /** The name of the procedure that publishes its input. A class in TypeScript has `publish` for stubs. */
 export const PUBLISH = isRust ? 'publish' : 'publishMessage'
 
 /** Returns the code of the Worker with the Durable Objects. */
 export function objectsCode(implementation: typeof IMPLEMENTATION = IMPLEMENTATION): WorkerCode {
   if (implementation === 'Rust') return { crate: 'tests/worker' }
-  return { entry: 'tests/worker-typescript/index.ts', define: { BASE_CLASS: JSON.stringify(implementation) } }
+  return { entry: 'tests/worker-typescript/index.ts', define: { BASE_CLASS: JSON.stringify(implementation) }, orpc: ORPC_OF_CLASSES }
 }
 
 /** The binding and class of each Durable Object of `tests/worker` and `tests/worker-typescript`. */

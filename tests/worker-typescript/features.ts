@@ -32,7 +32,8 @@ function handlerOptions(seen: string[]): DurableEventIteratorObjectHandlerOption
     }
   }
   return {
-    rootInterceptors: [at('root')],
+    // Their names in oRPC 1.x and in 2.x.
+    ...{ rootInterceptors: [at('root')], routingInterceptors: [at('root')] },
     interceptors: [
       at('interceptor'),
       (options) => {
@@ -43,6 +44,7 @@ function handlerOptions(seen: string[]): DurableEventIteratorObjectHandlerOption
     clientInterceptors: [at('client')],
     plugins: [
       {
+        name: 'tests',
         init(options) {
           seen.push('plugin initialized')
           options.interceptors ??= []
@@ -50,6 +52,7 @@ function handlerOptions(seen: string[]): DurableEventIteratorObjectHandlerOption
             seen.push('plugin')
             return interceptor.next()
           })
+          return options
         },
       },
     ],
