@@ -44,7 +44,8 @@ function handlerOptions(seen: string[]): DurableEventIteratorObjectHandlerOption
     clientInterceptors: [at('client')],
     plugins: [
       {
-        name: 'tests',
+        // oRPC 2.x requires a name, and the options that `init` returns.
+        ...{ name: 'tests' },
         init(options) {
           seen.push('plugin initialized')
           options.interceptors ??= []
