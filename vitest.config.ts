@@ -23,6 +23,17 @@ const typescriptClasses = {
   DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation', 'npm/subscribe'],
 }
 
+/** The tests that also run with Durable Object classes in TypeScript that are bundled with another version of oRPC. */
+const classesWithOrpc = [
+  { orpc: '1.6.6', implementation: 'DurableEventIteratorObject', files: ['calls', 'typescript-classes'] },
+  {
+    orpc: orpc2,
+    implementation: 'DurableEventIteratorObject',
+    files: ['audiences', 'calls', 'events', 'gaps', 'hibernation', 'hostile', 'idempotency', 'settling', 'snapshots', 'stubs', 'types', 'typescript-classes'],
+  },
+  { orpc: orpc2, implementation: 'DurableIteratorObject', files: ['calls', 'durable-iterator', 'hibernation', 'reachable'] },
+]
+
 const orpcVersions = [...new Set(Object.values(everyVersion).flat())]
 const testsWith = (wanted: string): string[] =>
   Object.entries(everyVersion).flatMap(([tests, versions]) => (versions.includes(wanted) ? [tests] : []))
@@ -42,6 +53,14 @@ export default defineConfig({
       ...Object.entries(typescriptClasses).map(([name, files]) => ({
         extends: true as const,
         test: { name, include: files.map((file) => `tests/${file}.test.ts`), env: { IMPLEMENTATION: name } },
+      })),
+      ...classesWithOrpc.map(({ orpc, implementation, files }) => ({
+        extends: true as const,
+        test: {
+          name: `${implementation} with oRPC ${orpc}`,
+          include: files.map((file) => `tests/${file}.test.ts`),
+          env: { IMPLEMENTATION: implementation, ORPC_OF_CLASSES: orpc },
+        },
       })),
       ...orpcVersions.map((version) => ({
         extends: true as const,

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { CLIENT_VERSIONS } from './support/client.ts'
 import type { Claims, Client, ClientVersion, ConnectOptions } from './support/client.ts'
-import { isRust, PUBLISH, startJournals } from './support/journals.ts'
+import { isOrpc2, isRust, PUBLISH, startJournals } from './support/journals.ts'
 import type { Journals } from './support/journals.ts'
 import { BareSocket } from './support/socket.ts'
 
@@ -57,6 +57,10 @@ const customJsonSerializers = [
   },
 ]
 
+const INVALID_ITEM_OF_ORPC = isOrpc2
+  ? { code: 'ASYNC_ITERATOR_OBJECT_VALIDATION_FAILED', message: 'AsyncIteratorObject validation failed', data: undefined }
+  : { code: 'EVENT_ITERATOR_VALIDATION_FAILED', message: 'Event iterator validation failed', data: undefined }
+
 /** The errors for an invalid item of a stream. oRPC has one of its own. */
 const INVALID_ITEM = isRust
   ? {
@@ -67,10 +71,7 @@ const INVALID_ITEM = isRust
         data: { issues: [{ message: 'expected a number, found a string', path: [] }] },
       },
     }
-  : {
-      ofOutput: { code: 'EVENT_ITERATOR_VALIDATION_FAILED', message: 'Event iterator validation failed', data: undefined },
-      ofInput: { code: 'EVENT_ITERATOR_VALIDATION_FAILED', message: 'Event iterator validation failed', data: undefined },
-    }
+  : { ofOutput: INVALID_ITEM_OF_ORPC, ofInput: INVALID_ITEM_OF_ORPC }
 
 /** Collects the frames that a client's socket receives from now on. */
 function framesOf(client: Client): string[] {
@@ -212,7 +213,9 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
       }],
       ['throwTeapot', { code: 'MY_CODE', status: 418, message: 'teapot', defined: false, data: undefined }],
       ['throwDefined', { code: 'RATE_LIMITED', status: 429, message: 'slow down', defined: false, data: { retryAfter: 60 } }],
-      ['throwDeclared', { code: 'OUT_OF_STOCK', status: 409, message: 'OUT_OF_STOCK', defined: true, data: undefined }],
+      ['throwDeclared', {
+        code: 'OUT_OF_STOCK', status: 409, message: isOrpc2 ? 'Out Of Stock' : 'OUT_OF_STOCK', defined: true, data: undefined,
+      }],
     ] as const) {
       const error = await rejection(client.call(['extra', name]))
       expect(error, name).toBeInstanceOf(ORPCError)

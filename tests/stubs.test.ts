@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { collectUncaught } from './support/inspector.ts'
-import { isRust, startJournals, UNDEFINED_OPTION } from './support/journals.ts'
+import { isOrpc2, isRust, startJournals, UNDEFINED_OPTION } from './support/journals.ts'
 import type { Binding, Journals } from './support/journals.ts'
 
 let journals: Journals
@@ -65,7 +65,7 @@ test('undefined for other options equals a missing option', async () => {
 })
 
 /** The name of an error that an RPC method throws: a class in TypeScript throws oRPC's `ORPCError`, which has the name `Error`. */
-const ERROR = isRust ? 'ORPCError' : 'Error'
+const ERROR = isRust || isOrpc2 ? 'ORPCError' : 'Error'
 
 test('a custom RPC method receives its arguments, and its error reaches the caller with code and message', async () => {
   await expect(call('publishMany', 2, 10)).resolves.toBeUndefined()

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Client, CLIENT_VERSIONS, SIGNING_KEY, token as durableEventIteratorToken } from './support/client.ts'
 import type { Claims, ClientVersion } from './support/client.ts'
 import { seconds, token as durableIteratorToken } from './support/durable-iterator.ts'
+import { isOrpc2, ORPC_OF_CLASSES } from './support/journals.ts'
 import { BareSocket } from './support/socket.ts'
 import { startWorkers } from './support/workerd.ts'
 import type { RunningWorkers } from './support/workerd.ts'
@@ -13,10 +14,11 @@ import type { RunningWorkers } from './support/workerd.ts'
 const CLASSES = {
   FIRST: { className: 'FirstFeatures' },
   SECOND: { className: 'SecondFeatures' },
+  PLAIN: { className: 'PlainFeatures' },
   FIRST_OPTIONS: { className: 'FirstOptions' },
   SECOND_OPTIONS: { className: 'SecondOptions' },
 }
-type Binding = 'FIRST' | 'SECOND'
+type Binding = 'FIRST' | 'SECOND' | 'PLAIN'
 
 /** Calls an RPC method of a stub with `callStub`, or directly. */
 const CALLER = 'tests/worker-typescript/caller.ts'
@@ -26,7 +28,7 @@ beforeAll(async () => {
   const foreign = Object.fromEntries(Object.entries(CLASSES).map(([binding, { className }]) => [binding, { className, scriptName: 'objects' }]))
   workers = await startWorkers({
     workers: [
-      { name: 'objects', entry: 'tests/worker-typescript/features.ts', variables: { SIGNING_KEY }, durableObjects: CLASSES },
+      { name: 'objects', entry: 'tests/worker-typescript/features.ts', orpc: ORPC_OF_CLASSES, variables: { SIGNING_KEY }, durableObjects: CLASSES },
       { name: 'caller', entry: CALLER, durableObjects: foreign },
       { name: 'relay', crate: 'tests/worker', durableObjects: foreign },
     ],
@@ -45,7 +47,7 @@ async function call(binding: string, name: string, method: string, ...args: unkn
 const publish = (binding: Binding, name: string, n: number, options?: object): Promise<{ id: string; duplicate: boolean }> =>
   options === undefined ? call(binding, name, 'publish', { n }) : call(binding, name, 'publish', { n }, options)
 
-const RPC = ['echo', 'rejected', 'paint', 'whoAmI']
+const RPC = ['echo', 'rejected', 'paint', 'whoAmI', 'procedures']
 
 async function urlOf(binding: string, signed: string, id?: string): Promise<string> {
   const url = new URL(`/upgrade/${binding}`, workers.url)
@@ -80,6 +82,67 @@ describe.each(['FIRST', 'SECOND'] as const)('handler options of a class of %s', 
     expect(((await call(binding, name, 'seen')) as string[]).filter((line) => line === 'root begins')).toHaveLength(2)
     client.close()
     stranger.close()
+  })
+})
+
+describe.each([['with', 'SECOND'], ['without', 'PLAIN']] as const)('procedures of a class %s interceptors', (_, binding) => {
+  let client: Client
+  beforeAll(async () => {
+    client = await connect(binding, { chn: 'procedures' })
+  })
+  afterAll(() => client.close())
+
+  const procedure = (name: string, input?: unknown): Promise<any> => client.call(['procedures', ...name.split('.')], input)
+
+  test('receive the signal and the last event id', async () => {
+    expect(await procedure('context')).toEqual([true, null])
+    expect(await client.raw.procedures.context(undefined, { lastEventId: '5' })).toEqual([true, '5'])
+  })
+
+  test('receive and return files', async () => {
+    const { file, at } = await procedure('file', new File(['a text'], 'a.txt'))
+    expect([file.name, await file.text(), at]).toEqual(['upper-a.txt', 'A TEXT', new Date(0)])
+  })
+
+  test('receive and return streams', async () => {
+    const { getEventMeta } = client.library
+    const stream = await procedure('stream')
+    const items = [await stream.next(), await stream.next(), await stream.next()]
+    expect(items.map(({ value, done }) => [value, done, getEventMeta(value)])).toMatchObject([
+      [{ n: 1n }, false, { id: 'one', retry: 5, comments: ['a'] }],
+      [new Date(0), false, undefined],
+      [{ end: true }, true, { id: 'end' }],
+    ])
+    const numbers = async function* () {
+      yield 1n
+      yield 2n
+    }
+    expect(await client.raw.procedures.sum(numbers())).toBe(3n)
+  })
+
+  test('end a stream with their error', async () => {
+    const stream = await procedure('failingStream')
+    expect(await stream.next()).toMatchObject({ value: 1 })
+    await expect(stream.next()).rejects.toMatchObject({ code: 'CONFLICT', status: 409, message: 'half way' })
+    const withFile = await procedure('itemWithFile')
+    await expect(withFile.next()).rejects.toMatchObject({ code: 'INTERNAL_SERVER_ERROR', status: 500 })
+  })
+
+  test.each([
+    ['declared', { code: 'CONFLICT', status: 409, defined: true, data: new Date(0) }],
+    ['ofOtherVersions.v1', { code: 'CUSTOM', status: 418, message: 'of 1.x', data: new Date(0) }],
+    ['ofOtherVersions.v2', { code: 'CONFLICT', status: 409, message: 'of 2.x', data: new Date(0), defined: false }],
+    ['ofOtherVersions.withStatus', { code: 'CUSTOM', status: 418 }],
+    ['plain', { code: 'INTERNAL_SERVER_ERROR', status: 500, message: 'Internal server error', data: undefined }],
+    ['nothing', { code: 'INTERNAL_SERVER_ERROR', status: 500 }],
+    ['circular', { code: 'INTERNAL_SERVER_ERROR', status: 500 }],
+  ])('reject with the error of %s', async (name, error) => {
+    await expect(procedure(name)).rejects.toMatchObject(error)
+  })
+
+  test.runIf(isOrpc2)('reject with errors that they return, and with the statuses of the class', async () => {
+    await expect(procedure('returned')).rejects.toMatchObject({ code: 'CONFLICT', status: 409, message: 'returned', defined: true })
+    await expect(procedure('ofOtherVersions.mapped')).rejects.toMatchObject({ code: 'MAPPED', status: 423 })
   })
 })
 
@@ -349,6 +412,7 @@ describe('invalid options', () => {
     ['SECOND_OPTIONS', {}, 'signingKey'],
     ['SECOND_OPTIONS', { signingKey: 5 }, 'signingKey'],
     ['FIRST_OPTIONS', { eventRetentionSchemaPrefix: 5 }, 'eventRetentionSchemaPrefix'],
+    ['FIRST_OPTIONS', { errorStatusMap: { SHY: 200 } }, 'errorStatusMap: the status of SHY must be an integer from 400 to 599, got 200'],
   ])('of %s, %j: the caller of a stub receives an error that names the option', async (binding, options, message) => {
     const error = await call(binding, JSON.stringify(options), 'publish', { n: 1 }).catch((thrown: unknown) => thrown)
     expect((error as Error).message).toContain(message)

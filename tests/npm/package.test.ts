@@ -255,7 +255,7 @@ describe.each(['1.6.6', '1.8.8', '1.9.4', '1.14.6', '1.16.1'])('with oRPC %s', (
     const durableObjects = { CHAT_ROOM: { className: 'ChatRoom' }, NOTES: { className: 'Notes' } }
     const source = outputFiles[0]!.text
     const rooms = await startWorkers({ workers: [{ name: 'rooms', source, wasm, variables: { SIGNING_KEY }, durableObjects }] })
-    await useRooms(rooms.url.host).finally(() => rooms.dispose())
+    await useRooms(rooms.url).finally(() => rooms.dispose())
   })
 
   test('the type tests compile', () => compileTypes(project, 'types.ts'))

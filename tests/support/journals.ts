@@ -13,13 +13,20 @@ import type { Claims, ConnectOptions } from './client.ts'
 export const IMPLEMENTATION = (process.env['IMPLEMENTATION'] ?? 'Rust') as 'Rust' | 'DurableEventIteratorObject' | 'DurableIteratorObject'
 export const isRust = IMPLEMENTATION === 'Rust'
 
+/**
+ * The version of oRPC with which classes in TypeScript are bundled, if it is not the installed one. Projects of `vitest.config.ts`
+ * set the variable.
+ */
+export const ORPC_OF_CLASSES: string | undefined = process.env['ORPC_OF_CLASSES']
+export const isOrpc2: boolean = ORPC_OF_CLASSES?.startsWith('2.') ?? false
+
 /** The name of the procedure that publishes its input. A class in TypeScript has `publish` for stubs. */
 export const PUBLISH: 'publish' | 'publishMessage' = isRust ? 'publish' : 'publishMessage'
 
 /** Returns the code of the Worker with the Durable Objects. */
-export function objectsCode(implementation: typeof IMPLEMENTATION = IMPLEMENTATION): WorkerCode {
+export function objectsCode(implementation: typeof IMPLEMENTATION = IMPLEMENTATION, orpc = ORPC_OF_CLASSES): WorkerCode {
   if (implementation === 'Rust') return { crate: 'tests/worker' }
-  return { entry: 'tests/worker-typescript/index.ts', define: { BASE_CLASS: JSON.stringify(implementation) } }
+  return { entry: 'tests/worker-typescript/index.ts', define: { BASE_CLASS: JSON.stringify(implementation) }, orpc }
 }
 
 /** The binding and class of each Durable Object of `tests/worker` and `tests/worker-typescript`. */
@@ -101,9 +108,11 @@ export interface JournalOptions extends Omit<StartOptions, 'workers'> {
   front?: string
   /** The implementation of the Durable Objects. Default: the one of the project. */
   implementation?: typeof IMPLEMENTATION
+  /** The version of oRPC with which classes in TypeScript are bundled. Default: the one of the project. */
+  orpc?: string | undefined
 }
 
-export async function startJournals({ workers: more = [], front, implementation, ...options }: JournalOptions = {}): Promise<Journals> {
+export async function startJournals({ workers: more = [], front, implementation, orpc, ...options }: JournalOptions = {}): Promise<Journals> {
   const objects = Object.fromEntries(Object.entries(CLASSES).map(([binding, className]) => [binding, { className }]))
   const foreign = Object.fromEntries(
     Object.entries(CLASSES).map(([binding, className]) => [binding, { className, scriptName: 'objects' }]),
@@ -113,7 +122,7 @@ export async function startJournals({ workers: more = [], front, implementation,
     workers: [
       {
         name: 'objects',
-        ...objectsCode(implementation),
+        ...objectsCode(implementation, orpc),
         ...(front === undefined ? {} : { front }),
         variables: { SIGNING_KEY },
         durableObjects: objects,

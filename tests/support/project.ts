@@ -46,15 +46,21 @@ export interface Project {
   dispose(): Promise<void>
 }
 
-/** Copies a project to a folder outside of the repository, and installs the packed package in it. */
-export async function createProject(name: string, packed: PackedPackage): Promise<Project> {
+/**
+ * Copies a project to a folder outside of the repository, and installs the packed package in it.
+ *
+ * @param orpc - The version of oRPC. Default: the installed one.
+ */
+export async function createProject(name: string, packed: PackedPackage, orpc?: string): Promise<Project> {
   const folder = await mkdtemp(join(await realpath(tmpdir()), `${name}-`))
   await cp(join(root, 'tests', 'projects', name), folder, { recursive: true })
   const installed = join(folder, 'node_modules')
   await mkdir(installed)
   for (const entry of await readdir(modules)) {
-    if (!entry.startsWith('.')) await symlink(join(modules, entry), join(installed, entry))
+    const isReplaced = entry === '@orpc' && orpc !== undefined
+    if (!entry.startsWith('.') && !isReplaced) await symlink(join(modules, entry), join(installed, entry))
   }
+  if (orpc !== undefined) await linkOrpc(installed, orpc)
   await cp(packed.folder, join(installed, packed.name), { recursive: true })
   await writeFile(join(folder, 'package.json'), '{ "type": "module", "private": true }')
   await writeFile(join(folder, '.dev.vars'), `SIGNING_KEY=${SIGNING_KEY}\nPUBLISH_KEY=${PUBLISH_KEY}\n`)
@@ -116,8 +122,16 @@ export async function createProject(name: string, packed: PackedPackage): Promis
   }
 }
 
+/** Links the packages of a version of oRPC. Those below `@orpc/server` are those that it uses itself. */
+export async function linkOrpc(installed: string, version: string): Promise<void> {
+  const server = join(modules, `orpc-server-${version}`)
+  await mkdir(join(installed, '@orpc'))
+  await symlink(server, join(installed, '@orpc', 'server'))
+  for (const name of ['client', 'contract']) await symlink(join(server, 'node_modules', '@orpc', name), join(installed, '@orpc', name))
+}
+
 /** Uses both classes of the project `rooms` with clients: events, procedures and audiences. */
-export async function useRooms(host: string): Promise<void> {
+export async function useRooms({ host }: { host: string }): Promise<void> {
   const link = new RPCLink({
     url: `http://${host}/rpc`,
     plugins: [
@@ -146,4 +160,21 @@ async function freePort(): Promise<number> {
   const { port } = server.address() as AddressInfo
   await new Promise((resolve) => server.close(resolve))
   return port
+}
+
+/** Uses the project `rooms-orpc-v2` with its client: events, procedures, attachments and interceptors. */
+export async function useRoomsOfOrpc2({ host, project }: { host: string; project: Project }): Promise<void> {
+  const output = await project.run('node', 'client.ts', host)
+  expect(JSON.parse(output.slice(output.indexOf('{')))).toEqual({
+    hasId: true,
+    events: ['from the server', 'from a client'].map((text) => ({ text, at: new Date(0).toISOString() })),
+    said: 'from a client',
+    errors: [
+      ['OUT_OF_STOCK', 'Out Of Stock', { left: 0 }, true, 409],
+      ['CONFLICT', 'already ordered', null, false, 409],
+    ],
+    file: ['upper-a.txt', 'A TEXT'],
+    numbers: [3, 2, 1, 1],
+    calls: 7,
+  })
 }

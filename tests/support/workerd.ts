@@ -36,6 +36,8 @@ export type WorkerCode =
       entry: string
       /** Values of global names, as source. */
       define?: Record<string, string>
+      /** The version of oRPC with which it is bundled. Default: the installed one. */
+      orpc?: string | undefined
       /** As for a crate. */
       front?: string
     }
@@ -251,7 +253,7 @@ function manifest(code: WorkerCode): Manifest {
     }
     return { mainModule: 'index.js', modules }
   }
-  if ('entry' in code) return behind(code.front, bundled(code.entry, code.define ?? {}))
+  if ('entry' in code) return behind(code.front, bundled(code.entry, code.define ?? {}, code.orpc))
   const folder = join(repository, code.crate, 'build')
   const modules: Manifest['modules'] = {}
   for (const file of readdirSync(folder)) {
@@ -271,11 +273,11 @@ const CORE = { 'index_bg.wasm': 'npm/durable-event-iterator/core/build/index_bg.
 
 const bundles = new Map<string, Manifest>()
 
-function bundled(entry: string, define: Record<string, string>): Manifest {
-  const key = JSON.stringify([entry, define])
+function bundled(entry: string, define: Record<string, string>, orpc: string | undefined): Manifest {
+  const key = JSON.stringify([entry, define, orpc])
   const known = bundles.get(key)
   if (known !== undefined) return known
-  const { outputFiles } = buildSync({
+  const { outputFiles, warnings } = buildSync({
     absWorkingDir: repository,
     entryPoints: [entry],
     bundle: true,
@@ -285,9 +287,18 @@ function bundled(entry: string, define: Record<string, string>): Manifest {
     external: ['cloudflare:*', '*.wasm', 'node:*'],
     conditions: ['workerd', 'worker', 'browser'],
     define,
+    ...withOrpc(orpc),
   })
+  if (warnings.length > 0) throw new Error(`${entry}: ${warnings.map(({ text }) => text).join('\n')}`)
   const source = outputFiles[0]!.text
   const bundle = manifest({ source, ...(source.includes('index_bg.wasm') ? { wasm: CORE } : {}) })
   bundles.set(key, bundle)
   return bundle
+}
+
+/** Returns the options of a bundler for a version of oRPC. The methods `callable` of procedures are an extension in oRPC 2.x. */
+function withOrpc(version: string | undefined): { alias?: Record<string, string>; inject?: string[] } {
+  if (version === undefined) return {}
+  const alias = Object.fromEntries(['client', 'server'].map((name) => [`@orpc/${name}`, `orpc-${name}-${version}`]))
+  return { alias, ...(version.startsWith('2.') && { inject: [`./node_modules/orpc-server-${version}/dist/extensions/callable.mjs`] }) }
 }

@@ -81,6 +81,8 @@ export class CallsObject extends Room<object> {
     super(ctx, env, {
       maxFrameBytes: MAX_FRAME,
       customJsonSerializers,
+      // Errors of oRPC 1.x have these statuses by themselves.
+      errorStatusMap: { MY_CODE: 418, RATE_LIMITED: 429, OUT_OF_STOCK: 409, HALF_WAY: 409 },
       interceptors: [
         (options) => {
           this.#headers = options.request.headers

@@ -1,6 +1,6 @@
 // Classes that use what oRPC's classes offer: handler options, overridden methods, attachments, and the audience of an event.
 
-import { ORPCError, os, type } from '@orpc/server'
+import { eventIterator, ORPCError, os, type } from '@orpc/server'
 import {
   DurableEventIteratorObject,
   DurableIteratorObject,
@@ -15,6 +15,9 @@ import type {
   DurableIteratorWebsocket,
   PublishEventOptions,
 } from 'durable-event-iterator/durable-object'
+
+import { ORPCError as ORPCError1 } from 'orpc-client-1.9.4'
+import { ORPCError as ORPCError2 } from 'orpc-client-2.0.0-beta.16'
 
 interface Env {
   SIGNING_KEY: string
@@ -32,7 +35,8 @@ function handlerOptions(seen: string[]): DurableEventIteratorObjectHandlerOption
     }
   }
   return {
-    rootInterceptors: [at('root')],
+    // Their names in oRPC 1.x and in 2.x.
+    ...{ rootInterceptors: [at('root')], routingInterceptors: [at('root')] },
     interceptors: [
       at('interceptor'),
       (options) => {
@@ -43,6 +47,8 @@ function handlerOptions(seen: string[]): DurableEventIteratorObjectHandlerOption
     clientInterceptors: [at('client')],
     plugins: [
       {
+        // oRPC 2.x requires a name, and the options that `init` returns.
+        ...{ name: 'tests' },
         init(options) {
           seen.push('plugin initialized')
           options.interceptors ??= []
@@ -50,6 +56,7 @@ function handlerOptions(seen: string[]): DurableEventIteratorObjectHandlerOption
             seen.push('plugin')
             return interceptor.next()
           })
+          return options
         },
       },
     ],
@@ -81,6 +88,80 @@ function transact({ sql, transactionSync }: DurableObjectStorage, publish: (n: n
   } catch {}
   store(4)
   return sql.exec<{ n: number }>('SELECT n FROM numbers').toArray().map(({ n }) => n)
+}
+
+/** Procedures whose results are the same with interceptors and without. */
+function procedures() {
+  const failing = (fail: () => unknown) =>
+    os
+      .handler((): void => {
+        throw fail()
+      })
+      .callable()
+  const circular: { self?: unknown } = {}
+  circular.self = circular
+  return {
+    context: os.handler(({ signal, lastEventId }) => [signal instanceof AbortSignal, lastEventId ?? null]).callable(),
+    file: os
+      .input(type<File>())
+      .handler(async ({ input }) => ({ file: new File([(await input.text()).toUpperCase()], `upper-${input.name}`), at: new Date(0) }))
+      .callable(),
+    stream: os
+      .handler(async function* () {
+        yield withEventMeta({ n: 1n }, { id: 'one', retry: 5, comments: ['a'] })
+        yield new Date(0)
+        return withEventMeta({ end: true }, { id: 'end' })
+      })
+      .callable(),
+    sum: os
+      .input(eventIterator(type<bigint>()))
+      .handler(async ({ input }) => {
+        let sum = 0n
+        for await (const number of input) sum += number
+        return sum
+      })
+      .callable(),
+    failingStream: os
+      .errors({ CONFLICT: {} })
+      .handler(async function* ({ errors }) {
+        yield 1
+        throw errors.CONFLICT({ message: 'half way' })
+      })
+      .callable(),
+    itemWithFile: os
+      .handler(async function* () {
+        yield { file: new File([], 'a') }
+      })
+      .callable(),
+    circular: os.handler(() => circular).callable(),
+    declared: os
+      .errors({ CONFLICT: { data: type<Date>() } })
+      .handler(({ errors }): void => {
+        throw errors.CONFLICT({ data: new Date(0) })
+      })
+      .callable(),
+    // oRPC 2.x throws a returned error.
+    returned: os.handler(() => new ORPCError('CONFLICT', { message: 'returned' })).callable(),
+    plain: failing(() => new Error('a secret')),
+    nothing: failing(() => undefined),
+    ofOtherVersions: {
+      v1: failing(() => new ORPCError1('CUSTOM', { status: 418, message: 'of 1.x', data: new Date(0), defined: true })),
+      v2: failing(() => new ORPCError2('CONFLICT', { message: 'of 2.x', data: new Date(0) })),
+      withStatus: failing(() => Object.assign(new ORPCError('CUSTOM'), { status: 418 })),
+      mapped: failing(() => new ORPCError2('MAPPED')),
+    },
+  }
+}
+
+/** A class without handler options. */
+export class PlainFeatures extends DurableIteratorObject<object, Env> {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, { signingKey: env.SIGNING_KEY, errorStatusMap: { MAPPED: 423 } })
+  }
+
+  procedures() {
+    return procedures()
+  }
 }
 
 interface Attachment {
@@ -188,7 +269,7 @@ export class SecondFeatures extends DurableIteratorObject<object, Env> {
 
   constructor(ctx: DurableObjectState, env: Env) {
     const seen: string[] = []
-    super(ctx, env, { signingKey: [env.SIGNING_KEY, 'an earlier key'], ...handlerOptions(seen) })
+    super(ctx, env, { signingKey: [env.SIGNING_KEY, 'an earlier key'], errorStatusMap: { MAPPED: 423 }, ...handlerOptions(seen) })
     this.#seen = seen
   }
 
@@ -227,6 +308,10 @@ export class SecondFeatures extends DurableIteratorObject<object, Env> {
         tagged: this.ctx.getWebSockets('staff').length,
       }))
       .callable()
+  }
+
+  procedures() {
+    return procedures()
   }
 
   // RPC methods.

@@ -30,6 +30,7 @@ export interface Recipients extends PublishOptions {
 export interface Room<TEvent extends object> {
   ctx: DurableObjectState
   env: Env
+  readonly lastEventId: string | undefined
   /** Publishes an event from inside of the Durable Object. */
   publishInside(event: TEvent, recipients?: Recipients): Published
   sendLiveInside(event: TEvent): void

@@ -11,13 +11,17 @@ import type { Application } from './app.ts'
 
 type Iterator = Awaited<ReturnType<ReturnType<Application['client']>['calls']>>
 
-const implementations: (typeof IMPLEMENTATION)[] = ['Rust', 'DurableIteratorObject']
+const implementations: [implementation: typeof IMPLEMENTATION, orpc: string | undefined][] = [
+  ['Rust', undefined],
+  ['DurableIteratorObject', '1.16.1'],
+  ['DurableIteratorObject', process.env['ORPC_VERSION']],
+]
 
-describe.each(implementations)('with a Durable Object in %s', (implementation) => {
+describe.each(implementations)('with a Durable Object in %s and its version of oRPC %s', (implementation, orpc) => {
   let journals: Journals
   let app: Application
   beforeAll(async () => {
-    journals = await startJournals({ implementation })
+    journals = await startJournals({ implementation, orpc })
     app = await startApplication()
   })
   afterAll(async () => {

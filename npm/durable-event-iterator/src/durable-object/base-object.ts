@@ -1,18 +1,20 @@
 import { DurableObject } from 'cloudflare:workers'
 
-import { ORPCError } from '@orpc/client'
-import type { StandardRPCCustomJsonSerializer } from '@orpc/client/standard'
 import { getEventMeta } from '@orpc/server'
 
 import type { IteratorObject } from '../object.js'
+import { Bodies } from './bodies.js'
 import type { Published, PublishOptions } from './channel-stub.js'
 import { ObjectCore } from './core.js'
 import type { AudienceSockets } from './core.js'
+import type { DurableEventIteratorObjectHandlerOptions } from './handler.js'
 import { Hooks } from './hooks.js'
 import type { OnSubscribed } from './hooks.js'
+import { checkedStatuses } from './options.js'
 import type { ClassOptions } from './options.js'
+import { isORPCError, statusOf } from './orpc-error.js'
+import type { AnyORPCError, ErrorStatuses } from './orpc-error.js'
 import { Procedures } from './procedures.js'
-import type { DurableEventIteratorObjectHandlerOptions } from './procedures.js'
 import { WebSockets, wrapState } from './websockets.js'
 
 /** The client of a new subscription, passed to `onSubscribed`. */
@@ -51,14 +53,16 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
   readonly #core: ObjectCore
   readonly #hooks: Hooks
   readonly #sockets: WebSockets
-  readonly #customs: readonly StandardRPCCustomJsonSerializer[]
+  readonly #statuses: ErrorStatuses | undefined
 
   /** @throws {TypeError | ORPCError} If an option is invalid. */
   protected constructor(ctx: DurableObjectState, env: TEnv, { base, options, handler, onSubscribed }: Parts<TEvent>) {
     super(ctx, env)
-    this.#customs = handler.customJsonSerializers ?? []
-    this.#sockets = new WebSockets(() => this.#core, ctx, this.#customs)
-    const procedures = new Procedures(this, base, (ws) => this.#sockets.wrap(ws), handler)
+    const { customJsonSerializers: customs = [], errorStatusMap } = handler
+    this.#statuses = checkedStatuses(errorStatusMap)
+    const bodies = new Bodies(customs, this.#statuses)
+    this.#sockets = new WebSockets(() => this.#core, ctx, bodies)
+    const procedures = new Procedures(this, base, (ws) => this.#sockets.wrap(ws), bodies, handler)
     const subscribed: OnSubscribed | undefined =
       onSubscribed === undefined
         ? undefined
@@ -68,8 +72,8 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
           }
     // A class that overrides the alarm sets it by itself.
     const pruneByAlarm = options.pruneByAlarm ?? this.alarm === BaseObject.prototype.alarm
-    this.#hooks = new Hooks({ ...options, pruneByAlarm }, procedures, subscribed, this.#customs)
-    this.#core = new ObjectCore(ctx, env, this.#hooks, this.#customs)
+    this.#hooks = new Hooks({ ...options, pruneByAlarm }, procedures, subscribed, bodies)
+    this.#core = new ObjectCore(ctx, env, this.#hooks, customs)
     this.ctx = wrapState(this.ctx, this.#sockets)
   }
 
@@ -126,9 +130,9 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
     try {
       return { value: await found.apply(this, args) }
     } catch (error) {
-      if ((error as Error | undefined)?.name !== 'ORPCError' && !(error instanceof ORPCError)) throw error
-      const { message, code, status, data, failure } = error as ORPCError<string, unknown> & { failure?: string }
-      return { error: { name: 'ORPCError', message, code, status, data, failure } }
+      if ((error as Error | undefined)?.name !== 'ORPCError' && !isORPCError(error)) throw error
+      const { message, code, data, failure } = error as AnyORPCError & { failure?: string }
+      return { error: { name: 'ORPCError', message, code, status: statusOf(error as AnyORPCError, this.#statuses), data, failure } }
     }
   }
 

@@ -1,9 +1,10 @@
-import { ORPCError } from '@orpc/client'
-import type { StandardRPCCustomJsonSerializer } from '@orpc/client/standard'
 import { Core } from '#core'
 
+import type { CustomSerializer } from '../client/wire/serializer.js'
 import type { Answer, Item } from './call.js'
 import type { Published } from './channel-stub.js'
+import { createORPCError } from './orpc-error.js'
+import type { ErrorJson } from './orpc-error.js'
 
 /** The numbers of the operations, as in `object/embedding/mod.rs` of the library. */
 const START = 0
@@ -65,10 +66,10 @@ interface CoreHooks {
  */
 export class ObjectCore {
   readonly #core: Core
-  readonly #customs: readonly StandardRPCCustomJsonSerializer[] | undefined
+  readonly #customs: readonly CustomSerializer[] | undefined
 
   /** @throws {ORPCError} If an option is invalid. */
-  constructor(ctx: DurableObjectState, env: unknown, hooks: CoreHooks, customs: readonly StandardRPCCustomJsonSerializer[]) {
+  constructor(ctx: DurableObjectState, env: unknown, hooks: CoreHooks, customs: readonly CustomSerializer[]) {
     this.#customs = customs.length === 0 ? undefined : customs
     this.#core = new Core(ctx, env, hooks)
     hooks.attach(this)
@@ -163,7 +164,7 @@ export class ObjectCore {
 
 /** Returns the `ORPCError` for an error of the core, so that a procedure which does not catch it responds with its code. */
 function asORPCError(error: unknown): unknown {
-  const { name, code, status, message, data } = error as Partial<ORPCError<string, unknown>>
+  const { name, code, status, message, data } = error as Partial<ErrorJson & Error>
   if (name !== 'ORPCError' || code === undefined || status === undefined) return error
-  return new ORPCError(code, { status, message: message ?? code, data })
+  return createORPCError(code, status, message ?? code, data)
 }

@@ -3,9 +3,9 @@ import { BaseObject } from './base-object.js'
 import type { Subscribed } from './base-object.js'
 import type { Published, PublishOptions } from './channel-stub.js'
 import type { SessionClaims } from './core.js'
+import type { DurableEventIteratorObjectHandlerOptions } from './handler.js'
 import { checkedNumber, limitsOf, tablePrefixOf } from './options.js'
 import type { DurableEventIteratorObjectLimits } from './options.js'
-import type { DurableEventIteratorObjectHandlerOptions } from './procedures.js'
 import type { WebSockets } from './websockets.js'
 
 /** The options of a {@link DurableEventIteratorObject}. */

@@ -1,9 +1,9 @@
 import { BaseObject } from './base-object.js'
 import type { Subscribed } from './base-object.js'
 import type { Published, PublishOptions } from './channel-stub.js'
+import type { DurableEventIteratorObjectHandlerOptions } from './handler.js'
 import { checkedNumber, limitsOf, signingKeysOf, tablePrefixOf } from './options.js'
 import type { DurableEventIteratorObjectLimits } from './options.js'
-import type { DurableEventIteratorObjectHandlerOptions } from './procedures.js'
 import type { DurableIteratorWebsocket } from './websockets.js'
 
 /** The options of a {@link DurableIteratorObject}. */

@@ -1,11 +1,11 @@
-import { StandardRPCJsonSerializer } from '@orpc/client/standard'
-import type { StandardRPCCustomJsonSerializer } from '@orpc/client/standard'
 import { getEventMeta } from '@orpc/server'
 
+import { isAsyncIterator, StreamError } from './bodies.js'
+import type { Bodies } from './bodies.js'
 import type { Answer, Call, Item, Response, WireBlob } from './call.js'
 import type { ObjectCore } from './core.js'
 import type { ClassOptions } from './options.js'
-import { isORPCError } from './orpc-error.js'
+import { INTERNAL_ERROR, isORPCError } from './orpc-error.js'
 import type { Procedures } from './procedures.js'
 
 /** The kinds of a stream's item, as in `object/embedding/tasks.rs` of the library. */
@@ -17,12 +17,7 @@ const ERROR = 2
 const MAX_BODY = 32 * 1024 * 1024
 
 /** The body of a response to a call that has failed for a reason that clients must not see. */
-const INTERNAL_ERROR = JSON.stringify({
-  defined: false,
-  code: 'INTERNAL_SERVER_ERROR',
-  status: 500,
-  message: 'Internal server error',
-})
+const INTERNAL_ERROR_JSON = JSON.stringify(INTERNAL_ERROR)
 
 /** Calls the application's `onSubscribed`. */
 export type OnSubscribed = (ws: WebSocket, lastEventId: string | undefined, gap: string | undefined, isResumed: boolean) => unknown
@@ -44,7 +39,7 @@ export class Hooks {
   readonly #options: ClassOptions
   readonly #procedures: Procedures
   readonly #onSubscribed: OnSubscribed | undefined
-  readonly #customs: readonly StandardRPCCustomJsonSerializer[]
+  readonly #bodies: Bodies
   #core!: ObjectCore
   /** The running calls, by the numbers that the core gives them. */
   readonly #running = new Map<number, Running>()
@@ -54,12 +49,12 @@ export class Hooks {
     options: ClassOptions,
     procedures: Procedures,
     onSubscribed: OnSubscribed | undefined,
-    customs: readonly StandardRPCCustomJsonSerializer[],
+    bodies: Bodies,
   ) {
     this.#options = options
     this.#procedures = procedures
     this.#onSubscribed = onSubscribed
-    this.#customs = customs
+    this.#bodies = bodies
   }
 
   /** Sets the core, which needs the hooks for its construction. */
@@ -141,7 +136,7 @@ export class Hooks {
   #bodyOf(error: unknown): readonly [json: string | undefined, meta: string | undefined] | undefined {
     try {
       if (!isORPCError(error)) return undefined
-      const [json, meta] = new StandardRPCJsonSerializer({ customJsonSerializers: this.#customs }).serialize(error.toJSON())
+      const { json, meta } = this.#bodies.encodeError(error).body as Body
       return [textOf(json), textOf(meta)]
     } catch {
       return undefined // its data cannot be serialized
@@ -193,7 +188,7 @@ interface Encoded {
 /** Returns the response to a call that failed outside the application's procedure. */
 function failed({ path }: Call, error: unknown): Encoded {
   console.error(`durable-event-iterator: ${path.join('.')} failed:`, error)
-  return { answer: [500, INTERNAL_ERROR, undefined, undefined, false] }
+  return { answer: [500, INTERNAL_ERROR_JSON, undefined, undefined, false] }
 }
 
 /** Returns the next item of a stream. */
@@ -210,12 +205,13 @@ async function nextOf(stream: AsyncIterator<unknown>): Promise<Item> {
       eventMeta === undefined ? undefined : JSON.stringify(eventMeta),
     ]
   } catch (error) {
-    // oRPC has encoded the application's error: `data` of its `ErrorEvent`, whose cause it is.
-    const { data: body, cause } = (error ?? {}) as { data?: Body; cause?: unknown }
-    const isEncoded = typeof body?.json === 'object'
-    if (!isEncoded || !isORPCError(cause)) console.error('durable-event-iterator: a stream failed:', isEncoded ? cause : error)
-    if (!isEncoded) return [ERROR, INTERNAL_ERROR, undefined, undefined, undefined]
-    return [ERROR, textOf(body.json), textOf(body.meta), undefined, undefined]
+    if (!(error instanceof StreamError)) {
+      console.error('durable-event-iterator: a stream failed:', error)
+      return [ERROR, INTERNAL_ERROR_JSON, undefined, undefined, undefined]
+    }
+    if (!isORPCError(error.cause)) console.error('durable-event-iterator: a stream failed:', error.cause)
+    const { json, meta } = error.data as Body
+    return [ERROR, textOf(json), textOf(meta), undefined, undefined]
   }
 }
 
@@ -235,7 +231,7 @@ function textOf(value: unknown): string | undefined {
 function encode({ status, body }: Response): Encoded | Promise<Encoded> {
   if (body === undefined) return { answer: [status, undefined, undefined, undefined, false] }
   if (body instanceof FormData) return encodeForm(status, body)
-  if (isIterator(body)) return { answer: [status, undefined, undefined, undefined, true], stream: body }
+  if (isAsyncIterator(body)) return { answer: [status, undefined, undefined, undefined, true], stream: body }
   if (!isBody(body)) {
     throw new TypeError('A procedure, or a plugin, returned a response that cannot be sent over a WebSocket')
   }
@@ -256,10 +252,6 @@ async function blobOf(path: (string | number)[], blob: unknown): Promise<WireBlo
 
 function isBody(body: unknown): body is Body {
   return typeof body === 'object' && body !== null && !(body instanceof Blob) && !(body instanceof ReadableStream)
-}
-
-function isIterator(body: unknown): body is AsyncIterator<unknown> {
-  return typeof body === 'object' && body !== null && Symbol.asyncIterator in body && 'next' in body
 }
 
 /** Ends a stream that is not read to its end. The application's error in doing so has no recipient. */

@@ -1,3 +1,5 @@
+import type { ErrorStatuses } from './orpc-error.js'
+
 /** The limits and the behaviour of a Durable Object. All are optional. `docs/limits.md` describes them. */
 export interface DurableEventIteratorObjectLimits {
   /** The maximum number of stored events. The oldest ones are deleted beyond it. Default: 100,000. */
@@ -98,6 +100,19 @@ export function checkedNumber(name: string, value: unknown): number {
     throw new TypeError(`${name} must be a number of at least 0, got ${String(value)}`)
   }
   return Math.min(value, Number.MAX_SAFE_INTEGER)
+}
+
+/**
+ * Returns the statuses of error codes.
+ *
+ * @throws {TypeError} If one is not an integer from 400 to 599.
+ */
+export function checkedStatuses(statuses: ErrorStatuses | undefined): ErrorStatuses | undefined {
+  for (const [code, status] of Object.entries(statuses ?? {})) {
+    if (Number.isInteger(status) && status >= 400 && status <= 599) continue
+    throw new TypeError(`errorStatusMap: the status of ${code} must be an integer from 400 to 599, got ${String(status)}`)
+  }
+  return statuses
 }
 
 /**

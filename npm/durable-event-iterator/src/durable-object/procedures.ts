@@ -1,22 +1,12 @@
-import { ORPCError, toORPCError } from '@orpc/client'
-import { StandardRPCJsonSerializer, StandardRPCSerializer } from '@orpc/client/standard'
+import { ORPCError } from '@orpc/client'
 import { os } from '@orpc/server'
-import { StandardRPCHandler } from '@orpc/server/standard'
-import type { StandardRPCHandlerOptions } from '@orpc/server/standard'
 
+import type { Bodies } from './bodies.js'
 import type { Call, Response, WireBlob } from './call.js'
-import { isORPCError } from './orpc-error.js'
-
-/** The context of the handler's interceptors and plugins. */
-export interface DurableEventIteratorObjectContext {
-  /** The Durable Object. */
-  readonly object: object
-  /** The socket of the calling client. */
-  readonly websocket: WebSocket
-}
-
-/** The options of oRPC's RPC handler: interceptors, plugins and custom JSON serializers. They apply to calls. */
-export type DurableEventIteratorObjectHandlerOptions = StandardRPCHandlerOptions<DurableEventIteratorObjectContext>
+import { createHandler } from './handler.js'
+import type { CallHandler, DurableEventIteratorObjectContext, DurableEventIteratorObjectHandlerOptions } from './handler.js'
+import { createORPCError, isORPCError, toInstalledError } from './orpc-error.js'
+import type { AnyORPCError } from './orpc-error.js'
 
 /** The context of one call. */
 interface Context extends DurableEventIteratorObjectContext {
@@ -25,13 +15,10 @@ interface Context extends DurableEventIteratorObjectContext {
 
 interface RunningCall extends Call {
   /** The error that the procedure has declared and thrown. */
-  declared?: ORPCError<string, unknown>
+  declared?: AnyORPCError
 }
 
 type ProcedureClient = (input: unknown, options: { signal: AbortSignal | undefined; lastEventId: string | undefined }) => unknown
-
-/** The URL of the requests that interceptors and plugins see. Only its path is meaningful. */
-const CALL_URL = 'http://durable-object/call'
 
 /** The message of oRPC's handler for a body that cannot be read. */
 const MALFORMED_REQUEST =
@@ -42,12 +29,12 @@ export class Procedures {
   readonly #object: object
   readonly #base: object
   readonly #wrap: (ws: WebSocket) => WebSocket
+  readonly #bodies: Bodies
   readonly #options: DurableEventIteratorObjectHandlerOptions
-  readonly #serializer: StandardRPCSerializer
   /** Whether the class has interceptors or plugins. */
   readonly #isIntercepted: boolean
   /** Created by the first call that needs it: most wakings are for a publish. */
-  #handler: StandardRPCHandler<Context> | undefined
+  #handler: CallHandler | undefined
 
   /**
    * @param object - The Durable Object.
@@ -55,14 +42,19 @@ export class Procedures {
    * not procedures.
    * @param wrap - Returns the socket that the application sees.
    */
-  constructor(object: object, base: object, wrap: (ws: WebSocket) => WebSocket, options: DurableEventIteratorObjectHandlerOptions) {
+  constructor(
+    object: object,
+    base: object,
+    wrap: (ws: WebSocket) => WebSocket,
+    bodies: Bodies,
+    options: DurableEventIteratorObjectHandlerOptions,
+  ) {
     this.#object = object
     this.#base = base
     this.#wrap = wrap
+    this.#bodies = bodies
     this.#options = { ...options, interceptors: [logFailure, ...(options.interceptors ?? []), keepDeclared] }
-    this.#serializer = new StandardRPCSerializer(new StandardRPCJsonSerializer(options))
-    const { interceptors, clientInterceptors, rootInterceptors, plugins } = options
-    this.#isIntercepted = [interceptors, clientInterceptors, rootInterceptors, plugins].some((list) => list !== undefined && list.length > 0)
+    this.#isIntercepted = INTERCEPTING.some((name) => ((options as Record<string, readonly unknown[] | undefined>)[name]?.length ?? 0) > 0)
   }
 
   /** Runs a call and returns its response in oRPC's encoded form. */
@@ -77,54 +69,42 @@ export class Procedures {
       const input = this.#inputOf(call)
       const client = this.#find(path, this.#wrap(ws))
       const output = await client(input, { signal, lastEventId: headers['last-event-id']?.[0] })
-      return { status: 200, body: this.#serializer.serialize(output) }
+      return { status: 200, body: this.#bodies.encode(output) }
     } catch (error) {
       report(call, error)
-      return this.#failed(toORPCError(error))
+      return this.#bodies.encodeError(error)
     }
   }
 
   #inputOf(call: Call): unknown {
     try {
-      return this.#serializer.deserialize(inputOf(call) as Parameters<StandardRPCSerializer['deserialize']>[0])
+      return this.#bodies.decode(inputOf(call))
     } catch (cause) {
       throw new ORPCError('BAD_REQUEST', { message: MALFORMED_REQUEST, cause })
     }
   }
 
-  #failed(error: ORPCError<string, unknown>): Response {
-    return { status: error.status, body: this.#serializer.serialize(error.toJSON()) }
-  }
-
   /** Passes the call to oRPC's handler, which runs the interceptors and plugins. */
   async #respondByHandler(call: Call): Promise<Response> {
-    this.#handler ??= new StandardRPCHandler(this.#router(), this.#options as StandardRPCHandlerOptions<Context>)
-    const context: Context = { object: this.#object, websocket: this.#wrap(call.ws), '~call': call }
-    const request = {
-      method: 'POST',
-      url: new URL(CALL_URL),
-      headers: call.headers,
-      body: async () => bodyOf(call),
-      signal: call.signal,
-    }
-    const { response } = await this.#handler.handle(request, { context })
-    return response ?? this.#failed(new ORPCError('NOT_FOUND'))
+    this.#handler ??= createHandler(this.#procedure(), this.#bodies, this.#options)
+    const { ws, headers, signal } = call
+    const context: Context = { object: this.#object, websocket: this.#wrap(ws), '~call': call }
+    const response = await this.#handler({ headers, signal, body: async () => bodyOf(call) }, context)
+    return response ?? this.#bodies.encodeError(new ORPCError('NOT_FOUND'))
   }
 
-  /** The router of oRPC's handler. The path is the one that the client's token allows, not that of the input. */
-  #router() {
-    return {
-      call: os.$context<Context>().handler(async ({ context, input, signal, lastEventId }) => {
-        const call = context['~call']
-        const own = call.upload === undefined ? (input as { input: unknown }).input : input
-        try {
-          return await this.#find(call.path, context.websocket)(own, { signal, lastEventId })
-        } catch (error) {
-          if (isORPCError(error) && error.defined) call.declared = error
-          throw error
-        }
-      }),
-    }
+  /** The procedure of oRPC's handler. The path is the one that the client's token allows, not that of the input. */
+  #procedure() {
+    return os.$context<Context>().handler(async ({ context, input, signal, lastEventId }) => {
+      const call = context['~call']
+      const own = call.upload === undefined ? (input as { input: unknown }).input : input
+      try {
+        return await this.#find(call.path, context.websocket)(own, { signal, lastEventId })
+      } catch (error) {
+        if (isORPCError(error) && error.defined) call.declared = error
+        throw error
+      }
+    })
   }
 
   /** @throws {ORPCError} NOT_FOUND, or what the method of the class throws. */
@@ -140,15 +120,18 @@ export class Procedures {
   }
 }
 
+/** The options of both versions of oRPC that intercept calls. */
+const INTERCEPTING = ['interceptors', 'clientInterceptors', 'rootInterceptors', 'routingInterceptors', 'plugins']
+
 type Interceptor = NonNullable<DurableEventIteratorObjectHandlerOptions['interceptors']>[number]
 
-/** Logs errors that clients do not see. oRPC responds with an internal error. */
+/** Logs errors that clients do not see, and replaces them by an internal error. */
 const logFailure: Interceptor = async ({ context, next }) => {
   try {
     return await next()
   } catch (error) {
     report((context as Context)['~call'], error)
-    throw error
+    throw toInstalledError(error)
   }
 }
 
@@ -165,8 +148,8 @@ const keepDeclared: Interceptor = async ({ context, next }) => {
   }
 }
 
-function isCopy(error: unknown, { code, status, message, data }: ORPCError<string, unknown>): boolean {
-  return isORPCError(error) && error.code === code && error.status === status && error.message === message && error.data === data
+function isCopy(error: unknown, { code, message, data }: AnyORPCError): boolean {
+  return isORPCError(error) && error.code === code && error.message === message && error.data === data
 }
 
 /**
@@ -244,5 +227,5 @@ async function* itemsOf(read: NonNullable<Call['upload']>, signal: AbortSignal):
 /** Returns the error of a client's stream. */
 function failureOf(failure: unknown): unknown {
   const { message, properties } = failure as { message: string; properties: { code: string; status: number; data?: unknown } }
-  return new ORPCError(properties.code, { status: properties.status, message, data: properties.data })
+  return createORPCError(properties.code, properties.status, message, properties.data)
 }

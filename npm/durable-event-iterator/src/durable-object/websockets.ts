@@ -1,6 +1,4 @@
-import { StandardRPCJsonSerializer } from '@orpc/client/standard'
-import type { StandardRPCCustomJsonSerializer } from '@orpc/client/standard'
-
+import type { Bodies } from './bodies.js'
 import type { ObjectCore, SessionClaims } from './core.js'
 
 /** What oRPC's generation 2 offers on a socket. */
@@ -72,16 +70,16 @@ export function toDurableIteratorWebsocket(ws: WebSocket): DurableIteratorWebsoc
 export class WebSockets {
   readonly #core: () => ObjectCore
   readonly #ctx: DurableObjectState
-  readonly #serializer: StandardRPCJsonSerializer
+  readonly #bodies: Bodies
   readonly #wrapped = new WeakMap<WebSocket, DurableIteratorWebsocket>()
   readonly #originals = new WeakMap<WebSocket, WebSocket>()
   /** The lists of all sockets that the application has received, with their lengths. */
   readonly #complete = new WeakMap<readonly WebSocket[], number>()
 
-  constructor(core: () => ObjectCore, ctx: DurableObjectState, customJsonSerializers: readonly StandardRPCCustomJsonSerializer[]) {
+  constructor(core: () => ObjectCore, ctx: DurableObjectState, bodies: Bodies) {
     this.#core = core
     this.#ctx = ctx
-    this.#serializer = new StandardRPCJsonSerializer({ customJsonSerializers })
+    this.#bodies = bodies
     register(this)
   }
 
@@ -140,7 +138,7 @@ export class WebSockets {
     const attachment = this.#core().attachment(this.original(ws))
     if (attachment === undefined) return null
     const [json, meta] = attachment
-    return this.#serializer.deserialize(JSON.parse(json), meta === undefined ? [] : JSON.parse(meta))
+    return this.#bodies.decode({ json: JSON.parse(json), meta: meta === undefined ? undefined : JSON.parse(meta) })
   }
 
   setAttachment(ws: WebSocket, value: unknown): void {

@@ -53,48 +53,59 @@ export class Serializer {
     const maps: Path[] = []
     const blobs: Blob[] = []
 
-    const visit = (value: any, path: Path, depth = path.length): unknown => {
+    // Of the visited value. It is copied only where it is needed: most values need none.
+    const path: Path = []
+
+    const visit = (value: any, depth = path.length): unknown => {
       const typed = (type: number, json: unknown): unknown => {
         meta.push([type, ...path])
         return json
       }
       if (depth > MAX_DEPTH) throw new BodyError(NOT_SERIALIZED, 'it is circular or has more than 1000 levels')
       for (const custom of this.#custom) {
-        if (custom.condition(value)) return typed(custom.type, visit(custom.serialize(value), path, depth + 1))
+        if (custom.condition(value)) return typed(custom.type, visit(custom.serialize(value), depth + 1))
       }
       if (typeof value === 'bigint') return typed(BIGINT, `${value}`)
       if (Number.isNaN(value)) return typed(NAN, null)
       if (typeof value !== 'object' || value === null) return value
-      if (value instanceof Date) return typed(DATE, Number.isNaN(+value) ? null : value.toISOString())
-      if (isInstance(value, 'URL')) return typed(URL_TYPE, `${value}`)
-      if (value instanceof RegExp) return typed(REGEXP, `${value}`)
-      if (value instanceof Set) return typed(SET, visit([...value], path))
-      if (value instanceof Map) return typed(MAP, visit([...value], path))
-      if (isInstance(value, 'Blob')) {
-        maps.push(path)
-        blobs.push(value)
-        return {}
-      }
       if (Array.isArray(value)) {
         return value.map((element, n) => {
-          const segments = [...path, n]
-          if (element !== undefined) return visit(element, segments)
-          meta.push([UNDEFINED, ...segments])
-          return null
+          path.push(n)
+          const json = element === undefined ? typed(UNDEFINED, null) : visit(element)
+          path.pop()
+          return json
         })
       }
       const prototype = Object.getPrototypeOf(value)
-      if (prototype !== Object.prototype && prototype?.constructor) return value
-      // Without a prototype, so that a key `__proto__` is like any other.
-      const json = Object.create(null)
+      // Checked first, since most objects are plain.
+      if (prototype !== Object.prototype && prototype !== null) {
+        if (value instanceof Date) return typed(DATE, Number.isNaN(+value) ? null : value.toISOString())
+        if (isInstance(value, 'URL')) return typed(URL_TYPE, `${value}`)
+        if (value instanceof RegExp) return typed(REGEXP, `${value}`)
+        if (value instanceof Set) return typed(SET, visit([...value]))
+        if (value instanceof Map) return typed(MAP, visit([...value]))
+        if (isInstance(value, 'Blob')) {
+          maps.push([...path])
+          blobs.push(value)
+          return {}
+        }
+        if (prototype.constructor) return value
+      }
+      const json: Record<string, unknown> = {}
       for (const key in value) {
         // A method `toJSON` would replace the object.
-        if (key !== 'toJSON' || typeof value[key] !== 'function') json[key] = visit(value[key], [...path, key])
+        if (key === 'toJSON' && typeof value[key] === 'function') continue
+        path.push(key)
+        const member = visit(value[key])
+        path.pop()
+        // An assignment would set the prototype.
+        if (key === '__proto__') Object.defineProperty(json, key, { value: member, enumerable: true })
+        else json[key] = member
       }
       return json
     }
 
-    const body = { json: visit(value, []), meta: meta[0] && meta }
+    const body = { json: visit(value), meta: meta[0] && meta }
     if (!blobs[0]) return body
     if (isItem) throw new BodyError(NOT_SERIALIZED, 'an item of a stream cannot contain files')
     const form = new FormData()
