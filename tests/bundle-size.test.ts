@@ -13,6 +13,13 @@ test('the standalone client has less than 8 KB with gzip, and needs no package',
   expect(imports).toEqual([])
 })
 
+test('sharing between tabs adds less than 5 KB with gzip, and the client does not contain it', async () => {
+  const [client, tabs] = await Promise.all([bundleOf('client'), bundleOf('tabs')])
+  expect(tabs.gzip - client.gzip).toBeLessThan(5 * 1_000)
+  expect(client.modules.filter((module) => module.includes('/tabs/'))).toEqual([])
+  expect(tabs.imports).toEqual([])
+})
+
 test('the search for packages in a bundle finds those of the link plugin', async () => {
   const { modules } = await bundleOf('v1Application')
   expect(modules.filter((module) => module.includes('@orpc/'))).not.toEqual([])
