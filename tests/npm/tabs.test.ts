@@ -3,9 +3,12 @@
 import type { Browser, BrowserContext } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
-import { INSTALL_TIMEOUT, launchBrowser } from '../support/browser.ts'
+import { BareBrowser, INSTALL_TIMEOUT, launchBrowser } from '../support/browser.ts'
+import type { BareTab } from '../support/browser.ts'
+import { token } from '../support/client.ts'
 import { startJournals } from '../support/journals.ts'
 import type { Journals } from '../support/journals.ts'
+import { Random } from '../soak/random.ts'
 import { Proxy } from './support/proxy.ts'
 import { check, Publisher, servePage, Tab } from './tabs/tabs.ts'
 
@@ -172,21 +175,50 @@ test('when leading tabs are closed one after another, the last tab has received 
   await check(publisher, tabs)
 })
 
-test.each(['leading', 'following'])('a frozen %s tab does not lead, and resumes when it is active again', async (role) => {
-  const tabs = await openTabs(3)
-  const [frozen] = role === 'leading' ? tabs.splice(0, 1) : tabs.splice(1, 1)
-  const session = await frozen!.cdp()
-  await session.send('Page.setWebLifecycleState', { state: 'frozen' })
-  const frozenAt = publisher.published
-  await publisher.more(50)
-  await Promise.all(tabs.map((tab) => tab.has(frozenAt + 50)))
-  if (role === 'following') await tabs.shift()!.page.close()
-  await publisher.more(50)
-  await Promise.all(tabs.map((tab) => tab.has(frozenAt + 100)))
-  await session.send('Page.setWebLifecycleState', { state: 'active' })
-  await publisher.more(50)
-  await shared()
-  await check(publisher, [frozen!, ...tabs])
+test.each(['leading', 'following'])('a frozen %s tab does not lead, and misses nothing when it is active again', { timeout: 60_000 }, async (role) => {
+  const bare = await BareBrowser.launch()
+  try {
+    const options = { url: new URL('/upgrade/CALLS', proxy.url).href, key: channel, leaderTimeout: 1_000 }
+    const signed = await token({ chn: channel, rpc: [], att: { userId: 'me' } })
+    const tabs: BareTab[] = []
+    const received = (tab: BareTab): Promise<number[]> => tab.evaluate('received')
+    const has = (tab: BareTab, n: number): Promise<void> =>
+      expect.poll(async () => (await received(tab)).at(-1), { timeout: PATIENCE }).toBeGreaterThanOrEqual(n)
+    publisher.start()
+    for (let n = 0; n < 3; n += 1) {
+      const tab = await bare.open(page.url)
+      await expect.poll(() => tab.evaluate('typeof tab'), { timeout: PATIENCE }).toBe('object')
+      await tab.evaluate(`Object.assign(globalThis, {
+        received: [],
+        fetchToken: async () => ${JSON.stringify(signed)},
+        report: (kind, value) => kind === 'event' && received.push(value),
+      }), tab.start(${JSON.stringify(options)})`)
+      await expect.poll(() => tab.evaluate('received.length'), { timeout: PATIENCE }).toBeGreaterThan(0)
+      tabs.push(tab)
+    }
+    await shared()
+    const frozen = tabs[role === 'leading' ? 0 : 1]!
+    await frozen.evaluate("document.addEventListener('freeze', () => (globalThis.isFrozen = true)), null")
+    await frozen.freeze()
+    await expect.poll(() => frozen.evaluate('globalThis.isFrozen')).toBe(true)
+    const before = await received(frozen)
+    const frozenAt = publisher.published
+    await publisher.more(50)
+    await Promise.all(tabs.map((tab) => (tab === frozen ? undefined : has(tab, frozenAt + 50))))
+    expect(await received(frozen)).toEqual(before)
+    await frozen.show()
+    await frozen.thaw()
+    await publisher.more(50)
+    await publisher.stop()
+    for (const tab of tabs) {
+      await has(tab, publisher.published)
+      const numbers = await received(tab)
+      expect(numbers).toEqual(Array.from({ length: numbers.length }, (_, index) => numbers[0]! + index))
+    }
+    await shared()
+  } finally {
+    await bare.close()
+  }
 })
 
 test('when the leading tab does not respond, another tab takes over', async () => {
@@ -224,30 +256,19 @@ test.each(['leading', 'following'])('a %s tab that shows a dialog resumes afterw
   await shared()
 })
 
-/** Returns random numbers from 0 to 1, the same ones for each seed (mulberry32). */
-function randomOf(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 // The environment variable repeats a run.
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1e6))
 
-test(`tabs receive all events while they are opened, closed, frozen and interrupted at random (SEED=${seed})`, { timeout: 180_000 }, async () => {
-  const random = randomOf(seed)
+test(`tabs receive all events while they are opened, closed, blocked and interrupted at random (SEED=${seed})`, { timeout: 180_000 }, async () => {
+  const random = new Random(seed)
   const options = { maxBufferedEvents: 10 }
   const tabs = await openTabs(2, options)
-  const frozen = new Map<Tab, () => Promise<unknown>>()
+  const blocked = new Map<Tab, () => Promise<unknown>>()
   const done: string[] = []
   const steps: Record<string, (tab: Tab) => Promise<unknown>> = {
     open: async () => {
-      const cursor = publisher.ids[publisher.published - 1 - Math.floor(random() * 60)]
-      tabs.push(await openTab({ ...options, ...(random() < 0.5 && cursor !== undefined ? { lastEventId: cursor } : {}) }))
+      const cursor = publisher.ids[publisher.published - 1 - Math.floor(random.next() * 60)]
+      tabs.push(await openTab({ ...options, ...(random.next() < 0.5 && cursor !== undefined ? { lastEventId: cursor } : {}) }))
     },
     close: async (tab) => {
       tabs.splice(tabs.indexOf(tab), 1)
@@ -257,20 +278,15 @@ test(`tabs receive all events while they are opened, closed, frozen and interrup
       tabs.splice(tabs.indexOf(tab), 1)
       await crash(tab)
     },
-    freeze: async (tab) => {
-      const session = await tab.cdp()
-      await session.send('Page.setWebLifecycleState', { state: 'frozen' })
-      frozen.set(tab, () => session.send('Page.setWebLifecycleState', { state: 'active' }))
-    },
     block: async (tab) => {
       const session = await tab.cdp()
       await session.send('Debugger.enable')
       await session.send('Debugger.pause')
-      frozen.set(tab, () => session.send('Debugger.disable'))
+      blocked.set(tab, () => session.send('Debugger.disable'))
     },
-    thaw: async () => {
-      for (const [tab, resume] of [...frozen].slice(0, 1)) {
-        frozen.delete(tab)
+    unblock: async () => {
+      for (const [tab, resume] of [...blocked].slice(0, 1)) {
+        blocked.delete(tab)
         await resume()
       }
     },
@@ -280,17 +296,17 @@ test(`tabs receive all events while they are opened, closed, frozen and interrup
   }
   const names = Object.keys(steps)
   for (let n = 0; n < 40; n += 1) {
-    const name = names[Math.floor(random() * names.length)]!
-    const active = tabs.filter((tab) => !frozen.has(tab))
-    const tab = active[Math.floor(random() * active.length)]!
+    const name = names[Math.floor(random.next() * names.length)]!
+    const active = tabs.filter((tab) => !blocked.has(tab))
+    const tab = active[Math.floor(random.next() * active.length)]!
     // At least one tab stays active, and not too many are open.
-    if (['close', 'crash', 'freeze', 'block'].includes(name) && active.length < 2) continue
+    if (['close', 'crash', 'block'].includes(name) && active.length < 2) continue
     if (name === 'open' && tabs.length > 5) continue
     done.push(name)
     await steps[name]!(tab)
-    await publisher.more(Math.floor(random() * 30))
+    await publisher.more(Math.floor(random.next() * 30))
   }
-  for (const resume of frozen.values()) await resume()
+  for (const resume of blocked.values()) await resume()
   for (const tab of tabs) await tab.run('resume')
   await check(publisher, tabs)
   await publisher.publish()
