@@ -2,11 +2,12 @@
 // first; `node bench/report.ts` writes the last results again.
 
 import { readFileSync, writeFileSync } from 'node:fs'
-import { cpus } from 'node:os'
 
 import { EXAMPLES, billOf } from './bills.ts'
 import type { Bill, Costs } from './bills.ts'
 import { chart } from './chart.ts'
+import { currentSetting, rough, table, textOf, whole, writeSections } from './document.ts'
+import type { Setting } from './document.ts'
 import type { Extras } from './extras.ts'
 import type { Measured } from './measure.ts'
 import { ROWS } from './rows.ts'
@@ -18,11 +19,10 @@ export interface Measurements {
   results: Results
   extras: Extras
   rounds: number
-  setting: { date: string; processor: string; cores: number; workerd: string }
+  setting: Setting
 }
 
 const MEASUREMENTS = new URL('results.json', import.meta.url)
-const DOCUMENT = new URL('../docs/performance.md', import.meta.url)
 const CHART = new URL('../docs/performance.svg', import.meta.url)
 
 const TITLES: Record<VariantName, string> = {
@@ -38,6 +38,7 @@ const TITLES: Record<VariantName, string> = {
   converted: 'ours with types of `worker`',
   npmUpgrade: 'npm function',
   orpcUpgrade: "oRPC's upgrade",
+  baselineClients: 'baseline for real clients',
 }
 
 const SERIES = [
@@ -48,40 +49,20 @@ const SERIES = [
 ] as const satisfies { variant: VariantName; colour: string }[]
 
 export function writeReport(measured: Omit<Measurements, 'setting'>): void {
-  const measurements: Measurements = { ...measured, setting: setting() }
+  const measurements: Measurements = { ...measured, setting: currentSetting() }
   writeFileSync(MEASUREMENTS, `${JSON.stringify(measurements, undefined, 2)}\n`)
   render(measurements)
 }
 
-function setting(): Measurements['setting'] {
-  const workerd = JSON.parse(readFileSync(new URL('../node_modules/workerd/package.json', import.meta.url), 'utf8')) as {
-    version: string
-  }
-  const processors = cpus()
-  return {
-    date: new Date().toISOString().slice(0, 10),
-    processor: processors[0]?.model ?? 'unknown',
-    cores: processors.length,
-    workerd: workerd.version,
-  }
-}
-
 function render(measurements: Measurements): void {
   const sections: Record<string, string> = {
-    setting: settingOf(measurements),
+    setting: `${textOf(measurements.setting)}, ${measurements.rounds} rounds.`,
     ratios: ratios(measurements.results),
     cpu: cpu(measurements.results),
     counted: counted(measurements.extras),
     bills: bills(measurements),
   }
-  let document = readFileSync(DOCUMENT, 'utf8')
-  for (const [name, text] of Object.entries(sections)) {
-    const [begin, end] = [`<!-- measured: ${name} -->\n`, `<!-- end of ${name} -->`]
-    const [from, to] = [document.indexOf(begin), document.indexOf(end)]
-    if (from < 0 || to < from) throw new Error(`docs/performance.md has no markers for ${name}`)
-    document = `${document.slice(0, from + begin.length)}\n${text}\n\n${document.slice(to)}`
-  }
-  writeFileSync(DOCUMENT, document)
+  writeSections(sections)
   writeFileSync(
     CHART,
     chart(
@@ -98,20 +79,6 @@ function render(measurements: Measurements): void {
 type Row = Partial<Record<VariantName, Measured>>
 
 const rows = (results: Results): [RowName, Row][] => Object.entries(results) as [RowName, Row][]
-
-function table(head: string[], lines: string[][]): string {
-  const line = (cells: string[]): string => `| ${cells.join(' | ')} |`
-  return [line(head), line(head.map((_, n) => (n === 0 ? '---' : '--:'))), ...lines.map(line)].join('\n')
-}
-
-const whole = (number: number): string => Math.round(number).toLocaleString('en')
-/** Three significant digits, the precision of the measurements. */
-const rough = (number: number): string => (number >= 100 ? whole(number) : number.toPrecision(3))
-
-function settingOf({ setting: { date, processor, cores, workerd }, rounds }: Measurements): string {
-  const version = workerd.replace(/^1\./, '')
-  return `Measured on ${date}: workerd ${version}, ${cores} cores of ${processor}, ${rounds} rounds.`
-}
 
 function ratios(results: Results): string {
   const compared = ['ours', 'typescript', 'peer', 'partyserver', 'noise'] as const

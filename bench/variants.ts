@@ -31,6 +31,8 @@ export type VariantName =
   | 'converted'
   | 'npmUpgrade'
   | 'orpcUpgrade'
+  // Only for real clients.
+  | 'baselineClients'
 
 /** The messages between a client and a variant. */
 interface Dialect {
@@ -117,6 +119,7 @@ const SOURCES: Record<VariantName, Source> = {
   converted: { code: crate, dialect: ours, path: '/converted', token: 'DurableEventIterator' },
   npmUpgrade: { code: crate, front: () => onTheCore('npm-upgrade.js'), dialect: ours, token: 'DurableEventIterator' },
   orpcUpgrade: { code: () => bundled('orpc-upgrade.ts'), dialect: peer, token: 'DurableIterator' },
+  baselineClients: { code: async () => ({ source: readFileSync(file('baseline-clients.js'), 'utf8') }), dialect: baseline },
 }
 
 /** A running variant. */
@@ -135,12 +138,19 @@ export class Variant {
     this.#driver = driver
   }
 
-  /** @param options - `retention` in seconds: older events are deleted. */
-  static async start(name: VariantName, { retention }: { retention?: number } = {}): Promise<Variant> {
+  /**
+   * @param options - `retention` in seconds: older events are deleted. `persistence`: a folder for the databases, which are kept
+   * when the runtime restarts.
+   */
+  static async start(
+    name: VariantName,
+    { retention, persistence }: { retention?: number; persistence?: string } = {},
+  ): Promise<Variant> {
     const { code, front } = SOURCES[name]
     const variables = { SIGNING_KEY, ...(retention === undefined ? {} : { RETENTION_SECONDS: String(retention) }) }
     const durableObjects = { ROOM: { className: 'Room', scriptName: 'room' } }
     const workers = await startWorkers({
+      ...(persistence === undefined ? {} : { persistence }),
       workers: [
         { name: 'room', ...(await code()), variables, durableObjects: { ROOM: { className: 'Room' } } },
         { name: 'driver', source: readFileSync(file('driver.js'), 'utf8'), durableObjects },
@@ -154,12 +164,18 @@ export class Variant {
     return this.#workers.pid
   }
 
-  /** Returns the URL of a room for clients. */
-  async url(room: string): Promise<string> {
-    const { path = '/', token: kind } = SOURCES[this.name]
-    const url = new URL(path, this.#room)
+  /** Returns the URL of a room, without a token. */
+  address(room: string): URL {
+    const url = new URL(SOURCES[this.name].path ?? '/', this.#room)
     url.protocol = 'ws:'
     url.searchParams.set('room', room)
+    return url
+  }
+
+  /** Returns the URL of a room for clients. */
+  async url(room: string): Promise<string> {
+    const { token: kind } = SOURCES[this.name]
+    const url = this.address(room)
     const claims = { chn: room, rpc: ['ping', 'publish', 'publishMessage'] }
     if (kind === 'DurableEventIterator') url.searchParams.set('token', await token(claims))
     if (kind === 'DurableIterator') {
@@ -170,12 +186,16 @@ export class Variant {
     return url.href
   }
 
-  /** Publishes `count` events of `bytes` to each of the rooms, one after the other. */
-  async publish(rooms: string[], count: number, bytes: number): Promise<void> {
+  /**
+   * Publishes `count` events of `bytes` to each of the rooms, one after the other. With `first`, the events have consecutive
+   * numbers from this one on, in addition to their bytes.
+   */
+  async publish(rooms: string[], count: number, bytes: number, first?: number): Promise<void> {
     const url = new URL(this.#driver)
     url.searchParams.set('room', rooms.join(','))
     url.searchParams.set('count', String(count))
     url.searchParams.set('bytes', String(bytes))
+    if (first !== undefined) url.searchParams.set('first', String(first))
     const response = await fetch(url)
     if (!response.ok) throw new Error(`${this.name}: publishing failed: ${await response.text()}`)
   }
@@ -186,6 +206,11 @@ export class Variant {
     url.searchParams.set('room', room)
     url.searchParams.set('rows', '')
     return (await fetch(url)).json() as Promise<{ read: number; written: number }>
+  }
+
+  /** Kills the runtime's process. Resolves when a new one accepts connections at the same addresses. */
+  restart(): Promise<void> {
+    return this.#workers.kill()
   }
 
   stop(): Promise<void> {

@@ -162,9 +162,10 @@ describe('the arguments', () => {
 const firstEvent: Record<Template, string> = {
   worker: `
     import { loadEnvFile } from 'node:process'
-    import { createClient } from './page/client.ts'
+    import { subscribe } from 'durable-event-iterator/client'
     const { token, publishKey } = Object.fromEntries(new URLSearchParams(new URL(process.argv[3]).hash.slice(1)))
-    const iterator = await createClient(process.argv[2], token).onMessage()
+    const iterator = subscribe({ url: process.argv[2], token })
+    await iterator.opened()
     const headers = { authorization: 'Bearer ' + publishKey }
     await fetch(process.argv[2] + '/channels/some-room/events', { method: 'POST', headers, body: '{"message":"Hello"}' })
     console.log(JSON.stringify((await iterator.next()).value))

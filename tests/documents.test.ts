@@ -27,11 +27,14 @@ afterAll(() => rm(folder, { recursive: true }))
 test.each([
   ['README.md', 'room.ts'],
   ['docs/getting-started.md', 'worker.ts'],
+  ['docs/client.md', 'page.ts'],
   ['docs/generic-worker.md', 'index.ts'],
   ['docs/local-development.md', 'page.ts'],
   ['docs/migrating-from-orpc.md', 'worker.ts'],
+  ['docs/react.md', 'chat.tsx'],
   ['docs/rust-durable-object.md', 'todo.ts'],
   ['docs/typescript-durable-object.md', 'room.ts'],
+  ['docs/tabs.md', 'page.ts'],
   ['docs/which-api.md', 'procedures.ts'],
 ])('the TypeScript of %s compiles in strict mode', async (document, file) => {
   const files = await filesOf(document)

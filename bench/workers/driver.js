@@ -7,9 +7,11 @@ export default {
     if (searchParams.has('rows')) return Response.json(await env.ROOM.getByName(rooms[0]).rows())
     const count = Number(searchParams.get('count'))
     const event = { message: 'x'.repeat(Number(searchParams.get('bytes')) - '{"message":""}'.length) }
+    // Events with consecutive numbers, from this one on.
+    const first = searchParams.has('first') ? Number(searchParams.get('first')) : undefined
     for (const room of rooms) {
       const stub = env.ROOM.getByName(room)
-      for (let n = 0; n < count; n++) await stub.publish(event)
+      for (let n = 0; n < count; n++) await stub.publish(first === undefined ? event : { ...event, n: first + n })
     }
     return new Response()
   },

@@ -132,7 +132,7 @@ const COMPILED = [
 test('it contains the code, the types, the compiled parts, the README and the licenses, and nothing else', () => {
   const paths = packed.files
   for (const file of ['package.json', 'README.md', 'LICENSE-MIT', 'LICENSE-APACHE', ...COMPILED]) expect(paths).toContain(file)
-  for (const entry of ['index', 'client/index', 'durable-object/index', 'stub/index', 'worker/index']) {
+  for (const entry of ['index', 'client/index', 'durable-object/index', 'react/index', 'stub/index', 'worker/index']) {
     expect(paths).toContain(`dist/${entry}.js`)
     expect(paths).toContain(`dist/${entry}.d.ts`)
   }
@@ -190,7 +190,7 @@ async function createProject(version: string): Promise<string> {
   await symlink(server, join(installed, '@orpc/server'))
   await symlink(join(beside, 'client'), join(installed, '@orpc/client'))
   await symlink(join(beside, 'contract'), join(installed, '@orpc/contract'))
-  for (const name of ['@types/node', '@cloudflare']) await symlink(join(modules, name), join(installed, name))
+  for (const name of ['@types/node', '@types/react', '@cloudflare', 'react']) await symlink(join(modules, name), join(installed, name))
   await cp(packed.folder, join(installed, 'durable-event-iterator'), { recursive: true })
   await writeFile(join(project, 'package.json'), '{ "type": "module" }')
   expect(JSON.parse(await readFile(join(installed, '@orpc/client/package.json'), 'utf8')).version).toBe(version)
@@ -293,7 +293,7 @@ test('a Worker that only reaches stubs contains no core, and `stub` also runs in
 
 test('its declarations compile with the types of Workers', async () => {
   const project = join(folder, 'with-1.16.1')
-  const entries = ['', '/client', '/durable-object', '/stub', '/worker'].map((path) => `import 'durable-event-iterator${path}'`)
+  const entries = ['', '/client', '/durable-object', '/react', '/stub', '/worker'].map((path) => `import 'durable-event-iterator${path}'`)
   await writeFile(join(project, 'entries.ts'), entries.join('\n'))
   const options = { lib: ['es2022', 'esnext.disposable'], types: ['@cloudflare/workers-types'], skipLibCheck: false }
   const complaints = await compile(project, options)
@@ -375,7 +375,9 @@ test('npm installs it into an empty project, where the example runs', async () =
   // From npm's cache if possible, which the setup of the project has filled.
   await run('npm', args, { cwd: project, timeout: 100_000 })
   const { dependencies } = JSON.parse((await run('npm', ['ls', '--json', '--all'], { cwd: project })).stdout)
-  expect(Object.keys(dependencies['durable-event-iterator'].dependencies).sort()).toEqual([
+  const installed = Object.entries<{ version?: string }>(dependencies['durable-event-iterator'].dependencies)
+  // npm lists missing optional peer dependencies too, without a version.
+  expect(installed.flatMap(([name, { version }]) => (version === undefined ? [] : [name])).sort()).toEqual([
     '@orpc/client', '@orpc/contract', '@orpc/server',
   ])
   expect(await runExample(project)).toBe('Received message: Hello, world!\n')

@@ -73,17 +73,26 @@ export abstract class SoakClient {
 
   /** Returns a URL with a new token. */
   protected url(): string {
-    const now = Math.floor(Date.now() / 1000)
-    const iat = this.#tokens++ === 0 ? (this.options.issuedAt ?? now) : now
-    this.claims = { iat, exp: now + this.options.tokenLifetime }
+    this.claims = this.#newClaims()
     const url = new URL(this.options.path, `ws://127.0.0.1:${this.line.port}`)
-    url.searchParams.set('token', this.#sign())
+    url.searchParams.set('token', this.#sign(this.claims))
     if (this.options.connection !== undefined) url.searchParams.set('id', this.options.connection)
     return url.href
   }
 
-  #sign(): string {
-    const claims = { chn: this.options.channel, rpc: [PUBLISH], ...this.claims }
+  /** Returns a new token, whose times the client reads from it. */
+  protected token(): string {
+    return this.#sign(this.#newClaims())
+  }
+
+  #newClaims(): { iat: number; exp: number } {
+    const now = Math.floor(Date.now() / 1000)
+    const iat = this.#tokens++ === 0 ? (this.options.issuedAt ?? now) : now
+    return { iat, exp: now + this.options.tokenLifetime }
+  }
+
+  #sign(times: { iat: number; exp: number }): string {
+    const claims = { chn: this.options.channel, rpc: [PUBLISH], ...times }
     return this.options.isSecond ? signSecond(claims) : sign(claims)
   }
 
@@ -92,12 +101,8 @@ export abstract class SoakClient {
     const now = Math.floor(Date.now() / 1000)
     const { iat } = this.claims
     const claims = { iat: now, exp: now + this.options.tokenLifetime }
-    const before = this.claims
-    this.claims = claims
-    const token = this.#sign()
-    this.claims = before
     return {
-      token,
+      token: this.#sign(claims),
       done: (attempt) => {
         // Without an event, the start remains the issue of the socket's first token.
         this.claims = { iat, exp: claims.exp }

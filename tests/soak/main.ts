@@ -1,16 +1,9 @@
 // `npm run soak`: a long run, which can be repeated with its seed.
 
 import { writeFileSync } from 'node:fs'
-import { registerHooks } from 'node:module'
 import { parseArgs } from 'node:util'
 
-// The sources of the package import each other by the names of the built files.
-registerHooks({
-  resolve: (specifier, context, next) => {
-    const isSource = context.parentURL?.includes('/npm/durable-event-iterator/src/') === true && specifier.startsWith('.')
-    return next(isSource ? specifier.replace(/\.js$/, '.ts') : specifier, context)
-  },
-})
+import '../support/sources.ts'
 
 const { values } = parseArgs({
   options: {

@@ -1,244 +1,58 @@
-// The clients of a run that use the npm package like an application: a procedure of an oRPC server returns a
-// token, and the link plugin opens an iterator with it.
+// A client with a link plugin of the npm package, for oRPC 1.x or 2.x.
 
-import { createORPCClient, getEventMeta } from '@orpc/client'
-import type { Client } from '@orpc/client'
-import { RPCLink } from '@orpc/client/fetch'
-import { os, type } from '@orpc/server'
-import type { RouterClient } from '@orpc/server'
-import { RPCHandler } from '@orpc/server/fetch'
+import { fileURLToPath } from 'node:url'
 
-import {
-  DurableEventIteratorConnectionError,
-  DurableEventIteratorLinkPlugin,
-  DurableIteratorLinkPlugin,
-} from '../../npm/durable-event-iterator/src/orpc-v1/index.ts'
-import type { DurableEventIteratorGap } from '../../npm/durable-event-iterator/src/orpc-v1/index.ts'
-import { DurableEventIterator, DurableEventIteratorHandlerPlugin, DurableIterator } from '../../npm/durable-event-iterator/src/index.ts'
-import type { DurableEventIteratorObject } from '../../npm/durable-event-iterator/src/index.ts'
+import { build } from 'esbuild'
+
 import { SIGNING_KEY } from '../support/client.ts'
 import { PUBLISH } from '../support/journals.ts'
-import { SLOW_EVENT, SoakClient, pause } from './clients.ts'
-import type { CallResult, ClientOptions } from './clients.ts'
-import type { Attempt } from './history.ts'
+import { connect } from './application.ts'
+import type { ClientOptions } from './clients.ts'
+import { PackageClient } from './package-client.ts'
+import type { OpenIterator, Opening } from './package-client.ts'
 
-/** The maximum delay before an attempt to connect, in milliseconds: the end of a run waits for it. */
-const LONGEST_WAIT = 3_000
+const ORPC_2 = '2.0.0-beta.16'
 
-/** The time that a call waits for a connection, in milliseconds, in which its publisher waits too. */
-const CALL_PATIENCE = 1_000
+export class NpmClient extends PackageClient {
+  readonly #open: Promise<(opening: Opening) => Promise<OpenIterator>>
 
-/** The silence after which a ping is sent, in milliseconds: some lines are slow for longer. */
-const HEARTBEAT = 3_000
-
-/** The number of buffered events, so small that slow applications pause and resume. */
-const BUFFERED = 20
-
-/** The delay before the application opens another iterator, in milliseconds. */
-const NEXT_ITERATOR = 1_000
-
-interface Journal extends DurableEventIteratorObject<{ n: number }> {
-  publish(): Client<Record<never, never>, object, string, Error>
-  publishMessage(): Client<Record<never, never>, object, string, Error>
-}
-
-interface TokenRequest {
-  channel: string
-  /** In seconds. */
-  lifetime: number
-}
-
-const router = {
-  onEvent: os.input(type<TokenRequest>()).handler(({ input: { channel, lifetime } }) =>
-    new DurableEventIterator<Journal>(channel, { signingKey: SIGNING_KEY, tokenTTLSeconds: lifetime }).rpc(PUBLISH),
-  ),
-  follow: os.input(type<TokenRequest>()).handler(({ input: { channel, lifetime } }) =>
-    new DurableIterator<Journal>(channel, { signingKey: SIGNING_KEY, tokenTTLSeconds: lifetime }).rpc(PUBLISH),
-  ),
-}
-const server = new RPCHandler(router, { plugins: [new DurableEventIteratorHandlerPlugin()] })
-
-type Iterator = Awaited<ReturnType<RouterClient<typeof router>['onEvent' | 'follow']>>
-
-/** A client with the npm package. */
-export class NpmClient extends SoakClient {
-  readonly #stop = new AbortController()
-  /** The newest socket, until it is given up. */
-  #socket: WebSocket | undefined
-  /** The subscriptions of the newest socket, by call id. */
-  #attempts = new Map<string, Attempt>()
-  #refreshes = new Map<string, { iat: number; exp: number }>()
-  /** Its newest subscription, if it has a response and its socket is open. */
-  #answered: Attempt | undefined
-  #iterator: Iterator | undefined
-
-  constructor(options: ClientOptions) {
-    super(options.isSecond ? 'npm, DurableIterator' : 'npm, DurableEventIterator', options)
-    Object.assign(this.record, { notified: [], ended: [], handshakes: [] })
+  constructor(orpc: 1 | 2, options: ClientOptions) {
+    const { channel, tokenLifetime: lifetime, isSecond = false } = options
+    super(`npm with oRPC ${orpc}.x, ${isSecond ? 'DurableIterator' : 'DurableEventIterator'}`, options)
+    const application = { signingKey: SIGNING_KEY, channel, lifetime, publish: PUBLISH, isSecond, plugin: this.connecting }
+    this.#open = (orpc === 1 ? Promise.resolve({ connect }) : withOrpc2()).then(({ connect }) => connect(application))
   }
 
-  async start(): Promise<void> {
-    void this.#iterate()
+  override async start(): Promise<void> {
+    // An error is not one of opening an iterator.
+    await this.#open
+    return super.start()
   }
 
-  async #iterate(): Promise<void> {
-    const { channel, tokenLifetime, isSecond } = this.options
-    const { delivered, ended } = this.record
-    const client = this.#createClient()
-    while (!this.stopped) {
-      const last = this.last
-      const options = { signal: this.#stop.signal, ...(last === undefined ? {} : { lastEventId: String(last) }) }
-      try {
-        const iterator = await client[isSecond ? 'follow' : 'onEvent']({ channel, lifetime: tokenLifetime }, options)
-        this.#iterator = iterator
-        try {
-          for await (const event of iterator) {
-            delivered.push({ id: Number(getEventMeta(event)?.id), n: event.n })
-            if (Date.now() < this.slowUntil) await pause(SLOW_EVENT)
-          }
-          if (!this.stopped) ended?.push('without an error')
-        } catch (error) {
-          if (!this.stopped) ended?.push(String(error))
-        }
-      } catch {
-        // The first connection did not open within the time limit.
-      }
-      this.#iterator = undefined
-      await pause(NEXT_ITERATOR)
-    }
+  protected async open(opening: Opening): Promise<OpenIterator> {
+    return (await this.#open)(opening)
   }
+}
 
-  #createClient(): RouterClient<typeof router> {
-    const { path, connection = '' } = this.options
-    const options = {
-      url: new URL(path, `ws://127.0.0.1:${this.line.port}`),
-      createId: () => connection,
-      WebSocket: this.#listeningWebSocket(),
-      maxReconnectionDelay: LONGEST_WAIT,
-      callTimeout: CALL_PATIENCE,
-      heartbeatInterval: HEARTBEAT,
-      maxBufferedEvents: BUFFERED,
-      onGap: ({ nextEventId }: DurableEventIteratorGap) => {
-        const { delivered, notified } = this.record
-        notified?.push({ after: delivered.length, next: Number(nextEventId) })
+let bundle: Promise<{ connect: typeof connect }> | undefined
+
+/** Returns the application with oRPC 2.x, which the imports of this process do not resolve to: as a bundle. */
+function withOrpc2(): Promise<{ connect: typeof connect }> {
+  bundle ??= build({
+    entryPoints: [fileURLToPath(new URL('application.ts', import.meta.url))],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    platform: 'node',
+    alias: { '@orpc/client': `orpc-client-${ORPC_2}`, '@orpc/server': `orpc-server-${ORPC_2}` },
+    plugins: [
+      {
+        name: 'orpc-v2',
+        setup: ({ onResolve }) => onResolve({ filter: /\/orpc-v1\/index\.ts$/ }, () => ({ path: ADAPTER })),
       },
-    }
-    const plugin = this.options.isSecond ? new DurableIteratorLinkPlugin(options) : new DurableEventIteratorLinkPlugin(options)
-    const link = new RPCLink({
-      url: 'http://tokens.test/rpc',
-      fetch: async (request) => {
-        const { response } = await server.handle(request, { prefix: '/rpc', context: {} })
-        return response ?? new Response(null, { status: 404 })
-      },
-      plugins: [plugin],
-    })
-    return createORPCClient(link)
-  }
-
-  /** A WebSocket that records its frames in both directions, without changes. */
-  #listeningWebSocket(): typeof WebSocket {
-    const client = this
-    return class extends WebSocket {
-      constructor(url: string | URL, protocols?: string | string[]) {
-        super(url, protocols)
-        client.record.handshakes?.push(Date.now())
-        client.#opened(this, new URL(url))
-      }
-
-      override send(data: Parameters<WebSocket['send']>[0]): void {
-        if (client.#socket === this && typeof data === 'string' && data.startsWith('{')) client.#sent(JSON.parse(data))
-        super.send(data)
-      }
-
-      // Later messages are ignored.
-      override close(code?: number, reason?: string): void {
-        client.#gaveUp(this)
-        super.close(code, reason)
-      }
-    }
-  }
-
-  #opened(socket: WebSocket, url: URL): void {
-    this.#socket = socket
-    this.#attempts = new Map()
-    this.#refreshes = new Map()
-    this.#answered = undefined
-    this.claims = claimsOf(url.searchParams.get('token') ?? '')
-    socket.addEventListener('message', ({ data }) => {
-      if (this.#socket === socket && typeof data === 'string' && data.startsWith('{')) this.#received(JSON.parse(data))
-    })
-    socket.addEventListener('close', ({ code }) => {
-      if (this.#socket === socket) this.closed(this.#answered, code)
-      this.#gaveUp(socket)
-    })
-  }
-
-  #gaveUp(socket: WebSocket): void {
-    if (this.#socket !== socket) return
-    this.#socket = undefined
-    this.#answered = undefined
-  }
-
-  #sent({ i, p }: any): void {
-    if (p?.u === '/subscribe') {
-      const attempt = this.asked([p.h?.['last-event-id']].flat().at(-1))
-      // A client without an event sends the issue time of its first token with its second one.
-      const since = p.h?.['x-durable-event-since']
-      if (since !== undefined && 'issuedAt' in attempt.from) attempt.from.issuedAt = Number(since)
-      this.#attempts.set(i, attempt)
-      this.#answered = undefined
-    } else if (p?.u === '/updateToken') {
-      this.#refreshes.set(i, claimsOf(p.b.json.token))
-    }
-  }
-
-  #received(frame: any): void {
-    const refresh = this.#refreshes.get(frame.i)
-    if (refresh !== undefined && !(frame.p?.s >= 400)) {
-      this.claims = refresh
-      if (this.#answered !== undefined) this.#answered.expires = this.endOf(refresh.exp)
-    }
-    const attempt = this.#attempts.get(frame.i)
-    if (attempt === undefined) return
-    const from = { ...attempt.from }
-    this.heard(attempt, frame)
-    attempt.from = from
-    const isNewest = attempt === this.record.attempts.at(-1)
-    if (frame.t === undefined && attempt.answeredAt !== undefined && isNewest) this.#answered = attempt
-  }
-
-  get isSubscribed(): boolean {
-    return this.#answered !== undefined
-  }
-
-  async publish(event: object): Promise<CallResult> {
-    if (this.#iterator === undefined) return { rejected: 'not connected' }
-    try {
-      return { id: Number(await this.#iterator[PUBLISH](event)) }
-    } catch (error: any) {
-      if (error instanceof DurableEventIteratorConnectionError) {
-        return error.reason === 'unavailable' ? { rejected: error.reason } : 'unknown'
-      }
-      return typeof error?.code === 'string' && error.status < 500 ? { rejected: error.code } : 'unknown'
-    }
-  }
-
-  /** Does nothing: the package refreshes its tokens. */
-  renew(): void {
-    this.line.cut()
-  }
-
-  stop(): void {
-    this.stopped = true
-    this.#stop.abort()
-  }
+    ],
+  }).then(({ outputFiles }) => import(`data:text/javascript;base64,${Buffer.from(outputFiles[0]!.contents).toString('base64')}`))
+  return bundle
 }
 
-/** Returns the times of a token of either kind. */
-function claimsOf(token: string): { iat: number; exp: number } {
-  const payload = token.startsWith('{')
-    ? token.slice(0, token.lastIndexOf('.'))
-    : Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()
-  const { iat, exp } = JSON.parse(payload)
-  return { iat, exp }
-}
+const ADAPTER = fileURLToPath(new URL('../../npm/durable-event-iterator/src/orpc-v2/index.ts', import.meta.url))

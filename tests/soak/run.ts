@@ -17,9 +17,11 @@ import type { Channel, Fault, History } from './history.ts'
 import { Line } from './line.ts'
 import { Network } from './network.ts'
 import { NpmClient } from './npm-client.ts'
+import { PackageClient } from './package-client.ts'
 import { PUBLISHER, PUBLISH_KEY, Publishers, SPOILED } from './publishers.ts'
 import type { Target } from './publishers.ts'
 import { Random } from './random.ts'
+import { StandaloneClient } from './standalone-client.ts'
 
 export interface SoakOptions {
   /** Runs with the same seed have the same faults, but not to the millisecond. */
@@ -98,8 +100,11 @@ const SUBSCRIBE_TIMEOUT = 1_000
 /** The bindings of each Durable Object in Workers of another script. */
 const CLASSES = { USUAL: 'UsualJournal', FEW: 'FewJournal', BRIEF: 'BriefJournal', ROOMY: 'RoomyJournal' } as const
 
-/** The kinds of clients, in turn on each channel. `2`: with `DurableIterator` tokens. */
-const KINDS = ['bare 1', 'stock', 'bare 2', 'npm 1', 'stock', 'bare 1', 'npm 2', 'stock'] as const
+/** The kinds of clients, in turn on each channel. The last digit is 2 for `DurableIterator` tokens. */
+const KINDS = [
+  'bare 1', 'stock', 'bare 2', 'orpc-v1 1', 'subscribe 1', 'orpc-v2 1', 'stock', 'orpc-v1 2', 'subscribe 2', 'orpc-v2 2',
+  'bare 1', 'stock',
+] as const
 type Kind = (typeof KINDS)[number]
 
 /** The faults around a wipe: at the same time, and after it. */
@@ -277,7 +282,7 @@ class Run {
     const turn = Math.floor(n / this.#channels.length)
     const kind = late?.kind ?? (KINDS[turn % KINDS.length] as Kind)
     const isSecond = kind.endsWith('2')
-    const hasConnection = random.chance(0.7) || isSecond || kind.startsWith('npm')
+    const hasConnection = random.chance(0.7) || isSecond || isOfPackage(kind)
     const options: ClientOptions = {
       name,
       isSecond,
@@ -438,7 +443,7 @@ class Run {
         this.#network.storm(300 + small * 3_000, 5 + large * 100)
         // While some of its subscribers cannot connect.
         const part = this.#random.part(`storm ${small}`)
-        for (const { line } of this.#clients.filter((candidate) => candidate instanceof NpmClient && !this.#calm.has(candidate))) {
+        for (const { line } of this.#clients.filter((candidate) => candidate instanceof PackageClient && !this.#calm.has(candidate))) {
           if (part.chance(0.3)) line.away(200 + 4_000 * part.next())
         }
       }
@@ -544,8 +549,12 @@ class Run {
 
 function create(kind: Kind, version: ClientVersion, options: ClientOptions): SoakClient {
   if (kind === 'stock') return new StockClient(version, options)
-  return kind.startsWith('npm') ? new NpmClient(options) : new BareClient(options)
+  if (kind.startsWith('bare')) return new BareClient(options)
+  return kind.startsWith('subscribe') ? new StandaloneClient(options) : new NpmClient(kind.startsWith('orpc-v1') ? 1 : 2, options)
 }
+
+/** Whether these clients are of the npm package, which always sends a connection id. */
+const isOfPackage = (kind: Kind): boolean => kind !== 'stock' && !kind.startsWith('bare')
 
 /** Returns the report of a failed run. */
 export function failures({ violations, history, seed }: SoakResult): string[] {

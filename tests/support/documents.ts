@@ -14,7 +14,9 @@ const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const modules = join(root, 'node_modules')
 
-/** The code blocks of a document in a language, in order, or those of the sections whose titles match. */
+/**
+ * The code blocks of a document in a language, which is a regular expression, in order, or those of the sections whose titles match.
+ */
 export async function blocksOf(document: string, language: string, isIncluded = (_title: string): boolean => true): Promise<string[]> {
   const sections = (await readFile(join(root, document), 'utf8')).split(/^(?=## )/m)
   const text = sections.filter((section) => isIncluded(section.split('\n', 1)[0]!)).join('')
@@ -29,8 +31,8 @@ export async function blocksOf(document: string, language: string, isIncluded = 
  */
 export async function filesOf(document: string, orpc: '1.x' | '2.x' = '1.x'): Promise<Map<string, string>> {
   const files = new Map<string, string>()
-  for (const block of await blocksOf(document, 'ts', (title) => title.endsWith(' 2.x') === (orpc === '2.x'))) {
-    const name = /^\/\/ (\w+\.ts)\n/.exec(block)?.[1]
+  for (const block of await blocksOf(document, 'tsx?', (title) => title.endsWith(' 2.x') === (orpc === '2.x'))) {
+    const name = /^\/\/ ([\w-]+\.tsx?)\n/.exec(block)?.[1]
     if (name === undefined || files.has(name)) throw new Error(`${document}: a block has no unique file name:\n${block}`)
     files.set(name, block)
   }
@@ -97,7 +99,7 @@ export async function createProject(
   const installed = join(folder, 'node_modules')
   await mkdir(join(installed, '@types'), { recursive: true })
   if (orpc !== undefined) await linkOrpc(installed, orpc)
-  const linked = orpc === undefined ? ['@orpc', '@cloudflare', '@types/node'] : ['@cloudflare', '@types/node']
+  const linked = ['@cloudflare', '@tanstack', '@types/node', '@types/react', 'react', ...(orpc === undefined ? ['@orpc'] : [])]
   for (const name of linked) await symlink(join(modules, name), join(installed, name))
   await cp(packed.folder, join(installed, 'durable-event-iterator'), { recursive: true })
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
@@ -116,9 +118,10 @@ export async function compile(folder: string): Promise<string[]> {
     noUncheckedIndexedAccess: true,
     noUnusedLocals: true,
     skipLibCheck: true,
+    jsx: 'react-jsx',
     noEmit: true,
   }
-  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }))
+  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts', '*.tsx'] }))
   const { stdout } = await run(process.execPath, [join(modules, 'typescript/bin/tsc'), '-p', folder]).catch((error) => error)
   return stdout.split('\n').filter((line: string) => line !== '')
 }

@@ -21,7 +21,7 @@ export const ORPC_OF_CLASSES: string | undefined = process.env['ORPC_OF_CLASSES'
 export const isOrpc2: boolean = ORPC_OF_CLASSES?.startsWith('2.') ?? false
 
 /** The name of the procedure that publishes its input. A class in TypeScript has `publish` for stubs. */
-export const PUBLISH = isRust ? 'publish' : 'publishMessage'
+export const PUBLISH: 'publish' | 'publishMessage' = isRust ? 'publish' : 'publishMessage'
 
 /** Returns the code of the Worker with the Durable Objects. */
 export function objectsCode(implementation: typeof IMPLEMENTATION = IMPLEMENTATION, orpc = ORPC_OF_CLASSES): WorkerCode {

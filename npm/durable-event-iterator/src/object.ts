@@ -1,5 +1,3 @@
-import type { NestedClient } from '@orpc/client'
-
 /** A value that JSON can represent. */
 export type JsonValue =
   | string
@@ -81,11 +79,19 @@ export type InferDurableEventIteratorObjectTokenAttachment<T extends AnyDurableE
 export type InferDurableEventIteratorObjectRPC<T extends AnyDurableEventIteratorObject> = Exclude<
   {
     // The brand of the class `DurableObject` is a property of the type `never`, which extends every type.
-    [K in keyof T]-?: [T[K]] extends [never] ? never : T[K] extends (...args: never[]) => NestedClient<Record<never, never>> ? K : never
+    [K in keyof T]-?: [T[K]] extends [never] ? never : T[K] extends (...args: never[]) => ProcedureClient ? K : never
   }[keyof T],
   keyof AsyncGenerator | 'then'
 > &
   string
+
+/**
+ * The client of a procedure, or of several procedures under one name. oRPC's clients of all versions have this form, unless they
+ * require a context.
+ */
+type ProcedureClient =
+  | ((input: never, options?: Record<never, never>) => Promise<unknown>)
+  | { [name: string]: ProcedureClient }
 
 /** Equal to {@link InferDurableEventIteratorObjectRPC}, under the name of oRPC 1.9 and later. */
 export type InferDurableIteratorObjectRPC<T extends AnyDurableEventIteratorObject> = InferDurableEventIteratorObjectRPC<T>

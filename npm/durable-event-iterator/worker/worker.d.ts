@@ -1,7 +1,7 @@
 // The built generic Worker: `src/lib.rs` of the repository.
 
 import { DurableObject, WorkerEntrypoint } from 'cloudflare:workers'
-import type { Published, PublishOptions } from 'durable-event-iterator/durable-object'
+import type { Published, PublishOptions } from 'durable-event-iterator/stub'
 
 /** The binding, the secrets and the variables of the generic Worker. `docs/generic-worker.md` of the repository describes them. */
 export interface GenericWorkerEnv {

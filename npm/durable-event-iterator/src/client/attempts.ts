@@ -20,8 +20,8 @@ export class Attempts {
   /** The server requested no attempt before this time. */
   #notBefore = Number.NEGATIVE_INFINITY
   #wait: Wait | undefined
-  /** Whether the network has become available since the last attempt failed. */
-  #isHurried = false
+  /** The time at which the network became available, unless an attempt has failed since then. */
+  #hurriedAt = Number.NEGATIVE_INFINITY
 
   constructor(options: AttemptsOptions) {
     this.#options = options
@@ -33,13 +33,12 @@ export class Attempts {
 
   fail(): void {
     this.#failures += 1
-    this.#isHurried = false
+    this.#hurriedAt = Number.NEGATIVE_INFINITY
   }
 
   /** Counts a lost connection: as a failure, unless it was stable. */
   lose(lasted: number): void {
-    this.fail()
-    if (lasted >= LASTING_MS) this.#failures = 0
+    this.#failures = lasted >= LASTING_MS ? 0 : this.#failures + 1
   }
 
   /**
@@ -63,7 +62,8 @@ export class Attempts {
       signal.addEventListener('abort', finish)
       this.#wait = { dueAt: this.#earliest(interval) + delay, isShortened: false, timer: undefined, finish }
       if (signal.aborted) finish()
-      else if (this.#isHurried) this.hurry()
+      // A page that was frozen learns only afterwards that its connection was lost.
+      else if (monotonicNow() - this.#hurriedAt < HURRY_MS) this.hurry()
       else this.#schedule(this.#wait)
     })
   }
@@ -80,7 +80,7 @@ export class Attempts {
   /** Shortens the current delay once, because the network is available again. */
   hurry(): void {
     const wait = this.#wait
-    this.#isHurried = true
+    this.#hurriedAt = monotonicNow()
     if (wait === undefined || wait.isShortened) return
     wait.isShortened = true
     wait.dueAt = Math.min(wait.dueAt, this.#earliest(MIN_ATTEMPT_INTERVAL_MS) + shortDelay())
@@ -112,6 +112,9 @@ export const LASTING_MS = 5_000
  * report several times a second that it is online again.
  */
 const MIN_ATTEMPT_INTERVAL_MS = 1_000
+
+/** How long after the network became available a lost connection is replaced with a short delay, in milliseconds. */
+const HURRY_MS = 5_000
 
 /** Returns a random delay of up to 250 ms, so that the subscriptions of a page do not all reconnect at once. */
 function shortDelay(): number {

@@ -78,6 +78,8 @@ export class Session {
   #cursor: string | undefined
   /** The time at which the first token was issued, in seconds since 1970. */
   #since: number | undefined
+  /** The time at which it was requested, in milliseconds since 1970. */
+  #requestedAt: number | undefined
   /** The token of the current connection or attempt. */
   #tokenInUse: HeldToken | undefined
   /** The last token with which a subscription opened. */
@@ -218,6 +220,7 @@ export class Session {
       // After the first token: without a cursor, the events published since then arrive.
       if (isFirst && this.#options.load !== undefined) this.#startLoading()
       this.#since ??= current.payload.iat
+      this.#requestedAt ??= current.requestedAt
       this.#connectionId ??= await this.#options.createId(current.payload)
       url = upgradeUrl(await this.#options.url(current.payload), current.text, this.#connectionId)
     } catch (error) {
@@ -229,12 +232,15 @@ export class Session {
     this.#tokenInUse = current
     // The minimum interval is between handshakes, and the URL may have taken a long time.
     this.#attempts.start()
-    const { sockets, numbers } = this.#options
+    const { sockets, numbers, load } = this.#options
     try {
       return await Connection.open({
         sockets,
         url,
-        info: { tokenRequestedAt: current.requestedAt },
+        info: {
+          tokenRequestedAt: this.#requestedAt ?? current.requestedAt,
+          isStart: this.#cursor === undefined && load === undefined,
+        },
         timeout: numbers.connectionTimeout,
         heartbeatInterval: numbers.heartbeatInterval,
         signal: this.#ended.signal,

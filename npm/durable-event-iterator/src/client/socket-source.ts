@@ -5,8 +5,10 @@ export interface SocketSource {
 }
 
 export interface SocketInfo {
-  /** The time at which the token was requested, in milliseconds since 1970: earlier events are not expected. */
+  /** The time at which the first token was requested, in milliseconds since 1970: earlier events are not expected. */
   readonly tokenRequestedAt: number
+  /** Whether the subscription will certainly have no cursor, so that the server may begin it with a snapshot. */
+  readonly isStart: boolean
 }
 
 /** The members of a WebSocket that the client uses. */

@@ -1,7 +1,7 @@
 // The page: shows messages as they arrive, and publishes messages. It takes its token and the publish key from the address that
 // `npm run dev` prints. In an application, your server issues the token, and only your server has the publish key.
 
-import { createClient } from './client.ts'
+import { subscribe } from 'durable-event-iterator/client'
 
 const form = document.querySelector('form')!
 const list = document.querySelector('ol')!
@@ -24,15 +24,17 @@ form.addEventListener('submit', async (event) => {
   })
 })
 
-const client = createClient(location.origin, token, {
+// Reconnects and resumes by itself. In an application, `token` is a function that fetches a token from your server.
+const messages = subscribe<{ message: string }>({
+  url: '/',
+  token,
   onStateChange: (state) => {
     status.value = state
     status.dataset.state = state
   },
 })
 
-// Reconnects and resumes by itself.
-for await (const { message } of await client.onMessage()) {
+for await (const { message } of messages) {
   const item = document.createElement('li')
   item.textContent = message
   list.prepend(item)

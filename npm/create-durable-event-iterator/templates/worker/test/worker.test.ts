@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 
+import { subscribe } from 'durable-event-iterator/client'
 import { createTestHarness } from 'wrangler'
 
-import { createClient } from '../page/client.ts'
 import { createToken } from '../src/token.ts'
 
 const SIGNING_KEY = 'test-signing-key'
@@ -21,16 +21,17 @@ function publish(message: string, publishKey = PUBLISH_KEY): Promise<Response> {
 }
 
 test('a client receives events that are published over HTTP, also after hibernation', async () => {
-  const iterator = await createClient(url.origin, createToken('some-room', SIGNING_KEY)).onMessage()
+  const messages = subscribe<{ message: string }>({ url, token: createToken('some-room', SIGNING_KEY) })
+  await messages.opened()
 
   assert.equal((await publish('Hello')).status, 201)
-  assert.deepEqual((await iterator.next()).value, { message: 'Hello' })
+  assert.deepEqual((await messages.next()).value, { message: 'Hello' })
 
   await server.getWorker().evictDurableObject('DurableEventIteratorObject', { name: 'some-room', webSockets: 'hibernate' })
   await publish('Hello again')
-  assert.deepEqual((await iterator.next()).value, { message: 'Hello again' })
+  assert.deepEqual((await messages.next()).value, { message: 'Hello again' })
 
-  await iterator.return()
+  await messages.return()
 })
 
 test('a request with another publish key is rejected', async () => {
