@@ -30,7 +30,7 @@ const classesWithOrpc = [
     orpc: orpc2,
     implementation: 'DurableEventIteratorObject',
     files: [
-      'audiences', 'calls', 'events', 'gaps', 'hibernation', 'hostile', 'idempotency', 'settling', 'npm/subscribe', 'snapshots', 'stubs',
+      'audiences', 'broken-code', 'calls', 'events', 'gaps', 'hibernation', 'hostile', 'idempotency', 'settling', 'npm/subscribe', 'snapshots', 'stubs',
       'types', 'typescript-classes',
     ],
   },
