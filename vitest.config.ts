@@ -23,15 +23,18 @@ const typescriptClasses = {
   DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation', 'npm/subscribe'],
 }
 
-/** The tests that also run with Durable Object classes in TypeScript that are bundled with another version of oRPC. */
+/** The tests of Durable Object classes in TypeScript that also run with other versions of oRPC in their Worker. */
 const classesWithOrpc = [
   { orpc: '1.6.6', implementation: 'DurableEventIteratorObject', files: ['calls', 'typescript-classes'] },
   {
     orpc: orpc2,
     implementation: 'DurableEventIteratorObject',
-    files: ['audiences', 'calls', 'events', 'gaps', 'hibernation', 'hostile', 'idempotency', 'settling', 'snapshots', 'stubs', 'types', 'typescript-classes'],
+    files: [
+      'audiences', 'broken-code', 'calls', 'events', 'gaps', 'hibernation', 'hostile', 'idempotency', 'settling', 'npm/subscribe', 'snapshots', 'stubs',
+      'types', 'typescript-classes',
+    ],
   },
-  { orpc: orpc2, implementation: 'DurableIteratorObject', files: ['calls', 'durable-iterator', 'hibernation', 'reachable'] },
+  { orpc: orpc2, implementation: 'DurableIteratorObject', files: ['calls', 'durable-iterator', 'hibernation', 'npm/subscribe', 'reachable'] },
 ]
 
 const orpcVersions = [...new Set(Object.values(everyVersion).flat())]

@@ -44,6 +44,16 @@ test.each([
   await project.dispose()
 })
 
+test.each([undefined, '2.0.0-beta.16'])('the steps to oRPC 2.x of docs/migrating-from-orpc.md compile with %s', async (version) => {
+  const files = await filesOf('docs/migrating-from-orpc.md', '2.x')
+  expect([...files.keys()]).toEqual(['shop.ts', 'client.ts'])
+  // The Durable Object and the server compile with both versions, but links differ.
+  if (version === undefined) files.delete('client.ts')
+  const project = await createProject(files, packed, version)
+  expect(await compile(project.folder)).toEqual([])
+  await project.dispose()
+})
+
 /** Declarations for the JavaScript of docs/generic-worker.md. */
 const SURROUNDINGS = `
 import type { ChannelStub } from 'durable-event-iterator/durable-object'

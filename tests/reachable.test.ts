@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { SIGNING_KEY, token } from './support/client.ts'
+import { ORPC_OF_CLASSES } from './support/journals.ts'
 import { BareSocket } from './support/socket.ts'
 import { startWorkers } from './support/workerd.ts'
 import type { RunningWorkers } from './support/workerd.ts'
@@ -17,6 +18,7 @@ beforeAll(async () => {
       {
         name: 'objects',
         entry: 'tests/worker-typescript/reachable.ts',
+        orpc: ORPC_OF_CLASSES,
         variables: { SIGNING_KEY },
         durableObjects: Object.fromEntries(Object.entries(CLASSES).map(([binding, className]) => [binding, { className }])),
       },

@@ -7,26 +7,31 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
+import { linkOrpc } from './npm-package.ts'
 import type { PackedPackage } from './npm-package.ts'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const modules = join(root, 'node_modules')
 
-/** The code blocks of a document in a language, which is a regular expression, in order. */
-export async function blocksOf(document: string, language: string): Promise<string[]> {
-  const text = await readFile(join(root, document), 'utf8')
+/**
+ * The code blocks of a document in a language, which is a regular expression, in order, or those of the sections whose titles match.
+ */
+export async function blocksOf(document: string, language: string, isIncluded = (_title: string): boolean => true): Promise<string[]> {
+  const sections = (await readFile(join(root, document), 'utf8')).split(/^(?=## )/m)
+  const text = sections.filter((section) => isIncluded(section.split('\n', 1)[0]!)).join('')
   return [...text.matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(([, code]) => code!)
 }
 
 /**
  * The TypeScript blocks of a document by the file name in their first line.
  *
+ * @param orpc - The version for which they are. A section is for 2.x if its title ends with that.
  * @throws {Error} When a block has no file name, or two blocks have the same.
  */
-export async function filesOf(document: string): Promise<Map<string, string>> {
+export async function filesOf(document: string, orpc: '1.x' | '2.x' = '1.x'): Promise<Map<string, string>> {
   const files = new Map<string, string>()
-  for (const block of await blocksOf(document, 'tsx?')) {
+  for (const block of await blocksOf(document, 'tsx?', (title) => title.endsWith(' 2.x') === (orpc === '2.x'))) {
     const name = /^\/\/ ([\w-]+\.tsx?)\n/.exec(block)?.[1]
     if (name === undefined || files.has(name)) throw new Error(`${document}: a block has no unique file name:\n${block}`)
     files.set(name, block)
@@ -80,15 +85,22 @@ export async function headingsOf(file: string): Promise<string[] | undefined> {
   return headings && [...headings].map(([, title]) => title!.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-'))
 }
 
-/** A folder with files, the packed npm package and its peer dependencies. */
+/**
+ * A folder with files, the packed npm package and its peer dependencies.
+ *
+ * @param orpc - The version of oRPC. Default: the installed one.
+ */
 export async function createProject(
   files: Map<string, string>,
   packed: PackedPackage,
+  orpc?: string,
 ): Promise<{ folder: string; dispose(): Promise<void> }> {
   const folder = await mkdtemp(join(await realpath(tmpdir()), 'document-'))
   const installed = join(folder, 'node_modules')
   await mkdir(join(installed, '@types'), { recursive: true })
-  for (const name of ['@orpc', '@cloudflare', '@tanstack', '@types/node', '@types/react', 'react']) await symlink(join(modules, name), join(installed, name))
+  if (orpc !== undefined) await linkOrpc(installed, orpc)
+  const linked = ['@cloudflare', '@tanstack', '@types/node', '@types/react', 'react', ...(orpc === undefined ? ['@orpc'] : [])]
+  for (const name of linked) await symlink(join(modules, name), join(installed, name))
   await cp(packed.folder, join(installed, 'durable-event-iterator'), { recursive: true })
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
   for (const [name, content] of files) await writeFile(join(folder, name), content)

@@ -49,3 +49,11 @@ export async function packNpmPackage(folder: string, packageName = 'durable-even
   await run('tar', ['-xzf', tarball], { cwd: folder })
   return { name, tarball, files: files.map(({ path }) => path), folder: join(folder, 'package') }
 }
+
+/** Links the packages of a version of oRPC. Those below `@orpc/server` are those that it uses itself. */
+export async function linkOrpc(installed: string, version: string): Promise<void> {
+  const server = join(root, 'node_modules', `orpc-server-${version}`)
+  await mkdir(join(installed, '@orpc'))
+  await symlink(server, join(installed, '@orpc', 'server'))
+  for (const name of ['client', 'contract']) await symlink(join(server, 'node_modules', '@orpc', name), join(installed, '@orpc', name))
+}

@@ -17,6 +17,7 @@ import { expect } from 'vitest'
 
 import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from '../../npm/durable-event-iterator/src/orpc-v1/index.ts'
 import { SIGNING_KEY } from './client.ts'
+import { linkOrpc } from './npm-package.ts'
 import type { PackedPackage } from './npm-package.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -120,14 +121,6 @@ export async function createProject(name: string, packed: PackedPackage, orpc?: 
     },
     dispose: () => rm(folder, { recursive: true, force: true }),
   }
-}
-
-/** Links the packages of a version of oRPC. Those below `@orpc/server` are those that it uses itself. */
-export async function linkOrpc(installed: string, version: string): Promise<void> {
-  const server = join(modules, `orpc-server-${version}`)
-  await mkdir(join(installed, '@orpc'))
-  await symlink(server, join(installed, '@orpc', 'server'))
-  for (const name of ['client', 'contract']) await symlink(join(server, 'node_modules', '@orpc', name), join(installed, '@orpc', name))
 }
 
 /** Uses both classes of the project `rooms` with clients: events, procedures and audiences. */

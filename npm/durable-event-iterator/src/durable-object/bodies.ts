@@ -36,8 +36,13 @@ export class Bodies {
     this.#statuses = statuses
   }
 
-  /** @throws {BodyError} If the output is circular or nested too deeply. */
+  /**
+   * Returns a byte stream as it is: a WebSocket cannot send it.
+   *
+   * @throws {BodyError} If the output is circular or nested too deeply.
+   */
   encode(output: unknown): unknown {
+    if (output instanceof ReadableStream) return output
     return isAsyncIterator(output) ? this.#encodeStream(output) : this.#serializer.serialize(output)
   }
 

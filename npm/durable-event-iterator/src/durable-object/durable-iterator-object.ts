@@ -1,7 +1,7 @@
 import { BaseObject } from './base-object.js'
 import type { Subscribed } from './base-object.js'
 import type { Published, PublishOptions } from './channel-stub.js'
-import type { DurableEventIteratorObjectHandlerOptions } from './handler.js'
+import type { DurableEventIteratorObjectHandlerOptions } from './handler-options.js'
 import { checkedNumber, limitsOf, signingKeysOf, tablePrefixOf } from './options.js'
 import type { DurableEventIteratorObjectLimits } from './options.js'
 import type { DurableIteratorWebsocket } from './websockets.js'

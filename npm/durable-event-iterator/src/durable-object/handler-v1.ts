@@ -3,8 +3,8 @@
 import { StandardHandler } from '@orpc/server/standard'
 
 import type { Bodies, EncodedResponse } from './bodies.js'
-import { PROCEDURE } from './handler.js'
-import type { CallHandler } from './handler.js'
+import { PROCEDURE } from './call-handler.js'
+import type { CallHandler } from './call-handler.js'
 
 interface Request {
   readonly body: () => Promise<unknown>

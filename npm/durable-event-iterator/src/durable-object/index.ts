@@ -19,7 +19,7 @@ export type {
 } from './durable-event-iterator-object.js'
 export { DurableIteratorObject } from './durable-iterator-object.js'
 export type { DurableIteratorObjectOptions, PublishEventOptions, SocketSelection } from './durable-iterator-object.js'
-export type { DurableEventIteratorObjectContext, DurableEventIteratorObjectHandlerOptions } from './handler.js'
+export type { DurableEventIteratorObjectContext, DurableEventIteratorObjectHandlerOptions } from './handler-options.js'
 export type { DurableEventIteratorObjectLimits } from './options.js'
 export { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from './upgrade.js'
 export type {

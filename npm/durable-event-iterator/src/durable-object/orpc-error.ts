@@ -88,8 +88,8 @@ export function createORPCError(code: string, status: number, message: string, d
  * or an internal error.
  */
 export function toInstalledError(error: unknown): unknown {
-  if (error instanceof ORPCError) return error
   if (!isORPCError(error)) return new ORPCError(INTERNAL_ERROR.code, { message: INTERNAL_ERROR.message, cause: error })
+  if (error instanceof ORPCError) return error
   const { defined, code, status, message, data } = errorJson(error, undefined)
   return Object.assign(createORPCError(code, status, message, data), { defined, inferable: defined, cause: error })
 }

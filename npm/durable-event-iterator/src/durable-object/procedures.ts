@@ -3,9 +3,11 @@ import { os } from '@orpc/server'
 
 import type { Bodies } from './bodies.js'
 import type { Call, Response, WireBlob } from './call.js'
-import { createHandler } from './handler.js'
-import type { CallHandler, DurableEventIteratorObjectContext, DurableEventIteratorObjectHandlerOptions } from './handler.js'
-import { createORPCError, isORPCError, toInstalledError } from './orpc-error.js'
+import type { CallHandler } from './call-handler.js'
+import type { DurableEventIteratorObjectContext, DurableEventIteratorObjectHandlerOptions } from './handler-options.js'
+import { createHandlerV1 } from './handler-v1.js'
+import { createHandlerV2 } from './handler-v2.js'
+import { createORPCError, isORPC2, isORPCError, toInstalledError } from './orpc-error.js'
 import type { AnyORPCError } from './orpc-error.js'
 
 /** The context of one call. */
@@ -86,7 +88,7 @@ export class Procedures {
 
   /** Passes the call to oRPC's handler, which runs the interceptors and plugins. */
   async #respondByHandler(call: Call): Promise<Response> {
-    this.#handler ??= createHandler(this.#procedure(), this.#bodies, this.#options)
+    this.#handler ??= (isORPC2() ? createHandlerV2 : createHandlerV1)(this.#procedure(), this.#bodies, this.#options)
     const { ws, headers, signal } = call
     const context: Context = { object: this.#object, websocket: this.#wrap(ws), '~call': call }
     const response = await this.#handler({ headers, signal, body: async () => bodyOf(call) }, context)
