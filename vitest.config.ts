@@ -29,10 +29,7 @@ const classesWithOrpc = [
   {
     orpc: orpc2,
     implementation: 'DurableEventIteratorObject',
-    files: [
-      'audiences', 'broken-code', 'calls', 'events', 'gaps', 'hibernation', 'hostile', 'idempotency', 'settling', 'npm/subscribe', 'snapshots', 'stubs',
-      'types', 'typescript-classes',
-    ],
+    files: ['calls', 'events', 'hibernation', 'npm/subscribe', 'snapshots', 'stubs', 'types', 'typescript-classes'],
   },
   { orpc: orpc2, implementation: 'DurableIteratorObject', files: ['calls', 'durable-iterator', 'hibernation', 'npm/subscribe', 'reachable'] },
 ]
