@@ -18,30 +18,23 @@ export interface NetworkListener {
 export function onNetworkChange({ onBetter, onWorse, onLeave, onReturn }: NetworkListener): () => void {
   const scope = globalThis as Scope
   const { document } = scope
-  const removers = [
-    listen(scope, 'online', onBetter),
-    listen(scope, 'offline', onWorse),
-    listen(scope, 'pagehide', onLeave),
-    listen(scope, 'pageshow', ({ persisted }) => (persisted === true ? onReturn() : onBetter())),
-    listen(document, 'resume', onReturn),
-    listen(document, 'visibilitychange', () => {
-      if (document?.visibilityState === 'visible') onBetter()
-    }),
+  const listeners: [target: Partial<Target> | null | undefined, type: string, listener: (event: { persisted?: boolean }) => void][] = [
+    [scope, 'online', onBetter],
+    [scope, 'offline', onWorse],
+    [scope, 'pagehide', onLeave],
+    [scope, 'pageshow', ({ persisted }) => (persisted ? onReturn() : onBetter())],
+    [document, 'resume', onReturn],
+    [document, 'visibilitychange', () => document?.visibilityState === 'visible' && onBetter()],
   ]
+  for (const [target, type, listener] of listeners) target?.addEventListener?.(type, listener as EventListener)
   return () => {
-    for (const remove of removers) remove()
+    for (const [target, type, listener] of listeners) target?.removeEventListener?.(type, listener as EventListener)
   }
 }
 
 /** The global scope. Pages, workers, React Native, test environments and servers have different parts of it. */
 interface Scope extends Partial<Target> {
-  readonly document?: (Partial<Target> & { readonly visibilityState?: string }) | undefined
+  readonly document?: (Partial<Target> & { readonly visibilityState?: string }) | null | undefined
 }
 
 type Target = Pick<EventTarget, 'addEventListener' | 'removeEventListener'>
-
-function listen(target: Partial<Target> | undefined, type: string, listener: (event: { persisted?: boolean }) => void): () => void {
-  if (typeof target?.addEventListener !== 'function') return () => {}
-  target.addEventListener(type, listener as EventListener)
-  return () => target.removeEventListener?.(type, listener as EventListener)
-}

@@ -1,0 +1,81 @@
+import { backoff } from './backoff.js'
+import type { BackoffBounds } from './backoff.js'
+import { monotonicNow } from './clock.js'
+
+/**
+ * The pace of the attempts to connect: counts failures, and plans the next attempt. All times are in milliseconds.
+ *
+ * Each delay is random (see {@link backoff}). A change of the network can only shorten a delay.
+ */
+export class Pace {
+  /** The number of failures since the last stable connection. */
+  failures = 0
+  readonly #bounds: BackoffBounds
+  #startedAt = -Infinity
+  #dueAt = -Infinity
+  /** The server requested no attempt before this time. */
+  #notBefore = -Infinity
+  /** Whether the network has become available since the next attempt was planned. */
+  #isHurried = false
+
+  constructor(bounds: BackoffBounds) {
+    this.#bounds = bounds
+  }
+
+  /** The time until the next attempt. */
+  get timeLeft(): number {
+    return Math.max(this.#dueAt, this.#notBefore) - monotonicNow()
+  }
+
+  /** Records the start of an attempt. */
+  start(): void {
+    this.#startedAt = monotonicNow()
+  }
+
+  /**
+   * Plans the next attempt after a failed attempt or a lost connection.
+   *
+   * @param delay - `backoff`: a random delay that grows with each failure. `soon`: a short random delay after a stable connection.
+   * `now`: none, and the connection counts as no failure. All of them keep the minimum interval between the starts of two attempts.
+   * @param lasted - For how long the connection was open. A stable connection is no failure.
+   */
+  plan(delay: Delay, lasted = 0): void {
+    if (lasted >= STABLE_MS) this.failures = 0
+    else if (delay !== 'now') this.failures += 1
+    const isShort = delay === 'soon' && this.failures === 0
+    const milliseconds = delay === 'now' ? 0 : isShort ? shortDelay() : backoff(this.failures, this.#bounds)
+    this.#dueAt = this.#earliest(Math.min(this.#bounds.minReconnectionDelay, MIN_INTERVAL_MS)) + milliseconds
+    this.#isHurried = false
+  }
+
+  /** Delays the next attempt by at least this time. */
+  holdOff(milliseconds: number): void {
+    this.#notBefore = monotonicNow() + milliseconds
+  }
+
+  /** Shortens the current delay once, because the network is available again. */
+  hurry(): void {
+    if (!this.#isHurried) this.#dueAt = Math.min(this.#dueAt, this.#earliest(MIN_INTERVAL_MS) + shortDelay())
+    this.#isHurried = true
+  }
+
+  #earliest(interval: number): number {
+    return Math.max(monotonicNow(), this.#startedAt + interval)
+  }
+}
+
+export type Delay = 'backoff' | 'soon' | 'now'
+
+/** A connection or subscription that lasted this long is stable: it resets the delays. In milliseconds. */
+export const STABLE_MS = 5_000
+
+/**
+ * The minimum interval between the starts of two attempts, in milliseconds. It also applies to shortened delays: a browser can
+ * report several times a second that it is online again.
+ */
+const MIN_INTERVAL_MS = 1_000
+
+/** Returns a random delay of up to 250 ms, so that the subscriptions of a page do not all reconnect at once. */
+function shortDelay(): number {
+  return Math.random() * 250
+}
