@@ -102,7 +102,7 @@ export class TokenHolder {
     const dueAt = expiresAt - Math.min(REFRESH_MARGIN_MS, lifetime * REFRESH_MARGIN_FRACTION)
     const earliest = now + (minInterval ?? MIN_REFRESH_INTERVAL_MS)
     const wanted = beforeExpiry === undefined ? dueAt : Math.min(now + nominal - beforeExpiry, dueAt)
-    const refreshAt = Number.isFinite(wanted) && this.#source.fetch !== undefined ? Math.max(wanted, earliest) : Infinity
+    const refreshAt = this.#source.fetch === undefined ? expiresAt : Number.isFinite(wanted) ? Math.max(wanted, earliest) : Infinity
     return { ...claims, text: text as string, requestedAt, expiresAt, dueAt, refreshAt, minInterval: minInterval ?? 0 }
   }
 }
