@@ -33,7 +33,7 @@ export class Connection {
   /** The close code and reason that the other side sent, if any. */
   close: { readonly code: number; readonly reason: string } | undefined
   /** The error that the socket reported, if any. */
-  error: Error | undefined
+  error: unknown
   readonly #socket: SocketLike
   readonly #onChange: () => void
   #heartbeat: Heartbeat | undefined
@@ -60,7 +60,7 @@ export class Connection {
       if (data !== PONG && (typeof data === 'string' || data instanceof ArrayBuffer)) this.peer.receive(data)
     })
     socket.addEventListener('error', ({ error, message }) => {
-      if (error !== undefined || message) this.error = error instanceof Error ? error : new Error(String(error ?? message))
+      this.error = error ?? (message || undefined)
     })
     socket.addEventListener('close', ({ code = 0, reason = '' }) => {
       this.close ??= { code, reason }

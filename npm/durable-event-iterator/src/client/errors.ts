@@ -1,16 +1,9 @@
 import { DurableIteratorError } from '../error.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 
-/** An error of the token: it has expired, or the application has not returned one. */
+/** The client cannot get a token: the application has returned something else, or the only token has expired. */
 export class TokenError extends DurableIteratorError {
   override readonly name = 'TokenError'
-  /** Whether the client cannot get another token. */
-  readonly isFinal: boolean
-
-  constructor(message: string, isFinal: boolean) {
-    super(message)
-    this.isFinal = isFinal
-  }
 }
 
 /**
@@ -18,10 +11,11 @@ export class TokenError extends DurableIteratorError {
  * except 408, 425 and 429. Otherwise the failure may be temporary.
  */
 export function isRejection(error: unknown): boolean {
-  if (error instanceof TokenError) return error.isFinal
+  if (error instanceof TokenError) return true
   // Its status is that of an upgrade, which a proxy may have rejected.
   if (error instanceof DurableEventIteratorConnectionError) return false
-  return isRejectedStatus(statusOf(error))
+  // The status is recognized by its property, since there may be several copies of a class.
+  return error instanceof Error && 'status' in error && isRejectedStatus(error.status)
 }
 
 /** Whether a retry may succeed. */
@@ -30,13 +24,8 @@ export function isTemporary(error: unknown): boolean {
 }
 
 /** Whether the status is that of a client error, except Request Timeout, Too Early and Too Many Requests. */
-export function isRejectedStatus(status = 0): boolean {
-  return status >= 400 && status < 500 && ![408, 425, 429].includes(status)
-}
-
-/** Returns the status of an error. It is recognized by its property, since there may be several copies of a class. */
-export function statusOf(error: unknown): number | undefined {
-  return error instanceof Error && 'status' in error && typeof error.status === 'number' ? error.status : undefined
+export function isRejectedStatus(status: unknown): boolean {
+  return typeof status === 'number' && status >= 400 && status < 500 && ![408, 425, 429].includes(status)
 }
 
 /** Returns the message of a thrown value. */

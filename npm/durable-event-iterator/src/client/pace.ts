@@ -35,16 +35,15 @@ export class Pace {
   /**
    * Plans the next attempt after a failed attempt or a lost connection.
    *
-   * @param delay - `backoff`: a random delay that grows with each failure. `soon`: a short random delay after a stable connection.
-   * `now`: none, and the connection counts as no failure. All of them keep the minimum interval between the starts of two attempts.
+   * @param delay - `backoff`: a random delay that grows with each failure. `soon`: a short random delay. `now`: none, and the
+   * connection counts as no failure. All of them keep the minimum interval between the starts of two attempts.
    * @param lasted - For how long the connection was open. A stable connection is no failure.
    */
   plan(delay: Delay, lasted = 0): void {
     if (lasted >= STABLE_MS) this.failures = 0
     else if (delay !== 'now') this.failures += 1
-    const isShort = delay === 'soon' && this.failures === 0
-    const milliseconds = delay === 'now' ? 0 : isShort ? shortDelay() : backoff(this.failures, this.#bounds)
-    this.#dueAt = this.#earliest(Math.min(this.#bounds.minReconnectionDelay, MIN_INTERVAL_MS)) + milliseconds
+    const delays = { now: 0, soon: shortDelay(), backoff: backoff(this.failures, this.#bounds) }
+    this.#dueAt = this.#earliest(Math.min(this.#bounds.minReconnectionDelay, MIN_INTERVAL_MS)) + delays[delay]
     this.#isHurried = false
   }
 

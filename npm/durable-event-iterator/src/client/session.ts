@@ -1,10 +1,11 @@
+import { DurableIteratorError } from '../error.js'
 import type { DurableIteratorTokenPayload } from '../token/payload.js'
 import { GAP_HEADER, SINCE_HEADER, TOKEN_EXPIRED_CLOSE, TOKEN_EXPIRED_HEADER } from '../wire.js'
 import { backoff } from './backoff.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 import { Connection } from './connection.js'
 import type { EndReason } from './connection.js'
-import { isRejection, messageOf, statusOf, TokenError } from './errors.js'
+import { isRejection, messageOf } from './errors.js'
 import { EventBuffer } from './event-buffer.js'
 import { callHook } from './hooks.js'
 import type { SubscriptionHooks, SubscriptionState } from './hooks.js'
@@ -51,7 +52,10 @@ export interface SessionOptions extends SubscriptionHooks {
  * - `expired`: the token has expired.
  * - `failed`: the Durable Object rejected the subscription, or could not continue it.
  */
-type End = { readonly reason: 'lost' | 'full' | 'gap' } | { readonly reason: 'expired' | 'failed'; readonly error: unknown }
+interface End {
+  readonly reason: 'lost' | 'full' | 'gap' | 'expired' | 'failed'
+  readonly error?: unknown
+}
 
 /**
  * The state machine of a subscription: a loop that connects, subscribes, and after each end decides when to do so again; and
@@ -90,8 +94,6 @@ export class Session {
   #rejections = 0
   /** The number of failed or short subscriptions since the last stable one. */
   #setbacks = 0
-  /** For how long the current subscription is not yet stable. */
-  #untilStable: TimeLeft = () => Infinity
 
   /** Whether the buffer was full, and the application has not read all of it. */
   #isPaused = false
@@ -266,12 +268,14 @@ export class Session {
     this.#changes.notify()
     while (connection.isOpen) {
       await this.#untilLost(connection, () => !this.#isPaused && !this.#isLoading)
-      if (connection.isOpen) await this.#recover(connection, await this.#subscribe(connection))
+      const untilStable = countdown(STABLE_MS)
+      const end = connection.isOpen && (await this.#subscribe(connection))
+      if (end) await this.#recover(connection, end, untilStable() <= 0)
     }
     const { endReason = 'closed', close, age, token } = connection
     this.#pace.plan(DELAYS[endReason], age)
     // The clock of the Durable Object decides: it would reject the next connection with this token.
-    if (close?.code === TOKEN_EXPIRED_CLOSE.code && close.reason === TOKEN_EXPIRED_CLOSE.reason) this.#token.expire(token)
+    if (close?.reason === TOKEN_EXPIRED_CLOSE.reason) this.#token.expire(token)
     const how = close === undefined ? '' : ` (close code ${close.code}${close.reason && `: ${close.reason}`})`
     this.#interrupt(new DurableEventIteratorConnectionError('lost', { message: `the connection was lost${how}` }))
   }
@@ -286,7 +290,7 @@ export class Session {
     if (lastEventId !== undefined) headers['last-event-id'] = lastEventId
     else if (token.payload.iat !== this.#since) headers[SINCE_HEADER] = String(this.#since)
     return new Promise((resolve) => {
-      const stop = (reason: 'full' | 'gap'): void => {
+      const stop = (reason: End['reason']): void => {
         call.abort()
         resolve({ reason })
       }
@@ -303,12 +307,11 @@ export class Session {
                 return stop('gap')
               }
             }
-            this.#untilStable = countdown(STABLE_MS)
             this.#provenToken = token
             this.#enter('open')
           },
           onItem: (item, bytes) => {
-            if (item.event === 'done') resolve({ reason: 'expired', error: new TokenError('the token of the subscription has expired', false) })
+            if (item.event === 'done') resolve({ reason: 'expired', error: new DurableIteratorError('the token of the subscription has expired') })
             else if (item.event === 'error') resolve({ reason: 'failed', error: this.#errorOf(500, item.data) })
             else {
               this.#deliver(item, bytes)
@@ -349,27 +352,23 @@ export class Session {
    *
    * @throws When the Durable Object has rejected the subscription.
    */
-  async #recover(connection: Connection, end: End): Promise<void> {
-    const isStable = this.#untilStable() <= 0
-    this.#untilStable = () => Infinity
-    if (end.reason === 'lost' || this.#isEnded) return
-    if (end.reason === 'full') {
+  async #recover(connection: Connection, { reason, error }: End, isStable: boolean): Promise<void> {
+    if (reason === 'lost' || this.#isEnded) return
+    if (reason === 'full') {
       this.#isPaused = true
       this.#enter('paused')
-      this.events.mark(() => {
+      return this.events.mark(() => {
         this.#isPaused = false
         this.#enter('recovering')
       })
-      return
     }
-    const error = 'error' in end ? end.error : undefined
-    this.#interrupt(error)
-    if (end.reason === 'failed' && isRejection(error)) throw error
+    if (error !== undefined) this.#interrupt(error)
+    if (reason === 'failed' && isRejection(error)) throw error
     if (isStable || this.#token.isExpired) this.#setbacks = 0
     // The first refresh of an expired token and the first load have no delay.
-    if (this.#setbacks > 0 || end.reason === 'failed') await this.#untilLost(connection, () => false, this.#backoff(this.#setbacks))
+    if (this.#setbacks > 0 || reason === 'failed') await this.#untilLost(connection, () => false, this.#backoff(this.#setbacks))
     this.#setbacks += 1
-    if (end.reason === 'expired') {
+    if (reason === 'expired') {
       this.#token.expire(connection.token)
       this.#changes.notify()
       await this.#untilLost(connection, () => !this.#token.isExpired)
@@ -410,41 +409,36 @@ export class Session {
    * @throws {DurableEventIteratorConnectionError} When there is no connection within the time limit, or it is lost.
    */
   async request<T = StreamItem>(request: PeerRequest, signal: AbortSignal | undefined, read?: ReadItem<T>): Promise<PeerResponse> {
-    const response = await this.#send(request, signal, read)
-    // The header states that the Durable Object has not executed the call.
-    return isTokenExpired(response) ? this.#send(request, signal, read) : response
-  }
-
-  async #send<T>(request: PeerRequest, signal: AbortSignal | undefined, read: ReadItem<T> | undefined): Promise<PeerResponse> {
-    const { peer, token } = await this.#readyForCall(signal)
-    this.#callsInFlight += 1
-    try {
-      const response = await peer.request(request, signal, read)
-      // The clock of the Durable Object decides.
-      if (isTokenExpired(response)) this.#token.expire(token)
-      return response
-    } finally {
-      this.#callsInFlight -= 1
-      this.#changes.notify()
+    for (let isRepeated = false; ; isRepeated = true) {
+      const { peer, token } = await this.#readyForCall(signal)
+      this.#callsInFlight += 1
+      try {
+        const response = await peer.request(request, signal, read)
+        if (!isTokenExpired(response)) return response
+        // The clock of the Durable Object decides. It has not executed the call.
+        this.#token.expire(token)
+        if (isRepeated) return response
+      } finally {
+        this.#callsInFlight -= 1
+        this.#changes.notify()
+      }
     }
   }
 
   /** Returns the connection when it is ready for calls. */
   async #readyForCall(signal: AbortSignal | undefined): Promise<Connection> {
-    const connection = (): Connection | undefined =>
-      this.#connection?.isOpen && !this.#isReplacing && !this.#token.isExpired ? this.#connection : undefined
+    const isReady = (): boolean => this.#connection?.isOpen === true && !this.#isReplacing && !this.#token.isExpired
     const timeLeft = countdown(this.#options.numbers.callTimeout)
-    for (let ready; ; ) {
-      // Checked in the same turn of the event loop as the call is sent.
-      if ((ready = connection()) !== undefined) return ready
+    while (!isReady()) {
       if (this.#isEnded) throw this.#closedError()
       if (signal?.aborted) throw signal.reason
       if (timeLeft() <= 0) throw new DurableEventIteratorConnectionError('unavailable', { cause: this.#problem })
-      // Also if it is not refreshed before expiry.
+      // Even a token that is not refreshed before its expiry.
       if (this.#token.isExpired) this.#token.expire()
       this.#changes.notify()
-      await this.#until(() => connection() !== undefined, timeLeft, signal)
+      await this.#until(isReady, timeLeft, signal)
     }
+    return this.#connection!
   }
 
   // The token
@@ -460,7 +454,7 @@ export class Session {
       } catch (error) {
         if (isRejection(error)) return this.#fail(error)
         this.#report(error)
-        await this.#until(() => false, this.#backoff(failures, this.#token.current!.minInterval))
+        await this.#until(() => false, this.#backoff(failures, this.#token.current!.interval))
         failures += 1
       }
     }
@@ -524,26 +518,25 @@ export class Session {
     return this.#ended.signal.aborted
   }
 
-  #enter(state: SubscriptionState, error?: unknown): void {
-    if (this.#state === state || this.#isEnded) return
+  #enter(state: SubscriptionState, problem?: unknown): void {
+    if (this.#isEnded) return
     this.#state = state
-    this.#problem = error
-    callHook(this.#options.onStateChange, state, error === undefined ? {} : { error })
+    this.#problem = problem
+    callHook(this.#options.onStateChange, state, problem === undefined ? {} : { error: problem })
     this.#changes.notify()
   }
 
-  /** Leaves the state `open`. In other states, it only reports the problem. */
-  #interrupt(error: unknown): void {
-    if (this.#state === 'open') this.#enter('recovering', error)
-    else this.#report(error)
+  /** Leaves the state `open`. In other states, it reports the problem. */
+  #interrupt(problem: unknown): void {
+    if (this.#state === 'open') this.#enter('recovering', problem)
+    else this.#report(problem)
   }
 
-  /** Reports to the application why the subscription is not open, once for each reason. */
+  /** Reports why the subscription is not open, once for each reason. */
   #report(problem: unknown): void {
-    const isNew = problem !== undefined && messageOf(problem) !== messageOf(this.#problem)
-    if (this.#isEnded || !isNew) return
+    const isNew = messageOf(problem) !== messageOf(this.#problem)
+    if (isNew && (this.#state === 'connecting' || this.#state === 'recovering')) this.#enter(this.#state, problem)
     this.#problem = problem
-    if (this.#state === 'connecting' || this.#state === 'recovering') callHook(this.#options.onStateChange, this.#state, { error: problem })
   }
 
   /** Ends a session that has never been open. */
@@ -562,12 +555,11 @@ export class Session {
 
   #close(cause: unknown): void {
     if (this.#isEnded) return
-    this.#state = 'closed'
     this.#cause = cause
+    this.#enter('closed', cause)
     this.#ended.abort()
     this.#connection?.end('replaced', this.#closedError())
     this.#changes.notify()
-    callHook(this.#options.onStateChange, 'closed', cause === undefined ? {} : { error: cause })
   }
 
   #closedError(): DurableEventIteratorConnectionError {

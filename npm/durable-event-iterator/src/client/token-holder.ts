@@ -10,20 +10,18 @@ export interface HeldToken extends TokenClaims {
   /** The time before the token was requested. */
   readonly requestedAt: number
   readonly expiresAt: number
-  /** From this time on, the token is refreshed before a connection opens. */
-  readonly dueAt: number
-  /** From this time on, the token is refreshed on an open connection. */
+  /** From this time on, the token is refreshed, also on an open connection. Infinite if it is refreshed only after its expiry. */
   readonly refreshAt: number
   /** The minimum delay between two attempts of a failed refresh, in milliseconds. */
-  readonly minInterval: number
+  readonly interval: number
 }
 
-/** The options of token refreshes, in milliseconds. */
+/** The options of token refreshes, in seconds. */
 export interface RefreshTimes {
   /** The time before expiry at which the token is refreshed. If not finite, it is not refreshed before expiry. */
-  readonly beforeExpiry?: number
+  readonly beforeExpiry?: number | undefined
   /** The minimum delay between two refreshes, and between two attempts of a failed refresh. */
-  readonly minInterval?: number
+  readonly minInterval?: number | undefined
 }
 
 /** The source of tokens. */
@@ -48,18 +46,18 @@ export class TokenHolder {
     this.#source = source
   }
 
-  /** Whether the token has to be refreshed before the next connection. */
-  get isDue(): boolean {
-    return Date.now() >= (this.current?.dueAt ?? 0)
-  }
-
   get isExpired(): boolean {
     return Date.now() >= (this.current?.expiresAt ?? 0)
   }
 
+  /** Whether the token has to be refreshed before the next connection. */
+  get isDue(): boolean {
+    return this.isExpired || Date.now() >= (this.current?.refreshAt ?? 0)
+  }
+
   /** Marks a token as expired, independent of the clock. */
   expire(token = this.current): void {
-    if (token !== undefined && this.current === token) this.current = { ...token, dueAt: 0, refreshAt: 0, expiresAt: 0 }
+    if (token !== undefined && this.current === token) this.current = { ...token, refreshAt: 0, expiresAt: 0 }
   }
 
   /**
@@ -85,39 +83,38 @@ export class TokenHolder {
         this.#hold(await fetch(signal), requestedAt),
       )
     } else if (this.isExpired) {
-      throw new TokenError('the token has expired; set `token` to a function that returns a new token', true)
+      throw new TokenError('the token has expired; set `token` to a function that returns a new token')
     }
   }
 
   async #hold(text: unknown, requestedAt: number): Promise<HeldToken> {
     const now = Date.now()
     const claims = readClaims(text)
-    if (claims === undefined) throw new TokenError(this.#source.expected, true)
-    const { beforeExpiry, minInterval } = await this.#source.refreshTimes(claims.payload)
-    // The clock of this machine may be wrong, so the lifetime counts from now on: the server has just issued the token. Its times
-    // are in whole seconds, so the real lifetime may be up to one second shorter.
-    const nominal = Math.max(claims.payload.exp - claims.payload.iat, 0) * 1_000
-    const lifetime = Math.max(nominal - 1_000, nominal / 2, MIN_LIFETIME_MS)
-    const expiresAt = now + lifetime
-    const dueAt = expiresAt - Math.min(REFRESH_MARGIN_MS, lifetime * REFRESH_MARGIN_FRACTION)
-    const earliest = now + (minInterval ?? MIN_REFRESH_INTERVAL_MS)
-    const wanted = beforeExpiry === undefined ? dueAt : Math.min(now + nominal - beforeExpiry, dueAt)
-    const refreshAt = this.#source.fetch === undefined ? expiresAt : Number.isFinite(wanted) ? Math.max(wanted, earliest) : Infinity
-    return { ...claims, text: text as string, requestedAt, expiresAt, dueAt, refreshAt, minInterval: minInterval ?? 0 }
+    if (claims === undefined) throw new TokenError(this.#source.expected)
+    const { iat, exp } = claims.payload
+    const { beforeExpiry = 0, minInterval } = await this.#source.refreshTimes(claims.payload)
+    // In seconds. The clock of this machine may be wrong, so the lifetime counts from now on: the server has just issued the
+    // token. Its times are whole seconds, so the real lifetime may be up to one second shorter.
+    const lifetime = Math.max(exp - iat - 1, MIN_LIFETIME)
+    const margin = Math.min(REFRESH_MARGIN, lifetime * REFRESH_MARGIN_FRACTION)
+    const wanted = this.#source.fetch === undefined ? lifetime : Math.min(exp - iat - beforeExpiry, lifetime - margin)
+    const age = Number.isFinite(wanted) ? Math.max(wanted, minInterval ?? MIN_REFRESH_INTERVAL) : Infinity
+    const [expiresAt, refreshAt] = [now + lifetime * 1_000, now + age * 1_000]
+    return { ...claims, text: text as string, requestedAt, expiresAt, refreshAt, interval: (minInterval ?? 0) * 1_000 }
   }
 }
 
 /** The time limit of a call for a new token, in milliseconds. After it, the call is aborted and repeated. */
 const FETCH_TIMEOUT_MS = 30_000
 
-/** The time before expiry at which a token is refreshed, in milliseconds: longer than a call and a handshake usually take. */
-const REFRESH_MARGIN_MS = 10_000
-
-/** The default of the minimum delay between two token refreshes, in milliseconds. */
-const MIN_REFRESH_INTERVAL_MS = 1_000
-
-/** The minimum assumed lifetime, in milliseconds: a token that has already expired would be refreshed in an endless loop. */
-const MIN_LIFETIME_MS = 1_000
+/** The time before expiry at which a token is refreshed, in seconds: longer than a call and a handshake usually take. */
+const REFRESH_MARGIN = 10
 
 /** The time before expiry for short-lived tokens, as a fraction of their lifetime. */
 const REFRESH_MARGIN_FRACTION = 0.1
+
+/** The default of the minimum delay between two token refreshes, in seconds. */
+const MIN_REFRESH_INTERVAL = 1
+
+/** The minimum assumed lifetime, in seconds: a token that has already expired would be refreshed in an endless loop. */
+const MIN_LIFETIME = 1

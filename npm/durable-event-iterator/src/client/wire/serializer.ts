@@ -4,8 +4,6 @@ import { isInstance } from './platform.js'
 /** The maximum depth of a value. A server accepts fewer levels; without a limit a circular value would overflow the stack. */
 const MAX_DEPTH = 1_000
 
-const NOT_SERIALIZED = 'the value cannot be serialized'
-
 const BIGINT = 0
 const DATE = 1
 const NAN = 2
@@ -45,10 +43,9 @@ export class Serializer {
   /**
    * Returns the body of a value: `{ json, meta }`, where both may be undefined, or a form if the value contains files.
    *
-   * @param isItem - Whether the body is the item of a stream, which cannot contain files.
-   * @throws {BodyError} When the value is circular or nested too deeply, or an item contains a file.
+   * @throws {BodyError} When the value is circular or nested too deeply.
    */
-  serialize(value: unknown, isItem?: boolean): unknown {
+  serialize(value: unknown): unknown {
     const meta: Path[] = []
     const maps: Path[] = []
     const blobs: Blob[] = []
@@ -58,7 +55,7 @@ export class Serializer {
         meta.push([type, ...path])
         return json
       }
-      if (depth > MAX_DEPTH) throw new BodyError(NOT_SERIALIZED, 'it is circular or has more than 1000 levels')
+      if (depth > MAX_DEPTH) throw new BodyError('the value cannot be serialized', 'it is circular or has more than 1000 levels')
       for (const custom of this.#custom) {
         if (custom.condition(value)) return typed(custom.type, visit(custom.serialize(value), path, depth + 1))
       }
@@ -96,7 +93,6 @@ export class Serializer {
 
     const body = { json: visit(value, []), meta: meta[0] && meta }
     if (!blobs[0]) return body
-    if (isItem) throw new BodyError(NOT_SERIALIZED, 'an item of a stream cannot contain files')
     const form = new FormData()
     form.set('data', JSON.stringify({ ...body, maps }))
     blobs.forEach((blob, n) => form.set(`${n}`, blob))
