@@ -3,6 +3,7 @@ import { isTemporary } from './errors.js'
 import { rememberMeta } from './event-meta.js'
 import { errorOf } from './procedure-error.js'
 import type { Session } from './session.js'
+import { countdown } from './waiting.js'
 import { isPeerStream } from './wire/peer.js'
 
 /** The options of a procedure call. */
@@ -46,7 +47,7 @@ export async function call(
     } catch (error) {
       if (retries >= retry || signal?.aborted === true || !isTemporary(error)) throw error
       // After a lost connection the call waits for the next one.
-      if (!(error instanceof DurableEventIteratorConnectionError)) await session.pause(RETRY_DELAY_MS, signal)
+      if (!(error instanceof DurableEventIteratorConnectionError)) await session.wait(countdown(RETRY_DELAY_MS), signal)
     }
   }
 }

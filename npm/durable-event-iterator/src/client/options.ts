@@ -124,10 +124,8 @@ export function resolveNumbers(options: ConnectingOptions): SubscriptionNumbers 
   const numbers = { ...DEFAULTS }
   for (const name of Object.keys(DEFAULTS) as (keyof SubscriptionNumbers)[]) {
     const value = options[name] ?? DEFAULTS[name]
-    const isValid = name === 'heartbeatInterval' ? value >= 0 : value > 0
-    if (!isValid) {
-      throw new RangeError(`${name} must be a number ${name === 'heartbeatInterval' ? 'of at least 0' : 'greater than 0'}, got ${value}`)
-    }
+    const [isValid, range] = name === 'heartbeatInterval' ? [value >= 0, 'of at least 0'] : [value > 0, 'greater than 0']
+    if (!isValid) throw new RangeError(`${name} must be a number ${range}, got ${value}`)
     numbers[name] = value
   }
   return numbers

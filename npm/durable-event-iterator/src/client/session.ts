@@ -10,6 +10,7 @@ import { EventBuffer } from './event-buffer.js'
 import { callHook } from './hooks.js'
 import type { SubscriptionHooks, SubscriptionState } from './hooks.js'
 import { onNetworkChange } from './network-changes.js'
+import type { NetworkChange } from './network-changes.js'
 import type { LoadState, SubscriptionNumbers } from './options.js'
 import { Pace, STABLE_MS } from './pace.js'
 import type { Delay } from './pace.js'
@@ -80,7 +81,7 @@ export class Session {
   #state: SubscriptionState = 'connecting'
   /** Why the subscription is not open, if it is known. */
   #problem: unknown
-  /** The open connection, or the last one. */
+  /** The connection, which may be opening or have ended. */
   #connection: Connection | undefined
   #connectionId: string | undefined
   /** The id of the last event that arrived. */
@@ -131,9 +132,9 @@ export class Session {
     if (!this.#hasOpened) throw this.#cause ?? this.#closedError()
   }
 
-  /** Waits, at most until the signal is aborted or the session ends. */
-  async pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-    await this.#until(() => false, countdown(milliseconds), signal)
+  /** Waits until the time is over, the signal is aborted or the session ends. */
+  wait(timeLeft: TimeLeft, signal?: AbortSignal): Promise<void> {
+    return this.#until(() => false, timeLeft, signal)
   }
 
   close(): void {
@@ -151,7 +152,7 @@ export class Session {
     if (signal?.aborted) onAbort()
     if (this.#isEnded) return
     signal?.addEventListener('abort', onAbort)
-    const ignoreNetwork = this.#watchNetwork()
+    const ignoreNetwork = onNetworkChange((change) => this.#onNetworkChange(change))
     callHook(this.#options.onStateChange, this.#state, {})
     void this.#limitOpening()
     void this.#keepToken()
@@ -159,7 +160,7 @@ export class Session {
       while (!this.#isEnded) {
         const connection = await this.#connect()
         if (connection !== undefined) await this.#use(connection)
-        await this.#until(() => false, () => (this.#isAway ? Infinity : this.#pace.timeLeft))
+        await this.wait(() => (this.#isAway ? Infinity : this.#pace.timeLeft))
       }
     } catch (error) {
       this.#fail(error)
@@ -175,22 +176,14 @@ export class Session {
     if (!this.#hasOpened) this.#failToOpen(`within ${openTimeout} ms`)
   }
 
-  #watchNetwork(): () => void {
-    const onBetter = (isUrgent: boolean): void => {
-      this.#isAway = false
-      this.#connection?.check(isUrgent)
+  #onNetworkChange(change: NetworkChange): void {
+    if (change === 'left') this.#connection?.end('replaced')
+    else this.#connection?.check(change === 'returned')
+    if (change !== 'worse') {
+      this.#isAway = change === 'left'
       this.#pace.hurry()
-      this.#changes.notify()
     }
-    return onNetworkChange({
-      onBetter: () => onBetter(false),
-      onWorse: () => this.#connection?.check(false),
-      onLeave: () => {
-        this.#isAway = true
-        this.#connection?.end('replaced')
-      },
-      onReturn: () => onBetter(true),
-    })
+    this.#changes.notify()
   }
 
   // The connection
@@ -214,7 +207,7 @@ export class Session {
       if (this.#isEnded) return undefined
       // The minimum interval is between handshakes, and the URL may have taken a long time.
       this.#pace.start()
-      connection = new Connection(sockets.open(url, { tokenRequestedAt: token.requestedAt }), {
+      connection = this.#connection = new Connection(sockets.open(url, { tokenRequestedAt: token.requestedAt }), {
         token,
         heartbeatInterval: numbers.heartbeatInterval,
         onChange: this.#changes.notify,
@@ -228,7 +221,7 @@ export class Session {
       return undefined
     }
     await this.#until(() => connection.isOpen || connection.endReason !== undefined, countdown(numbers.connectionTimeout))
-    if (connection.isOpen && !this.#isEnded) return connection
+    if (connection.isOpen) return connection
     const what = connection.close ? `: close code ${connection.close.code}` : ` within ${numbers.connectionTimeout} ms`
     connection.end('closed')
     this.#pace.plan('backoff')
@@ -263,14 +256,13 @@ export class Session {
 
   /** Subscribes, again and again, until the connection is lost, and plans the next attempt. */
   async #use(connection: Connection): Promise<void> {
-    this.#connection = connection
     this.#rejections = 0
-    this.#changes.notify()
     while (connection.isOpen) {
       await this.#untilLost(connection, () => !this.#isPaused && !this.#isLoading)
+      if (!connection.isOpen) break
       const untilStable = countdown(STABLE_MS)
-      const end = connection.isOpen && (await this.#subscribe(connection))
-      if (end) await this.#recover(connection, end, untilStable() <= 0)
+      const end = await this.#subscribe(connection)
+      await this.#recover(connection, end, untilStable() <= 0)
     }
     const { endReason = 'closed', close, age, token } = connection
     this.#pace.plan(DELAYS[endReason], age)
@@ -395,7 +387,7 @@ export class Session {
       } catch (error) {
         if (isRejection(error)) this.#fail(error)
         this.#report(error)
-        await this.#until(() => false, this.#backoff(failures))
+        await this.wait(this.#backoff(failures))
       }
     }
   }
@@ -446,7 +438,7 @@ export class Session {
   /** Refreshes the token while there is a connection: before it expires, or after the Durable Object has reported that it has. */
   async #keepToken(): Promise<void> {
     for (let failures = 0; !this.#isEnded; ) {
-      await this.#until(() => false, () => (this.#connection?.isOpen ? this.#token.current!.refreshAt - Date.now() : Infinity))
+      await this.wait(() => (this.#connection?.isOpen ? this.#token.current!.refreshAt - Date.now() : Infinity))
       try {
         if (!this.#isEnded) await this.#token.refresh()
         failures = 0
@@ -454,7 +446,7 @@ export class Session {
       } catch (error) {
         if (isRejection(error)) return this.#fail(error)
         this.#report(error)
-        await this.#until(() => false, this.#backoff(failures, this.#token.current!.interval))
+        await this.wait(this.#backoff(failures, this.#token.current!.interval))
         failures += 1
       }
     }

@@ -26,30 +26,28 @@ export async function diagnoseUpgrade(url: string, cause: unknown): Promise<Upgr
     return { error: new DurableEventIteratorConnectionError('unavailable', { message, status, cause }), isRejection, retryAfter }
   }
   try {
-    const { response, text } = await withTimeout(TIMEOUT_MS, 'no response', (signal) => request(url, signal))
-    const { status } = response
-    if (response.type === 'opaqueredirect' || (status >= 300 && status < 400)) {
+    const { response, text } = await withTimeout(TIMEOUT_MS, 'no response', async (signal) => {
+      // A WebSocket does not follow redirects, and the token must not be sent to another server.
+      const response = await fetch(url.replace(/^ws/, 'http'), { redirect: 'manual', cache: 'no-store', referrerPolicy: 'no-referrer', signal })
+      return { response, text: (await response.text()).slice(0, MAX_TEXT_LENGTH).trim() }
+    })
+    const { status, ok, type } = response
+    if (type === 'opaqueredirect' || (status >= 300 && status < 400)) {
       return diagnosis('the server responds with a redirect, which a WebSocket cannot follow; check `url`', status || undefined, true)
     }
-    const isElsewhere = response.ok || status === 404 || status === 405
-    const hint = isElsewhere ? '; this is not an upgrade endpoint; check `url`' : (HINTS[status] ?? '')
-    const isRejection = response.ok || (status !== UPGRADE_REQUIRED && isRejectedStatus(status))
-    return diagnosis(`the server responds with ${status}${text}${hint}`, status, isRejection, retryAfterOf(response))
+    const quote = text === '' || text.startsWith('<') ? '' : ` "${text}"`
+    const hint = ok || status === 404 || status === 405 ? NOT_AN_ENDPOINT : (HINTS[status] ?? '')
+    const isRejection = ok || (status !== UPGRADE_REQUIRED && isRejectedStatus(status))
+    return diagnosis(`the server responds with ${status}${quote}${hint}`, status, isRejection, retryAfterOf(response))
   } catch {
     return diagnosis(`${messageOf(cause)}, and no HTTP response can be read (network, TLS or CORS)`)
   }
 }
 
-/** Returns the response to a GET request, and its text for an error message. */
-async function request(url: string, signal: AbortSignal): Promise<{ response: Response; text: string }> {
-  // A WebSocket does not follow redirects, and the token must not be sent to another server.
-  const response = await fetch(url.replace(/^ws/, 'http'), { redirect: 'manual', cache: 'no-store', referrerPolicy: 'no-referrer', signal })
-  const text = (await response.text()).slice(0, MAX_TEXT_LENGTH).trim()
-  return { response, text: text === '' || text.startsWith('<') ? '' : ` "${text}"` }
-}
-
 /** The expected response to a GET request. */
 const UPGRADE_REQUIRED = 426
+
+const NOT_AN_ENDPOINT = '; this is not an upgrade endpoint; check `url`'
 
 /** What to check for a status. */
 const HINTS: Readonly<Record<number, string>> = {

@@ -4,14 +4,8 @@ import { isInstance } from './platform.js'
 /** The maximum depth of a value. A server accepts fewer levels; without a limit a circular value would overflow the stack. */
 const MAX_DEPTH = 1_000
 
-const BIGINT = 0
-const DATE = 1
-const NAN = 2
-const UNDEFINED = 3
-const URL_TYPE = 4
-const REGEXP = 5
-const SET = 6
-const MAP = 7
+/** The number of the last built-in type. The numbers are those of oRPC 1.x. */
+const MAX_BUILT_IN = 7
 
 /** Converts an application's own type to a type that can be sent. The same shape as in oRPC 1.x. */
 export interface CustomSerializer {
@@ -59,14 +53,14 @@ export class Serializer {
       for (const custom of this.#custom) {
         if (custom.condition(value)) return typed(custom.type, visit(custom.serialize(value), path, depth + 1))
       }
-      if (typeof value === 'bigint') return typed(BIGINT, `${value}`)
-      if (Number.isNaN(value)) return typed(NAN, null)
+      if (typeof value === 'bigint') return typed(0, `${value}`)
+      if (Number.isNaN(value)) return typed(2, null)
       if (typeof value !== 'object' || value === null) return value
-      if (value instanceof Date) return typed(DATE, Number.isNaN(+value) ? null : value.toISOString())
-      if (isInstance(value, 'URL')) return typed(URL_TYPE, `${value}`)
-      if (value instanceof RegExp) return typed(REGEXP, `${value}`)
-      if (value instanceof Set) return typed(SET, visit([...value], path))
-      if (value instanceof Map) return typed(MAP, visit([...value], path))
+      if (value instanceof Date) return typed(1, Number.isNaN(+value) ? null : value.toISOString())
+      if (isInstance(value, 'URL')) return typed(4, `${value}`)
+      if (value instanceof RegExp) return typed(5, `${value}`)
+      if (value instanceof Set) return typed(6, visit([...value], path))
+      if (value instanceof Map) return typed(7, visit([...value], path))
       if (isInstance(value, 'Blob')) {
         maps.push(path)
         blobs.push(value)
@@ -76,7 +70,7 @@ export class Serializer {
         return value.map((element, n) => {
           const segments = [...path, n]
           if (element !== undefined) return visit(element, segments)
-          meta.push([UNDEFINED, ...segments])
+          meta.push([3, ...segments])
           return null
         })
       }
@@ -145,22 +139,33 @@ function replaceAt(root: { json: unknown }, path: Path, replace: (value: unknown
   parent[key] = replace(parent[key])
 }
 
-function restore(type: unknown, json: unknown): unknown {
-  if (typeof json === 'string') {
-    if (type === BIGINT && /^-?(0|[1-9]\d{0,4299})$/.test(json)) return BigInt(json)
-    if (type === DATE) return new Date(json)
-    if (type === URL_TYPE) return new URL(json)
-    const match = type === REGEXP && /^\/(.*)\/([a-z]*)$/.exec(json)
-    if (match) return new RegExp(match[1]!, match[2])
-  } else if (Array.isArray(json)) {
-    if (type === SET) return new Set(json)
-    if (type === MAP) return new Map(json)
-  } else if (json === null) {
-    if (type === DATE) return new Date(NaN)
-    if (type === NAN) return NaN
-    if (type === UNDEFINED) return undefined
-  }
+/** Returns the value that a JSON value stands for. */
+function restore(type: unknown, json: any): unknown {
   // A custom type that this client does not have.
-  if (typeof type === 'number' && type > MAP) return json
+  if (typeof type === 'number' && type > MAX_BUILT_IN) return json
+  switch (`${type} ${json === null ? 'null' : Array.isArray(json) ? 'array' : typeof json}`) {
+    case '0 string':
+      if (/^-?(0|[1-9]\d{0,4299})$/.test(json)) return BigInt(json)
+      break
+    case '1 string':
+      return new Date(json)
+    case '1 null':
+      return new Date(NaN)
+    case '2 null':
+      return NaN
+    case '3 null':
+      return undefined
+    case '4 string':
+      return new URL(json)
+    case '5 string': {
+      const [, source, flags] = /^\/(.*)\/([a-z]*)$/.exec(json) ?? []
+      if (source !== undefined) return new RegExp(source, flags)
+      break
+    }
+    case '6 array':
+      return new Set(json)
+    case '7 array':
+      return new Map(json)
+  }
   throw new TypeError(`invalid value of type ${JSON.stringify(type)}`)
 }
