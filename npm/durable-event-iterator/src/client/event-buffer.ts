@@ -7,7 +7,7 @@ export interface BufferLimits {
   readonly maxBytes: number
 }
 
-/** The end of an iteration: the error that `next` rejects with, or the value that it returns. */
+/** The end of an iteration: the error that `next` rejects with, or the value that it returns (of the stream of a procedure). */
 export interface BufferEnd {
   readonly error?: unknown
   readonly value?: unknown
@@ -19,7 +19,7 @@ export interface BufferEnd {
  * Events are read from the connection as they arrive, even if the application does not ask for them: so a lost connection is
  * detected and replaced while the application is busy. The producer checks {@link isFull}, and uses {@link mark} to continue.
  */
-export class EventBuffer<TEvent> implements AsyncGenerator<TEvent, any, void> {
+export class EventBuffer<TEvent> implements AsyncGenerator<TEvent, void, void> {
   /** The id of the last event that the application has read, or the cursor from which the next events follow. */
   lastEventId: string | undefined
   readonly #onReturn: () => void
@@ -65,20 +65,20 @@ export class EventBuffer<TEvent> implements AsyncGenerator<TEvent, any, void> {
     this.end(end)
   }
 
-  next(): Promise<IteratorResult<TEvent, any>> {
+  next(): Promise<IteratorResult<TEvent, void>> {
     return new Promise((resolve, reject) => {
       this.#readers.push({ resolve, reject })
       this.#settle()
     })
   }
 
-  async return(value?: unknown): Promise<IteratorResult<TEvent, any>> {
+  async return(value?: unknown): Promise<IteratorResult<TEvent, void>> {
     this.cancel({})
     this.#onReturn()
-    return { done: true, value }
+    return { done: true, value: value as undefined }
   }
 
-  async throw(error: unknown): Promise<IteratorResult<TEvent, any>> {
+  async throw(error: unknown): Promise<IteratorResult<TEvent, void>> {
     await this.return()
     throw error
   }
@@ -117,7 +117,7 @@ export class EventBuffer<TEvent> implements AsyncGenerator<TEvent, any, void> {
         // The first `next` receives the error or the value, later ones receive `done`.
         this.#end = {}
         if ('error' in end) reject(end.error)
-        else resolve({ done: true, value: end.value })
+        else resolve({ done: true, value: end.value as undefined })
       }
     }
   }
@@ -126,6 +126,6 @@ export class EventBuffer<TEvent> implements AsyncGenerator<TEvent, any, void> {
 type Item<TEvent> = { event: TEvent; bytes: number; id: string | undefined; action?: undefined } | { action(): void }
 
 interface Reader<TEvent> {
-  resolve(result: IteratorResult<TEvent, any>): void
+  resolve(result: IteratorResult<TEvent, void>): void
   reject(error: unknown): void
 }
