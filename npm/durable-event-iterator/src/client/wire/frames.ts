@@ -32,7 +32,7 @@ export interface StreamItem {
 export interface Frame {
   readonly i?: unknown
   readonly t?: unknown
-  readonly p?: any
+  readonly p?: unknown
   /** The bytes after the JSON of the frame. */
   readonly binary?: Uint8Array<ArrayBuffer> | undefined
 }
@@ -92,8 +92,8 @@ export function decodeMessage(message: string | ArrayBuffer): Frame | undefined 
  *
  * @throws When the headers are malformed, or the platform cannot read forms.
  */
-export function decodeBody(headers: PeerHeaders, { p, binary }: Frame): unknown {
+export function decodeBody(headers: PeerHeaders, json: unknown, binary: Frame['binary']): unknown {
   const type = `${headers[TYPE]}`
   if (type.startsWith('text/event-stream')) return STREAM
-  return type.startsWith('multipart/form-data') ? new Response(binary, { headers: { [TYPE]: type } }).formData() : p.b
+  return type.startsWith('multipart/form-data') ? new Response(binary, { headers: { [TYPE]: type } }).formData() : json
 }

@@ -139,7 +139,7 @@ export class Peer {
     const payload = frame?.p
     if (!call || typeof payload !== 'object' || !payload) return
     if (frame?.t === STREAM_ITEM && call.isStream) {
-      const { e: event, d: data, m: meta } = payload
+      const { e: event, d: data, m: meta } = payload as Partial<Record<string, any>>
       if (event === 'done' || event === 'error') this.#end(frame.i)
       else if (event !== 'message') return
       call.handler.onItem({ event, data, meta }, typeof message === 'string' ? message.length : message.byteLength)
@@ -152,13 +152,13 @@ export class Peer {
   }
 
   #respond(frame: Frame, call: Call): void {
-    const { s: status = 200, h: headers = {} } = frame.p
+    const { s: status = 200, h: headers = {}, b: json } = frame.p as Partial<Record<string, any>>
     if (typeof status !== 'number') return
     const succeed = (body: unknown): void => this.#end(frame.i)?.onResponse({ status, headers, body }, false)
     const fail = (error: unknown): void => this.#end(frame.i)?.onFailed(new BodyError('malformed response', error))
     let body: unknown
     try {
-      body = decodeBody(headers, frame)
+      body = decodeBody(headers, json, frame.binary)
     } catch (error) {
       return fail(error)
     }
