@@ -194,13 +194,13 @@ describe('a browser that reports several times a second that it is online', () =
 describe('the delay before an attempt', () => {
   test('is random from 0 to a bound that doubles up to the longest one', () => {
     const random = vi.spyOn(Math, 'random')
-    const bounds = { first: 1_000, longest: 30_000 }
+    const bounds = { minReconnectionDelay: 1_000, maxReconnectionDelay: 30_000 }
     random.mockReturnValue(0)
     expect([0, 1, 5, 2_000].map((failures) => backoff(failures, bounds))).toEqual([0, 0, 0, 0])
     random.mockReturnValue(1)
     expect([0, 1, 2, 4, 5, 2_000].map((failures) => backoff(failures, bounds))).toEqual([1_000, 2_000, 4_000, 16_000, 30_000, 30_000])
-    expect(backoff(0, { first: 60_000, longest: 1_000 })).toBe(1_000)
-    expect(backoff(2_000, { first: 1, longest: Number.POSITIVE_INFINITY })).toBe(2 ** 31 - 1)
+    expect(backoff(0, { minReconnectionDelay: 60_000, maxReconnectionDelay: 1_000 })).toBe(1_000)
+    expect(backoff(2_000, { minReconnectionDelay: 1, maxReconnectionDelay: Number.POSITIVE_INFINITY })).toBe(2 ** 31 - 1)
     random.mockRestore()
   })
 

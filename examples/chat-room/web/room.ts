@@ -19,6 +19,8 @@ const connecting = {
   },
   WebSocket: CuttableWebSocket,
   createId: () => pageId,
+  // A room has few clients, so that they may all reconnect at the same time.
+  minReconnectionDelay: 250,
 }
 
 /** An application needs only one of the two plugins; this page demonstrates both. */

@@ -65,25 +65,6 @@ describe.each(VERSIONS)('oRPC %s', async (version) => {
     expect(await describeValue(ours.deserialize(body))).toEqual(await describeValue(value))
   })
 
-  test.each([
-    ['a file', file('é "(a)*.txt', [new Uint8Array([0xff, 1])], 'text/plain')],
-    ['a blob', new Blob(['x'], { type: 'a/b' })],
-    ['an empty file', file('e', [], 'a/b')],
-  ])('receives and sends %s as the body', async (_, body) => {
-    let received: unknown
-    const request = { url: '/x', body }
-    const response = await connect((request) => (received = request.body)).peer.request(request)
-    const expected = { file: body instanceof File ? body.name : 'blob', type: body.type, bytes: [...new Uint8Array(await body.arrayBuffer())] }
-    expect(await describeValue(received)).toEqual(expected)
-    expect(await describeValue(response.body)).toEqual(expected)
-  })
-
-  test('receives and sends search parameters as the body', async () => {
-    const { body } = await connect((request) => request.body).peer.request({ url: '/x', body: new URLSearchParams('a=é&a=2') })
-    expect(body).toBeInstanceOf(URLSearchParams)
-    expect(String(body)).toBe('a=%C3%A9&a=2')
-  })
-
   test('receives a request with method, headers and URL', async () => {
     let received: Request | undefined
     const handle = (request: Request): unknown => (received = request) && undefined
@@ -149,54 +130,6 @@ describe.each(VERSIONS)('oRPC %s', async (version) => {
     expect([await call, signal?.aborted]).toEqual(['enough', true])
   })
 
-  test('receives a stream, with meta and its result', async () => {
-    const received: unknown[] = []
-    async function* items() {
-      yield { data: ours.serialize(1n) }
-      yield { data: ours.serialize({ n: 2 }), meta: { id: 'a', retry: 5, comments: ['c'] } }
-      return { data: ours.serialize('end'), meta: undefined }
-    }
-    const read = async ({ body }: Request): Promise<unknown> => {
-      let item = await body.next()
-      for (; !item.done; item = await body.next()) received.push([theirs.deserialize(item.value), getEventMeta(item.value)])
-      return { json: theirs.deserialize(item.value) }
-    }
-    const { body } = await connect(read).peer.request({ url: '/x', body: items() })
-    expect(received).toEqual([[1n, undefined], [{ n: 2 }, { id: 'a', retry: 5, comments: ['c'] }]])
-    expect(body).toEqual({ json: 'end' })
-  })
-
-  test('receives an error of a stream', async () => {
-    async function* items() {
-      yield { event: 'error', data: ours.serialize({ code: 'X' }) } as const
-    }
-    const read = async ({ body }: Request): Promise<unknown> => ({ json: await body.next().catch((error: { data: unknown }) => error.data) })
-    const { body } = await connect(read).peer.request({ url: '/x', body: items() })
-    expect(body).toEqual({ json: { json: { code: 'X' } } })
-  })
-
-  test('stops a stream of the client', async () => {
-    let ended = 0
-    async function* items() {
-      try {
-        for (;;) {
-          yield { data: { json: 1 } }
-          await idle()
-        }
-      } finally {
-        ended += 1
-      }
-    }
-    const read = async ({ body }: Request): Promise<unknown> => {
-      await body.next()
-      await body.return()
-      for (let n = 0; n < 10; n += 1) await idle()
-      return { json: 'read one' }
-    }
-    const { body } = await connect(read).peer.request({ url: '/x', body: items() })
-    expect([body, ended]).toEqual([{ json: 'read one' }, 1])
-  })
-
   describe('the messages of a request are the same as of its client peer', () => {
     /** The messages of oRPC's client peer, without the ids. */
     async function messages(request: PeerRequest): Promise<unknown[]> {
@@ -216,9 +149,6 @@ describe.each(VERSIONS)('oRPC %s', async (version) => {
       ['nothing', () => ({ url: '/subscribe', body: {}, headers: { 'last-event-id': '7' } })],
       ['no body', () => ({ url: '/x', method: 'GET', headers: { list: ['a', 'b'] } })],
       ['null', () => ({ url: '/x', body: null })],
-      ['search parameters', () => ({ url: '/x', body: new URLSearchParams('a=b'), headers: { 'content-type': 'a/b' } })],
-      ['a file', () => ({ url: '/x', body: file('a "b" (c).txt', [new Uint8Array([0xff, 1])], 'text/plain;charset=utf-8') })],
-      ['a file with another name', () => ({ url: '/x', body: file('a', ['x'], ''), headers: { 'content-disposition': 'inline; filename="b"' } })],
       ['a form', () => ({ url: '/x', body: ours.serialize({ file: file('a', ['x'], 'a/b'), n: [undefined, 1n] }) })],
     ]
     test.each(requests)('%s', async (_, make) => {
@@ -227,20 +157,6 @@ describe.each(VERSIONS)('oRPC %s', async (version) => {
       for (let n = 0; n < 10; n += 1) await idle()
       expect(sent).toHaveLength(1)
       expect(sent).toEqual(await messages(make()))
-    })
-
-    test('a stream and its abort', async () => {
-      const sent: unknown[] = []
-      async function* raw() {
-        yield ours.serialize(1)
-        return ours.serialize(undefined)
-      }
-      async function* items() {
-        yield { data: ours.serialize(1) }
-      }
-      new Peer((message) => sent.push(comparable(message))).open({ url: '/x', body: items() }, recordingHandler())
-      await idle()
-      expect(sent).toEqual(await messages({ url: '/x', body: raw() }))
     })
   })
 })

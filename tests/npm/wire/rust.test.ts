@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { Peer } from '../../../npm/durable-event-iterator/src/client/wire/peer.ts'
-import type { PeerResponse, PeerStream, UploadItem } from '../../../npm/durable-event-iterator/src/client/wire/peer.ts'
+import type { PeerResponse, PeerStream } from '../../../npm/durable-event-iterator/src/client/wire/peer.ts'
 import { Serializer } from '../../../npm/durable-event-iterator/src/client/wire/serializer.ts'
 import { Candidates } from '../../golden/candidates.ts'
 import { corpus, customJsonSerializers, describeValue, file } from '../../golden/corpus.ts'
@@ -75,16 +75,6 @@ describe('a stream', () => {
   test('is received with an error', async () => {
     const items = await itemsOf(await call('fail'))
     expect(items.at(-1)).toMatchObject(['error', { code: 'CONFLICT', message: 'in the middle' }, undefined])
-  })
-
-  test('is sent, with meta', async () => {
-    const sent = [{ at: new Date(0) }, 'text', undefined]
-    async function* items(): AsyncGenerator<UploadItem, UploadItem> {
-      for (const value of sent) yield { data: serializer.serialize(value), meta: { id: 'x', retry: 5, comments: ['c'] } }
-      return { data: serializer.serialize({ end: true }) }
-    }
-    const received = await itemsOf(await peer.request({ url: '/upload', body: items() }))
-    expect(received.map((item) => (item as unknown[]).slice(0, 2))).toEqual([...sent.map((value) => ['message', value]), ['done', { end: true }]])
   })
 })
 

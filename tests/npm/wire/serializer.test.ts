@@ -120,10 +120,6 @@ describe('a form', () => {
     form.set('1', 'text')
     expect(() => ours.deserialize(form)).toThrow(BodyError)
   })
-
-  test('cannot be the item of a stream', () => {
-    expect(() => ours.serialize([new Blob()], true)).toThrow('the value cannot be serialized: an item of a stream cannot contain files')
-  })
 })
 
 describe('a body is rejected', () => {

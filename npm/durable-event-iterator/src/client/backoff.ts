@@ -1,9 +1,9 @@
 /** The bounds of the random delays between attempts, in milliseconds. */
 export interface BackoffBounds {
   /** The upper bound of the first delay. */
-  readonly first: number
+  readonly minReconnectionDelay: number
   /** The upper bound of every delay. */
-  readonly longest: number
+  readonly maxReconnectionDelay: number
 }
 
 /**
@@ -11,8 +11,8 @@ export interface BackoffBounds {
  * to a bound that doubles with each failure, so that clients that lost their connections at the same time do not reconnect at
  * the same time.
  */
-export function backoff(failures: number, { first, longest }: BackoffBounds): number {
-  return Math.random() * Math.min(first * 2 ** failures, longest, MAX_TIMER_MS)
+export function backoff(failures: number, { minReconnectionDelay, maxReconnectionDelay }: BackoffBounds): number {
+  return Math.random() * Math.min(minReconnectionDelay * 2 ** failures, maxReconnectionDelay, MAX_TIMER_MS)
 }
 
 /** The maximum delay of a timer, in milliseconds: delays are 32-bit integers, and with a longer delay a timer fires at once. */

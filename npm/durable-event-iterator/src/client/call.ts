@@ -1,12 +1,10 @@
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 import { isTemporary } from './errors.js'
 import { rememberMeta } from './event-meta.js'
-import { isPeerStream, mapStream } from './map-stream.js'
 import { errorOf } from './procedure-error.js'
 import type { Session } from './session.js'
-import { delay } from './waiting.js'
-import type { PeerStream } from './wire/peer.js'
-import type { Serializer } from './wire/serializer.js'
+import { countdown } from './waiting.js'
+import { isPeerStream } from './wire/peer.js'
 
 /** The options of a procedure call. */
 export interface CallOptions {
@@ -39,23 +37,20 @@ export async function call(
   const headers = lastEventId === undefined ? {} : { 'last-event-id': lastEventId }
   for (let retries = 0; ; retries += 1) {
     try {
-      const { status, body } = await session.request({ url: '/call', headers, body: serializer.serialize({ path, input }) }, signal)
+      const request = { url: '/call', headers, body: serializer.serialize({ path, input }) }
+      const { status, body } = await session.request(request, signal, ({ event, data, meta }) => {
+        if (event === 'error') throw errorOf(serializer, 500, data)
+        return { done: event === 'done', value: rememberMeta(serializer.deserialize(data), meta) }
+      })
       if (status >= 400) throw errorOf(serializer, status, body)
-      return isPeerStream(body) ? readStream(body, serializer) : serializer.deserialize(body)
+      return isPeerStream(body) ? body : serializer.deserialize(body)
     } catch (error) {
       if (retries >= retry || signal?.aborted === true || !isTemporary(error)) throw error
       // After a lost connection the call waits for the next one.
-      if (!(error instanceof DurableEventIteratorConnectionError)) await delay(RETRY_DELAY_MS, signal)
+      if (!(error instanceof DurableEventIteratorConnectionError)) await session.wait(countdown(RETRY_DELAY_MS), signal)
     }
   }
 }
 
 /** The delay before a call is repeated that the Durable Object could not respond to, in milliseconds. */
 const RETRY_DELAY_MS = 2_000
-
-function readStream(stream: PeerStream, serializer: Serializer): AsyncGenerator<unknown, unknown, void> {
-  return mapStream(stream, ({ event, data, meta }) => {
-    if (event === 'error') throw errorOf(serializer, 500, data)
-    return { done: event === 'done', value: rememberMeta(serializer.deserialize(data), meta) }
-  })
-}

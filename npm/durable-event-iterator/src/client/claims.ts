@@ -15,14 +15,12 @@ export function readClaims(token: unknown): TokenClaims | undefined {
   if (typeof token !== 'string') return undefined
   try {
     // Signed JSON starts with a brace, a JWT with a letter.
-    const kind = token.startsWith('{') ? 'DurableIterator' : 'DurableEventIterator'
-    const [, encoded = '', ...rest] = token.split('.')
-    if (kind === 'DurableEventIterator' && rest.length !== 1) return undefined
-    const json = kind === 'DurableIterator' ? token.slice(0, token.lastIndexOf('.')) : textOf(encoded)
-    const payload: Partial<DurableIteratorTokenPayload> = JSON.parse(json)
-    const { chn, rpc, iat, exp } = payload
-    const isValid = typeof chn === 'string' && Array.isArray(rpc ?? []) && Number.isFinite(iat) && Number.isFinite(exp)
-    return isValid ? { kind, payload: payload as DurableIteratorTokenPayload } : undefined
+    const isSignedJson = token.startsWith('{')
+    const json = isSignedJson ? token.slice(0, token.lastIndexOf('.')) : textOf(token.split('.')[1] ?? '')
+    const payload = JSON.parse(json)
+    const { chn, rpc = [], iat, exp } = payload
+    const isValid = typeof chn === 'string' && Array.isArray(rpc) && Number.isFinite(iat) && Number.isFinite(exp)
+    return isValid ? { kind: isSignedJson ? 'DurableIterator' : 'DurableEventIterator', payload } : undefined
   } catch {
     return undefined
   }

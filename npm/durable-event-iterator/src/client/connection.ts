@@ -1,139 +1,94 @@
-import { MAX_TIMER_MS } from './backoff.js'
 import { monotonicNow } from './clock.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 import { Heartbeat, PONG } from './heartbeat.js'
 import { HAND_OVER_CLOSE } from './socket-source.js'
-import type { SocketInfo, SocketLike, SocketSource } from './socket-source.js'
+import type { SocketLike } from './socket-source.js'
+import type { HeldToken } from './token-holder.js'
 import { Peer } from './wire/peer.js'
 
 export interface ConnectionOptions {
-  readonly sockets: SocketSource
-  readonly url: string
-  readonly info: SocketInfo
-  /** The time limit of the handshake, in milliseconds. */
-  readonly timeout: number
+  readonly token: HeldToken
   /** In milliseconds; 0 disables pings. */
   readonly heartbeatInterval: number
-  /** Aborts the handshake. */
-  readonly signal: AbortSignal
-  /** Called at once when an open connection is lost or closed. */
-  onLost(loss: Loss): void
+  /** Called when the socket has opened or ended. */
+  onChange(): void
 }
 
 /**
  * The reason why a connection has ended:
- * - `closed`: by the other side, or by the network.
+ * - `closed`: by the other side, or by the network. Also if it did not open.
  * - `silent`: no message arrived in time after a ping.
  * - `handed over`: another tab has taken over the shared socket.
  * - `replaced`: by this client, which connects again.
  */
-export type LossReason = 'closed' | 'silent' | 'handed over' | 'replaced'
+export type EndReason = 'closed' | 'silent' | 'handed over' | 'replaced'
 
-/** The end of a connection. */
-export interface Loss {
-  readonly reason: LossReason
-  /** The close code and reason that the other side sent, if any. */
-  readonly close?: { readonly code: number; readonly reason: string }
-  /** The time for which the connection was open, in milliseconds. */
-  readonly lasted: number
-}
-
-/** One open WebSocket: its calls, its heartbeat, and its end. */
+/** One WebSocket: its calls, its heartbeat, and its end. */
 export class Connection {
-  /**
-   * Opens a WebSocket.
-   *
-   * @throws The error of the handshake.
-   */
-  static open(options: ConnectionOptions): Promise<Connection> {
-    return new Promise((resolve, reject) => {
-      const { sockets, url, info, timeout, signal } = options
-      const socket = sockets.open(url, info)
-      // Blobs are read asynchronously, which would change the order of messages.
-      socket.binaryType = 'arraybuffer'
-      let connection: Connection | undefined
-      let cause: unknown
-      const settle = (): void => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', abort)
-      }
-      const fail = (error: unknown): void => {
-        settle()
-        socket.close()
-        reject(error)
-      }
-      const abort = (): void => fail(signal.reason)
-      const timer = setTimeout(
-        () => fail(new Error(`the WebSocket did not open within ${timeout} ms`)),
-        Math.min(timeout, MAX_TIMER_MS),
-      )
-      signal.addEventListener('abort', abort)
-      socket.addEventListener('open', () => {
-        settle()
-        // An implementation may report the opening of a socket that has been closed meanwhile.
-        if (!signal.aborted) resolve((connection ??= new Connection(socket, options)))
-      })
-      socket.addEventListener('message', ({ data }) => connection?.receive(data))
-      socket.addEventListener('error', ({ error, message }) => {
-        cause = error ?? (typeof message === 'string' && message !== '' ? new Error(message) : undefined)
-      })
-      socket.addEventListener('close', ({ code = 0, reason = '' }) => {
-        if (connection === undefined) fail(cause ?? new Error(`the WebSocket did not open: close code ${code}`))
-        else connection.end(code === HAND_OVER_CLOSE.code ? 'handed over' : 'closed', { code, reason })
-      })
-    })
-  }
-
   readonly peer: Peer
-  /** Resolves when the connection has ended. */
-  readonly ended: Promise<void>
+  /** The token that the Durable Object uses for this connection. */
+  token: HeldToken
+  /** Undefined until the connection has ended. */
+  endReason: EndReason | undefined
+  /** The close code and reason that the other side sent, if any. */
+  close: { readonly code: number; readonly reason: string } | undefined
+  /** The error that the socket reported, if any. */
+  error: unknown
   readonly #socket: SocketLike
-  readonly #heartbeat: Heartbeat
-  readonly #onLost: (loss: Loss) => void
-  readonly #openedAt = monotonicNow()
-  #isOpen = true
-  #resolveEnded = (): void => {}
+  readonly #onChange: () => void
+  #heartbeat: Heartbeat | undefined
+  #openedAt: number | undefined
 
-  private constructor(socket: SocketLike, { heartbeatInterval, onLost }: ConnectionOptions) {
+  constructor(socket: SocketLike, { token, heartbeatInterval, onChange }: ConnectionOptions) {
     this.#socket = socket
-    this.#onLost = onLost
-    this.peer = new Peer((message) => socket.send(message))
-    this.ended = new Promise((resolve) => {
-      this.#resolveEnded = resolve
+    this.#onChange = onChange
+    this.token = token
+    const send = (message: Parameters<SocketLike['send']>[0]): void => socket.send(message)
+    this.peer = new Peer(send)
+    // Blobs are read asynchronously, which would change the order of messages.
+    socket.binaryType = 'arraybuffer'
+    socket.addEventListener('open', () => {
+      // An implementation may report the opening of a socket that has been closed meanwhile.
+      if (this.endReason !== undefined) return
+      this.#openedAt = monotonicNow()
+      this.#heartbeat = new Heartbeat({ interval: heartbeatInterval, send, onSilence: () => this.end('silent') })
+      onChange()
     })
-    this.#heartbeat = new Heartbeat({
-      interval: heartbeatInterval,
-      send: (message) => socket.send(message),
-      onSilence: () => this.end('silent'),
+    socket.addEventListener('message', ({ data }) => {
+      if (!this.isOpen) return
+      this.#heartbeat?.heard()
+      if (data !== PONG && (typeof data === 'string' || data instanceof ArrayBuffer)) this.peer.receive(data)
     })
-    this.#heartbeat.start()
+    socket.addEventListener('error', ({ error, message }) => {
+      this.error = error ?? (message || undefined)
+    })
+    socket.addEventListener('close', ({ code = 0, reason = '' }) => {
+      this.close ??= { code, reason }
+      this.end(code === HAND_OVER_CLOSE.code ? 'handed over' : 'closed')
+    })
   }
 
   get isOpen(): boolean {
-    return this.#isOpen
+    return this.#openedAt !== undefined && this.endReason === undefined
+  }
+
+  /** The time for which the connection has been open, in milliseconds. */
+  get age(): number {
+    return this.#openedAt === undefined ? 0 : monotonicNow() - this.#openedAt
   }
 
   /** Checks whether the connection still works, since the network may have changed. */
   check(isUrgent: boolean): void {
-    this.#heartbeat.ask(isUrgent)
+    if (this.isOpen) this.#heartbeat?.ask(isUrgent)
   }
 
   /** Closes the socket and fails all calls in flight. */
-  end(reason: LossReason, close?: Loss['close'], error: Error = new DurableEventIteratorConnectionError('lost')): void {
-    if (!this.#isOpen) return
-    this.#isOpen = false
-    this.#heartbeat.stop()
+  end(reason: EndReason, error: Error = new DurableEventIteratorConnectionError('lost')): void {
+    if (this.endReason !== undefined) return
+    this.endReason = reason
+    this.#heartbeat?.stop()
     this.#socket.close()
-    const lasted = monotonicNow() - this.#openedAt
-    this.#onLost({ reason, ...(close === undefined ? {} : { close }), lasted })
     this.peer.lose(error)
-    this.#resolveEnded()
-  }
-
-  /** Called with each message of the socket. */
-  receive(data: unknown): void {
-    if (!this.#isOpen) return
-    this.#heartbeat.heard()
-    if (data !== PONG && (typeof data === 'string' || data instanceof ArrayBuffer)) this.peer.receive(data)
+    this.#onChange()
   }
 }

@@ -1,23 +1,9 @@
 import { DurableIteratorError } from '../error.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 
-/** The Durable Object has ended the subscription because the token has expired. */
-export class TokenExpiredError extends DurableIteratorError {
-  override readonly name = 'TokenExpiredError'
-
-  constructor() {
-    super('the token of the subscription has expired')
-  }
-}
-
-/** The application should have returned a token, but did not. */
-export class NotATokenError extends DurableIteratorError {
-  override readonly name = 'NotATokenError'
-
-  /** @param expected - Who returns tokens, and of which form. */
-  constructor(expected: string) {
-    super(expected)
-  }
+/** The client cannot get a token: the application has returned something else, or the only token has expired. */
+export class TokenError extends DurableIteratorError {
+  override readonly name = 'TokenError'
 }
 
 /**
@@ -25,23 +11,24 @@ export class NotATokenError extends DurableIteratorError {
  * except 408, 425 and 429. Otherwise the failure may be temporary.
  */
 export function isRejection(error: unknown): boolean {
-  if (error instanceof NotATokenError) return true
+  if (error instanceof TokenError) return true
   // Its status is that of an upgrade, which a proxy may have rejected.
   if (error instanceof DurableEventIteratorConnectionError) return false
-  const status = statusOf(error)
-  return status !== undefined && status >= 400 && status < 500 && !TEMPORARY_STATUSES.has(status)
+  // The status is recognized by its property, since there may be several copies of a class.
+  return error instanceof Error && 'status' in error && isRejectedStatus(error.status)
 }
 
 /** Whether a retry may succeed. */
 export function isTemporary(error: unknown): boolean {
-  if (error instanceof DurableEventIteratorConnectionError) return error.reason !== 'closed'
-  return !isRejection(error)
+  return error instanceof DurableEventIteratorConnectionError ? error.reason !== 'closed' : !isRejection(error)
 }
 
-/** Client errors that a retry may resolve: Request Timeout, Too Early, Too Many Requests. */
-const TEMPORARY_STATUSES = new Set([408, 425, 429])
+/** Whether the status is that of a client error, except Request Timeout, Too Early and Too Many Requests. */
+export function isRejectedStatus(status: unknown): boolean {
+  return typeof status === 'number' && status >= 400 && status < 500 && ![408, 425, 429].includes(status)
+}
 
-/** Returns the status of an error. It is recognized by its property, since there may be several copies of a class. */
-export function statusOf(error: unknown): number | undefined {
-  return error instanceof Error && 'status' in error && typeof error.status === 'number' ? error.status : undefined
+/** Returns the message of a thrown value. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

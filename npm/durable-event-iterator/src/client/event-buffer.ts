@@ -7,28 +7,33 @@ export interface BufferLimits {
   readonly maxBytes: number
 }
 
+/** The end of an iteration: the error that `next` rejects with, or the value that it returns (of the stream of a procedure). */
+export interface BufferEnd {
+  readonly error?: unknown
+  readonly value?: unknown
+}
+
 /**
  * The received events that the application has not read yet, and the iterator from which it reads them.
  *
  * Events are read from the connection as they arrive, even if the application does not ask for them: so a lost connection is
- * detected and replaced while the application is busy. The producer checks {@link isFull}, and waits for {@link drained} before
- * it continues.
+ * detected and replaced while the application is busy. The producer checks {@link isFull}, and uses {@link mark} to continue.
  */
 export class EventBuffer<TEvent> implements AsyncGenerator<TEvent, void, void> {
-  readonly #limits: BufferLimits
+  /** The id of the last event that the application has read, or the cursor from which the next events follow. */
+  lastEventId: string | undefined
   readonly #onReturn: () => void
+  readonly #limits: BufferLimits
   readonly #items = new Queue<Item<TEvent>>()
-  readonly #takers = new Queue<Taker<TEvent>>()
-  readonly #onDrained: (() => void)[] = []
+  readonly #readers: Reader<TEvent>[] = []
   #events = 0
   #bytes = 0
-  #lastEventId: string | undefined
-  #end: { error?: unknown } | undefined
+  #end: BufferEnd | undefined
 
   /** @param onReturn - Called when the application ends the iteration. */
-  constructor(limits: BufferLimits, onReturn: () => void) {
-    this.#limits = limits
+  constructor(onReturn: () => void, limits: BufferLimits = { maxEvents: Infinity, maxBytes: Infinity }) {
     this.#onReturn = onReturn
+    this.#limits = limits
   }
 
   /** Whether a limit is reached. */
@@ -36,70 +41,45 @@ export class EventBuffer<TEvent> implements AsyncGenerator<TEvent, void, void> {
     return this.#events >= this.#limits.maxEvents || this.#bytes >= this.#limits.maxBytes
   }
 
-  /** Resolves when the application has read all events, or the iteration has ended. */
-  drained(): Promise<void> {
-    if (this.#isDrained) return Promise.resolve()
-    return new Promise((resolve) => this.#onDrained.push(resolve))
-  }
-
-  /** The id of the last event that the application has read, or the cursor set by {@link start}. */
-  get lastEventId(): string | undefined {
-    return this.#lastEventId
-  }
-
-  /** Sets the cursor from which the next events follow. */
-  start(lastEventId: string | undefined): void {
-    this.#lastEventId = lastEventId
-  }
-
   /** @param id - The id of the event, if it has one. */
   push(event: TEvent, bytes: number, id?: string): void {
-    if (this.#end !== undefined) return
     this.#events += 1
     this.#bytes += bytes
-    this.#items.push({ event, bytes, id })
-    this.#settle()
+    this.#add({ event, bytes, id })
   }
 
   /** Runs the action when the application has read all events before it and asks for the next one. */
   mark(action: () => void): void {
-    if (this.#end !== undefined) return
-    this.#items.push({ action })
-    this.#settle()
+    this.#add({ action })
   }
 
-  /** Ends the iteration after the buffered events, with or without an error. */
-  end(end: { error?: unknown }): void {
-    if (this.#end !== undefined) return
-    this.#end = end
+  /** Ends the iteration after the buffered events. */
+  end(end: BufferEnd): void {
+    this.#end ??= end
     this.#settle()
   }
 
   /** Ends the iteration at once and drops the buffered events. */
-  cancel(end: { error?: unknown }): void {
+  cancel(end: BufferEnd): void {
     this.#items.clear()
-    this.#events = 0
-    this.#bytes = 0
     this.end(end)
-    this.#settle()
   }
 
   next(): Promise<IteratorResult<TEvent, void>> {
     return new Promise((resolve, reject) => {
-      this.#takers.push({ resolve, reject })
+      this.#readers.push({ resolve, reject })
       this.#settle()
     })
   }
 
-  async return(): Promise<IteratorResult<TEvent, void>> {
+  async return(value?: unknown): Promise<IteratorResult<TEvent, void>> {
     this.cancel({})
     this.#onReturn()
-    return DONE
+    return { done: true, value: value as undefined }
   }
 
   async throw(error: unknown): Promise<IteratorResult<TEvent, void>> {
-    this.cancel({})
-    this.#onReturn()
+    await this.return()
     throw error
   }
 
@@ -111,42 +91,41 @@ export class EventBuffer<TEvent> implements AsyncGenerator<TEvent, void, void> {
     return this
   }
 
-  get #isDrained(): boolean {
-    return this.#events === 0 || this.#end !== undefined
+  #add(item: Item<TEvent>): void {
+    if (this.#end !== undefined) return
+    this.#items.push(item)
+    this.#settle()
   }
 
+  /** Passes events to the calls of `next`, in order. */
   #settle(): void {
-    while (this.#takers.length > 0) {
+    while (this.#readers.length > 0) {
       const item = this.#items.shift()
-      if (item === undefined) {
-        if (this.#end === undefined) break
-        this.#finish(this.#end)
-      } else if (item.action !== undefined) {
+      if (item === undefined && this.#end === undefined) return
+      if (item?.action !== undefined) {
         item.action()
-      } else {
+        continue
+      }
+      const { resolve, reject } = this.#readers.shift()!
+      if (item !== undefined) {
         this.#events -= 1
         this.#bytes -= item.bytes
-        if (item.id !== undefined) this.#lastEventId = item.id
-        this.#takers.shift()?.resolve({ done: false, value: item.event })
+        this.lastEventId = item.id ?? this.lastEventId
+        resolve({ done: false, value: item.event })
+      } else {
+        const end = this.#end!
+        // The first `next` receives the error or the value, later ones receive `done`.
+        this.#end = {}
+        if ('error' in end) reject(end.error)
+        else resolve({ done: true, value: end.value as undefined })
       }
     }
-    if (this.#isDrained) for (const resolve of this.#onDrained.splice(0)) resolve()
-  }
-
-  /** The first `next` receives the error, later ones receive `done`. */
-  #finish(end: { error?: unknown }): void {
-    this.#end = {}
-    const taker = this.#takers.shift()
-    if ('error' in end) taker?.reject(end.error)
-    else taker?.resolve(DONE)
   }
 }
 
-type Item<TEvent> = { event: TEvent; bytes: number; id: string | undefined; action?: undefined } | { action: () => void }
+type Item<TEvent> = { event: TEvent; bytes: number; id: string | undefined; action?: undefined } | { action(): void }
 
-interface Taker<TEvent> {
+interface Reader<TEvent> {
   resolve(result: IteratorResult<TEvent, void>): void
   reject(error: unknown): void
 }
-
-const DONE: IteratorReturnResult<void> = { done: true, value: undefined }

@@ -1,6 +1,14 @@
 import { MAX_TIMER_MS } from './backoff.js'
 import { monotonicNow } from './clock.js'
 
+export interface HeartbeatOptions {
+  /** The silence after which a ping is sent, in milliseconds; 0 disables pings. */
+  interval: number
+  send(message: string): void
+  /** Called when no message arrives in time after a ping. */
+  onSilence(): void
+}
+
 /**
  * Detects a connection that was lost without a close. A WebSocket alone detects this only after minutes.
  *
@@ -8,26 +16,19 @@ import { monotonicNow } from './clock.js'
  */
 export class Heartbeat {
   readonly #options: HeartbeatOptions
-  #lastHeard = 0
-  #lastAsked = Number.NEGATIVE_INFINITY
+  #lastHeard = monotonicNow()
+  #lastAsked = -Infinity
   /** Whether a ping was sent and nothing has arrived since. */
   #isWaiting = false
   #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(options: HeartbeatOptions) {
     this.#options = options
-  }
-
-  start(): void {
-    this.stop()
-    this.#lastHeard = monotonicNow()
-    this.#listen()
+    this.#schedule(options.interval)
   }
 
   stop(): void {
     clearTimeout(this.#timer)
-    this.#timer = undefined
-    this.#isWaiting = false
   }
 
   /** Called with each received message, so it only records the time. */
@@ -43,7 +44,6 @@ export class Heartbeat {
    * @param isUrgent - Whether the connection is probably lost, so that a short time limit applies, also to a ping that is waiting.
    */
   ask(isUrgent: boolean): void {
-    if (this.#options.interval === 0) return
     const now = monotonicNow()
     if (!isUrgent && (this.#isWaiting || now - this.#lastAsked < MIN_ASK_INTERVAL_MS)) return
     this.#lastAsked = now
@@ -51,32 +51,24 @@ export class Heartbeat {
   }
 
   #ping(timeout: number): void {
-    clearTimeout(this.#timer)
-    this.#isWaiting = true
-    this.#options.send(PING)
-    this.#timer = setTimeout(() => {
-      if (this.#isWaiting) this.#options.onSilence()
-      else this.#listen()
-    }, Math.min(this.#options.interval, timeout))
-  }
-
-  #listen(): void {
-    const { interval } = this.#options
+    const { interval, send } = this.#options
     if (interval === 0) return
-    const quiet = monotonicNow() - this.#lastHeard
-    this.#timer = setTimeout(() => {
-      if (monotonicNow() - this.#lastHeard >= interval) this.#ping(MAX_PONG_TIMEOUT_MS)
-      else this.#listen()
-    }, Math.min(Math.max(interval - quiet, 0), MAX_TIMER_MS))
+    this.#isWaiting = true
+    send(PING)
+    this.#schedule(Math.min(interval, timeout))
   }
-}
 
-export interface HeartbeatOptions {
-  /** The silence after which a ping is sent, in milliseconds; 0 disables pings. */
-  interval: number
-  send(message: string): void
-  /** Called when no message arrives in time after a ping. */
-  onSilence(): void
+  #schedule(milliseconds: number): void {
+    const { interval, onSilence } = this.#options
+    if (interval === 0) return
+    this.stop()
+    this.#timer = setTimeout(() => {
+      const untilPing = this.#lastHeard + interval - monotonicNow()
+      if (this.#isWaiting) onSilence()
+      else if (untilPing > 0) this.#schedule(untilPing)
+      else this.#ping(MAX_PONG_TIMEOUT_MS)
+    }, Math.min(milliseconds, MAX_TIMER_MS))
+  }
 }
 
 /** The minimum interval between two calls of `ask` that send a ping, in milliseconds: network changes may come in bursts. */

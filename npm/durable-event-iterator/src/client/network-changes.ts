@@ -1,47 +1,37 @@
-/** What the environment reports about the network and the page. */
-export interface NetworkListener {
-  /** The network may work again: the browser is online, or the page is visible. */
-  onBetter(): void
-  /** The browser is offline. */
-  onWorse(): void
-  /** The page leaves the screen: for good, or for the back/forward cache, which does not take pages with an open WebSocket. */
-  onLeave(): void
-  /** The page returns from the back/forward cache, or runs again after it was frozen. */
-  onReturn(): void
-}
+/**
+ * What the environment reports about the network and the page:
+ * - `better`: the network may work again. The browser is online, or the page is visible.
+ * - `worse`: the browser is offline.
+ * - `left`: the page leaves the screen, for good, or for the back/forward cache, which does not take pages with an open WebSocket.
+ * - `returned`: the page returns from the back/forward cache, or runs again after it was frozen.
+ */
+export type NetworkChange = 'better' | 'worse' | 'left' | 'returned'
 
 /**
  * Calls the listener when the network has probably changed. In environments without these events, it is never called.
  *
  * @returns A function that removes the listener.
  */
-export function onNetworkChange({ onBetter, onWorse, onLeave, onReturn }: NetworkListener): () => void {
+export function onNetworkChange(listener: (change: NetworkChange) => void): () => void {
   const scope = globalThis as Scope
   const { document } = scope
-  const removers = [
-    listen(scope, 'online', onBetter),
-    listen(scope, 'offline', onWorse),
-    listen(scope, 'pagehide', onLeave),
-    listen(scope, 'pageshow', ({ persisted }) => (persisted === true ? onReturn() : onBetter())),
-    listen(document, 'resume', onReturn),
-    listen(document, 'visibilitychange', () => {
-      if (document?.visibilityState === 'visible') onBetter()
-    }),
+  const listeners: [target: Partial<Target> | null | undefined, type: string, listener: (event: { persisted?: boolean }) => void][] = [
+    [scope, 'online', () => listener('better')],
+    [scope, 'offline', () => listener('worse')],
+    [scope, 'pagehide', () => listener('left')],
+    [scope, 'pageshow', ({ persisted }) => listener(persisted ? 'returned' : 'better')],
+    [document, 'resume', () => listener('returned')],
+    [document, 'visibilitychange', () => document?.visibilityState === 'visible' && listener('better')],
   ]
+  for (const [target, type, listener] of listeners) target?.addEventListener?.(type, listener as EventListener)
   return () => {
-    for (const remove of removers) remove()
+    for (const [target, type, listener] of listeners) target?.removeEventListener?.(type, listener as EventListener)
   }
 }
 
 /** The global scope. Pages, workers, React Native, test environments and servers have different parts of it. */
 interface Scope extends Partial<Target> {
-  readonly document?: (Partial<Target> & { readonly visibilityState?: string }) | undefined
+  readonly document?: (Partial<Target> & { readonly visibilityState?: string }) | null | undefined
 }
 
 type Target = Pick<EventTarget, 'addEventListener' | 'removeEventListener'>
-
-function listen(target: Partial<Target> | undefined, type: string, listener: (event: { persisted?: boolean }) => void): () => void {
-  if (typeof target?.addEventListener !== 'function') return () => {}
-  target.addEventListener(type, listener as EventListener)
-  return () => target.removeEventListener?.(type, listener as EventListener)
-}

@@ -43,8 +43,12 @@ export interface ConnectingOptions {
   openTimeout?: number | undefined
 
   /**
-   * The upper bound of the delay before the first attempt to reconnect, in milliseconds. Each delay is random from 0 to its
-   * bound, which doubles with each failed attempt. A connection that lasts for five seconds resets the bound.
+   * Determines the delays before attempts to connect, in milliseconds. Each delay is random from 0 to a bound, which doubles with
+   * each failed attempt. A connection that lasts for five seconds resets the bound.
+   *
+   * After the other side has closed an open connection, the first bound is eight times this value: all clients of a Durable Object
+   * may have lost their connections at the same moment, as after a deployment, and should not all reconnect within a second. For
+   * channels with few clients, a lower value is appropriate. In other cases the first bound is twice this value.
    *
    * The starts of two attempts are at least this time apart, or one second if this is more than a second.
    *
@@ -124,10 +128,8 @@ export function resolveNumbers(options: ConnectingOptions): SubscriptionNumbers 
   const numbers = { ...DEFAULTS }
   for (const name of Object.keys(DEFAULTS) as (keyof SubscriptionNumbers)[]) {
     const value = options[name] ?? DEFAULTS[name]
-    const isValid = name === 'heartbeatInterval' ? value >= 0 : value > 0
-    if (!isValid) {
-      throw new RangeError(`${name} must be a number ${name === 'heartbeatInterval' ? 'of at least 0' : 'greater than 0'}, got ${value}`)
-    }
+    const [isValid, range] = name === 'heartbeatInterval' ? [value >= 0, 'of at least 0'] : [value > 0, 'greater than 0']
+    if (!isValid) throw new RangeError(`${name} must be a number ${range}, got ${value}`)
     numbers[name] = value
   }
   return numbers

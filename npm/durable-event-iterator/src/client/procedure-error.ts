@@ -1,6 +1,9 @@
 import { DurableIteratorError } from '../error.js'
 import type { Serializer } from './wire/serializer.js'
 
+/** The properties of a {@link ProcedureError}. */
+export type ProcedureErrorOptions = Pick<ProcedureError, 'code' | 'status' | 'message' | 'data' | 'defined'>
+
 /** An error that a procedure of the Durable Object responded with. */
 export class ProcedureError extends DurableIteratorError {
   override readonly name = 'ProcedureError'
@@ -12,7 +15,7 @@ export class ProcedureError extends DurableIteratorError {
   /** Whether the procedure declares this error. */
   readonly defined: boolean
 
-  constructor({ code, status, message, data, defined }: Pick<ProcedureError, 'code' | 'status' | 'message' | 'data' | 'defined'>) {
+  constructor({ code, status, message, data, defined }: ProcedureErrorOptions) {
     super(message)
     this.code = code
     this.status = status
@@ -23,19 +26,17 @@ export class ProcedureError extends DurableIteratorError {
 
 /** Returns the error in the body of a response, or in the last item of a stream. */
 export function errorOf(serializer: Serializer, status: number, body: unknown): ProcedureError {
-  let json: Partial<Record<'code' | 'status' | 'message' | 'data' | 'defined', unknown>> = {}
-  try {
-    const value = body === undefined ? undefined : serializer.deserialize(body)
-    if (typeof value === 'object' && value !== null) json = value
-  } catch {
-    // The status describes the error then.
+  const error: ProcedureErrorOptions = {
+    code: `STATUS_${status}`,
+    status,
+    message: `the Durable Object responds with status ${status}`,
+    data: undefined,
+    defined: false,
   }
-  const { code, message } = json
-  return new ProcedureError({
-    code: typeof code === 'string' ? code : `STATUS_${status}`,
-    status: typeof json.status === 'number' ? json.status : status,
-    message: typeof message === 'string' ? message : `the Durable Object responds with status ${status}`,
-    data: json.data,
-    defined: json.defined === true,
-  })
+  try {
+    return new ProcedureError({ ...error, ...(serializer.deserialize(body) as Partial<ProcedureErrorOptions> | undefined) })
+  } catch {
+    // The body is not that of an error, such as a text: only the status is known.
+    return new ProcedureError(error)
+  }
 }

@@ -89,8 +89,8 @@ export type Procedures<T> = T extends (...values: infer TValues) => Promise<infe
  * ```
  */
 export function subscribe<T>(options: SubscribeOptions): Subscription<SubscriptionEvent<T>, SubscriptionProcedures<T>> {
-  const { url, token, createId, share, refreshTokenBeforeExpireInSeconds: before, ...rest } = options
-  const delay = options.refreshTokenDelayInSeconds ?? DEFAULT_REFRESH_DELAY_SECONDS
+  const { url, token, createId, share, refreshTokenBeforeExpireInSeconds: beforeExpiry, ...rest } = options
+  const minInterval = options.refreshTokenDelayInSeconds ?? DEFAULT_REFRESH_DELAY_SECONDS
   const session = new Session({
     ...rest,
     numbers: resolveNumbers(options),
@@ -101,7 +101,7 @@ export function subscribe<T>(options: SubscribeOptions): Subscription<Subscripti
       ...(typeof token === 'string'
         ? { first: { text: token, requestedAt: Date.now() } }
         : { fetch: async (signal) => token({ signal }) }),
-      refreshTimes: () => ({ ...(before === undefined ? {} : { beforeExpiry: before * 1_000 }), minInterval: delay * 1_000 }),
+      refreshTimes: () => ({ beforeExpiry, minInterval }),
       expected: 'the option `token` must be a valid token, or return one',
     },
     mapEvent: rememberMeta,

@@ -1,29 +1,27 @@
-import type { ClientKind, DurableIteratorTokenPayload } from '../token/payload.js'
+import type { DurableIteratorTokenPayload } from '../token/payload.js'
 import { readClaims } from './claims.js'
-import { NotATokenError } from './errors.js'
-import { within } from './waiting.js'
+import type { TokenClaims } from './claims.js'
+import { TokenError } from './errors.js'
+import { withTimeout } from './waiting.js'
 
 /** A token and its times on the clock of this machine, in milliseconds since 1970. */
-export interface HeldToken {
+export interface HeldToken extends TokenClaims {
   readonly text: string
-  /** The time before the token was requested, in milliseconds since 1970. */
+  /** The time before the token was requested. */
   readonly requestedAt: number
-  readonly kind: ClientKind
-  readonly payload: DurableIteratorTokenPayload
   readonly expiresAt: number
-  /** From this time on, the token is refreshed before a connection opens. */
-  readonly dueAt: number
-  /** From this time on, the token is refreshed on an open connection. Infinite if it is never refreshed there. */
+  /** From this time on, the token is refreshed, also on an open connection. Infinite if it is refreshed only after its expiry. */
   readonly refreshAt: number
-  /** The minimum delay between two refreshes, and between two attempts of a failed refresh, in milliseconds. */
-  readonly minInterval: number | undefined
+  /** The minimum delay between two attempts of a failed refresh, in milliseconds. */
+  readonly interval: number
 }
 
-/** The options of token refreshes, in milliseconds. */
+/** The options of token refreshes, in seconds. */
 export interface RefreshTimes {
   /** The time before expiry at which the token is refreshed. If not finite, it is not refreshed before expiry. */
-  readonly beforeExpiry?: number
-  readonly minInterval?: number
+  readonly beforeExpiry?: number | undefined
+  /** The minimum delay between two refreshes, and between two attempts of a failed refresh. */
+  readonly minInterval?: number | undefined
 }
 
 /** The source of tokens. */
@@ -39,38 +37,33 @@ export interface TokenSource {
 
 /** Holds the token for the next connection, and refreshes it. */
 export class TokenHolder {
+  /** Undefined before the first refresh. */
+  current: HeldToken | undefined
   readonly #source: TokenSource
-  #current: HeldToken | undefined
   #refreshing: Promise<void> | undefined
 
   constructor(source: TokenSource) {
     this.#source = source
   }
 
-  /** @throws {Error} Before the first refresh. */
-  get current(): HeldToken {
-    if (this.#current === undefined) throw new Error('there is no token yet')
-    return this.#current
+  get isExpired(): boolean {
+    return Date.now() >= (this.current?.expiresAt ?? 0)
   }
 
   /** Whether the token has to be refreshed before the next connection. */
   get isDue(): boolean {
-    return this.#current === undefined || (this.#source.fetch !== undefined && Date.now() >= this.#current.dueAt)
-  }
-
-  get isExpired(): boolean {
-    return this.#current === undefined || Date.now() >= this.#current.expiresAt
+    return this.isExpired || Date.now() >= (this.current?.refreshAt ?? 0)
   }
 
   /** Marks a token as expired, independent of the clock. */
-  expire(token: HeldToken | undefined): void {
-    if (token !== undefined && this.#current === token) this.#current = { ...token, dueAt: 0, refreshAt: 0, expiresAt: 0 }
+  expire(token = this.current): void {
+    if (token !== undefined && this.current === token) this.current = { ...token, refreshAt: 0, expiresAt: 0 }
   }
 
   /**
    * Gets the first token, or fetches a new one. Concurrent calls share one refresh.
    *
-   * @throws {NotATokenError} When the application returns something else, or the only token has expired.
+   * @throws {TokenError} When the application returns something else, or the only token has expired.
    * @throws The error of the application.
    */
   refresh(): Promise<void> {
@@ -82,58 +75,46 @@ export class TokenHolder {
 
   async #refresh(): Promise<void> {
     const { first, fetch } = this.#source
-    if (this.#current === undefined && first !== undefined) {
-      this.#current = await this.#hold(first.text, first.requestedAt)
+    if (this.current === undefined && first !== undefined) {
+      this.current = await this.#hold(first.text, first.requestedAt)
     } else if (fetch !== undefined) {
-      this.#current = await this.#fetch(fetch)
+      const requestedAt = Date.now()
+      this.current = await withTimeout(FETCH_TIMEOUT_MS, `no new token arrived within ${FETCH_TIMEOUT_MS} ms`, async (signal) =>
+        this.#hold(await fetch(signal), requestedAt),
+      )
     } else if (this.isExpired) {
-      throw new NotATokenError('the token has expired; set `token` to a function that returns a new token')
+      throw new TokenError('the token has expired; set `token` to a function that returns a new token')
     }
-  }
-
-  #fetch(fetch: NonNullable<TokenSource['fetch']>): Promise<HeldToken> {
-    const requestedAt = Date.now()
-    const timeout = new AbortController()
-    const tooLate = (): Error => {
-      const error = new Error(`no new token arrived within ${FETCH_TIMEOUT_MS} ms`)
-      timeout.abort(error)
-      return error
-    }
-    // The timeout also applies to a call that ignores its signal.
-    const call = async (): Promise<HeldToken> => this.#hold(await fetch(timeout.signal), requestedAt)
-    return within(FETCH_TIMEOUT_MS, tooLate, undefined, call())
   }
 
   async #hold(text: unknown, requestedAt: number): Promise<HeldToken> {
     const now = Date.now()
     const claims = readClaims(text)
-    if (claims === undefined) throw new NotATokenError(this.#source.expected)
-    const { kind, payload } = claims
-    // The clock of this machine may be wrong, so the lifetime counts from now on: the server has just issued the token. Its times
-    // are in whole seconds, so the real lifetime may be up to one second shorter.
-    const nominal = Math.max(payload.exp - payload.iat, 0) * 1_000
-    const lifetime = Math.max(nominal - 1_000, nominal / 2, MIN_LIFETIME_MS)
-    const expiresAt = now + lifetime
-    const dueAt = expiresAt - Math.min(REFRESH_MARGIN_MS, lifetime * REFRESH_MARGIN_FRACTION)
-    const { beforeExpiry, minInterval } = await this.#source.refreshTimes(payload)
-    const refreshAt =
-      beforeExpiry === undefined
-        ? dueAt
-        : Number.isFinite(beforeExpiry)
-          ? Math.min(now + nominal - beforeExpiry, dueAt)
-          : Number.POSITIVE_INFINITY
-    return { text: text as string, requestedAt, kind, payload, expiresAt, dueAt, refreshAt, minInterval }
+    if (claims === undefined) throw new TokenError(this.#source.expected)
+    const { iat, exp } = claims.payload
+    const { beforeExpiry = 0, minInterval } = await this.#source.refreshTimes(claims.payload)
+    // In seconds. The clock of this machine may be wrong, so the lifetime counts from now on: the server has just issued the
+    // token. Its times are whole seconds, so the real lifetime may be up to one second shorter.
+    const lifetime = Math.max(exp - iat - 1, MIN_LIFETIME)
+    const margin = Math.min(REFRESH_MARGIN, lifetime * REFRESH_MARGIN_FRACTION)
+    const wanted = this.#source.fetch === undefined ? lifetime : Math.min(exp - iat - beforeExpiry, lifetime - margin)
+    const age = Number.isFinite(wanted) ? Math.max(wanted, minInterval ?? MIN_REFRESH_INTERVAL) : Infinity
+    const [expiresAt, refreshAt] = [now + lifetime * 1_000, now + age * 1_000]
+    return { ...claims, text: text as string, requestedAt, expiresAt, refreshAt, interval: (minInterval ?? 0) * 1_000 }
   }
 }
 
 /** The time limit of a call for a new token, in milliseconds. After it, the call is aborted and repeated. */
 const FETCH_TIMEOUT_MS = 30_000
 
-/** The time before expiry at which a token is refreshed, in milliseconds: longer than a call and a handshake usually take. */
-const REFRESH_MARGIN_MS = 10_000
-
-/** The minimum assumed lifetime, in milliseconds: a token that has already expired would be refreshed in an endless loop. */
-const MIN_LIFETIME_MS = 1_000
+/** The time before expiry at which a token is refreshed, in seconds: longer than a call and a handshake usually take. */
+const REFRESH_MARGIN = 10
 
 /** The time before expiry for short-lived tokens, as a fraction of their lifetime. */
 const REFRESH_MARGIN_FRACTION = 0.1
+
+/** The default of the minimum delay between two token refreshes, in seconds. */
+const MIN_REFRESH_INTERVAL = 1
+
+/** The minimum assumed lifetime, in seconds: a token that has already expired would be refreshed in an endless loop. */
+const MIN_LIFETIME = 1

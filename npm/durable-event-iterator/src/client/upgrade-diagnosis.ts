@@ -1,4 +1,6 @@
 import { DurableEventIteratorConnectionError } from './connection-error.js'
+import { isRejectedStatus, messageOf } from './errors.js'
+import { withTimeout } from './waiting.js'
 
 /** The reason why the WebSocket of an iterator does not open, if it can be determined. */
 export interface UpgradeDiagnosis {
@@ -6,7 +8,7 @@ export interface UpgradeDiagnosis {
   /** Whether the server rejects the request, so that another attempt would fail too. */
   readonly isRejection: boolean
   /** The time for which the server requests no further attempt, in milliseconds. */
-  readonly retryAfter: number | undefined
+  readonly retryAfter: number
 }
 
 /**
@@ -18,55 +20,41 @@ export interface UpgradeDiagnosis {
  * @param cause - The error that the WebSocket reported.
  */
 export async function diagnoseUpgrade(url: string, cause: unknown): Promise<UpgradeDiagnosis> {
-  const { fetch } = globalThis as { fetch?: typeof globalThis.fetch }
-  const explain = (what: string, status?: number): DurableEventIteratorConnectionError =>
-    new DurableEventIteratorConnectionError('unavailable', { message: `cannot connect to ${withoutQuery(url)}: ${what}`, status, cause })
-  const unknown = (what: string): UpgradeDiagnosis => ({ error: explain(what), isRejection: false, retryAfter: undefined })
-  if (typeof fetch !== 'function') return unknown(messageOf(cause))
-
-  let response: Response
-  let text: string
-  const timeout = new AbortController()
-  const timer = setTimeout(() => timeout.abort(), TIMEOUT_MS)
+  const diagnosis = (what: string, status?: number, isRejection = false, retryAfter = 0): UpgradeDiagnosis => {
+    // Without the query, which contains the token.
+    const message = `cannot connect to ${url.replace(/[?#].*$/s, '')}: ${what}`
+    return { error: new DurableEventIteratorConnectionError('unavailable', { message, status, cause }), isRejection, retryAfter }
+  }
   try {
-    response = await fetch(url.replace(/^ws/, 'http'), {
+    const { response, text } = await withTimeout(TIMEOUT_MS, 'no response', async (signal) => {
       // A WebSocket does not follow redirects, and the token must not be sent to another server.
-      redirect: 'manual',
-      cache: 'no-store',
-      referrerPolicy: 'no-referrer',
-      signal: timeout.signal,
+      const response = await fetch(url.replace(/^ws/, 'http'), { redirect: 'manual', cache: 'no-store', referrerPolicy: 'no-referrer', signal })
+      return { response, text: (await response.text()).slice(0, MAX_TEXT_LENGTH).trim() }
     })
-    text = (await response.text()).slice(0, MAX_TEXT_LENGTH).trim()
+    const { status, ok, type } = response
+    if (type === 'opaqueredirect' || (status >= 300 && status < 400)) {
+      return diagnosis('the server responds with a redirect, which a WebSocket cannot follow; check `url`', status || undefined, true)
+    }
+    const quote = text === '' || text.startsWith('<') ? '' : ` "${text}"`
+    const hint = ok || status === 404 || status === 405 ? NOT_AN_ENDPOINT : (HINTS[status] ?? '')
+    const isRejection = ok || (status !== UPGRADE_REQUIRED && isRejectedStatus(status))
+    return diagnosis(`the server responds with ${status}${quote}${hint}`, status, isRejection, retryAfterOf(response))
   } catch {
-    return unknown(`${messageOf(cause)}, and no HTTP response can be read (network, TLS or CORS)`)
-  } finally {
-    clearTimeout(timer)
-  }
-  const { status } = response
-  if (response.type === 'opaqueredirect' || (status >= 300 && status < 400)) {
-    return { error: explain('the server responds with a redirect, which a WebSocket cannot follow; check `url`', status || undefined), isRejection: true, retryAfter: undefined }
-  }
-  const what = `the server responds with ${status}${text === '' || text.startsWith('<') ? '' : ` "${text}"`}`
-  const hint = HINTS[status] ?? (response.ok ? NOT_AN_ENDPOINT : undefined)
-  return {
-    error: explain(hint === undefined ? what : `${what}; ${hint}`, status),
-    isRejection: response.ok || (status >= 400 && status < 500 && !TEMPORARY_STATUSES.has(status)),
-    retryAfter: retryAfterOf(response),
+    return diagnosis(`${messageOf(cause)}, and no HTTP response can be read (network, TLS or CORS)`)
   }
 }
 
-const NOT_AN_ENDPOINT = 'this is not an upgrade endpoint; check `url`'
+/** The expected response to a GET request. */
+const UPGRADE_REQUIRED = 426
+
+const NOT_AN_ENDPOINT = '; this is not an upgrade endpoint; check `url`'
 
 /** What to check for a status. */
 const HINTS: Readonly<Record<number, string>> = {
-  401: 'check that the server that issues the token has the signing key of the Durable Object',
-  404: NOT_AN_ENDPOINT,
-  405: NOT_AN_ENDPOINT,
-  426: 'the upgrade endpoint accepts the token, but the WebSocket is rejected by a proxy, or by the Durable Object: check its signing key',
+  401: '; check that the server that issues the token has the signing key of the Durable Object',
+  [UPGRADE_REQUIRED]:
+    '; the upgrade endpoint accepts the token, but the WebSocket is rejected by a proxy, or by the Durable Object: check its signing key',
 }
-
-/** Request Timeout, Too Early, Upgrade Required (the expected response to a GET request), Too Many Requests. */
-const TEMPORARY_STATUSES = new Set([408, 425, 426, 429])
 
 /** The time limit for the response, in milliseconds. */
 const TIMEOUT_MS = 10_000
@@ -77,19 +65,10 @@ const MAX_TEXT_LENGTH = 200
 /** The maximum `Retry-After`, in milliseconds: with a wrong header, a client must not stay disconnected for days. */
 const MAX_RETRY_AFTER_MS = 5 * 60_000
 
-function retryAfterOf({ headers }: Response): number | undefined {
-  const value = headers.get('retry-after')
-  if (value === null) return undefined
-  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1_000
-  return seconds > 0 ? Math.min(seconds * 1_000, MAX_RETRY_AFTER_MS) : undefined
-}
-
-/** Removes the query, which contains the token: error messages must not contain it. */
-function withoutQuery(url: string): string {
-  return url.replace(/[?#].*$/s, '')
-}
-
-/** Returns the message of a thrown value. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+/** Returns the `Retry-After` in milliseconds. */
+function retryAfterOf({ headers }: Response): number {
+  const value = headers.get('retry-after') ?? ''
+  // A number of seconds, or a date.
+  const milliseconds = Number(value) * 1_000 || Date.parse(value) - Date.now()
+  return milliseconds > 0 ? Math.min(milliseconds, MAX_RETRY_AFTER_MS) : 0
 }

@@ -6,23 +6,13 @@ import { CONNECTION_ID_PARAMETER, isConnectionId, TOKEN_PARAMETER } from '../wir
  * @throws {TypeError} When the application's URL is invalid.
  */
 export function upgradeUrl(url: string | URL, token: string, connectionId: string): string {
-  // Browsers before 2024 accept only `ws:` and `wss:`, and none accepts a fragment.
-  const upgrade = absolute(url).href.replace(/^http/, 'ws').replace(/#.*$/s, '')
-  const parameter = (name: string, value: string): string => `${name}=${encodeURIComponent(value)}`
-  // The last parameter of a name counts. In React Native, `URL.searchParams` cannot be modified.
-  return `${upgrade}${upgrade.includes('?') ? '&' : '?'}${parameter(TOKEN_PARAMETER, token)}&${parameter(CONNECTION_ID_PARAMETER, connectionId)}`
-}
-
-function absolute(url: string | URL): URL {
+  // A relative URL is relative to the page.
   const page = (globalThis as { location?: { href?: string } }).location?.href
-  try {
-    return new URL(url)
-  } catch (error) {
-    // Only a relative URL needs the URL of the page, which may be no valid base, such as `about:blank` in some frames and
-    // workers.
-    if (page === undefined) throw error
-    return new URL(url, page)
-  }
+  // Browsers before 2024 accept only `ws:` and `wss:`, and none accepts a fragment.
+  const upgrade = new URL(url, page).href.replace(/^http/, 'ws').replace(/#.*$/s, '')
+  // The last parameter of a name counts. In React Native, `URL.searchParams` cannot be modified.
+  const parameters = `${TOKEN_PARAMETER}=${encodeURIComponent(token)}&${CONNECTION_ID_PARAMETER}=${encodeURIComponent(connectionId)}`
+  return `${upgrade}${upgrade.includes('?') ? '&' : '?'}${parameters}`
 }
 
 /**
@@ -32,7 +22,7 @@ function absolute(url: string | URL): URL {
  */
 export function newConnectionId(): string {
   const { crypto } = globalThis as { crypto?: Partial<Pick<Crypto, 'getRandomValues'>> }
-  if (typeof crypto?.getRandomValues !== 'function') {
+  if (crypto?.getRandomValues === undefined) {
     throw new TypeError('crypto.getRandomValues is missing in this environment; set the option `createId`')
   }
   const bytes = crypto.getRandomValues(new Uint8Array(16))

@@ -1,38 +1,50 @@
-/** Resolves after a time in milliseconds, or at once when the signal is aborted. */
-export function delay(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  if (signal?.aborted === true) return Promise.resolve()
-  return new Promise((resolve) => {
-    const finish = (): void => {
+import { MAX_TIMER_MS } from './backoff.js'
+import { monotonicNow } from './clock.js'
+
+/** Lets loops wait for conditions. `notify` is called after each change, and makes all of them check their condition again. */
+export class Changes {
+  readonly #waiting = new Set<() => void>()
+
+  readonly notify = (): void => {
+    for (const wake of this.#waiting) wake()
+  }
+
+  /** Resolves when the condition is true, or no time is left. */
+  async until(condition: () => boolean, timeLeft: TimeLeft = () => Infinity): Promise<void> {
+    for (let left; !condition() && (left = timeLeft()) > 0; ) {
+      let wake = (): void => {}
+      const changed = new Promise<void>((resolve) => (wake = resolve))
+      const timer = left < Infinity ? setTimeout(wake, Math.min(left, MAX_TIMER_MS)) : undefined
+      this.#waiting.add(wake)
+      await changed
+      this.#waiting.delete(wake)
       clearTimeout(timer)
-      signal?.removeEventListener('abort', finish)
-      resolve()
     }
-    const timer = setTimeout(finish, milliseconds)
-    signal?.addEventListener('abort', finish)
-  })
+  }
+}
+
+/** Returns the time for which a loop still waits, in milliseconds. It may change with each `notify`. */
+export type TimeLeft = () => number
+
+/** Returns the time left of a number of milliseconds that start now. */
+export function countdown(milliseconds: number): TimeLeft {
+  const end = monotonicNow() + milliseconds
+  return () => end - monotonicNow()
 }
 
 /**
- * Settles like the promise. Rejects with the result of `tooLate` after a time limit, or with the reason of the signal when it
- * is aborted.
+ * Calls a function with a signal that is aborted after a time limit. Rejects at the limit, also if the function ignores the signal.
  */
-export function within<T>(
-  milliseconds: number,
-  tooLate: () => unknown,
-  signal: AbortSignal | undefined,
-  promise: Promise<T>,
-): Promise<T> {
-  if (signal?.aborted === true) {
-    promise.catch(() => {})
-    return Promise.reject(signal.reason)
-  }
+export function withTimeout<T>(milliseconds: number, message: string, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController()
   return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal?.reason)
-    const timer = setTimeout(() => reject(tooLate()), milliseconds)
-    signal?.addEventListener('abort', abort)
-    promise.then(resolve, reject).finally(() => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', abort)
-    })
+    const timer = setTimeout(() => {
+      const error = new Error(message)
+      reject(error)
+      controller.abort(error)
+    }, milliseconds)
+    run(controller.signal)
+      .then(resolve, reject)
+      .finally(() => clearTimeout(timer))
   })
 }

@@ -7,9 +7,8 @@ import type { StandardLinkClient, StandardRPCLinkOptions } from '@orpc/client/st
 
 import { DurableEventIteratorConnectionError } from '../client/connection-error.js'
 import { isTemporary } from '../client/errors.js'
-import { isPeerStream, mapStream } from '../client/map-stream.js'
 import type { Session } from '../client/session.js'
-import type { PeerHeaders, UploadItem } from '../client/wire/peer.js'
+import type { PeerHeaders } from '../client/wire/peer.js'
 import type { EventMetaAccess } from './event-meta.js'
 
 /** The options of an `RPCLink` that apply to the calls over the socket. */
@@ -62,46 +61,12 @@ const RETRY_DELAY_MS = 2_000
 function transport(send: Session['request'], metas: EventMetaAccess): StandardLinkClient<Context> {
   return {
     async call({ url, method, headers, body, signal }) {
-      const request = {
-        url: url.pathname + url.search,
-        method,
-        headers: headers as PeerHeaders,
-        body: isAsyncIterator(body) ? upload(body, metas) : body,
-      }
-      const response = await send(request, signal)
-      const received = isPeerStream(response.body)
-        ? mapStream(response.body, ({ event, data, meta }) => {
-            if (event === 'error') throw metas.attach(new ErrorEvent({ data }), meta)
-            return { done: event === 'done', value: metas.attach(data, meta) }
-          })
-        : response.body
-      return { status: response.status, headers: response.headers as never, body: async () => received }
+      const request = { url: url.pathname + url.search, method, headers: headers as PeerHeaders, body }
+      const { status, headers: received, body: output } = await send(request, signal, ({ event, data, meta }) => {
+        if (event === 'error') throw metas.attach(new ErrorEvent({ data }), meta)
+        return { done: event === 'done', value: metas.attach(data, meta) }
+      })
+      return { status, headers: received as never, body: async () => output }
     },
   }
-}
-
-/** Maps the serialized items of a stream that is an input to the form that the peer sends. */
-function upload(items: AsyncIterator<unknown>, metas: EventMetaAccess): AsyncIterableIterator<UploadItem> {
-  const uploaded: AsyncIterableIterator<UploadItem> = {
-    async next() {
-      try {
-        const { done, value } = await items.next()
-        return { done: done === true, value: { data: value, meta: metas.get(value) } }
-      } catch (error) {
-        // Any other error must not reach the Durable Object.
-        if (!(error instanceof ErrorEvent)) throw error
-        return { done: true, value: { event: 'error', data: error.data, meta: metas.get(error) } }
-      }
-    },
-    async return() {
-      await items.return?.()
-      return { done: true, value: undefined }
-    },
-    [Symbol.asyncIterator]: () => uploaded,
-  }
-  return uploaded
-}
-
-function isAsyncIterator(value: unknown): value is AsyncIterator<unknown> {
-  return typeof value === 'object' && value !== null && 'next' in value && Symbol.asyncIterator in value
 }

@@ -2,9 +2,8 @@ import { mapEventIterator } from '@orpc/client'
 
 import type { EventMeta } from '../client/wire/peer.js'
 
-/** Reads and attaches the meta of events, such as their ids, so that the `getEventMeta` of the application's oRPC finds it. */
+/** Attaches the meta of events, such as their ids, so that the `getEventMeta` of the application's oRPC finds it. */
 export interface EventMetaAccess {
-  get(value: unknown): EventMeta | undefined
   /** Returns the value. Primitive values and frozen objects have no meta. */
   attach(value: unknown, meta: EventMeta | undefined): unknown
 }
@@ -14,7 +13,6 @@ let access: Promise<EventMetaAccess> | undefined
 /** Returns the access to the meta of events of the application's version of oRPC. */
 export function eventMetaAccess(): Promise<EventMetaAccess> {
   access ??= findSymbol().then((symbol) => ({
-    get: (value) => (isObject(value) && symbol !== undefined ? (Reflect.get(value, symbol) as EventMeta | undefined) : undefined),
     attach: (value, meta) => {
       if (meta !== undefined && symbol !== undefined && isObject(value) && Object.isExtensible(value)) {
         // A property that is neither enumerable nor copied. oRPC's own proxy breaks the methods of a `Map` or `Date`.

@@ -2,7 +2,7 @@
 
 import { AsyncIteratorClass, ErrorEvent } from '@orpc/client'
 
-import { isPeerStream } from '../client/map-stream.js'
+import { isPeerStream } from '../client/wire/peer.js'
 import { attachMeta } from './event-meta.js'
 
 /**

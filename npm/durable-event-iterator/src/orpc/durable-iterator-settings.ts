@@ -100,8 +100,8 @@ export function durableIteratorSettings<T extends ClientContext>(
       createId: async (payload) =>
         createId === undefined ? newConnectionId() : checkConnectionId(await createId(payload, call)),
       refreshTimes: async (payload) => ({
-        ...(before === undefined ? {} : { beforeExpiry: (await valueOf(before, payload)) * 1_000 }),
-        minInterval: (await valueOf(interval, payload)) * 1_000,
+        beforeExpiry: before === undefined ? undefined : await valueOf(before, payload),
+        minInterval: await valueOf(interval, payload),
       }),
       hooks: (call.context as DurableIteratorLinkPluginContext).durableIterator,
     }

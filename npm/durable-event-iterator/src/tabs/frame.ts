@@ -10,6 +10,13 @@ export type SocketMessage = string | ArrayBuffer
 /** A frame with a call id. Its other members are not checked. */
 export interface Frame extends DecodedFrame {
   readonly i: string
+  readonly p: {
+    /** The path of a request. */
+    readonly u?: unknown
+    readonly h?: Readonly<Record<string, unknown>>
+    /** The kind of an item of a stream. */
+    readonly e?: unknown
+  }
 }
 
 /** Returns the frame of a message, or `undefined` if the message is not a frame. */

@@ -1,3 +1,4 @@
+import { BodyError } from './body-error.js'
 import { isInstance } from './platform.js'
 
 export type WireMessage = string | Uint8Array<ArrayBuffer>
@@ -10,7 +11,7 @@ export interface PeerRequest {
   /** @default 'POST' */
   readonly method?: string
   readonly headers?: PeerHeaders
-  /** A JSON value, `Blob`, `FormData`, `URLSearchParams`, undefined, or a stream: an async iterable of {@link UploadItem}. */
+  /** A JSON value, or `FormData`. Durable Objects accept no other bodies. */
   readonly body?: unknown
 }
 
@@ -27,24 +28,11 @@ export interface StreamItem {
   readonly meta: EventMeta | undefined
 }
 
-/**
- * An item of a stream in a request. `data` is sent as it is, so it must be serialized.
- *
- * A stream can end with an item `error` or `done`, yielded or returned. If it ends without one, `done` is sent, and `error` if it
- * throws.
- */
-export interface UploadItem {
-  /** @default 'message', or 'done' for the returned item */
-  readonly event?: StreamItem['event']
-  readonly data?: unknown
-  readonly meta?: EventMeta | undefined
-}
-
 /** A received frame. Its members are not checked. */
 export interface Frame {
   readonly i?: unknown
   readonly t?: unknown
-  readonly p?: any
+  readonly p?: unknown
   /** The bytes after the JSON of the frame. */
   readonly binary?: Uint8Array<ArrayBuffer> | undefined
 }
@@ -59,51 +47,31 @@ export const STREAM = Symbol()
 /** Between the JSON and the bytes of a binary message. It never occurs in UTF-8. */
 const DELIMITER = 0xff
 
+/** The headers that describe a body. */
 const TYPE = 'content-type'
 const DISPOSITION = 'content-disposition'
-const EVENT_STREAM = 'text/event-stream'
-const URLENCODED = 'application/x-www-form-urlencoded'
 
-export function isStream(body: unknown): body is AsyncIterable<UploadItem, UploadItem | undefined> {
-  return (body as Partial<AsyncIterable<unknown>> | null | undefined)?.[Symbol.asyncIterator] !== undefined
+/**
+ * Returns the message of a request: a promise if the body is a form.
+ *
+ * @throws {BodyError} When JSON cannot represent the body.
+ */
+export function encodeRequest(id: string, { url, method, headers = {}, body }: PeerRequest): WireMessage | Promise<WireMessage> {
+  const form = isInstance(body, 'FormData') ? new Response(body) : undefined
+  const { [TYPE]: _type, [DISPOSITION]: _disposition, ...others } = headers
+  const h = form ? { ...others, [TYPE]: form.headers.get(TYPE) } : others
+  const payload = { u: url, b: form ? undefined : body, h: Object.keys(h)[0] && h, m: method === 'POST' ? undefined : method }
+  let text: string
+  try {
+    text = JSON.stringify({ i: id, p: payload })
+  } catch (error) {
+    throw new BodyError('the request cannot be encoded', error)
+  }
+  return form ? withForm(text, form) : text
 }
 
-/** Returns the message of a request: a promise if the body is binary. */
-export function encodeRequest(id: string, request: PeerRequest): WireMessage | Promise<WireMessage> {
-  const { url, method, body } = request
-  const headers: Record<string, unknown> = { ...request.headers }
-  const disposition = headers[DISPOSITION]
-  delete headers[TYPE]
-  delete headers[DISPOSITION]
-  let json: unknown
-  let binary: Promise<Blob> | undefined
-  const isBlob = isInstance(body, 'Blob')
-  if (isBlob || isInstance(body, 'FormData')) {
-    const response = new Response(body)
-    headers[TYPE] = response.headers.get(TYPE) ?? ''
-    if (isBlob) headers[DISPOSITION] = disposition ?? dispositionOf((body as Partial<File>).name ?? 'blob')
-    binary = response.blob()
-  } else if (isInstance(body, 'URLSearchParams')) {
-    headers[TYPE] = URLENCODED
-    json = `${body}`
-  } else if (isStream(body)) headers[TYPE] = EVENT_STREAM
-  else json = body
-  const text = JSON.stringify({
-    i: id,
-    p: { u: url, b: json, h: Object.keys(headers)[0] && headers, m: method === 'POST' ? undefined : method },
-  })
-  return binary ? withBinary(text, binary) : text
-}
-
-async function withBinary(text: string, binary: Promise<Blob>): Promise<WireMessage> {
-  return new Uint8Array(await new Blob([text, Uint8Array.of(DELIMITER), await binary]).arrayBuffer())
-}
-
-function dispositionOf(filename: string): string {
-  const fallback = filename.replace(/[^ -~]/g, '_').replaceAll('"', '\\"')
-  // RFC 8187 does not allow these characters, which `encodeURIComponent` keeps.
-  const encoded = encodeURIComponent(filename).replace(/['()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
-  return `inline; filename="${fallback}"; filename*=utf-8''${encoded}`
+async function withForm(text: string, form: Response): Promise<WireMessage> {
+  return new Uint8Array(await new Blob([text, Uint8Array.of(DELIMITER), await form.blob()]).arrayBuffer())
 }
 
 /** Returns the frame of a message, or undefined if the message is malformed. */
@@ -122,24 +90,10 @@ export function decodeMessage(message: string | ArrayBuffer): Frame | undefined 
 /**
  * Returns the body of a response: a promise if it is a form, and {@link STREAM} if items follow.
  *
- * @throws When the headers are malformed, or the platform does not have the class of the body.
+ * @throws When the headers are malformed, or the platform cannot read forms.
  */
-export function decodeBody(headers: PeerHeaders, json: unknown, binary: Uint8Array<ArrayBuffer> | undefined): unknown {
-  const [type, disposition] = [TYPE, DISPOSITION].map((name) => [headers[name]].flat().join(', ')) as [string, string]
-  if (!disposition) {
-    if (type.startsWith(EVENT_STREAM)) return STREAM
-    if (type.startsWith('multipart/form-data')) return new Response(binary, { headers: { [TYPE]: type } }).formData()
-    if (!binary) return type.startsWith(URLENCODED) ? new URLSearchParams(json as string) : json
-  }
-  return new File([binary ?? ''], filenameOf(disposition) ?? 'blob', { type })
-}
-
-function filenameOf(disposition: string): string | undefined {
-  const encoded = /filename\*=(?:utf-8'')?([^;]*)/i.exec(disposition)?.[1]
-  if (encoded === undefined) return /filename="((?:\\"|[^"])*)"/i.exec(disposition)?.[1]?.replaceAll('\\"', '"')
-  try {
-    return decodeURIComponent(encoded)
-  } catch {
-    return encoded
-  }
+export function decodeBody(headers: PeerHeaders, json: unknown, binary: Frame['binary']): unknown {
+  const type = `${headers[TYPE]}`
+  if (type.startsWith('text/event-stream')) return STREAM
+  return type.startsWith('multipart/form-data') ? new Response(binary, { headers: { [TYPE]: type } }).formData() : json
 }

@@ -1,19 +1,22 @@
 import { EventBuffer } from '../event-buffer.js'
 import { BodyError } from './body-error.js'
-import { ABORT, decodeBody, decodeMessage, encodeRequest, isStream, STREAM, STREAM_ITEM } from './frames.js'
-import type { PeerHeaders, PeerRequest, StreamItem, UploadItem, WireMessage } from './frames.js'
+import { ABORT, decodeBody, decodeMessage, encodeRequest, STREAM, STREAM_ITEM } from './frames.js'
+import type { Frame, PeerHeaders, PeerRequest, StreamItem, WireMessage } from './frames.js'
 
-export type { EventMeta, PeerHeaders, PeerRequest, StreamItem, UploadItem, WireMessage } from './frames.js'
+export type { EventMeta, PeerHeaders, PeerRequest, StreamItem, WireMessage } from './frames.js'
 
 export interface PeerResponse {
   readonly status: number
   readonly headers: PeerHeaders
-  /** A JSON value, `File`, `FormData`, `URLSearchParams` or undefined. For {@link Peer.request}, a stream is a {@link PeerStream}. */
+  /** A JSON value, `FormData` or undefined. For {@link Peer.request}, a stream is a {@link PeerStream}. */
   readonly body: unknown
 }
 
-/** The items of a response, including the last one, `error` or `done`. Its `return` aborts the call. */
+/** The stream of a response. Its `return` aborts the call. By default it yields all items, including `error` and `done`. */
 export type PeerStream = AsyncGenerator<StreamItem, void, void>
+
+/** Returns the result for an item of a stream, or throws the error that the item stands for. */
+export type ReadItem<T> = (item: StreamItem) => IteratorResult<T, unknown>
 
 /** The callbacks of a call. They are called synchronously in `receive`, so that events keep their order. */
 export interface CallHandler {
@@ -34,15 +37,10 @@ export interface PeerCall {
 }
 
 interface Call {
-  /** Undefined after an abort. */
-  handler: CallHandler | undefined
+  readonly handler: CallHandler
   /** Whether the response has been received, and items follow. */
   isStream: boolean
-  /** Set while the client sends a stream. */
-  stopUpload: (() => void) | undefined
 }
-
-const UNLIMITED = { maxEvents: Infinity, maxBytes: Infinity }
 
 /** The client's side of a connection: sends requests, and passes responses and items to the calls. */
 export class Peer {
@@ -62,34 +60,26 @@ export class Peer {
   /** Starts a call. The request is sent before this method returns, unless the body contains files. */
   open(request: PeerRequest, handler: CallHandler): PeerCall {
     const id = (this.#lastId += 1).toString(36)
-    const call: Call = { handler, isStream: false, stopUpload: undefined }
-    this.#calls.set(id, call)
-    const fail = (error: unknown): void => {
-      if (this.#end(id)) handler.onFailed(error)
+    this.#calls.set(id, { handler, isStream: false })
+    const fail = (error: unknown): void => this.#end(id)?.onFailed(error)
+    const send = (message: WireMessage): void => {
+      if (this.#calls.has(id)) this.#send(message)
     }
-    const failToEncode = (error: unknown): void => fail(new BodyError('the request cannot be encoded', error))
-    const start = (message: WireMessage): void => {
-      if (!this.#calls.has(id)) return
-      try {
-        this.#send(message)
-      } catch (error) {
-        fail(error)
-        return
-      }
-      if (isStream(request.body)) void this.#upload(id, call, request.body[Symbol.asyncIterator]())
-    }
-    let message
     try {
-      message = encodeRequest(id, request)
+      const message = encodeRequest(id, request)
+      if (message instanceof Promise) message.then(send).catch(fail)
+      else send(message)
     } catch (error) {
-      failToEncode(error)
+      fail(error)
     }
-    if (message instanceof Promise) message.then(start, failToEncode)
-    else if (message !== undefined) start(message)
     return {
       abort: () => {
-        call.handler = undefined
-        if (this.#end(id)) this.#post(`{"i":"${id}","t":${ABORT}}`)
+        if (this.#end(id) === undefined) return
+        try {
+          this.#send(`{"i":"${id}","t":${ABORT}}`)
+        } catch {
+          // The connection is lost, and `lose` follows.
+        }
       },
     }
   }
@@ -99,44 +89,46 @@ export class Peer {
    *
    * @param signal - Aborts the call, and also the stream after the response.
    */
-  request(request: PeerRequest, signal?: AbortSignal): Promise<PeerResponse> {
+  request<T = StreamItem>(request: PeerRequest, signal?: AbortSignal, read?: ReadItem<T>): Promise<PeerResponse> {
     return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) {
-        reject(signal.reason)
-        return
-      }
-      let call: PeerCall | undefined
+      if (signal?.aborted === true) return reject(signal.reason)
       const onAbort = (): void => {
-        call?.abort()
         stream.cancel({ error: signal?.reason })
-        onFailed(signal?.reason)
+        reject(signal?.reason)
+        stop()
       }
-      const onFailed = (error: unknown): void => {
-        onEnd()
-        reject(error)
-        stream.end({ error })
-      }
-      const onEnd = (): void => signal?.removeEventListener('abort', onAbort)
-      const stream = new EventBuffer<StreamItem>(UNLIMITED, () => {
-        onEnd()
+      const stop = (): void => {
+        signal?.removeEventListener('abort', onAbort)
         call?.abort()
-      })
+      }
+      const stream = new EventBuffer<unknown>(stop)
       signal?.addEventListener('abort', onAbort)
+      let call: PeerCall | undefined
       call = this.open(request, {
         onResponse: (response, isStream) => {
-          if (!isStream) onEnd()
-          resolve(isStream ? { ...response, body: stream satisfies PeerStream } : response)
+          if (!isStream) stop()
+          resolve(isStream ? { ...response, body: stream } : response)
         },
         onItem: (item, bytes) => {
-          stream.push(item, bytes)
-          if (item.event === 'message') return
-          onEnd()
-          stream.end({})
+          try {
+            const { done = false, value } = read?.(item) ?? { value: item }
+            if (done) stream.end({ value })
+            else stream.push(value, bytes)
+            if (item.event === 'message') return
+            stream.end({})
+          } catch (error) {
+            stream.end({ error })
+          }
+          stop()
         },
-        onFailed,
+        onFailed: (error) => {
+          stream.end({ error })
+          reject(error)
+          stop()
+        },
       })
       // `send` may have aborted the signal.
-      if (signal?.aborted) onAbort()
+      if (signal?.aborted) stop()
     })
   }
 
@@ -144,76 +136,48 @@ export class Peer {
   receive(message: string | ArrayBuffer): void {
     const frame = decodeMessage(message)
     const call = this.#calls.get(frame?.i)
-    if (!frame || !call) return
-    const { i: id, t: type, p: payload } = frame
-    if (type === ABORT) call.stopUpload?.()
-    if (typeof payload !== 'object' || !payload) return
-    if (type === STREAM_ITEM && call.isStream) {
-      const { e: event, d: data, m: meta } = payload
-      const isLast = event === 'done' || event === 'error'
-      if (isLast) this.#end(id)
+    const payload = frame?.p
+    if (!call || typeof payload !== 'object' || !payload) return
+    if (frame?.t === STREAM_ITEM && call.isStream) {
+      const { e: event, d: data, m: meta } = payload as Partial<Record<string, any>>
+      if (event === 'done' || event === 'error') this.#end(frame.i)
       else if (event !== 'message') return
-      call.handler?.onItem({ event, data, meta }, typeof message === 'string' ? message.length : message.byteLength)
-    } else if (type === undefined && !call.isStream) {
-      const { s: status = 200, h: headers = {}, b: json } = payload
-      if (typeof status === 'number') this.#respond(id, call, { status, headers, body: json }, frame.binary)
-    }
+      call.handler.onItem({ event, data, meta }, typeof message === 'string' ? message.length : message.byteLength)
+    } else if (frame?.t === undefined && !call.isStream) this.#respond(frame!, call)
   }
 
   /** Fails all calls in flight. */
   lose(error: unknown): void {
-    for (const [id, { handler }] of [...this.#calls]) if (this.#end(id)) handler?.onFailed(error)
+    for (const id of [...this.#calls.keys()]) this.#end(id)?.onFailed(error)
   }
 
-  #respond(id: unknown, call: Call, response: PeerResponse, binary: Uint8Array<ArrayBuffer> | undefined): void {
-    const succeed = (body: unknown): void => call.handler?.onResponse({ ...response, body }, call.isStream)
-    const fail = (error: unknown): void => call.handler?.onFailed(new BodyError('malformed response', error))
+  #respond(frame: Frame, call: Call): void {
+    const { s: status = 200, h: headers = {}, b: json } = frame.p as Partial<Record<string, any>>
+    if (typeof status !== 'number') return
+    const succeed = (body: unknown): void => this.#end(frame.i)?.onResponse({ status, headers, body }, false)
+    const fail = (error: unknown): void => this.#end(frame.i)?.onFailed(new BodyError('malformed response', error))
     let body: unknown
     try {
-      body = decodeBody(response.headers, response.body, binary)
+      body = decodeBody(headers, json, frame.binary)
     } catch (error) {
-      body = Promise.reject(error)
+      return fail(error)
     }
-    call.isStream = body === STREAM
-    if (call.isStream) body = undefined
-    else this.#end(id)
-    if (body instanceof Promise) body.then(succeed, fail)
+    if (body === STREAM) {
+      call.isStream = true
+      call.handler.onResponse({ status, headers, body: undefined }, true)
+    } else if (body instanceof Promise) body.then(succeed, fail)
     else succeed(body)
   }
 
-  async #upload(id: string, call: Call, items: AsyncIterator<UploadItem, UploadItem | undefined>): Promise<void> {
-    const stop = (): void => {
-      call.stopUpload = undefined
-      void (async () => items.return?.())().catch(() => {})
-    }
-    call.stopUpload = stop
-    for (let event = 'message'; event === 'message'; ) {
-      let text
-      const encode = (data?: unknown, meta?: unknown): string => JSON.stringify({ i: id, t: STREAM_ITEM, p: { e: event, d: data, m: meta } })
-      try {
-        const { done, value = { data: {} } } = await items.next()
-        event = value.event ?? (done ? 'done' : 'message')
-        text = encode(value.data, value.meta)
-      } catch {
-        event = 'error'
-        text = encode()
-      }
-      if (call.stopUpload !== stop) return
-      this.#post(text)
-    }
-    stop()
+  /** Returns the handler of a call that ends, or undefined if the call is already over. */
+  #end(id: unknown): CallHandler | undefined {
+    const handler = this.#calls.get(id)?.handler
+    this.#calls.delete(id)
+    return handler
   }
+}
 
-  /** Sends a frame. If the connection does not accept it, it is lost, and `lose` follows. */
-  #post(text: string): void {
-    try {
-      this.#send(text)
-    } catch {}
-  }
-
-  /** Returns false if the call is already over. */
-  #end(id: unknown): boolean {
-    this.#calls.get(id)?.stopUpload?.()
-    return this.#calls.delete(id)
-  }
+/** Whether the body of a response is a stream. */
+export function isPeerStream(body: unknown): body is PeerStream {
+  return body instanceof EventBuffer
 }
