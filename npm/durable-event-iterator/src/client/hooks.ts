@@ -5,7 +5,8 @@
  * - `recovering`: the connection was lost or the token has expired, and the client reconnects. Events that are published
  *   meanwhile arrive when the subscription is open again, or `onGap` reports that they are no longer available.
  * - `paused`: the application reads events more slowly than they arrive, and the buffer is full (`maxBufferedEvents`,
- *   `maxBufferedBytes`). The client subscribes again when the application has read the buffered events.
+ *   `maxBufferedBytes`). The client subscribes again when the application has read the buffered events and asks for
+ *   the next one.
  * - `closed`: the subscription has ended.
  */
 export type SubscriptionState = 'connecting' | 'open' | 'recovering' | 'paused' | 'closed'

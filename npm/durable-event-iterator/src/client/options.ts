@@ -89,8 +89,8 @@ export interface ConnectingOptions {
 
   /**
    * The maximum number of events that the application has not read. At this limit the client unsubscribes, and its state is
-   * `paused`. When the application has read all buffered events, the client subscribes again. Missed events then arrive, or
-   * `onGap` reports that they are no longer available. Procedure calls work during a pause.
+   * `paused`. When the application has read all buffered events and asks for the next one, the client subscribes again. Missed
+   * events then arrive, or `onGap` reports that they are no longer available. Procedure calls work during a pause.
    *
    * @default 10000
    */
