@@ -167,6 +167,19 @@ describe('a subscription', () => {
     expect(states).toEqual([['connecting', 'connecting'], ['open', 'open']])
   })
 
+  test('may be closed by its own hooks, and in each state only once', async () => {
+    const seen: string[] = []
+    const events: Subscription<Event> = open<Event>(newChannel(), {
+      onStateChange: (state) => {
+        seen.push(state)
+        if (state !== 'connecting') events.close()
+      },
+    })
+    expect(await events.next()).toEqual({ done: true, value: undefined })
+    await proxy.closed()
+    expect(seen).toEqual(['connecting', 'open', 'closed'])
+  })
+
   test('rejects invalid options', () => {
     expect(() => open('x', { openTimeout: -1 })).toThrow(new RangeError('openTimeout must be a number greater than 0, got -1'))
     expect(() => open('x', { heartbeatInterval: Number.NaN })).toThrow(RangeError)

@@ -518,8 +518,12 @@ export class Session {
     if (this.#isEnded) return
     this.#state = state
     this.#problem = problem
-    callHook(this.#options.onStateChange, state, problem === undefined ? {} : { error: problem })
+    this.#callStateHook(problem)
     this.#changes.notify()
+  }
+
+  #callStateHook(error: unknown): void {
+    callHook(this.#options.onStateChange, this.#state, error === undefined ? {} : { error })
   }
 
   /** Leaves the state `open`. In other states, it reports the problem. */
@@ -552,10 +556,12 @@ export class Session {
   #close(cause: unknown): void {
     if (this.#isEnded) return
     this.#cause = cause
-    this.#enter('closed', cause)
+    this.#state = 'closed'
     this.#ended.abort()
     this.#connection?.end('replaced', this.#closedError())
     this.#changes.notify()
+    // At last, since the hook may close the session again.
+    this.#callStateHook(cause)
   }
 
   #closedError(): DurableEventIteratorConnectionError {
