@@ -361,7 +361,8 @@ test('every snippet of the README compiles', async () => {
   expect(snippets.length).toBeGreaterThan(3)
   for (const [index, snippet] of snippets.entries()) {
     const needsRouter = snippet.includes('typeof router') ? "import type { router } from './snippet-0.js'\n" : ''
-    await writeFile(join(project, `snippet-${index}.ts`), `${SURROUNDINGS}${needsRouter}${snippet}`)
+    const needsRoom = snippet.includes('subscribe<ChatRoom>') ? "import type { ChatRoom } from './snippet-0.js'\n" : ''
+    await writeFile(join(project, `snippet-${index}.ts`), `${SURROUNDINGS}${needsRouter}${needsRoom}${snippet}`)
   }
   const options = { lib: ['es2022', 'esnext.disposable'], types: ['@cloudflare/workers-types'], skipLibCheck: true }
   expect(await compile(project, options)).toEqual([])

@@ -26,7 +26,7 @@ export interface LinkOptions {
 }
 
 /** Returns the cursor in the headers of a request to subscribe. */
-export function cursorOf(headers: any): string | undefined {
+export function cursorOf(headers: Readonly<Record<string, unknown>> | undefined): string | undefined {
   const cursor = headers?.['last-event-id']
   return typeof cursor === 'string' ? cursor : undefined
 }

@@ -32,9 +32,10 @@ export type Content = { readonly from: string; readonly to?: string } & (
 )
 
 /** Whether a received value is a message. */
-export function isMessage(value: any): value is Message {
-  const isFor = isText(value?.from) && (value.to === undefined || isText(value.to)) && Number.isFinite(value.number)
-  return isFor && CHECKS[value.type as Content['type']]?.(value) === true
+export function isMessage(value: unknown): value is Message {
+  const { from, to, number, type } = (value ?? {}) as Record<string, unknown>
+  const isFor = isText(from) && (to === undefined || isText(to)) && Number.isFinite(number)
+  return isFor && CHECKS[type as Content['type']]?.(value) === true
 }
 
 const isText = (value: unknown): boolean => typeof value === 'string'

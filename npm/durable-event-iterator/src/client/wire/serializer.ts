@@ -21,8 +21,8 @@ export interface CustomSerializer {
   type: number
   condition(value: unknown): boolean
   /** The result is serialized again. */
-  serialize(value: any): unknown
-  deserialize(value: any): unknown
+  serialize(value: unknown): unknown
+  deserialize(value: unknown): unknown
 }
 
 type Path = (string | number)[]
