@@ -46,7 +46,7 @@ export interface ConnectingOptions {
    * Determines the delays before attempts to connect, in milliseconds. Each delay is random from 0 to a bound, which doubles with
    * each failed attempt. A connection that lasts for five seconds resets the bound.
    *
-   * After the other side has closed an open connection, the first bound is eight times this value: all clients of a Durable Object
+   * After the other side has closed an open connection, the first bound is nine times this value: all clients of a Durable Object
    * may have lost their connections at the same moment, as after a deployment, and should not all reconnect within a second. For
    * channels with few clients, a lower value is appropriate. In other cases the first bound is twice this value.
    *

@@ -93,10 +93,10 @@ export const STABLE_MS = 5_000
 const MIN_INTERVAL_MS = 1_000
 
 /**
- * Multiplies the bounds of the delays after the other side has closed a connection. With the default of 8 s, an eighth of the
+ * Multiplies the bounds of the delays after the other side has closed a connection. With the default of 9 s, a ninth of the
  * clients that lose their connections at the same time reconnects in one second.
  */
-const SPREAD = 8
+const SPREAD = 9
 
 /** How long after the network became available a lost connection is replaced with a short delay, in milliseconds. */
 const HURRY_MS = 5_000
