@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { createContext, runInContext } from 'node:vm'
 
 import { build } from 'esbuild'
+import type { BuildOptions } from 'esbuild'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import WebSocket from 'ws'
 
@@ -21,10 +22,32 @@ interface Event {
   n: number
 }
 
+/** A Worker as a client. */
+const WORKER = `
+import { subscribe } from './npm/durable-event-iterator/src/client/index.ts'
+
+export default {
+  async fetch(request) {
+    const { url, token, publish } = await request.json()
+    const events = subscribe({ url, token })
+    const id = await events.call([publish], { n: 1 })
+    const { value } = await events.next()
+    const { lastEventId } = events
+    await events.return()
+    return Response.json({ value, isCursor: lastEventId === id, me: await events.call(['whoAmI']).catch(({ reason }) => reason), state: events.state })
+  },
+}`
+
+async function bundle(contents: string, options: BuildOptions = {}): Promise<string> {
+  const stdin = { contents, resolveDir: new URL('../..', import.meta.url).pathname, loader: 'ts' as const }
+  const { outputFiles } = await build({ stdin, bundle: true, format: 'esm', ...options, write: false })
+  return outputFiles[0]!.text
+}
+
 let journals: Journals
 let proxy: Proxy
 beforeAll(async () => {
-  journals = await startJournals()
+  journals = await startJournals({ workers: [{ name: 'subscribing', source: await bundle(WORKER) }] })
 })
 afterAll(() => journals.dispose())
 beforeEach(async () => {
@@ -413,16 +436,10 @@ describe('in an environment', () => {
   }
 
   test.each(Object.keys(ENVIRONMENTS))('%s it works, and reconnects', async (name) => {
-    const { outputFiles } = await build({
-      stdin: { contents: `export * from './npm/durable-event-iterator/src/client/index.ts'`, resolveDir: new URL('../..', import.meta.url).pathname },
-      bundle: true,
-      write: false,
-      format: 'iife',
-      globalName: 'client',
-    })
+    const code = await bundle(`export * from './npm/durable-event-iterator/src/client/index.ts'`, { format: 'iife', globalName: 'client' })
     const globals = Object.fromEntries(ENVIRONMENTS[name]!.map((global) => [global, (globalThis as Record<string, unknown>)[global]]))
     const context = createContext(globals)
-    runInContext(outputFiles[0]!.text, context)
+    runInContext(code, context)
     const { subscribe: foreign } = context['client'] as { subscribe: typeof subscribe }
     const channel = newChannel()
     const states = new States()
@@ -441,6 +458,13 @@ describe('in an environment', () => {
     await publish(channel, 1)
     expect((await events.next()).value).toEqual({ n: 1 })
     await events.return()
+  })
+
+  test('in a Worker it receives events, and calls procedures', async () => {
+    const channel = newChannel()
+    const body = { url: new URL('/upgrade/USUAL', proxy.url), token: await token({ chn: channel, rpc: RPC, att: 'me' }), publish: PUBLISH }
+    const response = await journals.fetch(await journals.urlOf('subscribing'), { method: 'POST', body: JSON.stringify(body) })
+    expect(await response.json()).toEqual({ value: { n: 1 }, isCursor: true, me: 'closed', state: 'closed' })
   })
 
   test('without randomness it asks for `createId`', async () => {
