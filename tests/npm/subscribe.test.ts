@@ -28,13 +28,12 @@ import { subscribe } from './npm/durable-event-iterator/src/client/index.ts'
 
 export default {
   async fetch(request) {
-    const { url, token, publish } = await request.json()
+    const { url, token } = await request.json()
     const events = subscribe({ url, token })
-    const id = await events.call([publish], { n: 1 })
+    const failure = await events.call(['publishAndFail'], { n: 1 }).catch(({ name, code }) => [name, code])
     const { value } = await events.next()
-    const { lastEventId } = events
     await events.return()
-    return Response.json({ value, isCursor: lastEventId === id, me: await events.call(['whoAmI']).catch(({ reason }) => reason), state: events.state })
+    return Response.json({ failure, value, hasCursor: typeof events.lastEventId, state: events.state })
   },
 }`
 
@@ -462,9 +461,9 @@ describe('in an environment', () => {
 
   test('in a Worker it receives events, and calls procedures', async () => {
     const channel = newChannel()
-    const body = { url: new URL('/upgrade/USUAL', proxy.url), token: await token({ chn: channel, rpc: RPC, att: 'me' }), publish: PUBLISH }
+    const body = { url: new URL('/upgrade/USUAL', proxy.url), token: await token({ chn: channel, rpc: RPC, att: 'me' }) }
     const response = await journals.fetch(await journals.urlOf('subscribing'), { method: 'POST', body: JSON.stringify(body) })
-    expect(await response.json()).toEqual({ value: { n: 1 }, isCursor: true, me: 'closed', state: 'closed' })
+    expect(await response.json()).toEqual({ failure: ['ProcedureError', 'UNAUTHORIZED'], value: { n: 1 }, hasCursor: 'string', state: 'closed' })
   })
 
   test('without randomness it asks for `createId`', async () => {
