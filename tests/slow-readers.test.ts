@@ -322,8 +322,8 @@ test.each(CLIENT_VERSIONS)('unmodified clients of oRPC %s receive a replay of 32
   const count = 320
   await journals.stub('USUAL', chn, 'publishMany', count, 100_000)
   const client = version.startsWith('1.6') || version.startsWith('1.8')
-    ? await journals.client('USUAL', { chn, iat: seconds() - 60 }, { version, retryDelay: undefined })
-    : await connect(journals, 'USUAL', { chn, iat: seconds() - 60 }, { id: 'stock', version })
+    ? await journals.client('USUAL', { chn, iat: seconds() - 60 }, { version, retryDelay: "oRPC's" })
+    : await connect(journals, 'USUAL', { chn, iat: seconds() - 60 }, { id: 'stock', version, retryDelay: "oRPC's" })
   const subscription = await client.subscribe()
   await subscription.until(({ received }) => received.at(-1)?.event.n === count)
   await journals.stub('USUAL', chn, 'publish', { n: count + 1 })

@@ -1,7 +1,6 @@
 import type { RecentEvent } from './event-ring.js'
-import { emptyResponseOf, frameOf, headOf, isAbort, isRequest, subscribedOf } from './frame.js'
+import { cursorOf, emptyResponseOf, frameOf, headOf, isAbort, isRequest, subscribedOf } from './frame.js'
 import type { SocketMessage } from './frame.js'
-import { cursorOf } from './link.js'
 import type { Link, LinkOptions } from './link.js'
 import type { Content, Message } from './message.js'
 
