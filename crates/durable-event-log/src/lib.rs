@@ -70,6 +70,7 @@ mod issuer_clock;
 mod key_tables;
 mod lead;
 mod log;
+mod page;
 mod position;
 mod resume;
 mod retention;
@@ -86,6 +87,7 @@ pub use self::{
     idempotency::Appended,
     issuer_clock::is_early,
     log::Log,
+    page::Page,
     position::{Position, Stored},
     resume::{Resume, ResumeFrom},
     retention::Retention,

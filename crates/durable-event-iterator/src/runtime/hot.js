@@ -3,16 +3,16 @@
 
 /**
  * Returns the data that fan-out caches for a live subscription: the prefix of its messages, the time at which its token
- * expires in milliseconds, the connection id and tags that an audience is matched against, and for a subscription with flow
- * control the room in characters if only the attachment knows it. `socket/session_store.rs` derives all of it from the
- * socket's attachment.
+ * expires in milliseconds, the connection id and tags that an audience is matched against, whether it receives the events of
+ * every audience, and for a subscription with flow control the room in characters if only the attachment knows it.
+ * `socket/session_store.rs` derives all of it from the socket's attachment.
  */
-export function liveView(head, expires, connection, tags, room) {
-  return { head, expires, connection, tags, room }
+export function liveView(head, expires, connection, tags, hasEveryAudience, room) {
+  return { head, expires, connection, tags, hasEveryAudience, room }
 }
 
 /** The view of a socket without a live subscription. */
-const NOT_LIVE = Object.freeze(liveView('', 0, undefined, undefined, undefined))
+const NOT_LIVE = Object.freeze(liveView('', 0, undefined, undefined, false, undefined))
 
 /** Close code "service restart": the client reconnects and resumes. */
 const RESTART = 1012
@@ -215,13 +215,14 @@ export class Hub {
     const full = []
     for (let n = 0; n < sockets.length; n++) {
       const ws = sockets[n]
-      const { head, expires, connection, tags, room } = this.#live.get(ws) ?? this.#read(ws, read)
+      const { head, expires, connection, tags, hasEveryAudience, room } = this.#live.get(ws) ?? this.#read(ws, read)
       if (head === '') continue
       if (expires <= now) {
         expired.push(ws)
         continue
       }
-      if (admits !== undefined && (isLeftOut.has(ws) || !admits(connection, tags, isChosen.has(ws)))) continue
+      const isRestricted = admits !== undefined && !hasEveryAudience
+      if (isRestricted && (isLeftOut.has(ws) || !admits(connection, tags, isChosen.has(ws)))) continue
       if (room !== undefined) {
         if (room.left <= 0) {
           full.push(ws)

@@ -119,6 +119,7 @@ impl SessionStore {
                 session.expires_ms(),
                 session.connection.as_deref(),
                 &session.claims.tags,
+                session.claims.has_every_audience,
                 subscription.flow.map(room_of),
             )
         }))

@@ -95,6 +95,7 @@ extern "C" {
         expires: f64,
         connection: Option<&str>,
         tags: Option<Array>,
+        has_every_audience: bool,
         room: Option<f64>,
     ) -> LiveView;
 
@@ -124,17 +125,19 @@ type ReadView<'a> = dyn Fn(&RawSocket) -> Option<LiveView> + 'a;
 
 impl LiveView {
     /// Creates a view from the prefix of the subscription's messages, the first millisecond at which its token is expired, the
-    /// connection id and tags that an audience is matched against, and the room of a subscription with flow control, which applies
-    /// if no instance has counted it since hibernation.
+    /// connection id and tags that an audience is matched against, whether the subscription receives the events of every audience,
+    /// and the room of a subscription with flow control, which applies if no instance has counted it since hibernation.
     pub(crate) fn new(
         head: &str,
         expires_ms: f64,
         connection: Option<&str>,
         tags: &[String],
+        has_every_audience: bool,
         room: Option<u64>,
     ) -> Self {
         let tags = (!tags.is_empty()).then(|| array_of(tags));
-        live_view_js(head, expires_ms, connection, tags, room.map(|room| room as f64))
+        let room = room.map(|room| room as f64);
+        live_view_js(head, expires_ms, connection, tags, has_every_audience, room)
     }
 }
 

@@ -36,22 +36,24 @@ struct View {
     expires_ms: f64,
     connection: Option<String>,
     tags: Vec<String>,
+    has_every_audience: bool,
     room: Option<u64>,
 }
 
 impl LiveView {
     /// Creates a view from the prefix of the subscription's messages, the first millisecond at which its token is expired, the
-    /// connection id and tags that an audience is matched against, and the room of a subscription with flow control, which applies
-    /// if no instance has counted it since hibernation.
+    /// connection id and tags that an audience is matched against, whether the subscription receives the events of every audience,
+    /// and the room of a subscription with flow control, which applies if no instance has counted it since hibernation.
     pub(crate) fn new(
         head: &str,
         expires_ms: f64,
         connection: Option<&str>,
         tags: &[String],
+        has_every_audience: bool,
         room: Option<u64>,
     ) -> Self {
         let (head, connection, tags) = (head.to_owned(), connection.map(str::to_owned), tags.to_vec());
-        Self(Rc::new(View { head, expires_ms, connection, tags, room }))
+        Self(Rc::new(View { head, expires_ms, connection, tags, has_every_audience, room }))
     }
 }
 
@@ -300,7 +302,10 @@ impl Hub {
                 unsent.expired.push(ws);
                 continue;
             }
-            if except.contains(&ws) || !admits(view.connection.as_deref(), &view.tags, chosen.contains(&ws)) {
+            let is_admitted = view.has_every_audience
+                || !except.contains(&ws)
+                    && admits(view.connection.as_deref(), &view.tags, chosen.contains(&ws));
+            if !is_admitted {
                 continue;
             }
             let frame = [&view.head, tail].concat();
