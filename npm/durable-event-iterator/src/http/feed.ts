@@ -1,3 +1,4 @@
+import { readClaims } from '../client/claims.js'
 import type { EventMeta } from '../client/wire/frames.js'
 import { GAP_HEADER } from '../wire.js'
 import { hasType, MAX_BODY_BYTES, partsOf, textOf } from './bodies.js'
@@ -10,8 +11,8 @@ import type { ServerSentEvent } from './event-stream.js'
 export interface Position {
   /** A cursor. */
   after: string | undefined
-  /** Without a cursor: a time in seconds since 1970. */
-  readonly since: string
+  /** Without a cursor: a time in seconds since 1970. The default depends on the token. */
+  since: string | undefined
 }
 
 export interface FeedOptions {
@@ -144,6 +145,8 @@ export async function poll(
         if (signal.aborted) return { reason: 'aborted' }
       }
       position.after = next ?? position.after
+      // The channel has no events. A class may start at the newest event, which would skip the first one.
+      position.since ??= issuedAt(door.token)
       seconds = more ? 0 : pollSeconds()
     } catch (error) {
       if (signal.aborted) return { reason: 'aborted' }
@@ -181,7 +184,10 @@ function pageOf(text: string): Page {
   return page
 }
 
-const queryOf = ({ after, since }: Position): Record<string, string> => (after === undefined ? { since } : { after })
+/** Returns the time of issue of a token, in seconds since 1970. */
+export const issuedAt = (token: string): string | undefined => readClaims(token)?.payload.iat.toString()
+
+const queryOf = ({ after, since }: Position): Record<string, string | undefined> => (after === undefined ? { since } : { after })
 
 /** The time limit for the first part of a stream, in milliseconds: a proxy may collect the stream. */
 const FIRST_PART_TIMEOUT_MS = 5_000

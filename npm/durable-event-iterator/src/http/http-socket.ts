@@ -1,4 +1,3 @@
-import { readClaims } from '../client/claims.js'
 import { monotonicNow } from '../client/clock.js'
 import { EmittingSocket } from '../client/emitting-socket.js'
 import { messageOf } from '../client/errors.js'
@@ -11,7 +10,7 @@ import type { Frame } from '../tabs/frame.js'
 import { GAP_HEADER, SINCE_HEADER } from '../wire.js'
 import { call } from './call.js'
 import type { Door, Rejection } from './door.js'
-import { poll, readStream } from './feed.js'
+import { issuedAt, poll, readStream } from './feed.js'
 import type { FeedEnd, FeedOptions, Position } from './feed.js'
 import type { Network } from './network.js'
 
@@ -161,6 +160,9 @@ export class HttpSocket extends EmittingSocket implements SocketLike {
   #updateToken({ i, p }: Frame): void {
     const { token } = (p as { b?: { json?: { token?: unknown } } }).b?.json ?? {}
     if (typeof token !== 'string') return
+    // A new token must not change the start of the subscription.
+    const position = this.#subscription?.position
+    if (position !== undefined) position.since ??= issuedAt(this.#door.token)
     this.#door.token = token
     this.onToken(token)
     queueMicrotask(() => this.#deliver(emptyResponseOf(i)))
@@ -170,8 +172,7 @@ export class HttpSocket extends EmittingSocket implements SocketLike {
 
   async #subscribe({ i, p: { h = {} } }: Frame): Promise<void> {
     const after = h['last-event-id'] as string | undefined
-    // A refreshed token must not change the start of the subscription.
-    const since = String(h[SINCE_HEADER] ?? readClaims(this.#door.token)?.payload.iat)
+    const since = h[SINCE_HEADER] as string | undefined
     const known = this.#network.gap
     const subscription: Subscription = {
       id: i,

@@ -5,7 +5,7 @@ import type { SocketLike, SocketSource } from '../client/socket-source.js'
 
 /** The part of a stub that opens a socket. Every `DurableObjectStub` has it. */
 export interface FetchingStub {
-  fetch(url: string, init: { headers: Record<string, string> }): Promise<Response>
+  fetch(url: string, init: { headers: Record<string, string> }): Promise<object>
 }
 
 /** A WebSocket of the Workers runtime. */
@@ -53,8 +53,8 @@ class StubSocket extends EmittingSocket implements SocketLike {
   async #open(stub: FetchingStub, url: string): Promise<void> {
     try {
       const response = await stub.fetch(url.replace(/^ws/, 'http'), { headers: { upgrade: 'websocket' } })
-      const socket = (response as { webSocket?: WorkerSocket | null }).webSocket
-      if (socket === undefined || socket === null) throw await rejectionOf(response)
+      const { webSocket: socket } = response as { webSocket?: WorkerSocket | null }
+      if (socket === undefined || socket === null) throw await rejectionOf(response as Response)
       this.#use(socket)
     } catch (cause) {
       const isKnown = cause instanceof DurableEventIteratorConnectionError

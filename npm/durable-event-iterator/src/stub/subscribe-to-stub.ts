@@ -60,6 +60,7 @@ export type StubSubscription<TEvent> = Omit<Subscription<TEvent>, 'rpc' | 'call'
  */
 export function subscribeToStub<T>(stub: FetchingStub, options: SubscribeToStubOptions = {}): StubSubscription<SubscriptionEvent<T>> {
   const { tags, everyAudience, ...rest } = options
+  const audience = { ...(tags !== undefined && { tags }), ...(everyAudience !== undefined && { everyAudience }) }
   const session = new Session({
     ...rest,
     numbers: resolveNumbers(options),
@@ -67,7 +68,7 @@ export function subscribeToStub<T>(stub: FetchingStub, options: SubscribeToStubO
     url: () => STUB_URL,
     createId: newConnectionId,
     tokens: {
-      fetch: async () => (await callStub<{ token: string }>(stub, '~token', { tags, everyAudience })).token,
+      fetch: async () => (await callStub<{ token: string }>(stub, '~token', audience)).token,
       refreshTimes: () => ({}),
       expected: 'the Durable Object did not return a token: its class must be one of this version of durable-event-iterator',
     },
