@@ -171,6 +171,25 @@ test('a wake-up does not scan the events', async () => {
   expect(sum(waking, 'written')).toBe(1)
 })
 
+test('a page of 1,000 events reads at most 1,002 rows', async () => {
+  await journals.stub('USUAL', 'pages', 'publishMany', 3_000, 10)
+  await statements('pages')
+  const page = async (query: object): Promise<number> => {
+    const { value } = await journals.stub('USUAL', 'pages', '~settle', '~read', [query])
+    const { events, next } = JSON.parse(value)
+    expect(events).toHaveLength(1_000)
+    after = next
+    const all = await statements('pages')
+    expect(sum(all, 'written')).toBe(0)
+    return sum(all, 'read')
+  }
+  let after: string | undefined
+  expect(await page({ limit: 1_000 })).toBeLessThanOrEqual(1_002)
+  expect(await page({ after, limit: 1_000 })).toBeLessThanOrEqual(1_002)
+  expect(await page({ last: 1_000 })).toBeLessThanOrEqual(1_002)
+  expect(await page({ since: 0, limit: 1_000 })).toBeLessThanOrEqual(1_002)
+})
+
 test('a resume reads each event at most twice', async () => {
   await journals.stub('USUAL', 'reader', 'publishMany', 500, 10)
   await statements('reader')

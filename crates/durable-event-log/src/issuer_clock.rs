@@ -107,7 +107,7 @@ impl Log {
 
 /// Converts seconds to microseconds. Times before the Unix epoch and NaN become 0, later times at most the largest
 /// id.
-fn micros(seconds: f64) -> u64 {
+pub(super) fn micros(seconds: f64) -> u64 {
     EventId::saturating((seconds * 1e6) as u64).as_micros()
 }
 

@@ -70,6 +70,7 @@ mod issuer_clock;
 mod key_tables;
 mod lead;
 mod log;
+mod page;
 mod resume;
 mod retention;
 mod segment;
@@ -85,6 +86,7 @@ pub use self::{
     idempotency::Appended,
     issuer_clock::is_early,
     log::Log,
+    page::Page,
     resume::{Resume, ResumeFrom},
     retention::Retention,
     segment::TablePrefix,

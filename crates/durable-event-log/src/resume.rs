@@ -2,7 +2,7 @@
 
 use super::database::{Cell, Database, DatabaseError, Param};
 use super::id::EventId;
-use super::issuer_clock::CLOCK_SLACK_US;
+use super::issuer_clock::{CLOCK_SLACK_US, micros};
 use super::log::Log;
 use super::segment::Segment;
 
@@ -14,6 +14,11 @@ pub enum ResumeFrom<'a> {
     LastEventId(&'a str),
     /// The subscriber has no cursor; its token was issued at this time, in seconds since the Unix epoch.
     IssuedAt(f64),
+    /// The reader asks for the events stored at or after this time, in seconds since the Unix epoch. A time after the last
+    /// event means the next event.
+    Since(f64),
+    /// The reader asks for all retained events.
+    Start,
     /// The subscriber starts with the next event.
     End,
 }
@@ -61,6 +66,13 @@ impl Log {
                 // At most the last id, so that the next event is not skipped.
                 Resume { after: wanted.max(retained.after).min(last), gap: gap.filter(|_| missed) }
             }
+            ResumeFrom::Since(seconds) => {
+                let since = micros(seconds);
+                let missed = retained.lost.is_some_and(|lost| lost >= since);
+                let after = since.saturating_sub(1).max(retained.after).min(last);
+                Resume { after, gap: gap.filter(|_| missed) }
+            }
+            ResumeFrom::Start => Resume { after: retained.after.min(last), gap: None },
             ResumeFrom::End => Resume { after: last, gap: None },
         })
     }
@@ -233,6 +245,24 @@ mod tests {
             log = open(&db, USUAL);
         }
         assert_eq!(db.tables().len(), 1);
+    }
+
+    #[test]
+    fn a_time_is_exact_and_a_gap_only_if_later_events_are_deleted() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, Retention { events: 1, ..USUAL });
+        let ids: Vec<u64> = (0..3).map(|n| append(&mut log, &db, NOW + n * SECOND)).collect();
+        let since = |micros: u64| ResumeFrom::Since(micros as f64 / 1e6);
+        assert_eq!(resumed(&log, &db, NOW, since(ids[1])), (ids[1..].to_vec(), None));
+        assert_eq!(resumed(&log, &db, NOW, since(ids[1] + 1)), (ids[2..].to_vec(), None));
+        assert_eq!(resumed(&log, &db, NOW, since(ids[2] + 9 * SECOND)), (vec![], None));
+        for anything in [0.0, -1.0, f64::NAN] {
+            assert_eq!(resumed(&log, &db, NOW, ResumeFrom::Since(anything)), (ids.clone(), None));
+        }
+        log.delete_expired(&db, NOW).unwrap();
+        assert_eq!(resumed(&log, &db, NOW, since(ids[1])), (vec![ids[2]], Some(ids[1] + 1)));
+        assert_eq!(resumed(&log, &db, NOW, since(ids[1] + 1)), (vec![ids[2]], None));
+        assert_eq!(resumed(&log, &db, NOW, ResumeFrom::Start), (vec![ids[2]], None));
     }
 
     #[test]

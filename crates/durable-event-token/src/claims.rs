@@ -42,6 +42,7 @@ pub struct Claims {
     channel: ChannelName,
     tags: Vec<String>,
     subject: Option<Box<str>>,
+    has_every_audience: bool,
     procedures: Vec<String>,
     attachment: Option<Box<RawValue>>,
     issued_at: f64,
@@ -63,6 +64,12 @@ impl Claims {
     /// Returns the subject (`sub`), which identifies the user, or `None` if the token has no subject.
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
+    }
+
+    /// Whether the client receives the events of every audience (`dei:audience` is `"every"`): see
+    /// [`TokenBuilder::every_audience`](super::TokenBuilder::every_audience).
+    pub fn has_every_audience(&self) -> bool {
+        self.has_every_audience
     }
 
     /// Returns the channel to which the token gives access (`chn`).
@@ -144,6 +151,7 @@ pub(super) struct NewClaims {
     pub(super) channel: ChannelName,
     pub(super) tags: Vec<String>,
     pub(super) subject: Option<String>,
+    pub(super) has_every_audience: bool,
     pub(super) procedures: Vec<String>,
     pub(super) attachment: Option<Box<RawValue>>,
     pub(super) issued_at_s: u64,
@@ -171,6 +179,7 @@ impl TryFrom<NewClaims> for Claims {
             channel: new.channel,
             tags: new.tags,
             subject: new.subject.map(Box::from),
+            has_every_audience: new.has_every_audience,
             procedures: new.procedures,
             attachment: new.attachment,
             issued_at: new.issued_at_s as f64,
@@ -196,6 +205,8 @@ impl Claims {
             },
             channel: text("chn", required("chn", raw.chn)?)?.try_into()?,
             subject: raw.sub.map(|sub| text("sub", sub)).transpose()?.map(Box::from),
+            // Any other value is an unknown claim, which grants nothing.
+            has_every_audience: raw.audience.is_some_and(|audience| audience.get() == EVERY_AUDIENCE),
             procedures: match (client_kind, raw.rpc) {
                 (ClientKind::DurableIterator, None) => Vec::new(),
                 (_, rpc) => texts("rpc", required("rpc", rpc)?)?,
@@ -218,6 +229,7 @@ impl Claims {
             tags: &self.tags,
             att: self.attachment.as_deref(),
             sub: self.subject(),
+            audience: self.has_every_audience.then_some("every"),
             iat: self.issued_at.into(),
             exp: self.expires_at.into(),
             nbf: self.not_before.map(Seconds::from),
@@ -234,6 +246,7 @@ impl std::fmt::Debug for Claims {
             .field("channel", &self.channel)
             .field("tags", &self.tags)
             .field("subject", &self.subject)
+            .field("has_every_audience", &self.has_every_audience)
             .field("procedures", &self.procedures)
             .field("attachment", &self.attachment.as_ref().map(|_| format_args!("..")))
             .field("issued_at", &self.issued_at)
@@ -244,6 +257,9 @@ impl std::fmt::Debug for Claims {
 }
 
 const MS_PER_SECOND: f64 = 1_000.0;
+
+/// The JSON of the claim `dei:audience` that grants the events of every audience.
+const EVERY_AUDIENCE: &str = "\"every\"";
 
 /// The payload as it is written.
 #[derive(Serialize)]
@@ -256,6 +272,8 @@ struct Payload<'a> {
     att: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sub: Option<&'a str>,
+    #[serde(rename = "dei:audience", skip_serializing_if = "Option::is_none")]
+    audience: Option<&'static str>,
     iat: Seconds,
     exp: Seconds,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -289,6 +307,8 @@ struct RawClaims<'a> {
     att: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     sub: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "dei:audience", deserialize_with = "present")]
+    audience: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     iat: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]

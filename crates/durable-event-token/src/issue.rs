@@ -53,6 +53,7 @@ impl Token {
             procedures: Vec::new(),
             tags: Vec::new(),
             subject: None,
+            has_every_audience: false,
             attachment: None,
             error: None,
             lifetime: DEFAULT_LIFETIME,
@@ -85,6 +86,7 @@ pub struct TokenBuilder {
     procedures: Vec<String>,
     tags: Vec<String>,
     subject: Option<String>,
+    has_every_audience: bool,
     attachment: Option<Box<RawValue>>,
     error: Option<TokenError>,
     lifetime: Duration,
@@ -99,6 +101,7 @@ impl std::fmt::Debug for TokenBuilder {
             .field("procedures", &self.procedures)
             .field("tags", &self.tags)
             .field("subject", &self.subject)
+            .field("has_every_audience", &self.has_every_audience)
             .field("attachment", &self.attachment.as_ref().map(|_| format_args!("..")))
             .field("error", &self.error)
             .field("lifetime", &self.lifetime)
@@ -207,6 +210,23 @@ impl TokenBuilder {
         self
     }
 
+    /// Grants the events of every audience (the claim `dei:audience`): also events that are addressed to other clients. For
+    /// servers and Workers that process all events of a channel, not for users.
+    ///
+    /// ```
+    /// use durable_event_token::{SigningKeys, Token};
+    /// use std::time::SystemTime;
+    ///
+    /// let keys = SigningKeys::parse("a secret", None)?;
+    /// let token = Token::builder("some-room").every_audience().sign(&keys, SystemTime::now())?;
+    /// assert!(keys.verify(&token, SystemTime::now())?.has_every_audience());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn every_audience(mut self) -> Self {
+        self.has_every_audience = true;
+        self
+    }
+
     /// Sets how long the token is valid: 1 second to 10^12 seconds, rounded up to whole seconds. Default: 24 hours.
     ///
     /// A token cannot be revoked: a permission change takes effect after at most one token lifetime. Clients fetch a new token
@@ -243,6 +263,7 @@ impl TokenBuilder {
             channel,
             tags: self.tags,
             subject: self.subject,
+            has_every_audience: self.has_every_audience,
             procedures: self.procedures,
             attachment: self.attachment,
             issued_at_s,

@@ -11,6 +11,8 @@ export class Core {
   alarm(): void | Promise<void>
   /** Publishes an event that a stub has passed. Rejects with an error whose stack trace is not logged. */
   publish(event: unknown, options: unknown): Published | Promise<Published>
+  /** Calls a method for a stub and returns its `ORPCError` as a value. */
+  '~settle'(method: string, args: readonly unknown[]): Promise<{ value?: unknown; error?: object } | undefined>
   /** Runs an operation. Throws an `Error` with the name, code, status and data of an `ORPCError`. */
   operate(operation: number, first?: unknown, second?: unknown, third?: unknown, fourth?: unknown): unknown
   /** Calls a function if the instance is lost, until the returned function is called. */

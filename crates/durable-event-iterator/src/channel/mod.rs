@@ -3,6 +3,7 @@
 pub(crate) mod audience;
 mod core;
 pub(crate) mod options;
+pub(crate) mod page;
 mod publish_options;
 mod replay_row;
 pub(crate) mod rpc_options;

@@ -14,6 +14,31 @@ pub(crate) fn event_expression() -> String {
 const PLAIN_TAIL: &str =
     r#"',"t":3,"p":{"e":"message","d":{"json":' || json || '},"m":{"id":"' || id || '"}}}'"#;
 
+/// Returns the SQL expression for an event of a page, over the columns of the log. Its result is that of [`event_of`].
+///
+/// For a marked row, and for one that was edited by hand and would make the page's JSON invalid, it is the same array as that of
+/// [`event_expression`].
+pub(crate) fn page_expression() -> String {
+    format!(
+        "CASE WHEN meta IS NULL AND extra IS NULL AND json_valid(json) THEN {PLAIN_EVENT} WHEN {MARKED} OR NOT json_valid(json) \
+         OR NOT json_valid(coalesce(meta, 0)) OR NOT json_valid('{{' || coalesce(extra, '') || '}}') THEN {MARKED_ROW} \
+         ELSE {FULL_EVENT} END"
+    )
+}
+
+/// Returns the event of a page from the tail of its message: `{"id":"…","json":…}`, with `meta`, `retry` and `comments` if it has
+/// them.
+pub(crate) fn event_of(tail: &str) -> Option<String> {
+    let body = tail.strip_prefix(r#","t":3,"p":{"e":"message","d":{"#)?;
+    let (data, meta) = body.rsplit_once(r#"},"m":{"#)?;
+    let meta = meta.strip_suffix("}}}")?;
+    Some(["{", meta, ",", data, "}"].concat())
+}
+
+const PLAIN_EVENT: &str = r#"'{"id":"' || id || '","json":' || json || '}'"#;
+
+const FULL_EVENT: &str = r#"'{' || coalesce(extra || ',', '') || '"id":"' || id || '","json":' || json || coalesce(',"meta":' || meta, '') || '}'"#;
+
 const FULL_TAIL: &str = r#"',"t":3,"p":{"e":"message","d":{"json":' || json || coalesce(',"meta":' || meta, '') || '},"m":{' || coalesce(extra || ',', '') || '"id":"' || id || '"}}}'"#;
 
 /// The condition for a marked row, which may contain content that makes clients throw. Earlier versions accepted URLs and regular

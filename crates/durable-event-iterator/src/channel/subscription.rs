@@ -190,11 +190,12 @@ async fn run(
             return on_live(resume.gap).or_else(|error| fail(core, ws, &ask.id, &error));
         };
         let admits = |audience: &str| {
-            AudienceRule::stored(Some(audience)).admits(
-                session.connection.as_deref(),
-                &session.claims.tags,
-                false, // the log stores the connection ids of chosen sockets
-            )
+            session.claims.has_every_audience
+                || AudienceRule::stored(Some(audience)).admits(
+                    session.connection.as_deref(),
+                    &session.claims.tags,
+                    false, // the log stores the connection ids of chosen sockets
+                )
         };
         let Some(step) = core.hub.replay(&cursor, ws, &head, &admits, &|row| core.safe_tail(row))? else {
             return Ok(()); // the socket has closed

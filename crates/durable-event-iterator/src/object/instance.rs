@@ -61,6 +61,10 @@ pub(super) trait AnyHost {
     fn alarm(self: Rc<Self>) -> JsValue;
     /// Handles `stub.publish(event, options?)`.
     fn publish(&self, event: JsValue, options: JsValue) -> JsValue;
+    /// Handles `~token`: see `host/trusted.rs`.
+    fn token(&self, options: JsValue) -> JsValue;
+    /// Handles `~read`: see `host/trusted.rs`.
+    fn read(&self, query: JsValue) -> JsValue;
     /// Calls an RPC method of the application. Returns a promise if the method is not complete.
     fn dispatch(self: Rc<Self>, name: JsValue, arguments: JsValue) -> JsValue;
 }
@@ -117,6 +121,14 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
         }
     }
 
+    fn token(&self, options: JsValue) -> JsValue {
+        self.token(&options).map_or_else(|error| runtime::failure(&error), JsValue::from)
+    }
+
+    fn read(&self, query: JsValue) -> JsValue {
+        self.read(&query).unwrap_or_else(|error| runtime::failure(&error))
+    }
+
     fn dispatch(self: Rc<Self>, name: JsValue, arguments: JsValue) -> JsValue {
         runtime::at_once(async move {
             let name = name.as_string().unwrap_or_default();
@@ -136,6 +148,8 @@ mod entry {
     pub(super) const PUBLISH: u8 = 5;
     pub(super) const METHOD: u8 = 6;
     pub(super) const LOST: u8 = 7;
+    pub(super) const TOKEN: u8 = 8;
+    pub(super) const READ: u8 = 9;
 }
 
 impl Instance {
@@ -214,6 +228,8 @@ impl Instance {
             entry::ALARM => host.alarm(),
             entry::PUBLISH => host.publish(first, second),
             entry::METHOD => host.dispatch(first, second),
+            entry::TOKEN => host.token(first),
+            entry::READ => host.read(first),
             _ => JsValue::UNDEFINED,
         }
     }

@@ -21,6 +21,8 @@ const ALARM = 4
 const PUBLISH = 5
 const METHOD = 6
 const LOST = 7
+const TOKEN = 8
+const READ = 9
 
 /** The classes that have been extended. Start functions run again for a new WASM instance, but the class stays the same. */
 const extended = new WeakSet()
@@ -170,6 +172,9 @@ export function extend(dummy, methods) {
   /** The methods that `~settle` may call. */
   const callable = new Set(['publish'])
   define('~settle', function (method, args) {
+    // Not members of the class: only the library calls them, from Workers.
+    if (method === '~token') return settle(async () => ({ token: await callOrReject(this, TOKEN, args[0]) }))
+    if (method === '~read') return settle(() => callOrReject(this, READ, args[0]))
     return callable.has(method) ? settle(() => this[method](...args)) : undefined
   })
   const reserved = []

@@ -3,15 +3,15 @@
 
 /**
  * Returns the data that fan-out caches for a live subscription: the prefix of its messages, the time at which its token
- * expires in milliseconds, and the connection id and tags that an audience is matched against. `socket/session_store.rs`
- * derives it from the socket's attachment.
+ * expires in milliseconds, the connection id and tags that an audience is matched against, and whether it receives the events of
+ * every audience. `socket/session_store.rs` derives it from the socket's attachment.
  */
-export function liveView(head, expires, connection, tags) {
-  return { head, expires, connection, tags }
+export function liveView(head, expires, connection, tags, hasEveryAudience) {
+  return { head, expires, connection, tags, hasEveryAudience }
 }
 
 /** The view of a socket without a live subscription. */
-const NOT_LIVE = Object.freeze(liveView('', 0, undefined, undefined))
+const NOT_LIVE = Object.freeze(liveView('', 0, undefined, undefined, false))
 
 /** Close code "service restart": the client reconnects and resumes. */
 const RESTART = 1012
@@ -167,13 +167,14 @@ export class Hub {
     let expired
     for (let n = 0; n < sockets.length; n++) {
       const ws = sockets[n]
-      const { head, expires, connection, tags } = this.#live.get(ws) ?? this.#read(ws, read)
+      const { head, expires, connection, tags, hasEveryAudience } = this.#live.get(ws) ?? this.#read(ws, read)
       if (head === '') continue
       if (expires <= now) {
         ;(expired ??= []).push(ws)
         continue
       }
-      if (admits !== undefined && (isLeftOut.has(ws) || !admits(connection, tags, isChosen.has(ws)))) continue
+      const isRestricted = admits !== undefined && !hasEveryAudience
+      if (isRestricted && (isLeftOut.has(ws) || !admits(connection, tags, isChosen.has(ws)))) continue
       let frame = frames.get(head)
       if (frame === undefined) {
         frame = head + tail

@@ -15,6 +15,7 @@ mod message;
 mod namespace;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod native;
+mod page_rows;
 mod sql_rows;
 #[cfg(any(target_arch = "wasm32", test))]
 mod statement;
@@ -28,6 +29,7 @@ pub(crate) use self::native::*;
 pub(crate) use self::{
     body::read_body,
     namespace::{Stub, UpgradeRequest, Verdict, head_of, rejection_response, stub},
+    page_rows::PageRows,
     storage_event::StorageEvent,
     value::{Infinity, JsWire, NotWire},
 };

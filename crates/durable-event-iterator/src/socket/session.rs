@@ -79,6 +79,9 @@ pub(crate) struct SessionClaims {
     /// Whether the token is for a `DurableIterator` client.
     #[serde(default, rename = "is_second", skip_serializing_if = "is_false")]
     pub(crate) is_durable_iterator: bool,
+    /// Whether the client receives the events of every audience.
+    #[serde(default, rename = "every_audience", skip_serializing_if = "is_false")]
+    pub(crate) has_every_audience: bool,
     /// Time of issue, in seconds since 1970.
     #[serde(with = "exact")]
     pub(crate) iat: f64,
@@ -174,6 +177,7 @@ impl From<&Claims> for SessionClaims {
             tags: claims.tags().to_vec(),
             subject: claims.subject().map(Box::from),
             is_durable_iterator: claims.client_kind() == ClientKind::DurableIterator,
+            has_every_audience: claims.has_every_audience(),
             iat: seconds(claims.issued_at()),
             exp: seconds(claims.expires_at()),
         }
@@ -333,6 +337,7 @@ mod tests {
                 tags: vec![],
                 subject: None,
                 is_durable_iterator: false,
+                has_every_audience: false,
                 iat: 1.0,
                 exp: 2.0,
             },

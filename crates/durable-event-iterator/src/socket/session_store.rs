@@ -116,6 +116,7 @@ impl SessionStore {
                 session.expires_ms(),
                 session.connection.as_deref(),
                 &session.claims.tags,
+                session.claims.has_every_audience,
             )
         };
         Ok(subscription.map(|subscription| view(&subscription.id)))

@@ -110,7 +110,7 @@ impl Rejection {
 }
 
 /// The text for a Durable Object without a name. It is for developers, and reveals nothing to clients.
-const NO_NAME: &str = "This Durable Object has no name, so it cannot check that the token is for its channel. It was reached \
+pub(crate) const NO_NAME: &str = "This Durable Object has no name, so it cannot check that the token is for its channel. It was reached \
     through another dev process, or by an id without a name. Run both Workers in one process \
     (wrangler dev -c a/wrangler.toml -c b/wrangler.toml), and use idFromName or getByName.";
 

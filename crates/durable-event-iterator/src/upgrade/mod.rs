@@ -4,7 +4,7 @@ mod caps;
 mod decision;
 
 pub(crate) use caps::Caps;
-pub(crate) use decision::{Accepted, Rejection, RequestHead, decide};
+pub(crate) use decision::{Accepted, NO_NAME, Rejection, RequestHead, decide};
 
 use crate::{
     error::Result,

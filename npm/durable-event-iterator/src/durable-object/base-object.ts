@@ -124,6 +124,7 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
 
   /** Calls a method and returns its `ORPCError` as a value, for `callStub`. */
   async '~settle'(method: string, args: readonly unknown[]): Promise<{ value?: unknown; error?: object } | undefined> {
+    if (method === '~token' || method === '~read') return this.#core.settle(method, args)
     const isCallable = method === 'publish' || !(method in BaseObject.prototype)
     const found: unknown = isCallable ? (this as Record<string, unknown>)[method] : undefined
     if (typeof found !== 'function' || Object.hasOwn(this, method)) return undefined

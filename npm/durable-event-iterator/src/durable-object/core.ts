@@ -98,6 +98,11 @@ export class ObjectCore {
     return operateOrReject.call(this.#core, PUBLISH, event, options, this.#customs) as Published | Promise<Published>
   }
 
+  /** Calls `~token` or `~read` for a Worker that reads the channel, and returns the error as a value. */
+  async settle(method: string, args: readonly unknown[]): Promise<{ value?: unknown; error?: object } | undefined> {
+    return this.#core['~settle'](method, args)
+  }
+
   /** Returns the session of a socket, or undefined if the socket has closed. */
   session(ws: WebSocket): Session | undefined {
     const json = this.#operate(SESSION, ws) as string | undefined

@@ -11,6 +11,7 @@ mod native_instance;
 mod received;
 mod rpc_methods;
 mod streams;
+mod trusted;
 mod upgrade;
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -78,7 +78,13 @@ extern "C" {
 
     // Cannot throw.
     #[wasm_bindgen(js_name = liveView)]
-    fn live_view_js(head: &str, expires: f64, connection: Option<&str>, tags: Option<Array>) -> LiveView;
+    fn live_view_js(
+        head: &str,
+        expires: f64,
+        connection: Option<&str>,
+        tags: Option<Array>,
+        has_every_audience: bool,
+    ) -> LiveView;
 
     /// The server's end of a WebSocket of the Workers runtime.
     #[derive(Clone, PartialEq)]
@@ -106,9 +112,16 @@ type ReadView<'a> = dyn Fn(&RawSocket) -> Option<LiveView> + 'a;
 
 impl LiveView {
     /// Creates a view from the prefix of the subscription's messages, the first millisecond at which its token is expired, and the
-    /// connection id and tags that an audience is matched against.
-    pub(crate) fn new(head: &str, expires_ms: f64, connection: Option<&str>, tags: &[String]) -> Self {
-        live_view_js(head, expires_ms, connection, (!tags.is_empty()).then(|| array_of(tags)))
+    /// connection id and tags that an audience is matched against, or whether the subscription receives the events of every audience.
+    pub(crate) fn new(
+        head: &str,
+        expires_ms: f64,
+        connection: Option<&str>,
+        tags: &[String],
+        has_every_audience: bool,
+    ) -> Self {
+        let tags = (!tags.is_empty()).then(|| array_of(tags));
+        live_view_js(head, expires_ms, connection, tags, has_every_audience)
     }
 }
 

@@ -6,6 +6,7 @@ mod event_loop;
 mod hub;
 mod identity;
 mod options;
+mod page;
 mod storage;
 
 pub(crate) use self::{
@@ -15,6 +16,7 @@ pub(crate) use self::{
     hub::{Admits, Hub, LiveView, RawSocket, Replay},
     identity::Identity,
     options::{published, undefined_option},
+    page::Page,
     storage::Storage,
 };
 pub(crate) use super::value::{from_wire, serialized_of, to_wire, to_wire_with};

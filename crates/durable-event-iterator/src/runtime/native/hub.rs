@@ -36,14 +36,21 @@ struct View {
     expires_ms: f64,
     connection: Option<String>,
     tags: Vec<String>,
+    has_every_audience: bool,
 }
 
 impl LiveView {
     /// Creates a view from the prefix of the subscription's messages, the first millisecond at which its token is expired, and the
-    /// connection id and tags that an audience is matched against.
-    pub(crate) fn new(head: &str, expires_ms: f64, connection: Option<&str>, tags: &[String]) -> Self {
+    /// connection id and tags that an audience is matched against, or whether the subscription receives the events of every audience.
+    pub(crate) fn new(
+        head: &str,
+        expires_ms: f64,
+        connection: Option<&str>,
+        tags: &[String],
+        has_every_audience: bool,
+    ) -> Self {
         let (head, connection, tags) = (head.to_owned(), connection.map(str::to_owned), tags.to_vec());
-        Self(Rc::new(View { head, expires_ms, connection, tags }))
+        Self(Rc::new(View { head, expires_ms, connection, tags, has_every_audience }))
     }
 }
 
@@ -216,7 +223,10 @@ impl Hub {
                 expired.push(ws);
                 continue;
             }
-            if !except.contains(&ws) && admits(view.connection.as_deref(), &view.tags, chosen.contains(&ws)) {
+            if view.has_every_audience
+                || !except.contains(&ws)
+                    && admits(view.connection.as_deref(), &view.tags, chosen.contains(&ws))
+            {
                 // An error means that the socket is closed or closing: the client resumes when it reconnects.
                 let _ = ws.send_text(&[&view.head, tail].concat());
             }

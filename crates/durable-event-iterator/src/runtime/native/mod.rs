@@ -3,6 +3,7 @@
 mod event_loop;
 mod hub;
 mod object_state;
+mod page;
 mod rpc_value;
 mod socket;
 mod storage;
@@ -11,6 +12,7 @@ pub(crate) use self::{
     event_loop::{next_turn, pause, spawn},
     hub::{Admits, Cursor, Hub, LiveView, Replay},
     object_state::{ObjectState as Context, log_error, log_warning, now_ms},
+    page::Page,
     rpc_value::{from_wire, serialized_of, to_wire, undefined_option},
     storage::Storage,
 };
