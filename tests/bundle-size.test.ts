@@ -20,6 +20,13 @@ test('sharing between tabs adds less than 5 KB with gzip, and the client does no
   expect(tabs.imports).toEqual([])
 })
 
+test('the fallback to HTTP adds less than 6 KB with gzip, and the client does not contain it', async () => {
+  const [client, http] = await Promise.all([bundleOf('client'), bundleOf('http')])
+  expect(http.gzip - client.gzip).toBeLessThan(6 * 1_000)
+  expect(client.modules.filter((module) => module.includes('/http/'))).toEqual([])
+  expect(http.imports).toEqual([])
+})
+
 test('the search for packages in a bundle finds those of the link plugin', async () => {
   const { modules } = await bundleOf('v1Application')
   expect(modules.filter((module) => module.includes('@orpc/'))).not.toEqual([])

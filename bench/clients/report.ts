@@ -145,6 +145,7 @@ const BUNDLE_TITLES: Record<BundleName, string> = {
   client: '`/client`: `subscribe`',
   react: '`/react`: the hook, React and `subscribe` not counted',
   tabs: '`/tabs`: `shareBetweenTabs`, added to `subscribe`',
+  http: '`/http`: `httpFallback`, added to `subscribe`',
   v1Alone: '`/orpc-v1`: `DurableEventIteratorLinkPlugin`, oRPC not counted',
   v1Added: added(1),
   v1Application: '`/orpc-v1`: the same application in total',

@@ -90,6 +90,11 @@ const BUNDLES = {
     source: (path) => `${standalone(path)}\nexport { shareBetweenTabs } from '${path('tabs')}'`,
     without: standalone,
   },
+  http: {
+    entries: ['client', 'http'],
+    source: (path) => `${standalone(path)}\nexport { httpFallback } from '${path('http')}'`,
+    without: standalone,
+  },
   v1Alone: v1.alone,
   v1Added: v1.added,
   v1Application: v1.application,

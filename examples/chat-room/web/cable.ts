@@ -4,6 +4,7 @@ let isCut = false
 let restored = Promise.resolve()
 let restore = (): void => {}
 const open = new Set<WebSocket>()
+let requests = new AbortController()
 
 /** A WebSocket that loses its connection when the cable is cut. */
 export class CuttableWebSocket extends WebSocket {
@@ -15,10 +16,18 @@ export class CuttableWebSocket extends WebSocket {
   }
 }
 
-/** Closes all WebSockets, and prevents new ones until `mend`. */
+/** Sends a request that fails when the cable is cut. */
+export const cuttableFetch: typeof fetch = async (target, { signal, ...init } = {}) => {
+  if (isCut) throw new TypeError('the cable is cut')
+  return fetch(target, { ...init, signal: AbortSignal.any([requests.signal, ...(signal ? [signal] : [])]) })
+}
+
+/** Ends all WebSockets and requests, and prevents new ones until `mend`. */
 export function cut(): void {
   if (isCut) return
   isCut = true
+  requests.abort(new TypeError('the cable was cut'))
+  requests = new AbortController()
   restored = new Promise((resolve) => {
     restore = resolve
   })

@@ -12,6 +12,9 @@ const TYPING_PAUSE = 3_000
 
 const STATES = { connecting: 'Connecting', open: 'Connected', recovering: 'Reconnecting', paused: 'Paused', closed: 'Disconnected' }
 
+/** A WebSocket is not mentioned, since it is the usual transport. */
+const TRANSPORTS = { websocket: '', sse: ' over HTTP', 'long-polling': ' over HTTP, without a stream' }
+
 const state = element('state', HTMLOutputElement)
 const cutButton = element('cut', HTMLButtonElement)
 const roomList = element('rooms', HTMLUListElement)
@@ -68,9 +71,9 @@ function view(isCurrent: () => boolean): RoomView {
   return {
     message: ifCurrent((message) => showMessage(message, me)),
     people: ifCurrent(showPeople),
-    state: ifCurrent((now) => {
+    state: ifCurrent((now, transport) => {
       state.dataset.state = now
-      state.value = STATES[now]
+      state.value = STATES[now] + (transport === undefined ? '' : TRANSPORTS[transport])
     }),
     recovered: ifCurrent((missed) =>
       showNote(`Reconnected · received ${missed} missed ${missed === 1 ? 'message' : 'messages'}`, 'good'),

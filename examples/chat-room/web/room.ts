@@ -2,10 +2,11 @@
 
 import { createORPCClient, getEventMeta } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
+import { httpFallback } from 'durable-event-iterator/http'
 import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from 'durable-event-iterator/orpc-v1'
-import type { DurableEventIteratorHooks, DurableEventIteratorState } from 'durable-event-iterator/orpc-v1'
+import type { DurableEventIteratorHooks, DurableEventIteratorState, DurableEventIteratorStateDetails } from 'durable-event-iterator/orpc-v1'
 
-import { CuttableWebSocket, whole } from './cable.ts'
+import { CuttableWebSocket, cuttableFetch, whole } from './cable.ts'
 import type { Context, Server } from './contract.ts'
 import type { ClientKind, Message, Person, Status } from './generated.ts'
 
@@ -18,6 +19,7 @@ const connecting = {
     return '/chat-room'
   },
   WebSocket: CuttableWebSocket,
+  fallback: httpFallback({ url: '/channels', fetch: cuttableFetch }),
   createId: () => pageId,
   // A room has few clients, so that they may all reconnect at the same time.
   minReconnectionDelay: 250,
@@ -34,11 +36,14 @@ const server: Server = createORPCClient(
 /** A cursor before all events: the iterator starts with all stored messages. */
 const FROM_THE_BEGINNING = '0'
 
+/** How the events of the room arrive, if the page is connected. */
+export type Transport = DurableEventIteratorStateDetails['transport']
+
 /** The callbacks with which the page shows a room. */
 export interface RoomView {
   message(message: Message): void
   people(people: Person[]): void
-  state(state: DurableEventIteratorState): void
+  state(state: DurableEventIteratorState, transport: Transport): void
   /** The iterator has reconnected and received this number of missed messages. */
   recovered(missed: number): void
   /** Missed messages are no longer available. */
@@ -69,7 +74,7 @@ export class Room {
   async #live(me: string, client: ClientKind): Promise<void> {
     const resumes = this.lastEventId !== undefined
     const hooks: DurableEventIteratorHooks = {
-      onStateChange: (state) => this.#enter(state),
+      onStateChange: (state, { transport }) => this.#enter(state, transport),
       // From the beginning there is always a gap, since the room stores messages for a limited time.
       onGap: ({ lastEventId }) => {
         if (resumes || lastEventId !== FROM_THE_BEGINNING) this.#view.gap()
@@ -95,10 +100,10 @@ export class Room {
     }
   }
 
-  #enter(state: DurableEventIteratorState): void {
+  #enter(state: DurableEventIteratorState, transport: Transport): void {
     const isBack = state === 'open' && this.#state === 'recovering'
     this.#state = state
-    this.#view.state(state)
+    this.#view.state(state, transport)
     if (isBack) void this.#return()
   }
 

@@ -142,6 +142,7 @@ describe('a hub', () => {
       id: 'hub',
       ring,
       maxAge: 5_000,
+      transport: () => 'sse',
       post: (message) => posted.push(message),
       send: (message) => sent.push(message),
       onceGone: (tab, listener) => {
@@ -254,7 +255,7 @@ describe('a hub', () => {
     expect(posted.filter(({ type }) => type === 'subscribed')).toEqual([])
     ring.start({ cursor: '4', since: 0 }, false, Date.now())
     hub.subscribed()
-    expect(posted.at(-1)).toEqual({ type: 'subscribed', from: 'hub', to: 'a', call: '1', missed: [] })
+    expect(posted.at(-1)).toEqual({ type: 'subscribed', from: 'hub', to: 'a', call: '1', missed: [], transport: 'sse' })
   })
 
   test('answers a subscription when it has received the event of its cursor', () => {
@@ -267,7 +268,7 @@ describe('a hub', () => {
     }
     expect(posted.slice(-3)).toEqual([
       { type: 'event', from: 'hub', tail: tailOf(5) },
-      { type: 'subscribed', from: 'hub', to: 'a', call: '1', missed: [] },
+      { type: 'subscribed', from: 'hub', to: 'a', call: '1', missed: [], transport: 'sse' },
       { type: 'event', from: 'hub', tail: tailOf(6) },
     ])
     vi.advanceTimersByTime(60_000)
@@ -378,6 +379,8 @@ test.each([
   [{ number: 1, type: 'bye', from: 'a', to: 'b' }, true],
   [{ number: 1, type: 'subscribe', from: 'a', to: 'b', call: '1', cursor: undefined, since: 0 }, true],
   [{ number: 1, type: 'subscribed', from: 'a', to: 'b', call: '1', missed: [['', 0]] }, true],
+  [{ number: 1, type: 'subscribed', from: 'a', to: 'b', call: '1', missed: [], transport: 'sse' }, true],
+  [{ number: 1, type: 'subscribed', from: 'a', to: 'b', call: '1', missed: [], transport: 1 }, false],
   [{ number: 1, type: 'event', from: 'a', tail: '' }, true],
   [{ number: 1, type: 'data', from: 'a', to: 'b', data: new ArrayBuffer(0), at: 0 }, true],
   [undefined, false],

@@ -2,7 +2,7 @@ import { monotonicNow } from './clock.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 import { Heartbeat, PONG } from './heartbeat.js'
 import { HAND_OVER_CLOSE } from './socket-source.js'
-import type { SocketLike } from './socket-source.js'
+import type { SocketLike, Transport } from './socket-source.js'
 import type { HeldToken } from './token-holder.js'
 import { Peer } from './wire/peer.js'
 
@@ -18,7 +18,7 @@ export interface ConnectionOptions {
  * The reason why a connection has ended:
  * - `closed`: by the other side, or by the network. Also if it did not open.
  * - `silent`: no message arrived in time after a ping.
- * - `handed over`: another tab has taken over the shared socket.
+ * - `handed over`: another tab has taken over the shared socket, or another transport is used.
  * - `replaced`: by this client, which connects again.
  */
 export type EndReason = 'closed' | 'silent' | 'handed over' | 'replaced'
@@ -70,6 +70,11 @@ export class Connection {
 
   get isOpen(): boolean {
     return this.#openedAt !== undefined && this.endReason === undefined
+  }
+
+  /** Undefined unless the connection is open. */
+  get transport(): Transport | undefined {
+    return this.isOpen ? (this.#socket.transport ?? 'websocket') : undefined
   }
 
   /** The time for which the connection has been open, in milliseconds. */

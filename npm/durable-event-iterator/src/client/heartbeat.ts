@@ -74,7 +74,8 @@ export class Heartbeat {
 /** The minimum interval between two calls of `ask` that send a ping, in milliseconds: network changes may come in bursts. */
 const MIN_ASK_INTERVAL_MS = 1_000
 
-const PING = 'ping'
+/** The runtime responds to it itself. It is not a frame. */
+export const PING = 'ping'
 
 /** The response to a ping. It is not a frame. */
 export const PONG = 'pong'

@@ -1,3 +1,5 @@
+import type { Transport } from './socket-source.js'
+
 /**
  * The state of a subscription:
  * - `connecting`: the subscription is not open yet.
@@ -18,6 +20,8 @@ export interface SubscriptionStateDetails {
    * is a `DurableEventIteratorConnectionError` that states the reason if it is known.
    */
   readonly error?: unknown
+  /** How events arrive; `undefined` while there is no connection. */
+  readonly transport?: Transport | undefined
 }
 
 /** A gap: missed events that are no longer available, because the Durable Object retains events for a limited time. */

@@ -1,5 +1,5 @@
 import type { SubscriptionHooks } from './hooks.js'
-import type { SocketSource, WebSocketClass } from './socket-source.js'
+import type { SocketLayer, WebSocketClass } from './socket-source.js'
 import type { CustomSerializer } from './wire/serializer.js'
 
 /** A WebSocket URL, or a promise of one. */
@@ -25,10 +25,14 @@ export interface ConnectingOptions {
   WebSocket?: WebSocketClass | undefined
 
   /**
-   * Shares one socket between the tabs of a browser: the result of `shareBetweenTabs` of `durable-event-iterator/tabs`. `WebSocket`
-   * is not used then.
+   * Continues over HTTP in networks without WebSockets: the result of `httpFallback` of `durable-event-iterator/http`.
    */
-  share?: SocketSource | undefined
+  fallback?: SocketLayer | undefined
+
+  /**
+   * Shares one socket between the tabs of a browser: the result of `shareBetweenTabs` of `durable-event-iterator/tabs`.
+   */
+  share?: SocketLayer | undefined
 
   /**
    * The time limit for the first connection, in milliseconds. `Infinity` disables it. The time starts when `subscribe` is called,

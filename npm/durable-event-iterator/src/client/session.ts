@@ -16,7 +16,7 @@ import { Pace, STABLE_MS } from './pace.js'
 import type { Delay } from './pace.js'
 import { errorOf } from './procedure-error.js'
 import type { ProcedureError } from './procedure-error.js'
-import type { SocketSource } from './socket-source.js'
+import type { SocketSource, Transport } from './socket-source.js'
 import { TokenHolder } from './token-holder.js'
 import type { HeldToken, TokenSource } from './token-holder.js'
 import { diagnoseUpgrade } from './upgrade-diagnosis.js'
@@ -125,6 +125,10 @@ export class Session {
     return this.#state
   }
 
+  get transport(): Transport | undefined {
+    return this.#connection?.transport
+  }
+
   get token(): string {
     return this.#token.current?.text ?? ''
   }
@@ -156,7 +160,7 @@ export class Session {
     if (this.#isEnded) return
     signal?.addEventListener('abort', onAbort)
     const ignoreNetwork = onNetworkChange((change) => this.#onNetworkChange(change))
-    callHook(this.#options.onStateChange, this.#state, {})
+    this.#callStateHook(undefined)
     void this.#limitOpening()
     void this.#keepToken()
     try {
@@ -251,7 +255,7 @@ export class Session {
     const { failures } = this.#pace
     // Not after each failure: a diagnosis sends a request.
     if (this.#isEnded || !isPowerOfTwo(failures)) return
-    const { error, isRejection, retryAfter } = await diagnoseUpgrade(url, cause)
+    const { error, isRejection, retryAfter } = await (this.#options.sockets.diagnose ?? diagnoseUpgrade)(url, cause)
     if (this.#isEnded || this.#connection?.isOpen) return
     this.#pace.holdOff(retryAfter)
     this.#rejections = isRejection ? this.#rejections + 1 : 0
@@ -535,7 +539,7 @@ export class Session {
   }
 
   #callStateHook(error: unknown): void {
-    callHook(this.#options.onStateChange, this.#state, error === undefined ? {} : { error })
+    callHook(this.#options.onStateChange, this.#state, { ...(error !== undefined && { error }), transport: this.transport })
   }
 
   /** Leaves the state `open`. In other states, it reports the problem. */

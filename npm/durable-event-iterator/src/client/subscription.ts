@@ -6,7 +6,8 @@ import type { SubscriptionState } from './hooks.js'
 import { DEFAULT_REFRESH_DELAY_SECONDS, resolveNumbers } from './options.js'
 import type { SubscribeOptions } from './options.js'
 import { Session } from './session.js'
-import { webSockets } from './socket-source.js'
+import { socketsOf } from './socket-source.js'
+import type { Transport } from './socket-source.js'
 import { checkConnectionId, newConnectionId } from './upgrade-url.js'
 
 /**
@@ -17,6 +18,9 @@ import { checkConnectionId, newConnectionId } from './upgrade-url.js'
  */
 export interface Subscription<TEvent, TProcedures = NoProcedures> extends AsyncGenerator<TEvent, void, void> {
   readonly state: SubscriptionState
+
+  /** How events arrive; `undefined` while there is no connection. Always `websocket` without the option `fallback`. */
+  readonly transport: Transport | undefined
 
   /**
    * The cursor: the id of the last event that the application has read. A subscription with this `lastEventId` continues after that
@@ -89,12 +93,12 @@ export type Procedures<T> = T extends (...values: infer TValues) => Promise<infe
  * ```
  */
 export function subscribe<T>(options: SubscribeOptions): Subscription<SubscriptionEvent<T>, SubscriptionProcedures<T>> {
-  const { url, token, createId, share, refreshTokenBeforeExpireInSeconds: beforeExpiry, ...rest } = options
+  const { url, token, createId, refreshTokenBeforeExpireInSeconds: beforeExpiry, ...rest } = options
   const minInterval = options.refreshTokenDelayInSeconds ?? DEFAULT_REFRESH_DELAY_SECONDS
   const session = new Session({
     ...rest,
     numbers: resolveNumbers(options),
-    sockets: share ?? webSockets(options.WebSocket),
+    sockets: socketsOf(options),
     url: async () => (typeof url === 'function' ? url() : url),
     createId: async () => (createId === undefined ? newConnectionId() : checkConnectionId(await createId())),
     tokens: {
@@ -109,11 +113,15 @@ export function subscribe<T>(options: SubscribeOptions): Subscription<Subscripti
   return subscriptionOf(session) as Subscription<SubscriptionEvent<T>, SubscriptionProcedures<T>>
 }
 
-function subscriptionOf(session: Session): Subscription<unknown> {
+/** Returns the subscription of a session. */
+export function subscriptionOf(session: Session): Subscription<unknown> {
   const { events } = session
   const subscription: Subscription<unknown> = {
     get state() {
       return session.state
+    },
+    get transport() {
+      return session.transport
     },
     get lastEventId() {
       return events.lastEventId

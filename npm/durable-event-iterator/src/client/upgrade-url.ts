@@ -15,6 +15,17 @@ export function upgradeUrl(url: string | URL, token: string, connectionId: strin
   return `${upgrade}${upgrade.includes('?') ? '&' : '?'}${parameters}`
 }
 
+/** Returns the token and the connection id in a URL of {@link upgradeUrl}. */
+export function parametersOf(url: string): { token: string; connectionId: string } {
+  const [token = '', connectionId = ''] = url.split('&').slice(-2).map((parameter) => decodeURIComponent(parameter.replace(/^.*=/, '')))
+  return { token, connectionId }
+}
+
+/** Returns a URL of {@link upgradeUrl} with another token. */
+export function withToken(url: string, token: string): string {
+  return url.replace(/=[^=&]*(&[^=&]*=[^&]*)$/, (_, rest: string) => `=${encodeURIComponent(token)}${rest}`)
+}
+
 /**
  * Returns a connection id of 128 random bits. `crypto.randomUUID` is missing on pages without HTTPS.
  *

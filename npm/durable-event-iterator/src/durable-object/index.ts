@@ -6,6 +6,13 @@
 
 export { withEventMeta } from '@orpc/server'
 
+export { DurableEventIteratorConnectionError } from '../client/connection-error.js'
+export { getEventMeta } from '../client/event-meta.js'
+export type { SubscriptionGap, SubscriptionState, SubscriptionStateDetails } from '../client/hooks.js'
+export { readStub } from '../stub/read-stub.js'
+export type { Page, ReadQuery } from '../stub/read-stub.js'
+export { subscribeToStub } from '../stub/subscribe-to-stub.js'
+export type { StubAudience, StubSubscription, SubscribeToStubOptions } from '../stub/subscribe-to-stub.js'
 export type { DurableEventIteratorTokenPayload, DurableIteratorTokenPayload } from '../token/payload.js'
 export type { Subscribed } from './base-object.js'
 export { callStub, StubError } from './call-stub.js'

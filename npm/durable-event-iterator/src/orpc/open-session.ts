@@ -1,7 +1,7 @@
 import type { ConnectingOptions, LoadState, SubscriptionNumbers } from '../client/options.js'
 import { Session } from '../client/session.js'
 import type { SessionOptions } from '../client/session.js'
-import { webSockets } from '../client/socket-source.js'
+import { socketsOf } from '../client/socket-source.js'
 import { combineHooks } from './hooks.js'
 import type { DurableEventIteratorHooks } from './hooks.js'
 import type { TokenCall } from './token-calls.js'
@@ -9,7 +9,7 @@ import type { TokenCall } from './token-calls.js'
 /** What a link plugin and a call determine about the session of an iterator. */
 export interface IteratorSettings extends Pick<SessionOptions, 'url' | 'createId'> {
   /** The options of the plugin. */
-  readonly plugin: Pick<ConnectingOptions, 'WebSocket' | 'share' | 'customJsonSerializers'> & DurableEventIteratorHooks
+  readonly plugin: Pick<ConnectingOptions, 'WebSocket' | 'fallback' | 'share' | 'customJsonSerializers'> & DurableEventIteratorHooks
   readonly numbers: SubscriptionNumbers
   readonly refreshTimes: SessionOptions['tokens']['refreshTimes']
   /** The hooks of the call. */
@@ -34,7 +34,7 @@ export function openSession(
       refreshTimes,
       expected: 'the procedure did not respond with a valid token; it must return the same kind of iterator on each call',
     },
-    sockets: plugin.share ?? webSockets(plugin.WebSocket),
+    sockets: socketsOf(plugin),
     url,
     createId,
     numbers,

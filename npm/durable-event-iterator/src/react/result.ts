@@ -1,4 +1,5 @@
 import type { SubscriptionGap } from '../client/hooks.js'
+import type { Transport } from '../client/socket-source.js'
 import type { EventOf, SourceState } from './source.js'
 
 /** Replaces a value, or the result of a function of the previous value. */
@@ -14,6 +15,8 @@ interface CommonResult<TSource, T> {
   readonly error: unknown
   /** The reason of `connecting` or `recovering`, if it is known. The subscription continues to reconnect. */
   readonly failureReason: unknown
+  /** How events arrive; `undefined` while there is no connection. */
+  readonly transport: Transport | undefined
   /**
    * The latest gap: missed events that are no longer available. It is cleared when `load` has loaded the value again, when
    * `replace` is called, and when a dependency changes.

@@ -11,6 +11,7 @@ export interface Snapshot {
   readonly state: SourceState
   readonly error: unknown
   readonly failureReason: unknown
+  readonly transport: unknown
   readonly gap: unknown
   readonly subscription: unknown
   readonly replace: Replace<unknown>
@@ -40,6 +41,7 @@ export function createStore(input: StoreInput): SubscriptionStore {
     state: open ? 'connecting' : 'idle',
     error: undefined,
     failureReason: undefined,
+    transport: undefined,
     gap: undefined,
     subscription: undefined,
     replace: (next) => change(filled(typeof next === 'function' ? (next as (previous: unknown) => unknown)(current[field]) : next)),
@@ -106,9 +108,9 @@ export function createStore(input: StoreInput): SubscriptionStore {
     let state: SourceState = 'open'
     const hooks: SourceHooks = {
       signal,
-      onStateChange: (next, { error } = {}) => {
+      onStateChange: (next, { error, transport } = {}) => {
         state = next
-        set(state === 'closed' ? { ...CLOSED, error } : { state, failureReason: error })
+        set(state === 'closed' ? { ...CLOSED, error } : { state, failureReason: error, transport })
       },
       onGap: (gap) => set({ gap }),
       load: input.options.load && (async (request) => {
@@ -159,7 +161,7 @@ export function createStore(input: StoreInput): SubscriptionStore {
   }
 }
 
-const CLOSED = { state: 'closed', failureReason: undefined } as const
+const CLOSED = { state: 'closed', failureReason: undefined, transport: undefined } as const
 
 /** The minimum time between two notifications, in milliseconds: a frame of most screens. */
 const FRAME_MS = 16

@@ -17,4 +17,11 @@ export type {
   UpgradeDurableIteratorRequestInterceptorOptions,
   UpgradeDurableIteratorRequestOptions,
 } from '../durable-object/upgrade.js'
+export { DurableEventIteratorConnectionError } from '../client/connection-error.js'
+export { getEventMeta } from '../client/event-meta.js'
+export type { SubscriptionGap, SubscriptionState, SubscriptionStateDetails } from '../client/hooks.js'
+export { readStub } from './read-stub.js'
+export type { Page, ReadQuery } from './read-stub.js'
+export { subscribeToStub } from './subscribe-to-stub.js'
+export type { StubAudience, StubSubscription, SubscribeToStubOptions } from './subscribe-to-stub.js'
 export type { DurableEventIteratorTokenPayload, DurableIteratorTokenPayload } from '../token/payload.js'

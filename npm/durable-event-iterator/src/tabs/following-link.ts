@@ -1,3 +1,4 @@
+import type { Transport } from '../client/socket-source.js'
 import type { RecentEvent } from './event-ring.js'
 import { cursorOf, emptyResponseOf, frameOf, headOf, isAbort, isRequest, subscribedOf } from './frame.js'
 import type { SocketMessage } from './frame.js'
@@ -13,6 +14,8 @@ export interface FollowingLinkOptions extends LinkOptions {
 export class FollowingLink implements Link {
   /** The id of the hub. */
   readonly hub: string
+  /** How the events of the leading tab arrive, when it is known. */
+  transport: Transport | undefined
   readonly #options: FollowingLinkOptions
   #subscription: { readonly call: string; readonly cursor: string | undefined; isOpen: boolean } | undefined
 
@@ -20,9 +23,10 @@ export class FollowingLink implements Link {
   #number: number
 
   /** @param message - The last message of the hub. */
-  constructor({ from, number }: Message, options: FollowingLinkOptions) {
-    this.hub = from
-    this.#number = number
+  constructor(message: Message, options: FollowingLinkOptions) {
+    this.hub = message.from
+    this.#number = message.number
+    if (message.type === 'subscribed') this.transport = message.transport
     this.#options = options
   }
 
@@ -75,6 +79,7 @@ export class FollowingLink implements Link {
     } else if (type === 'subscribed' && subscription?.isOpen === false && message.call === subscription.call) {
       if (message.missed === undefined) return handOver(true)
       subscription.isOpen = true
+      this.transport = message.transport
       deliver(subscribedOf(subscription.call))
       this.#begin(message.missed)
     }

@@ -94,7 +94,9 @@ export function withoutFlowControl({ p }: Frame): string {
 export const PARKED = `,"t":${STREAM_ITEM},"p":{"e":"parked"}}`
 
 /** Returns the response to `/subscribe`. */
-export const subscribedOf = (id: string): string => `${headOf(id)},"p":{"h":{"content-type":"${EVENT_STREAM}"}}}`
+export function subscribedOf(id: string, headers: Readonly<Record<string, string>> = {}): string {
+  return `${headOf(id)},"p":${JSON.stringify({ h: { 'content-type': EVENT_STREAM, ...headers } })}}`
+}
 
 /** Returns the response to `/updateToken`. */
 export const emptyResponseOf = (id: string): string => `${headOf(id)},"p":{"b":{}}}`

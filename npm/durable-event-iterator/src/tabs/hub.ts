@@ -1,3 +1,4 @@
+import type { Transport } from '../client/socket-source.js'
 import type { EventRing, Start } from './event-ring.js'
 import { abortOf, frameOf, isAbort, isLast, isRequest, withId } from './frame.js'
 import type { Frame, SocketMessage } from './frame.js'
@@ -11,6 +12,8 @@ export interface HubOptions {
   readonly ring: EventRing
   /** The age from which on messages of other tabs are not relayed, in milliseconds. */
   readonly maxAge: number
+  /** Returns how the events of the subscription arrive. */
+  transport(): Transport
   /** Sends a message to the other tabs. */
   post(message: Content): void
   /** Sends a message to the server. */
@@ -138,7 +141,7 @@ export class Hub {
     if (waiting === undefined || missed === undefined) return
     clearTimeout(waiting.timer)
     tab.waiting = undefined
-    this.#post({ type: 'subscribed', to, call: waiting.call, missed })
+    this.#post({ type: 'subscribed', to, call: waiting.call, missed, transport: this.#options.transport() })
   }
 
   #relay(from: string, { calls }: Tab, data: SocketMessage): void {

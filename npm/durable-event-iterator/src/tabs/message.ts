@@ -1,3 +1,4 @@
+import type { Transport } from '../client/socket-source.js'
 import type { RecentEvent, Start } from './event-ring.js'
 import type { SocketMessage } from './frame.js'
 
@@ -23,8 +24,8 @@ export type Content = { readonly from: string; readonly to?: string } & (
   | { readonly type: 'bye' }
   /** A tab subscribes. `call` is its call id. */
   | ({ readonly type: 'subscribe'; readonly call: string } & Start)
-  /** The response: the missed events, or `undefined` if the hub does not have all of them. */
-  | { readonly type: 'subscribed'; readonly call: string; readonly missed: readonly RecentEvent[] | undefined }
+  /** The response: the missed events, or `undefined` if the hub does not have all of them, and how events arrive. */
+  | { readonly type: 'subscribed'; readonly call: string; readonly missed: readonly RecentEvent[] | undefined; readonly transport?: Transport }
   /** The tail of a live event. */
   | { readonly type: 'event'; readonly tail: string }
   /** A message of the WebSocket, and the time at which the tab sent it, in milliseconds since 1970. */
@@ -47,7 +48,8 @@ const CHECKS: { readonly [type in Content['type']]: (message: any) => boolean } 
   here: ({ isReady }) => typeof isReady === 'boolean',
   bye: () => true,
   subscribe: ({ call, cursor, since }) => isText(call) && (cursor === undefined || isText(cursor)) && Number.isFinite(since),
-  subscribed: ({ call, missed }) => isText(call) && (missed === undefined || (Array.isArray(missed) && missed.every(isEvent))),
+  subscribed: ({ call, missed, transport }) =>
+    isText(call) && (transport === undefined || isText(transport)) && (missed === undefined || (Array.isArray(missed) && missed.every(isEvent))),
   event: ({ tail }) => isText(tail),
   data: ({ data, at }) => (isText(data) || data instanceof ArrayBuffer) && Number.isFinite(at),
 }

@@ -1,4 +1,4 @@
-import type { SocketLike } from '../client/socket-source.js'
+import type { SocketLike, Transport } from '../client/socket-source.js'
 import { ACKNOWLEDGED_CHARACTERS, GAP_HEADER } from '../wire.js'
 import type { RecentEvent, Start } from './event-ring.js'
 import {
@@ -63,11 +63,15 @@ export class OwnLink implements Link {
     socket.addEventListener('message', ({ data }) => this.#onMessage(data as SocketMessage))
   }
 
+  get transport(): Transport {
+    return this.#socket.transport ?? 'websocket'
+  }
+
   /** Starts to serve the other tabs, with a hub of this id. */
   lead(id: string): void {
     const { ring, maxAge, onceGone, post } = this.#options
     this.#forgetLeader()
-    this.#hub = new Hub({ id, ring, maxAge, onceGone, post, send: (message) => this.#send(message) })
+    this.#hub = new Hub({ id, ring, maxAge, onceGone, post, transport: () => this.transport, send: (message) => this.#send(message) })
     if (this.#isOpen) this.#hub.ready()
     if (this.#feed?.isOpen === true) this.#hub.subscribed()
   }

@@ -1,5 +1,4 @@
-import { webSockets } from '../client/socket-source.js'
-import type { SocketSource } from '../client/socket-source.js'
+import type { SocketLayer, SocketSource } from '../client/socket-source.js'
 import { TabSocket } from './tab-socket.js'
 import type { Legacy } from './tab-socket.js'
 
@@ -33,15 +32,19 @@ export interface TabSharingOptions {
  * const events = subscribe({ url, token, share: shareBetweenTabs(`${userId} ${room}`) })
  * ```
  */
-export function shareBetweenTabs(key: string, { leaderTimeout = 5_000 }: TabSharingOptions = {}): SocketSource {
+export function shareBetweenTabs(key: string, { leaderTimeout = 5_000 }: TabSharingOptions = {}): SocketLayer {
   if (typeof key !== 'string' || key === '') throw new RangeError(`key must be a non-empty string, got ${JSON.stringify(key)}`)
   if (!(leaderTimeout > 0)) throw new RangeError(`leaderTimeout must be greater than 0, got ${leaderTimeout}`)
+  return { over: (sockets) => sharedSockets(sockets, PREFIX + key, leaderTimeout) }
+}
+
+function sharedSockets(sockets: SocketSource, name: string, leaderTimeout: number): SocketSource {
   const legacies: Legacy[] = []
   return {
+    ...sockets,
     open: (url, info) => {
       const { navigator, BroadcastChannel } = globalThis as Partial<typeof globalThis>
       const locks = navigator?.locks as LockManager | undefined
-      const sockets = webSockets()
       if (locks === undefined || BroadcastChannel === undefined) return sockets.open(url, info)
       const leave = (legacy: Legacy): void => {
         legacies.push(legacy)
@@ -53,7 +56,7 @@ export function shareBetweenTabs(key: string, { leaderTimeout = 5_000 }: TabShar
         }, LEGACY_MS)
       }
       const legacy = legacies.shift()
-      return new TabSocket({ url, info, name: PREFIX + key, locks, sockets, leaderTimeout, legacy, leave })
+      return new TabSocket({ url, info, name, locks, sockets, leaderTimeout, legacy, leave })
     },
   }
 }

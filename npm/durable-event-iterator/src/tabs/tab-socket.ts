@@ -1,5 +1,6 @@
+import { EmittingSocket } from '../client/emitting-socket.js'
 import { HAND_OVER_CLOSE } from '../client/socket-source.js'
-import type { SocketEvent, SocketInfo, SocketLike, SocketSource } from '../client/socket-source.js'
+import type { SocketEvent, SocketInfo, SocketLike, SocketSource, Transport } from '../client/socket-source.js'
 import { EventRing } from './event-ring.js'
 import { FollowingLink } from './following-link.js'
 import type { SocketMessage } from './frame.js'
@@ -34,19 +35,15 @@ export interface Legacy {
   readonly isAlone: boolean
 }
 
-type Listener = (event: SocketEvent) => void
-
 /**
  * A socket that is shared between tabs, with the members of a WebSocket.
  *
  * The tab with the lock leads: its WebSocket serves the other tabs too. A tab without the lock follows as soon as the leading tab
  * is ready. A tab without a cursor, or with one that the leading tab does not know, first opens a WebSocket of its own.
  */
-export class TabSocket implements SocketLike {
-  binaryType = 'arraybuffer'
+export class TabSocket extends EmittingSocket implements SocketLike {
   readonly #options: TabSocketOptions
   readonly #id = newId()
-  readonly #listeners = new Map<string, Listener[]>()
   /** Undefined while the tab is frozen, so that messages do not accumulate. */
   #channel: BroadcastChannel | undefined
   /** The number of the last message to each hub of another tab, and of each hub of this tab. */
@@ -61,6 +58,7 @@ export class TabSocket implements SocketLike {
   #link: OwnLink | FollowingLink | undefined
 
   constructor(options: TabSocketOptions) {
+    super()
     const { name, locks, legacy, leaderTimeout, info } = options
     this.#options = options
     this.#openChannel()
@@ -75,8 +73,8 @@ export class TabSocket implements SocketLike {
     this.#life.request()
   }
 
-  addEventListener(type: string, listener: Listener): void {
-    this.#listeners.set(type, [...(this.#listeners.get(type) ?? []), listener])
+  get transport(): Transport | undefined {
+    return this.#link?.transport
   }
 
   send(message: string | Uint8Array<ArrayBuffer>): void {
@@ -139,7 +137,7 @@ export class TabSocket implements SocketLike {
     } catch (error) {
       // Later, since the client has not added its listeners yet.
       queueMicrotask(() => {
-        this.#dispatch('error', { error })
+        this.dispatch('error', { error })
         this.#fail({})
       })
       return
@@ -159,9 +157,9 @@ export class TabSocket implements SocketLike {
       },
     })
     this.#link = link
-    const forward = (type: string): void =>
-      socket.addEventListener(type as 'open', (event) => {
-        if (this.#link === link && !this.#isClosed) this.#dispatch(type, event)
+    const forward = (type: 'open' | 'error'): void =>
+      socket.addEventListener(type, (event) => {
+        if (this.#link === link && !this.#isClosed) this.dispatch(type, event)
       })
     forward('open')
     forward('error')
@@ -189,7 +187,7 @@ export class TabSocket implements SocketLike {
     if (link !== undefined) return link.receive(message)
     if (type === 'here' && message.isReady && (to === undefined || to === this.#id)) {
       this.#follow(message)
-      this.#dispatch('open', {})
+      this.dispatch('open', {})
     }
   }
 
@@ -255,26 +253,22 @@ export class TabSocket implements SocketLike {
       since: this.#options.info.tokenRequestedAt,
       post: (message) => this.#post(message),
       deliver: (data) => {
-        if (!this.#isClosed) this.#dispatch('message', { data })
+        if (!this.#isClosed) this.dispatch('message', { data })
       },
     }
-  }
-
-  #dispatch(type: string, event: SocketEvent): void {
-    for (const listener of this.#listeners.get(type) ?? []) listener(event)
   }
 
   /** Ends this socket. The client opens another one at once. */
   #handOver(isAlone: boolean): void {
     this.#end()
     this.#options.leave({ lock: this.#lock, ring: this.#ring, isAlone })
-    this.#dispatch('close', HAND_OVER_CLOSE)
+    this.dispatch('close', HAND_OVER_CLOSE)
   }
 
   #fail(event: SocketEvent): void {
     if (this.#isClosed) return
     this.close()
-    this.#dispatch('close', event)
+    this.dispatch('close', event)
   }
 
   #end(): void {
