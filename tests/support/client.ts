@@ -79,8 +79,11 @@ export interface ConnectOptions {
   version?: ClientVersion
   /** Options of the link, such as `customJsonSerializers`. */
   link?: object
-  /** The delay before an interrupted subscription is retried, in milliseconds. oRPC's default is 2,000. */
-  retryDelay?: number
+  /**
+   * The delay before an interrupted subscription is retried, in milliseconds: 20 in tests. oRPC's default is the `retry` of the last
+   * event or error, or 2,000.
+   */
+  retryDelay?: number | "oRPC's"
 }
 
 /** A client with its socket. `subscribe` iterates over events, `call` calls procedures of the Durable Object. */
@@ -92,7 +95,8 @@ export class Client {
   private constructor(socket: ReconnectingWebSocket, lib: Library, options: ConnectOptions) {
     this.socket = socket
     this.library = lib
-    const retry = new lib.ClientRetryPlugin({ default: { retryDelay: options.retryDelay ?? 20 } })
+    const { retryDelay = 20 } = options
+    const retry = new lib.ClientRetryPlugin(retryDelay === "oRPC's" ? {} : { default: { retryDelay } })
     this.raw = lib.createORPCClient(new lib.RPCLink({ ...options.link, websocket: socket, plugins: [retry] }))
   }
 

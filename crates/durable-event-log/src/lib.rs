@@ -71,6 +71,7 @@ mod key_tables;
 mod lead;
 mod log;
 mod page;
+mod position;
 mod resume;
 mod retention;
 mod segment;
@@ -87,6 +88,7 @@ pub use self::{
     issuer_clock::is_early,
     log::Log,
     page::Page,
+    position::{Position, Stored},
     resume::{Resume, ResumeFrom},
     retention::Retention,
     segment::TablePrefix,

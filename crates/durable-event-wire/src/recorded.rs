@@ -100,7 +100,7 @@ fn every_recorded_client_frame_is_decoded() {
                 let value = request.body.into_value().unwrap();
                 assert_eq!(matches!(value, Value::Object(_)), is_call, "{name}: {value:?}");
             }
-            ClientFrame::Abort { .. } | ClientFrame::Event { .. } => {}
+            ClientFrame::Abort { .. } | ClientFrame::Event { .. } | ClientFrame::Acknowledgement { .. } => {}
         }
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn check(input: &[u8]) {
     match decoded {
         Ok(ClientFrame::Request(request)) => check_request(request),
         Ok(ClientFrame::Event { id, event }) => check_event(&id, &event),
-        Ok(ClientFrame::Abort { id }) => check_id(&id),
+        Ok(ClientFrame::Abort { id } | ClientFrame::Acknowledgement { id, .. }) => check_id(&id),
         Err(error) => match (error.kind, error.id) {
             (FrameErrorKind::IdTooLong, id) => assert_eq!(id, None, "an id that is refused is not repeated"),
             (FrameErrorKind::Malformed, Some(id)) => {

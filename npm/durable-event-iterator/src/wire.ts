@@ -30,6 +30,16 @@ export const GAP_HEADER = 'x-durable-event-gap'
 export const SINCE_HEADER = 'x-durable-event-since'
 
 /**
+ * The header of `/subscribe`, and of its response, for flow control: the client acknowledges what it has received, and subscribes
+ * again after the item `parked`. Its value is {@link FLOW_HEADER_VALUE}.
+ */
+export const FLOW_HEADER = 'x-durable-event-flow'
+export const FLOW_HEADER_VALUE = '1'
+
+/** The minimum number of characters in one acknowledgement. The window of the Durable Object is larger. */
+export const ACKNOWLEDGED_CHARACTERS = 65_536
+
+/**
  * The header of the response to a call over the socket that arrived after the token had expired: the call has not been
  * executed. The code UNAUTHORIZED alone does not state this, since a procedure can fail with the same error.
  */

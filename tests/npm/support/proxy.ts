@@ -57,6 +57,15 @@ export class Proxy {
     for (const [client, server] of this.#pairs) server.unpipe(client).resume()
   }
 
+  /** Does not read from the Worker from now on, until the returned function is called. Nothing is dropped. */
+  stall(): () => void {
+    const stalled = [...this.#pairs]
+    for (const [client, server] of stalled) server.unpipe(client).pause()
+    return () => {
+      for (const [client, server] of stalled) server.pipe(client)
+    }
+  }
+
   /** Resolves when the last connection has closed. */
   async closed(): Promise<void> {
     while (this.#pairs.size > 0) await new Promise((resolve) => setTimeout(resolve, 5))

@@ -3,8 +3,8 @@
 use super::{Audience, Options, PublishOptions, Published, subscription, transaction::Transactions};
 use crate::{
     error::{Error, PublishError, Result},
-    runtime::{self, Context, Hub, Identity, Storage},
-    socket::session_store::SessionStore,
+    runtime::{self, Context, Hub, Identity, LIVE_WINDOW, Storage},
+    socket::{session::Flow, session_store::SessionStore},
 };
 use durable_event_log::{Appended, EventId, Log, Memory, Record, is_early};
 use durable_event_wire::{
@@ -18,6 +18,10 @@ use std::{
 
 /// Microseconds per millisecond. Event ids are in microseconds, the clock of the Workers runtime is in milliseconds.
 pub(crate) const MICROS_PER_MILLI: u64 = 1_000;
+
+/// Maximum size of an event's message besides the texts of the event, in characters, if its subscription has flow control and an
+/// usual call id. Used only for the room after hibernation.
+const MESSAGE_BYTES: u64 = 96;
 
 /// Minimum delay before the library's alarm, in milliseconds: a failed deletion is retried, but not in a loop.
 const SOONEST_ALARM_MS: u64 = 1_000;
@@ -196,20 +200,37 @@ impl ChannelCore {
 
     /// Sends a stored event to its audience.
     fn send(&self, id: EventId, tail: &str, now_ms: u64, audience: &Audience) {
-        let expired = if audience.is_everyone() {
-            self.sessions.fan_out(tail, now_ms)
+        let room_of = |flow| self.room(flow, tail.len() as u64);
+        let unsent = if audience.is_everyone() {
+            self.sessions.fan_out(tail, now_ms, &room_of)
         } else {
             let admits = |connection: Option<&str>, tags: &[String], is_chosen: bool| {
                 audience.rule.admits(connection, tags, is_chosen)
             };
-            self.sessions.fan_out_to(tail, now_ms, &admits, &audience.chosen, &audience.except)
+            self.sessions.fan_out_to(tail, now_ms, &room_of, &admits, &audience.chosen, &audience.except)
         };
-        match expired {
-            Ok(sockets) => sockets.iter().for_each(|ws| subscription::expire(self, ws)),
+        match unsent {
+            Ok(unsent) => {
+                unsent.expired.iter().for_each(|ws| subscription::expire(self, ws));
+                let before = id.as_micros().saturating_sub(1);
+                unsent.full.iter().for_each(|ws| subscription::park(self, ws, Some(before)));
+            }
             Err(error) => {
                 runtime::log_error(&format!("sending event {id} to the subscriptions failed: {error}"))
             }
         }
+    }
+
+    /// Returns the room of a live subscription with flow control, in characters, as far as the log can tell it: what was stored since
+    /// the subscription became live, except for the last `current` bytes, counts as sent and not acknowledged. 0 if it is unknown.
+    ///
+    /// It is too small if the client has acknowledged events, or has not received all of them. The client then subscribes again.
+    pub(crate) fn room(&self, flow: Flow, current: u64) -> u64 {
+        let stored = self.with_log(|log, _| Ok::<_, Error>(log.stored_since(flow.into())));
+        stored.ok().flatten().map_or(0, |stored| {
+            let sent = stored.events.saturating_mul(MESSAGE_BYTES).saturating_add(stored.bytes);
+            LIVE_WINDOW.saturating_sub(sent.saturating_sub(current))
+        })
     }
 
     /// Deletes expired events and sets the alarm, after a publish or after the outermost transaction with events. Inside a

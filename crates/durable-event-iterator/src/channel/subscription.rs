@@ -3,17 +3,17 @@
 use super::replay_row::event_expression;
 use crate::{
     channel::{ChannelCore, MICROS_PER_MILLI, audience::AudienceRule},
-    error::{Error, PublishError, Result},
+    error::{Code, Error, PublishError, Result},
     runtime::{self, Cursor, RawSocket, Replay},
     socket::{
         close_code,
-        session::{Session, Subscription},
+        session::{Flow, MAX_FLOW_ID_BYTES, Session, Subscription, Unfinished},
     },
 };
 use durable_event_log::{EventId, Param, Resume, ResumeFrom, STEP_BYTES};
 use durable_event_wire::{
     EventMeta, Serialized, Value,
-    frame::{Headers, StreamEventKind, expired_response, head, stream_event, stream_response},
+    frame::{Headers, StreamEventKind, expired_response, head, parked, stream_event, stream_response},
     parse,
 };
 
@@ -26,6 +26,14 @@ const GAP_HEADER: &str = "x-durable-event-gap";
 /// The header of `/subscribe` with which a client without a cursor states since when it waits for events: the time of issue of its
 /// first token, in seconds since 1970. It needs no verification, since a client may send any `last-event-id` too.
 const SINCE_HEADER: &str = "x-durable-event-since";
+
+/// The header of `/subscribe`, and of its response, that turns on flow control: the client acknowledges what it receives, and
+/// subscribes again when its subscription is parked.
+const FLOW_HEADER: (&str, &str) = ("x-durable-event-flow", "1");
+
+/// The delay after which a client without flow control continues an unfinished replay, in milliseconds. It is the minimum interval
+/// between two replays.
+const CONTINUE_AFTER_MS: u32 = 100;
 
 /// Reads the value of [`SINCE_HEADER`]. Returns `None` if it is not a number.
 fn read_since(text: &str) -> Option<f64> {
@@ -47,6 +55,8 @@ pub(crate) struct Subscribe {
     pub(crate) last_event_id: Option<String>,
     /// The value of [`SINCE_HEADER`], in seconds since 1970. It applies only without a cursor.
     pub(crate) since: Option<f64>,
+    /// Whether the subscription has flow control.
+    pub(crate) has_flow_control: bool,
 }
 
 impl Subscribe {
@@ -56,7 +66,9 @@ impl Subscribe {
             let end = id.floor_char_boundary(MAX_EVENT_ID);
             id.get(..end).unwrap_or_default().to_owned()
         });
-        Self { id, last_event_id, since }
+        let (flow, on) = FLOW_HEADER;
+        let has_flow_control = headers.get(flow) == Some(on) && id.len() <= MAX_FLOW_ID_BYTES;
+        Self { id, last_event_id, since, has_flow_control }
     }
 
     /// Returns the start of the replay.
@@ -105,14 +117,16 @@ impl Waiting {
 }
 
 /// Returns the response to `/subscribe`, with a gap notification if there is a gap.
-pub(crate) fn answer(id: &str, gap: Option<EventId>) -> String {
+fn answer(id: &str, gap: Option<EventId>, has_flow_control: bool) -> String {
     let gap = gap.map(|gap| gap.to_string());
-    let headers: Vec<(&str, &str)> = gap.iter().map(|gap| (GAP_HEADER, gap.as_str())).collect();
+    let gap = gap.iter().map(|gap| (GAP_HEADER, gap.as_str()));
+    let headers: Vec<(&str, &str)> = gap.chain(has_flow_control.then_some(FLOW_HEADER)).collect();
     stream_response(id, &headers)
 }
 
-/// The application's handler of a new subscription. It receives the id of the first event after a gap, if there was one.
-pub(crate) type OnLive<'a> = &'a dyn Fn(Option<EventId>) -> Result<()>;
+/// The application's handler of a new subscription. It receives whether the client had no cursor, and the id of the first event after
+/// a gap, if there was one.
+pub(crate) type OnLive<'a> = &'a dyn Fn(bool, Option<EventId>) -> Result<()>;
 
 /// Runs a subscription: sends the missed events in steps, calls `on_live`, and then makes it live.
 ///
@@ -126,14 +140,29 @@ pub(crate) async fn subscribe(
 ) -> Result<()> {
     let replay = core.hub.start_replay(ws, &ask.id, runtime::now_ms())?;
     let mut session = core.sessions.read_to_change(ws)?;
-    let previous = session.subscription.replace(Subscription { id: ask.id.clone(), live: false });
+    let unfinished = session.unfinished.take().filter(|_| ask.last_event_id.is_some());
+    let previous = session.subscription.replace(replaying(ask));
     if let Some(previous) = previous {
         core.sessions.write(ws, session.clone())?;
         replaced(core, ws, &previous.id)?;
     }
-    let result = run(core, ws, ask, &replay, session, on_live).await;
+    let result = run(core, ws, ask, &replay, session, unfinished, on_live).await;
     core.hub.end_replay(ws, &replay)?;
     result
+}
+
+/// Returns the subscription of a call whose replay begins.
+fn replaying(ask: &Subscribe) -> Subscription {
+    Subscription { id: ask.id.clone(), live: false, flow: ask.has_flow_control.then(Flow::default) }
+}
+
+/// Returns the subscription of a call that is live from now on.
+fn live(core: &ChannelCore, ask: &Subscribe) -> Result<Subscription> {
+    let flow = match ask.has_flow_control {
+        true => Some(core.with_log(|log, _| Ok::<_, Error>(Flow::from(log.position())))?),
+        false => None,
+    };
+    Ok(Subscription { id: ask.id.clone(), live: true, flow })
 }
 
 async fn run(
@@ -142,6 +171,7 @@ async fn run(
     ask: &Subscribe,
     replay: &Replay,
     mut session: Session,
+    unfinished: Option<Unfinished>,
     on_live: OnLive<'_>,
 ) -> Result<()> {
     if replay.wait_ms > 0 {
@@ -154,8 +184,8 @@ async fn run(
         let Some(now) = still(core, ws, replay)? else { return Ok(()) };
         session = now;
         if session.is_expired(runtime::now_ms()) {
-            core.sessions.write(ws, Session { subscription: None, ..session })?;
-            reject_expired(core, ws, &ask.id);
+            core.sessions.write(ws, Session { subscription: None, unfinished, ..session })?;
+            reject_expired(core, ws, &ask.id, unfinished.is_some());
             return Ok(());
         }
     }
@@ -170,9 +200,11 @@ async fn run(
         false => Err(error),
     });
     let (resume, first) = begun?;
-    if ws.send_text(&answer(&ask.id, resume.gap)).is_err() && first.is_none() {
+    if ws.send_text(&answer(&ask.id, resume.gap, ask.has_flow_control)).is_err() && first.is_none() {
         return Ok(()); // the socket has closed
     }
+    let mut began = unfinished.unwrap_or(Unfinished { is_first: ask.last_event_id.is_none(), gap: None });
+    began.gap = resume.gap.map(EventId::as_micros).or(began.gap);
 
     let head = head(&ask.id);
     let mut after = resume.after;
@@ -185,9 +217,11 @@ async fn run(
             None => open_step(core, after, now_us)?,
         };
         let Some((end, cursor)) = step else {
-            session.subscription = Some(Subscription { id: ask.id.clone(), live: true });
+            session.subscription = Some(live(core, ask)?);
+            core.hub.go_live(ws, ask.has_flow_control)?;
             core.sessions.write(ws, session)?;
-            return on_live(resume.gap).or_else(|error| fail(core, ws, &ask.id, &error));
+            let gap = began.gap.map(EventId::saturating);
+            return on_live(began.is_first, gap).or_else(|error| fail(core, ws, &ask.id, &error));
         };
         let admits = |audience: &str| {
             session.claims.has_every_audience
@@ -225,6 +259,10 @@ async fn run(
             let _ = ws.close(close_code::RESTART, "Replay outrun"); // an error means that the socket is closing already
             return Ok(());
         }
+        let is_unfinished = core.with_log(|log, _| Ok::<_, Error>(log.step(after, now_us, "").is_some()))?;
+        if is_unfinished && !core.hub.has_room(ws)? {
+            return interrupt(core, ws, Session { unfinished: Some(began), ..session }, Some(after));
+        }
     }
 }
 
@@ -256,6 +294,48 @@ fn open_step(core: &ChannelCore, after: u64, now_us: u64) -> Result<Option<OpenS
         let cursor = sql.open(&step.sql, &step.params.map(Param::Number))?;
         Ok::<_, Error>(Some((step.end, cursor)))
     })
+}
+
+/// Ends a replay of which the client must first read what was sent. The client continues after the last event that it has received,
+/// or without one after the event `after`.
+fn interrupt(core: &ChannelCore, ws: &RawSocket, mut session: Session, after: Option<u64>) -> Result<()> {
+    let Some(Subscription { id, flow, .. }) = session.subscription.take() else { return Ok(()) };
+    core.sessions.write(ws, session)?;
+    let item = match flow {
+        Some(_) => parked(&id, after),
+        None => {
+            let meta = EventMeta { retry: Some(CONTINUE_AFTER_MS), ..EventMeta::default() }.checked()?;
+            let error = Error::new(Code::ServiceUnavailable)
+                .message("Subscribe again to receive further missed events.");
+            stream_event(&id, StreamEventKind::Error, Some(&error.body().to_wire()), Some(&meta))
+        }
+    };
+    let _ = ws.send_text(&item); // an error means that the socket has closed
+    Ok(())
+}
+
+/// Parks a live subscription that has no room: it receives nothing more, and its client subscribes again after the event `after` as
+/// soon as it has read what was sent.
+pub(crate) fn park(core: &ChannelCore, ws: &RawSocket, after: Option<u64>) {
+    let Ok(session) = core.sessions.read_to_change(ws) else { return }; // the socket has closed
+    if let Err(error) = interrupt(core, ws, session, after) {
+        // Without its attachment the socket would receive nothing more.
+        runtime::log_error(&format!("parking a subscription failed, closing its socket: {error}"));
+        let _ = ws.close(close_code::RESTART, "Session unwritable");
+    }
+}
+
+/// Handles an acknowledgement. It is ignored unless it is for the socket's subscription, and that has flow control.
+pub(crate) fn acknowledge(
+    core: &ChannelCore,
+    ws: &RawSocket,
+    session: &Session,
+    id: &str,
+    characters: u64,
+) -> Result<()> {
+    let subscription = session.subscription.as_ref().filter(|subscription| subscription.id == id);
+    let Some(flow) = subscription.and_then(|subscription| subscription.flow) else { return Ok(()) };
+    Ok(core.hub.acknowledge(ws, characters, core.room(flow, 0))?)
 }
 
 /// Ends a subscription with an error after `on_subscribed` has failed. The client's state may be incomplete, so it must subscribe
@@ -291,6 +371,8 @@ pub(crate) fn send_snapshot(core: &ChannelCore, ws: &RawSocket, bodies: Vec<Seri
         for (n, body) in bodies.iter().enumerate() {
             let meta = (n == last).then_some(&position);
             let event = stream_event(&subscription.id, StreamEventKind::Message, Some(body), meta);
+            // A snapshot is sent whole, since its first events have no cursor.
+            let _ = take_room(core, &ws, subscription, &event);
             if ws.send_text(&event).is_err() {
                 return; // the socket has closed
             }
@@ -335,11 +417,17 @@ pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
     }
 }
 
-/// Rejects a call that arrives after its token has expired.
-pub(crate) fn reject_expired(core: &ChannelCore, ws: &RawSocket, id: &str) {
+/// Rejects a call that arrives after its token has expired. A subscription that continues an unfinished replay ends without an error
+/// instead, as if the token had expired during the replay: oRPC's clients would repeat it endlessly.
+pub(crate) fn reject_expired(core: &ChannelCore, ws: &RawSocket, id: &str, is_unfinished: bool) {
     expire(core, ws);
-    // The socket of a `DurableIterator` client has been closed, so this has no effect.
-    ws.answer(expired_response(id, &Error::token_expired().body()));
+    // The socket of a `DurableIterator` client has been closed, so these messages have no effect.
+    if is_unfinished {
+        let _ = ws.send_text(&answer(id, None, false));
+        end(ws, id);
+    } else {
+        ws.answer(expired_response(id, &Error::token_expired().body()));
+    }
 }
 
 /// Sends a live event to one socket. It is not stored and has no id, so that it does not change the client's cursor.
@@ -349,11 +437,22 @@ pub(crate) fn send_live(core: &ChannelCore, ws: &RawSocket, body: &Serialized) {
         return;
     };
     if session.is_expired(runtime::now_ms()) {
-        expire(core, ws);
-    } else {
-        // An error means that the socket has closed.
-        let _ = ws.send_text(&stream_event(&subscription.id, StreamEventKind::Message, Some(body), None));
+        return expire(core, ws);
     }
+    let event = stream_event(&subscription.id, StreamEventKind::Message, Some(body), None);
+    if take_room(core, ws, subscription, &event) {
+        let _ = ws.send_text(&event); // an error means that the socket has closed
+    } else {
+        let end = core.last_event_id().ok().flatten();
+        park(core, ws, end.map(EventId::as_micros));
+    }
+}
+
+/// Takes a message from the room of a live subscription. Returns `false` if it has flow control and no room.
+fn take_room(core: &ChannelCore, ws: &RawSocket, subscription: &Subscription, message: &str) -> bool {
+    let Some(flow) = subscription.flow else { return true };
+    let characters = message.encode_utf16().count() as u64;
+    core.hub.take(ws, characters, core.room(flow, 0)).unwrap_or_default()
 }
 
 /// Ends the previous subscription of a socket without an error, also if its call has no response yet. An error would make oRPC's
@@ -361,7 +460,7 @@ pub(crate) fn send_live(core: &ChannelCore, ws: &RawSocket, body: &Serialized) {
 fn replaced(core: &ChannelCore, ws: &RawSocket, id: &str) -> Result<()> {
     if core.waiting.take(ws.id()?, id)? {
         // An error means that the socket has closed.
-        let _ = ws.send_text(&answer(id, None));
+        let _ = ws.send_text(&answer(id, None, false));
     }
     end(ws, id);
     Ok(())

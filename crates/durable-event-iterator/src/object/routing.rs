@@ -58,6 +58,9 @@ pub(crate) enum Route {
     Nowhere,
 }
 
+/// The path of subscriptions.
+pub(crate) const SUBSCRIBE: &str = "/subscribe";
+
 /// Returns the target of a request. `is_any` states that every path may be a procedure.
 pub(crate) fn route<O: 'static, C: 'static>(
     path: &str,
@@ -65,7 +68,7 @@ pub(crate) fn route<O: 'static, C: 'static>(
     is_any: bool,
 ) -> Route {
     match path {
-        "/subscribe" => Route::Subscribe,
+        SUBSCRIBE => Route::Subscribe,
         "/updateToken" => Route::UpdateToken,
         "/call" => Route::Call,
         other => match other.strip_prefix('/').map(path::decode_path) {

@@ -3,15 +3,16 @@
 
 /**
  * Returns the data that fan-out caches for a live subscription: the prefix of its messages, the time at which its token
- * expires in milliseconds, the connection id and tags that an audience is matched against, and whether it receives the events of
- * every audience. `socket/session_store.rs` derives it from the socket's attachment.
+ * expires in milliseconds, the connection id and tags that an audience is matched against, whether it receives the events of
+ * every audience, and for a subscription with flow control the room in characters if only the attachment knows it.
+ * `socket/session_store.rs` derives all of it from the socket's attachment.
  */
-export function liveView(head, expires, connection, tags, hasEveryAudience) {
-  return { head, expires, connection, tags, hasEveryAudience }
+export function liveView(head, expires, connection, tags, hasEveryAudience, room) {
+  return { head, expires, connection, tags, hasEveryAudience, room }
 }
 
 /** The view of a socket without a live subscription. */
-const NOT_LIVE = Object.freeze(liveView('', 0, undefined, undefined, false))
+const NOT_LIVE = Object.freeze(liveView('', 0, undefined, undefined, false, undefined))
 
 /** Close code "service restart": the client reconnects and resumes. */
 const RESTART = 1012
@@ -27,6 +28,10 @@ const ROW_COST = 256
  * the first step of each replay sends without yielding.
  */
 const REPLAY_INTERVAL = 100
+
+/** The windows of subscriptions, in characters: `LIVE_WINDOW` and `REPLAY_WINDOW` of runtime/mod.rs. */
+const LIVE_WINDOW = 262_144
+const REPLAY_WINDOW = 1_048_576
 
 /**
  * Maximum number of distinct messages cached while one event is sent. The first call of every client has the same id, so
@@ -66,6 +71,11 @@ export class Hub {
   #ctx
   #live = new WeakMap()
   #replays = new WeakMap()
+  /**
+   * The rooms of subscriptions, by socket: of those with flow control, and of all during their replay. A room is the number of
+   * characters that may still be sent: the window, less what the client has not acknowledged. The last message may exceed it.
+   */
+  #rooms = new WeakMap()
   #next = 1
   /** Whether this instance has configured the Workers runtime to respond to pings. */
   #respondsToPings = false
@@ -130,6 +140,7 @@ export class Hub {
     // one again and again.
     const began = last > now ? last : Math.max(now, last + REPLAY_INTERVAL)
     this.#replays.set(ws, { number, began, running: true })
+    this.#rooms.set(ws, new Room(REPLAY_WINDOW, REPLAY_WINDOW))
     replaying.set(ws, id)
     return [number, began - now]
   }
@@ -148,33 +159,77 @@ export class Hub {
     return replay?.running ? replay.number : undefined
   }
 
+  /**
+   * Ends the room of a replay, whose subscription is live now. What the client has not acknowledged yet is not subtracted from
+   * the new room: it would often end a subscription that has just caught up.
+   */
+  goLive(ws, hasFlowControl) {
+    if (hasFlowControl) this.#rooms.set(ws, new Room(LIVE_WINDOW, LIVE_WINDOW))
+    else this.#rooms.delete(ws)
+  }
+
+  /** Returns whether there is room for the next step of a replay. */
+  hasRoom(ws) {
+    return this.#roomOf(ws, 0).left > 0
+  }
+
+  /** Returns the room of a subscription with flow control; `left` if no instance has counted it since hibernation. */
+  #roomOf(ws, left) {
+    let room = this.#rooms.get(ws)
+    if (room === undefined) this.#rooms.set(ws, (room = new Room(left, LIVE_WINDOW)))
+    return room
+  }
+
+  /** Adds what the client has acknowledged to the room of its subscription. For `left` see `#roomOf`. */
+  acknowledge(ws, characters, left) {
+    const room = this.#roomOf(ws, left)
+    room.left = Math.min(room.left + characters, room.window)
+  }
+
+  /** Takes a message from the room of a live subscription. Returns false if there is no room. */
+  take(ws, characters, left) {
+    const room = this.#roomOf(ws, left)
+    if (room.left <= 0) return false
+    room.left -= characters
+    return true
+  }
+
   #read(ws, read) {
     const view = read(ws) ?? NOT_LIVE
+    if (view.room !== undefined) view.room = this.#roomOf(ws, view.room)
     this.#live.set(ws, view)
     return view
   }
 
   /**
-   * Sends one event to every live subscription and returns the sockets whose token has expired, or undefined if there are
-   * none. `read(ws)` returns the view of a socket, and is called once per socket after hibernation.
-   * `admits(connection, tags, isChosen)` is defined for an event with an audience: `isChosen` is true for the sockets in
-   * `chosen`. Sockets in `except` are skipped.
+   * Sends one event to every live subscription. Returns two lists, or undefined if both are empty: the sockets whose token has
+   * expired, and those whose subscription has no room. `read(ws)` returns the view of a socket, and is called once per socket
+   * after hibernation. `admits(connection, tags, isChosen)` is defined for an event with an audience: `isChosen` is true for
+   * the sockets in `chosen`. Sockets in `except` are skipped.
    */
   fanOut(tail, now, read, admits, chosen, except) {
     const sockets = this.#ctx.getWebSockets()
     const [isChosen, isLeftOut] = admits === undefined ? [] : [new Set(chosen), new Set(except)]
     const frames = new Map()
-    let expired
+    const expired = []
+    const full = []
     for (let n = 0; n < sockets.length; n++) {
       const ws = sockets[n]
-      const { head, expires, connection, tags, hasEveryAudience } = this.#live.get(ws) ?? this.#read(ws, read)
+      const { head, expires, connection, tags, hasEveryAudience, room } = this.#live.get(ws) ?? this.#read(ws, read)
       if (head === '') continue
       if (expires <= now) {
-        ;(expired ??= []).push(ws)
+        expired.push(ws)
         continue
       }
       const isRestricted = admits !== undefined && !hasEveryAudience
       if (isRestricted && (isLeftOut.has(ws) || !admits(connection, tags, isChosen.has(ws)))) continue
+      if (room !== undefined) {
+        if (room.left <= 0) {
+          full.push(ws)
+          continue
+        }
+        room.left -= head.length + tail.length
+      }
       let frame = frames.get(head)
       if (frame === undefined) {
         frame = head + tail
@@ -184,7 +239,7 @@ export class Hub {
         ws.send(frame)
       } catch {} // closed or closing: the client resumes when it reconnects
     }
-    return expired
+    return expired.length + full.length === 0 ? undefined : [expired, full]
   }
 
   /**
@@ -197,6 +252,7 @@ export class Hub {
     let last
     let open = true
     let work = 0
+    let sent = 0
     // Consecutive events often have the same audience, which is then evaluated once.
     let known = null
     let admitted = true
@@ -213,13 +269,23 @@ export class Hub {
       }
       if (!open || !admitted) continue
       if (tail.charCodeAt(0) !== COMMA && (tail = makeSafe(tail)) === undefined) continue
+      sent += head.length + tail.length
       try {
         ws.send(head + tail)
       } catch {
         open = false
       }
     }
+    this.#roomOf(ws, 0).left -= sent
     return open ? [last, work] : undefined
+  }
+}
+
+/** The room of a subscription, in characters: `left` is at most `window`. */
+class Room {
+  constructor(left, window) {
+    this.left = left
+    this.window = window
   }
 }
 

@@ -35,6 +35,14 @@ pub(crate) use self::{
 };
 pub use self::{message::Message, sql_rows::SqlRows};
 
+/// The window of a live subscription with flow control, in characters (UTF-16 code units): what may be sent beyond what its client
+/// has acknowledged. A client acknowledges 65,536 characters at once.
+pub(crate) const LIVE_WINDOW: u64 = 262_144;
+
+/// The window of a replay, in characters. For clients without flow control it ends a replay.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) const REPLAY_WINDOW: u64 = 1_048_576;
+
 pub(crate) use crate::error::JsError;
 use crate::error::{Code, Error};
 use wasm_bindgen::prelude::*;

@@ -1,6 +1,7 @@
 //! The attachment of a socket, which outlives hibernation.
 
 use crate::time::seconds;
+use durable_event_log::{Position, Stored};
 use durable_event_token::{Claims, ClientKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -15,8 +16,12 @@ const VERSION: u64 = 1;
 const MAX_BYTES: usize = 16_300;
 
 /// Space reserved for a subscription, in bytes, so that one can always be added: an id of 64 bytes, each escaped as `\u0000`, and
-/// the keys.
+/// the keys. A subscription with flow control has a shorter id ([`MAX_FLOW_ID_BYTES`]), and with its position needs no more. Nor does
+/// an [`Unfinished`] replay, after which there is no subscription.
 const SUBSCRIPTION_BYTES: usize = 64 * 6 + 64;
+
+/// Maximum length of the call id of a subscription with flow control, in bytes.
+pub(crate) const MAX_FLOW_ID_BYTES: usize = 32;
 
 /// A socket's token, connection id, subscription and custom attachment.
 ///
@@ -37,6 +42,9 @@ pub(crate) struct Session {
     /// Written by [`Session::encode`].
     #[serde(default, deserialize_with = "present", skip_serializing)]
     pub(crate) subscription: Option<Subscription>,
+    /// Written by [`Session::encode`] if there is no subscription.
+    #[serde(default, deserialize_with = "present", skip_serializing)]
+    pub(crate) unfinished: Option<Unfinished>,
 }
 
 /// The version of the layout.
@@ -97,6 +105,38 @@ pub(crate) struct Subscription {
     pub(crate) id: String,
     /// Whether all missed events have been sent. Live events are sent only afterwards.
     pub(crate) live: bool,
+    /// Present if the subscription has flow control.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) flow: Option<Flow>,
+}
+
+/// The log's position when a subscription with flow control became live: the segment, and its number of events and bytes. After
+/// hibernation it limits what was sent to the client since.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Flow(u64, u64, u64);
+
+impl From<Position> for Flow {
+    fn from(Position { segment, stored: Stored { events, bytes } }: Position) -> Self {
+        Self(segment, events, bytes)
+    }
+}
+
+impl From<Flow> for Position {
+    fn from(Flow(segment, events, bytes): Flow) -> Self {
+        Self { segment, stored: Stored { events, bytes } }
+    }
+}
+
+/// A replay that has ended before its end, so that the client subscribes again. `on_subscribed` is called once the client has
+/// received all missed events, and needs what was known when it began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unfinished {
+    /// Whether the client had no cursor.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) is_first: bool,
+    /// The id of the first event after a gap.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) gap: Option<u64>,
 }
 
 /// A JSON text of an attachment. `Debug` does not show it, since attachments do not belong in logs.
@@ -193,11 +233,21 @@ impl SessionClaims {
     }
 }
 
+/// Appends a member to an object.
+fn push_member(object: &mut Vec<u8>, key: &[u8], value: &impl Serialize) -> Result<(), Unencodable> {
+    object.pop(); // the closing brace
+    object.extend_from_slice(key);
+    serde_json::to_writer(&mut *object, value).map_err(|_| Unencodable::Serialize)?;
+    object.push(b'}');
+    Ok(())
+}
+
 impl Session {
     /// Creates the session of a new socket.
     pub(crate) fn new(claims: &Claims, connection: Option<String>, enforced: bool) -> Self {
         let (claims, version) = (claims.into(), Version);
-        Self { version, claims, enforced, connection, application: None, subscription: None }
+        let (application, subscription, unfinished) = (None, None, None);
+        Self { version, claims, enforced, connection, application, subscription, unfinished }
     }
 
     /// Returns whether the token has expired and its expiry is enforced.
@@ -221,11 +271,10 @@ impl Session {
         if counted > MAX_BYTES {
             return Err(Unencodable::TooLarge { bytes: counted });
         }
-        if let Some(subscription) = &self.subscription {
-            bytes.pop(); // the closing brace
-            bytes.extend_from_slice(b",\"subscription\":");
-            serde_json::to_writer(&mut bytes, subscription).map_err(|_| Unencodable::Serialize)?;
-            bytes.push(b'}');
+        match (&self.subscription, &self.unfinished) {
+            (Some(subscription), _) => push_member(&mut bytes, b",\"subscription\":", subscription)?,
+            (None, Some(unfinished)) => push_member(&mut bytes, b",\"unfinished\":", unfinished)?,
+            (None, None) => {}
         }
         Ok(bytes)
     }
@@ -343,7 +392,8 @@ mod tests {
             },
             connection: None,
             enforced: true,
-            subscription: subscription.map(|id| Subscription { id: id.into(), live: true }),
+            subscription: subscription.map(|id| Subscription { id: id.into(), live: true, flow: None }),
+            unfinished: None,
             application: Some(Application { json, meta: None }),
         }
     }
@@ -356,6 +406,23 @@ mod tests {
         for subscription in [None, Some("0"), Some(longest.as_str())] {
             assert!(session(limit, subscription).encode().is_ok_and(|bytes| bytes.len() <= MAX_BYTES));
             assert!(session(limit + 1, subscription).encode().is_err());
+        }
+    }
+
+    #[test]
+    fn flow_control_and_an_unfinished_replay_need_no_more_space_than_a_subscription() {
+        let limit = (0..MAX_BYTES).rfind(|size| session(*size, None).encode().is_ok()).unwrap();
+        let most = u64::MAX >> 11;
+        let mut longest = session(limit, Some(&"\u{1}".repeat(MAX_FLOW_ID_BYTES)));
+        longest.subscription.as_mut().unwrap().flow = Some(Flow(most, most, most));
+        let unfinished = Session {
+            unfinished: Some(Unfinished { is_first: true, gap: Some(most) }),
+            ..session(limit, None)
+        };
+        for session in [longest, unfinished] {
+            let bytes = session.encode().unwrap();
+            assert!(bytes.len() <= MAX_BYTES);
+            assert_eq!(Session::decode(&bytes), Ok(session));
         }
     }
 

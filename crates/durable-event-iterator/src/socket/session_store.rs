@@ -2,10 +2,10 @@
 
 use crate::{
     error::Result,
-    runtime::{self, Admits, Hub, JsError, LiveView, RawSocket},
+    runtime::{self, Admits, Hub, JsError, LiveView, RawSocket, Unsent},
     socket::{
         close_code,
-        session::{Application, Session, Unreadable},
+        session::{Application, Flow, Session, Unreadable},
     },
 };
 use durable_event_wire::frame::head;
@@ -18,6 +18,9 @@ use std::{
 /// Maximum memory of cached sessions, in bytes: about 20,000 sessions of usual size, an eighth of the isolate's memory. Others are
 /// read again for each use, which takes some microseconds.
 const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
+
+/// Returns the room of a subscription with flow control, as far as the log can tell it after hibernation.
+type RoomOf<'a> = dyn Fn(Flow) -> u64 + 'a;
 
 /// The sessions of a Durable Object's sockets. No other code reads or writes attachments, so the cache is always current.
 pub(crate) struct SessionStore {
@@ -101,7 +104,7 @@ impl SessionStore {
 
     /// Returns the view of a socket's live subscription, for the first event after a wake-up. The session is not cached, since it
     /// may not be needed again.
-    fn live_view(&self, raw: &RawSocket) -> Result<Option<LiveView>> {
+    fn live_view(&self, raw: &RawSocket, room_of: &RoomOf<'_>) -> Result<Option<LiveView>> {
         let kept = self.kept.try_borrow()?.get(raw.id()?).cloned();
         let session = match kept {
             Some(session) => session,
@@ -110,21 +113,21 @@ impl SessionStore {
         let is_servable = self.is_servable(raw, &session)?;
         let subscription =
             session.subscription.as_ref().filter(|subscription| is_servable && subscription.live);
-        let view = |id: &str| {
+        Ok(subscription.map(|subscription| {
             LiveView::new(
-                &head(id),
+                &head(&subscription.id),
                 session.expires_ms(),
                 session.connection.as_deref(),
                 &session.claims.tags,
                 session.claims.has_every_audience,
+                subscription.flow.map(room_of),
             )
-        };
-        Ok(subscription.map(|subscription| view(&subscription.id)))
+        }))
     }
 
-    /// Sends an event to every live subscription. Returns the sockets whose token has expired.
-    pub(crate) fn fan_out(&self, tail: &str, now_ms: u64) -> Result<Vec<RawSocket>, JsError> {
-        self.hub.fan_out(tail, now_ms, &|raw| self.live_view(raw).ok().flatten())
+    /// Sends an event to every live subscription. Returns the sockets that have not received it.
+    pub(crate) fn fan_out(&self, tail: &str, now_ms: u64, room_of: &RoomOf<'_>) -> Result<Unsent, JsError> {
+        self.hub.fan_out(tail, now_ms, &|raw| self.live_view(raw, room_of).ok().flatten())
     }
 
     /// Does the same for an event with an audience: see [`Hub::fan_out_to`].
@@ -132,11 +135,13 @@ impl SessionStore {
         &self,
         tail: &str,
         now_ms: u64,
+        room_of: &RoomOf<'_>,
         admits: &Admits<'_>,
         chosen: &[RawSocket],
         except: &[RawSocket],
-    ) -> Result<Vec<RawSocket>, JsError> {
-        self.hub.fan_out_to(tail, now_ms, &|raw| self.live_view(raw).ok().flatten(), admits, chosen, except)
+    ) -> Result<Unsent, JsError> {
+        let read = |raw: &RawSocket| self.live_view(raw, room_of).ok().flatten();
+        self.hub.fan_out_to(tail, now_ms, &read, admits, chosen, except)
     }
 
     /// Returns a copy of a socket's session, to be changed and passed to [`write`](Self::write).

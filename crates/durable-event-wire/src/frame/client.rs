@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt};
 pub use self::headers::Headers;
 use self::raw::{RawBody, RawFrame};
 use super::{
-    ABORT, DELIMITER, EVENT, REQUEST,
+    ABORT, ACKNOWLEDGEMENT, DELIMITER, EVENT, REQUEST,
     multipart::{self, Field, FieldContent},
 };
 use crate::{
@@ -40,6 +40,14 @@ pub enum ClientFrame<'a> {
     Abort {
         /// The id of the call.
         id: Cow<'a, str>,
+    },
+    /// Acknowledges messages of a subscription. Only clients that have agreed on flow control send it: it is not a part
+    /// of oRPC's protocol.
+    Acknowledgement {
+        /// The id of the call.
+        id: Cow<'a, str>,
+        /// The length of the messages received since the last acknowledgement, in UTF-16 code units.
+        characters: u64,
     },
 }
 
@@ -166,7 +174,7 @@ pub fn decode_binary(bytes: &[u8]) -> Result<ClientFrame<'_>, FrameError> {
 
 fn decode<'a>(text: &'a str, attached: Option<&[u8]>) -> Result<ClientFrame<'a>, FrameError> {
     let malformed = |id: Option<String>| FrameError { id, kind: FrameErrorKind::Malformed };
-    let RawFrame { id, kind, payload } = match RawFrame::read(text) {
+    let RawFrame { id, kind, payload, number } = match RawFrame::read(text) {
         Ok(frame) => frame,
         Err(_) => {
             let id = raw::id_of(text);
@@ -182,6 +190,10 @@ fn decode<'a>(text: &'a str, attached: Option<&[u8]>) -> Result<ClientFrame<'a>,
     }
     match kind.unwrap_or(REQUEST) {
         ABORT => Ok(ClientFrame::Abort { id }),
+        ACKNOWLEDGEMENT => match number {
+            Some(characters) => Ok(ClientFrame::Acknowledgement { id, characters }),
+            None => Err(malformed(Some(id.into_owned()))),
+        },
         EVENT => match payload.and_then(|payload| payload.into_event()) {
             Some(event) => Ok(ClientFrame::Event { id, event }),
             None => Err(malformed(Some(id.into_owned()))),

@@ -17,8 +17,8 @@ pub use self::{
     },
     multipart::{Field, FieldContent},
     server::{
-        Outgoing, StreamEventKind, error_response, event_tail, expired_response, head, response, stop_upload,
-        stream_event, stream_response, text_response,
+        Outgoing, StreamEventKind, error_response, event_tail, expired_response, head, parked, response,
+        stop_upload, stream_event, stream_response, text_response,
     },
     stored::{SafeTail, safe_tail},
 };
@@ -35,3 +35,5 @@ pub(crate) const DELIMITER: u8 = 0xFF;
 const REQUEST: u64 = 1;
 const EVENT: u64 = 3;
 const ABORT: u64 = 4;
+/// Not a part of oRPC's protocol: see [`ClientFrame::Acknowledgement`].
+const ACKNOWLEDGEMENT: u64 = 5;

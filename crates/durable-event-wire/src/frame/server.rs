@@ -174,6 +174,22 @@ pub fn stream_event(
     frame
 }
 
+/// Returns the last item of a subscription that is parked: its client has not acknowledged enough. The client subscribes
+/// again after the last event that it has received; without one, after the event `after`. Only clients that have agreed on
+/// flow control receive it.
+#[must_use]
+pub fn parked(id: &str, after: Option<u64>) -> String {
+    let mut frame = head(id);
+    frame.push_str(r#","t":3,"p":{"e":"parked""#);
+    if let Some(after) = after {
+        frame.push_str(r#","m":{"id":""#);
+        push_integer(&mut frame, after);
+        frame.push_str("\"}");
+    }
+    frame.push_str("}}");
+    frame
+}
+
 /// Returns the message that asks the client to stop its streaming input.
 #[must_use]
 pub fn stop_upload(id: &str) -> String {
@@ -333,6 +349,12 @@ mod tests {
             text(text_response("1", 404, "No procedure matched")),
             r#"{"i":"1","p":{"s":404,"b":"No procedure matched"}}"#
         );
+    }
+
+    #[test]
+    fn a_parked_subscription_receives_the_position_from_which_it_continues() {
+        assert_eq!(parked("a", Some(7)), r#"{"i":"a","t":3,"p":{"e":"parked","m":{"id":"7"}}}"#);
+        assert_eq!(parked("a", None), r#"{"i":"a","t":3,"p":{"e":"parked"}}"#);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 import { DurableIteratorError } from '../error.js'
 import type { DurableIteratorTokenPayload } from '../token/payload.js'
-import { GAP_HEADER, SINCE_HEADER, TOKEN_EXPIRED_CLOSE, TOKEN_EXPIRED_HEADER } from '../wire.js'
+import { ACKNOWLEDGED_CHARACTERS, FLOW_HEADER, FLOW_HEADER_VALUE, GAP_HEADER, SINCE_HEADER, TOKEN_EXPIRED_CLOSE, TOKEN_EXPIRED_HEADER } from '../wire.js'
 import { backoff } from './backoff.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 import { Connection } from './connection.js'
@@ -49,12 +49,13 @@ export interface SessionOptions extends SubscriptionHooks {
  * Why there is no subscription any more:
  * - `lost`: the connection has ended.
  * - `full`: the buffer is full.
+ * - `parked`: the Durable Object sends nothing more, since it had sent more than it had been told is received. It is now.
  * - `gap`: missed events are no longer available, and the application loads its state.
  * - `expired`: the token has expired.
  * - `failed`: the Durable Object rejected the subscription, or could not continue it.
  */
 interface End {
-  readonly reason: 'lost' | 'full' | 'gap' | 'expired' | 'failed'
+  readonly reason: 'lost' | 'full' | 'parked' | 'gap' | 'expired' | 'failed'
   readonly error?: unknown
 }
 
@@ -286,7 +287,9 @@ export class Session {
   #subscribe(connection: Connection): Promise<End> {
     const { token } = connection
     const lastEventId = this.#cursor
-    const headers: Record<string, string> = {}
+    const headers: Record<string, string> = { [FLOW_HEADER]: FLOW_HEADER_VALUE }
+    let hasFlowControl = false
+    let unacknowledged = 0
     if (lastEventId !== undefined) headers['last-event-id'] = lastEventId
     else if (token.payload.iat !== this.#since) headers[SINCE_HEADER] = String(this.#since)
     return new Promise((resolve) => {
@@ -299,6 +302,7 @@ export class Session {
         {
           onResponse: (response, isStream) => {
             if (response.status >= 400 || !isStream) return resolve(this.#endOf(response, token))
+            hasFlowControl = headerOf(response.headers, FLOW_HEADER) !== undefined
             const nextEventId = headerOf(response.headers, GAP_HEADER)
             if (nextEventId !== undefined) {
               this.events.mark(() => callHook(this.#options.onGap, { lastEventId, nextEventId }))
@@ -308,14 +312,22 @@ export class Session {
               }
             }
             this.#provenToken = token
-            this.#enter('open')
+            if (this.#state !== 'open') this.#enter('open')
           },
           onItem: (item, bytes) => {
             if (item.event === 'done') resolve({ reason: 'expired', error: new DurableIteratorError('the token of the subscription has expired') })
             else if (item.event === 'error') resolve({ reason: 'failed', error: this.#errorOf(500, item.data) })
-            else {
+            else if (item.event === 'parked') {
+              this.#cursor ??= item.meta?.id
+              resolve({ reason: 'parked' })
+            } else {
               this.#deliver(item, bytes)
+              unacknowledged += bytes
               if (this.events.isFull) stop('full')
+              else if (hasFlowControl && unacknowledged >= ACKNOWLEDGED_CHARACTERS) {
+                call.acknowledge(unacknowledged)
+                unacknowledged = 0
+              }
             }
           },
           onFailed: (error) => resolve(connection.isOpen ? { reason: 'failed', error } : { reason: 'lost' }),
@@ -353,7 +365,7 @@ export class Session {
    * @throws When the Durable Object has rejected the subscription.
    */
   async #recover(connection: Connection, { reason, error }: End, isStable: boolean): Promise<void> {
-    if (reason === 'lost' || this.#isEnded) return
+    if (reason === 'lost' || reason === 'parked' || this.#isEnded) return
     if (reason === 'full') {
       this.#isPaused = true
       this.#enter('paused')

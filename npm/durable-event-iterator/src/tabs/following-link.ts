@@ -1,8 +1,7 @@
 import type { Transport } from '../client/socket-source.js'
 import type { RecentEvent } from './event-ring.js'
-import { emptyResponseOf, frameOf, headOf, isAbort, isRequest, subscribedOf } from './frame.js'
+import { cursorOf, emptyResponseOf, frameOf, headOf, isAbort, isRequest, subscribedOf } from './frame.js'
 import type { SocketMessage } from './frame.js'
-import { cursorOf } from './link.js'
 import type { Link, LinkOptions } from './link.js'
 import type { Content, Message } from './message.js'
 

@@ -1,7 +1,8 @@
 // The frames of the wire, as far as sharing reads them. A frame begins with its head, `{"i":"<call id>"`; the rest is its tail. The
 // Durable Object writes the same tail of an event for all subscribers.
 
-import { ABORT, decodeMessage, STREAM_ITEM } from '../client/wire/frames.js'
+import { FLOW_HEADER } from '../wire.js'
+import { ABORT, ACKNOWLEDGEMENT, decodeMessage, STREAM_ITEM } from '../client/wire/frames.js'
 import type { Frame as DecodedFrame } from '../client/wire/frames.js'
 
 /** A message of a WebSocket. */
@@ -16,6 +17,7 @@ export interface Frame extends DecodedFrame {
     readonly h?: Readonly<Record<string, unknown>>
     /** The kind of an item of a stream. */
     readonly e?: unknown
+    readonly m?: { readonly id?: unknown }
   }
 }
 
@@ -61,6 +63,35 @@ const EVENT_STREAM = 'text/event-stream'
 
 /** Returns the frame that aborts a call. */
 export const abortOf = (id: string): string => `${headOf(id)},"t":${ABORT}}`
+
+/** Returns the frame that acknowledges events. */
+export const acknowledgementOf = (id: string, characters: number): string => `${headOf(id)},"t":${ACKNOWLEDGEMENT},"p":${characters}}`
+
+/** Whether the response to `/subscribe` states flow control. */
+export const hasFlowControl = ({ p }: Frame): boolean => p?.h?.[FLOW_HEADER] !== undefined
+
+/** Returns the request to subscribe with these headers after a cursor. */
+export function subscribeOf(id: string, headers: Frame['p']['h'], cursor: string | undefined): string {
+  const h = cursor === undefined ? headers : { ...headers, [CURSOR_HEADER]: cursor }
+  return JSON.stringify({ i: id, p: { u: '/subscribe', h } })
+}
+
+/** Returns the cursor in the headers of a request to subscribe. */
+export function cursorOf(headers: Frame['p']['h']): string | undefined {
+  const cursor = headers?.[CURSOR_HEADER]
+  return typeof cursor === 'string' ? cursor : undefined
+}
+
+const CURSOR_HEADER = 'last-event-id'
+
+/** Returns the tail of a response to `/subscribe` without the header of flow control. */
+export function withoutFlowControl({ p }: Frame): string {
+  const { [FLOW_HEADER]: _, ...h } = p.h ?? {}
+  return `,"p":${JSON.stringify({ ...p, h })}}`
+}
+
+/** The tail of the item after which the client subscribes again. */
+export const PARKED = `,"t":${STREAM_ITEM},"p":{"e":"parked"}}`
 
 /** Returns the response to `/subscribe`. */
 export function subscribedOf(id: string, headers: Readonly<Record<string, string>> = {}): string {

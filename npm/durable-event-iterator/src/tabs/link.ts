@@ -24,9 +24,3 @@ export interface LinkOptions {
   /** Passes a message to the client. */
   deliver(message: SocketMessage): void
 }
-
-/** Returns the cursor in the headers of a request to subscribe. */
-export function cursorOf(headers: Readonly<Record<string, unknown>> | undefined): string | undefined {
-  const cursor = headers?.['last-event-id']
-  return typeof cursor === 'string' ? cursor : undefined
-}

@@ -1,11 +1,26 @@
 import type { SocketLike, Transport } from '../client/socket-source.js'
-import { GAP_HEADER } from '../wire.js'
+import { ACKNOWLEDGED_CHARACTERS, GAP_HEADER } from '../wire.js'
 import type { RecentEvent, Start } from './event-ring.js'
-import { abortOf, EVENT, eventIdOf, frameOf, headOf, isAbort, isLast, isRequest, subscribedOf } from './frame.js'
+import {
+  abortOf,
+  acknowledgementOf,
+  cursorOf,
+  EVENT,
+  eventIdOf,
+  frameOf,
+  hasFlowControl,
+  headOf,
+  isAbort,
+  isLast,
+  isRequest,
+  PARKED,
+  subscribedOf,
+  subscribeOf,
+  withoutFlowControl,
+} from './frame.js'
 import type { Frame, SocketMessage } from './frame.js'
 import { Hub, isOfOtherTab, MAX_WAIT_MS } from './hub.js'
 import type { HubOptions } from './hub.js'
-import { cursorOf } from './link.js'
 import type { Link, LinkOptions } from './link.js'
 import type { Message } from './message.js'
 
@@ -115,7 +130,7 @@ export class OwnLink implements Link {
     if (missed === undefined) {
       // A hub cannot continue: the server has one subscription for each WebSocket.
       if (this.#feed !== undefined) this.#resign()
-      this.#feed = { ...start, call: frame.i, isOpen: false, isEmpty: true }
+      this.#feed = { ...start, call: frame.i, headers: frame.p.h, isOpen: false, isEmpty: true, isParked: false, unacknowledged: undefined }
       this.#subscription = frame.i
       this.#send(message)
       return
@@ -161,7 +176,9 @@ export class OwnLink implements Link {
   #onFeed(feed: Feed, tail: string): void {
     const { ring, deliver } = this.#options
     const isEvent = tail.startsWith(EVENT)
+    let shown = tail
     if (isEvent) {
+      this.#acknowledge(feed, tail)
       const id = eventIdOf(tail)
       feed.cursor = id ?? feed.cursor
       feed.isEmpty = false
@@ -171,18 +188,43 @@ export class OwnLink implements Link {
     } else {
       const frame = frameOf(headOf(feed.call) + tail)
       if (frame === undefined) return
-      if (isLast(frame)) {
-        this.#feed = undefined
+      if (frame.p?.e === 'parked') return this.#continueFeed(feed, frame)
+      if (isLast(frame) || (feed.isParked && hasGap(frame))) {
+        this.#endFeed()
         this.#resign()
+        // The client does not know that the feed was parked. It subscribes, and receives this response itself.
+        if (feed.isParked) shown = PARKED
       } else {
+        feed.unacknowledged = hasFlowControl(frame) ? 0 : undefined
+        if (feed.isParked) {
+          feed.isParked = false
+          return
+        }
+        shown = withoutFlowControl(frame)
         feed.isOpen = true
-        ring.start(feed, frame.p?.h?.[GAP_HEADER] !== undefined, Date.now())
+        ring.start(feed, hasGap(frame), Date.now())
         this.#hub?.subscribed()
         this.#joinLater()
       }
     }
-    if (this.#subscription !== undefined) deliver(headOf(this.#subscription) + tail)
+    if (this.#subscription !== undefined) deliver(headOf(this.#subscription) + shown)
     if (isEvent) this.#join()
+  }
+
+  /** Acknowledges the events of the feed for all tabs. The clients do not: their subscriptions have no flow control. */
+  #acknowledge(feed: Feed, tail: string): void {
+    if (feed.unacknowledged === undefined) return
+    feed.unacknowledged += headOf(feed.call).length + tail.length
+    if (feed.unacknowledged < ACKNOWLEDGED_CHARACTERS) return
+    this.#send(acknowledgementOf(feed.call, feed.unacknowledged))
+    feed.unacknowledged = 0
+  }
+
+  /** Subscribes again after the feed was parked. The clients notice nothing. */
+  #continueFeed(feed: Feed, { p }: Frame): void {
+    if (typeof p.m?.id === 'string') feed.cursor ??= p.m.id
+    feed.isParked = true
+    this.#send(subscribeOf(feed.call, feed.headers, feed.cursor))
   }
 
   #resign(): void {
@@ -235,7 +277,20 @@ export class OwnLink implements Link {
 }
 
 /** The subscription at the server. Its cursor is that of the last event. */
-type Feed = { -readonly [K in keyof Start]: Start[K] } & { readonly call: string; isOpen: boolean; isEmpty: boolean }
+type Feed = { -readonly [K in keyof Start]: Start[K] } & {
+  readonly call: string
+  /** The headers of its first request. */
+  readonly headers: Frame['p']['h']
+  isOpen: boolean
+  isEmpty: boolean
+  /** Whether it has been parked, and the next response is awaited. */
+  isParked: boolean
+  /** In characters; undefined without flow control. */
+  unacknowledged: number | undefined
+}
+
+/** Whether a response to `/subscribe` reports a gap. */
+const hasGap = ({ p }: Frame): boolean => p?.h?.[GAP_HEADER] !== undefined
 
 /** How long a subscription without an event must be open before it is certain that the server sends no snapshot, in milliseconds. */
 const SETTLING_MS = 2_000

@@ -91,6 +91,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 }
                 Ok(None)
             }
+            ClientFrame::Acknowledgement { id, characters } => {
+                subscription::acknowledge(&self.core, ws, &session, &id, characters).map(|()| None)
+            }
             ClientFrame::Event { id, event } => self.upload(peer, &id, &event).map(|()| None),
         }
     }
@@ -114,7 +117,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
             return Ok(None);
         }
         if session.is_expired(now_ms) {
-            subscription::reject_expired(&self.core, ws, &id);
+            let is_unfinished = session.unfinished.is_some() && request.path == routing::SUBSCRIBE;
+            subscription::reject_expired(&self.core, ws, &id, is_unfinished);
             return Ok(None);
         }
         match routing::route(&request.path, &self.procedures, self.external.is_some()) {
@@ -140,8 +144,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
     }
 
     pub(super) async fn subscribe(&self, ws: &RawSocket, session: &Session, ask: &Subscribe) -> Result<()> {
-        let on_live = |gap| {
-            let last_event_id = ask.last_event_id.clone();
+        let on_live = |is_first: bool, gap| {
+            let last_event_id = ask.last_event_id.clone().filter(|_| !is_first);
             let socket = self.socket(ws, session);
             let core = Rc::clone(&self.core);
             let subscribed = Subscribed::new(core, socket, ws.clone(), last_event_id, gap);

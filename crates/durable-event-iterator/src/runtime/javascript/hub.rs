@@ -44,6 +44,18 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = replayOf)]
     fn replay_of_js(this: &Hub, ws: &RawSocket) -> Result<Option<u32>, JsValue>;
 
+    #[wasm_bindgen(method, catch, js_name = goLive)]
+    fn go_live_js(this: &Hub, ws: &RawSocket, has_flow_control: bool) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = hasRoom)]
+    fn has_room_js(this: &Hub, ws: &RawSocket) -> Result<bool, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = acknowledge)]
+    fn acknowledge_js(this: &Hub, ws: &RawSocket, characters: f64, left: f64) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = take)]
+    fn take_js(this: &Hub, ws: &RawSocket, characters: f64, left: f64) -> Result<bool, JsValue>;
+
     #[wasm_bindgen(method, catch, js_name = fanOut)]
     fn fan_out_js(
         this: &Hub,
@@ -84,6 +96,7 @@ extern "C" {
         connection: Option<&str>,
         tags: Option<Array>,
         has_every_audience: bool,
+        room: Option<f64>,
     ) -> LiveView;
 
     /// The server's end of a WebSocket of the Workers runtime.
@@ -111,17 +124,20 @@ pub(crate) type Admits<'a> = dyn Fn(Option<&str>, &[String], bool) -> bool + 'a;
 type ReadView<'a> = dyn Fn(&RawSocket) -> Option<LiveView> + 'a;
 
 impl LiveView {
-    /// Creates a view from the prefix of the subscription's messages, the first millisecond at which its token is expired, and the
-    /// connection id and tags that an audience is matched against, or whether the subscription receives the events of every audience.
+    /// Creates a view from the prefix of the subscription's messages, the first millisecond at which its token is expired, the
+    /// connection id and tags that an audience is matched against, whether the subscription receives the events of every audience,
+    /// and the room of a subscription with flow control, which applies if no instance has counted it since hibernation.
     pub(crate) fn new(
         head: &str,
         expires_ms: f64,
         connection: Option<&str>,
         tags: &[String],
         has_every_audience: bool,
+        room: Option<u64>,
     ) -> Self {
         let tags = (!tags.is_empty()).then(|| array_of(tags));
-        live_view_js(head, expires_ms, connection, tags, has_every_audience)
+        let room = room.map(|room| room as f64);
+        live_view_js(head, expires_ms, connection, tags, has_every_audience, room)
     }
 }
 
@@ -152,6 +168,15 @@ pub(crate) struct Replayed {
     pub(crate) last: Option<u64>,
     /// The work done, in characters: all tails, including those for other clients, and a constant for each row.
     pub(crate) work: u64,
+}
+
+/// The sockets that have not received an event.
+#[derive(Default)]
+pub(crate) struct Unsent {
+    /// The token has expired.
+    pub(crate) expired: Vec<RawSocket>,
+    /// The subscription has no room.
+    pub(crate) full: Vec<RawSocket>,
 }
 
 impl Hub {
@@ -212,16 +237,31 @@ impl Hub {
         Ok(self.replay_of_js(ws)?.is_some())
     }
 
-    /// Sends an event to every live subscription. Returns the sockets whose token has expired. `read` is called for sockets whose
-    /// view is not cached.
-    pub(crate) fn fan_out(
-        &self,
-        tail: &str,
-        now_ms: u64,
-        read: &ReadView<'_>,
-    ) -> Result<Vec<RawSocket>, JsError> {
-        let expired = self.fan_out_js(tail, now_ms as f64, &|ws: RawSocket| read(&ws))?;
-        Ok(expired.as_ref().map(sockets_of).unwrap_or_default())
+    /// Ends the room of a replay, whose subscription is live now.
+    pub(crate) fn go_live(&self, ws: &RawSocket, has_flow_control: bool) -> Result<(), JsError> {
+        Ok(self.go_live_js(ws, has_flow_control)?)
+    }
+
+    /// Returns whether there is room for the next step of a replay.
+    pub(crate) fn has_room(&self, ws: &RawSocket) -> Result<bool, JsError> {
+        Ok(self.has_room_js(ws)?)
+    }
+
+    /// Adds what a client has acknowledged to the room of its subscription. `left` is its room if no instance has counted it since
+    /// hibernation.
+    pub(crate) fn acknowledge(&self, ws: &RawSocket, characters: u64, left: u64) -> Result<(), JsError> {
+        Ok(self.acknowledge_js(ws, characters as f64, left as f64)?)
+    }
+
+    /// Takes a message from the room of a live subscription. Returns `false` if there is no room. For `left` see
+    /// [`acknowledge`](Self::acknowledge).
+    pub(crate) fn take(&self, ws: &RawSocket, characters: u64, left: u64) -> Result<bool, JsError> {
+        Ok(self.take_js(ws, characters as f64, left as f64)?)
+    }
+
+    /// Sends an event to every live subscription. `read` is called for sockets whose view is not cached.
+    pub(crate) fn fan_out(&self, tail: &str, now_ms: u64, read: &ReadView<'_>) -> Result<Unsent, JsError> {
+        Ok(unsent(self.fan_out_js(tail, now_ms as f64, &|ws: RawSocket| read(&ws))?))
     }
 
     /// Does the same for an event with an audience. `admits` receives a subscription's connection id and tags, and whether its
@@ -234,7 +274,7 @@ impl Hub {
         admits: &Admits<'_>,
         chosen: &[RawSocket],
         except: &[RawSocket],
-    ) -> Result<Vec<RawSocket>, JsError> {
+    ) -> Result<Unsent, JsError> {
         let admits = |connection: Option<String>, tags: JsValue, is_chosen: bool| {
             let tags: Vec<String> = tags
                 .dyn_ref::<Array>()
@@ -244,9 +284,8 @@ impl Hub {
         };
         let array = |sockets: &[RawSocket]| sockets.iter().map(JsValue::from).collect::<Array>();
         let read = |ws: RawSocket| read(&ws);
-        let expired =
-            self.fan_out_to_js(tail, now_ms as f64, &read, &admits, &array(chosen), &array(except))?;
-        Ok(expired.as_ref().map(sockets_of).unwrap_or_default())
+        let (chosen, except) = (array(chosen), array(except));
+        Ok(unsent(self.fan_out_to_js(tail, now_ms as f64, &read, &admits, &chosen, &except)?))
     }
 
     /// Sends the rows of a replay step. Returns `None` if the socket has closed. `admits` receives the stored audience of a row that
@@ -272,6 +311,11 @@ impl Hub {
 
 fn array_of(texts: &[String]) -> Array {
     texts.iter().map(|text| JsValue::from_str(text)).collect()
+}
+
+fn unsent(lists: Option<Array>) -> Unsent {
+    let list = |lists: &Array, n| lists.get(n).dyn_ref::<Array>().map(sockets_of).unwrap_or_default();
+    lists.map_or_else(Unsent::default, |lists| Unsent { expired: list(&lists, 0), full: list(&lists, 1) })
 }
 
 fn sockets_of(array: &Array) -> Vec<RawSocket> {

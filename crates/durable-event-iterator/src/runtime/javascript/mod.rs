@@ -13,7 +13,7 @@ pub(crate) use self::{
     at_once::at_once,
     class::{OpenStream, extend, failure},
     event_loop::{log_error, log_warning, next_turn, now_ms, pause, spawn},
-    hub::{Admits, Hub, LiveView, RawSocket, Replay},
+    hub::{Admits, Hub, LiveView, RawSocket, Replay, Unsent},
     identity::Identity,
     options::{published, undefined_option},
     page::Page,

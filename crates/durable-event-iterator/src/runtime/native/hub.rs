@@ -1,7 +1,7 @@
 //! The open sockets of one Durable Object on a native target. It does what `hot.js` does on the Workers runtime.
 
 use super::{Context, OpenedSocket, RawSocket};
-use crate::runtime::JsError;
+use crate::runtime::{JsError, LIVE_WINDOW, REPLAY_WINDOW};
 use durable_event_log::Cell as SqlCell;
 use std::{
     cell::{Cell, RefCell},
@@ -37,21 +37,55 @@ struct View {
     connection: Option<String>,
     tags: Vec<String>,
     has_every_audience: bool,
+    room: Option<u64>,
 }
 
 impl LiveView {
-    /// Creates a view from the prefix of the subscription's messages, the first millisecond at which its token is expired, and the
-    /// connection id and tags that an audience is matched against, or whether the subscription receives the events of every audience.
+    /// Creates a view from the prefix of the subscription's messages, the first millisecond at which its token is expired, the
+    /// connection id and tags that an audience is matched against, whether the subscription receives the events of every audience,
+    /// and the room of a subscription with flow control, which applies if no instance has counted it since hibernation.
     pub(crate) fn new(
         head: &str,
         expires_ms: f64,
         connection: Option<&str>,
         tags: &[String],
         has_every_audience: bool,
+        room: Option<u64>,
     ) -> Self {
         let (head, connection, tags) = (head.to_owned(), connection.map(str::to_owned), tags.to_vec());
-        Self(Rc::new(View { head, expires_ms, connection, tags, has_every_audience }))
+        Self(Rc::new(View { head, expires_ms, connection, tags, has_every_audience, room }))
     }
+}
+
+/// The room of a subscription, in characters.
+#[derive(Clone, Copy)]
+struct Room {
+    left: i64,
+    window: u64,
+}
+
+impl Room {
+    fn new(left: u64, window: u64) -> Self {
+        Self { left: signed(left), window }
+    }
+
+    /// Takes a message. Returns `false` if there is no room.
+    fn take(&mut self, characters: u64) -> bool {
+        let has_room = self.left > 0;
+        if has_room {
+            self.left = self.left.saturating_sub(signed(characters));
+        }
+        has_room
+    }
+}
+
+fn signed(characters: u64) -> i64 {
+    i64::try_from(characters).unwrap_or(i64::MAX)
+}
+
+/// Returns the length of a text in characters, as JavaScript counts them.
+fn length(text: &str) -> u64 {
+    text.encode_utf16().count() as u64
 }
 
 /// A replay that has begun.
@@ -84,11 +118,21 @@ pub(crate) struct Replayed {
     pub(crate) work: u64,
 }
 
+/// The sockets that have not received an event.
+#[derive(Default)]
+pub(crate) struct Unsent {
+    /// The token has expired.
+    pub(crate) expired: Vec<RawSocket>,
+    /// The subscription has no room.
+    pub(crate) full: Vec<RawSocket>,
+}
+
 /// The open sockets of one Durable Object. The data per socket belongs to the instance and is lost with it.
 pub(crate) struct Hub {
     state: Context,
     live: RefCell<BTreeMap<u32, Option<LiveView>>>,
     replays: RefCell<BTreeMap<u32, Begun>>,
+    rooms: RefCell<BTreeMap<u32, Room>>,
     last_replay: Cell<u32>,
 }
 
@@ -100,6 +144,7 @@ impl Hub {
             state: ctx.clone(),
             live: RefCell::default(),
             replays: RefCell::default(),
+            rooms: RefCell::default(),
             last_replay: Cell::new(0),
         })
     }
@@ -157,6 +202,7 @@ impl Hub {
             None => now_ms,
         };
         replays.insert(ws.id()?, Begun { number, at_ms, is_running: true });
+        self.rooms.borrow_mut().insert(ws.id()?, Room::new(REPLAY_WINDOW, REPLAY_WINDOW));
         Ok(Replay { number, wait_ms: at_ms.saturating_sub(now_ms) })
     }
 
@@ -185,14 +231,47 @@ impl Hub {
         Ok(begun.filter(|begun| begun.is_running).map(|begun| begun.number))
     }
 
-    /// Sends an event to every live subscription. Returns the sockets whose token has expired. `read` is called for sockets whose
-    /// view is not cached.
-    pub(crate) fn fan_out(
+    /// Ends the room of a replay, whose subscription is live now.
+    pub(crate) fn go_live(&self, ws: &RawSocket, has_flow_control: bool) -> Result<(), JsError> {
+        let mut rooms = self.rooms.borrow_mut();
+        if has_flow_control {
+            rooms.insert(ws.id()?, Room::new(LIVE_WINDOW, LIVE_WINDOW));
+        } else {
+            rooms.remove(&ws.id()?);
+        }
+        Ok(())
+    }
+
+    /// Runs `work` on the room of a subscription with flow control; it has `left` if no instance has counted it since hibernation.
+    fn with_room<R>(
         &self,
-        tail: &str,
-        now_ms: u64,
-        read: &ReadView<'_>,
-    ) -> Result<Vec<RawSocket>, JsError> {
+        ws: &RawSocket,
+        left: u64,
+        work: impl FnOnce(&mut Room) -> R,
+    ) -> Result<R, JsError> {
+        let mut rooms = self.rooms.borrow_mut();
+        Ok(work(rooms.entry(ws.id()?).or_insert_with(|| Room::new(left, LIVE_WINDOW))))
+    }
+
+    /// Returns whether there is room for the next step of a replay.
+    pub(crate) fn has_room(&self, ws: &RawSocket) -> Result<bool, JsError> {
+        self.with_room(ws, 0, |room| room.left > 0)
+    }
+
+    /// Adds what a client has acknowledged to the room of its subscription.
+    pub(crate) fn acknowledge(&self, ws: &RawSocket, characters: u64, left: u64) -> Result<(), JsError> {
+        self.with_room(ws, left, |room| {
+            room.left = room.left.saturating_add(signed(characters)).min(signed(room.window));
+        })
+    }
+
+    /// Takes a message from the room of a live subscription. Returns `false` if there is no room.
+    pub(crate) fn take(&self, ws: &RawSocket, characters: u64, left: u64) -> Result<bool, JsError> {
+        self.with_room(ws, left, |room| room.take(characters))
+    }
+
+    /// Sends an event to every live subscription. `read` is called for sockets whose view is not cached.
+    pub(crate) fn fan_out(&self, tail: &str, now_ms: u64, read: &ReadView<'_>) -> Result<Unsent, JsError> {
         self.fan_out_to(tail, now_ms, read, &|_, _, _| true, &[], &[])
     }
 
@@ -206,8 +285,8 @@ impl Hub {
         admits: &Admits<'_>,
         chosen: &[RawSocket],
         except: &[RawSocket],
-    ) -> Result<Vec<RawSocket>, JsError> {
-        let mut expired = Vec::new();
+    ) -> Result<Unsent, JsError> {
+        let mut unsent = Unsent::default();
         for ws in self.state.sockets() {
             let known = self.live.borrow().get(&ws.id()?).cloned();
             let view = match known {
@@ -220,18 +299,26 @@ impl Hub {
             };
             let Some(LiveView(view)) = view else { continue };
             if view.expires_ms <= now_ms as f64 {
-                expired.push(ws);
+                unsent.expired.push(ws);
                 continue;
             }
-            if view.has_every_audience
+            let is_admitted = view.has_every_audience
                 || !except.contains(&ws)
-                    && admits(view.connection.as_deref(), &view.tags, chosen.contains(&ws))
-            {
-                // An error means that the socket is closed or closing: the client resumes when it reconnects.
-                let _ = ws.send_text(&[&view.head, tail].concat());
+                    && admits(view.connection.as_deref(), &view.tags, chosen.contains(&ws));
+            if !is_admitted {
+                continue;
             }
+            let frame = [&view.head, tail].concat();
+            if let Some(left) = view.room
+                && !self.take(&ws, length(&frame), left)?
+            {
+                unsent.full.push(ws);
+                continue;
+            }
+            // An error means that the socket is closed or closing: the client resumes when it reconnects.
+            let _ = ws.send_text(&frame);
         }
-        Ok(expired)
+        Ok(unsent)
     }
 
     /// Sends the rows of a replay step. Returns `None` if the socket has closed. `admits` receives the stored audience of a row that
@@ -244,13 +331,13 @@ impl Hub {
         admits: &dyn Fn(&str) -> bool,
         make_safe: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Option<Replayed>, JsError> {
-        let (mut last, mut work) = (None, 0_u64);
+        let (mut last, mut work, mut sent) = (None, 0_u64, 0_u64);
         for row in cursor {
             let [SqlCell::Number(id), SqlCell::Text(tail), audience] = row.as_slice() else {
                 return Err(JsError::new("a row of a replay must be an id, a tail and an audience"));
             };
             last = Some(*id as u64);
-            work = work.saturating_add(tail.encode_utf16().count() as u64).saturating_add(ROW_COST);
+            work = work.saturating_add(length(tail)).saturating_add(ROW_COST);
             if let SqlCell::Text(audience) = audience
                 && !admits(audience)
             {
@@ -264,10 +351,13 @@ impl Hub {
                 safe = made;
                 &safe
             };
-            if ws.send_text(&[head, tail].concat()).is_err() {
+            let frame = [head, tail].concat();
+            sent = sent.saturating_add(length(&frame));
+            if ws.send_text(&frame).is_err() {
                 return Ok(None);
             }
         }
+        self.with_room(ws, 0, |room| room.left = room.left.saturating_sub(signed(sent)))?;
         Ok(Some(Replayed { last, work }))
     }
 }
@@ -281,5 +371,8 @@ mod tests {
         let hot = include_str!("../hot.js");
         assert!(hot.contains(&format!("\nconst ROW_COST = {ROW_COST}\n")));
         assert!(hot.contains(&format!("\nconst REPLAY_INTERVAL = {REPLAY_INTERVAL_MS}\n")));
+        let plain = hot.replace('_', "");
+        assert!(plain.contains(&format!("\nconst LIVEWINDOW = {LIVE_WINDOW}\n")));
+        assert!(plain.contains(&format!("\nconst REPLAYWINDOW = {REPLAY_WINDOW}\n")));
     }
 }

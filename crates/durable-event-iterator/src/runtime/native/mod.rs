@@ -10,7 +10,7 @@ mod storage;
 
 pub(crate) use self::{
     event_loop::{next_turn, pause, spawn},
-    hub::{Admits, Cursor, Hub, LiveView, Replay},
+    hub::{Admits, Cursor, Hub, LiveView, Replay, Unsent},
     object_state::{ObjectState as Context, log_error, log_warning, now_ms},
     page::Page,
     rpc_value::{from_wire, serialized_of, to_wire, undefined_option},

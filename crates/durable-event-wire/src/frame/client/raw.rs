@@ -15,6 +15,8 @@ pub(super) struct RawFrame<'a> {
     pub(super) id: Option<Cow<'a, str>>,
     pub(super) kind: Option<u64>,
     pub(super) payload: Option<RawPayload<'a>>,
+    /// The payload, if it is a number.
+    pub(super) number: Option<u64>,
 }
 
 /// The members of the payloads of requests and events.
@@ -43,6 +45,9 @@ impl<'a> RawFrame<'a> {
             match key {
                 "i" => frame.id = Some(reader.text()?),
                 "t" => frame.kind = unless_null(reader, Reader::unsigned)?,
+                "p" if reader.kind().is_some_and(|first| first.is_ascii_digit()) => {
+                    frame.number = Some(reader.unsigned()?);
+                }
                 "p" => frame.payload = unless_null(reader, RawPayload::read)?,
                 _ => drop(reader.raw()?),
             }

@@ -59,6 +59,26 @@ fn an_abort_has_no_payload() {
 }
 
 #[test]
+fn an_acknowledgement_has_a_number() {
+    for (text, expected) in [
+        (r#"{"i":"1","t":5,"p":65536}"#, 65_536),
+        (r#"{"p":0,"t":5,"i":"1"}"#, 0),
+        (r#"{"i":"1","t":5,"p":18446744073709551615}"#, u64::MAX),
+    ] {
+        let Ok(ClientFrame::Acknowledgement { id, characters }) = decode_text(text) else {
+            panic!("expected an acknowledgement: {text}")
+        };
+        assert_eq!((&*id, characters), ("1", expected));
+    }
+    for payload in ["-1", "1.5", "1e400", "99999999999999999999", "null", "{}", "\"1\"", "[1]"] {
+        let text = format!(r#"{{"i":"1","t":5,"p":{payload}}}"#);
+        assert_eq!(error(&text).kind, FrameErrorKind::Malformed, "{payload}");
+    }
+    assert_eq!(error(r#"{"i":"1","t":5}"#).id.as_deref(), Some("1"));
+    assert_eq!(error(r#"{"i":"1","p":5}"#).id.as_deref(), Some("1"), "a request has no number");
+}
+
+#[test]
 fn an_event_has_data() {
     let text =
         r#"{"i":"1","t":3,"p":{"e":"message","d":{"json":"1","meta":[[0]]},"m":{"id":"x","retry":5}}}"#;

@@ -21,9 +21,10 @@ export interface EventMeta {
   readonly comments?: readonly string[]
 }
 
-/** An item of a stream. `error` and `done` end the stream. */
+/** An item of a stream. All but `message` end the stream. */
 export interface StreamItem {
-  readonly event: 'message' | 'error' | 'done'
+  /** `parked`: only in a subscription with flow control. The client subscribes again. */
+  readonly event: 'message' | 'error' | 'done' | 'parked'
   readonly data: unknown
   readonly meta: EventMeta | undefined
 }
@@ -40,6 +41,7 @@ export interface Frame {
 /** The types of frames. A request or a response has none. */
 export const STREAM_ITEM = 3
 export const ABORT = 4
+export const ACKNOWLEDGEMENT = 5
 
 /** Returned instead of the body of a response whose items follow. */
 export const STREAM = Symbol()

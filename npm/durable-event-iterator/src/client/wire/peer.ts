@@ -1,6 +1,6 @@
 import { EventBuffer } from '../event-buffer.js'
 import { BodyError } from './body-error.js'
-import { ABORT, decodeBody, decodeMessage, encodeRequest, STREAM, STREAM_ITEM } from './frames.js'
+import { ABORT, ACKNOWLEDGEMENT, decodeBody, decodeMessage, encodeRequest, STREAM, STREAM_ITEM } from './frames.js'
 import type { Frame, PeerHeaders, PeerRequest, StreamItem, WireMessage } from './frames.js'
 
 export type { EventMeta, PeerHeaders, PeerRequest, StreamItem, WireMessage } from './frames.js'
@@ -34,6 +34,8 @@ export interface CallHandler {
 export interface PeerCall {
   /** Aborts the call on the server too. No callback is called afterwards. */
   abort(): void
+  /** States that this many characters of items were received since the last acknowledgement. */
+  acknowledge(characters: number): void
 }
 
 interface Call {
@@ -72,15 +74,18 @@ export class Peer {
     } catch (error) {
       fail(error)
     }
+    const trySend = (type: string): void => {
+      try {
+        this.#send(`{"i":"${id}","t":${type}}`)
+      } catch {
+        // The connection is lost, and `lose` follows.
+      }
+    }
     return {
       abort: () => {
-        if (this.#end(id) === undefined) return
-        try {
-          this.#send(`{"i":"${id}","t":${ABORT}}`)
-        } catch {
-          // The connection is lost, and `lose` follows.
-        }
+        if (this.#end(id) !== undefined) trySend(`${ABORT}`)
       },
+      acknowledge: (characters) => trySend(`${ACKNOWLEDGEMENT},"p":${characters}`),
     }
   }
 
@@ -140,7 +145,7 @@ export class Peer {
     if (!call || typeof payload !== 'object' || !payload) return
     if (frame?.t === STREAM_ITEM && call.isStream) {
       const { e: event, d: data, m: meta } = payload as Partial<Record<string, any>>
-      if (event === 'done' || event === 'error') this.#end(frame.i)
+      if (event === 'done' || event === 'error' || event === 'parked') this.#end(frame.i)
       else if (event !== 'message') return
       call.handler.onItem({ event, data, meta }, typeof message === 'string' ? message.length : message.byteLength)
     } else if (frame?.t === undefined && !call.isStream) this.#respond(frame!, call)
