@@ -3,9 +3,12 @@
 //! | request | response |
 //! | --- | --- |
 //! | `GET /` with `Upgrade: websocket`, `?token=…` | opens a WebSocket to the channel of the token |
+//! | `GET /channels/<channel>/events`, `GET /events?channel=<channel>` | reads a channel, see `read.rs` |
+//! | `POST /channels/<channel>/call`, `POST /call?channel=<channel>` | calls a procedure, see `read.rs` |
 //! | `POST /channels/<channel>/events`, `POST /events?channel=<channel>` | publishes an event, see `publish.rs` |
 
 mod publish;
+mod read;
 
 use durable_event_iterator::{
     Channel, DurableEventIteratorObject as Object, Options, Result, Upgrade, Value, http,
@@ -94,6 +97,9 @@ async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> worker
         path if request.method() == "POST" && publish::is_endpoint(path) => {
             Ok(publish::handle(request.into(), &env).await?.into())
         }
-        _ => Ok(Response::error("Not Found", 404)?.into()),
+        path => match read::endpoint(path, &env) {
+            Some(endpoint) => endpoint.handle(&request).await,
+            None => Ok(Response::error("Not Found", 404)?.into()),
+        },
     }
 }

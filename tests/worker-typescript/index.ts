@@ -1,7 +1,7 @@
 // The Durable Objects of `tests/worker`, written in TypeScript: the same classes, procedures, RPC methods and routes, as far as
 // the tests of both use them.
 
-import { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from 'durable-event-iterator/durable-object'
+import { handleChannelRequest, upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from 'durable-event-iterator/durable-object'
 import type { DurableEventIteratorNamespace } from 'durable-event-iterator/durable-object'
 
 import { isDurableIteratorObject } from './room.ts'
@@ -17,10 +17,20 @@ interface Env {
   [binding: string]: unknown
 }
 
-/** `/upgrade/<binding>` is the upgrade to a Durable Object of that namespace. */
+/** `/upgrade/<binding>` is the upgrade to a Durable Object of that namespace; `/http/<binding>/…` reads its channels over HTTP. */
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
     const [, route, binding = ''] = new URL(request.url).pathname.split('/')
+    if (route === 'http') {
+      return handleChannelRequest(request, {
+        signingKey: env.SIGNING_KEY,
+        namespace: env[binding] as DurableEventIteratorNamespace,
+        prefix: `/http/${binding}`,
+        cors: { origins: ['https://friend.example'], credentials: true, maxAgeSeconds: 60 },
+        readKey: 'the read key of the tests',
+        namespaceGetOptions: { locationHint: 'weur' },
+      })
+    }
     if (route !== 'upgrade') return new Response('Not Found', { status: 404 })
     const options = { signingKey: env.SIGNING_KEY, namespace: env[binding] as DurableEventIteratorNamespace }
     return isDurableIteratorObject

@@ -31,11 +31,12 @@
 //! | `verify` | all checks between a string from the network and [`Claims`] |
 //! | `attachment` | reading the application's attachment |
 //! | [`limits`] | the limits of a token's content |
-//! | `publish_key` | the secret for publishing over HTTP |
+//! | `bearer_key` | the secrets for publishing and reading over HTTP |
 
 mod attachment;
 #[cfg(test)]
 mod attacks;
+mod bearer_key;
 mod channel_name;
 mod checks;
 mod claims;
@@ -49,13 +50,13 @@ mod jws;
 pub mod limits;
 #[cfg(test)]
 mod other_forms;
-mod publish_key;
 mod signed_json;
 mod signing;
 mod time;
 mod verify;
 
 pub use attachment::read_attachment;
+pub use bearer_key::{PublishKey, ReadKey};
 pub use channel_name::{ChannelName, InvalidChannelName};
 pub use checks::check_tags;
 pub use claims::Claims;
@@ -63,7 +64,6 @@ pub use client_kind::ClientKind;
 pub use connection_id::{ConnectionId, InvalidConnectionId};
 pub use error::{InvalidAttachment, TokenError};
 pub use issue::{Token, TokenBuilder};
-pub use publish_key::PublishKey;
 pub use signing::{InvalidKey, SigningKey, SigningKeys};
 
 // Compiles the example of the README.

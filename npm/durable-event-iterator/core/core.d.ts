@@ -3,7 +3,8 @@
 import type { Published } from '../src/durable-object/channel-stub.ts'
 
 export class Core {
-  constructor(ctx: DurableObjectState, env: unknown, hooks: object)
+  /** Without a `ctx`, the core can only `handle` requests. */
+  constructor(ctx?: DurableObjectState, env?: unknown, hooks?: object)
   fetch(request: Request): Response | Promise<Response>
   webSocketMessage(ws: WebSocket, message: string | ArrayBuffer): void | Promise<void>
   webSocketClose(ws: WebSocket, code: number, reason: string, wasClean: boolean): void
@@ -13,6 +14,8 @@ export class Core {
   publish(event: unknown, options: unknown): Published | Promise<Published>
   /** Calls a method for a stub and returns its `ORPCError` as a value. */
   '~settle'(method: string, args: readonly unknown[]): Promise<{ value?: unknown; error?: object } | undefined>
+  /** Handles an HTTP request that reads a channel. `options` is JSON: `EndpointOptions` of `object/embedding/endpoint.rs`. */
+  handle(request: Request, namespace: object, options: string): Response | Promise<Response>
   /** Runs an operation. Throws an `Error` with the name, code, status and data of an `ORPCError`. */
   operate(operation: number, first?: unknown, second?: unknown, third?: unknown, fourth?: unknown): unknown
   /** Calls a function if the instance is lost, until the returned function is called. */

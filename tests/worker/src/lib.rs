@@ -9,7 +9,11 @@ pub mod ledger;
 pub mod relay;
 pub mod types;
 
-use durable_event_iterator::{Claims, Code, Error, Upgrade, http::path_of};
+use durable_event_iterator::{
+    Claims, Code, Error, Upgrade,
+    http::{ChannelEndpoint, Cors, ReadKey, path_of},
+};
+use std::time::Duration;
 use worker::{
     Context, Env, event,
     web_sys::{Request, Response},
@@ -49,7 +53,22 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
         ["relay", binding, channel, method] => {
             Ok(relay::call(request.into(), &env, binding, channel, method).await?.into())
         }
+        ["http", binding, ..] => {
+            ChannelEndpoint::new(&env, binding)
+                .prefix(&format!("/http/{binding}"))
+                .cors(
+                    Cors::origins(["https://friend.example"]).credentials().max_age(Duration::from_secs(60)),
+                )
+                .read_key(ReadKey::new("the read key of the tests").map_err(rust_error)?)
+                .location_hint("weur")
+                .handle(&request)
+                .await
+        }
         ["rpc" | "open", ..] => Ok(http::handle(request.into(), &env).await?.into()),
         _ => Ok(worker::Response::error("Not Found", 404)?.into()),
     }
+}
+
+fn rust_error(error: impl std::fmt::Display) -> worker::Error {
+    worker::Error::RustError(error.to_string())
 }

@@ -11,7 +11,6 @@ mod stub;
 pub(crate) mod subscription;
 pub(crate) mod transaction;
 
-pub(crate) use self::core::{ChannelCore, MICROS_PER_MILLI};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use self::publish_options::milliseconds;
 pub use self::{
@@ -20,6 +19,10 @@ pub use self::{
     publish_options::{PublishOptions, Published},
     stub::ChannelStub,
     transaction::Transaction,
+};
+pub(crate) use self::{
+    core::{ChannelCore, MICROS_PER_MILLI},
+    stub::error_of,
 };
 
 use crate::{

@@ -40,7 +40,14 @@ pub(crate) struct PageQuery {
     /// Maximum number of events, 1 to [`MAX_PAGE_EVENTS`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) limit: Option<u32>,
+    /// Whether the page contains no events, and its cursor is the one before its first event.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) position: bool,
     pub(crate) reader: Reader,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The reader of a page: which audiences include it, and where it begins without a position.
@@ -144,6 +151,9 @@ impl ChannelCore {
     fn read_next(&self, page: &mut Page, query: &PageQuery, now_us: u64) -> Result<End> {
         let from = query.from(self.options.durable_iterators_start_live);
         let resume = self.with_log(|log, sql| log.resume(sql, now_us, from))?;
+        if query.position {
+            return Ok(End { next: resume.after, gap: resume.gap, more: true });
+        }
         let limit = query.limit.unwrap_or(DEFAULT_PAGE_EVENTS);
         let event = page_expression();
         let next = self.read_rows(page, query, limit, resume.after, |log, after, rows, room| {
@@ -157,9 +167,14 @@ impl ChannelCore {
     fn read_last(&self, page: &mut Page, query: &PageQuery, last: u32, now_us: u64) -> Result<End> {
         let end = self.with_log(|log, sql| log.resume(sql, now_us, ResumeFrom::End))?;
         let event = page_expression();
-        self.read_rows(page, query, last, u64::MAX, |log, before, rows, room| {
+        let before = self.read_rows(page, query, last, u64::MAX, |log, before, rows, room| {
             log.page_before(before, now_us, rows, room, &event)
         })?;
+        if query.position {
+            *page = Page::new()?;
+            let next = if before == u64::MAX { end.after } else { before.saturating_sub(1) };
+            return Ok(End { next, gap: None, more: true });
+        }
         Ok(End { next: end.after, gap: None, more: false })
     }
 

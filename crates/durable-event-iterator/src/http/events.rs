@@ -14,7 +14,7 @@ use std::{fmt::Write, future::Future, pin::pin, rc::Rc};
 
 /// An empty comment, sent at the start and after a period without items: the headers are sent, proxies keep the connection
 /// open, and a disconnected client is detected.
-const COMMENT: &str = ": \n\n";
+pub(super) const COMMENT: &str = ": \n\n";
 
 enum State {
     Start(LocalBoxStream<'static, Result<Item>>),

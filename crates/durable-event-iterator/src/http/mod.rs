@@ -46,11 +46,14 @@
 mod call;
 mod cors;
 mod csrf;
+mod endpoint;
 mod events;
 mod handler;
+mod parameters;
 
-pub use self::{call::HttpCall, cors::Cors, csrf::Csrf, handler::Handler};
+pub use self::{call::HttpCall, cors::Cors, csrf::Csrf, endpoint::ChannelEndpoint, handler::Handler};
 pub use crate::path::{decode_segment, path_of, query_of};
+pub use durable_event_token::ReadKey;
 
 pub use crate::error::MALFORMED_REQUEST;
 use crate::error::{Code, Error, Result};

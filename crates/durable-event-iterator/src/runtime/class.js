@@ -95,7 +95,7 @@ export function extend(dummy, methods) {
   const cls = dummy.constructor
   if (extended.has(cls)) return []
   extended.add(cls)
-  const { __text: text, __bytes: bytes, __enter: inner, __operate: operate } = cls.prototype
+  const { __text: text, __bytes: bytes, __enter: inner, __operate: operate, __handle: handle } = cls.prototype
   watch(cls.__nothing)
   Object.setPrototypeOf(cls, DurableObject)
   Object.setPrototypeOf(cls.prototype, DurableObject.prototype)
@@ -165,6 +165,10 @@ export function extend(dummy, methods) {
     // Calls `lost` if the instance is lost. Returns a function that ends this.
     define('untilLost', whileWaiting)
     define('fail', fail)
+    // Handles an HTTP request that reads a channel. It needs no Durable Object.
+    define('handle', function (request, namespace, options) {
+      return outcomeOrRejection(enter(handle, this, request, namespace, options))
+    })
     define('operateOrReject', function (operation, first, second, third, fourth) {
       return outcomeOrRejection(enter(operate, this, operation, first, second, third, fourth))
     })

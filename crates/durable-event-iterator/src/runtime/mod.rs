@@ -16,6 +16,7 @@ mod namespace;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod native;
 mod page_rows;
+mod reader;
 mod sql_rows;
 #[cfg(any(target_arch = "wasm32", test))]
 mod statement;
@@ -30,6 +31,10 @@ pub(crate) use self::{
     body::read_body,
     namespace::{Stub, UpgradeRequest, Verdict, head_of, rejection_response, stub},
     page_rows::PageRows,
+    reader::{
+        EmptyPage, Reader, ReaderEnd, ReaderItem, ReaderToken, Rejected, call_over_socket, empty_page,
+        respond,
+    },
     storage_event::StorageEvent,
     value::{Infinity, JsWire, NotWire},
 };

@@ -1,10 +1,21 @@
 // Calls of the Workers runtime for which the `worker` crate has no binding. Functions that return a promise are `async`: Rust's
 // `async` bindings catch a rejected promise, but not an exception that is thrown before there is one.
 
+/** The functions that return another stub of the same Durable Object, by stub. */
+const makers = new WeakMap()
+
 /** Returns the stub of the Durable Object with this name. */
 export function stubOf(namespace, name, locationHint, jurisdiction) {
   const objects = jurisdiction === undefined ? namespace : namespace.jurisdiction(jurisdiction)
-  return objects.getByName(name, locationHint === undefined ? undefined : { locationHint })
+  const make = () => objects.getByName(name, locationHint === undefined ? undefined : { locationHint })
+  const stub = make()
+  makers.set(stub, make)
+  return stub
+}
+
+/** Returns another stub of the same Durable Object: a stub is of no use after some failures. */
+export function freshStub(stub) {
+  return makers.get(stub)()
 }
 
 /** Returns the `Upgrade` header ('' without one) and the URL of a request, as one text: it crosses into WASM in one call. */

@@ -52,6 +52,12 @@ impl Core {
     }
 
     #[doc(hidden)]
+    #[wasm_bindgen(js_name = __handle)]
+    pub fn handle(&self, request: JsValue, namespace: JsValue, options: JsValue) -> JsValue {
+        self.0.handle(request, namespace, &options)
+    }
+
+    #[doc(hidden)]
     #[wasm_bindgen(js_name = __nothing)]
     pub fn nothing() {}
 }

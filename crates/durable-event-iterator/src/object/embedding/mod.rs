@@ -4,6 +4,7 @@
 //! everything but run the application's code: the core calls the class only for procedures that the client's token allows.
 
 mod class;
+mod endpoint;
 mod socket_view;
 mod tasks;
 mod upload;
@@ -114,6 +115,13 @@ impl Core {
     #[must_use]
     pub const fn instance(&self) -> &Instance {
         &self.instance
+    }
+
+    /// Handles an HTTP request that reads a channel: see [`ChannelEndpoint`](crate::http::ChannelEndpoint). `options` is the JSON of
+    /// [`endpoint::EndpointOptions`]. Returns a promise of the response.
+    #[must_use]
+    pub fn handle(&self, request: JsValue, namespace: JsValue, options: &JsValue) -> JsValue {
+        endpoint::handle(request, namespace, options)
     }
 
     /// Runs an operation that the class has called. Returns a `Failure` for an error, which the class throws.

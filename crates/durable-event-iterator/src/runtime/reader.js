@@ -1,0 +1,468 @@
+// Reading a channel from a Worker: a subscription over a WebSocket that the Worker opens through a stub, with resume, and its
+// conversion to server-sent events. The Durable Object hibernates while no events arrive. Messages are not parsed: an event is
+// copied from the message to the response.
+
+import { call, freshStub } from './namespace.js'
+
+/** The id of the subscription: the same as that of our clients, so that the Durable Object sends the same text to all. */
+const ID = '1'
+
+/** The beginning of a message of the subscription up to the data, and of one with another kind of item. */
+const EVENT = `{"i":"${ID}","t":3,"p":{"e":"message","d":`
+const ITEM = `{"i":"${ID}","t":3,`
+
+/** The end of the message of an event with an id: the id is the last member of its meta, which contains no objects. */
+const WITH_ID = '"}}}'
+
+const GAP_HEADER = 'x-durable-event-gap'
+const FLOW_HEADER = 'x-durable-event-flow'
+
+/** The number of received characters after which an acknowledgement is sent. */
+const ACKNOWLEDGED = 65_536
+
+/**
+ * The number of unread characters at which a reader closes its socket and resumes later, if the Durable Object does not support
+ * acknowledgements.
+ */
+const MAX_QUEUED = 4 * 1024 * 1024
+
+/** The interval of keep-alives, and of checks whether the connection still exists, in milliseconds. */
+const KEEP_ALIVE = 15_000
+
+/** The minimum and maximum delay before another connection attempt, in milliseconds. */
+const MIN_DELAY = 100
+const MAX_DELAY = 10_000
+
+/** The duration after which a connection is stable, so that the first attempt after its loss has no delay, in milliseconds. */
+const STABLE = 5_000
+
+/** The time limit of an attempt to subscribe, in milliseconds. */
+const TIMEOUT = 10_000
+
+/** Close code "policy violation": the token of a `DurableIterator` client has expired. */
+const POLICY = 1008
+
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds))
+
+/** Rejects after the time limit. */
+export async function inTime(promise) {
+  let timer
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error('the Durable Object did not respond in time')), TIMEOUT)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/**
+ * Opens a WebSocket to a channel. Returns the accepted socket, or the response that rejects it.
+ *
+ * The token is verified by the Durable Object: neither the origin nor the path has a meaning.
+ */
+export async function open(stub, token, id) {
+  const url = new URL('https://channel/')
+  url.searchParams.set('token', token)
+  if (id !== undefined) url.searchParams.set('id', id)
+  const response = await freshStub(stub).fetch(url.href, { headers: { upgrade: 'websocket' } })
+  const socket = response.webSocket
+  if (!socket) return response
+  socket.binaryType = 'arraybuffer'
+  socket.accept()
+  return socket
+}
+
+export function close(socket) {
+  try {
+    socket?.close(1000)
+  } catch {} // it has closed
+}
+
+/** Reads the rejection of an upgrade: `[status, text, retryAfter]`. */
+export async function rejectionOf(response) {
+  const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN)
+  return [response.status, await response.text(), retryAfter]
+}
+
+/** Whether another attempt may succeed after a rejection with this status. */
+const isTemporary = (status) => status === 429 || status >= 502
+
+/** A subscription. */
+export class Reader {
+  #stub
+  #given
+  #tokenOptions
+  #id
+  #cursor
+  #since
+  #socket
+  /** The messages that have not been read, and `{ gap }` for a gap. */
+  #queue = []
+  #queued = 0
+  /** The last message with an event id. The cursor is read from it when it is needed. */
+  #last
+  #wake = () => {}
+  #isAcknowledging = false
+  #unacknowledged = 0
+  /** The number of unread characters that belong to an earlier subscription. */
+  #earlier = 0
+  /** What to do when the queue has been read: `subscribe` again, or `connect` again. */
+  #pending
+  #isHeard = true
+  #isConnecting = false
+  /** When the subscription began, in milliseconds since 1970. */
+  #began = 0
+  /** The number of attempts to connect since a connection was stable. */
+  #attempts = 0
+  /** Why the subscription has ended: `expired`, `closed`, or the rejection. */
+  #end
+  /** Receives the response to `/subscribe`. */
+  #responded = () => {}
+
+  /**
+   * Without a token, the reader requests tokens from the Durable Object, with these options of `~token`. `cursor` is the id of the
+   * last event that it knows; `since` applies without a cursor, see `SINCE_HEADER` of channel/subscription.rs.
+   */
+  constructor(stub, token, tokenOptions, id, cursor, since) {
+    this.#stub = stub
+    this.#given = token
+    this.#tokenOptions = tokenOptions
+    this.#id = id
+    this.#cursor = cursor
+    this.#since = since
+  }
+
+  /** Subscribes. Returns undefined, or the rejection. Throws an exception of the Workers runtime. */
+  async start() {
+    const rejection = await this.#connect()
+    if (rejection !== undefined) {
+      this.#end = rejection
+      close(this.#socket)
+    }
+    return rejection
+  }
+
+  /** Returns the gap with which the subscription has begun, and removes it from the queue. */
+  takeGap() {
+    return this.#queue[0]?.gap === undefined ? undefined : this.#queue.shift().gap
+  }
+
+  /**
+   * Returns the messages that have arrived and the gaps, in order. Waits until there is at least one; returns an empty list after
+   * the keep-alive interval, and when the subscription has ended.
+   */
+  async next() {
+    if (this.#queue.length === 0 && this.#end === undefined) {
+      this.#proceed()
+      await this.#arrival(KEEP_ALIVE)
+      if (this.#queue.length === 0 && this.#end === undefined) this.#check()
+    }
+    const items = this.#queue
+    this.#queue = []
+    this.#read(this.#queued)
+    this.#queued = 0
+    return items
+  }
+
+  /** Waits until an item has arrived, the subscription has ended or the time is over. Returns whether there is an item. */
+  async #arrival(milliseconds) {
+    let timer
+    await new Promise((resolve) => {
+      this.#wake = resolve
+      timer = setTimeout(resolve, milliseconds)
+    })
+    clearTimeout(timer)
+    return this.#queue.length > 0
+  }
+
+  /** Why the subscription has ended, or undefined. */
+  get end() {
+    return this.#end
+  }
+
+  /** Ends the subscription. */
+  close() {
+    this.#finish('closed')
+  }
+
+  /** Accounts for characters that have been read. */
+  #read(characters) {
+    const earlier = Math.min(this.#earlier, characters)
+    this.#earlier -= earlier
+    this.#unacknowledged += characters - earlier
+    if (this.#pending === undefined && this.#isAcknowledging && this.#unacknowledged >= ACKNOWLEDGED) {
+      this.#send({ i: ID, t: 5, p: this.#unacknowledged })
+      this.#unacknowledged = 0
+    }
+  }
+
+  /** Continues after the queue was read. */
+  #proceed() {
+    const pending = this.#pending
+    this.#pending = undefined
+    if (pending === 'subscribe') this.#subscribe()
+    if (pending === 'connect') void this.#reconnect()
+  }
+
+  /** Replaces a connection on which nothing has arrived since the last ping. The runtime responds to pings, which wake nobody. */
+  #check() {
+    if (this.#socket === undefined) return // it is connecting
+    if (!this.#isHeard) return this.#lose(this.#socket)
+    this.#isHeard = false
+    try {
+      this.#socket.send('ping')
+    } catch {
+      this.#lose(this.#socket)
+    }
+  }
+
+  #finish(end) {
+    this.#end ??= end
+    const socket = this.#socket
+    this.#socket = undefined
+    close(socket)
+    this.#responded()
+    this.#wake()
+  }
+
+  /** Connects and subscribes. Returns undefined, or the rejection. */
+  async #connect() {
+    this.#isConnecting = true
+    try {
+      return await this.#attempt()
+    } finally {
+      this.#isConnecting = false
+    }
+  }
+
+  async #attempt() {
+    const token = this.#given ?? (await inTime(this.#issue()))
+    const socket = await inTime(open(this.#stub, token, this.#id))
+    if (socket instanceof Response) return rejectionOf(socket)
+    if (this.#end !== undefined) return close(socket)
+    this.#socket = socket
+    this.#isHeard = true
+    socket.addEventListener('message', ({ data }) => {
+      if (socket === this.#socket) this.#receive(data)
+    })
+    socket.addEventListener('close', ({ code }) => {
+      close(socket)
+      if (socket !== this.#socket) return
+      if (code === POLICY && this.#given !== undefined) this.#finish('expired')
+      else this.#lose(socket)
+    })
+    socket.addEventListener('error', () => this.#lose(socket))
+    const responded = new Promise((resolve) => (this.#responded = resolve))
+    this.#subscribe()
+    const rejection = await inTime(responded)
+    if (this.#socket !== socket && this.#end === undefined) throw new Error('the connection was lost')
+    return rejection
+  }
+
+  async #issue() {
+    const { value, error } = await call(freshStub(this.#stub), '~token', [this.#tokenOptions])
+    if (error !== undefined) throw Object.assign(new Error(error.message), error)
+    return value.token
+  }
+
+  /** Handles a lost connection. */
+  #lose(socket) {
+    if (socket !== this.#socket) return
+    this.#socket = undefined
+    close(socket)
+    this.#responded()
+    if (!this.#isConnecting) void this.#reconnect()
+  }
+
+  async #reconnect() {
+    if (Date.now() - this.#began > STABLE) this.#attempts = 0
+    while (this.#end === undefined) {
+      if (this.#attempts > 0) await pause(Math.min(MAX_DELAY, MIN_DELAY * 2 ** this.#attempts) * (0.5 + Math.random() / 2))
+      this.#attempts++
+      if (this.#end !== undefined) return
+      try {
+        const rejection = await this.#connect()
+        if (rejection === undefined) return
+        if (rejection[0] === 401 && this.#given !== undefined) return this.#finish('expired')
+        if (!isTemporary(rejection[0])) return this.#finish(rejection)
+      } catch {} // the Durable Object cannot be reached now
+    }
+  }
+
+  #subscribe() {
+    this.#cursor = this.#last === undefined ? this.#cursor : idOf(this.#last)
+    this.#last = undefined
+    this.#earlier = this.#queued
+    this.#unacknowledged = 0
+    this.#isAcknowledging = false
+    const h = { [FLOW_HEADER]: '1' }
+    if (this.#cursor !== undefined) h['last-event-id'] = this.#cursor
+    else if (this.#since !== undefined) h['x-durable-event-since'] = String(this.#since)
+    this.#send({ i: ID, p: { u: '/subscribe', m: 'GET', h, b: {} } })
+  }
+
+  #send(frame) {
+    try {
+      this.#socket?.send(JSON.stringify(frame))
+    } catch {} // it has closed
+  }
+
+  #receive(data) {
+    this.#isHeard = true
+    if (typeof data !== 'string' || this.#pending === 'connect') return
+    if (data.startsWith(EVENT)) return this.#push(data)
+    if (!data.startsWith(`{"i":"${ID}"`)) return // a pong
+    if (!data.startsWith(ITEM)) return this.#respond(JSON.parse(data).p ?? {})
+    const { e } = JSON.parse(data).p
+    if (e === 'parked') this.#again('subscribe')
+    // The client's subscription has failed, and begins again on another socket after a delay.
+    else if (e === 'error') this.#lose(this.#socket)
+    else if (e === 'done') this.#given === undefined ? this.#lose(this.#socket) : this.#finish('expired')
+  }
+
+  #respond({ s = 200, h = {}, b }) {
+    if (s >= 400) {
+      const { message, code } = b?.json ?? {}
+      return this.#responded([s, String(message ?? code ?? 'The subscription was rejected'), Number.NaN])
+    }
+    this.#began = Date.now()
+    this.#isAcknowledging = h[FLOW_HEADER] !== undefined
+    if (h[GAP_HEADER] !== undefined) this.#push({ gap: String(h[GAP_HEADER]) })
+    this.#responded()
+  }
+
+  #push(item) {
+    this.#queue.push(item)
+    if (typeof item === 'string') {
+      this.#queued += item.length
+      if (item.endsWith(WITH_ID)) this.#last = item
+      if (this.#queued > MAX_QUEUED && !this.#isAcknowledging) {
+        const socket = this.#socket
+        this.#socket = undefined
+        close(socket)
+        this.#again('connect')
+      }
+    }
+    this.#wake()
+  }
+
+  /** Subscribes or connects again when everything has been read. */
+  #again(what) {
+    this.#pending = what
+    this.#wake()
+    if (this.#queue.length === 0) this.#proceed()
+  }
+}
+
+/** Returns the id in the message of an event. */
+function idOf(message) {
+  return message.slice(message.lastIndexOf('"', message.length - WITH_ID.length - 1) + 1, -WITH_ID.length)
+}
+
+/** Returns the parts of an event's message: `[data, id, retry, comments]`. */
+export function partsOf(message) {
+  if (!message.endsWith(WITH_ID)) return [message.slice(EVENT.length, -2)]
+  // Quotes in strings are escaped, and the meta of an event contains no objects.
+  const at = message.lastIndexOf(',"m":{')
+  const id = idOf(message)
+  const end = message.length - WITH_ID.length - id.length - '"id":"'.length
+  const data = message.slice(EVENT.length, at)
+  if (end === at + ',"m":{'.length) return [data, id]
+  const { retry, comments } = JSON.parse(message.slice(at + ',"m":'.length, -2))
+  return [data, id, retry, comments]
+}
+
+/** Returns a server-sent event. */
+export function eventText(kind, [data, id, retry, comments = []]) {
+  let text = ''
+  for (const comment of comments) text += `: ${comment}\n`
+  text += `event: ${kind}\n`
+  if (retry !== undefined) text += `retry: ${retry}\n`
+  if (id !== undefined) text += `id: ${id}\n`
+  return `${text}data: ${data}\n\n`
+}
+
+/** Returns the server-sent event of a gap. It has no id, so that it does not change the client's cursor. */
+function gapText(id) {
+  return eventText('gap', [`{"json":{"nextEventId":"${id}"}}`])
+}
+
+export const encoder = new TextEncoder()
+
+/**
+ * Returns the server-sent events of a subscription as a stream. Everything that has arrived is one chunk, and nothing is taken from
+ * the subscription before the client has read the last one. `comment` is the text of an empty comment. With `endsWithDone` the end
+ * of the token is an event.
+ */
+export function eventStream(reader, comment, endsWithDone) {
+  let text = comment
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        if (text === '') {
+          for (const item of await reader.next()) {
+            text += typeof item === 'string' ? eventText('message', partsOf(item)) : gapText(item.gap)
+          }
+          if (reader.end !== undefined) {
+            if (reader.end === 'expired' && endsWithDone) text += eventText('done', ['{}'])
+          } else if (text === '') {
+            text = comment
+          }
+        }
+        if (text !== '') controller.enqueue(encoder.encode(text))
+        text = ''
+        if (reader.end !== undefined) controller.close()
+      },
+      cancel() {
+        reader.close()
+      },
+    },
+    { highWaterMark: 0 },
+  )
+}
+
+/**
+ * Returns a response with the server-sent events of a subscription. `gap` is a gap before its beginning, `headers` are those of every
+ * response.
+ */
+export function eventStreamResponse(reader, comment, endsWithDone, gap, headers) {
+  const first = gap ?? reader.takeGap()
+  const all = new Headers(headers)
+  all.set('content-type', 'text/event-stream')
+  all.set('cache-control', 'no-store, no-transform')
+  all.set('x-accel-buffering', 'no')
+  if (first !== undefined) all.set(GAP_HEADER, first)
+  return new Response(eventStream(reader, first === undefined ? comment : comment + gapText(first), endsWithDone), { headers: all })
+}
+
+/** Returns a response. */
+export function respond(status, body, headers) {
+  return new Response(body, { status, headers })
+}
+
+/** Returns the cursor and the gap of a page without events: `[next, gap]`. Returns undefined for another page. */
+export function emptyPage(text) {
+  if (!text.startsWith('{"events":[],')) return undefined
+  const { next, gap } = JSON.parse(text)
+  return [next ?? undefined, gap ?? undefined]
+}
+
+/** Waits for the first event or gap, up to a number of milliseconds. Ends the subscription. */
+export async function waitForEvent(reader, milliseconds) {
+  const until = Date.now() + milliseconds
+  try {
+    for (;;) {
+      const left = until - Date.now()
+      if (left <= 0 || reader.end !== undefined) return
+      const timer = setTimeout(() => reader.close(), left)
+      const items = await reader.next()
+      clearTimeout(timer)
+      // A live event is not stored, and is not part of a page.
+      if (items.some((item) => typeof item !== 'string' || item.endsWith(WITH_ID))) return
+    }
+  } finally {
+    reader.close()
+  }
+}

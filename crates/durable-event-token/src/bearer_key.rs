@@ -1,0 +1,135 @@
+//! The secrets that servers send as `Authorization: Bearer <key>`: the publish key and the read key.
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+use super::InvalidKey;
+use super::signing::{SIGNATURE_BYTES, keyed_mac};
+
+/// Defines the type of a secret.
+macro_rules! bearer_key {
+    ($(#[$docs:meta])* $name:ident) => {
+        $(#[$docs])*
+        #[derive(Clone)]
+        pub struct $name(Secret);
+
+        impl $name {
+            /// Returns the key with the bytes of `secret`. They are not trimmed or decoded.
+            ///
+            /// # Errors
+            ///
+            /// [`InvalidKey`] if `secret` is empty.
+            pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, InvalidKey> {
+                Secret::new(secret.as_ref()).map(Self)
+            }
+
+            /// Whether the value of an `Authorization` header contains this key. The scheme `Bearer` is case-insensitive.
+            ///
+            /// HMACs of the keys are compared, in constant time, so that the time taken reveals neither the position of the first
+            /// wrong byte nor the length of the key.
+            pub fn admits(&self, authorization: Option<&str>) -> bool {
+                self.0.admits(authorization)
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    };
+}
+
+bearer_key! {
+    /// The publish key: the secret with which a server publishes over HTTP (`Authorization: Bearer <key>`).
+    ///
+    /// It is separate from the signing keys: it does not sign tokens, and a token does not allow publishing over HTTP. `Debug` does
+    /// not show it.
+    ///
+    /// ```
+    /// use durable_event_token::PublishKey;
+    ///
+    /// let key = PublishKey::new("another secret")?;
+    /// assert!(key.admits(Some("Bearer another secret")));
+    /// assert!(!key.admits(Some("Bearer a guess")) && !key.admits(None));
+    /// assert_eq!(format!("{key:?}"), "PublishKey(..)");
+    /// # Ok::<(), durable_event_token::InvalidKey>(())
+    /// ```
+    PublishKey
+}
+
+bearer_key! {
+    /// The read key: the secret with which a server reads all events of all channels over HTTP (`Authorization: Bearer <key>`).
+    ///
+    /// It is separate from the signing keys and the publish key. `Debug` does not show it.
+    ///
+    /// ```
+    /// use durable_event_token::ReadKey;
+    ///
+    /// let key = ReadKey::new("a third secret")?;
+    /// assert!(key.admits(Some("Bearer a third secret")) && !key.admits(Some("Bearer a guess")));
+    /// # Ok::<(), durable_event_token::InvalidKey>(())
+    /// ```
+    ReadKey
+}
+
+/// A secret, prepared for comparisons.
+#[derive(Clone)]
+struct Secret {
+    mac: Hmac<Sha256>,
+    expected: [u8; SIGNATURE_BYTES],
+}
+
+impl Secret {
+    fn new(secret: &[u8]) -> Result<Self, InvalidKey> {
+        let mac = keyed_mac(secret)?;
+        let expected = mac.clone().chain_update(secret).finalize().into_bytes().into();
+        Ok(Self { mac, expected })
+    }
+
+    fn admits(&self, authorization: Option<&str>) -> bool {
+        authorization.and_then(bearer).is_some_and(|presented| {
+            self.mac.clone().chain_update(presented).verify_slice(&self.expected).is_ok()
+        })
+    }
+}
+
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, key) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_exact_key_is_admitted() {
+        let key = PublishKey::new("geheim").unwrap();
+        assert!(key.admits(Some("Bearer geheim")));
+        assert!(key.admits(Some("bEARER geheim")));
+        for wrong in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer  geheim",
+            "Bearer geheim ",
+            "Bearer gehei",
+            "Bearer geheimm",
+            "geheim",
+            "Basic geheim",
+            "Bearer GEHEIM",
+            "Bearer\tgeheim",
+            "Bearer geheim, Bearer geheim",
+            " Bearer geheim",
+        ] {
+            assert!(!key.admits(Some(wrong)), "{wrong:?}");
+        }
+        assert!(!key.admits(None));
+    }
+
+    #[test]
+    fn an_empty_key_is_rejected() {
+        assert!(PublishKey::new("").is_err());
+    }
+}
