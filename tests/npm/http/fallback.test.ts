@@ -10,7 +10,7 @@ import type { HttpFallbackOptions } from '../../../npm/durable-event-iterator/sr
 import { signDurableIteratorToken } from '../../../npm/durable-event-iterator/src/index.ts'
 import { SIGNING_KEY, token } from '../../support/client.ts'
 import type { Claims } from '../../support/client.ts'
-import { CLASSES, PUBLISH, startJournals } from '../../support/journals.ts'
+import { PUBLISH, startJournals } from '../../support/journals.ts'
 import type { Binding, Journals } from '../../support/journals.ts'
 import { Reader } from '../support/app.ts'
 import { RestrictedNetwork } from '../support/restricted-network.ts'
@@ -20,24 +20,18 @@ interface Event {
 }
 
 let journals: Journals
-let door: URL
 let network: RestrictedNetwork
 beforeAll(async () => {
-  const durableObjects = Object.fromEntries(Object.entries(CLASSES).map(([binding, className]) => [binding, { className, scriptName: 'objects' }]))
-  journals = await startJournals({ workers: [{ name: 'door', entry: 'tests/npm/http/temporary-door.ts', durableObjects }] })
-  door = await journals.urlOf('door')
+  journals = await startJournals()
 })
 afterAll(() => journals?.dispose())
-let doorNetwork: RestrictedNetwork
 const opened: Subscription<unknown>[] = []
 beforeEach(async () => {
   network = await RestrictedNetwork.start(journals.url)
-  doorNetwork = await RestrictedNetwork.start(door)
 })
 afterEach(async () => {
   for (const events of opened.splice(0)) events.close()
   await network.dispose()
-  await doorNetwork.dispose()
 })
 
 /** The states of a subscription, and how events arrived in each. */
@@ -59,7 +53,7 @@ function open<T = Event>(chn: string, { binding = 'USUAL', claims = {}, http = {
   const events = subscribe<T>({
     url: new URL(`/upgrade/${binding}`, network.url),
     token: () => token({ chn, rpc: [PUBLISH, 'keep', 'kept', 'whoAmI', 'hold', 'extra', 'anything'], att: binding === 'CALLS' ? { userId: 'me' } : 'me', ...claims }),
-    fallback: httpFallback({ url: new URL(`/door/${binding}`, doorNetwork.url), ...http }),
+    fallback: httpFallback({ url: new URL(`/http/${binding}`, network.url), ...http }),
     minReconnectionDelay: 20,
     maxReconnectionDelay: 200,
     onStateChange: changes.onStateChange,
@@ -113,12 +107,12 @@ describe('events', () => {
     expect(numbers(await reader.count(3))).toEqual([1, 2, 5])
     expect([events.transport, events.changes.seen]).toEqual(['sse' satisfies Transport, ['connecting', 'open sse']])
     events.close()
-    await expect.poll(() => doorNetwork.openResponses).toEqual([])
+    await expect.poll(() => network.openResponses).toEqual([])
     expect(events.transport).toBeUndefined()
   })
 
   test('arrive by long polling if a proxy collects streams', async () => {
-    doorNetwork.collectsStreams = true
+    network.collectsStreams = true
     const channel = newChannel()
     const first = await publish(channel, 1, { retry: 3, comments: ['a comment'] })
     const events = open(channel, { createId: () => 'my-id', lastEventId: '0', http: { streamTimeout: 300 } })
@@ -132,19 +126,19 @@ describe('events', () => {
     expect(numbers(await reader.count(3))).toEqual([1, 2, 5])
     expect([events.transport, events.changes.seen]).toEqual(['long-polling', ['connecting', 'open long-polling']])
     // A later connection does not try a stream again.
-    const streams = (): number => doorNetwork.requests.filter(({ headers }) => headers.accept === 'text/event-stream').length
+    const streams = (): number => network.requests.filter(({ headers }) => headers.accept === 'text/event-stream').length
     expect(streams()).toBe(1)
-    doorNetwork.cut()
+    network.cut()
     await publish(channel, 6)
     expect(numbers(await reader.count(4))).toEqual([1, 2, 5, 6])
     expect(streams()).toBe(1)
     events.close()
-    await expect.poll(() => doorNetwork.openResponses).toEqual([])
+    await expect.poll(() => network.openResponses).toEqual([])
   })
 
   test('that are published before the first one was received arrive on each transport', async () => {
     for (const collects of [false, true]) {
-      doorNetwork.collectsStreams = collects
+      network.collectsStreams = collects
       const channel = newChannel()
       const events = open(channel, { http: { streamTimeout: 300 } })
       const reader = new Reader(events)
@@ -164,7 +158,7 @@ describe('events', () => {
     const publisher = new Publisher(channel)
     for (const count of [20, 40]) {
       await reader.count(count)
-      doorNetwork.cutResponses()
+      network.cutResponses()
     }
     await reader.count(60)
     const last = await publisher.stop()
@@ -190,7 +184,7 @@ describe('events', () => {
     await changes.until('open websocket', 2)
     await more()
     network.webSockets = 'reject'
-    doorNetwork.collectsStreams = true
+    network.collectsStreams = true
     network.cut()
     await changes.until('open long-polling')
     await more()
@@ -203,18 +197,18 @@ describe('events', () => {
 
   test('that are no longer available are reported as a gap on each transport', async () => {
     for (const collects of [false, true]) {
-      doorNetwork.collectsStreams = collects
+      network.collectsStreams = collects
       const channel = newChannel()
       const gaps: SubscriptionGap[] = []
       const events = open(channel, { binding: 'FEW', http: { streamTimeout: 300 }, onGap: (gap) => gaps.push(gap) })
       await events.opened()
       const first = await publish(channel, 0, {}, 'FEW')
       expect((await events.next()).value).toEqual({ n: 0 })
-      doorNetwork.isDown = network.isDown = true
-      doorNetwork.cut()
+      network.isDown = true
+      network.cut()
       const ids: string[] = []
       for (let n = 1; n <= 40; n += 1) ids.push(await publish(channel, n, {}, 'FEW'))
-      doorNetwork.isDown = network.isDown = false
+      network.isDown = false
       const { value } = await events.next()
       expect(gaps).toEqual([{ lastEventId: first, nextEventId: expect.any(String) }])
       expect(ids.indexOf(getEventMeta(value)!.id!) + 1).toBe((value as Event).n)
@@ -225,13 +219,13 @@ describe('events', () => {
 
   test('stop at the limit of the buffer, and continue without loss', async () => {
     for (const collects of [false, true]) {
-      doorNetwork.collectsStreams = collects
+      network.collectsStreams = collects
       const channel = newChannel()
       const events = open(channel, { maxBufferedEvents: 3, http: { streamTimeout: 300 } })
       await events.opened()
       for (let n = 1; n <= 10; n += 1) await publish(channel, n)
       await events.changes.until(`paused ${collects ? 'long-polling' : 'sse'}`)
-      await expect.poll(() => doorNetwork.openResponses).toEqual([])
+      await expect.poll(() => network.openResponses).toEqual([])
       expect(await events.call(['whoAmI'])).toBe('me')
       const seen: number[] = []
       for await (const { n } of events) {
@@ -252,7 +246,7 @@ describe('the transport', () => {
     await events.opened()
     await publish(channel, 1)
     await reader.count(1)
-    expect([events.transport, events.changes.seen, doorNetwork.requests]).toEqual(['websocket', ['connecting', 'open websocket'], []])
+    expect([events.transport, events.changes.seen, network.requests]).toEqual(['websocket', ['connecting', 'open websocket'], []])
   })
 
   test('is HTTP after `webSocketTimeout` if the network never responds to a WebSocket', async () => {
@@ -292,7 +286,7 @@ describe('the transport', () => {
   })
 
   test('is shared by subscriptions with the same fallback: the second one does not try a WebSocket', async () => {
-    const fallback = httpFallback({ url: new URL('/door/USUAL', doorNetwork.url) })
+    const fallback = httpFallback({ url: new URL('/http/USUAL', network.url) })
     await open(newChannel(), { fallback }).opened()
     expect(network.upgrades).toHaveLength(1)
     const second = open(newChannel(), { fallback })
@@ -313,7 +307,7 @@ describe('the transport', () => {
     expect(events.changes.seen).toEqual(['connecting', 'open sse', 'recovering', 'open websocket'])
     await publish(channel, 1)
     await reader.count(1)
-    await expect.poll(() => doorNetwork.openResponses).toEqual([])
+    await expect.poll(() => network.openResponses).toEqual([])
     events.close()
     await expect.poll(() => network.openWebSockets).toBe(0)
   })
@@ -339,31 +333,31 @@ describe('the transport', () => {
     const events = open(channel, { callTimeout: 300 })
     const reader = new Reader(events)
     await events.opened()
-    network.isDown = doorNetwork.isDown = true
-    doorNetwork.cut()
+    network.isDown = true
+    network.cut()
     await events.changes.until('recovering')
     expect(await errorOf(events.call(['whoAmI']))).toMatchObject({ reason: 'unavailable' })
     await publish(channel, 1)
-    network.isDown = doorNetwork.isDown = false
+    network.isDown = false
     await reader.count(1)
     expect(await events.call(['whoAmI'])).toBe('me')
   })
 
   test('that is invalid is an error', () => {
     expect(() => httpFallback({ url: 'nonsense' })).toThrow(TypeError)
-    expect(() => httpFallback({ url: door, webSocketTimeout: 0 })).toThrow('webSocketTimeout must be greater than 0, got 0')
-    expect(() => httpFallback({ url: door, streamTimeout: Number.NaN })).toThrow('streamTimeout must be greater than 0, got NaN')
+    expect(() => httpFallback({ url: network.url, webSocketTimeout: 0 })).toThrow('webSocketTimeout must be greater than 0, got 0')
+    expect(() => httpFallback({ url: network.url, streamTimeout: Number.NaN })).toThrow('streamTimeout must be greater than 0, got NaN')
   })
 })
 
 /** Opens a subscription with a transport. */
 async function openWith<T = Event>(transport: Transport, channel: string, options: Options = {}): Promise<Subscription<T> & { changes: Changes }> {
   network.webSockets = transport === 'websocket' ? 'pass' : 'reject'
-  doorNetwork.collectsStreams = transport === 'long-polling'
+  network.collectsStreams = transport === 'long-polling'
   const events = open<T>(channel, { http: { streamTimeout: 200 }, ...options })
   await events.opened()
   expect(events.transport).toBe(transport)
-  doorNetwork.collectsStreams = false
+  network.collectsStreams = false
   return events
 }
 
@@ -444,13 +438,12 @@ describe.each(TRANSPORTS)('calls with the transport %s', (transport) => {
     const other = open(channel, { url: new URL('/upgrade/USUAL', journals.url), fallback: undefined })
     const received = new Reader(other)
     await other.opened()
-    network.holdsAnswers = doorNetwork.holdsAnswers = true
+    network.holdsAnswers = true
     const call = errorOf(events.call([PUBLISH], { n: 1 }))
     const repeated = events.call([PUBLISH], { n: 2 }, { retry: 1 })
     await published(channel, 2)
-    network.holdsAnswers = doorNetwork.holdsAnswers = false
+    network.holdsAnswers = false
     network.cut()
-    doorNetwork.cut()
     expect(await call).toMatchObject({ name: 'DurableEventIteratorConnectionError', reason: 'lost' })
     await repeated
     await publish(channel, 3)
@@ -495,9 +488,9 @@ describe.each(['sse', 'long-polling'] as const)('tokens with the transport %s', 
     }
     expect(numbers(reader.events)).toEqual(range(1, n))
     expect(events.changes.seen).toEqual(['connecting', `open ${transport}`])
-    const used = new Set(doorNetwork.requests.map(({ headers }) => headers.authorization))
+    const used = new Set(network.requests.map(({ headers }) => headers.authorization))
     expect(used.size).toBeGreaterThanOrEqual(3)
-    expect(doorNetwork.requests.some(({ query }) => query.has('token'))).toBe(false)
+    expect(network.requests.some(({ path, query }) => path.startsWith('/http/') && query.has('token'))).toBe(false)
   })
 
   test('of a `DurableEventIterator` are refreshed, and nothing is lost', { timeout: 40_000 }, async () => {

@@ -203,7 +203,8 @@ export class HttpSocket extends EmittingSocket implements SocketLike {
       const startedAt = monotonicNow()
       const end = await this.#feed(subscription)
       if (this.#subscription !== subscription || end.reason === 'aborted') continue
-      if (end.reason === 'gap') return this.handOver()
+      // The client subscribes again, and the response reports the gap.
+      if (end.reason === 'gap') return this.#finish(subscription, '{"e":"parked"}')
       if (end.reason === 'failed') return this.#finish(subscription, `{"e":"error"${end.data === undefined ? '' : `,"d":${end.data}`}}`)
       if (end.reason === 'buffered') {
         // The client is notified of the other transport when the subscription opens.
