@@ -21,6 +21,8 @@ export class RestrictedNetwork {
   webSockets: WebSocketPolicy = 'reject'
   /** Whether streams arrive only when they are complete. */
   collectsStreams = false
+  /** Whether the data of the Worker is dropped. */
+  holdsAnswers = false
   /** Whether every request fails. */
   isDown = false
   /** Responds to a request instead of the Worker, if it returns true. */
@@ -85,7 +87,7 @@ export class RestrictedNetwork {
     const { method, headers, url } = request
     const upstream = forward({ host: target.hostname, port: target.port, method, path: url, headers }, (answer) => {
       const isCollected = this.collectsStreams && answer.headers['content-type']?.startsWith('text/event-stream') === true
-      if (isCollected) {
+      if (isCollected || this.holdsAnswers) {
         answer.on('error', () => {})
         answer.resume()
         return
@@ -116,7 +118,7 @@ export class RestrictedNetwork {
     server.on('close', () => socket.destroy())
     socket.on('close', () => server.destroy())
     socket.pipe(server)
-    if (this.webSockets === 'pass') return void server.pipe(socket)
+    if (this.webSockets === 'pass') return void server.on('data', (data) => this.holdsAnswers || socket.write(data))
     // Passes the handshake, and nothing else.
     server.once('data', (data) => {
       socket.write(data.subarray(0, data.indexOf('\r\n\r\n') + 4))

@@ -1,7 +1,20 @@
+import { messageOf } from '../client/errors.js'
+
 /** The maximum size of a response, and of an event of a stream: that of a WebSocket message in the Workers runtime. */
 export const MAX_BODY_BYTES = 32 * 1_024 * 1_024
 
-/** Returns the parts of a body as they arrive. Without the support of streams, it is one part, when the body is complete. */
+/** A body has ended before it was complete. */
+export class CutError extends Error {
+  constructor(cause: unknown) {
+    super(`the response was cut: ${messageOf(cause)}`, { cause })
+  }
+}
+
+/**
+ * Returns the parts of a body as they arrive. Without the support of streams, it is one part, when the body is complete.
+ *
+ * @throws {CutError}
+ */
 export async function* partsOf(response: Response): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader()
   if (reader === undefined) {
@@ -9,7 +22,13 @@ export async function* partsOf(response: Response): AsyncGenerator<Uint8Array> {
     return
   }
   try {
-    for (let part; !(part = await reader.read()).done; ) yield part.value
+    for (;;) {
+      const { done, value } = await reader.read().catch((error: unknown) => {
+        throw new CutError(error)
+      })
+      if (done) return
+      yield value
+    }
   } finally {
     reader.cancel().catch(() => {})
   }

@@ -66,7 +66,8 @@ export class Door {
    */
   async check(signal: AbortSignal): Promise<void> {
     const response = await this.request('events', {}, { method: 'HEAD', signal })
-    if (!response.ok) throw this.foreign(response)
+    // Not a page of a captive portal.
+    if (!response.ok || !isJson(response)) throw this.foreign(response)
   }
 
   /**

@@ -1,7 +1,7 @@
 import { readClaims } from '../client/claims.js'
 import type { EventMeta } from '../client/wire/frames.js'
 import { GAP_HEADER } from '../wire.js'
-import { hasType, MAX_BODY_BYTES, partsOf, textOf } from './bodies.js'
+import { CutError, hasType, MAX_BODY_BYTES, partsOf, textOf } from './bodies.js'
 import { isJson } from './door.js'
 import type { Door, Rejection } from './door.js'
 import { EventStreamParser } from './event-stream.js'
@@ -16,6 +16,8 @@ export interface Position {
 }
 
 export interface FeedOptions {
+  /** The time limit for the first part of a stream, in milliseconds: a proxy may collect the stream. */
+  readonly streamTimeout: number
   readonly door: Door
   /** Advanced with each event. */
   readonly position: Position
@@ -52,14 +54,15 @@ export type FeedEnd =
   | { readonly reason: 'failed'; readonly data: string | undefined }
 
 /** Reads server-sent events until the response ends. */
-export async function readStream({ door, position, signal, ...handler }: FeedOptions): Promise<FeedEnd> {
+export async function readStream({ door, position, signal, streamTimeout, ...handler }: FeedOptions): Promise<FeedEnd> {
   const attempt = new AbortController()
   const abort = (): void => attempt.abort()
   let isLate = false
+  let isOpen = false
   const timer = setTimeout(() => {
     isLate = true
     abort()
-  }, FIRST_PART_TIMEOUT_MS)
+  }, streamTimeout)
   signal.addEventListener('abort', abort)
   try {
     const headers = { accept: 'text/event-stream' }
@@ -69,7 +72,6 @@ export async function readStream({ door, position, signal, ...handler }: FeedOpt
     const gap = response.headers.get(GAP_HEADER) ?? undefined
     const parser = new EventStreamParser(MAX_BODY_BYTES)
     const decoder = new TextDecoder()
-    let isOpen = false
     for await (const part of partsOf(response)) {
       clearTimeout(timer)
       handler.onHeard()
@@ -85,6 +87,7 @@ export async function readStream({ door, position, signal, ...handler }: FeedOpt
   } catch (error) {
     if (signal.aborted) return { reason: 'aborted' }
     if (isLate) return { reason: 'buffered' }
+    if (isOpen && error instanceof CutError) return { reason: 'cut' }
     throw door.malformed(error)
   } finally {
     clearTimeout(timer)
@@ -188,9 +191,6 @@ function pageOf(text: string): Page {
 export const issuedAt = (token: string): string | undefined => readClaims(token)?.payload.iat.toString()
 
 const queryOf = ({ after, since }: Position): Record<string, string | undefined> => (after === undefined ? { since } : { after })
-
-/** The time limit for the first part of a stream, in milliseconds: a proxy may collect the stream. */
-const FIRST_PART_TIMEOUT_MS = 5_000
 
 /** The time limit for a response beyond the time for which it waits for an event, in seconds. */
 const POLL_MARGIN_S = 10

@@ -28,6 +28,21 @@ export interface HttpFallbackOptions {
   webSocketTimeout?: number | undefined
 
   /**
+   * The time after which the client tries a WebSocket again while it uses HTTP, in milliseconds. It doubles with each attempt, up to
+   * 16 times this value.
+   *
+   * @default 60000
+   */
+  webSocketRetryDelay?: number | undefined
+
+  /**
+   * How long a response with server-sent events may take to begin before the client uses long polling, in milliseconds.
+   *
+   * @default 5000
+   */
+  streamTimeout?: number | undefined
+
+  /**
    * The function that sends HTTP requests.
    *
    * @default globalThis.fetch
@@ -43,7 +58,7 @@ export interface HttpFallbackOptions {
  * Subscriptions with the same fallback share what they know about the network.
  *
  * @throws {TypeError} When the URL is invalid.
- * @throws {RangeError} When the time is not positive.
+ * @throws {RangeError} When a time is not positive.
  *
  * @example
  * ```ts
@@ -54,18 +69,21 @@ export interface HttpFallbackOptions {
  * const events = subscribe({ url: 'wss://example.com/chat-room', token, fallback })
  * ```
  */
-export function httpFallback({ url, webSocketTimeout = 3_000, fetch }: HttpFallbackOptions): SocketLayer {
-  if (!(webSocketTimeout > 0)) throw new RangeError(`webSocketTimeout must be greater than 0, got ${webSocketTimeout}`)
+export function httpFallback({ url, fetch, ...times }: HttpFallbackOptions): SocketLayer {
+  const { webSocketTimeout = 3_000, webSocketRetryDelay = 60_000, streamTimeout = 5_000 } = times
+  for (const [name, value] of Object.entries({ webSocketTimeout, webSocketRetryDelay, streamTimeout })) {
+    if (!(value > 0)) throw new RangeError(`${name} must be greater than 0, got ${value}`)
+  }
   const page = (globalThis as { location?: { href?: string } }).location?.href
   const base = new URL(url, page).href.replace(/^ws/, 'http').replace(/[?#].*$/s, '').replace(/\/+$/, '')
-  const network = new Network()
+  const network = new Network(webSocketRetryDelay)
   // Without `this`, with which browsers reject the call.
   const send: Fetch = fetch ?? ((...values) => globalThis.fetch(...values))
 
   const openHttp = (target: string): HttpSocket => {
     const parameters = parametersOf(target)
     const channel = readClaims(parameters.token)!.payload.chn
-    return new HttpSocket(new Door({ url: base, channel, ...parameters, fetch: send }), network)
+    return new HttpSocket(new Door({ url: base, channel, ...parameters, fetch: send }), network, streamTimeout)
   }
 
   return {

@@ -40,6 +40,7 @@ export class HttpSocket extends EmittingSocket implements SocketLike {
   onToken = (_token: string): void => {}
   readonly #door: Door
   readonly #network: Network
+  readonly #streamTimeout: number
   readonly #ended = new AbortController()
   readonly #ignoreNetwork: () => void
   /** The calls in flight. */
@@ -50,9 +51,11 @@ export class HttpSocket extends EmittingSocket implements SocketLike {
   /** Whether a ping waits for a sign that the connection works. */
   #isAsked = false
 
-  constructor(door: Door, network: Network) {
+  /** @param streamTimeout - See {@link FeedOptions}. */
+  constructor(door: Door, network: Network, streamTimeout: number) {
     super()
     this.#door = door
+    this.#streamTimeout = streamTimeout
     this.#network = network
     this.transport = network.prefersPolling ? 'long-polling' : 'sse'
     this.#ignoreNetwork = onNetworkChange((change) => {
@@ -200,7 +203,8 @@ export class HttpSocket extends EmittingSocket implements SocketLike {
       const startedAt = monotonicNow()
       const end = await this.#feed(subscription)
       if (this.#subscription !== subscription || end.reason === 'aborted') continue
-      if (end.reason === 'gap') return this.handOver()
+      // The client subscribes again, and the response reports the gap.
+      if (end.reason === 'gap') return this.#finish(subscription, '{"e":"parked"}')
       if (end.reason === 'failed') return this.#finish(subscription, `{"e":"error"${end.data === undefined ? '' : `,"d":${end.data}`}}`)
       if (end.reason === 'buffered') {
         // The client is notified of the other transport when the subscription opens.
@@ -224,6 +228,7 @@ export class HttpSocket extends EmittingSocket implements SocketLike {
     const isCurrent = (): boolean => this.#subscription === subscription && !signal.signal.aborted
     const options: FeedOptions = {
       door: this.#door,
+      streamTimeout: this.#streamTimeout,
       position,
       signal: signal.signal,
       onHeard: () => this.#onHeard(),

@@ -10,10 +10,16 @@ export class Network {
   #failures = 0
   /** Whether a message has ever arrived over a WebSocket. */
   #hasWorked = false
-  #probeDelay = MIN_PROBE_DELAY_MS
+  readonly #minProbeDelay: number
+  #probeDelay: number
   /** The time of the next attempt to use a WebSocket again. */
   #probeAt: number | undefined
   #sseAvoidedUntil = -Infinity
+
+  /** @param probeDelay - The time until the first attempt to use a WebSocket again. It doubles with each attempt. */
+  constructor(probeDelay: number) {
+    this.#minProbeDelay = this.#probeDelay = probeDelay
+  }
 
   /** Whether the next connection should use HTTP without trying a WebSocket first. */
   get prefersHttp(): boolean {
@@ -50,7 +56,7 @@ export class Network {
   webSocketLost(lasted: number): void {
     const isStable = lasted >= STABLE_MS
     this.#failures = isStable ? 0 : this.#failures + 1
-    if (isStable) this.#probeDelay = MIN_PROBE_DELAY_MS
+    if (isStable) this.#probeDelay = this.#minProbeDelay
   }
 
   /** An attempt to use a WebSocket again has failed or succeeded. */
@@ -59,7 +65,7 @@ export class Network {
     // Several subscriptions try at the same time.
     if (this.#probeAt === undefined || monotonicNow() < this.#probeAt) return
     // Also after a success, which may not last.
-    this.#probeDelay = Math.min(this.#probeDelay * 2, MAX_PROBE_DELAY_MS)
+    this.#probeDelay = Math.min(this.#probeDelay * 2, this.#minProbeDelay * MAX_PROBE_FACTOR)
     this.postponeProbe()
   }
 
@@ -87,7 +93,7 @@ export class Network {
   changed(): void {
     this.pollSeconds = MAX_POLL_SECONDS
     this.#sseAvoidedUntil = -Infinity
-    this.#probeDelay = MIN_PROBE_DELAY_MS
+    this.#probeDelay = this.#minProbeDelay
     this.postponeProbe()
   }
 }
@@ -98,8 +104,8 @@ const FAILURES_TO_GIVE_UP = 2
 /** A WebSocket that lasted this long is no failure. Proxies that do not support WebSockets cut them earlier. */
 const STABLE_MS = 60_000
 
-const MIN_PROBE_DELAY_MS = 60_000
-const MAX_PROBE_DELAY_MS = 15 * 60_000
+/** The limit of the growth of the time between two attempts to use a WebSocket again. */
+const MAX_PROBE_FACTOR = 16
 
 const SSE_AVOIDED_MS = 10 * 60_000
 
