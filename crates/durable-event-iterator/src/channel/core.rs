@@ -19,9 +19,9 @@ use std::{
 /// Microseconds per millisecond. Event ids are in microseconds, the clock of the Workers runtime is in milliseconds.
 pub(crate) const MICROS_PER_MILLI: u64 = 1_000;
 
-/// Maximum size of an event's message besides the texts of the event, in characters, if its subscription has flow control and an
-/// usual call id. Used only for the room after hibernation.
-const MESSAGE_BYTES: u64 = 96;
+/// Maximum size of an event's message to a subscription with flow control besides the texts of the event, in characters: its call id
+/// has up to 32 characters, and the event id 16 digits.
+const MESSAGE_BYTES: u64 = 120;
 
 /// Minimum delay before the library's alarm, in milliseconds: a failed deletion is retried, but not in a loop.
 const SOONEST_ALARM_MS: u64 = 1_000;
@@ -315,4 +315,20 @@ impl ChannelCore {
 
 fn now_us() -> u64 {
     runtime::now_ms().saturating_mul(MICROS_PER_MILLI)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket::session::MAX_FLOW_ID_BYTES;
+    use durable_event_wire::frame::head;
+
+    #[test]
+    fn no_message_is_longer_than_its_texts_and_the_constant() {
+        let (json, meta, extra) = ("{}", "[]", r#""retry":1"#);
+        let tail = event_tail(json, Some(meta), Some(extra), EventId::MAX.as_micros());
+        let more =
+            head(&"i".repeat(MAX_FLOW_ID_BYTES)).len() + tail.len() - json.len() - meta.len() - extra.len();
+        assert!((MESSAGE_BYTES - 8..=MESSAGE_BYTES).contains(&(more as u64)), "{more}");
+    }
 }

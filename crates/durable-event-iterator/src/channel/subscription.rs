@@ -59,6 +59,12 @@ pub(crate) struct Subscribe {
     pub(crate) has_flow_control: bool,
 }
 
+/// Returns whether a subscription with this call id may have flow control: the id is short, and JSON escapes nothing in it.
+fn is_flow_id(id: &str) -> bool {
+    id.len() <= MAX_FLOW_ID_BYTES
+        && id.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))
+}
+
 impl Subscribe {
     pub(crate) fn new(id: String, headers: &Headers<'_>) -> Self {
         let since = headers.get(SINCE_HEADER).and_then(read_since);
@@ -67,7 +73,7 @@ impl Subscribe {
             id.get(..end).unwrap_or_default().to_owned()
         });
         let (flow, on) = FLOW_HEADER;
-        let has_flow_control = headers.get(flow) == Some(on) && id.len() <= MAX_FLOW_ID_BYTES;
+        let has_flow_control = headers.get(flow) == Some(on) && is_flow_id(&id);
         Self { id, last_event_id, since, has_flow_control }
     }
 

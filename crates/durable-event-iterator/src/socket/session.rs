@@ -20,7 +20,7 @@ const MAX_BYTES: usize = 16_300;
 /// an [`Unfinished`] replay, after which there is no subscription.
 const SUBSCRIPTION_BYTES: usize = 64 * 6 + 64;
 
-/// Maximum length of the call id of a subscription with flow control, in bytes.
+/// Maximum length of the call id of a subscription with flow control, in bytes. It contains no characters that JSON escapes.
 pub(crate) const MAX_FLOW_ID_BYTES: usize = 32;
 
 /// A socket's token, connection id, subscription and custom attachment.
