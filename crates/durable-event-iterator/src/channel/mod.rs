@@ -5,6 +5,7 @@ mod core;
 pub(crate) mod options;
 pub(crate) mod page;
 mod publish_options;
+mod reading;
 mod replay_row;
 pub(crate) mod rpc_options;
 mod stub;
@@ -17,6 +18,7 @@ pub use self::{
     audience::Audience,
     options::{InvalidOption, Options},
     publish_options::{PublishOptions, Published},
+    reading::{EventPage, ReadEvent, ReadOptions, Received, Subscription},
     stub::ChannelStub,
     transaction::Transaction,
 };

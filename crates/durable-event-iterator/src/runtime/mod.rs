@@ -31,10 +31,7 @@ pub(crate) use self::{
     body::read_body,
     namespace::{Stub, UpgradeRequest, Verdict, head_of, rejection_response, stub},
     page_rows::PageRows,
-    reader::{
-        EmptyPage, Reader, ReaderEnd, ReaderItem, ReaderToken, Rejected, call_over_socket, empty_page,
-        respond,
-    },
+    reader::{Reader, ReaderEnd, ReaderItem, ReaderToken, Rejected, call_over_socket, empty_page, respond},
     storage_event::StorageEvent,
     value::{Infinity, JsWire, NotWire},
 };
