@@ -265,6 +265,18 @@ export class ForgetfulJournal extends Journal {
 }
 
 /** Accepts at most three sockets, and two for each connection id and subject. */
+export class PublishedJournal extends Journal {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, { retentionSeconds: 3600, publisher: true })
+  }
+}
+
+export class FewPublishedJournal extends Journal {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, { maxRetainedEvents: 8, maxSockets: 3, publisher: true })
+  }
+}
+
 export class CappedJournal extends Journal {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, { maxSockets: 3, maxSocketsPerConnection: 2, maxSocketsPerSubject: 2 })
