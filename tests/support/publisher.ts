@@ -4,13 +4,15 @@ import { StandardRPCJsonSerializer } from '@orpc/client/standard'
 
 import { CLASSES } from './journals.ts'
 import type { Binding } from './journals.ts'
-import type { RunningWorkers, WorkerDefinition } from './workerd.ts'
+import type { DurableObjectBinding, RunningWorkers, WorkerDefinition } from './workerd.ts'
 
-/** Returns a Worker with the publisher, and bindings of the Durable Objects of the Worker `objects`. */
-export const publisherWorker = (name = 'publisher'): WorkerDefinition => ({
+const ALL_CLASSES = Object.fromEntries(Object.entries(CLASSES).map(([binding, className]) => [binding, { className, scriptName: 'objects' }]))
+
+/** Returns a Worker with the publisher. Its default bindings are those of the Durable Objects of the Worker `objects`. */
+export const publisherWorker = (name = 'publisher', durableObjects: Record<string, DurableObjectBinding> = ALL_CLASSES): WorkerDefinition => ({
   name,
   entry: 'tests/worker-typescript/publisher.ts',
-  durableObjects: Object.fromEntries(Object.entries(CLASSES).map(([binding, className]) => [binding, { className, scriptName: 'objects' }])),
+  durableObjects,
 })
 
 /** A type that JSON does not have, for which the publisher has a custom serializer. */
