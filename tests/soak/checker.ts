@@ -6,7 +6,8 @@
 //
 // 1. The time between `/subscribe` and its response at which the log was read. Events deleted before the request must be
 //    reported as a gap, and events not deleted at the response must not.
-// 2. Whether a publish without a response, whose event no client has received, is stored. It may count or not.
+// 2. Whether a publish without a response, or with one that contains no id, is stored if no client has received its event.
+//    It may count or not.
 // 3. The number of retained events between three quarters of a bound and the bound, which is not guaranteed. But an event
 //    that was reported as deleted must not arrive later.
 //
@@ -143,7 +144,7 @@ class ChannelLog {
       }
     }
     this.ids.sort((a, b) => a - b)
-    this.#doubtful = own.filter(({ n, outcome }) => outcome === 'unknown' && !idOf.has(n))
+    this.#doubtful = own.filter(({ n, outcome }) => outcome !== 'rejected' && !idOf.has(n))
 
     this.#wipes = wipes.filter((wipe) => wipe.channel === channel.name).map((wipe) => logged(wipe, own))
 

@@ -42,7 +42,12 @@ export interface ClientOptions {
 }
 
 /** The result of a client's call of `publish`. */
-export type CallResult = { id: number } | { rejected: string } | 'unknown'
+export type CallResult =
+  | { id: number }
+  /** Stored with an id that the response does not contain. */
+  | 'stored'
+  | { rejected: string }
+  | 'unknown'
 
 export abstract class SoakClient {
   readonly record: ClientRecord
@@ -168,7 +173,9 @@ export abstract class SoakClient {
   }
 
   abstract start(): Promise<void>
-  /** Publishes by a call over the socket. */
+  /** Whether the events that it publishes are not for itself. */
+  readonly excludesItself: boolean = true
+  /** Publishes by a call over the socket, or as its kind does. */
   abstract publish(event: object): Promise<CallResult>
   /** Reconnects with a new token and resumes after the last id. */
   abstract renew(): void
@@ -334,7 +341,7 @@ export class BareClient extends SoakClient {
     const i = this.#id()
     this.#calls.set(i, (result) => {
       // Without a response the socket is lost, and the next one has its own token.
-      if (result !== 'unknown' && !('rejected' in result) && this.#socket === socket) done(this.#subscription?.attempt)
+      if (typeof result === 'object' && 'id' in result && this.#socket === socket) done(this.#subscription?.attempt)
     })
     socket.send(JSON.stringify({ i, p: { u: '/updateToken', b: { json: { token } } } }))
     return true

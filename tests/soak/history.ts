@@ -29,7 +29,7 @@ export interface Publish {
   sentAt: number
   answeredAt?: number
   /**
-   * `stored`: acknowledged with `id`. `rejected`: with a typed error, so nothing may have changed. `unknown`: no response, the
+   * `stored`: acknowledged, with `id` unless the way of publishing returns none. `rejected`: with a typed error, so nothing may have changed. `unknown`: no response, the
    * event may be stored or not.
    */
   outcome: 'stored' | 'rejected' | 'unknown'

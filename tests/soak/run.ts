@@ -8,6 +8,7 @@ import { CLIENT_VERSIONS, SIGNING_KEY } from '../support/client.ts'
 import type { ClientVersion } from '../support/client.ts'
 import { startJournals } from '../support/journals.ts'
 import type { Journals } from '../support/journals.ts'
+import { publisherWorker } from '../support/publisher.ts'
 import { check, excerpt } from './checker.ts'
 import type { Violation, ViolationKind } from './checker.ts'
 import { BareClient, StockClient } from './clients.ts'
@@ -18,6 +19,7 @@ import { Line } from './line.ts'
 import { Network } from './network.ts'
 import { NpmClient } from './npm-client.ts'
 import { PackageClient } from './package-client.ts'
+import { PublisherClient } from './publisher-client.ts'
 import { PUBLISHER, PUBLISH_KEY, Publishers, SPOILED } from './publishers.ts'
 import type { Target } from './publishers.ts'
 import { Random } from './random.ts'
@@ -98,11 +100,14 @@ const SETTLE_TIMEOUT = 30_000
 const SUBSCRIBE_TIMEOUT = 1_000
 
 /** The bindings of each Durable Object in Workers of another script. */
-const CLASSES = { USUAL: 'UsualJournal', FEW: 'FewJournal', BRIEF: 'BriefJournal', ROOMY: 'RoomyJournal' } as const
+const CLASSES = { PUBLISHED: 'PublishedJournal', FEW: 'FewJournal', BRIEF: 'BriefJournal', ROOMY: 'RoomyJournal' } as const
+
+/** The Worker with the subscribers of oRPC's publisher. */
+const SUBSCRIBERS = 'subscribers'
 
 /** The kinds of clients, in turn on each channel. The last digit is 2 for `DurableIterator` tokens. */
 const KINDS = [
-  'bare 1', 'stock', 'bare 2', 'orpc-v1 1', 'subscribe 1', 'orpc-v2 1', 'stock', 'orpc-v1 2', 'subscribe 2', 'orpc-v2 2',
+  'bare 1', 'stock', 'bare 2', 'orpc-v1 1', 'publisher', 'subscribe 1', 'orpc-v2 1', 'stock', 'orpc-v1 2', 'subscribe 2', 'orpc-v2 2',
   'bare 1', 'stock',
 ] as const
 type Kind = (typeof KINDS)[number]
@@ -125,7 +130,7 @@ function plan(events: number): ChannelPlan[] {
   })
   const count = events / 5
   return [
-    journal('usual', 'USUAL', 300_000, 100_000),
+    journal('usual', 'PUBLISHED', 3_600_000, 100_000),
     journal('few', 'FEW', 300_000, 8),
     journal('brief', 'BRIEF', 3_000, 100_000),
     journal('bulk', 'ROOMY', 3_600_000, 100_000, Math.min(BULK_PADDING, Math.floor(BULK_CHARACTERS / count))),
@@ -159,9 +164,10 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
         name: 'deployable',
         crate: '.',
         front: front(['DurableEventIteratorObject']),
-        variables: { SIGNING_KEY, PUBLISH_KEY, EVENT_RETENTION_SECONDS: String(DEPLOYABLE_RETENTION_SECONDS) },
+        variables: { SIGNING_KEY, PUBLISH_KEY, PUBLISHER: 'true', EVENT_RETENTION_SECONDS: String(DEPLOYABLE_RETENTION_SECONDS) },
         durableObjects: { CHANNEL: { className: 'DurableEventIteratorObject' } },
       },
+      publisherWorker(SUBSCRIBERS, bindings),
     ],
   })
   try {
@@ -277,12 +283,12 @@ class Run {
     const random = this.#random.part(`client ${n}`)
     const channel = late?.channel ?? (this.#channels[n % this.#channels.length] as ChannelPlan)
     const name = `${late ? 'late' : 'client'}-${n}`
-    const target = await this.#journals.urlOf(channel.worker)
     // All kinds, and all versions, on every channel.
     const turn = Math.floor(n / this.#channels.length)
     const kind = late?.kind ?? (KINDS[turn % KINDS.length] as Kind)
+    const target = await this.#journals.urlOf(kind === 'publisher' ? SUBSCRIBERS : channel.worker)
     const isSecond = kind.endsWith('2')
-    const hasConnection = random.chance(0.7) || isSecond || isOfPackage(kind)
+    const hasConnection = (random.chance(0.7) || isSecond || isOfPackage(kind)) && kind !== 'publisher'
     const options: ClientOptions = {
       name,
       isSecond,
@@ -294,7 +300,7 @@ class Run {
       tokenLifetime: random.chance(0.25) ? random.whole(4, 8) : 86_400,
       ...(late ? { issuedAt: late.issuedAt } : {}),
     }
-    const client = create(kind, CLIENT_VERSIONS[(n + turn) % CLIENT_VERSIONS.length]!, options)
+    const client = create(kind, CLIENT_VERSIONS[(n + turn) % CLIENT_VERSIONS.length]!, options, channel)
     this.#clients.push(client)
     if (!late && n % CALM_EVERY === CALM_EVERY - 1) this.#calm.add(client)
     await client.start()
@@ -547,14 +553,15 @@ class Run {
   }
 }
 
-function create(kind: Kind, version: ClientVersion, options: ClientOptions): SoakClient {
+function create(kind: Kind, version: ClientVersion, options: ClientOptions, { binding }: ChannelPlan): SoakClient {
+  if (kind === 'publisher') return new PublisherClient({ ...options, binding })
   if (kind === 'stock') return new StockClient(version, options)
   if (kind.startsWith('bare')) return new BareClient(options)
   return kind.startsWith('subscribe') ? new StandaloneClient(options) : new NpmClient(kind.startsWith('orpc-v1') ? 1 : 2, options)
 }
 
 /** Whether these clients are of the npm package, which always sends a connection id. */
-const isOfPackage = (kind: Kind): boolean => kind !== 'stock' && !kind.startsWith('bare')
+const isOfPackage = (kind: Kind): boolean => kind !== 'stock' && kind !== 'publisher' && !kind.startsWith('bare')
 
 /** Returns the report of a failed run. */
 export function failures({ violations, history, seed }: SoakResult): string[] {

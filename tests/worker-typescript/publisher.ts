@@ -32,6 +32,8 @@ const serializer = new StandardRPCJsonSerializer({ customJsonSerializers })
 /** What a subscriber receives, as the tests read it. */
 interface Line {
   opened?: true
+  /** The value of the gap header, which the publisher itself does not read. */
+  gap?: string
   json?: unknown
   meta?: unknown
   eventMeta?: unknown
@@ -41,7 +43,8 @@ interface Line {
   done?: true
 }
 
-function publisherOf(env: Env, query: URLSearchParams): DurablePublisher<Events> {
+/** Returns the publisher. `onResponse` receives the responses of its Durable Objects. */
+function publisherOf(env: Env, query: URLSearchParams, onResponse?: (response: Response) => void): DurablePublisher<Events> {
   const prefix = query.get('prefix') ?? undefined
   const lastOf = (name: string): string => name.split('/').at(-1)!
   return new DurablePublisher<Events>(env[query.get('binding')!]!, {
@@ -51,7 +54,20 @@ function publisherOf(env: Env, query: URLSearchParams): DurablePublisher<Events>
     ...(query.get('by') === 'id' && {
       getStubByName: (namespace, event) => namespace.get(namespace.idFromName(lastOf(event))),
     }),
+    ...(onResponse !== undefined && {
+      getStubByName: (namespace, event) => observed(namespace.getByName(event), onResponse),
+    }),
   })
+}
+
+/** Returns a stub whose responses are observed, without changes. */
+function observed(stub: DurableObjectStub, onResponse: (response: Response) => void): DurableObjectStub {
+  const fetch = async (...request: Parameters<DurableObjectStub['fetch']>): Promise<Response> => {
+    const response = await stub.fetch(...request)
+    onResponse(response)
+    return response
+  }
+  return { fetch } as DurableObjectStub
 }
 
 /** Publishes the body, a serialized payload. */
@@ -90,12 +106,14 @@ function subscribe(request: Request, env: Env, query: URLSearchParams, context: 
   }
   const onError = (error: Error): void => write({ error: error.message, cause: String((error.cause as Error | undefined)?.message) })
   const lastEventId = query.get('lastEventId') ?? undefined
-  const publisher = publisherOf(env, query)
+  let gap: string | null = null
+  const onResponse = ({ headers }: Response): void => void (gap = headers.get('x-durable-event-gap'))
+  const publisher = publisherOf(env, query, query.has('by') ? undefined : onResponse)
   const event = query.get('event')!
   const run = async (): Promise<void> => {
     if (query.get('form') === 'listener') {
       const unsubscribe = await publisher.subscribe(event, onPayload, { lastEventId, onError })
-      write({ opened: true })
+      write({ opened: true, ...(gap !== null && { gap }) })
       await new Promise((resolve) => request.signal.addEventListener('abort', resolve))
       await unsubscribe()
     } else {

@@ -15,7 +15,7 @@ pub struct Usual;
 pub struct Short;
 /// Retains events for one second, and deletes them by an alarm.
 pub struct Swept;
-/// Retains at most eight events.
+/// Retains at most eight events, and serves oRPC's publisher.
 pub struct Few;
 /// Retains events for three seconds: enough for a fast reconnect, but not for a slow one.
 pub struct Brief;
@@ -94,19 +94,19 @@ impl Kind for Swept {
 
 impl Kind for Few {
     fn options() -> Options {
-        Options::default().retained_events(8)
+        Options::default().retained_events(8).publisher()
     }
 }
 
 impl Kind for Brief {
     fn options() -> Options {
-        Options::default().event_retention(Duration::from_secs(3))
+        Options::default().event_retention(Duration::from_secs(3)).publisher()
     }
 }
 
 impl Kind for Roomy {
     fn options() -> Options {
-        Options::default().event_retention(Duration::from_secs(3_600))
+        Options::default().event_retention(Duration::from_secs(3_600)).publisher()
     }
 }
 
