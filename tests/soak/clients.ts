@@ -155,6 +155,7 @@ export abstract class SoakClient {
       return id
     } else if (frame.t === 3) {
       attempt.ended = true
+      if (frame.p?.e === 'parked') this.record.parked = (this.record.parked ?? 0) + 1
     }
     return undefined
   }
@@ -289,9 +290,12 @@ export class BareClient extends SoakClient {
   #subscription: { i: string; attempt: Attempt } | undefined
   #calls = new Map<string, (result: CallResult) => void>()
   #next = 0
+  /** Whether it has flow control. It never acknowledges, so that its subscription is parked as often as possible. */
+  readonly #hasFlowControl: boolean
 
   constructor(options: ClientOptions) {
     super(options.isSecond ? 'bare with DurableIterator tokens' : 'bare', options)
+    this.#hasFlowControl = options.random.chance(0.5)
   }
 
   async start(): Promise<void> {
@@ -329,8 +333,11 @@ export class BareClient extends SoakClient {
     const last = this.last
     const attempt = this.asked(last === undefined ? undefined : String(last))
     this.#subscription = { i, attempt }
-    const h = last === undefined ? {} : { h: { 'last-event-id': String(last) } }
-    this.#socket.send(JSON.stringify({ i, p: { u: '/subscribe', b: {}, ...h } }))
+    const h = {
+      ...(last !== undefined && { 'last-event-id': String(last) }),
+      ...(this.#hasFlowControl && { 'x-durable-event-flow': '1' }),
+    }
+    this.#socket.send(JSON.stringify({ i, p: { u: '/subscribe', b: {}, ...(Object.keys(h).length > 0 && { h }) } }))
   }
 
   /** Sends a new token over the open socket. Returns whether it could be sent. */
@@ -358,6 +365,7 @@ export class BareClient extends SoakClient {
     if (frame.i !== this.#subscription?.i) return
     const { attempt } = this.#subscription as { attempt: Attempt }
     if (this.heard(attempt, frame) !== undefined) this.record.delivered.push(attempt.frames.at(-1)!)
+    if (frame.t === 3 && frame.p?.e === 'parked') return this.subscribe()
     const isEnd = frame.t === 3 && frame.p?.e !== 'message'
     const isRefused = frame.t === undefined && frame.p?.s >= 400
     if (isEnd || isRefused) this.renew()
