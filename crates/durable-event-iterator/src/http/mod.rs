@@ -66,7 +66,7 @@ use worker::{Headers, Request, Response};
 /// # Errors
 /// PAYLOAD_TOO_LARGE for a larger body, and an error if the connection is lost.
 pub async fn read_body(request: &Request, limit: usize) -> Result<Vec<u8>> {
-    let body = crate::runtime::read_body(request, limit).await?;
+    let body = crate::runtime::read_body(request.inner(), limit).await?;
     body.ok_or_else(|| Error::new(Code::PayloadTooLarge))
 }
 

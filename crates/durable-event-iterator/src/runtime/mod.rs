@@ -25,6 +25,9 @@ pub(crate) mod value;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use self::javascript::*;
+pub(crate) use self::message::EventMessages;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use self::namespace::{PublisherRequest, publisher_request};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use self::native::*;
 pub(crate) use self::{
