@@ -6,7 +6,10 @@ use super::{
     parameters::{Parameters, Position, Route},
 };
 use crate::{
-    channel::page::{PageQuery, Reader as PageReader},
+    channel::{
+        page::{PageQuery, Reader as PageReader},
+        subscription::GAP_HEADER,
+    },
     error::{Code, Error, Result},
     path,
     runtime::{self, ReaderToken, Rejected, Stub},
@@ -25,9 +28,6 @@ use worker::{
 
 const OK: u16 = 200;
 const NO_CONTENT: u16 = 204;
-
-/// The header of a gap, which pages of other origins may read.
-const GAP_HEADER: &str = "x-durable-event-gap";
 
 /// Serves the channels of a namespace over HTTP, for clients that cannot use a WebSocket, servers and scripts.
 ///
