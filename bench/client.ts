@@ -108,6 +108,11 @@ export class LoadSocket {
     })
   }
 
+  /** Reads nothing more: what arrives stays in the buffers of the system, and then with the sender. */
+  stopReading(): void {
+    this.#socket.pause()
+  }
+
   /** Returns the first message since `forget`. */
   get first(): string {
     return this.#first

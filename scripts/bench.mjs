@@ -4,11 +4,15 @@
 
 //
 // `npm run bench -- clients [--quick] [--only storm,latency,sizes] [--clients 5000] [--rounds 3] [--report]` measures clients.
+//
+// `npm run bench -- readers [--quick] [--only live,replay] [--report]` measures readers that stop reading.
 
 import { runBuilt } from './run-built.mjs'
 
 const args = process.argv.slice(2)
+const programs = { clients: 'bench/clients/main.ts', readers: 'bench/readers/main.ts' }
+const program = programs[args[0]]
 process.exitCode =
-  args[0] === 'clients'
-    ? await runBuilt('bench/clients/main.ts', ['bench/worker'], args.slice(1))
+  program !== undefined
+    ? await runBuilt(program, ['bench/worker'], args.slice(1))
     : await runBuilt('bench/main.ts', ['bench/worker', 'npm/durable-event-iterator/core', '.'], args)

@@ -59,6 +59,9 @@ impl Object for AnyChannel {
         if flag(env, "START_DURABLE_ITERATORS_LIVE") {
             options = options.start_durable_iterators_live();
         }
+        if flag(env, "PUBLISHER") {
+            options = options.publisher();
+        }
         options
     }
 }

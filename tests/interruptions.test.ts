@@ -7,11 +7,12 @@ import { startFaultyJournals } from './support/faults.ts'
 import type { FaultyJournals } from './support/faults.ts'
 import { token as durableIteratorToken, upgradeUrl } from './support/durable-iterator.ts'
 import type { Binding } from './support/journals.ts'
+import { Publisher, publisherWorker } from './support/publisher.ts'
 import { BareSocket } from './support/socket.ts'
 
 let journals: FaultyJournals
 beforeAll(async () => {
-  journals = await startFaultyJournals()
+  journals = await startFaultyJournals({ workers: [publisherWorker()] })
 })
 afterEach(() => journals.set({ ahead: 0, isHeld: false }))
 afterAll(() => journals.dispose())
@@ -36,6 +37,24 @@ async function halfWay(binding: Binding, chn: string, url?: string): Promise<Bar
 }
 
 const numbers = (frames: any[]): number[] => frames.flatMap(({ p }) => (p.e === 'message' ? [p.d.json.n] : []))
+
+test('a replay to a subscriber of oRPC\'s publisher whose instance crashes ends at once, and the subscriber resumes without missing events', async () => {
+  const chn = 'interrupted publisher'
+  const publisher = await Publisher.of(journals)
+  for (let n = 1; n <= 8; n++) await journals.stub('FAULTY', chn, 'publish', { n, padding: 'x'.repeat(SIZE) })
+  await journals.set({ isHeld: true })
+  const first = await publisher.subscribed('FAULTY', chn, { lastEventId: '1' })
+  await first.count(2)
+  await expect(journals.stub('FAULTY', chn, 'publishAndFail', 9, 'panic')).rejects.toThrow()
+  await first.until(({ errors }) => errors.length > 0)
+  expect(first.errors[0]!.error).toBe('WebSocket closed unexpectedly: 1012 Subscription interrupted')
+  await journals.set({ isHeld: false })
+  const received = first.received.length
+  const again = publisher.subscribe('FAULTY', chn, { lastEventId: first.ids.at(-1)! })
+  await again.count(9 - received)
+  expect([...first.payloads, ...again.payloads].map(({ n }) => n)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
+  for (const end of [first, again]) end.close()
+})
 
 test.each(['its own', 'another'])('a replay whose instance crashes by %s Durable Object ends at once, and its client resumes without missing events', async (whose) => {
   const chn = `interrupted by ${whose}`

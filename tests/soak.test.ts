@@ -8,15 +8,18 @@ import { failures, soak } from './soak/run.ts'
 const TIMEOUT = 90_000
 
 test('under faults no event is lost, duplicated, reordered or leaked, and all gaps are reported', { timeout: TIMEOUT }, async () => {
-  const result = await soak({ seed: 6, events: 1_200, clients: 50, seconds: 10 })
+  const result = await soak({ seed: 6, events: 1_200, clients: 60, seconds: 10 })
   expect(result.violations, failures(result).join('\n')).toEqual([])
   expect(result.events).toBeGreaterThanOrEqual(1_200)
-  expect(result.clients).toBeGreaterThanOrEqual(50)
+  expect(result.clients).toBeGreaterThanOrEqual(60)
   expect(result.faults).toBeGreaterThan(50)
   for (const kind of ['killed', 'wiped', 'unreadable attachment', 'online storm']) {
     const kinds = Object.keys(result.faultsByKind).filter((known) => known.startsWith(kind))
     expect(kinds, kind).not.toEqual([])
   }
+  // Clients with a fallback have used it, and subscriptions were parked.
+  expect(Object.keys(result.transports).length).toBeGreaterThan(1)
+  expect(result.parked).toBeGreaterThan(0)
   // A run without gap notifications would not test them.
   expect(result.gapsTold).toBeGreaterThan(0)
 })

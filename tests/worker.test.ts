@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { Client, SIGNING_KEY, token } from './support/client.ts'
 import { token as durableIteratorToken } from './support/durable-iterator.ts'
+import { Publisher, publisherWorker } from './support/publisher.ts'
 import { BareSocket } from './support/socket.ts'
 import { startWorkers } from './support/workerd.ts'
 import type { RunningWorkers } from './support/workerd.ts'
@@ -304,5 +305,33 @@ test('variables set the maximum frame size and the retained bytes, and clients t
     late.vanish()
   } finally {
     await limited.dispose()
+  }
+})
+
+test('with PUBLISHER, oRPC\'s publisher in another Worker publishes and subscribes, and clients cannot', async () => {
+  const running = await startWorkers({
+    workers: [
+      { name: 'worker', crate: '.', variables: { SIGNING_KEY, PUBLISHER: 'true' }, durableObjects },
+      publisherWorker('publisher', { CHANNEL: { ...durableObjects.CHANNEL, scriptName: 'worker' } }),
+    ],
+  })
+  try {
+    const publisher = await Publisher.of(running)
+    const subscriber = await publisher.subscribed('CHANNEL', 'published')
+    const client = await connect(running, 'published')
+    const subscription = await client.subscribe()
+    const event = { at: new Date(0), big: 1n }
+    expect(await publisher.publish('CHANNEL', 'published', event)).toEqual({})
+    expect(await subscriber.count(1)).toEqual([event])
+    expect(await subscription.count(1)).toEqual([event])
+    for (const path of ['/publish', '/subscribe', '/publish?channel=published']) {
+      for (const init of [{ method: 'POST', body: '{"data":{"json":{}}}' }, {}]) {
+        expect((await running.fetch(path, { ...init, headers: { 'x-forwarded-host': 'localhost' } })).status).toBe(404)
+      }
+    }
+    client.close()
+    subscriber.close()
+  } finally {
+    await running.dispose()
   }
 })

@@ -499,3 +499,42 @@ test('an excerpt shows the event, its publish, the subscription and the fault', 
   expect(lines.join('\n')).toMatch(/> subscribe 1/)
   expect(lines.join('\n')).toMatch(/fault cut/)
 })
+
+describe('a client whose requests are not recorded', () => {
+  /** Anna receives these events, and is notified of these gaps. The first four events were deleted in time. */
+  const unobserved = (numbers: number[], notified: GapNotification[] = []): History => {
+    const history = good()
+    const anna = client([], { delivered: frames(...numbers), notified, isUnobserved: true, stayed: true })
+    history.channels[0]!.bound = 8
+    history.clients = [anna]
+    return history
+  }
+
+  test('that receives all events from its first one on has no violations', () => {
+    expect(found(unobserved([3, 4, 5, 6, 7, 8, 9, 10]))).toEqual([])
+  })
+
+  test('that loses an event is found', () => {
+    expect(found(unobserved([1, 2, 4, 5, 6, 7, 8, 9, 10]))).toEqual(['lost'])
+  })
+
+  test('that receives an event twice, or out of order, is found', () => {
+    expect(found(unobserved([1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10]))).toEqual(['duplicated'])
+    expect(found(unobserved([1, 2, 4, 3, 5, 6, 7, 8, 9, 10]))).toEqual(['reordered'])
+  })
+
+  test('may miss the events of a gap of which it was notified', () => {
+    const notified = [{ after: 1, next: id(4) + 1, at: after(10) }]
+    expect(found(unobserved([1, 5, 6, 7, 8, 9, 10], notified))).toEqual([])
+  })
+
+  test('that is notified of a gap of events that were retained is found', () => {
+    const notified = [{ after: 1, next: id(4) + 1, at: after(5) }]
+    expect(found(unobserved([1, 5, 6, 7, 8, 9, 10], notified))).toEqual(['gap false'])
+  })
+
+  test('that is notified of a gap between the wrong events is found', () => {
+    const notified = [{ after: 3, next: id(4) + 1, at: after(10) }]
+    expect(found(unobserved([1, 2, 5, 6, 7, 8, 9, 10], notified))).toContain('gap false')
+  })
+})

@@ -6,7 +6,8 @@
 //
 // 1. The time between `/subscribe` and its response at which the log was read. Events deleted before the request must be
 //    reported as a gap, and events not deleted at the response must not.
-// 2. Whether a publish without a response, whose event no client has received, is stored. It may count or not.
+// 2. Whether a publish without a response, or with one that contains no id, is stored if no client has received its event.
+//    It may count or not.
 // 3. The number of retained events between three quarters of a bound and the bound, which is not guaranteed. But an event
 //    that was reported as deleted must not arrive later.
 //
@@ -94,6 +95,10 @@ export function check(history: History): Verdict {
         if (attempt.gap !== undefined) verdict.gapsTold++
         return checkAttempt(client, index, attempt, log, report)
       })
+      if (client.isUnobserved) {
+        verdict.gapsTold += client.notified?.length ?? 0
+        gaps.push(...checkUnobserved(client, log, report))
+      }
       checkApplication(client, gaps, log, report)
     }
   }
@@ -143,7 +148,7 @@ class ChannelLog {
       }
     }
     this.ids.sort((a, b) => a - b)
-    this.#doubtful = own.filter(({ n, outcome }) => outcome === 'unknown' && !idOf.has(n))
+    this.#doubtful = own.filter(({ n, outcome }) => outcome !== 'rejected' && !idOf.has(n))
 
     this.#wipes = wipes.filter((wipe) => wipe.channel === channel.name).map((wipe) => logged(wipe, own))
 
@@ -361,10 +366,24 @@ function checkApplication(client: ClientRecord, gaps: Gap[], log: ChannelLog, re
   })
 }
 
+/** The gaps of which an application was notified whose requests are not recorded: between the right events, and not false. */
+function checkUnobserved({ name, channel, notified = [], delivered }: ClientRecord, log: ChannelLog, report: Report): Gap[] {
+  return notified.map(({ after, next, at = Number.POSITIVE_INFINITY }) => {
+    const previous = delivered[after - 1]?.id ?? 0
+    const lost = next - 1
+    const isMisplaced = lost <= previous || delivered.some(({ id }, index) => id < next !== index < after)
+    if (isMisplaced || !log.mayHaveGone(lost, at, previous)) {
+      const text = `the application was notified of a gap up to ${lost} after the event ${previous}`
+      report({ kind: 'gap false', channel, client: name, id: lost, text })
+    }
+    return { after: previous, to: lost }
+  })
+}
+
 /** The application is notified of each gap in a response, between the right events. */
 function checkNotifications(client: ClientRecord, report: Report): void {
-  const { notified, attempts, delivered, stayed } = client
-  if (notified === undefined) return
+  const { notified, attempts, delivered, stayed, isUnobserved = false } = client
+  if (notified === undefined || isUnobserved) return
   const about = { channel: client.channel, client: client.name }
   const told = attempts.flatMap((attempt, index) => (attempt.gap === undefined ? [] : [{ gap: attempt.gap, attempt: index }]))
   for (let n = 0; n < Math.max(told.length, notified.length); n++) {

@@ -42,7 +42,12 @@ export interface ClientOptions {
 }
 
 /** The result of a client's call of `publish`. */
-export type CallResult = { id: number } | { rejected: string } | 'unknown'
+export type CallResult =
+  | { id: number }
+  /** Stored with an id that the response does not contain. */
+  | 'stored'
+  | { rejected: string }
+  | 'unknown'
 
 export abstract class SoakClient {
   readonly record: ClientRecord
@@ -150,6 +155,7 @@ export abstract class SoakClient {
       return id
     } else if (frame.t === 3) {
       attempt.ended = true
+      if (frame.p?.e === 'parked') this.record.parked = (this.record.parked ?? 0) + 1
     }
     return undefined
   }
@@ -168,7 +174,9 @@ export abstract class SoakClient {
   }
 
   abstract start(): Promise<void>
-  /** Publishes by a call over the socket. */
+  /** Whether the events that it publishes are not for itself. */
+  readonly excludesItself: boolean = true
+  /** Publishes by a call over the socket, or as its kind does. */
   abstract publish(event: object): Promise<CallResult>
   /** Reconnects with a new token and resumes after the last id. */
   abstract renew(): void
@@ -282,9 +290,12 @@ export class BareClient extends SoakClient {
   #subscription: { i: string; attempt: Attempt } | undefined
   #calls = new Map<string, (result: CallResult) => void>()
   #next = 0
+  /** Whether it has flow control. It never acknowledges, so that its subscription is parked as often as possible. */
+  readonly #hasFlowControl: boolean
 
   constructor(options: ClientOptions) {
     super(options.isSecond ? 'bare with DurableIterator tokens' : 'bare', options)
+    this.#hasFlowControl = options.random.chance(0.5)
   }
 
   async start(): Promise<void> {
@@ -322,8 +333,11 @@ export class BareClient extends SoakClient {
     const last = this.last
     const attempt = this.asked(last === undefined ? undefined : String(last))
     this.#subscription = { i, attempt }
-    const h = last === undefined ? {} : { h: { 'last-event-id': String(last) } }
-    this.#socket.send(JSON.stringify({ i, p: { u: '/subscribe', b: {}, ...h } }))
+    const h = {
+      ...(last !== undefined && { 'last-event-id': String(last) }),
+      ...(this.#hasFlowControl && { 'x-durable-event-flow': '1' }),
+    }
+    this.#socket.send(JSON.stringify({ i, p: { u: '/subscribe', b: {}, ...(Object.keys(h).length > 0 && { h }) } }))
   }
 
   /** Sends a new token over the open socket. Returns whether it could be sent. */
@@ -334,7 +348,7 @@ export class BareClient extends SoakClient {
     const i = this.#id()
     this.#calls.set(i, (result) => {
       // Without a response the socket is lost, and the next one has its own token.
-      if (result !== 'unknown' && !('rejected' in result) && this.#socket === socket) done(this.#subscription?.attempt)
+      if (typeof result === 'object' && 'id' in result && this.#socket === socket) done(this.#subscription?.attempt)
     })
     socket.send(JSON.stringify({ i, p: { u: '/updateToken', b: { json: { token } } } }))
     return true
@@ -351,6 +365,7 @@ export class BareClient extends SoakClient {
     if (frame.i !== this.#subscription?.i) return
     const { attempt } = this.#subscription as { attempt: Attempt }
     if (this.heard(attempt, frame) !== undefined) this.record.delivered.push(attempt.frames.at(-1)!)
+    if (frame.t === 3 && frame.p?.e === 'parked') return this.subscribe()
     const isEnd = frame.t === 3 && frame.p?.e !== 'message'
     const isRefused = frame.t === undefined && frame.p?.s >= 400
     if (isEnd || isRefused) this.renew()

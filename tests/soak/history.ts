@@ -29,7 +29,7 @@ export interface Publish {
   sentAt: number
   answeredAt?: number
   /**
-   * `stored`: acknowledged with `id`. `rejected`: with a typed error, so nothing may have changed. `unknown`: no response, the
+   * `stored`: acknowledged, with `id` unless the way of publishing returns none. `rejected`: with a typed error, so nothing may have changed. `unknown`: no response, the
    * event may be stored or not.
    */
   outcome: 'stored' | 'rejected' | 'unknown'
@@ -69,6 +69,12 @@ export interface ClientRecord {
   handshakes?: number[]
   /** The errors that ended its iterators; only for clients whose iterators never end by themselves. */
   ended?: string[]
+  /** Whether its requests are not recorded: it has no attempts, and its gaps are those of which its application was notified. */
+  isUnobserved?: boolean
+  /** How often its subscription has opened, by transport; only for clients with a fallback. */
+  transports?: Record<string, number>
+  /** The number of times that its subscription was parked; only for clients whose frames are recorded. */
+  parked?: number
   /** Whether it stayed to the end, and must have received the last event of the channel. */
   stayed: boolean
 }
@@ -98,6 +104,8 @@ export interface GapNotification {
   after: number
   /** All events from this id on are available. */
   next: number
+  /** Only for clients without attempts. */
+  at?: number
 }
 
 export interface Fault {

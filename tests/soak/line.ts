@@ -13,6 +13,8 @@ interface Connection {
   server: Socket
   /** The number of bytes in a direction after which the connection breaks. */
   breaksAfter: { [way in Direction]?: number }
+  /** Whether it is a WebSocket; undefined before the first request. */
+  isWebSocket?: boolean
 }
 
 /** A separate port that forwards to the runtime. */
@@ -24,6 +26,8 @@ export class Line {
   /** No connection is forwarded before this time. */
   #closedUntil = 0
   #slowUntil = 0
+  /** No WebSocket works before this time. */
+  #webSocketsBlockedUntil = 0
 
   private constructor(target: number) {
     this.#target = target
@@ -79,9 +83,16 @@ export class Line {
     this.cut()
   }
 
+  /** Breaks all WebSockets, and allows no new ones for some milliseconds, like a proxy that knows only HTTP. */
+  blockWebSockets(duration: number): void {
+    this.#webSocketsBlockedUntil = Math.max(this.#webSocketsBlockedUntil, Date.now() + duration)
+    for (const connection of [...this.#connections]) if (connection.isWebSocket) this.#break(connection)
+  }
+
   /** Ends all faults. */
   heal(): void {
     this.#closedUntil = 0
+    this.#webSocketsBlockedUntil = 0
     this.#slowUntil = 0
     for (const connection of this.#connections) connection.breaksAfter = {}
     this.#resume()
@@ -115,6 +126,10 @@ export class Line {
   }
 
   #pass(connection: Connection, bytes: Buffer, way: Direction): void {
+    if (way === 'up') {
+      connection.isWebSocket ??= /^upgrade: websocket\r$/im.test(bytes.toString('latin1'))
+      if (connection.isWebSocket && Date.now() < this.#webSocketsBlockedUntil) return this.#break(connection)
+    }
     const [from, to] = way === 'up' ? [connection.client, connection.server] : [connection.server, connection.client]
     const left = connection.breaksAfter[way]
     if (left !== undefined && bytes.length >= left) {

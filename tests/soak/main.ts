@@ -14,7 +14,7 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     events: { type: 'string', default: '10000' },
-    clients: { type: 'string', default: '60' },
+    clients: { type: 'string', default: '100' },
     seconds: { type: 'string', default: '75' },
   },
 })
@@ -63,7 +63,7 @@ if (values.json) {
 } else {
   for (const [name, figure] of Object.entries(figures)) console.log(`${name.padEnd(12)} ${figure}`)
   const kinds = Object.entries(result.faultsByKind).map(([kind, count]) => `${kind} ${count}`)
-  console.log(`\nFaults: ${kinds.join(', ')}\nPublishes rejected: ${result.rejected}; without a response: ${result.unanswered}, of which ${result.seen} were stored\nTime: ${Math.round((Date.now() - startedAt) / 1000)} s`)
+  console.log(`\nFaults: ${kinds.join(', ')}\nTransports of clients with a fallback: ${JSON.stringify(result.transports)}; subscriptions parked: ${result.parked}\nPublishes rejected: ${result.rejected}; without a response: ${result.unanswered}, of which ${result.seen} were stored\nTime: ${Math.round((Date.now() - startedAt) / 1000)} s`)
 }
 if (result.violations.length > 0) {
   // On standard error, since standard output may be JSON.

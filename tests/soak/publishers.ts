@@ -170,10 +170,11 @@ export class Publishers {
 
   async #bySocket(target: Target, by: string, caller: SoakClient): Promise<void> {
     const { name, connection } = caller.record
-    const audience = { caller: name, ...(connection === undefined ? {} : { except: [connection] }) }
+    const excluded = { caller: name, ...(connection === undefined ? {} : { except: [connection] }) }
+    const audience = caller.excludesItself ? excluded : {}
     const publish = this.#begin(target, `${by} socket of ${name}`, audience)
     const result = await caller.publish(event(publish, target))
-    if (result === 'unknown') this.#end(publish, 'unknown')
+    if (typeof result === 'string') this.#end(publish, result)
     else if ('id' in result) this.#end(publish, 'stored', result.id)
     else this.#end(publish, 'rejected')
   }
@@ -195,8 +196,8 @@ export class Publishers {
   #end(publish: Publish, outcome: Publish['outcome'], id?: number): void {
     publish.outcome = outcome
     publish.answeredAt = Date.now()
-    if (outcome !== 'stored' || id === undefined) return
-    publish.id = id
+    if (outcome !== 'stored') return
+    if (id !== undefined) publish.id = id
     this.stored++
   }
 }

@@ -8,16 +8,20 @@ import { CLIENT_VERSIONS, SIGNING_KEY } from '../support/client.ts'
 import type { ClientVersion } from '../support/client.ts'
 import { startJournals } from '../support/journals.ts'
 import type { Journals } from '../support/journals.ts'
+import { publisherWorker } from '../support/publisher.ts'
 import { check, excerpt } from './checker.ts'
 import type { Violation, ViolationKind } from './checker.ts'
 import { BareClient, StockClient } from './clients.ts'
 import type { ClientOptions, SoakClient } from './clients.ts'
 import { ATTACHMENTS, WIPES, front } from './front.ts'
 import type { Channel, Fault, History } from './history.ts'
+import { PageClient, SseClient } from './http-clients.ts'
+import { FallbackClient, StubClient } from './iterator-clients.ts'
 import { Line } from './line.ts'
 import { Network } from './network.ts'
 import { NpmClient } from './npm-client.ts'
 import { PackageClient } from './package-client.ts'
+import { PublisherClient } from './publisher-client.ts'
 import { PUBLISHER, PUBLISH_KEY, Publishers, SPOILED } from './publishers.ts'
 import type { Target } from './publishers.ts'
 import { Random } from './random.ts'
@@ -54,6 +58,10 @@ export interface SoakResult {
   gapsFalse: number
   /** The number of checked deliveries. */
   deliveries: number
+  /** How often subscriptions with a fallback have opened, by transport. */
+  transports: Record<string, number>
+  /** The number of times that a subscription was parked. */
+  parked: number
   /** The number of publishes that were correctly rejected. */
   rejected: number
   /** The number of publishes without a response, and of those of them that a client received. */
@@ -69,6 +77,8 @@ interface ChannelPlan extends Channel, Target {
   className: string
   /** The path of the upgrade. */
   path: string
+  /** The path of the HTTP endpoint. */
+  endpoint: string
 }
 
 /** The retention of the generic Worker in seconds. Its alarm deletes events. */
@@ -98,12 +108,15 @@ const SETTLE_TIMEOUT = 30_000
 const SUBSCRIBE_TIMEOUT = 1_000
 
 /** The bindings of each Durable Object in Workers of another script. */
-const CLASSES = { USUAL: 'UsualJournal', FEW: 'FewJournal', BRIEF: 'BriefJournal', ROOMY: 'RoomyJournal' } as const
+const CLASSES = { PUBLISHED: 'PublishedJournal', FEW: 'FewJournal', BRIEF: 'BriefJournal', ROOMY: 'RoomyJournal' } as const
+
+/** The Workers of clients that are not connected to the Durable Objects themselves. */
+const WORKERS: Partial<Record<Kind, string>> = { publisher: 'subscribers', stub: 'readers' }
 
 /** The kinds of clients, in turn on each channel. The last digit is 2 for `DurableIterator` tokens. */
 const KINDS = [
-  'bare 1', 'stock', 'bare 2', 'orpc-v1 1', 'subscribe 1', 'orpc-v2 1', 'stock', 'orpc-v1 2', 'subscribe 2', 'orpc-v2 2',
-  'bare 1', 'stock',
+  'bare 1', 'stock', 'publisher', 'sse 1', 'fallback 2', 'subscribe 1', 'pages 1', 'stub', 'orpc-v1 1', 'bare 2', 'stock', 'orpc-v2 1',
+  'sse 2', 'fallback 1', 'subscribe 2', 'orpc-v1 2', 'orpc-v2 2', 'bare 1', 'stock', 'pages 2',
 ] as const
 type Kind = (typeof KINDS)[number]
 
@@ -121,11 +134,12 @@ function plan(events: number): ChannelPlan[] {
     worker: 'objects',
     className: CLASSES[binding],
     path: `/upgrade/${binding}`,
+    endpoint: `/http/${binding}`,
     ways: { stub: 6, relay: 1, socket: 3 },
   })
   const count = events / 5
   return [
-    journal('usual', 'USUAL', 300_000, 100_000),
+    journal('usual', 'PUBLISHED', 3_600_000, 100_000),
     journal('few', 'FEW', 300_000, 8),
     journal('brief', 'BRIEF', 3_000, 100_000),
     journal('bulk', 'ROOMY', 3_600_000, 100_000, Math.min(BULK_PADDING, Math.floor(BULK_CHARACTERS / count))),
@@ -138,6 +152,7 @@ function plan(events: number): ChannelPlan[] {
       worker: 'deployable',
       className: 'DurableEventIteratorObject',
       path: '/',
+      endpoint: '/channels',
       ways: { stub: 4, http: 6 },
     },
   ]
@@ -159,9 +174,11 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
         name: 'deployable',
         crate: '.',
         front: front(['DurableEventIteratorObject']),
-        variables: { SIGNING_KEY, PUBLISH_KEY, EVENT_RETENTION_SECONDS: String(DEPLOYABLE_RETENTION_SECONDS) },
+        variables: { SIGNING_KEY, PUBLISH_KEY, PUBLISHER: 'true', EVENT_RETENTION_SECONDS: String(DEPLOYABLE_RETENTION_SECONDS) },
         durableObjects: { CHANNEL: { className: 'DurableEventIteratorObject' } },
       },
+      publisherWorker(WORKERS.publisher, bindings),
+      { name: WORKERS.stub!, entry: 'tests/npm/stub/worker.ts', durableObjects: bindings },
     ],
   })
   try {
@@ -196,6 +213,8 @@ function judge({ seed }: SoakOptions, history: History): SoakResult {
     gapsMissed: count('gap missed'),
     gapsFalse: count('gap false'),
     deliveries: history.clients.reduce((sum, { delivered }) => sum + delivered.length, 0),
+    transports: sums(history.clients.map(({ transports = {} }) => transports)),
+    parked: history.clients.reduce((sum, { parked = 0 }) => sum + parked, 0),
     rejected: history.publishes.filter(({ outcome }) => outcome === 'rejected').length,
     unanswered: unanswered.length,
     seen: unanswered.filter(({ n }) => seen.has(n)).length,
@@ -203,6 +222,13 @@ function judge({ seed }: SoakOptions, history: History): SoakResult {
     violations,
     history,
   }
+}
+
+/** Returns the sums of numbers with the same name. */
+function sums(all: Record<string, number>[]): Record<string, number> {
+  const sums: Record<string, number> = {}
+  for (const each of all) for (const [name, number] of Object.entries(each)) sums[name] = (sums[name] ?? 0) + number
+  return sums
 }
 
 class Run {
@@ -277,12 +303,12 @@ class Run {
     const random = this.#random.part(`client ${n}`)
     const channel = late?.channel ?? (this.#channels[n % this.#channels.length] as ChannelPlan)
     const name = `${late ? 'late' : 'client'}-${n}`
-    const target = await this.#journals.urlOf(channel.worker)
     // All kinds, and all versions, on every channel.
     const turn = Math.floor(n / this.#channels.length)
     const kind = late?.kind ?? (KINDS[turn % KINDS.length] as Kind)
+    const target = await this.#journals.urlOf(WORKERS[kind] ?? channel.worker)
     const isSecond = kind.endsWith('2')
-    const hasConnection = random.chance(0.7) || isSecond || isOfPackage(kind)
+    const hasConnection = (random.chance(0.7) || isSecond || isOfPackage(kind)) && WORKERS[kind] === undefined
     const options: ClientOptions = {
       name,
       isSecond,
@@ -294,7 +320,7 @@ class Run {
       tokenLifetime: random.chance(0.25) ? random.whole(4, 8) : 86_400,
       ...(late ? { issuedAt: late.issuedAt } : {}),
     }
-    const client = create(kind, CLIENT_VERSIONS[(n + turn) % CLIENT_VERSIONS.length]!, options)
+    const client = create(kind, CLIENT_VERSIONS[(n + turn) % CLIENT_VERSIONS.length]!, options, channel)
     this.#clients.push(client)
     if (!late && n % CALM_EVERY === CALM_EVERY - 1) this.#calm.add(client)
     await client.start()
@@ -362,6 +388,7 @@ class Run {
       wiped: 2,
       'unreadable attachments': 2,
       'online storm': 1,
+      'WebSockets blocked': 3,
     })
     const channel = random.pick(this.#channels)
     const client = random.pick(this.#clients.filter((candidate) => !this.#calm.has(candidate) && candidate.record.stayed))
@@ -438,6 +465,15 @@ class Run {
         return this.#wipe(channel, this.#random.part(`wipe ${small}`))
       case 'unreadable attachments':
         return this.#spoilAttachments(channel, this.#random.part(`attachments ${small}`))
+      case 'WebSockets blocked': {
+        const part = this.#random.part(`blocked ${small}`)
+        for (const { line, record } of this.#clients.filter((candidate) => candidate instanceof FallbackClient && !this.#calm.has(candidate))) {
+          if (!part.chance(0.4)) continue
+          this.#note(kind, record.name)
+          line.blockWebSockets(300 + 4_000 * part.next())
+        }
+        return
+      }
       case 'online storm': {
         this.#note(kind)
         this.#network.storm(300 + small * 3_000, 5 + large * 100)
@@ -547,14 +583,19 @@ class Run {
   }
 }
 
-function create(kind: Kind, version: ClientVersion, options: ClientOptions): SoakClient {
+function create(kind: Kind, version: ClientVersion, options: ClientOptions, { binding, endpoint }: ChannelPlan): SoakClient {
+  if (kind === 'publisher') return new PublisherClient({ ...options, binding })
+  if (kind === 'stub') return new StubClient({ ...options, binding })
+  if (kind.startsWith('sse')) return new SseClient({ ...options, endpoint })
+  if (kind.startsWith('pages')) return new PageClient({ ...options, endpoint })
+  if (kind.startsWith('fallback')) return new FallbackClient({ ...options, endpoint })
   if (kind === 'stock') return new StockClient(version, options)
   if (kind.startsWith('bare')) return new BareClient(options)
   return kind.startsWith('subscribe') ? new StandaloneClient(options) : new NpmClient(kind.startsWith('orpc-v1') ? 1 : 2, options)
 }
 
 /** Whether these clients are of the npm package, which always sends a connection id. */
-const isOfPackage = (kind: Kind): boolean => kind !== 'stock' && !kind.startsWith('bare')
+const isOfPackage = (kind: Kind): boolean => /^(subscribe|orpc|fallback)/.test(kind)
 
 /** Returns the report of a failed run. */
 export function failures({ violations, history, seed }: SoakResult): string[] {

@@ -41,6 +41,8 @@ export const CLASSES = {
   LIVE: 'LiveJournal',
   FORGETFUL: 'ForgetfulJournal',
   CAPPED: 'CappedJournal',
+  PUBLISHED: 'PublishedJournal',
+  FEW_PUBLISHED: 'FewPublishedJournal',
   INVALID: 'InvalidJournal',
   LEDGER: 'LedgerObject',
   REPLAYING_LEDGER: 'ReplayingLedgerObject',

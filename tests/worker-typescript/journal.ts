@@ -225,21 +225,21 @@ export class SweptJournal extends Journal {
 /** Retains at most eight events. */
 export class FewJournal extends Journal {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, { maxRetainedEvents: 8 })
+    super(ctx, env, { maxRetainedEvents: 8, publisher: true })
   }
 }
 
 /** Retains enough events for a replay of many steps. */
 export class RoomyJournal extends Journal {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, { retentionSeconds: 3_600 })
+    super(ctx, env, { retentionSeconds: 3_600, publisher: true })
   }
 }
 
 /** Retains events for three seconds: enough for a fast reconnect, but not for a slow one. */
 export class BriefJournal extends Journal {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, { retentionSeconds: 3 })
+    super(ctx, env, { retentionSeconds: 3, publisher: true })
   }
 }
 
@@ -265,6 +265,18 @@ export class ForgetfulJournal extends Journal {
 }
 
 /** Accepts at most three sockets, and two for each connection id and subject. */
+export class PublishedJournal extends Journal {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, { retentionSeconds: 3600, publisher: true })
+  }
+}
+
+export class FewPublishedJournal extends Journal {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, { maxRetainedEvents: 8, maxSockets: 3, publisher: true })
+  }
+}
+
 export class CappedJournal extends Journal {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, { maxSockets: 3, maxSocketsPerConnection: 2, maxSocketsPerSubject: 2 })

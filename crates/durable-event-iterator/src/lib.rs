@@ -135,7 +135,8 @@ pub mod typescript;
 mod upgrade;
 
 pub use channel::{
-    Audience, Channel, ChannelStub, InvalidOption, IsChannel, Options, PublishOptions, Published, Transaction,
+    Audience, Channel, ChannelStub, EventPage, InvalidOption, IsChannel, Options, PublishOptions, Published,
+    ReadEvent, ReadOptions, Received, Subscription, Transaction,
 };
 pub use durable_event_log::{EventId, InvalidEventId};
 pub use durable_event_token::{

@@ -250,6 +250,33 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
         published
     }
 
+    /// Publishes as oRPC's publisher does, to a Durable Object with
+    /// [`Options::publisher`](durable_event_iterator::Options::publisher). `body` is the body of its request.
+    ///
+    /// # Errors
+    /// Returns the error that the publisher receives.
+    pub fn publisher_publish(&self, body: &str) -> Result<()> {
+        let published = self.driver.instance().publisher_publish(body.as_bytes());
+        self.run_until_idle();
+        published
+    }
+
+    /// Subscribes as oRPC's publisher does, to a Durable Object with
+    /// [`Options::publisher`](durable_event_iterator::Options::publisher). Returns the socket, whose
+    /// [messages](TestSocket::messages) the publisher receives, and the id of the first event after a gap.
+    ///
+    /// # Errors
+    /// Returns the response to a rejected request.
+    pub fn publisher_subscribe(
+        &self,
+        last_event_id: Option<&str>,
+    ) -> Result<(TestSocket<O>, Option<EventId>), Rejected> {
+        let opened = self.driver.instance().publisher_subscribe(last_event_id);
+        self.run_until_idle();
+        let (raw, gap) = opened?;
+        Ok((TestSocket::new(Rc::clone(&self.driver), raw), gap))
+    }
+
     /// Calls an RPC method, as another Worker does. `arguments` is a tuple: `("Lobby",)` for one argument, `()` for none.
     ///
     /// # Errors

@@ -42,6 +42,11 @@ pub enum Content {
     Done(Value),
     /// The stream ended with an error.
     Failed(CallError),
+    /// A subscription with flow control was parked, since its client has not acknowledged enough.
+    Parked {
+        /// The id after which a client without a cursor subscribes again.
+        after: Option<EventId>,
+    },
     /// The Durable Object asks the client to stop sending streaming input.
     Stop,
 }
@@ -177,6 +182,7 @@ impl Payload<'_> {
             return match kind {
                 "message" => Some(Content::Event(Event { id, value, retry, comments })),
                 "done" => Some(Content::Done(value)),
+                "parked" => Some(Content::Parked { after: id }),
                 _ => Some(Content::Failed(CallError::read(status_of(&value), value))),
             };
         }

@@ -435,3 +435,83 @@ fn a_snapshot_comes_before_events() {
     again.subscribe_after(client.last_event_id().unwrap());
     assert_eq!(again.events(), []);
 }
+
+/// Serves oRPC's publisher.
+struct Published;
+
+impl DurableEventIteratorObject for Published {
+    type Channel = Channel<Value>;
+
+    fn new(_: Self::Channel, _: Env) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn options(_: &Env) -> Options {
+        Options::default().retained_events(4).max_sockets(3).publisher()
+    }
+}
+
+#[test]
+fn a_publisher_publishes_and_subscribes() {
+    let channel = TestObject::<Published>::new();
+    let (subscriber, gap) = channel.publisher_subscribe(None).unwrap();
+    assert_eq!(gap, None);
+    let client = channel.connect(Token::builder("test")).unwrap();
+    client.subscribe();
+    channel.publisher_publish(r#"{"data":{"json":{"n":"1"},"meta":[[0,"n"]]},"meta":{"retry":5}}"#).unwrap();
+    channel.publisher_publish(r#"{"data":{"json":"text"}}"#).unwrap();
+    assert!(channel.hibernate());
+    channel.publisher_publish(r#"{"data":{"json":[]}}"#).unwrap();
+    let ids: Vec<String> =
+        client.events().iter().map(|event| event.id.as_ref().unwrap().to_string()).collect();
+    let text = |message: &Message| match message {
+        Message::Text(text) => text.clone(),
+        Message::Bytes(_) => String::new(),
+    };
+    let messages: Vec<String> = subscriber.take_messages().iter().map(text).collect();
+    let [first, second] = ids.as_slice() else { panic!("expected two events, got {ids:?}") };
+    assert_eq!(messages.len(), 3);
+    assert_eq!(
+        messages[0],
+        format!(r#"{{"data":{{"json":{{"n":"1"}},"meta":[[0,"n"]]}},"meta":{{"retry":5,"id":"{first}"}}}}"#)
+    );
+    assert!(
+        messages[1].starts_with(r#"{"data":{"json":"text","meta":[]},"meta":{"id":""#),
+        "{}",
+        messages[1]
+    );
+    assert_eq!(messages[2], format!(r#"{{"data":{{"json":[],"meta":[]}},"meta":{{"id":"{second}"}}}}"#));
+    // A replay sends the same messages.
+    let (resumed, gap) = channel.publisher_subscribe(Some(first)).unwrap();
+    assert_eq!(
+        (gap, resumed.messages().iter().map(text).collect::<Vec<_>>()),
+        (None, messages[1..].to_vec())
+    );
+    assert_eq!(channel.publisher_subscribe(None).unwrap_err().status, 503);
+}
+
+#[test]
+fn a_publisher_that_resumes_after_a_gap_receives_the_retained_events() {
+    let channel = TestObject::<Published>::new();
+    for n in 0..12 {
+        channel.publisher_publish(&format!(r#"{{"data":{{"json":{{"n":{n}}}}}}}"#)).unwrap();
+    }
+    let (resumed, gap) = channel.publisher_subscribe(Some("1")).unwrap();
+    assert!(gap.is_some() && (1..=4).contains(&resumed.messages().len()));
+    assert!(channel.take_log().iter().any(|line| line.contains("it resumes from event")));
+}
+
+#[test]
+fn a_publisher_is_served_only_by_option() {
+    let room = TestObject::<Room>::new();
+    assert_eq!(room.publisher_publish(r#"{"data":{"json":{"text":"a"}}}"#).unwrap_err().code(), "NOT_FOUND");
+    assert_eq!(room.publisher_subscribe(None).unwrap_err().status, 401);
+}
+
+#[test]
+fn a_publisher_sends_nothing_to_its_socket() {
+    let channel = TestObject::<Published>::new();
+    let (subscriber, _) = channel.publisher_subscribe(None).unwrap();
+    subscriber.send_text(r#"{"i":"1","p":{"u":"/subscribe"}}"#);
+    assert_eq!(subscriber.closed().map(|frame| frame.code), Some(1008));
+}

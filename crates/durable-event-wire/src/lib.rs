@@ -18,7 +18,8 @@
 //! ```
 //!
 //! The [`frame`] module decodes messages from clients ([`decode_text`](frame::decode_text),
-//! [`decode_binary`](frame::decode_binary)) and encodes messages to clients.
+//! [`decode_binary`](frame::decode_binary)) and encodes messages to clients. The [`publisher`] module does the same for
+//! oRPC's publisher for Durable Objects.
 //!
 //! # Targets
 //!
@@ -43,6 +44,7 @@ mod json;
 mod loss;
 mod order;
 mod parse;
+pub mod publisher;
 #[cfg(test)]
 mod recorded;
 mod ser;

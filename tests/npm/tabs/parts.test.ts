@@ -440,3 +440,66 @@ test('each tab receives the snapshot of the Durable Object', async () => {
     await events.return()
   }
 })
+
+describe('flow control of a shared WebSocket', () => {
+  const padding = 'x'.repeat(10_000)
+  const publish = async (chn: string, from: number, to: number): Promise<void> => {
+    for (let n = from; n <= to; n++) await journals.stub('USUAL', chn, 'publish', { n, padding })
+  }
+  const read = async (events: Subscription<{ n: number }>, count: number): Promise<number[]> => {
+    const numbers: number[] = []
+    while (numbers.length < count) numbers.push((await events.next()).value!.n)
+    return numbers
+  }
+
+  /** Opens tabs that share a WebSocket: the first one leads. */
+  async function tabs(proxy: Proxy, chn: string, options: object = {}): Promise<[Subscription<{ n: number }>, Subscription<{ n: number }>, string[]]> {
+    const states: string[] = []
+    const open = (more: object): Subscription<{ n: number }> =>
+      subscribe<{ n: number }>({
+        url: new URL('/upgrade/USUAL', proxy.url),
+        token: () => token({ chn }),
+        share: shareBetweenTabs(chn),
+        onStateChange: (state) => states.push(state),
+        ...more,
+      })
+    const leading = open(options)
+    await leading.opened()
+    await publish(chn, 1, 1)
+    expect(await read(leading, 1)).toEqual([1])
+    const following = open({})
+    expect(await read(following, 1)).toEqual([1])
+    await expect.poll(() => proxy.open).toBe(1)
+    return [leading, following, states]
+  }
+
+  test('when the network stalls, all tabs receive everything afterwards over the same WebSocket', async () => {
+    const [chn, proxy] = ['stalled tabs', await Proxy.start(journals.url)]
+    const [leading, following, states] = await tabs(proxy, chn)
+    const [connections, before] = [proxy.upgrades.length, states.length]
+    for (let round = 0; round < 2; round++) {
+      const restart = proxy.stall()
+      await publish(chn, round * 60 + 2, round * 60 + 61)
+      restart()
+      const expected = Array.from({ length: 60 }, (_, n) => round * 60 + n + 2)
+      expect(await Promise.all([read(leading, 60), read(following, 60)])).toEqual([expected, expected])
+    }
+    expect([proxy.upgrades.length, states.slice(before)]).toEqual([connections, []])
+    for (const events of [leading, following]) await events.return()
+    await proxy.dispose()
+  })
+
+  test('a leading tab that is paused acknowledges for the others', async () => {
+    const [chn, proxy] = ['paused leader', await Proxy.start(journals.url)]
+    const [leading, following] = await tabs(proxy, chn, { maxBufferedBytes: 50_000 })
+    const connections = proxy.upgrades.length
+    for (let n = 2; n <= 91; n += 10) {
+      await publish(chn, n, n + 9)
+      expect(await read(following, 10)).toEqual(Array.from({ length: 10 }, (_, index) => n + index))
+    }
+    expect([leading.state, proxy.upgrades.length]).toEqual(['paused', connections])
+    expect(await read(leading, 90)).toEqual(Array.from({ length: 90 }, (_, n) => n + 2))
+    for (const events of [leading, following]) await events.return()
+    await proxy.dispose()
+  })
+})

@@ -4,8 +4,8 @@
 #![allow(clippy::panic, clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 use durable_event_iterator::{
-    Call, Channel, DurableEventIteratorObject, Invocation, Next, Procedures, Reply, Result, RpcMethods, Sql,
-    Subscribed, durable_object,
+    Call, Channel, DurableEventIteratorObject, Invocation, Next, Options, Procedures, Reply, Result,
+    RpcMethods, Sql, Subscribed, durable_object,
 };
 use futures_util::stream;
 use serde::{Deserialize, Serialize, Serializer};
@@ -134,6 +134,10 @@ fn deeper(text: &str, depth: u64) -> usize {
 
 impl DurableEventIteratorObject for Faulty {
     type Channel = Channel<Event, Option<String>>;
+
+    fn options(_env: &Env) -> Options {
+        Options::default().publisher()
+    }
 
     fn new(channel: Self::Channel, _env: Env) -> Result<Self> {
         let faulty = Self { channel };

@@ -15,7 +15,7 @@ pub struct Usual;
 pub struct Short;
 /// Retains events for one second, and deletes them by an alarm.
 pub struct Swept;
-/// Retains at most eight events.
+/// Retains at most eight events, and serves oRPC's publisher.
 pub struct Few;
 /// Retains events for three seconds: enough for a fast reconnect, but not for a slow one.
 pub struct Brief;
@@ -27,6 +27,11 @@ pub struct Live;
 pub struct Forgetful;
 /// Accepts at most three sockets, and two for each connection id and subject.
 pub struct Capped;
+
+/// Serves oRPC's publisher.
+pub struct Published;
+/// Serves oRPC's publisher, retains at most eight events and accepts at most three sockets.
+pub struct FewPublished;
 
 /// Has options outside their limits.
 pub struct Invalid;
@@ -89,19 +94,19 @@ impl Kind for Swept {
 
 impl Kind for Few {
     fn options() -> Options {
-        Options::default().retained_events(8)
+        Options::default().retained_events(8).publisher()
     }
 }
 
 impl Kind for Brief {
     fn options() -> Options {
-        Options::default().event_retention(Duration::from_secs(3))
+        Options::default().event_retention(Duration::from_secs(3)).publisher()
     }
 }
 
 impl Kind for Roomy {
     fn options() -> Options {
-        Options::default().event_retention(Duration::from_secs(3_600))
+        Options::default().event_retention(Duration::from_secs(3_600)).publisher()
     }
 }
 
@@ -114,6 +119,18 @@ impl Kind for Live {
 impl Kind for Capped {
     fn options() -> Options {
         Options::default().max_sockets(3).max_sockets_per_connection(2).max_sockets_per_subject(2)
+    }
+}
+
+impl Kind for Published {
+    fn options() -> Options {
+        Options::default().event_retention(Duration::from_secs(3_600)).publisher()
+    }
+}
+
+impl Kind for FewPublished {
+    fn options() -> Options {
+        Options::default().retained_events(8).max_sockets(3).publisher()
     }
 }
 
@@ -404,4 +421,6 @@ durable_object!(pub LastingJournal: Journal<Lasting>);
 durable_object!(pub LiveJournal: Journal<Live>);
 durable_object!(pub ForgetfulJournal: Journal<Forgetful>);
 durable_object!(pub CappedJournal: Journal<Capped>);
+durable_object!(pub PublishedJournal: Journal<Published>);
+durable_object!(pub FewPublishedJournal: Journal<FewPublished>);
 durable_object!(pub InvalidJournal: Journal<Invalid>);

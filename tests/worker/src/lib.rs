@@ -53,6 +53,9 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
         ["relay", binding, channel, method] => {
             Ok(relay::call(request.into(), &env, binding, channel, method).await?.into())
         }
+        ["relay-events", binding, channel] => {
+            Ok(relay::events(request.into(), &env, binding, channel).await?.into())
+        }
         ["http", binding, ..] => {
             ChannelEndpoint::new(&env, binding)
                 .prefix(&format!("/http/{binding}"))

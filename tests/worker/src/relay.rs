@@ -1,6 +1,10 @@
 //! A Worker in Rust that publishes to Durable Objects of another Worker.
 
-use durable_event_iterator::{ChannelStub, Error, PublishOptions, Value, to_value};
+use durable_event_iterator::{
+    ChannelStub, Error, PublishOptions, ReadOptions, Received, Result, Value, http, to_value,
+};
+use futures_util::StreamExt;
+use serde::Deserialize;
 use worker::{Env, Request, Response};
 
 /// Publishes the body, with the idempotency key of the request if there is one.
@@ -58,4 +62,72 @@ fn rejection(error: &Error) -> worker::Result<Response> {
     let wire = to_value(error).ok().and_then(|error| error.to_json().ok());
     response.headers().set("x-error", &wire.unwrap_or_default())?;
     Ok(response)
+}
+
+/// What to read, as JSON.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Wanted {
+    after: Option<String>,
+    last: Option<u32>,
+    /// Seconds since 1970.
+    since: Option<f64>,
+    limit: Option<u32>,
+    tags: Vec<String>,
+    every_audience: bool,
+    /// Responds with a page instead of a stream.
+    page: bool,
+}
+
+/// Responds with the events of a channel, one line for each: `id json`, or `gap id`.
+pub async fn events(
+    mut request: Request,
+    env: &Env,
+    binding: &str,
+    channel: &str,
+) -> worker::Result<Response> {
+    let wanted: Wanted = request.json().await?;
+    let mut options = ReadOptions::new().tags(wanted.tags);
+    if let Some(id) = wanted.after {
+        options = options.after(id);
+    }
+    if let Some(last) = wanted.last {
+        options = options.last(last);
+    }
+    if let Some(since) = wanted.since {
+        options = options.since(std::time::UNIX_EPOCH + std::time::Duration::from_secs_f64(since));
+    }
+    if let Some(limit) = wanted.limit {
+        options = options.limit(limit);
+    }
+    if wanted.every_audience {
+        options = options.every_audience();
+    }
+    let line = |received: Result<Received<Value>>| {
+        Ok(match received? {
+            Received::Gap(id) => format!("gap {id}\n"),
+            Received::Event(read) => {
+                let id = read.id.map_or("live".to_owned(), |id| id.to_string());
+                format!("{id} {} {:?} {}\n", read.event.to_json()?, read.retry, read.comments.join("|"))
+            }
+        })
+    };
+    let result = async {
+        let stub = ChannelStub::new(env, binding, channel)?;
+        if wanted.page {
+            let page = stub.read::<Value>(&options).await?;
+            let lines = page.events.into_iter().map(|read| line(Ok(Received::Event(read))));
+            let lines = lines.collect::<Result<Vec<_>>>()?.concat();
+            let end = format!("{:?} {:?} {}", page.next.map(|id| id.to_string()), page.gap, page.more);
+            return Ok(Response::ok(lines + &end)?);
+        }
+        let events = stub.subscribe::<Value>(&options).await?;
+        let lines = events
+            .map(move |received| line(received).map_err(|error| worker::Error::RustError(error.to_string())));
+        Ok(Response::from_stream(lines)?)
+    };
+    match result.await {
+        Ok(response) => Ok(response),
+        Err(error) => http::error_response(&error),
+    }
 }

@@ -1,15 +1,22 @@
 //! The core of a channel: the state that its handles share.
 
-use super::{Audience, Options, PublishOptions, Published, subscription, transaction::Transactions};
+use super::{
+    Audience, Options, PublishOptions, Published, audience::AudienceRule, subscription,
+    transaction::Transactions,
+};
 use crate::{
     error::{Error, PublishError, Result},
-    runtime::{self, Context, Hub, Identity, LIVE_WINDOW, Storage},
-    socket::{session::Flow, session_store::SessionStore},
+    runtime::{self, Context, EventMessages, Hub, Identity, LIVE_WINDOW, Storage},
+    socket::{
+        session::{Flow, Kind, PUBLISHER_TAG},
+        session_store::SessionStore,
+    },
 };
 use durable_event_log::{Appended, EventId, Log, Memory, Record, is_early};
 use durable_event_wire::{
     Serialized,
-    frame::{event_tail, safe_tail},
+    frame::{event_tail, safe_event},
+    publisher,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -19,9 +26,9 @@ use std::{
 /// Microseconds per millisecond. Event ids are in microseconds, the clock of the Workers runtime is in milliseconds.
 pub(crate) const MICROS_PER_MILLI: u64 = 1_000;
 
-/// Maximum size of an event's message besides the texts of the event, in characters, if its subscription has flow control and an
-/// usual call id. Used only for the room after hibernation.
-const MESSAGE_BYTES: u64 = 96;
+/// Maximum size of an event's message to a subscription with flow control besides the texts of the event, in characters: its call id
+/// has up to 32 characters, and the event id 16 digits.
+const MESSAGE_BYTES: u64 = 120;
 
 /// Minimum delay before the library's alarm, in milliseconds: a failed deletion is retried, but not in a loop.
 const SOONEST_ALARM_MS: u64 = 1_000;
@@ -71,7 +78,7 @@ impl ChannelCore {
     ) -> Result<Rc<Self>, runtime::JsError> {
         let hub = Rc::new(Hub::new(&ctx)?);
         let core = Rc::new(Self {
-            sessions: Rc::new(SessionStore::new(Rc::clone(&hub))),
+            sessions: Rc::new(SessionStore::new(Rc::clone(&hub), options.serves_publishers)),
             waiting: subscription::Waiting::default(),
             hub,
             storage: Rc::new(Storage::new(&ctx)?),
@@ -160,15 +167,31 @@ impl ChannelCore {
     }
 
     pub(crate) fn publish(&self, body: &Serialized, options: &PublishOptions) -> Result<Published> {
-        let PublishOptions { audience, idempotency_key, .. } = options;
-        let meta = options.meta()?;
         let json = body.json.as_deref().filter(|_| body.has_plain_root()).ok_or(PublishError::NotAnObject)?;
-        let extra = meta.to_extra();
+        self.publish_json(json, body.meta.as_deref(), options)
+    }
+
+    /// Publishes an event of any type for oRPC's publisher. Clients of iterators cannot carry a cursor for an event that is neither an
+    /// object nor an array, so only publishers' subscribers receive it.
+    pub(crate) fn publish_any(&self, body: &Serialized, options: PublishOptions) -> Result<Published> {
+        if body.has_plain_root() {
+            return self.publish(body, &options);
+        }
+        let rule = AudienceRule::everyone().only_tagged([PUBLISHER_TAG]);
+        let options = options.to(Audience::from_rule(rule));
+        match &body.json {
+            Some(json) => self.publish_json(json, body.meta.as_deref(), &options),
+            None => self.publish_json("null", Some("[[3]]"), &options), // undefined
+        }
+    }
+
+    fn publish_json(&self, json: &str, meta: Option<&str>, options: &PublishOptions) -> Result<Published> {
+        let PublishOptions { audience, idempotency_key, .. } = options;
+        let extra = options.meta()?.to_extra();
         let now_ms = runtime::now_ms();
         let now_us = now_ms.saturating_mul(MICROS_PER_MILLI);
         let rule = audience.rule.to_text();
-        let record =
-            Record { json, meta: body.meta.as_deref(), extra: extra.as_deref(), audience: rule.as_deref() };
+        let record = Record { json, meta, extra: extra.as_deref(), audience: rule.as_deref() };
         let appended = self.with_log(|log, sql| {
             let before = log.next_expiry().and(log.newest_segment());
             let appended = match idempotency_key {
@@ -187,27 +210,36 @@ impl ChannelCore {
         };
 
         // The event is stored: from here on the publish must not fail.
-        let tail = event_tail(json, record.meta, record.extra, id.as_micros());
+        let messages = EventMessages {
+            tail: event_tail(json, record.meta, record.extra, id.as_micros()),
+            for_publishers: self
+                .options
+                .serves_publishers
+                .then(|| publisher::message(json, record.meta, record.extra, id.as_micros())),
+        };
         if self.transactions.is_open() {
             let audience = audience.clone();
-            self.send_on_commit(Some(id), move |core| core.send(id, &tail, runtime::now_ms(), &audience))?;
+            self.send_on_commit(Some(id), move |core| {
+                core.send(id, &messages, runtime::now_ms(), &audience);
+            })?;
         } else {
-            self.send(id, &tail, now_ms, audience);
+            self.send(id, &messages, now_ms, audience);
             self.after_publish();
         }
         Ok(Published { id, is_duplicate: false })
     }
 
     /// Sends a stored event to its audience.
-    fn send(&self, id: EventId, tail: &str, now_ms: u64, audience: &Audience) {
-        let room_of = |flow| self.room(flow, tail.len() as u64);
+    fn send(&self, id: EventId, messages: &EventMessages, now_ms: u64, audience: &Audience) {
+        let room_of = |flow| self.room(flow, messages.tail.len() as u64);
         let unsent = if audience.is_everyone() {
-            self.sessions.fan_out(tail, now_ms, &room_of)
+            self.sessions.fan_out(messages, now_ms, &room_of)
         } else {
             let admits = |connection: Option<&str>, tags: &[String], is_chosen: bool| {
                 audience.rule.admits(connection, tags, is_chosen)
             };
-            self.sessions.fan_out_to(tail, now_ms, &room_of, &admits, &audience.chosen, &audience.except)
+            let Audience { chosen, except, .. } = audience;
+            self.sessions.fan_out_to(messages, now_ms, &room_of, &admits, chosen, except)
         };
         match unsent {
             Ok(unsent) => {
@@ -246,10 +278,13 @@ impl ChannelCore {
         }
     }
 
-    /// Returns the tail of a stored event without what clients would throw on (see [`safe_tail`]), or `None` if it must not be
-    /// sent.
-    pub(crate) fn safe_tail(&self, row: &str) -> Option<String> {
-        let safe = safe_tail(row);
+    /// Returns the tail of a stored event without what clients would throw on (see [`safe_event`]), or the whole message for a
+    /// publisher's subscriber, or `None` if it must not be sent.
+    pub(crate) fn safe_tail(&self, row: &str, kind: Kind) -> Option<String> {
+        let safe = match kind {
+            Kind::Client => safe_event(row, event_tail),
+            Kind::Publisher => safe_event(row, publisher::message),
+        };
         if safe.as_ref().is_none_or(|safe| safe.is_changed) && !self.has_reported_change.replace(true) {
             runtime::log_error(
                 "a stored event has a URL, a regular expression, a bigint or event meta that clients cannot read; it is sent \
@@ -315,4 +350,20 @@ impl ChannelCore {
 
 fn now_us() -> u64 {
     runtime::now_ms().saturating_mul(MICROS_PER_MILLI)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket::session::MAX_FLOW_ID_BYTES;
+    use durable_event_wire::frame::head;
+
+    #[test]
+    fn no_message_is_longer_than_its_texts_and_the_constant() {
+        let (json, meta, extra) = ("{}", "[]", r#""retry":1"#);
+        let tail = event_tail(json, Some(meta), Some(extra), EventId::MAX.as_micros());
+        let more =
+            head(&"i".repeat(MAX_FLOW_ID_BYTES)).len() + tail.len() - json.len() - meta.len() - extra.len();
+        assert!((MESSAGE_BYTES - 8..=MESSAGE_BYTES).contains(&(more as u64)), "{more}");
+    }
 }

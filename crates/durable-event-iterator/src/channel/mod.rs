@@ -5,6 +5,7 @@ mod core;
 pub(crate) mod options;
 pub(crate) mod page;
 mod publish_options;
+mod reading;
 mod replay_row;
 pub(crate) mod rpc_options;
 mod stub;
@@ -17,6 +18,7 @@ pub use self::{
     audience::Audience,
     options::{InvalidOption, Options},
     publish_options::{PublishOptions, Published},
+    reading::{EventPage, ReadEvent, ReadOptions, Received, Subscription},
     stub::ChannelStub,
     transaction::Transaction,
 };
@@ -150,7 +152,7 @@ impl<E, T, S> Channel<E, T, S> {
         self.core.identity.name().and_then(|name| name.try_into().ok())
     }
 
-    /// Returns the open sockets, subscribed or not.
+    /// Returns the open sockets of clients, subscribed or not.
     ///
     /// # Errors
     /// An error of the Workers runtime while listing the sockets.
@@ -159,8 +161,8 @@ impl<E, T, S> Channel<E, T, S> {
         // A socket whose session cannot be read has closed, or `read` closes it.
         let sessions = &self.core.sessions;
         let socket = |raw: RawSocket| {
-            let connection = sessions.read(&raw).ok()?.connection.clone();
-            Some(Socket::new(Rc::clone(sessions), connection, raw))
+            let session = sessions.read(&raw).ok().filter(|session| !session.is_publisher())?;
+            Some(Socket::new(Rc::clone(sessions), session.connection.clone(), raw))
         };
         Ok(sockets.into_iter().filter_map(socket).collect())
     }

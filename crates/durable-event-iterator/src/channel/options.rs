@@ -48,6 +48,7 @@ pub struct Options {
     pub(crate) durable_iterators_start_live: bool,
     pub(crate) begins_with_snapshot: bool,
     pub(crate) prune_by_alarm: bool,
+    pub(crate) serves_publishers: bool,
     pub(crate) table_prefix: Cow<'static, str>,
     pub(crate) signing_keys: Option<SigningKeys>,
 }
@@ -72,6 +73,7 @@ impl Default for Options {
             durable_iterators_start_live: false,
             begins_with_snapshot: false,
             prune_by_alarm: true,
+            serves_publishers: false,
             table_prefix: Cow::Borrowed("dei_"),
             signing_keys: None,
         }
@@ -230,6 +232,22 @@ impl Options {
     #[must_use]
     pub fn prune_by_alarm(mut self, is_used: bool) -> Self {
         self.prune_by_alarm = is_used;
+        self
+    }
+
+    /// Serves oRPC's publisher for Durable Objects: `DurablePublisher` of `@orpc/experimental-publisher-durable-object`, in a Worker
+    /// with a binding of the namespace. Default: not served.
+    ///
+    /// Its requests have no token. The Durable Object recognizes them by their exact URLs, `http://localhost/publish` and
+    /// `http://localhost/subscribe`, and by their headers: a request that was forwarded from a client has others, such as `Host`, and
+    /// is handled as an upgrade request. Do not create a request with one of these URLs from the parts of a client's request without
+    /// its headers: it would be served.
+    ///
+    /// Subscribers receive the events that are for everyone. See the [guide for Durable Objects in
+    /// Rust](https://github.com/durable-event-iterator/durable-event-iterator/blob/main/docs/rust-durable-object.md#publisher).
+    #[must_use]
+    pub fn publisher(mut self) -> Self {
+        self.serves_publishers = true;
         self
     }
 

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     error::{Code, Error, Result},
     runtime::{self, Page, RpcValue},
+    socket::session::Kind,
 };
 use durable_event_log::{EventId, Log, Param, ResumeFrom};
 use serde::{Deserialize, Serialize};
@@ -192,7 +193,7 @@ impl ChannelCore {
             reader.every_audience
                 || AudienceRule::stored(Some(audience)).admits(reader.id.as_deref(), &reader.tags, false)
         };
-        let make_safe = |row: &str| self.safe_tail(row).and_then(|tail| event_of(&tail));
+        let make_safe = |row: &str| self.safe_tail(row, Kind::Client).and_then(|tail| event_of(&tail));
         let (mut at, mut rows, mut events, mut room) = (from, MAX_PAGE_ROWS, limit, MAX_PAGE_SIZE);
         loop {
             let wanted = events.min(rows);

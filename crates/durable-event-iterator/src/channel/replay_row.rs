@@ -1,4 +1,4 @@
-//! The SQL expression with which SQLite writes the message of a replayed event.
+//! The SQL expressions with which SQLite writes the message of a replayed event.
 
 /// Returns the SQL expression for the tail of an event's message, over the columns of the log.
 ///
@@ -9,6 +9,23 @@ pub(crate) fn event_expression() -> String {
         "CASE WHEN meta IS NULL AND extra IS NULL THEN {PLAIN_TAIL} WHEN {MARKED} THEN {MARKED_ROW} ELSE {FULL_TAIL} END"
     )
 }
+
+/// Returns the SQL expression for an event's message to a publisher's subscriber, over the columns of the log.
+///
+/// Its result is byte for byte that of [`publisher::message`](durable_event_wire::publisher::message), or a marked row.
+pub(crate) fn publisher_expression() -> String {
+    format!(
+        "CASE WHEN {MARKED} THEN {MARKED_ROW} WHEN {BUILT_IN_ROOT} THEN {BUILT_IN_MESSAGE} ELSE {PUBLISHER_MESSAGE} END"
+    )
+}
+
+/// The condition for an event that is a Date, Map, Set, URL or RegExp, or a primitive value with a type.
+const BUILT_IN_ROOT: &str =
+    "substr(meta, -4, 1) = '[' AND substr(meta, -3, 1) BETWEEN '0' AND '7' AND substr(meta, -2) = ']]'";
+
+const BUILT_IN_MESSAGE: &str = r#"'{"data":{"json":' || json || ',"meta":' || meta || '}}'"#;
+
+const PUBLISHER_MESSAGE: &str = r#"'{"data":{"json":' || json || ',"meta":' || coalesce(meta, '[]') || '},"meta":{' || coalesce(extra || ',', '') || '"id":"' || id || '"}}'"#;
 
 /// The tail of an event without meta and extra. Most events have none, and SQLite evaluates a shorter expression in less time.
 const PLAIN_TAIL: &str =
@@ -53,18 +70,22 @@ const MARKED_ROW: &str =
 #[cfg(test)]
 mod tests {
     use super::*;
-    use durable_event_wire::frame::{event_tail, safe_tail};
+    use durable_event_wire::{
+        frame::{event_tail, safe_event, safe_tail},
+        publisher,
+    };
     use proptest::prelude::*;
     use rusqlite::Connection;
 
     type Row<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
 
     /// Evaluates the expression for a row in SQLite.
-    fn evaluate(id: u64, (json, meta, extra): Row<'_>) -> String {
-        let sql = format!(
-            "SELECT {} FROM (SELECT ?1 AS id, ?2 AS json, ?3 AS meta, ?4 AS extra)",
-            event_expression()
-        );
+    fn evaluate(id: u64, row: Row<'_>) -> String {
+        evaluate_expression(&event_expression(), id, row)
+    }
+
+    fn evaluate_expression(expression: &str, id: u64, (json, meta, extra): Row<'_>) -> String {
+        let sql = format!("SELECT {expression} FROM (SELECT ?1 AS id, ?2 AS json, ?3 AS meta, ?4 AS extra)");
         let database = Connection::open_in_memory().unwrap();
         database.query_row(&sql, (id as i64, json, meta, extra), |row| row.get(0)).unwrap()
     }
@@ -120,6 +141,23 @@ mod tests {
             let row = evaluate(7, stored);
             assert!(row.starts_with('['), "{row}");
             assert_eq!(safe_tail(&row).unwrap().tail, live(7, sent));
+            assert_eq!(evaluate_expression(&publisher_expression(), 7, stored), row);
+            let (json, meta, extra) = sent;
+            let safe = safe_event(&row, publisher::message).unwrap().tail;
+            assert_eq!(safe, publisher::message(json, meta, extra, 7));
+        }
+    }
+
+    #[test]
+    fn the_message_for_a_publisher_equals_the_live_message() {
+        for meta in
+            [None, Some("[[1]]"), Some("[[21]]"), Some("[[1,0],[7]]"), Some(r#"[[1,"["]]"#), Some("[[1,7]]")]
+        {
+            for extra in [None, Some(r#""retry":1"#)] {
+                let row = ("[\"x\"]", meta, extra);
+                let message = publisher::message(row.0, meta, extra, 7);
+                assert_eq!(evaluate_expression(&publisher_expression(), 7, row), message);
+            }
         }
     }
 
@@ -148,6 +186,8 @@ mod tests {
             prop_assume!(!extra.as_ref().is_some_and(|extra| extra.contains("\\r")));
             let row = (&*json, meta.as_deref(), extra.as_deref());
             prop_assert_eq!(evaluate(id, row), live(id, row));
+            let message = publisher::message(&json, meta.as_deref(), extra.as_deref(), id);
+            prop_assert_eq!(evaluate_expression(&publisher_expression(), id, row), message);
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The stub of a channel, for other Workers in Rust.
 
 use crate::{
-    channel::{PublishOptions, Published, event_body, rpc_options::RpcOptions},
+    channel::{
+        EventPage, PublishOptions, Published, ReadOptions, Subscription, event_body, reading,
+        rpc_options::RpcOptions,
+    },
     error::{Code, Error, Failure, Result},
     runtime::{self, Infinity, Stub},
 };
@@ -105,6 +108,67 @@ impl ChannelStub {
         let part = |key: &str| js_sys::Reflect::get(&published, &key.into()).unwrap_or_default();
         let id = part("id").as_string().unwrap_or_default().parse()?;
         Ok(Published { id, is_duplicate: part("duplicate").is_truthy() })
+    }
+
+    /// Reads a page of retained events.
+    ///
+    /// A Worker with a binding of the namespace is trusted: it needs no token.
+    ///
+    /// ```
+    /// use durable_event_iterator::{ChannelStub, EventId, ReadOptions, Result};
+    /// use serde::Deserialize;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Message {
+    ///     message: String,
+    /// }
+    ///
+    /// async fn newest(room: &ChannelStub) -> Result<Option<String>> {
+    ///     let page = room.read::<Message>(&ReadOptions::new().last(1)).await?;
+    ///     Ok(page.events.into_iter().next().map(|read| read.event.message))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// BAD_REQUEST for invalid options, and an error if the Durable Object cannot be reached or an event is not an `E`.
+    pub async fn read<E: DeserializeOwned>(&self, options: &ReadOptions) -> Result<EventPage<E>> {
+        reading::read(&self.0, options).await
+    }
+
+    /// Subscribes to the channel and returns a [`Stream`](futures_util::Stream) of its events.
+    ///
+    /// The subscription reconnects and resumes by itself, with increasing delays. While no events arrive, the Durable Object
+    /// hibernates; the Worker does not. Events that the Worker has not read wait in the Durable Object's log.
+    ///
+    /// ```
+    /// use durable_event_iterator::{ChannelStub, ReadOptions, Received, Result};
+    /// use serde::Deserialize;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Message {
+    ///     message: String,
+    /// }
+    ///
+    /// async fn first_greeting(room: &ChannelStub) -> Result<Option<String>> {
+    ///     let mut events = room.subscribe::<Message>(&ReadOptions::new()).await?;
+    ///     while let Some(received) = events.next().await {
+    ///         match received? {
+    ///             Received::Event(read) if read.event.message.starts_with("Hello") => return Ok(Some(read.event.message)),
+    ///             Received::Event(_) => {}
+    ///             Received::Gap(_) => {} // missed events are no longer retained
+    ///         }
+    ///     }
+    ///     Ok(None)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// BAD_REQUEST for invalid options, and an error if the Durable Object cannot be reached or rejects the subscription.
+    pub async fn subscribe<E: DeserializeOwned + 'static>(
+        &self,
+        options: &ReadOptions,
+    ) -> Result<Subscription<E>> {
+        reading::subscribe(&self.0, options).await
     }
 
     /// Calls an [RPC method](crate::DurableEventIteratorObject::rpc_methods) of the Durable Object and returns its output. The

@@ -1,13 +1,13 @@
 //! Subscriptions: resume and replay, live events, and the end of a subscription.
 
-use super::replay_row::event_expression;
+use super::replay_row::{event_expression, publisher_expression};
 use crate::{
     channel::{ChannelCore, MICROS_PER_MILLI, audience::AudienceRule},
     error::{Code, Error, PublishError, Result},
     runtime::{self, Cursor, RawSocket, Replay},
     socket::{
         close_code,
-        session::{Flow, MAX_FLOW_ID_BYTES, Session, Subscription, Unfinished},
+        session::{Flow, Kind, MAX_FLOW_ID_BYTES, Session, Subscription, Unfinished},
     },
 };
 use durable_event_log::{EventId, Param, Resume, ResumeFrom, STEP_BYTES};
@@ -17,11 +17,11 @@ use durable_event_wire::{
     parse,
 };
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 /// The header of the response to `/subscribe` that notifies a client of a gap: some missed events are no longer retained. Its value
 /// is the id of the first event after the gap.
-const GAP_HEADER: &str = "x-durable-event-gap";
+pub(crate) const GAP_HEADER: &str = "x-durable-event-gap";
 
 /// The header of `/subscribe` with which a client without a cursor states since when it waits for events: the time of issue of its
 /// first token, in seconds since 1970. It needs no verification, since a client may send any `last-event-id` too.
@@ -59,15 +59,18 @@ pub(crate) struct Subscribe {
     pub(crate) has_flow_control: bool,
 }
 
+/// Returns whether a subscription with this call id may have flow control: the id is short, and JSON escapes nothing in it.
+fn is_flow_id(id: &str) -> bool {
+    id.len() <= MAX_FLOW_ID_BYTES
+        && id.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))
+}
+
 impl Subscribe {
     pub(crate) fn new(id: String, headers: &Headers<'_>) -> Self {
         let since = headers.get(SINCE_HEADER).and_then(read_since);
-        let last_event_id = headers.get("last-event-id").map(|id| {
-            let end = id.floor_char_boundary(MAX_EVENT_ID);
-            id.get(..end).unwrap_or_default().to_owned()
-        });
+        let last_event_id = headers.get("last-event-id").map(truncated);
         let (flow, on) = FLOW_HEADER;
-        let has_flow_control = headers.get(flow) == Some(on) && id.len() <= MAX_FLOW_ID_BYTES;
+        let has_flow_control = headers.get(flow) == Some(on) && is_flow_id(&id);
         Self { id, last_event_id, since, has_flow_control }
     }
 
@@ -83,6 +86,13 @@ impl Subscribe {
             }
         }
     }
+}
+
+/// Truncates a cursor to [`MAX_EVENT_ID`] bytes.
+fn truncated(cursor: impl AsRef<str>) -> String {
+    let cursor = cursor.as_ref();
+    let end = cursor.floor_char_boundary(MAX_EVENT_ID);
+    cursor.get(..end).unwrap_or_default().to_owned()
 }
 
 /// The subscriptions whose replay has not begun and whose call has no response yet, by socket. Each socket has at most one, since
@@ -191,22 +201,60 @@ async fn run(
     }
     core.note_token(session.claims.iat, session.claims.exp);
     let from = ask.from(&session, core.options.durable_iterators_start_live);
-    // The whole replay uses one time, since the response states a gap for the events that are retained now.
-    let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
-    let begun = begin(core, ask, from, now_us);
-    // If the first statement fails because the log's tables were deleted, the log is opened again and reports the gap.
-    let begun = begun.or_else(|error| match error.is_storage_failure() {
-        true => begin(core, ask, from, now_us),
-        false => Err(error),
-    });
-    let (resume, first) = begun?;
-    if ws.send_text(&answer(&ask.id, resume.gap, ask.has_flow_control)).is_err() && first.is_none() {
+    let begun = begin(core, Kind::Client, ask, from)?;
+    let gap = begun.resume.gap;
+    if ws.send_text(&answer(&ask.id, gap, ask.has_flow_control)).is_err() && begun.first.is_none() {
         return Ok(()); // the socket has closed
     }
     let mut began = unfinished.unwrap_or(Unfinished { is_first: ask.last_event_id.is_none(), gap: None });
-    began.gap = resume.gap.map(EventId::as_micros).or(began.gap);
+    began.gap = gap.map(EventId::as_micros).or(began.gap);
+    deliver(core, ws, ask, replay, session, begun, Some((began, on_live))).await
+}
 
-    let head = head(&ask.id);
+/// Subscribes the socket of a publisher's subscriber, which has no call. Without a cursor it receives only the events that are
+/// published from now on.
+///
+/// Returns the id of the first event after a gap, and a future that sends the missed events. Its first poll sends the first step.
+pub(crate) fn subscribe_publisher(
+    core: &Rc<ChannelCore>,
+    ws: &RawSocket,
+    last_event_id: Option<&str>,
+) -> Result<(Option<EventId>, impl Future<Output = Result<()>> + use<>)> {
+    let session = core.sessions.read_to_change(ws)?;
+    let id = session.subscription.as_ref().map(|subscription| subscription.id.clone()).unwrap_or_default();
+    let ask =
+        Subscribe { id, last_event_id: last_event_id.map(truncated), since: None, has_flow_control: false };
+    let replay = core.hub.start_replay(ws, &ask.id, runtime::now_ms())?;
+    let from = ask.last_event_id.as_deref().map_or(ResumeFrom::End, ResumeFrom::LastEventId);
+    let begun = begin(core, Kind::Publisher, &ask, from)?;
+    let gap = begun.resume.gap;
+    let (core, ws) = (Rc::clone(core), ws.clone());
+    let rest = async move {
+        let delivered = deliver(&core, &ws, &ask, &replay, session, begun, None).await;
+        core.hub.end_replay(&ws, &replay)?;
+        delivered
+    };
+    Ok((gap, rest))
+}
+
+/// Sends the missed events of a subscription in steps, and makes it live.
+///
+/// `client` contains what is stored if the client must first read what was sent, and the application's handler. It is `None` for a
+/// publisher's subscriber, which cannot subscribe again by itself: it is sent all missed events.
+async fn deliver(
+    core: &ChannelCore,
+    ws: &RawSocket,
+    ask: &Subscribe,
+    replay: &Replay,
+    mut session: Session,
+    Begun { resume, first, now_us }: Begun,
+    client: Option<(Unfinished, OnLive<'_>)>,
+) -> Result<()> {
+    let kind = session.kind;
+    let head = match kind {
+        Kind::Client => head(&ask.id),
+        Kind::Publisher => String::new(), // its rows are whole messages
+    };
     let mut after = resume.after;
     let mut work = 0_u64;
     let mut is_noted = false;
@@ -214,14 +262,15 @@ async fn run(
     loop {
         let step = match first.take() {
             Some(first) => first,
-            None => open_step(core, after, now_us)?,
+            None => open_step(core, kind, after, now_us)?,
         };
         let Some((end, cursor)) = step else {
             session.subscription = Some(live(core, ask)?);
             core.hub.go_live(ws, ask.has_flow_control)?;
             core.sessions.write(ws, session)?;
-            let gap = began.gap.map(EventId::saturating);
-            return on_live(began.is_first, gap).or_else(|error| fail(core, ws, &ask.id, &error));
+            let Some((Unfinished { is_first, gap }, on_live)) = client else { return Ok(()) };
+            let gap = gap.map(EventId::saturating);
+            return on_live(is_first, gap).or_else(|error| fail(core, ws, &ask.id, &error));
         };
         let admits = |audience: &str| {
             session.claims.has_every_audience
@@ -231,7 +280,8 @@ async fn run(
                     false, // the log stores the connection ids of chosen sockets
                 )
         };
-        let Some(step) = core.hub.replay(&cursor, ws, &head, &admits, &|row| core.safe_tail(row))? else {
+        let make_safe = |row: &str| core.safe_tail(row, kind);
+        let Some(step) = core.hub.replay(&cursor, ws, &head, &admits, &make_safe)? else {
             return Ok(()); // the socket has closed
         };
         after = step.last.unwrap_or(end);
@@ -259,9 +309,10 @@ async fn run(
             let _ = ws.close(close_code::RESTART, "Replay outrun"); // an error means that the socket is closing already
             return Ok(());
         }
+        let Some((unfinished, _)) = client else { continue };
         let is_unfinished = core.with_log(|log, _| Ok::<_, Error>(log.step(after, now_us, "").is_some()))?;
         if is_unfinished && !core.hub.has_room(ws)? {
-            return interrupt(core, ws, Session { unfinished: Some(began), ..session }, Some(after));
+            return interrupt(core, ws, Session { unfinished: Some(unfinished), ..session }, Some(after));
         }
     }
 }
@@ -269,28 +320,52 @@ async fn run(
 /// A step of a replay: the id at which it ends if it has no rows, and the cursor over its rows, which must be read to the end.
 type OpenStep = (u64, Cursor);
 
-/// Returns the start of a subscription and its first step. The step is opened before the response is sent, since its statement fails
-/// if the log's tables were deleted.
-fn begin(
+/// The start of a subscription.
+struct Begun {
+    resume: Resume,
+    /// The first step of the replay.
+    first: Option<OpenStep>,
+    /// The time of the whole replay, in microseconds since 1970: the response states a gap for the events that are retained then.
+    now_us: u64,
+}
+
+/// Returns the start of a subscription. Its first step is opened before the response is sent, since its statement fails if the log's
+/// tables were deleted: the log is then opened again and reports the gap.
+fn begin(core: &ChannelCore, kind: Kind, ask: &Subscribe, from: ResumeFrom<'_>) -> Result<Begun> {
+    let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
+    let begun = try_begin(core, kind, ask, from, now_us);
+    begun.or_else(|error| match error.is_storage_failure() {
+        true => try_begin(core, kind, ask, from, now_us),
+        false => Err(error),
+    })
+}
+
+fn try_begin(
     core: &ChannelCore,
+    kind: Kind,
     ask: &Subscribe,
     from: ResumeFrom<'_>,
     now_us: u64,
-) -> Result<(Resume, Option<OpenStep>)> {
+) -> Result<Begun> {
     let mut resume = core.with_log(|log, sql| log.resume(sql, now_us, from))?;
-    if core.options.begins_with_snapshot && (ask.last_event_id.is_none() || resume.gap.is_some()) {
+    let begins_with_snapshot = core.options.begins_with_snapshot && kind == Kind::Client;
+    if begins_with_snapshot && (ask.last_event_id.is_none() || resume.gap.is_some()) {
         // No event is replayed: it would give the client a cursor, as if the client had received the snapshot.
         let end = core.with_log(|log, sql| log.resume(sql, now_us, ResumeFrom::End))?;
         let next = EventId::saturating(end.after.saturating_add(1));
         resume = Resume { gap: ask.last_event_id.as_ref().and(resume.gap).map(|_| next), ..end };
     }
-    Ok((resume, open_step(core, resume.after, now_us)?))
+    Ok(Begun { resume, first: open_step(core, kind, resume.after, now_us)?, now_us })
 }
 
 /// Opens the next step of a replay. Returns `None` once all events have been sent.
-fn open_step(core: &ChannelCore, after: u64, now_us: u64) -> Result<Option<OpenStep>> {
+fn open_step(core: &ChannelCore, kind: Kind, after: u64, now_us: u64) -> Result<Option<OpenStep>> {
+    let expression = match kind {
+        Kind::Client => event_expression(),
+        Kind::Publisher => publisher_expression(),
+    };
     core.with_log(|log, sql| {
-        let Some(step) = log.step(after, now_us, &event_expression()) else { return Ok(None) };
+        let Some(step) = log.step(after, now_us, &expression) else { return Ok(None) };
         let cursor = sql.open(&step.sql, &step.params.map(Param::Number))?;
         Ok::<_, Error>(Some((step.end, cursor)))
     })

@@ -148,7 +148,7 @@ impl<A: 'static> Handler<A> {
             let checked = self.csrf.check(&request.method(), &url, &call.headers, self.cors.as_ref());
             if checked.is_err() {
                 // With an unread body, the Workers runtime closes the connection, and the response is lost.
-                runtime::read_body(&request, self.max_body).await?;
+                runtime::read_body(request.inner(), self.max_body).await?;
             }
             checked?;
             let input = self.read(&request, &path, &call).await?;
@@ -194,7 +194,7 @@ impl<A: 'static> Handler<A> {
                 Error::new(Code::UnsupportedMediaType).message("Streaming input requires a WebSocket.")
             );
         }
-        let Some(body) = runtime::read_body(request, self.max_body).await? else {
+        let Some(body) = runtime::read_body(request.inner(), self.max_body).await? else {
             let message = format!("Request body must be at most {} bytes.", self.max_body);
             return Err(Error::new(Code::PayloadTooLarge).message(message));
         };

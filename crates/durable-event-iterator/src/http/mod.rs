@@ -51,6 +51,7 @@ mod events;
 mod handler;
 mod parameters;
 
+pub(crate) use self::endpoint::{read as read_page, rejection};
 pub use self::{call::HttpCall, cors::Cors, csrf::Csrf, endpoint::ChannelEndpoint, handler::Handler};
 pub use crate::path::{decode_segment, path_of, query_of};
 pub use durable_event_token::ReadKey;
@@ -65,7 +66,7 @@ use worker::{Headers, Request, Response};
 /// # Errors
 /// PAYLOAD_TOO_LARGE for a larger body, and an error if the connection is lost.
 pub async fn read_body(request: &Request, limit: usize) -> Result<Vec<u8>> {
-    let body = crate::runtime::read_body(request, limit).await?;
+    let body = crate::runtime::read_body(request.inner(), limit).await?;
     body.ok_or_else(|| Error::new(Code::PayloadTooLarge))
 }
 

@@ -1,15 +1,29 @@
 //! One instance of a Durable Object class, held by JavaScript: the entry points of the Workers runtime and of stubs.
 
-use super::{DurableEventIteratorObject, host::Host};
+use super::{
+    DurableEventIteratorObject,
+    host::{Host, PublisherSocket},
+};
 use crate::{
-    channel::Published,
-    error::Result,
-    runtime::{self, Message},
-    upgrade,
+    channel::{Published, subscription::GAP_HEADER},
+    error::{PublishError, Result},
+    http,
+    runtime::{self, Message, PublisherRequest},
+    upgrade::{self, Rejection},
 };
 use std::{cell::OnceCell, rc::Rc};
 use wasm_bindgen::{JsCast, JsValue};
-use worker::{Env, worker_sys::DurableObjectState};
+use worker::{
+    Env,
+    web_sys::{Request, Response},
+    worker_sys::DurableObjectState,
+};
+
+/// The maximum size of a publisher's request, in bytes: the largest event in its serialized form. A larger one is not read.
+const MAX_PUBLICATION: usize = 2 * 1024 * 1024;
+
+/// The status of the response to a publisher's publish.
+const NO_CONTENT: u16 = 204;
 
 /// The socket and time of a message's arrival. JavaScript passes both with the message, which is cheaper than two more calls.
 #[derive(Debug)]
@@ -48,8 +62,9 @@ pub(super) trait AnyHost {
     fn max_frame(&self) -> usize;
     /// Handles a message of a client. Returns a promise if the work is not complete.
     fn message(self: Rc<Self>, arrival: Arrival, message: Message) -> JsValue;
-    /// Handles an upgrade request that a Worker has forwarded.
-    fn fetch(&self, request: JsValue) -> JsValue;
+    /// Handles an upgrade request that a Worker has forwarded, or a request of oRPC's publisher. Returns a promise if the work is not
+    /// complete.
+    fn fetch(self: Rc<Self>, request: JsValue) -> JsValue;
     /// Handles a connection that was lost without a close frame. The Workers runtime drops the socket itself; closing it would
     /// throw inside the runtime, which costs a third of an upgrade.
     fn lost(&self, ws: JsValue);
@@ -81,17 +96,36 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
         })
     }
 
-    fn fetch(&self, request: JsValue) -> JsValue {
-        self.upgrade(&runtime::head_of(&request.unchecked_into())).unwrap_or_else(|rejection| {
-            match upgrade::respond(&rejection) {
-                Ok(response) => response.into(),
-                Err(error) => {
-                    let error = error.into();
-                    runtime::log_internal("fetch", &error);
-                    runtime::failure(&error)
-                }
+    fn fetch(self: Rc<Self>, request: JsValue) -> JsValue {
+        let request: Request = request.unchecked_into();
+        let publisher = self.options().serves_publishers.then(|| runtime::publisher_request(&request));
+        match publisher.flatten() {
+            None => {
+                self.upgrade(&runtime::head_of(&request)).unwrap_or_else(|rejection| rejected(&rejection))
             }
-        })
+            Some(PublisherRequest::Subscribe { last_event_id }) => {
+                let opened = self.subscribe_for_publisher(last_event_id.as_deref());
+                opened.map_or_else(|rejection| rejected(&rejection), open)
+            }
+            Some(PublisherRequest::Publish) => runtime::at_once(async move {
+                let published = async {
+                    let body = runtime::read_body(&request, MAX_PUBLICATION).await?;
+                    let limit = MAX_PUBLICATION;
+                    self.publish_for_publisher(&body.ok_or(PublishError::TooLargeToRead { limit })?)
+                };
+                let response = match published.await {
+                    Ok(()) => worker::Response::empty().map(|response| response.with_status(NO_CONTENT)),
+                    Err(error) => {
+                        runtime::log_internal("a publish of a publisher", &error);
+                        http::error_response(&error)
+                    }
+                };
+                response.map_or_else(
+                    |error| runtime::failure(&error.into()),
+                    |response| Response::from(response).into(),
+                )
+            }),
+        }
     }
 
     fn lost(&self, ws: JsValue) {
@@ -136,6 +170,32 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
             result.unwrap_or_else(|error| runtime::failure(&error))
         })
     }
+}
+
+/// Returns the response to a rejected request.
+fn rejected(rejection: &Rejection) -> JsValue {
+    match upgrade::respond(rejection) {
+        Ok(response) => response.into(),
+        Err(error) => {
+            let error = error.into();
+            runtime::log_internal("fetch", &error);
+            runtime::failure(&error)
+        }
+    }
+}
+
+/// Returns the response that opens the socket of a publisher's subscriber, and begins to send the missed events.
+fn open(PublisherSocket { response, socket, gap, rest }: PublisherSocket) -> JsValue {
+    let rest = runtime::at_once(async move {
+        rest.await;
+        JsValue::UNDEFINED
+    });
+    runtime::watch_replay(&socket, &rest);
+    if let Some(gap) = gap {
+        let headers = response.unchecked_ref::<Response>().headers();
+        let _ = headers.set(GAP_HEADER, &gap.to_string()); // the headers of a new response can be set
+    }
+    response
 }
 
 /// The numbers of the entry points, as in `class.js`.

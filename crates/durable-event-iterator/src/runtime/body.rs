@@ -12,7 +12,10 @@ extern "C" {
 
 /// Reads the bytes of a request's body, or returns `None` if there are more than `limit`. A larger body never enters WASM memory,
 /// which never shrinks.
-pub(crate) async fn read_body(request: &worker::Request, limit: usize) -> Result<Option<Vec<u8>>, JsError> {
-    let bytes = read_body_js(request.inner().as_ref(), limit as f64).await?;
+pub(crate) async fn read_body(
+    request: &worker::web_sys::Request,
+    limit: usize,
+) -> Result<Option<Vec<u8>>, JsError> {
+    let bytes = read_body_js(request.as_ref(), limit as f64).await?;
     Ok(bytes.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec))
 }

@@ -52,6 +52,11 @@ export function endStream(ws, id) {
   streams.get(ws)?.delete(id)
 }
 
+/** Closes the socket of a publisher's subscriber if the rest of its replay, a promise or undefined, fails: see `fail`. */
+export function watchReplay(ws, rest) {
+  if (rest instanceof Promise) outcome(rest).catch(() => interrupt(ws))
+}
+
 /** Responds to a call with an internal error, without its cause. Does nothing if `id` is undefined: the message was not a call. */
 function fail(ws, id) {
   if (id === undefined) return
@@ -131,10 +136,12 @@ export function extend(dummy, methods) {
     }
   })
   define('fetch', function (request) {
+    const failed = () => new Response('Internal Server Error', { status: 500 })
     try {
-      return call(this, FETCH, request)
+      const response = call(this, FETCH, request)
+      return response instanceof Promise ? response.catch(failed) : response
     } catch {
-      return new Response('Internal Server Error', { status: 500 })
+      return failed()
     }
   })
   define('webSocketClose', function (ws, code, reason, wasClean) {

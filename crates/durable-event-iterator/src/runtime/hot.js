@@ -14,6 +14,9 @@ export function liveView(head, expires, connection, tags, hasEveryAudience, room
 /** The view of a socket without a live subscription. */
 const NOT_LIVE = Object.freeze(liveView('', 0, undefined, undefined, false, undefined))
 
+/** The head in the view of a publisher's subscriber, as in socket/session_store.rs. Its messages have no head. */
+const PUBLISHER = 'publisher'
+
 /** Close code "service restart": the client reconnects and resumes. */
 const RESTART = 1012
 
@@ -39,8 +42,8 @@ const REPLAY_WINDOW = 1_048_576
  */
 const SAME_FRAMES = 32
 
-/** First character of a message's tail. A marked row begins with another one: `MARKED_ROW` of channel/replay_row.rs. */
-const COMMA = 0x2c
+/** First character of a marked row: `MARKED_ROW` of channel/replay_row.rs. A message's tail begins with another one. */
+const BRACKET = 0x5b
 
 /** The kinds of a statement's parameters, as in statement.rs. */
 const NULL = 0
@@ -100,8 +103,8 @@ export class Hub {
   }
 
   /**
-   * Accepts a socket for hibernation and returns the response that opens it. The attachment is set before the first message
-   * can arrive.
+   * Accepts a socket for hibernation and returns the response that opens it, and the socket. The attachment is set before the
+   * first message can arrive.
    */
   accept(tags, attachment) {
     const { 0: client, 1: server } = new WebSocketPair()
@@ -117,7 +120,7 @@ export class Hub {
       close(server, INTERNAL_ERROR, 'Internal error') // otherwise the runtime keeps the accepted socket
       throw error
     }
-    return response
+    return [response, server]
   }
 
   attachment(ws) {
@@ -205,9 +208,10 @@ export class Hub {
    * Sends one event to every live subscription. Returns two lists, or undefined if both are empty: the sockets whose token has
    * expired, and those whose subscription has no room. `read(ws)` returns the view of a socket, and is called once per socket
    * after hibernation. `admits(connection, tags, isChosen)` is defined for an event with an audience: `isChosen` is true for
-   * the sockets in `chosen`. Sockets in `except` are skipped.
+   * the sockets in `chosen`. Sockets in `except` are skipped. `forPublishers` is the whole message for publishers' subscribers,
+   * or undefined if the class does not serve them.
    */
-  fanOut(tail, now, read, admits, chosen, except) {
+  fanOut(tail, now, forPublishers, read, admits, chosen, except) {
     const sockets = this.#ctx.getWebSockets()
     const [isChosen, isLeftOut] = admits === undefined ? [] : [new Set(chosen), new Set(except)]
     const frames = new Map()
@@ -232,7 +236,7 @@ export class Hub {
       }
       let frame = frames.get(head)
       if (frame === undefined) {
-        frame = head + tail
+        frame = head === PUBLISHER ? forPublishers : head + tail
         if (frames.size < SAME_FRAMES) frames.set(head, frame)
       }
       try {
@@ -268,7 +272,7 @@ export class Hub {
         admitted = audience === null || (typeof audience === 'string' && admits(audience))
       }
       if (!open || !admitted) continue
-      if (tail.charCodeAt(0) !== COMMA && (tail = makeSafe(tail)) === undefined) continue
+      if (tail.charCodeAt(0) === BRACKET && (tail = makeSafe(tail)) === undefined) continue
       sent += head.length + tail.length
       try {
         ws.send(head + tail)

@@ -8,3 +8,11 @@ pub enum Message {
     /// A binary message, which may contain blobs.
     Bytes(Vec<u8>),
 }
+
+/// The messages of an event.
+pub(crate) struct EventMessages {
+    /// The tail of the message for clients.
+    pub(crate) tail: String,
+    /// The whole message for publishers' subscribers, if the class serves them.
+    pub(crate) for_publishers: Option<String>,
+}

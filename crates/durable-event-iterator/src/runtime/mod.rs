@@ -25,16 +25,16 @@ pub(crate) mod value;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use self::javascript::*;
+pub(crate) use self::message::EventMessages;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use self::namespace::{PublisherRequest, publisher_request};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use self::native::*;
 pub(crate) use self::{
     body::read_body,
     namespace::{Stub, UpgradeRequest, Verdict, head_of, rejection_response, stub},
     page_rows::PageRows,
-    reader::{
-        EmptyPage, Reader, ReaderEnd, ReaderItem, ReaderToken, Rejected, call_over_socket, empty_page,
-        respond,
-    },
+    reader::{Reader, ReaderEnd, ReaderItem, ReaderToken, Rejected, call_over_socket, empty_page, respond},
     storage_event::StorageEvent,
     value::{Infinity, JsWire, NotWire},
 };

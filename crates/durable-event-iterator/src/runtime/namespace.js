@@ -23,6 +23,33 @@ export function headOf(request) {
   return `${request.headers.get('upgrade') ?? ''} ${request.url}`
 }
 
+/** The kinds of a publisher's request, as in namespace.rs. */
+const PUBLISH = 0
+const SUBSCRIBE = 1
+
+/**
+ * The headers that a publisher's request may have: those of oRPC's publisher, and those that tracing adds. A client's request has
+ * others, such as `host`, and keeps them when a Worker forwards it.
+ */
+const PUBLISHER_HEADERS = new Set([
+  'content-length', 'content-type', 'last-event-id', 'upgrade',
+  'baggage', 'sentry-trace', 'traceparent', 'tracestate',
+])
+
+/**
+ * Returns the kind and the cursor of a request of oRPC's publisher in a Worker, or undefined for any other request. It must never
+ * accept a request that was forwarded from a client.
+ */
+export function publisherRequest(request) {
+  const { url, method, headers } = request
+  const isPublish = url === 'http://localhost/publish' && method === 'POST'
+  const isSubscribe = url === 'http://localhost/subscribe' && method === 'GET' && headers.get('upgrade') === 'websocket'
+  if (!isPublish && !isSubscribe) return undefined
+  if (request.cf !== undefined) return undefined // a client's request, or a copy of one
+  for (const name of headers.keys()) if (!PUBLISHER_HEADERS.has(name)) return undefined
+  return isPublish ? [PUBLISH] : [SUBSCRIBE, headers.get('last-event-id') ?? undefined]
+}
+
 /**
  * Returns the response to a rejected upgrade. `retryAfter`, in seconds, sets the header of that name. Pages of any origin may
  * read the response: it holds no secret, and our client reports the reason.

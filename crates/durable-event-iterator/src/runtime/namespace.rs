@@ -18,6 +18,9 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = headOf)]
     fn head_of_js(request: &Request) -> Result<String, JsValue>;
 
+    #[wasm_bindgen(catch, js_name = publisherRequest)]
+    fn publisher_request_js(request: &Request) -> Result<Option<Array>, JsValue>;
+
     #[wasm_bindgen(catch, js_name = rejectionResponse)]
     fn rejection_response_js(status: u16, text: &str, retry_after: Option<u32>) -> Result<Response, JsValue>;
 
@@ -65,6 +68,24 @@ pub(crate) fn head_of(request: &Request) -> UpgradeRequest {
     // A URL contains no space: spaces in it are percent-encoded.
     let (upgrade, url) = head.rsplit_once(' ').unwrap_or_default();
     UpgradeRequest { upgrade: (!upgrade.is_empty()).then(|| upgrade.to_owned()), url: url.to_owned() }
+}
+
+/// A request of oRPC's publisher in a Worker.
+#[cfg(target_arch = "wasm32")]
+pub(crate) enum PublisherRequest {
+    Publish,
+    Subscribe { last_event_id: Option<String> },
+}
+
+/// Reads a request of oRPC's publisher. Returns `None` for any other request, also for one that was forwarded from a client.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn publisher_request(request: &Request) -> Option<PublisherRequest> {
+    let parts = publisher_request_js(request).ok()??;
+    match parts.get(0).as_f64()? as u8 {
+        0 => Some(PublisherRequest::Publish),
+        1 => Some(PublisherRequest::Subscribe { last_event_id: parts.get(1).as_string() }),
+        _ => None,
+    }
 }
 
 /// Returns the response to a rejected upgrade. `retry_after`, in seconds, sets the header of that name.

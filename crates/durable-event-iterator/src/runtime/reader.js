@@ -238,7 +238,12 @@ export class Reader {
   }
 
   async #attempt() {
-    const token = this.#given ?? (await inTime(this.#issue()))
+    let token = this.#given
+    if (token === undefined) {
+      const { value, error } = await inTime(call(freshStub(this.#stub), '~token', [this.#tokenOptions]))
+      if (error !== undefined) return [error.status, error.message, Number.NaN]
+      token = value.token
+    }
     const socket = await inTime(open(this.#stub, token, this.#id))
     if (socket instanceof Response) return rejectionOf(socket)
     if (this.#end !== undefined) return close(socket)
@@ -259,12 +264,6 @@ export class Reader {
     const rejection = await inTime(responded)
     if (this.#socket !== socket && this.#end === undefined) throw new Error('the connection was lost')
     return rejection
-  }
-
-  async #issue() {
-    const { value, error } = await call(freshStub(this.#stub), '~token', [this.#tokenOptions])
-    if (error !== undefined) throw Object.assign(new Error(error.message), error)
-    return value.token
   }
 
   /** Handles a lost connection. */

@@ -1,15 +1,18 @@
 //! The attachment of a socket, which outlives hibernation.
 
-use crate::time::seconds;
+use crate::time::{from_millis, seconds};
 use durable_event_log::{Position, Stored};
 use durable_event_token::{Claims, ClientKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// The version of the layout that [`Session::encode`] writes. Early releases wrote version 1 without the member `version`.
-/// Readers ignore unknown members, so only a layout that an older reader would misread needs a new version.
+/// The version of the layout of a client's session. Early releases wrote it without the member `version`. Readers ignore unknown
+/// members, so only a layout that an older reader would misread needs a new version.
 const VERSION: u64 = 1;
+
+/// The version of the layout of a publisher subscriber's session. An older reader would send it messages that it cannot read.
+const PUBLISHER_VERSION: u64 = 2;
 
 /// Maximum size of a session in bytes. The Workers runtime accepts 16,384 bytes in its own encoding, which adds a few bytes to a
 /// byte array. The member `version` is not counted, so that sessions that fitted before it existed still fit.
@@ -20,7 +23,7 @@ const MAX_BYTES: usize = 16_300;
 /// an [`Unfinished`] replay, after which there is no subscription.
 const SUBSCRIPTION_BYTES: usize = 64 * 6 + 64;
 
-/// Maximum length of the call id of a subscription with flow control, in bytes.
+/// Maximum length of the call id of a subscription with flow control, in bytes. It contains no characters that JSON escapes.
 pub(crate) const MAX_FLOW_ID_BYTES: usize = 32;
 
 /// A socket's token, connection id, subscription and custom attachment.
@@ -28,8 +31,8 @@ pub(crate) const MAX_FLOW_ID_BYTES: usize = 32;
 /// It is stored as JSON in UTF-8 with the version of its layout. [`Session::decode`] is its only reader.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Session {
-    #[serde(default)]
-    pub(crate) version: Version,
+    #[serde(default, rename = "version")]
+    pub(crate) kind: Kind,
     pub(crate) claims: SessionClaims,
     /// Whether the expiry of the token ends its permissions on the open socket.
     pub(crate) enforced: bool,
@@ -47,9 +50,21 @@ pub(crate) struct Session {
     pub(crate) unfinished: Option<Unfinished>,
 }
 
-/// The version of the layout.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Version;
+/// What a socket is for. It is stored as the version of the layout.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A client with a token.
+    #[default]
+    Client,
+    /// A Worker that subscribes with oRPC's publisher. It has no token, and makes no calls.
+    Publisher,
+}
+
+/// The only tag of a publisher's subscriber. Tokens cannot have it, since their tags are not empty.
+pub(crate) const PUBLISHER_TAG: &str = "";
+
+/// The id of a publisher subscriber's subscription, which has no call.
+const PUBLISHER_SUBSCRIPTION: &str = "publisher";
 
 /// A custom attachment in oRPC's serialized form, which preserves types such as `Date`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -170,18 +185,30 @@ impl fmt::Debug for RawJson {
     }
 }
 
-impl Serialize for Version {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        VERSION.serialize(serializer)
+impl Kind {
+    fn of(version: u64) -> Option<Self> {
+        match version {
+            VERSION => Some(Self::Client),
+            PUBLISHER_VERSION => Some(Self::Publisher),
+            _ => None,
+        }
     }
 }
 
-impl<'de> Deserialize<'de> for Version {
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let version = match self {
+            Self::Client => VERSION,
+            Self::Publisher => PUBLISHER_VERSION,
+        };
+        version.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match u64::deserialize(deserializer)? {
-            VERSION => Ok(Self),
-            _ => Err(serde::de::Error::custom("another version")),
-        }
+        let kind = Self::of(u64::deserialize(deserializer)?);
+        kind.ok_or_else(|| serde::de::Error::custom("another version"))
     }
 }
 
@@ -245,9 +272,41 @@ fn push_member(object: &mut Vec<u8>, key: &[u8], value: &impl Serialize) -> Resu
 impl Session {
     /// Creates the session of a new socket.
     pub(crate) fn new(claims: &Claims, connection: Option<String>, enforced: bool) -> Self {
-        let (claims, version) = (claims.into(), Version);
+        let (claims, kind) = (claims.into(), Kind::Client);
         let (application, subscription, unfinished) = (None, None, None);
-        Self { version, claims, enforced, connection, application, subscription, unfinished }
+        Self { kind, claims, enforced, connection, application, subscription, unfinished }
+    }
+
+    /// Creates the session of a publisher's subscriber, whose subscription begins with the socket.
+    pub(crate) fn for_publisher(now_ms: u64) -> Self {
+        let now = seconds(from_millis(now_ms));
+        Self {
+            kind: Kind::Publisher,
+            claims: SessionClaims {
+                rpc: Vec::new(),
+                att: None,
+                tags: vec![PUBLISHER_TAG.to_owned()],
+                subject: None,
+                is_durable_iterator: false,
+                has_every_audience: false,
+                iat: now,
+                exp: now,
+            },
+            enforced: false,
+            connection: None,
+            application: None,
+            subscription: Some(Subscription {
+                id: PUBLISHER_SUBSCRIPTION.to_owned(),
+                live: false,
+                flow: None,
+            }),
+            unfinished: None,
+        }
+    }
+
+    /// Returns whether the socket belongs to a publisher's subscriber.
+    pub(crate) fn is_publisher(&self) -> bool {
+        self.kind == Kind::Publisher
     }
 
     /// Returns whether the token has expired and its expiry is enforced.
@@ -293,7 +352,9 @@ impl Session {
         let is_object = bytes.trim_ascii_start().starts_with(b"{"); // serde would also accept an array
         serde_json::from_slice(bytes).ok().filter(|_| is_object).ok_or_else(|| {
             match serde_json::from_slice(bytes) {
-                Ok(Versioned { version }) if version != VERSION && is_object => Unreadable::Version(version),
+                Ok(Versioned { version }) if Kind::of(version).is_none() && is_object => {
+                    Unreadable::Version(version)
+                }
                 _ => Unreadable::Layout, // serde's message is dropped, since it may contain parts of the attachment
             }
         })
@@ -334,7 +395,7 @@ const TEXT_BYTES: usize = 32;
 pub(crate) enum Unreadable {
     /// The attachment is not a session of any version.
     Layout,
-    /// The attachment has another version than [`VERSION`].
+    /// The attachment has a version that this code does not know.
     Version(u64),
 }
 
@@ -342,7 +403,9 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Layout => f.write_str("not a session"),
-            Self::Version(version) => write!(f, "layout version {version}, expected {VERSION}"),
+            Self::Version(version) => {
+                write!(f, "layout version {version}, expected at most {PUBLISHER_VERSION}")
+            }
         }
     }
 }
@@ -379,7 +442,7 @@ mod tests {
     fn session(application: usize, subscription: Option<&str>) -> Session {
         let json = RawJson::new(format!("{:?}", "x".repeat(application))).unwrap();
         Session {
-            version: Version,
+            kind: Kind::Client,
             claims: SessionClaims {
                 rpc: vec![],
                 att: None,
@@ -444,6 +507,15 @@ mod tests {
     }
 
     #[test]
+    fn the_session_of_a_publisher_has_a_version_that_older_readers_reject() {
+        let session = Session::for_publisher(1_800_000_000_000);
+        let bytes = session.encode().unwrap();
+        assert!(bytes.starts_with(br#"{"version":2,"#), "{}", String::from_utf8_lossy(&bytes));
+        assert_eq!(Session::decode(&bytes).unwrap(), session);
+        assert!(session.is_publisher() && !session.is_expired(u64::MAX));
+    }
+
+    #[test]
     fn tokens_expire_at_exp_and_those_of_durable_iterator_clients_one_millisecond_later() {
         let mut session = session(0, None);
         assert!(!session.is_expired(1_999) && session.is_expired(2_000));
@@ -483,7 +555,7 @@ mod tests {
     #[test]
     fn attachments_of_no_release_are_unreadable() {
         for Attachment { name, text } in corpus().unreadable {
-            let expected = if name.contains("version") { Unreadable::Version(2) } else { Unreadable::Layout };
+            let expected = if name.contains("version") { Unreadable::Version(9) } else { Unreadable::Layout };
             assert_eq!(Session::decode(text.as_bytes()), Err(expected), "{name}");
         }
         for bytes in [b"".as_slice(), b"\xff", b"\xff\x0f\"\x01a"] {

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Result,
-    runtime::{self, Admits, Hub, JsError, LiveView, RawSocket, Unsent},
+    runtime::{self, Admits, EventMessages, Hub, JsError, LiveView, RawSocket, Unsent},
     socket::{
         close_code,
         session::{Application, Flow, Session, Unreadable},
@@ -19,6 +19,9 @@ use std::{
 /// read again for each use, which takes some microseconds.
 const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
 
+/// The head in the view of a publisher's subscriber, whose messages have no head.
+pub(crate) const PUBLISHER_HEAD: &str = "publisher";
+
 /// Returns the room of a subscription with flow control, as far as the log can tell it after hibernation.
 type RoomOf<'a> = dyn Fn(Flow) -> u64 + 'a;
 
@@ -28,11 +31,13 @@ pub(crate) struct SessionStore {
     kept: RefCell<Kept>,
     /// Whether this instance has logged an unreadable attachment.
     has_reported: Cell<bool>,
+    /// Whether publishers are served: see [`Options::publisher`](crate::Options::publisher).
+    serves_publishers: bool,
 }
 
 impl SessionStore {
-    pub(crate) fn new(hub: Rc<Hub>) -> Self {
-        Self { hub, kept: RefCell::default(), has_reported: Cell::new(false) }
+    pub(crate) fn new(hub: Rc<Hub>, serves_publishers: bool) -> Self {
+        Self { hub, kept: RefCell::default(), has_reported: Cell::new(false), serves_publishers }
     }
 
     /// Returns a socket's session.
@@ -94,6 +99,10 @@ impl SessionStore {
     }
 
     fn is_servable(&self, raw: &RawSocket, session: &Session) -> Result<bool> {
+        if session.is_publisher() && !self.serves_publishers {
+            restart(raw, "Publishers are not served"); // an earlier version of the class has accepted it
+            return Ok(false);
+        }
         let is_half_way = session.subscription.as_ref().is_some_and(|subscription| !subscription.live);
         let is_interrupted = is_half_way && !self.hub.is_replaying(raw)?;
         if is_interrupted {
@@ -114,8 +123,10 @@ impl SessionStore {
         let subscription =
             session.subscription.as_ref().filter(|subscription| is_servable && subscription.live);
         Ok(subscription.map(|subscription| {
+            let head =
+                if session.is_publisher() { PUBLISHER_HEAD.to_owned() } else { head(&subscription.id) };
             LiveView::new(
-                &head(&subscription.id),
+                &head,
                 session.expires_ms(),
                 session.connection.as_deref(),
                 &session.claims.tags,
@@ -126,14 +137,19 @@ impl SessionStore {
     }
 
     /// Sends an event to every live subscription. Returns the sockets that have not received it.
-    pub(crate) fn fan_out(&self, tail: &str, now_ms: u64, room_of: &RoomOf<'_>) -> Result<Unsent, JsError> {
-        self.hub.fan_out(tail, now_ms, &|raw| self.live_view(raw, room_of).ok().flatten())
+    pub(crate) fn fan_out(
+        &self,
+        messages: &EventMessages,
+        now_ms: u64,
+        room_of: &RoomOf<'_>,
+    ) -> Result<Unsent, JsError> {
+        self.hub.fan_out(messages, now_ms, &|raw| self.live_view(raw, room_of).ok().flatten())
     }
 
     /// Does the same for an event with an audience: see [`Hub::fan_out_to`].
     pub(crate) fn fan_out_to(
         &self,
-        tail: &str,
+        messages: &EventMessages,
         now_ms: u64,
         room_of: &RoomOf<'_>,
         admits: &Admits<'_>,
@@ -141,7 +157,7 @@ impl SessionStore {
         except: &[RawSocket],
     ) -> Result<Unsent, JsError> {
         let read = |raw: &RawSocket| self.live_view(raw, room_of).ok().flatten();
-        self.hub.fan_out_to(tail, now_ms, &read, admits, chosen, except)
+        self.hub.fan_out_to(messages, now_ms, &read, admits, chosen, except)
     }
 
     /// Returns a copy of a socket's session, to be changed and passed to [`write`](Self::write).

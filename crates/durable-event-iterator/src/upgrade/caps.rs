@@ -40,10 +40,7 @@ impl Caps {
         claims: &Claims,
         connection: Option<&str>,
     ) -> Result<Vec<String>, Rejection> {
-        let count = || Ok(hub.sockets()?.len());
-        if self.is_full(options.max_sockets, runtime::now_ms(), count)? {
-            return Err(Rejection::Full);
-        }
+        self.admit_any(hub, options)?;
         let groups = [
             (
                 options.max_sockets_per_connection,
@@ -61,6 +58,16 @@ impl Caps {
             tags.push(tag);
         }
         Ok(tags)
+    }
+
+    /// Admits one more socket, of whomever.
+    ///
+    /// # Errors
+    /// A rejection if the Durable Object has reached its maximum number of sockets.
+    pub(crate) fn admit_any(&self, hub: &Hub, options: &Options) -> Result<(), Rejection> {
+        let count = || Ok(hub.sockets()?.len());
+        let is_full = self.is_full(options.max_sockets, runtime::now_ms(), count)?;
+        if is_full { Err(Rejection::Full) } else { Ok(()) }
     }
 
     /// Returns the rejection for an exception that the runtime has thrown instead of accepting a socket.
@@ -94,6 +101,9 @@ impl Caps {
         Ok(is_full)
     }
 }
+
+/// The tag of the sockets of publishers' subscribers. `websockets.ts` of the npm package hides these sockets from the application.
+pub(crate) const PUBLISHER_SOCKETS: &str = "durable-event-iterator:publisher";
 
 /// Returns the tag of a subject: its hash, because a subject may be longer than a tag, with any characters.
 fn subject_tag(subject: &str) -> String {

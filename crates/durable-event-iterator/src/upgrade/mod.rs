@@ -3,7 +3,7 @@
 mod caps;
 mod decision;
 
-pub(crate) use caps::Caps;
+pub(crate) use caps::{Caps, PUBLISHER_SOCKETS};
 pub(crate) use decision::{Accepted, NO_NAME, Rejection, RequestHead, decide};
 
 use crate::{

@@ -20,7 +20,7 @@ pub use self::{
         Outgoing, StreamEventKind, error_response, event_tail, expired_response, head, parked, response,
         stop_upload, stream_event, stream_response, text_response,
     },
-    stored::{SafeTail, safe_tail},
+    stored::{SafeTail, safe_event, safe_tail},
 };
 pub(crate) use self::{
     client::read_form,

@@ -15,9 +15,9 @@ use crate::{
 /// A stored event in a form that every client can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SafeTail {
-    /// The tail of the event's message, as [`event_tail`] writes it.
+    /// The tail of the event's message, as [`event_tail`] writes it, or what the caller of [`safe_event`] writes instead.
     pub tail: String,
-    /// Whether the tail differs from the stored event.
+    /// Whether it differs from the stored event.
     pub is_changed: bool,
 }
 
@@ -27,17 +27,23 @@ pub struct SafeTail {
 /// sent in its JSON form, for example an invalid URL as a string. Returns `None` if the event cannot be read at all.
 #[must_use]
 pub fn safe_tail(row: &str) -> Option<SafeTail> {
+    safe_event(row, event_tail)
+}
+
+/// Does the same as [`safe_tail`] for messages that `write` writes from json, meta, extra and id.
+#[must_use]
+pub fn safe_event(row: &str, write: fn(&str, Option<&str>, Option<&str>, u64) -> String) -> Option<SafeTail> {
     let [json, meta, extra, id] = read_row(row).ok()?;
     let (json, id) = (json?, id?.parse().ok()?);
     let safe_extra = extra.as_deref().and_then(|extra| CheckedMeta::from_extra(extra).to_extra());
     let is_extra_changed = safe_extra != extra;
     if parse(Some(&json), meta.as_deref()).is_ok() {
-        let tail = event_tail(&json, meta.as_deref(), safe_extra.as_deref(), id);
+        let tail = write(&json, meta.as_deref(), safe_extra.as_deref(), id);
         return Some(SafeTail { tail, is_changed: is_extra_changed });
     }
     let value = read_leniently(read_json(&json).ok()?, meta.as_deref());
     let value = serialize(&value).ok()?;
-    let tail = event_tail(&value.json?, value.meta.as_deref(), safe_extra.as_deref(), id);
+    let tail = write(&value.json?, value.meta.as_deref(), safe_extra.as_deref(), id);
     Some(SafeTail { tail, is_changed: true })
 }
 

@@ -61,7 +61,7 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
     const { customJsonSerializers: customs = [], errorStatusMap } = handler
     this.#statuses = checkedStatuses(errorStatusMap)
     const bodies = new Bodies(customs, this.#statuses)
-    this.#sockets = new WebSockets(() => this.#core, ctx, bodies)
+    this.#sockets = new WebSockets(() => this.#core, ctx, bodies, options.publisher ?? false)
     const procedures = new Procedures(this, base, (ws) => this.#sockets.wrap(ws), bodies, handler)
     const subscribed: OnSubscribed | undefined =
       onSubscribed === undefined

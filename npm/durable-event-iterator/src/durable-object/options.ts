@@ -38,6 +38,12 @@ export interface DurableEventIteratorObjectLimits {
    * Whether the alarm of the Durable Object is used to delete expired events. Default: true, unless the class overrides `alarm`.
    */
   pruneByAlarm?: boolean | undefined
+  /**
+   * Whether oRPC's publisher for Durable Objects (`DurablePublisher` of `@orpc/experimental-publisher-durable-object`) is served: a
+   * Worker with a binding of the namespace publishes and subscribes with it, without a token. Requests that were forwarded from a
+   * client do not reach it. See the section “Publisher” of `docs/typescript-durable-object.md`. Default: false.
+   */
+  publisher?: boolean | undefined
 }
 
 /** The options as the core reads them: `ClassOptions` in `object/embedding/class.rs` of the library. */
@@ -68,6 +74,7 @@ const BOOLEANS = [
   'startDurableIteratorsLive',
   'beginWithSnapshot',
   'pruneByAlarm',
+  'publisher',
 ] as const satisfies (keyof DurableEventIteratorObjectLimits)[]
 
 /**

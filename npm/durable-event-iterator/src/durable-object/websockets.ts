@@ -20,6 +20,9 @@ export type DurableIteratorWebsocket = WebSocket & {
   readonly '~orpc': DurableIteratorWebsocketInternal
 }
 
+/** The tag of the sockets of publishers' subscribers, as in `upgrade/caps.rs` of the library. */
+const PUBLISHER_SOCKETS = 'durable-event-iterator:publisher'
+
 /** A reference to the sockets of a Durable Object, which does not keep them in memory. */
 type Reference = Pick<WeakRef<WebSockets>, 'deref'>
 
@@ -71,12 +74,15 @@ export class WebSockets {
   readonly #core: () => ObjectCore
   readonly #ctx: DurableObjectState
   readonly #bodies: Bodies
+  readonly #servesPublishers: boolean
   readonly #wrapped = new WeakMap<WebSocket, DurableIteratorWebsocket>()
   readonly #originals = new WeakMap<WebSocket, WebSocket>()
   /** The lists of all sockets that the application has received, with their lengths. */
   readonly #complete = new WeakMap<readonly WebSocket[], number>()
 
-  constructor(core: () => ObjectCore, ctx: DurableObjectState, bodies: Bodies) {
+  /** @param servesPublishers - Whether there may be sockets of publishers' subscribers, which the application does not see. */
+  constructor(core: () => ObjectCore, ctx: DurableObjectState, bodies: Bodies, servesPublishers: boolean) {
+    this.#servesPublishers = servesPublishers
     this.#core = core
     this.#ctx = ctx
     this.#bodies = bodies
@@ -119,7 +125,7 @@ export class WebSockets {
 
   /** Returns all sockets, or those of clients whose token has a tag. */
   all(tag?: string): DurableIteratorWebsocket[] {
-    const sockets = this.#ctx.getWebSockets()
+    const sockets = this.#ofClients()
     const tagged = tag === undefined ? sockets : sockets.filter((ws) => this.#core().session(ws)?.claims.tags?.includes(tag))
     const wrapped = tagged.map((ws) => this.wrap(ws))
     if (tag === undefined) this.#complete.set(wrapped, wrapped.length)
@@ -130,7 +136,15 @@ export class WebSockets {
   except(listed: readonly WebSocket[]): WebSocket[] {
     if (this.#complete.get(listed) === listed.length) return [] // as it was returned by `all`
     const originals = new Set(listed.map((ws) => this.original(ws)))
-    return this.#ctx.getWebSockets().filter((ws) => !originals.has(ws))
+    return this.#ofClients().filter((ws) => !originals.has(ws))
+  }
+
+  /** Returns all sockets that are not of a publisher's subscriber. */
+  #ofClients(): WebSocket[] {
+    const sockets = this.#ctx.getWebSockets()
+    if (!this.#servesPublishers) return sockets
+    const ctx = this.#ctx as unknown as { getTags(ws: WebSocket): string[] }
+    return sockets.filter((ws) => !ctx.getTags(ws).includes(PUBLISHER_SOCKETS))
   }
 
   /** Returns the application's attachment of a socket, or null if there is none. */

@@ -74,6 +74,7 @@ struct ClassOptions {
     start_durable_iterators_live: bool,
     begin_with_snapshot: bool,
     prune_by_alarm: Option<bool>,
+    publisher: bool,
     table_prefix: Option<String>,
     signing_keys: Option<Vec<String>>,
 }
@@ -131,6 +132,9 @@ impl Class {
         }
         if given.begin_with_snapshot {
             options = options.begin_with_snapshot();
+        }
+        if given.publisher {
+            options = options.publisher();
         }
         if let Some(is_used) = given.prune_by_alarm {
             options = options.prune_by_alarm(is_used);

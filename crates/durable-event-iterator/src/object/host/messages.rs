@@ -77,6 +77,10 @@ impl<O: DurableEventIteratorObject> Host<O> {
             }
         };
         let Some(session) = self.core.sessions.serve(socket_id, ws)? else { return Ok(None) };
+        if session.is_publisher() {
+            close(ws, close_code::POLICY, "Publishers' subscribers send no messages");
+            return Ok(None);
+        }
         let frame_bytes = match message {
             Message::Text(text) => text.len(),
             Message::Bytes(bytes) => bytes.len(),

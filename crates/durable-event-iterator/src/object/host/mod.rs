@@ -8,6 +8,7 @@ mod external;
 mod messages;
 #[cfg(not(target_arch = "wasm32"))]
 mod native_instance;
+mod publisher;
 mod received;
 mod rpc_methods;
 mod streams;
@@ -20,6 +21,7 @@ pub use self::native_instance::{NativeInstance, Rejected};
 pub(in crate::object) use self::rpc_methods::{read_options, unpublishable};
 
 pub(in crate::object) use self::external::{External, ExternalCall, Responder};
+pub(in crate::object) use self::publisher::PublisherSocket;
 use crate::{
     channel::{__Core, __Raw, ChannelCore, IsChannel, options::Options},
     error::Result,

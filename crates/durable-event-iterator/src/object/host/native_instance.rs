@@ -1,17 +1,18 @@
 //! One instance of a Durable Object on a native target, held by a test kit: the entry points of the Workers runtime and of stubs.
 
-use super::Host;
+use super::{Host, PublisherSocket};
 use crate::{
     channel::{__Core, IsChannel, PublishOptions, Published, event_body, rpc_options::RpcOptions},
-    error::Result,
+    error::{Code, Error, Result},
     object::DurableEventIteratorObject,
     runtime::{
         Message, UpgradeRequest,
         native::{ObjectState, RawSocket, no_env},
     },
     socket::close_code,
-    upgrade,
+    upgrade::{self, Rejection},
 };
+use durable_event_log::EventId;
 use durable_event_token::SigningKeys;
 use durable_event_wire::{Object, Serialized, Value, to_value};
 use serde::Serialize;
@@ -86,14 +87,38 @@ impl<O: DurableEventIteratorObject> NativeInstance<O> {
     pub fn upgrade(&self, upgrade: Option<&str>, url: &str) -> Result<RawSocket, Rejected> {
         let _entered = self.state.enter();
         let request = UpgradeRequest { upgrade: upgrade.map(str::to_owned), url: url.to_owned() };
-        self.host.upgrade(&request).map_err(|rejection| {
-            upgrade::log_rejection(&rejection);
-            Rejected {
-                status: rejection.status(),
-                text: rejection.text(),
-                retry_after: rejection.retry_after(),
-            }
-        })
+        self.host.upgrade(&request).map_err(|rejection| rejected(&rejection))
+    }
+
+    /// Delivers a publish request of oRPC's publisher, for a class with [`Options::publisher`](crate::Options::publisher).
+    ///
+    /// # Errors
+    /// Returns the error that the response contains. NOT_FOUND if the class does not serve publishers.
+    pub fn publisher_publish(&self, body: &[u8]) -> Result<()> {
+        let _entered = self.state.enter();
+        if !self.host.options().serves_publishers {
+            return Err(Error::new(Code::NotFound));
+        }
+        self.host.publish_for_publisher(body)
+    }
+
+    /// Delivers a subscribe request of oRPC's publisher, for a class with [`Options::publisher`](crate::Options::publisher). Returns
+    /// the server's side of the socket, and the id of the first event after a gap.
+    ///
+    /// # Errors
+    /// There are too many sockets, or the class does not serve publishers.
+    pub fn publisher_subscribe(
+        &self,
+        last_event_id: Option<&str>,
+    ) -> Result<(RawSocket, Option<EventId>), Rejected> {
+        let _entered = self.state.enter();
+        let opened = match self.host.options().serves_publishers {
+            true => self.host.subscribe_for_publisher(last_event_id),
+            false => Err(Rejection::TokenMissing),
+        };
+        let PublisherSocket { response, gap, rest, .. } = opened.map_err(|rejection| rejected(&rejection))?;
+        self.state.start(rest);
+        Ok((response, gap))
     }
 
     /// Delivers a message of a client.
@@ -174,6 +199,12 @@ impl<O: DurableEventIteratorObject> NativeInstance<O> {
         let (host, method) = (Rc::clone(&self.host), method.to_owned());
         self.state.start(async move { done(host.dispatch(&method, arguments).await) });
     }
+}
+
+/// Logs a rejection and returns its response.
+fn rejected(rejection: &Rejection) -> Rejected {
+    upgrade::log_rejection(rejection);
+    Rejected { status: rejection.status(), text: rejection.text(), retry_after: rejection.retry_after() }
 }
 
 impl<O: DurableEventIteratorObject> Drop for NativeInstance<O> {

@@ -85,7 +85,9 @@ pub(in crate::object) fn unpublishable(error: NotWire) -> Error {
 }
 
 /// Converts an event to the type of the class. The publisher receives the error of an invalid event.
-fn typed_event<O: DurableEventIteratorObject>(event: Value) -> Result<<O::Channel as IsChannel>::Event> {
+pub(super) fn typed_event<O: DurableEventIteratorObject>(
+    event: Value,
+) -> Result<<O::Channel as IsChannel>::Event> {
     from_value(event).map_err(Error::invalid_input)
 }
 
@@ -93,7 +95,8 @@ fn invalid_options(error: InvalidInput) -> Error {
     Error::new(Code::BadRequest).message(format!("Invalid publish options: {error}")).data(error)
 }
 
-fn is_untyped<O: DurableEventIteratorObject>() -> bool {
+/// Whether the events of a class are of any type.
+pub(super) fn is_untyped<O: DurableEventIteratorObject>() -> bool {
     TypeId::of::<<O::Channel as IsChannel>::Event>() == TypeId::of::<Value>()
 }
 

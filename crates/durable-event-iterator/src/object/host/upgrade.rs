@@ -24,8 +24,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let attachment = session.encode().map_err(|_| Rejection::AttachmentTooLarge)?;
         self.core.note_token(session.claims.iat, session.claims.exp);
         let tags = self.caps.admit(&self.core.hub, self.options(), &claims, session.connection.as_deref())?;
-        let response = self.core.hub.accept(&tags, &attachment);
-        let response = response.map_err(|error| self.caps.rejection(&self.core.hub, error))?;
+        let accepted = self.core.hub.accept(&tags, &attachment);
+        let (response, _) = accepted.map_err(|error| self.caps.rejection(&self.core.hub, error))?;
         self.core.ensure_alarm(); // setting it may have failed before
         Ok(response)
     }

@@ -17,6 +17,9 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = beginStream)]
     fn begin_stream(ws: &RawSocket, id: &str) -> Result<(), JsValue>;
 
+    #[wasm_bindgen(catch, js_name = watchReplay)]
+    fn watch_replay_js(ws: &RawSocket, rest: &JsValue) -> Result<(), JsValue>;
+
     #[wasm_bindgen(catch, js_name = endStream)]
     fn end_stream(ws: &RawSocket, id: &str) -> Result<(), JsValue>;
 }
@@ -39,6 +42,11 @@ pub(crate) fn extend(class: &str, dummy: &JsValue, methods: &[&str]) {
         }
         Err(thrown) => log_error(&format!("{class} cannot extend DurableObject: {}", JsError::from(thrown))),
     }
+}
+
+/// Closes a socket if the rest of its replay, a promise or undefined, fails because the WASM instance is lost.
+pub(crate) fn watch_replay(ws: &RawSocket, rest: &JsValue) {
+    let _ = watch_replay_js(ws, rest); // does not throw
 }
 
 /// A stream that is the response to a call. If the WASM instance is lost, the client receives an error as its end.

@@ -1,6 +1,6 @@
 //! The open sockets of one Durable Object. Fan-out and a replay step take one call into JavaScript each.
 
-use crate::runtime::{Context, Cursor, JsError, OpenedSocket};
+use crate::runtime::{Context, Cursor, EventMessages, JsError, OpenedSocket};
 use durable_event_wire::frame::Outgoing;
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -27,7 +27,7 @@ extern "C" {
     fn held_js(this: &Hub) -> Result<u32, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = accept)]
-    fn accept_js(this: &Hub, tags: &Array, attachment: &Uint8Array) -> Result<JsValue, JsValue>;
+    fn accept_js(this: &Hub, tags: &Array, attachment: &Uint8Array) -> Result<Array, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = attachment)]
     fn attachment_js(this: &Hub, ws: &RawSocket) -> Result<JsValue, JsValue>;
@@ -61,6 +61,7 @@ extern "C" {
         this: &Hub,
         tail: &str,
         now: f64,
+        for_publishers: Option<&str>,
         read: &dyn Fn(RawSocket) -> Option<LiveView>,
     ) -> Result<Option<Array>, JsValue>;
 
@@ -69,6 +70,7 @@ extern "C" {
         this: &Hub,
         tail: &str,
         now: f64,
+        for_publishers: Option<&str>,
         read: &dyn Fn(RawSocket) -> Option<LiveView>,
         admits: &dyn Fn(Option<String>, JsValue, bool) -> bool,
         chosen: &Array,
@@ -200,9 +202,15 @@ impl Hub {
         Ok(self.held_js()? as usize)
     }
 
-    /// Accepts a socket for hibernation, with tags of the Workers runtime and an attachment. Returns the response that opens it.
-    pub(crate) fn accept(&self, tags: &[String], attachment: &[u8]) -> Result<OpenedSocket, JsError> {
-        Ok(self.accept_js(&array_of(tags), &Uint8Array::from(attachment))?)
+    /// Accepts a socket for hibernation, with tags of the Workers runtime and an attachment. Returns the response that opens it, and
+    /// the socket.
+    pub(crate) fn accept(
+        &self,
+        tags: &[String],
+        attachment: &[u8],
+    ) -> Result<(OpenedSocket, RawSocket), JsError> {
+        let accepted = self.accept_js(&array_of(tags), &Uint8Array::from(attachment))?;
+        Ok((accepted.get(0), accepted.get(1).unchecked_into()))
     }
 
     /// Returns the attachment of a socket, or `None` if it is not a byte array.
@@ -260,15 +268,22 @@ impl Hub {
     }
 
     /// Sends an event to every live subscription. `read` is called for sockets whose view is not cached.
-    pub(crate) fn fan_out(&self, tail: &str, now_ms: u64, read: &ReadView<'_>) -> Result<Unsent, JsError> {
-        Ok(unsent(self.fan_out_js(tail, now_ms as f64, &|ws: RawSocket| read(&ws))?))
+    pub(crate) fn fan_out(
+        &self,
+        messages: &EventMessages,
+        now_ms: u64,
+        read: &ReadView<'_>,
+    ) -> Result<Unsent, JsError> {
+        let EventMessages { tail, for_publishers } = messages;
+        let read = |ws: RawSocket| read(&ws);
+        Ok(unsent(self.fan_out_js(tail, now_ms as f64, for_publishers.as_deref(), &read)?))
     }
 
     /// Does the same for an event with an audience. `admits` receives a subscription's connection id and tags, and whether its
     /// socket is in `chosen`. Sockets in `except` are skipped.
     pub(crate) fn fan_out_to(
         &self,
-        tail: &str,
+        messages: &EventMessages,
         now_ms: u64,
         read: &ReadView<'_>,
         admits: &Admits<'_>,
@@ -285,7 +300,9 @@ impl Hub {
         let array = |sockets: &[RawSocket]| sockets.iter().map(JsValue::from).collect::<Array>();
         let read = |ws: RawSocket| read(&ws);
         let (chosen, except) = (array(chosen), array(except));
-        Ok(unsent(self.fan_out_to_js(tail, now_ms as f64, &read, &admits, &chosen, &except)?))
+        let EventMessages { tail, for_publishers } = messages;
+        let message = for_publishers.as_deref();
+        Ok(unsent(self.fan_out_to_js(tail, now_ms as f64, message, &read, &admits, &chosen, &except)?))
     }
 
     /// Sends the rows of a replay step. Returns `None` if the socket has closed. `admits` receives the stored audience of a row that

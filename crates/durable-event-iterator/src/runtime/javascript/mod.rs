@@ -11,7 +11,7 @@ mod storage;
 
 pub(crate) use self::{
     at_once::at_once,
-    class::{OpenStream, extend, failure},
+    class::{OpenStream, extend, failure, watch_replay},
     event_loop::{log_error, log_warning, next_turn, now_ms, pause, spawn},
     hub::{Admits, Hub, LiveView, RawSocket, Replay, Unsent},
     identity::Identity,

@@ -1,7 +1,10 @@
 //! The open sockets of one Durable Object on a native target. It does what `hot.js` does on the Workers runtime.
 
 use super::{Context, OpenedSocket, RawSocket};
-use crate::runtime::{JsError, LIVE_WINDOW, REPLAY_WINDOW};
+use crate::{
+    runtime::{EventMessages, JsError, LIVE_WINDOW, REPLAY_WINDOW},
+    socket::session_store::PUBLISHER_HEAD,
+};
 use durable_event_log::Cell as SqlCell;
 use std::{
     cell::{Cell, RefCell},
@@ -166,14 +169,18 @@ impl Hub {
         Ok(self.state.with_sockets(|sockets| sockets.len()))
     }
 
-    /// Opens a socket with tags of the Workers runtime and an attachment.
-    pub(crate) fn accept(&self, tags: &[String], attachment: &[u8]) -> Result<OpenedSocket, JsError> {
+    /// Opens a socket with tags of the Workers runtime and an attachment. Returns the socket twice: it is its own response.
+    pub(crate) fn accept(
+        &self,
+        tags: &[String],
+        attachment: &[u8],
+    ) -> Result<(OpenedSocket, RawSocket), JsError> {
         if self.held()? >= MAX_SOCKETS {
             return Err(JsError::new("too many sockets"));
         }
         let socket = RawSocket::new(self.state.next_socket_id(), tags.to_vec(), attachment.to_vec());
         self.state.with_sockets(|sockets| sockets.push(socket.clone()));
-        Ok(socket)
+        Ok((socket.clone(), socket))
     }
 
     /// Returns the attachment of a socket.
@@ -271,15 +278,20 @@ impl Hub {
     }
 
     /// Sends an event to every live subscription. `read` is called for sockets whose view is not cached.
-    pub(crate) fn fan_out(&self, tail: &str, now_ms: u64, read: &ReadView<'_>) -> Result<Unsent, JsError> {
-        self.fan_out_to(tail, now_ms, read, &|_, _, _| true, &[], &[])
+    pub(crate) fn fan_out(
+        &self,
+        messages: &EventMessages,
+        now_ms: u64,
+        read: &ReadView<'_>,
+    ) -> Result<Unsent, JsError> {
+        self.fan_out_to(messages, now_ms, read, &|_, _, _| true, &[], &[])
     }
 
     /// Does the same for an event with an audience. `admits` receives a subscription's connection id and tags, and whether its
     /// socket is in `chosen`. Sockets in `except` are skipped.
     pub(crate) fn fan_out_to(
         &self,
-        tail: &str,
+        messages: &EventMessages,
         now_ms: u64,
         read: &ReadView<'_>,
         admits: &Admits<'_>,
@@ -308,7 +320,10 @@ impl Hub {
             if !is_admitted {
                 continue;
             }
-            let frame = [&view.head, tail].concat();
+            let frame = match (&*view.head, &messages.for_publishers) {
+                (PUBLISHER_HEAD, Some(message)) => message.clone(),
+                (head, _) => [head, &messages.tail].concat(),
+            };
             if let Some(left) = view.room
                 && !self.take(&ws, length(&frame), left)?
             {
@@ -344,12 +359,12 @@ impl Hub {
                 continue;
             }
             let safe;
-            let tail = if tail.starts_with(',') {
-                tail
-            } else {
+            let tail = if tail.starts_with('[') {
                 let Some(made) = make_safe(tail) else { continue };
                 safe = made;
                 &safe
+            } else {
+                tail
             };
             let frame = [head, tail].concat();
             sent = sent.saturating_add(length(&frame));
@@ -371,6 +386,7 @@ mod tests {
         let hot = include_str!("../hot.js");
         assert!(hot.contains(&format!("\nconst ROW_COST = {ROW_COST}\n")));
         assert!(hot.contains(&format!("\nconst REPLAY_INTERVAL = {REPLAY_INTERVAL_MS}\n")));
+        assert!(hot.contains(&format!("\nconst PUBLISHER = '{PUBLISHER_HEAD}'\n")));
         let plain = hot.replace('_', "");
         assert!(plain.contains(&format!("\nconst LIVEWINDOW = {LIVE_WINDOW}\n")));
         assert!(plain.contains(&format!("\nconst REPLAYWINDOW = {REPLAY_WINDOW}\n")));

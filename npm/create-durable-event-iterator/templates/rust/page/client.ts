@@ -4,6 +4,7 @@ import { createORPCClient } from '@orpc/client'
 import type { Client } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
 import type { DurableIteratorObject } from 'durable-event-iterator'
+import { httpFallback } from 'durable-event-iterator/http'
 import { DurableIteratorLinkPlugin } from 'durable-event-iterator/orpc-v1'
 import type { ClientDurableIterator, DurableEventIteratorHooks } from 'durable-event-iterator/orpc-v1'
 
@@ -30,6 +31,7 @@ export function createClient(origin: string, hooks: DurableEventIteratorHooks = 
     plugins: [
       new DurableIteratorLinkPlugin({
         url: `${origin.replace('http', 'ws')}/events`,
+        fallback: httpFallback({ url: `${origin}/channels` }),
         ...hooks,
       }),
     ],

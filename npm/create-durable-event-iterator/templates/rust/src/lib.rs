@@ -1,11 +1,12 @@
-//! The Worker: the WebSocket endpoint on `/events`, and the oRPC server below `/rpc`. All other paths are files of the page.
+//! The Worker: the WebSocket endpoint on `/events`, the same channels over HTTP below `/channels` for networks without WebSockets,
+//! and the oRPC server below `/rpc`. All other paths are files of the page.
 
 mod chat_room;
 
 use chat_room::Message;
 use durable_event_iterator::{
     ChannelStub, ClientKind, Procedures, Result, Token, Upgrade,
-    http::{Handler, HttpCall, path_of},
+    http::{ChannelEndpoint, Handler, HttpCall, path_of},
 };
 use worker::{
     Context, Env, event,
@@ -16,6 +17,9 @@ use worker::{
 async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
     match path_of(&request.url()) {
         "/events" => Upgrade::new(&env, "CHAT_ROOM").handle(&request).await,
+        path if path.starts_with("/channels/") => {
+            ChannelEndpoint::new(&env, "CHAT_ROOM").handle(&request).await
+        }
         _ => {
             let handler = Handler::new(procedures()).prefix("/rpc");
             Ok(handler.handle(&(), request.into(), &env).await?.into())

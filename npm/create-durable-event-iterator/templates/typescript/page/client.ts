@@ -3,6 +3,7 @@
 import { createORPCClient } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
 import type { RouterClient } from '@orpc/server'
+import { httpFallback } from 'durable-event-iterator/http'
 import { DurableIteratorLinkPlugin } from 'durable-event-iterator/orpc-v1'
 import type { DurableEventIteratorHooks } from 'durable-event-iterator/orpc-v1'
 
@@ -14,6 +15,7 @@ export function createClient(origin: string, hooks: DurableEventIteratorHooks = 
     plugins: [
       new DurableIteratorLinkPlugin({
         url: `${origin.replace('http', 'ws')}/events`,
+        fallback: httpFallback({ url: `${origin}/channels` }),
         ...hooks,
       }),
     ],

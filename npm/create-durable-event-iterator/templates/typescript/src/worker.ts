@@ -1,8 +1,9 @@
-// The Worker: the WebSocket endpoint on `/events`, and the oRPC server below `/rpc`. All other paths are files of the page.
+// The Worker: the WebSocket endpoint on `/events`, the same channels over HTTP below `/channels` for networks without WebSockets,
+// and the oRPC server below `/rpc`. All other paths are files of the page.
 
 import { RPCHandler } from '@orpc/server/fetch'
 import { DurableIteratorHandlerPlugin } from 'durable-event-iterator'
-import { upgradeDurableIteratorRequest } from 'durable-event-iterator/durable-object'
+import { handleChannelRequest, upgradeDurableIteratorRequest } from 'durable-event-iterator/durable-object'
 
 import type { Env } from './chat-room.ts'
 import { router } from './router.ts'
@@ -15,9 +16,10 @@ const handler = new RPCHandler(router, {
 
 export default {
   async fetch(request, env) {
-    if (new URL(request.url).pathname === '/events') {
-      return upgradeDurableIteratorRequest(request, { signingKey: env.SIGNING_KEY, namespace: env.CHAT_ROOM })
-    }
+    const { pathname } = new URL(request.url)
+    const channels = { signingKey: env.SIGNING_KEY, namespace: env.CHAT_ROOM }
+    if (pathname === '/events') return upgradeDurableIteratorRequest(request, channels)
+    if (pathname.startsWith('/channels/')) return handleChannelRequest(request, channels)
     const { matched, response } = await handler.handle(request, { prefix: '/rpc', context: { env } })
     return matched ? response : new Response('Not Found', { status: 404 })
   },

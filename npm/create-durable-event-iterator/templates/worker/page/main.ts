@@ -2,6 +2,7 @@
 // `npm run dev` prints. In an application, your server issues the token, and only your server has the publish key.
 
 import { subscribe } from 'durable-event-iterator/client'
+import { httpFallback } from 'durable-event-iterator/http'
 
 const form = document.querySelector('form')!
 const list = document.querySelector('ol')!
@@ -28,6 +29,7 @@ form.addEventListener('submit', async (event) => {
 const messages = subscribe<{ message: string }>({
   url: '/',
   token,
+  fallback: httpFallback({ url: '/channels' }),
   onStateChange: (state) => {
     status.value = state
     status.dataset.state = state
