@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import type { Browser, BrowserContext, Locator, Page, WebSocket } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import type { ClientKind } from '../examples/chat-room/web/generated.ts'
+import { RestrictedNetwork } from './npm/support/restricted-network.ts'
 import { INSTALL_TIMEOUT, launchBrowser } from './support/browser.ts'
 import { startChatRoom } from './support/chat-room.ts'
 import type { RunningWorkers } from './support/workerd.ts'
@@ -47,7 +48,8 @@ class Visitor {
     this.context = page.context()
   }
 
-  static async enter(room: string, name: string, client?: ClientKind): Promise<Visitor> {
+  /** @param network - The network of the visitor, and the state of the page in it. */
+  static async enter(room: string, name: string, client?: ClientKind, network?: { url: URL; state: string }): Promise<Visitor> {
     const context = await browser.newContext()
     contexts.push(context)
     context.setDefaultTimeout(PATIENCE)
@@ -56,8 +58,8 @@ class Visitor {
     page.on('pageerror', (error) => failures.push(`${name}: ${error.message}`))
     page.on('websocket', (socket) => visitor.sockets.push(socket))
     const query = new URLSearchParams({ room, name, ...(client === undefined ? {} : { client }) })
-    await page.goto(new URL(`/?${query}`, chat.url).href)
-    await visitor.is('Connected')
+    await page.goto(new URL(`/?${query}`, network?.url ?? chat.url).href)
+    await visitor.is(network?.state ?? 'Connected')
     return visitor
   }
 
@@ -190,6 +192,68 @@ test.each(AWAY)('a client %s receives all messages once and in order (%s)', { ti
   // After the reconnect it has the same connection id.
   const ids = bert.sockets.map((socket) => new URL(socket.url()).searchParams.get('id'))
   expect([ids.length > 1, new Set(ids).size]).toEqual([true, 1])
+})
+
+describe('without WebSockets', () => {
+  let network: RestrictedNetwork
+  beforeEach(async () => {
+    network = await RestrictedNetwork.start(chat.url)
+  })
+  afterEach(() => network.dispose())
+
+  test.each(['durableEventIterator', 'durableIterator'] as const)('a page chats over HTTP, also after cuts, and returns to a WebSocket (%s)', { timeout: 90_000 }, async (client) => {
+    const room = `restricted ${Math.random()}`
+    const anna = await Visitor.enter(room, 'Anna')
+    const bert = await Visitor.enter(room, 'Bert', client, { url: network.url, state: 'Connected over HTTP' })
+    const said: string[] = []
+    const say = async (visitor: Visitor, text: string): Promise<void> => {
+      await visitor.say(text)
+      said.push(text)
+    }
+    await say(anna, 'Hello')
+    await say(bert, 'Hi')
+    await bert.page.getByRole('list').getByText('Anna', { exact: true }).waitFor()
+    await bert.page.getByLabel('Message', { exact: true }).pressSequentially('I')
+    await anna.page.getByRole('status').getByText('Bert is typing').waitFor()
+    await Promise.all([anna.hears(said), bert.hears(said)])
+
+    // The page notices the cut cable, but not that a proxy cuts responses.
+    await bert.page.getByRole('button', { name: 'Cut the connection' }).click()
+    await bert.is('Reconnecting')
+    for (let n = 1; n <= 10; n += 1) await say(anna, `Message ${n}`)
+    await bert.page.getByRole('button', { name: 'Reconnect' }).click()
+    await bert.hears(said)
+    await bert.is('Connected over HTTP')
+    await bert.log.getByText('received 10 missed messages').waitFor()
+    for (let n = 1; n <= 3; n += 1) {
+      network.cut()
+      await say(anna, `During cut ${n}`)
+      await bert.hears(said)
+    }
+
+    network.webSockets = 'pass'
+    await bert.context.setOffline(true)
+    await say(anna, 'While offline')
+    await bert.context.setOffline(false)
+    await bert.is('Connected')
+    await say(anna, 'At last')
+    await say(bert, 'Yes')
+    await Promise.all([anna.hears(said), bert.hears(said)])
+    expect((await bert.notes()).filter((note) => note.includes('no longer available'))).toEqual([])
+  })
+
+  test('a page chats by long polling if a proxy collects streams', { timeout: 90_000 }, async () => {
+    network.collectsStreams = true
+    const room = `collected ${Math.random()}`
+    const anna = await Visitor.enter(room, 'Anna')
+    const bert = await Visitor.enter(room, 'Bert', 'durableIterator', { url: network.url, state: 'Connected over HTTP, without a stream' })
+    await anna.say('Hello')
+    await bert.hears(['Hello'])
+    await bert.say('Hi')
+    network.cut()
+    await anna.say('Once more')
+    await Promise.all([anna.hears(['Hello', 'Hi', 'Once more']), bert.hears(['Hello', 'Hi', 'Once more'])])
+  })
 })
 
 test('unsent messages return to the input, in order', { timeout: 60_000 }, async () => {

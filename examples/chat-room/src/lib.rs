@@ -5,7 +5,7 @@ mod server;
 
 use durable_event_iterator::{
     Upgrade,
-    http::{Handler, path_of},
+    http::{ChannelEndpoint, Handler, path_of},
 };
 use worker::{
     Context, Env, event,
@@ -19,6 +19,8 @@ const ROOMS: &str = "CHAT_ROOM";
 async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
     match path_of(&request.url()) {
         "/chat-room" => Upgrade::new(&env, ROOMS).handle(&request).await,
+        // For pages in networks without WebSockets.
+        path if path.starts_with("/channels/") => ChannelEndpoint::new(&env, ROOMS).handle(&request).await,
         _ => {
             let handler = Handler::new(server::procedures()).prefix("/rpc");
             Ok(handler.handle(&(), request.into(), &env).await?.into())

@@ -413,7 +413,7 @@ describe.each(TRANSPORTS)('calls with the transport %s', (transport) => {
     expect(await errorOf(events.call(['extra', 'refusedStream']))).toMatchObject({ code: 'FORBIDDEN' })
   })
 
-  test('are aborted at the Durable Object, before and after the response', async () => {
+  test('are aborted before their response', async () => {
     const channel = newChannel()
     const events = await calls(channel)
     const controller = new AbortController()
@@ -421,7 +421,14 @@ describe.each(TRANSPORTS)('calls with the transport %s', (transport) => {
     await journals.stub('CALLS', channel, 'until', 'a value began')
     controller.abort(new Error('too slow'))
     expect(await call).toEqual(new Error('too slow'))
-    await journals.stub('CALLS', channel, 'until', 'a value dropped')
+    // workerd does not detect that a client disconnects before the response.
+    if (transport === 'websocket') await journals.stub('CALLS', channel, 'until', 'a value dropped')
+    expect(await events.call(['anything'], 1)).toBe(1)
+  })
+
+  test('that return a stream are aborted at the Durable Object', async () => {
+    const channel = newChannel()
+    const events = await calls(channel)
     const stream = (await events.call(['extra', 'wait', 'stream'], 'a stream')) as AsyncGenerator<unknown>
     expect(await stream.next()).toEqual({ done: false, value: 'first' })
     await stream.return(undefined)

@@ -29,6 +29,10 @@ use worker::{
 const OK: u16 = 200;
 const NO_CONTENT: u16 = 204;
 
+/// The header of a response to a request whose token is rejected. A call has not been executed then, so that the client can repeat it
+/// with a new token: a procedure may fail with the same error after it had an effect.
+const TOKEN_REJECTED_HEADER: &str = "x-durable-event-token-expired";
+
 /// Serves the channels of a namespace over HTTP, for clients that cannot use a WebSocket, servers and scripts.
 ///
 /// | request | response |
@@ -106,7 +110,7 @@ impl ChannelEndpoint {
 
     /// Allows pages of other origins to read channels. Default: only pages of the same origin.
     pub fn cors(mut self, cors: Cors) -> Self {
-        self.cors = Some(cors.expose(GAP_HEADER));
+        self.cors = Some(cors.expose(GAP_HEADER).expose(TOKEN_REJECTED_HEADER));
         self
     }
 
@@ -159,10 +163,13 @@ impl ChannelEndpoint {
         }
         match self.answer(request, &headers).await {
             Ok(response) => Ok(response),
-            Err(Failed { error, retry_after }) => {
+            Err(Failed { error, retry_after, is_token_rejected }) => {
                 runtime::log_internal("reading over HTTP", &error);
                 if let Some(seconds) = retry_after.or_else(|| error.retry_after()) {
                     headers.push(("retry-after", seconds.to_string()));
+                }
+                if is_token_rejected {
+                    headers.push((TOKEN_REJECTED_HEADER, "1".to_owned()));
                 }
                 headers.push(("content-type", "application/json".to_owned()));
                 let body = error.body().to_wire().to_body();
@@ -244,7 +251,7 @@ impl ChannelEndpoint {
         channel: &str,
         parameters: &Parameters,
         authorization: Option<&str>,
-    ) -> Result<HttpReader> {
+    ) -> Result<HttpReader, Failed> {
         let id = parameters.id.as_deref().map(ConnectionId::try_from).transpose();
         let id =
             id.map_err(|_| bad_request("id: expected a connection id of 1–128 visible ASCII characters"))?;
@@ -257,25 +264,26 @@ impl ChannelEndpoint {
         let unauthorized = |message: &str| Error::new(Code::Unauthorized).message(message);
         let token = match authorization.map(|value| value.split_once(' ').unwrap_or((value, ""))) {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token,
-            Some(_) => return Err(unauthorized("Authorization: expected Bearer <token>")),
+            Some(_) => return Err(unauthorized("Authorization: expected Bearer <token>").into()),
             None => parameters.token.as_deref().unwrap_or_default(),
         };
         if token.is_empty() {
-            return Err(unauthorized("Token is required"));
+            return Err(unauthorized("Token is required").into());
         }
-        let Some(keys) = &self.keys else { return Err(Error::new(Code::InternalServerError)) }; // it is logged
+        let Some(keys) = &self.keys else { return Err(Error::new(Code::InternalServerError).into()) }; // it is logged
         let claims = keys.verify(token, crate::time::now()).map_err(|reason| {
             upgrade::log_rejection(&upgrade::Rejection::InvalidToken(reason));
-            unauthorized("Invalid Token")
+            Failed { is_token_rejected: true, ..unauthorized("Invalid Token").into() }
         })?;
         if claims.channel().as_str() != channel {
-            return Err(Error::new(Code::Forbidden).message("The token is for another channel."));
+            return Err(Error::new(Code::Forbidden).message("The token is for another channel.").into());
         }
         check_tags(claims.tags()).map_err(|error| bad_request(&format!("Invalid tags: {error}")))?;
         if claims.client_kind() == ClientKind::DurableIterator && id.is_none() {
             return Err(bad_request(
                 "id: a connection id is required with the token of a DurableIterator client",
-            ));
+            )
+            .into());
         }
         Ok(HttpReader::Token { token: token.to_owned(), claims: Box::new(claims), id })
     }
@@ -290,6 +298,7 @@ struct Failed {
     error: Error,
     /// The header `Retry-After`, in seconds.
     retry_after: Option<u32>,
+    is_token_rejected: bool,
 }
 
 impl<E> From<E> for Failed
@@ -297,13 +306,14 @@ where
     Error: From<E>,
 {
     fn from(error: E) -> Self {
-        Self { error: error.into(), retry_after: None }
+        Self { error: error.into(), retry_after: None, is_token_rejected: false }
     }
 }
 
 impl From<Rejected> for Failed {
     fn from(Rejected { status, text, retry_after }: Rejected) -> Self {
-        Self { error: rejection(status, text), retry_after }
+        let error = rejection(status, text);
+        Self { is_token_rejected: error.status() == Code::Unauthorized.status(), error, retry_after }
     }
 }
 
