@@ -48,7 +48,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version) => {
     const chn = channel('replay')
     const iat = Date.now() / 1000
     // A replay of 1,500 events of 2 KiB has many steps.
-    await journals.stub('ROOMY', chn, 'publishMany', 450, 2048)
+    await journals.stub('ROOMY', chn, 'publishMany', 1500, 2048)
     const client = await journals.client('ROOMY', { chn, iat }, { version })
     const subscription = await client.subscribe()
     for (const part of [100, 400, 800]) {
@@ -56,7 +56,7 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version) => {
       client.cut()
     }
     await subscription.count(1500)
-    await journals.stub('ROOMY', chn, 'publish', { n: 451 })
+    await journals.stub('ROOMY', chn, 'publish', { n: 1501 })
     await subscription.count(1501)
     expect(numbers(subscription.events)).toEqual(range(1501))
     client.close()

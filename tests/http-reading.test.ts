@@ -2,6 +2,10 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
 import { createORPCClient } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
 import { ClientRetryPlugin } from '@orpc/client/plugins'
@@ -489,6 +493,32 @@ test('a reader that does not read keeps nothing beyond a bound in the Worker, an
   await events.count(150)
   expect(ns(events)).toEqual(Array.from({ length: 150 }, (_, n) => n + 1))
   await events.close()
+})
+
+test('a client resumes by the id of its last event after the runtime was killed', { timeout: 60_000 }, async () => {
+  const persistence = await mkdtemp(join(tmpdir(), 'http-reading-'))
+  const lasting = await startJournals({ persistence })
+  try {
+    const chn = 'killed'
+    const read = async (headers: object = {}): Promise<EventStream> => {
+      const address = new URL(`/http/USUAL/${chn}/events`, lasting.url)
+      return EventStream.open(address, { headers: { ...(await bearer({ chn })), ...headers } })
+    }
+    const first = await read()
+    await lasting.stub('USUAL', chn, 'publish', { n: 1 })
+    await first.count(1)
+    const id = first.events[0]!.id!
+    await lasting.kill()
+    await expect(first.end()).rejects.toThrow()
+    await lasting.stub('USUAL', chn, 'publish', { n: 2 })
+    const second = await read({ 'last-event-id': id })
+    await second.count(1)
+    expect([ns(second), second.response.headers.get('x-durable-event-gap')]).toEqual([[2], null])
+    await second.close()
+  } finally {
+    await lasting.dispose()
+    await rm(persistence, { recursive: true })
+  }
 })
 
 test('a stream without events has a comment every 15 seconds', async () => {

@@ -4,12 +4,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { Client, SIGNING_KEY, token } from './support/client.ts'
 import { token as durableIteratorToken } from './support/durable-iterator.ts'
+import { EventStream } from './support/event-stream.ts'
 import { Publisher, publisherWorker } from './support/publisher.ts'
 import { BareSocket } from './support/socket.ts'
 import { startWorkers } from './support/workerd.ts'
 import type { RunningWorkers } from './support/workerd.ts'
 
 const PUBLISH_KEY = 'the publish key of the tests'
+const READ_KEY = 'the read key of the tests'
 const durableObjects = { CHANNEL: { className: 'DurableEventIteratorObject' } }
 
 /** Publishes through a stub. */
@@ -24,7 +26,7 @@ let worker: RunningWorkers
 beforeAll(async () => {
   worker = await startWorkers({
     workers: [
-      { name: 'worker', crate: '.', variables: { SIGNING_KEY, PUBLISH_KEY }, durableObjects },
+      { name: 'worker', crate: '.', variables: { SIGNING_KEY, PUBLISH_KEY, READ_KEY, CORS_ORIGINS: 'https://app.example, https://other.example' }, durableObjects },
       { name: 'publisher', source: PUBLISHER, durableObjects: { CHANNEL: { ...durableObjects.CHANNEL, scriptName: 'worker' } } },
     ],
   })
@@ -60,6 +62,28 @@ test('an event published over HTTP arrives with the id of the response', async (
   client.close()
 })
 
+test('a channel is read over HTTP: with a token, with the read key, and by pages of the listed origins', async () => {
+  const chn = 'read'
+  expect((await publish(chn, '{"n":1}')).status).toBe(201)
+  const read = async (path: string, headers: Record<string, string>): Promise<Response> => worker.fetch(path, { headers })
+  const authorization = `Bearer ${await token({ chn })}`
+  const origin = 'https://other.example'
+  const response = await read('/channels/read/events', { authorization, origin })
+  expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([200, origin])
+  expect(((await response.json()) as any).events.map(({ json }: any) => json)).toEqual([{ n: 1 }])
+  const other = await read('/events?channel=read&last=1', { authorization: `Bearer ${READ_KEY}`, origin: 'https://evil.example' })
+  expect([other.status, other.headers.get('access-control-allow-origin')]).toEqual([200, null])
+  const stream = await EventStream.open(new URL(`/channels/read/events?token=${await token({ chn })}`, worker.url))
+  await stream.count(1)
+  expect(stream.messages).toEqual([{ n: 1 }])
+  await stream.close()
+  // The keys are separate.
+  expect((await read('/channels/read/events', { authorization: `Bearer ${PUBLISH_KEY}` })).status).toBe(401)
+  expect((await publish(chn, '{"n":2}', { authorization: `Bearer ${READ_KEY}` })).status).toBe(401)
+  expect((await publish(chn, '{"n":2}', { authorization })).status).toBe(401)
+  expect((await worker.fetch('/channels/read/call', { method: 'POST', body: '{"json":{"path":["x"]}}', headers: { authorization } })).status).toBe(403)
+})
+
 /** Names with characters that are special in URLs. */
 const NAMES = [
   '.', '..', '...', '.hidden', '%2E', '%2e%2E', '/', '//', 'a/b', 'a//b', '../x', '/channels/x/events', ' ', '+', 'a+b', 'a b',
@@ -78,6 +102,8 @@ test.each(NAMES)('the channel %j is the same by token, by stub and over HTTP', a
   expect((await publishTo(`/events?channel=${encodeURIComponent(chn)}`, 2)).status).toBe(201)
   expect((await publishTo(`/events?${new URLSearchParams({ channel: chn })}`, 3)).status).toBe(201)
   // URLs cannot have such a segment: it is resolved before the request.
+  const read = await worker.fetch(`/events?${new URLSearchParams({ channel: chn, last: '2' })}`, { headers: { authorization: `Bearer ${await token({ chn })}` } })
+  expect(((await read.json()) as any).events.map(({ json }: any) => json.n)).toEqual([2, 3])
   if (chn !== '.' && chn !== '..') expect((await publishTo(`/channels/${encodeURIComponent(chn)}/events`, 4)).status).toBe(201)
   else await publishTo(`/events?channel=${chn}`, 4)
   expect(await subscription.count(4)).toEqual([1, 2, 3, 4].map((n) => ({ n })))

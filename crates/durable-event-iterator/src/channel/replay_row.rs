@@ -79,7 +79,7 @@ mod tests {
 
     type Row<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
 
-    /// Evaluates the expression for a row in SQLite.
+    /// Evaluates the expression of a replay for a row in SQLite.
     fn evaluate(id: u64, row: Row<'_>) -> String {
         evaluate_expression(&event_expression(), id, row)
     }
@@ -158,6 +158,36 @@ mod tests {
                 let message = publisher::message(row.0, meta, extra, 7);
                 assert_eq!(evaluate_expression(&publisher_expression(), 7, row), message);
             }
+        }
+    }
+
+    #[test]
+    fn an_event_of_a_page_is_that_of_the_tail() {
+        let json = r#"{"a":"é \u0000 \" ' 𝄞 },\"m\":{","b":[1,null]}"#;
+        for row in [
+            (json, None, None),
+            ("[]", Some(r#"[[1,"a"]]"#), None),
+            (json, None, Some(r#""retry":4321,"comments":["it's","},\"m\":{"]"#)),
+            (json, Some(r#"[[1,"a"]]"#), Some(r#""retry":0"#)),
+        ] {
+            let event = evaluate_expression(&page_expression(), 7, row);
+            assert_eq!(Some(event.as_str()), event_of(&live(7, row)).as_deref());
+            serde_json::from_str::<serde_json::Value>(&event).unwrap();
+        }
+        assert_eq!(event_of("x"), None);
+    }
+
+    #[test]
+    fn a_row_that_would_make_a_page_invalid_is_marked() {
+        for row in [
+            ("no json", None, None),
+            ("{}", Some("["), None),
+            ("{}", None, Some("x")),
+            (r#"{"x":"/(/"}"#, Some(r#"[[5,"x"]]"#), None),
+            ("{}", None, Some(r#""comments":["\r"]"#)),
+        ] {
+            let event = evaluate_expression(&page_expression(), 7, row);
+            assert!(event.starts_with('['), "{event}");
         }
     }
 

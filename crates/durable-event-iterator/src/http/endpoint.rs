@@ -6,7 +6,10 @@ use super::{
     parameters::{Parameters, Position, Route},
 };
 use crate::{
-    channel::page::{PageQuery, Reader as PageReader},
+    channel::{
+        page::{PageQuery, Reader as PageReader},
+        subscription::GAP_HEADER,
+    },
     error::{Code, Error, Result},
     path,
     runtime::{self, ReaderToken, Rejected, Stub},
@@ -25,9 +28,6 @@ use worker::{
 
 const OK: u16 = 200;
 const NO_CONTENT: u16 = 204;
-
-/// The header of a gap, which pages of other origins may read.
-const GAP_HEADER: &str = "x-durable-event-gap";
 
 /// The header of a response to a request whose token is rejected. A call has not been executed then, so that the client can repeat it
 /// with a new token: a procedure may fail with the same error after it had an effect.

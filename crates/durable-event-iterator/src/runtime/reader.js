@@ -272,7 +272,8 @@ export class Reader {
     this.#socket = undefined
     close(socket)
     this.#responded()
-    if (!this.#isConnecting) void this.#reconnect()
+    if (this.#pending === 'subscribe') this.#pending = 'connect'
+    else if (!this.#isConnecting) void this.#reconnect()
   }
 
   async #reconnect() {
@@ -314,8 +315,15 @@ export class Reader {
     if (data.startsWith(EVENT)) return this.#push(data)
     if (!data.startsWith(`{"i":"${ID}"`)) return // a pong
     if (!data.startsWith(ITEM)) return this.#respond(JSON.parse(data).p ?? {})
-    const { e } = JSON.parse(data).p
-    if (e === 'parked') this.#again('subscribe')
+    const { e, m } = JSON.parse(data).p
+    if (e === 'parked') {
+      // The position may be after the last event, when further events are for other clients.
+      if (m?.id !== undefined) {
+        this.#cursor = String(m.id)
+        this.#last = undefined
+      }
+      this.#again('subscribe')
+    }
     // The client's subscription has failed, and begins again on another socket after a delay.
     else if (e === 'error') this.#lose(this.#socket)
     else if (e === 'done') this.#given === undefined ? this.#lose(this.#socket) : this.#finish('expired')

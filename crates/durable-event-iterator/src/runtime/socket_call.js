@@ -19,7 +19,7 @@ const MAX_QUEUED = 16 * 1024 * 1024
 const TOO_BIG = 1009
 
 /** The request headers that are part of the call. */
-const HEADERS = ['content-disposition', 'last-event-id']
+const HEADERS = ['last-event-id']
 
 const TOO_LARGE = [413, 'The request body is too large.', Number.NaN]
 
@@ -32,7 +32,7 @@ function frameOf(request, body) {
   }
   const type = request.headers.get('content-type') ?? ''
   const p = { u: '/call', h }
-  if (!/^application\/json\b/i.test(type) && type !== '' && body.byteLength > 0) {
+  if (/^multipart\/form-data\b/i.test(type)) {
     h['content-type'] = type
     const json = encoder.encode(JSON.stringify({ i: ID, p }))
     const frame = new Uint8Array(json.byteLength + 1 + body.byteLength)
