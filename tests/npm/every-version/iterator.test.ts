@@ -1,6 +1,7 @@
 // The iterator in an application: with the Rust Durable Object on workerd, over a network that can fail.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { httpFallback } from '../../../npm/durable-event-iterator/src/http/index.ts'
 import WebSocket from 'ws'
 
 import { DurableEventIteratorConnectionError, getClientDurableEventIteratorToken } from '../../../npm/durable-event-iterator/src/orpc-v1/index.ts'
@@ -12,6 +13,7 @@ import { forbidden, Reader, startApplication, States, unavailable } from '../sup
 import type { Application, Iterator } from '../support/app.ts'
 import { asyncIteratorClass, beforeRequests } from '../support/orpc.ts'
 import { Proxy } from '../support/proxy.ts'
+import { RestrictedNetwork } from '../support/restricted-network.ts'
 
 let journals: Journals
 let app: Application
@@ -32,7 +34,7 @@ afterEach(async () => {
 })
 
 const url = (binding: Binding = 'USUAL'): URL => new URL(`/upgrade/${binding}`, proxy.url)
-type ClientOptions = Omit<Parameters<Application['client']>[0], 'url'> & { binding?: Binding }
+type ClientOptions = Partial<Parameters<Application['client']>[0]> & { binding?: Binding }
 
 async function open(
   channel: string,
@@ -153,6 +155,35 @@ describe('an iterator', () => {
     app.policy.issue = async () => ({ [Symbol.for('durable-event-iterator/token')]: 'garbage' })
     await expect(open(newChannel())).rejects.toThrow('did not respond with a valid token')
   })
+})
+
+test('continues over HTTP in a network without WebSockets, and returns to a WebSocket', async () => {
+  const network = await RestrictedNetwork.start(journals.url)
+  try {
+    const channel = newChannel()
+    const states: string[] = []
+    const iterator = await open(channel, {
+      url: new URL('/upgrade/USUAL', network.url),
+      fallback: httpFallback({ url: new URL('/http/USUAL', network.url), webSocketRetryDelay: 500 }),
+      onStateChange: (state, { transport }) => states.push([state, transport].join(' ').trim()),
+    })
+    const reader = new Reader(iterator)
+    const other = await open(channel)
+    await other.publish({ n: 1 })
+    expect(numbers(await reader.count(1))).toEqual([1])
+    expect(await iterator.whoAmI()).toBe('me')
+    // Its own events do not return to the caller, whose connection id is that of the subscription.
+    await iterator.publish({ n: 2 })
+    network.webSockets = 'pass'
+    await expect.poll(() => states.at(-1), { timeout: 20_000 }).toBe('open websocket')
+    await other.publish({ n: 3 })
+    expect(numbers(await reader.count(2))).toEqual([1, 3])
+    expect(states).toEqual(['connecting', 'open sse', 'recovering', 'open websocket'])
+    expect(await iterator.whoAmI()).toBe('me')
+  } finally {
+    for (const iterator of opened.splice(0)) await iterator.return()
+    await network.dispose()
+  }
 })
 
 describe('the connection id', () => {

@@ -8,6 +8,7 @@ import type { SubscribeOptions, Subscription, SubscriptionGap, Transport } from 
 import { httpFallback } from '../../../npm/durable-event-iterator/src/http/index.ts'
 import type { HttpFallbackOptions } from '../../../npm/durable-event-iterator/src/http/index.ts'
 import { signDurableIteratorToken } from '../../../npm/durable-event-iterator/src/index.ts'
+import { shareBetweenTabs } from '../../../npm/durable-event-iterator/src/tabs/index.ts'
 import { SIGNING_KEY, token } from '../../support/client.ts'
 import type { Claims } from '../../support/client.ts'
 import { PUBLISH, startJournals } from '../../support/journals.ts'
@@ -527,5 +528,50 @@ describe.each(['sse', 'long-polling'] as const)('tokens with the transport %s', 
   test('that the server rejects end the subscription', async () => {
     const events = open(newChannel(), { token: async () => signDurableIteratorToken('another key', shortLived('x', 60)), openTimeout: 5_000 })
     expect(await errorOf(events.next())).toMatchObject({ status: 401 })
+  })
+})
+
+test('subscriptions that share a socket share its transport, and change it together', async () => {
+  const channel = newChannel()
+  const fallback = httpFallback({ url: new URL('/http/USUAL', network.url), webSocketRetryDelay: 500 })
+  const two: (Subscription<Event> & { changes: Changes })[] = []
+  for (let count = 0; count < 2; count += 1) {
+    two.push(open(channel, { fallback, share: shareBetweenTabs(channel), lastEventId: '0' }))
+    await two.at(-1)!.opened()
+  }
+  const readers = two.map((events) => new Reader(events))
+  await publish(channel, 1)
+  for (const reader of readers) expect(numbers(await reader.count(1))).toEqual([1])
+  await expect.poll(() => network.openResponses).toEqual([`/http/USUAL/${channel}/events`])
+  expect(two.map(({ transport }) => transport)).toEqual(['sse', 'sse'])
+  expect(await Promise.all(two.map((events) => events.call(['whoAmI'])))).toEqual(['me', 'me'])
+  for (let n = 2; n <= 4; n += 1) {
+    network.cut()
+    await publish(channel, n)
+  }
+  for (const reader of readers) expect(numbers(await reader.count(4))).toEqual([1, 2, 3, 4])
+  network.webSockets = 'pass'
+  for (const { changes } of two) await changes.until('open websocket')
+  await publish(channel, 5)
+  for (const reader of readers) expect(numbers(await reader.count(5))).toEqual([1, 2, 3, 4, 5])
+  await expect.poll(() => network.openWebSockets, { timeout: 10_000 }).toBe(1)
+  expect(await Promise.all(two.map((events) => events.call(['whoAmI'])))).toEqual(['me', 'me'])
+})
+
+describe('a call whose token the server rejects', () => {
+  test('is repeated once with a new token, since it was not executed', async () => {
+    const channel = newChannel()
+    const tokens = [await token({ chn: channel, rpc: ['whoAmI'], att: 'me' }), await token({ chn: channel, rpc: ['whoAmI'], att: 'me' }, 'another key')]
+    const order = [tokens[0]!, tokens[1]!, tokens[0]!]
+    let issued = 0
+    const events = open(channel, { token: () => order[Math.min(issued++, 2)]! })
+    await events.opened()
+    // As if the key of the server had changed.
+    network.intercept = (request) => {
+      if (request.url!.includes('/call') && network.requests.filter(({ path }) => path.endsWith('/call')).length === 1) request.headers.authorization = `Bearer ${tokens[1]}`
+      return false
+    }
+    expect(await events.call(['whoAmI'])).toBe('me')
+    expect(network.requests.filter(({ path }) => path.endsWith('/call'))).toHaveLength(2)
   })
 })

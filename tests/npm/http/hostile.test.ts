@@ -229,3 +229,15 @@ test.each(CALLS)('a call that receives %s fails once, with a typed error', { tim
   expect(calls).toBe(1)
   expect(elsewhere).toEqual([])
 })
+
+test('a gap that only the stream reports reaches the application once', async () => {
+  let streams = 0
+  answer.stream = (response, request) => {
+    streams += 1
+    stream(': \n\nevent: gap\ndata: {"json":{"nextEventId":"5"}}\n\nid: 5\ndata: {"json":{"n":5}}\n\n')(response, request)
+  }
+  const gaps: unknown[] = []
+  const events = open({ lastEventId: '1', onGap: (gap) => gaps.push(gap) })
+  expect((await events.next()).value).toEqual({ n: 5 })
+  expect([gaps, streams]).toEqual([[{ lastEventId: '1', nextEventId: '5' }], 2])
+})

@@ -340,10 +340,10 @@ describe.each(REACT_VERSIONS)('React %s', (version) => {
     const channel = newChannel()
     const screen = await Screen.open()
     await screen.render({ source: 'DurableIterator', channel })
-    await screen.shows({ state: 'open' })
+    await screen.shows({ state: 'open', transport: 'websocket' })
     proxy.refuses = true
     proxy.cut()
-    await screen.shows({ state: 'recovering', error: undefined, failureReason: expect.stringContaining('the connection was lost') })
+    await screen.shows({ state: 'recovering', error: undefined, transport: undefined, failureReason: expect.stringContaining('the connection was lost') })
     await publish(channel, 1)
     proxy.refuses = false
     await screen.prints('open: 1')

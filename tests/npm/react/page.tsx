@@ -27,6 +27,7 @@ export interface Shown extends Pick<Result, 'state' | 'gap'> {
   data: number | undefined
   error: string | undefined
   failureReason: string | undefined
+  transport: string | undefined
   hasSubscription: boolean
 }
 
@@ -148,8 +149,8 @@ const app: App = {
     root = undefined
   },
   shown() {
-    const { events, data, state, gap, error, failureReason, subscription } = result!
-    return { events, data, state, gap, error: text(error), failureReason: text(failureReason), hasSubscription: subscription !== undefined }
+    const { events, data, state, gap, error, failureReason, transport, subscription } = result!
+    return { events, data, state, gap, error: text(error), failureReason: text(failureReason), transport, hasSubscription: subscription !== undefined }
   },
   async call(procedure, input) {
     const { subscription } = result!

@@ -1,5 +1,5 @@
-import { headOf } from '../tabs/frame.js'
-import type { Frame, SocketMessage } from '../tabs/frame.js'
+import { headOf } from '../client/wire/envelope.js'
+import type { Frame, SocketMessage } from '../client/wire/envelope.js'
 import { bytesOf, hasType, MAX_BODY_BYTES, partsOf, textOf } from './bodies.js'
 import { isJson } from './door.js'
 import type { Door } from './door.js'

@@ -5,8 +5,8 @@ import { PING, PONG } from '../client/heartbeat.js'
 import { onNetworkChange } from '../client/network-changes.js'
 import { HAND_OVER_CLOSE } from '../client/socket-source.js'
 import type { SocketLike, Transport } from '../client/socket-source.js'
-import { emptyResponseOf, EVENT, frameOf, headOf, isAbort, isRequest, subscribedOf } from '../tabs/frame.js'
-import type { Frame } from '../tabs/frame.js'
+import { emptyResponseOf, EVENT, frameOf, headOf, isAbort, isRequest, subscribedOf } from '../client/wire/envelope.js'
+import type { Frame } from '../client/wire/envelope.js'
 import { GAP_HEADER, SINCE_HEADER } from '../wire.js'
 import { call } from './call.js'
 import type { Door, Rejection } from './door.js'
@@ -59,7 +59,8 @@ export class HttpSocket extends EmittingSocket implements SocketLike {
     this.#network = network
     this.transport = network.prefersPolling ? 'long-polling' : 'sse'
     this.#ignoreNetwork = onNetworkChange((change) => {
-      if (change === 'better' || change === 'returned') this.#renew()
+      // Browsers hold back what a frozen page has received.
+      if (change === 'better' || change === 'returned') this.#renew(change === 'returned' ? 0 : RENEW_INTERVAL_MS)
     })
     void this.#open()
   }
@@ -148,10 +149,14 @@ export class HttpSocket extends EmittingSocket implements SocketLike {
     this.#isAsked = false
   }
 
-  /** Opens the feed again, since the network may have changed: a lost connection is not reported. */
-  #renew(): void {
+  /**
+   * Opens the feed again, since the network may have changed: a lost connection is not reported.
+   *
+   * @param silence - The minimum time since the last sign that the connection works, in milliseconds.
+   */
+  #renew(silence: number): void {
     const now = monotonicNow()
-    if (this.#subscription?.isOpen !== true || now - Math.max(this.#heardAt, this.#renewedAt) < RENEW_INTERVAL_MS) return
+    if (this.#subscription?.isOpen !== true || now - Math.max(this.#heardAt, this.#renewedAt) < silence) return
     this.#renewedAt = now
     const { signal } = this.#subscription
     this.#subscription.signal = new AbortController()
@@ -319,7 +324,7 @@ const LOST_CODE = 4901
  */
 const MAX_SILENCE_MS = 25_000
 
-/** The minimum silence, and the minimum interval, after which a feed is opened again because of a network change. */
+/** The minimum silence, and the minimum interval, after which a feed is opened again because the network may be better. */
 const RENEW_INTERVAL_MS = 2_000
 
 /** A stream that lasted this long is opened again without limit. In milliseconds. */

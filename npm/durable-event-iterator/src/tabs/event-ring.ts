@@ -1,4 +1,4 @@
-import { eventIdOf } from './frame.js'
+import { eventIdOf } from '../client/wire/envelope.js'
 
 /** An event: the tail of its frame, and the time at which it arrived, in milliseconds since 1970. */
 export type RecentEvent = readonly [tail: string, at: number]

@@ -1,7 +1,7 @@
 import type { Transport } from '../client/socket-source.js'
 import type { RecentEvent } from './event-ring.js'
-import { cursorOf, emptyResponseOf, frameOf, headOf, isAbort, isRequest, subscribedOf } from './frame.js'
-import type { SocketMessage } from './frame.js'
+import { cursorOf, emptyResponseOf, frameOf, headOf, isAbort, isRequest, subscribedOf } from '../client/wire/envelope.js'
+import type { SocketMessage } from '../client/wire/envelope.js'
 import type { Link, LinkOptions } from './link.js'
 import type { Content, Message } from './message.js'
 

@@ -1,7 +1,7 @@
 import type { Transport } from '../client/socket-source.js'
 import type { EventRing, Start } from './event-ring.js'
-import { abortOf, frameOf, isAbort, isLast, isRequest, withId } from './frame.js'
-import type { Frame, SocketMessage } from './frame.js'
+import { abortOf, frameOf, isAbort, isLast, isRequest, withId } from '../client/wire/envelope.js'
+import type { Frame, SocketMessage } from '../client/wire/envelope.js'
 import type { Content, Message } from './message.js'
 
 /** What a hub needs of its tab. */

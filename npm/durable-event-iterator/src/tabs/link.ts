@@ -1,5 +1,5 @@
 import type { EventRing } from './event-ring.js'
-import type { SocketMessage } from './frame.js'
+import type { SocketMessage } from '../client/wire/envelope.js'
 import type { Content, Message } from './message.js'
 
 /** How the messages of a client travel: over a WebSocket of its tab, or over that of the leading tab. */

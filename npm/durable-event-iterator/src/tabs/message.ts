@@ -1,6 +1,6 @@
 import type { Transport } from '../client/socket-source.js'
 import type { RecentEvent, Start } from './event-ring.js'
-import type { SocketMessage } from './frame.js'
+import type { SocketMessage } from '../client/wire/envelope.js'
 
 /** A numbered message. */
 export type Message = Content & {

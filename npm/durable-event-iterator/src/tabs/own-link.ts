@@ -17,8 +17,8 @@ import {
   subscribedOf,
   subscribeOf,
   withoutFlowControl,
-} from './frame.js'
-import type { Frame, SocketMessage } from './frame.js'
+} from '../client/wire/envelope.js'
+import type { Frame, SocketMessage } from '../client/wire/envelope.js'
 import { Hub, isOfOtherTab, MAX_WAIT_MS } from './hub.js'
 import type { HubOptions } from './hub.js'
 import type { Link, LinkOptions } from './link.js'

@@ -1,9 +1,9 @@
-// The frames of the wire, as far as sharing reads them. A frame begins with its head, `{"i":"<call id>"`; the rest is its tail. The
-// Durable Object writes the same tail of an event for all subscribers.
+// The frames of the wire as layers below the session read and write them: without decoding bodies, and on both sides. A frame begins with
+// its head, `{"i":"<call id>"`; the rest is its tail. The Durable Object writes the same tail of an event for all subscribers.
 
-import { FLOW_HEADER } from '../wire.js'
-import { ABORT, ACKNOWLEDGEMENT, decodeMessage, STREAM_ITEM } from '../client/wire/frames.js'
-import type { Frame as DecodedFrame } from '../client/wire/frames.js'
+import { FLOW_HEADER } from '../../wire.js'
+import { ABORT, ACKNOWLEDGEMENT, decodeMessage, STREAM_ITEM } from './frames.js'
+import type { Frame as DecodedFrame } from './frames.js'
 
 /** A message of a WebSocket. */
 export type SocketMessage = string | ArrayBuffer
