@@ -3,7 +3,6 @@
 use super::{Context, OpenedSocket, RawSocket};
 use crate::{
     runtime::{EventMessages, JsError, LIVE_WINDOW, REPLAY_WINDOW},
-    socket::session_store::PUBLISHER_HEAD,
 };
 use durable_event_log::Cell as SqlCell;
 use std::{
