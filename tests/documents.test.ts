@@ -29,6 +29,7 @@ test.each([
   ['docs/getting-started.md', 'worker.ts'],
   ['docs/client.md', 'page.ts'],
   ['docs/generic-worker.md', 'index.ts'],
+  ['docs/http.md', 'worker.ts'],
   ['docs/local-development.md', 'page.ts'],
   ['docs/migrating-from-orpc.md', 'worker.ts'],
   ['docs/react.md', 'chat.tsx'],

@@ -224,6 +224,16 @@ describe('a long poll', () => {
     expect(Date.now() - before).toBeGreaterThanOrEqual(950)
   })
 
+  test('contains no event from after the end of the token', async () => {
+    const chn = 'poll-expiry'
+    const exp = Math.floor(Date.now() / 1000) + 2
+    const waiting = page(chn, { wait: 20 }, 'USUAL', { exp })
+    await sockets(chn, 1)
+    await new Promise((resolve) => setTimeout(resolve, exp * 1000 - Date.now() + 10))
+    await publish(chn, { n: 1 })
+    expect((await waiting).events).toEqual([])
+  })
+
   test('loses no event that is published at the same time', async () => {
     const chn = 'poll-race'
     const wanted = 60

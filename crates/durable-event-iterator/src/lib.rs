@@ -194,4 +194,7 @@ mod pages {
 
     #[doc = include_str!("../../../docs/which-api.md")]
     struct WhichApi;
+
+    #[doc = include_str!("../../../docs/http.md")]
+    struct Http;
 }

@@ -79,7 +79,7 @@ mod tests {
     const BYTES: u64 = 2;
 
     fn stored(events: u64) -> Option<Stored> {
-        Some(Stored { events, bytes: events * BYTES })
+        Some(Stored { events, bytes: events.saturating_mul(BYTES) })
     }
 
     #[test]

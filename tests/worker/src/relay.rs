@@ -95,7 +95,8 @@ pub async fn events(
         options = options.last(last);
     }
     if let Some(since) = wanted.since {
-        options = options.since(std::time::UNIX_EPOCH + std::time::Duration::from_secs_f64(since));
+        let since = std::time::Duration::try_from_secs_f64(since).unwrap_or_default();
+        options = options.since(std::time::UNIX_EPOCH.checked_add(since).unwrap_or(std::time::UNIX_EPOCH));
     }
     if let Some(limit) = wanted.limit {
         options = options.limit(limit);

@@ -350,6 +350,13 @@ impl HttpReader {
         }
     }
 
+    fn is_expired(&self) -> bool {
+        match self {
+            Self::Token { claims, .. } => claims.is_expired_at(crate::time::now()),
+            Self::Key => false,
+        }
+    }
+
     fn token(&self) -> Result<ReaderToken> {
         Ok(match self {
             Self::Token { token, .. } => ReaderToken::Given(token.clone()),
@@ -411,15 +418,22 @@ impl Verified<'_> {
                 runtime::Reader::new(&self.stub, &self.reader.token()?, self.reader.id(), cursor, None)?;
             reader.start().await??;
             reader.wait(f64::from(*seconds) * 1_000.0).await?;
+            if self.reader.is_expired() {
+                return self.page_response(&text); // later events are not for this token
+            }
             let query = match page.next {
                 Some(next) => PageQuery { limit: *limit, ..self.query(Some(&Position::After(next))) },
                 None => query,
             };
             text = read(&self.stub, &query).await?;
         }
+        self.page_response(&text)
+    }
+
+    fn page_response(&self, text: &JsValue) -> Result<Response, Failed> {
         let mut headers = self.headers.to_vec();
         headers.push(("content-type", "application/json".to_owned()));
-        Ok(runtime::respond(OK, &text, &headers)?)
+        Ok(runtime::respond(OK, text, &headers)?)
     }
 
     async fn stream(&self, last_event_id: Option<String>) -> Result<Response, Failed> {
@@ -441,7 +455,9 @@ impl Verified<'_> {
             }
         };
         let (token, id) = (self.reader.token()?, self.reader.id());
-        let reader = runtime::Reader::new(&self.stub, &token, id, cursor.as_deref(), None)?;
+        // Without a cursor, the channel has never had events. A later token of the reader must not change where it begins.
+        let since = matches!(self.reader, HttpReader::Key).then(|| seconds(crate::time::now()));
+        let reader = runtime::Reader::new(&self.stub, &token, id, cursor.as_deref(), since)?;
         reader.start().await??;
         let ends_with_done = matches!(
             &self.reader,

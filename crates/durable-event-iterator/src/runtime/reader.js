@@ -44,11 +44,14 @@ const POLICY = 1008
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
+/** Creates an error that a later attempt may not have. */
+const temporary = (message) => Object.assign(new Error(message), { retryable: true })
+
 /** Rejects after the time limit. */
-export async function inTime(promise) {
+async function inTime(promise) {
   let timer
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error('the Durable Object did not respond in time')), TIMEOUT)
+    timer = setTimeout(() => reject(temporary('the Durable Object did not respond in time')), TIMEOUT)
   })
   try {
     return await Promise.race([promise, late])
@@ -63,6 +66,16 @@ export async function inTime(promise) {
  * The token is verified by the Durable Object: neither the origin nor the path has a meaning.
  */
 export async function open(stub, token, id) {
+  const opening = request(stub, token, id)
+  try {
+    return await inTime(opening)
+  } catch (error) {
+    opening.then(close, () => {}) // it may open later
+    throw error
+  }
+}
+
+async function request(stub, token, id) {
   const url = new URL('https://channel/')
   url.searchParams.set('token', token)
   if (id !== undefined) url.searchParams.set('id', id)
@@ -76,7 +89,7 @@ export async function open(stub, token, id) {
 
 export function close(socket) {
   try {
-    socket?.close(1000)
+    socket?.close?.(1000)
   } catch {} // it has closed
 }
 
@@ -244,7 +257,7 @@ export class Reader {
       if (error !== undefined) return [error.status, error.message, Number.NaN]
       token = value.token
     }
-    const socket = await inTime(open(this.#stub, token, this.#id))
+    const socket = await open(this.#stub, token, this.#id)
     if (socket instanceof Response) return rejectionOf(socket)
     if (this.#end !== undefined) return close(socket)
     this.#socket = socket
@@ -262,7 +275,7 @@ export class Reader {
     const responded = new Promise((resolve) => (this.#responded = resolve))
     this.#subscribe()
     const rejection = await inTime(responded)
-    if (this.#socket !== socket && this.#end === undefined) throw new Error('the connection was lost')
+    if (this.#socket !== socket && this.#end === undefined) throw temporary('the connection was lost')
     return rejection
   }
 
@@ -420,7 +433,9 @@ export function eventStream(reader, comment, endsWithDone) {
         }
         if (text !== '') controller.enqueue(encoder.encode(text))
         text = ''
-        if (reader.end !== undefined) controller.close()
+        if (reader.end === 'expired') controller.close()
+        // A stream that ended without an error would be complete for oRPC's clients, and they would not resume.
+        else if (reader.end !== undefined) controller.error(new Error('the subscription has ended'))
       },
       cancel() {
         reader.close()

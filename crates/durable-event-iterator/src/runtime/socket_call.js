@@ -1,7 +1,7 @@
 // A call of a procedure for an HTTP request, over a WebSocket that the Worker opens for it.
 
 import { readBody } from './body.js'
-import { close, encoder, eventText, inTime, open, rejectionOf } from './reader.js'
+import { close, encoder, eventText, open, rejectionOf } from './reader.js'
 
 /** The id of the call. */
 const ID = '1'
@@ -70,7 +70,7 @@ export async function callOverSocket(stub, token, id, request, comment, common) 
   if (body === undefined) return TOO_LARGE
   const frame = frameOf(request, body)
   if (frame === undefined) return [400, undefined, Number.NaN]
-  const socket = await inTime(open(stub, token, id))
+  const socket = await open(stub, token, id)
   if (socket instanceof Response) return rejectionOf(socket)
   const messages = new Messages(socket)
   socket.send(frame)
