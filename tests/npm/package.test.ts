@@ -132,7 +132,7 @@ const COMPILED = [
 test('it contains the code, the types, the compiled parts, the README and the licenses, and nothing else', () => {
   const paths = packed.files
   for (const file of ['package.json', 'README.md', 'LICENSE-MIT', 'LICENSE-APACHE', ...COMPILED]) expect(paths).toContain(file)
-  for (const entry of ['index', 'client/index', 'durable-object/index', 'react/index', 'stub/index', 'worker/index']) {
+  for (const entry of ['index', 'client/index', 'durable-object/index', 'http/index', 'react/index', 'stub/index', 'worker/index']) {
     expect(paths).toContain(`dist/${entry}.js`)
     expect(paths).toContain(`dist/${entry}.d.ts`)
   }

@@ -196,6 +196,24 @@ describe('events', () => {
     expect(numbers(await reader.count(last))).toEqual(range(1, last))
   })
 
+  test('arrive after a stream has become silent', { timeout: 90_000 }, async () => {
+    const channel = newChannel()
+    const events = open(channel, { heartbeatInterval: 1_000 })
+    const reader = new Reader(events)
+    await events.opened()
+    await publish(channel, 1)
+    await reader.count(1)
+    network.stallsStreams = true
+    await publish(channel, 2)
+    // The endpoint sends a comment every 15 s, so that a stream without one for 25 s is lost.
+    await expect.poll(() => events.changes.seen.at(-1), { timeout: 60_000 }).toBe('recovering')
+    network.stallsStreams = false
+    await publish(channel, 3)
+    expect(numbers(await reader.count(3))).toEqual([1, 2, 3])
+    // A proxy may have collected the stream.
+    expect(events.transport).toBe('long-polling')
+  })
+
   test('that are no longer available are reported as a gap on each transport', async () => {
     for (const collects of [false, true]) {
       network.collectsStreams = collects
@@ -327,6 +345,23 @@ describe('the transport', () => {
     await journals.stub('CALLS', channel, 'write', 'go it')
     expect(await call).toBe('it')
     await events.changes.until('open websocket')
+  })
+
+  test('stays HTTP after a lost connection over HTTP', async () => {
+    const channel = newChannel()
+    const events = open(channel)
+    const reader = new Reader(events)
+    await events.opened()
+    network.intercept = (_, response) => {
+      response.writeHead(502).end()
+      return true
+    }
+    network.cut()
+    await events.changes.until('recovering')
+    network.intercept = undefined
+    await publish(channel, 1)
+    await reader.count(1)
+    expect(events.transport).toBe('sse')
   })
 
   test('recovers from a network that is down: calls wait, and events arrive', async () => {

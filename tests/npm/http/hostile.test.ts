@@ -241,3 +241,23 @@ test('a gap that only the stream reports reaches the application once', async ()
   expect((await events.next()).value).toEqual({ n: 5 })
   expect([gaps, streams]).toEqual([[{ lastEventId: '1', nextEventId: '5' }], 2])
 })
+
+test('a stream that reports one gap after the other is a lost connection', async () => {
+  let gaps = 0
+  answer.stream = (response, request) => stream(`: \n\nevent: gap\ndata: {"json":{"nextEventId":"${++gaps}"}}\n\n`)(response, request)
+  expect((await lossOf('sse')).message).toContain('the server reports several gaps')
+})
+
+test('an endpoint that does not wait for events is not asked without a pause', async () => {
+  answer.stream = short
+  let pages = 0
+  const page = answer.page
+  answer.page = (response, request) => {
+    pages += 1
+    page(response, request)
+  }
+  const events = open()
+  await expect.poll(() => events.transport, { timeout: 5_000 }).toBe('long-polling')
+  // Otherwise the number would grow by more between two checks.
+  await expect.poll(() => pages, { timeout: 5_000 }).toBe(3)
+})

@@ -21,6 +21,8 @@ export class RestrictedNetwork {
   webSockets: WebSocketPolicy = 'reject'
   /** Whether streams arrive only when they are complete. */
   collectsStreams = false
+  /** Whether the data of the current streams is held back. */
+  stallsStreams = false
   /** Whether the data of the Worker is dropped. */
   holdsAnswers = false
   /** Whether every request fails. */
@@ -94,7 +96,8 @@ export class RestrictedNetwork {
       }
       response.writeHead(answer.statusCode ?? 502, answer.headers)
       response.flushHeaders()
-      answer.pipe(response)
+      answer.on('data', (data) => this.stallsStreams || response.write(data))
+      answer.on('end', () => response.end())
       answer.on('error', () => response.destroy())
     })
     upstream.on('error', () => response.destroy())

@@ -3,7 +3,6 @@ import { EmittingSocket } from '../client/emitting-socket.js'
 import { PING } from '../client/heartbeat.js'
 import { onNetworkChange } from '../client/network-changes.js'
 import type { NetworkChange } from '../client/network-changes.js'
-import { HAND_OVER_CLOSE } from '../client/socket-source.js'
 import type { SocketEvent, SocketLike, Transport } from '../client/socket-source.js'
 import { withToken } from '../client/upgrade-url.js'
 import type { HttpSocket } from './http-socket.js'
@@ -204,7 +203,7 @@ export class FallbackSocket extends EmittingSocket implements SocketLike {
     http.addEventListener('error', (event) => isCurrent() && this.#pass('error', event))
     http.addEventListener('close', (event) => {
       if (!isCurrent()) return
-      if (event.code !== HAND_OVER_CLOSE.code) network.httpFailed()
+      if (!this.#isOpen) network.httpFailed()
       this.#close(event)
     })
   }

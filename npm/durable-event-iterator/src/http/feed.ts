@@ -1,4 +1,5 @@
 import { readClaims } from '../client/claims.js'
+import { monotonicNow } from '../client/clock.js'
 import type { EventMeta } from '../client/wire/frames.js'
 import { GAP_HEADER } from '../wire.js'
 import { CutError, hasType, MAX_BODY_BYTES, partsOf, textOf } from './bodies.js'
@@ -135,6 +136,7 @@ export async function poll(
     signal.addEventListener('abort', abort)
     try {
       const wait = seconds === 0 ? undefined : String(seconds)
+      const startedAt = monotonicNow()
       const response = await door.request('events', { ...queryOf(position), wait }, { headers: { accept: 'application/json' }, signal: limit.signal })
       if (!response.ok) return { reason: 'rejected', rejection: await door.rejectionOf(response) }
       if (!isJson(response)) throw door.foreign(response)
@@ -150,6 +152,9 @@ export async function poll(
       position.after = next ?? position.after
       // The channel has no events. A class may start at the newest event, which would skip the first one.
       position.since ??= issuedAt(door.token)
+      // A server that does not wait must not be asked without a pause.
+      const isEarly = wait !== undefined && events.length === 0 && monotonicNow() - startedAt < MIN_POLL_INTERVAL_MS
+      if (isEarly) await pause(MIN_POLL_INTERVAL_MS, signal)
       seconds = more ? 0 : pollSeconds()
     } catch (error) {
       if (signal.aborted) return { reason: 'aborted' }
@@ -191,6 +196,16 @@ function pageOf(text: string): Page {
 export const issuedAt = (token: string): string | undefined => readClaims(token)?.payload.iat.toString()
 
 const queryOf = ({ after, since }: Position): Record<string, string | undefined> => (after === undefined ? { since } : { after })
+
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds)
+    signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true })
+  })
+}
+
+/** The minimum time between two requests of which the first has waited and has returned no events, in milliseconds. */
+const MIN_POLL_INTERVAL_MS = 1_000
 
 /** The time limit for a response beyond the time for which it waits for an event, in seconds. */
 const POLL_MARGIN_S = 10

@@ -208,6 +208,8 @@ export class HttpSocket extends EmittingSocket implements SocketLike {
       const startedAt = monotonicNow()
       const end = await this.#feed(subscription)
       if (this.#subscription !== subscription || end.reason === 'aborted') continue
+      const { gap, lastEventId, position } = subscription
+      if (end.reason === 'gap' && gap !== undefined && position.after === lastEventId) throw new Error('the server reports several gaps')
       // The client subscribes again, and the response reports the gap.
       if (end.reason === 'gap') return this.#finish(subscription, '{"e":"parked"}')
       if (end.reason === 'failed') return this.#finish(subscription, `{"e":"error"${end.data === undefined ? '' : `,"d":${end.data}`}}`)

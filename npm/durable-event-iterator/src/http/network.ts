@@ -74,7 +74,7 @@ export class Network {
     this.#probeAt = undefined
   }
 
-  /** HTTP does not work either: the network may have changed. */
+  /** A connection over HTTP did not open either: the network may be down, or have changed. */
   httpFailed(): void {
     this.#failures = 0
   }
