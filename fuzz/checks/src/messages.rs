@@ -250,7 +250,6 @@ impl Conversation {
                 self.live.take_if(|live| live.call == *id);
                 self.asked.remove(&*id);
             }
-            Ok(ClientFrame::Acknowledgement { .. }) => {}
             Ok(ClientFrame::Event { id, .. }) => drop(self.open.entry(id.into_owned()).or_default()),
             // It has no response.
             Ok(ClientFrame::Acknowledgement { .. }) => {}
