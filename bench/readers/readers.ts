@@ -28,8 +28,9 @@ export interface Growth {
   readers: number
   /** The published or retained data, in bytes. */
   data: number
-  /** The growth of the resident memory of the runtime at its highest. */
+  /** The growth of the resident memory of the runtime: at its highest, and after a second without work. */
   growth: number
+  held: number
 }
 
 const subscribe = (protocol: Protocol, after?: string): string => {
@@ -52,16 +53,16 @@ async function openMany(count: number, make: () => Promise<LoadSocket>): Promise
   return readers
 }
 
-/** Records the highest memory of a process until it is stopped. */
-function watch(pid: number): { start: number; stop(): number } {
+/** Records the memory of a process until it is stopped. */
+function watch(pid: number): { stop(): Pick<Growth, 'growth' | 'held'> } {
   const start = residentMemoryOf(pid)
   let highest = start
   const timer = setInterval(() => (highest = Math.max(highest, residentMemoryOf(pid))), 50)
   return {
-    start,
     stop: () => {
       clearInterval(timer)
-      return Math.max(highest, residentMemoryOf(pid))
+      const end = residentMemoryOf(pid)
+      return { growth: Math.max(highest, end) - start, held: end - start }
     },
   }
 }
@@ -121,7 +122,7 @@ export interface LiveRun extends Growth {
   /** The 99th percentile of the neighbour's latency, in milliseconds. */
   p99: number
   /** The same publishes before there were readers. */
-  undisturbed: { growth: number; p99: number }
+  undisturbed: Pick<Growth, 'growth' | 'held'> & { p99: number }
 }
 
 /** Publishes to a neighbour that reads, beside readers that do not. */
@@ -129,11 +130,11 @@ export async function live(protocol: Protocol, readers: number, data: number): P
   const variant = await Variant.start('ours')
   const room = 'live'
   const neighbour = await Neighbour.open(variant, room)
-  const publish = async (): Promise<{ growth: number; p99: number }> => {
+  const publish = async (): Promise<LiveRun['undisturbed']> => {
     const memory = watch(variant.pid)
     const latencies = await neighbour.publish(Math.ceil(data / EVENT_BYTES))
     await wait(1_000)
-    return { growth: memory.stop() - memory.start, p99: quantile(latencies, 0.99) }
+    return { ...memory.stop(), p99: quantile(latencies, 0.99) }
   }
   await neighbour.publish(WARM_UP / EVENT_BYTES)
   const undisturbed = await publish()
@@ -149,11 +150,11 @@ export async function live(protocol: Protocol, readers: number, data: number): P
     socket.stopReading()
   }
   await wait(2_000)
-  const { growth, p99 } = await publish()
+  const disturbed = await publish()
   neighbour.close()
   for (const socket of sockets) socket.close()
   await variant.stop()
-  return { readers, data, growth, p99, undisturbed }
+  return { readers, data, ...disturbed, undisturbed }
 }
 
 /** Starts replays to readers that read nothing. */
@@ -178,8 +179,8 @@ export async function replay(protocol: Protocol, readers: number, data: number):
   const memory = watch(variant.pid)
   const sockets = await openMany(readers, () => open(variant, room, protocol, after))
   await wait(4_000)
-  const growth = memory.stop() - memory.start
+  const growth = memory.stop()
   for (const socket of sockets) socket.close()
   await variant.stop()
-  return { readers, data, growth }
+  return { readers, data, ...growth }
 }
