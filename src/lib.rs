@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `GET /` with `Upgrade: websocket`, `?token=…` | opens a WebSocket to the channel of the token |
 //! | `GET /channels/<channel>/events`, `GET /events?channel=<channel>` | reads a channel, see `read.rs` |
-//! | `POST /channels/<channel>/call`, `POST /call?channel=<channel>` | calls a procedure, see `read.rs` |
+//! | `/channels/<channel>/subscribe`, `POST /channels/<channel>/call` | the same for oRPC's fetch link, see `read.rs` |
 //! | `POST /channels/<channel>/events`, `POST /events?channel=<channel>` | publishes an event, see `publish.rs` |
 
 mod publish;

@@ -10,13 +10,13 @@ use worker::Env;
 /// The prefix of paths that contain the channel.
 const PREFIX: &str = "/channels";
 
-/// The paths with the channel in the query.
-const BY_QUERY: [&str; 3] = ["/events", "/subscribe", "/call"];
+/// The path with the channel in the query.
+const BY_QUERY: &str = "/events";
 
 /// Returns the endpoint for a path, unless the path is another one.
 pub(crate) fn endpoint(path: &str, env: &Env) -> Option<ChannelEndpoint> {
     let prefix = match path {
-        path if BY_QUERY.contains(&path) => "",
+        BY_QUERY => "",
         path if path.starts_with("/channels/") => PREFIX,
         _ => return None,
     };

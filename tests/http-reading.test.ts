@@ -495,14 +495,40 @@ test('pages of allowed origins may read, errors too', async () => {
   expect([rejected.status, rejected.headers.get('access-control-allow-origin')]).toEqual([401, origin])
 })
 
-test('a reader that does not read keeps nothing beyond a bound in the Worker, and receives everything later', async () => {
-  const chn = 'slow'
-  const events = await EventStream.open(url(chn, {}, 'ROOMY'), { headers: await bearer({ chn }) })
-  const text = 'x'.repeat(100_000)
-  for (let n = 1; n <= 150; n++) await journals.stub('ROOMY', chn, 'publish', { n, text })
-  await events.count(150)
-  expect(ns(events)).toEqual(Array.from({ length: 150 }, (_, n) => n + 1))
-  await events.close()
+/** Counts the characters that are sent over WebSockets. */
+const COUNTING = `
+export * from './index.js'
+import * as worker from './index.js'
+let sent = 0
+const { send } = WebSocket.prototype
+WebSocket.prototype.send = function (message) {
+  sent += message.length ?? message.byteLength
+  return send.call(this, message)
+}
+const own = worker.default
+const handle = (request, env, ctx) => (typeof own === 'function' ? new own(ctx, env).fetch(request) : own.fetch(request, env, ctx))
+export default {
+  fetch: (request, env, ctx) => (new URL(request.url).pathname === '/sent' ? Response.json(sent) : handle(request, env, ctx)),
+}`
+
+test('a reader that does not read is sent a bounded amount, and receives everything when it reads', { timeout: 60_000 }, async () => {
+  const counting = await startJournals({ front: COUNTING })
+  try {
+    const chn = 'slow'
+    const count = 200
+    const events = await EventStream.open(new URL(`/http/ROOMY/${chn}/events`, counting.url), { headers: await bearer({ chn }) })
+    await events.read()
+    const text = 'x'.repeat(100_000)
+    for (let n = 1; n <= count; n++) await counting.stub('ROOMY', chn, 'publish', { n, text })
+    // Also what the network buffers: some megabytes.
+    const sent = (await (await counting.fetch('/sent')).json()) as number
+    expect(sent).toBeLessThan(12_000_000)
+    await events.count(count)
+    expect(ns(events)).toEqual(Array.from({ length: count }, (_, n) => n + 1))
+    await events.close()
+  } finally {
+    await counting.dispose()
+  }
 })
 
 test('a client resumes by the id of its last event after the runtime was killed', { timeout: 60_000 }, async () => {

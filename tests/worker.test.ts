@@ -207,7 +207,7 @@ test.each<[string, () => Promise<Response>, number, string]>([
 })
 
 test('unknown paths and methods are not found', async () => {
-  for (const [path, method] of [['/nope', 'GET'], ['/channels/a/events', 'GET'], ['/channels//events', 'POST'], ['/channels/a/b/events', 'POST']]) {
+  for (const [path, method] of [['/nope', 'GET'], ['/channels/a/event', 'GET'], ['/channels//events', 'GET'], ['/channels//events', 'POST'], ['/channels/a/b/events', 'POST']]) {
     expect((await worker.fetch(path!, { method: method! })).status).toBe(404)
   }
 })

@@ -150,7 +150,7 @@ fn hibernation_adds_no_room() {
     subscribe(&client, "s1", None, true);
     for n in 1..=40 {
         publish(&journal, [n]);
-        journal.hibernate();
+        assert!(journal.hibernate());
     }
     assert_eq!(parked(&client).len(), 1);
     assert!(numbers(&client).len() * SIZE <= LIVE_WINDOW + SIZE);
@@ -217,7 +217,7 @@ fn a_replay_ends_at_its_window_and_on_subscribed_receives_how_it_began() {
                 .iter()
                 .any(|received| matches!(received.content, Content::Stream { gap: Some(_) }))
         );
-        journal.hibernate();
+        assert!(journal.hibernate());
         replay(&journal, &late, has_flow_control);
         let all = numbers(&late);
         assert_eq!(all, (all[0]..=1_200).collect::<Vec<_>>());

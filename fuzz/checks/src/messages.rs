@@ -251,6 +251,8 @@ impl Conversation {
                 self.asked.remove(&*id);
             }
             Ok(ClientFrame::Event { id, .. }) => drop(self.open.entry(id.into_owned()).or_default()),
+            // It has no response.
+            Ok(ClientFrame::Acknowledgement { .. }) => {}
             Err(error) => {
                 if let Some(id) = error.id {
                     *self.open.entry(id).or_default() += 1;
@@ -351,7 +353,7 @@ impl Conversation {
                 Content::Event(_) => {
                     assert!(self.live.as_ref().is_none_or(|live| live.call != call), "an event has an id");
                 }
-                Content::Done(_) | Content::Failed(_) => {
+                Content::Done(_) | Content::Failed(_) | Content::Parked { .. } => {
                     let ended = self.live.take_if(|live| live.call == call);
                     begun = begun.filter(|_| ended.is_none());
                 }

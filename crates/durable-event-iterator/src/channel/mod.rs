@@ -5,13 +5,14 @@ mod core;
 pub(crate) mod options;
 pub(crate) mod page;
 mod publish_options;
-mod reading;
+pub(crate) mod reading;
 mod replay_row;
 pub(crate) mod rpc_options;
 mod stub;
 pub(crate) mod subscription;
 pub(crate) mod transaction;
 
+pub(crate) use self::core::{ChannelCore, MICROS_PER_MILLI};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use self::publish_options::milliseconds;
 pub use self::{
@@ -21,10 +22,6 @@ pub use self::{
     reading::{EventPage, ReadEvent, ReadOptions, Received, Subscription},
     stub::ChannelStub,
     transaction::Transaction,
-};
-pub(crate) use self::{
-    core::{ChannelCore, MICROS_PER_MILLI},
-    stub::error_of,
 };
 
 use crate::{

@@ -1,9 +1,11 @@
 //! Reading a channel from another Worker: pages, and subscriptions.
 
-use super::page::{PageQuery, Reader as PageReader};
+use super::{
+    page::{PageQuery, Reader as PageReader},
+    stub::error_of,
+};
 use crate::{
-    error::{Code, Error, Result},
-    http::{read_page, rejection},
+    error::{Code, Error, MALFORMED_REQUEST, Result},
     runtime::{self, ReaderEnd, ReaderItem, ReaderToken, Stub},
     time::seconds,
 };
@@ -13,6 +15,7 @@ use futures_util::{
     Stream, StreamExt,
     stream::{LocalBoxStream, iter, unfold},
 };
+use js_sys::Array;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt,
@@ -20,6 +23,7 @@ use std::{
     task::{Context, Poll},
     time::{Duration, SystemTime},
 };
+use wasm_bindgen::JsValue;
 
 /// What [`ChannelStub::read`](crate::ChannelStub::read) and [`ChannelStub::subscribe`](crate::ChannelStub::subscribe) read.
 ///
@@ -294,4 +298,27 @@ fn received<E: DeserializeOwned>(item: ReaderItem) -> Result<Received<E>> {
             comments,
         }),
     })
+}
+
+/// Returns the error for a rejected subscription or call.
+pub(crate) fn rejection(status: u16, text: Option<String>) -> Error {
+    let code = Code::ALL.into_iter().find(|code| code.status() == status);
+    match (code, text) {
+        // The log of the Durable Object states the reason.
+        (Some(Code::InternalServerError) | None, _) => Error::new(Code::InternalServerError),
+        (Some(Code::BadRequest), None) => Error::new(Code::BadRequest).message(MALFORMED_REQUEST),
+        (Some(code), text) => {
+            let error = Error::new(code);
+            match text {
+                Some(text) => error.message(text),
+                None => error,
+            }
+        }
+    }
+}
+
+/// Calls `~read` and returns the text of the page.
+pub(crate) async fn read_page(stub: &Stub, query: &PageQuery) -> Result<JsValue> {
+    let query = runtime::value::from_wire(&serialize(query)?)?;
+    stub.call("~read", &Array::of1(&query)).await.map_err(error_of)
 }

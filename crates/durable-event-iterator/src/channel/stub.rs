@@ -218,7 +218,7 @@ impl std::error::Error for UnexpectedOutput {}
 
 /// Converts an exception of the Durable Object, or a value with its properties. If it is not an oRPC error, its text does not
 /// reach clients.
-pub(crate) fn error_of(thrown: JsValue) -> Error {
+pub(super) fn error_of(thrown: JsValue) -> Error {
     let part = |key: &str| js_sys::Reflect::get(&thrown, &key.into()).unwrap_or_default();
     let text = |key: &str| part(key).as_string();
     match (text("name").as_deref(), text("code"), text("message")) {

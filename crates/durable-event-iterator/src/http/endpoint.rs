@@ -1,13 +1,14 @@
 //! Reading channels over HTTP: pages, server-sent events, long polling and calls.
 
 use super::{
-    Cors, MALFORMED_REQUEST,
+    Cors,
     events::COMMENT,
     parameters::{Parameters, Position, Route},
 };
 use crate::{
     channel::{
         page::{PageQuery, Reader as PageReader},
+        reading::{read_page, rejection},
         subscription::GAP_HEADER,
     },
     error::{Code, Error, Result},
@@ -18,7 +19,6 @@ use crate::{
 };
 use durable_event_token::{Claims, ClientKind, ConnectionId, ReadKey, SigningKeys, check_tags};
 use durable_event_wire::serialize;
-use js_sys::Array;
 use std::fmt;
 use wasm_bindgen::JsValue;
 use worker::{
@@ -317,23 +317,6 @@ impl From<Rejected> for Failed {
     }
 }
 
-/// Returns the error for a rejected subscription or call.
-pub(crate) fn rejection(status: u16, text: Option<String>) -> Error {
-    let code = Code::ALL.into_iter().find(|code| code.status() == status);
-    match (code, text) {
-        // The log of the Durable Object states the reason.
-        (Some(Code::InternalServerError) | None, _) => Error::new(Code::InternalServerError),
-        (Some(Code::BadRequest), None) => bad_request(MALFORMED_REQUEST),
-        (Some(code), text) => {
-            let error = Error::new(code);
-            match text {
-                Some(text) => error.message(text),
-                None => error,
-            }
-        }
-    }
-}
-
 /// Who reads.
 enum HttpReader {
     /// A client with its token.
@@ -407,7 +390,7 @@ impl Verified<'_> {
     async fn page(&self) -> Result<Response, Failed> {
         let Parameters { limit, wait, position, .. } = &self.parameters;
         let query = PageQuery { limit: *limit, ..self.query(position.as_ref()) };
-        let mut text = read(&self.stub, &query).await?;
+        let mut text = read_page(&self.stub, &query).await?;
         if let Some(seconds) = wait
             && let Some(page) = runtime::empty_page(&text)?
             && page.gap.is_none()
@@ -425,7 +408,7 @@ impl Verified<'_> {
                 Some(next) => PageQuery { limit: *limit, ..self.query(Some(&Position::After(next))) },
                 None => query,
             };
-            text = read(&self.stub, &query).await?;
+            text = read_page(&self.stub, &query).await?;
         }
         self.page_response(&text)
     }
@@ -450,7 +433,7 @@ impl Verified<'_> {
             Some(Position::After(id)) => (Some(id.clone()), None),
             Some(position) => {
                 let query = PageQuery { position: true, ..self.query(Some(position)) };
-                let page = runtime::empty_page(&read(&self.stub, &query).await?)?;
+                let page = runtime::empty_page(&read_page(&self.stub, &query).await?)?;
                 page.map_or((None, None), |page| (page.next, page.gap))
             }
         };
@@ -474,10 +457,4 @@ impl Verified<'_> {
             runtime::call_over_socket(&self.stub, token, id.as_deref(), request, COMMENT, self.headers);
         Ok(response.await??)
     }
-}
-
-/// Calls `~read` and returns the text of the page.
-pub(crate) async fn read(stub: &Stub, query: &PageQuery) -> Result<JsValue> {
-    let query = runtime::value::from_wire(&serialize(query)?)?;
-    stub.call("~read", &Array::of1(&query)).await.map_err(crate::channel::error_of)
 }

@@ -51,7 +51,6 @@ mod events;
 mod handler;
 mod parameters;
 
-pub(crate) use self::endpoint::{read as read_page, rejection};
 pub use self::{call::HttpCall, cors::Cors, csrf::Csrf, endpoint::ChannelEndpoint, handler::Handler};
 pub use crate::path::{decode_segment, path_of, query_of};
 pub use durable_event_token::ReadKey;

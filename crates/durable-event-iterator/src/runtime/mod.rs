@@ -52,6 +52,9 @@ pub(crate) use crate::error::JsError;
 use crate::error::{Code, Error};
 use wasm_bindgen::prelude::*;
 
+/// The head in the view of a publisher's subscriber, whose messages have no head, as in `hot.js`.
+pub(crate) const PUBLISHER_HEAD: &str = "publisher";
+
 #[wasm_bindgen(module = "/src/runtime/exceptions.js")]
 extern "C" {
     // These functions catch exceptions of the value's getters.

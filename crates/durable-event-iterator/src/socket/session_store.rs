@@ -2,7 +2,7 @@
 
 use crate::{
     error::Result,
-    runtime::{self, Admits, EventMessages, Hub, JsError, LiveView, RawSocket, Unsent},
+    runtime::{self, Admits, EventMessages, Hub, JsError, LiveView, PUBLISHER_HEAD, RawSocket, Unsent},
     socket::{
         close_code,
         session::{Application, Flow, Session, Unreadable},
@@ -18,9 +18,6 @@ use std::{
 /// Maximum memory of cached sessions, in bytes: about 20,000 sessions of usual size, an eighth of the isolate's memory. Others are
 /// read again for each use, which takes some microseconds.
 const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
-
-/// The head in the view of a publisher's subscriber, whose messages have no head.
-pub(crate) const PUBLISHER_HEAD: &str = "publisher";
 
 /// Returns the room of a subscription with flow control, as far as the log can tell it after hibernation.
 type RoomOf<'a> = dyn Fn(Flow) -> u64 + 'a;

@@ -28,7 +28,7 @@ export class Heartbeat {
   }
 
   stop(): void {
-    clearTimeout(this.#timer)
+    if (this.#timer !== undefined) clearTimeout(this.#timer)
   }
 
   /** Called with each received message, so it only records the time. */

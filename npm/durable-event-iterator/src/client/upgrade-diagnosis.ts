@@ -27,11 +27,11 @@ export async function diagnoseUpgrade(url: string, cause: unknown): Promise<Upgr
   }
   try {
     const { response, text } = await withTimeout(TIMEOUT_MS, 'no response', async (signal) => {
-      // A WebSocket does not follow redirects, and the token must not be sent to another server.
-      const response = await fetch(url.replace(/^ws/, 'http'), { redirect: 'manual', cache: 'no-store', referrerPolicy: 'no-referrer', signal })
+      const response = await fetch(url.replace(/^ws/, 'http'), { ...REQUEST, signal })
       return { response, text: (await response.text()).slice(0, MAX_TEXT_LENGTH).trim() }
     })
-    const { status, ok, type } = response
+    const { status, ok } = response
+    const type: string = response.type
     if (type === 'opaqueredirect' || (status >= 300 && status < 400)) {
       return diagnosis('the server responds with a redirect, which a WebSocket cannot follow; check `url`', status || undefined, true)
     }
@@ -43,6 +43,9 @@ export async function diagnoseUpgrade(url: string, cause: unknown): Promise<Upgr
     return diagnosis(`${messageOf(cause)}, and no HTTP response can be read (network, TLS or CORS)`)
   }
 }
+
+/** A WebSocket does not follow redirects, and the token must not be sent to another server. */
+const REQUEST = { redirect: 'manual', cache: 'no-store', referrerPolicy: 'no-referrer' } as const
 
 /** The expected response to a GET request. */
 const UPGRADE_REQUIRED = 426

@@ -18,7 +18,7 @@ export class Changes {
       this.#waiting.add(wake)
       await changed
       this.#waiting.delete(wake)
-      clearTimeout(timer)
+      if (timer !== undefined) clearTimeout(timer)
     }
   }
 }

@@ -146,7 +146,7 @@ fn answers(frame: ClientFrame<'_>) -> Result<Vec<Message>> {
                 EventMeta { id: Some("x".into()), retry: Some(5), comments: vec!["c".into()] }.checked()?;
             Ok(vec![Message::Text(stream_event(&id, event.kind, Some(&data), Some(&meta)))])
         }
-        ClientFrame::Abort { .. } => Ok(Vec::new()),
+        ClientFrame::Abort { .. } | ClientFrame::Acknowledgement { .. } => Ok(Vec::new()),
     }
 }
 

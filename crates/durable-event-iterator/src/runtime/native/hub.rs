@@ -1,10 +1,7 @@
 //! The open sockets of one Durable Object on a native target. It does what `hot.js` does on the Workers runtime.
 
 use super::{Context, OpenedSocket, RawSocket};
-use crate::{
-    runtime::{EventMessages, JsError, LIVE_WINDOW, REPLAY_WINDOW},
-    socket::session_store::PUBLISHER_HEAD,
-};
+use crate::runtime::{EventMessages, JsError, LIVE_WINDOW, PUBLISHER_HEAD, REPLAY_WINDOW};
 use durable_event_log::Cell as SqlCell;
 use std::{
     cell::{Cell, RefCell},
