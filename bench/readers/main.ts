@@ -42,12 +42,12 @@ function sectionOf({ live, replay }: Measurements): string {
   const lines: string[][] = []
   const cells = ({ readers, data, growth, held }: Growth): string[] => [readers, data / MEGABYTE, held / MEGABYTE, growth / MEGABYTE].map(whole)
   for (const [name, run] of live ? ([['our client', live.ours], ['oRPC\'s clients', live.stock]] as const) : []) {
-    lines.push([`live events, ${name}`, ...cells(run), milliseconds(run.p99), `${(run.p99 / run.undisturbed.p99).toFixed(2)}`])
+    lines.push([`live events, ${name}`, ...cells(run), milliseconds(run.p99), `${(run.p99 / run.undisturbed).toFixed(2)}`])
   }
   for (const [name, run] of replay ? ([['our client', replay.ours], ['oRPC\'s clients', replay.stock]] as const) : []) {
     lines.push([`a replay, ${name}`, ...cells(run), '–', '–'])
   }
-  const head = ['to clients that read nothing', 'clients', 'MB of data', 'MB held', 'MB at most', 'p99 of a neighbour', 'times the undisturbed p99']
+  const head = ['to clients that read nothing', 'clients', 'MB of data', 'MB held', 'MB at most', 'p99 of a neighbour', 'times that of another channel']
   const setting = (live ?? replay)?.setting
   return [...(setting === undefined ? [] : [`${textOf(setting)}.`]), table(head, lines)].join('\n\n')
 }
@@ -63,10 +63,7 @@ if (wanted.includes('replay')) {
   measured.replay = { setting: currentSetting(), ...runs }
 }
 if (values.json) process.stdout.write(`${JSON.stringify(measured)}\n`)
-else {
-  console.log(sectionOf(measured))
-  if (measured.live) console.log('before there were readers', measured.live.ours.undisturbed, measured.live.stock.undisturbed)
-}
+else console.log(sectionOf(measured))
 if (values.report) {
   const stored = existsSync(MEASUREMENTS) ? (JSON.parse(readFileSync(MEASUREMENTS, 'utf8')) as Measurements) : {}
   const all = { ...stored, ...measured }
