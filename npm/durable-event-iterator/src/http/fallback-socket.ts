@@ -261,10 +261,10 @@ export class FallbackSocket extends EmittingSocket implements SocketLike {
   }
 
   #onNetworkChange(change: NetworkChange): void {
+    if (change === 'worse' || change === 'returned') this.#options.network.changed()
     if (change === 'worse') this.#isOffline = true
     if ((change !== 'better' || !this.#isOffline) && change !== 'returned') return
     this.#isOffline = false
-    this.#options.network.changed()
     const isWaiting = this.#http !== undefined && this.#isOpen && this.#trial === undefined
     if (isWaiting && monotonicNow() - this.#triedAt > MIN_TRIAL_INTERVAL_MS) this.#after(Math.random() * MAX_SHORT_DELAY_MS, () => this.#tryAgain())
   }

@@ -150,8 +150,12 @@ export async function poll(
         if (signal.aborted) return { reason: 'aborted' }
       }
       position.after = next ?? position.after
-      // The channel has no events. A class may start at the newest event, which would skip the first one.
-      position.since ??= issuedAt(door.token)
+      // The channel has never had events, so that every event is newer than the token. A class may start at the newest event, which
+      // would skip the first one, and for an old cursor the server reports a gap instead of waiting.
+      if (next === null && events.length === 0) {
+        position.after = undefined
+        position.since ??= issuedAt(door.token)
+      }
       // A server that does not wait must not be asked without a pause.
       const isEarly = wait !== undefined && events.length === 0 && monotonicNow() - startedAt < MIN_POLL_INTERVAL_MS
       if (isEarly) await pause(MIN_POLL_INTERVAL_MS, signal)

@@ -24,7 +24,9 @@ interface Subscription {
   /** Replaced when the feed is opened again. */
   signal: AbortController
   isOpen: boolean
-  /** The gap of which the client has been notified. */
+  /** The number of events that have arrived. */
+  events: number
+  /** The gap of which the client has been notified, if no event has arrived since. */
   gap: string | undefined
 }
 
@@ -188,6 +190,7 @@ export class HttpSocket extends EmittingSocket implements SocketLike {
       position: { after, since },
       signal: new AbortController(),
       isOpen: false,
+      events: 0,
       gap: undefined,
     }
     this.#subscription?.signal.abort()
@@ -206,10 +209,10 @@ export class HttpSocket extends EmittingSocket implements SocketLike {
     while (this.#subscription === subscription && !this.#isEnded) {
       const { token } = this.#door
       const startedAt = monotonicNow()
+      const { events } = subscription
       const end = await this.#feed(subscription)
+      const hadEvents = subscription.events > events
       if (this.#subscription !== subscription || end.reason === 'aborted') continue
-      const { gap, lastEventId, position } = subscription
-      if (end.reason === 'gap' && gap !== undefined && position.after === lastEventId) throw new Error('the server reports several gaps')
       // The client subscribes again, and the response reports the gap.
       if (end.reason === 'gap') return this.#finish(subscription, '{"e":"parked"}')
       if (end.reason === 'failed') return this.#finish(subscription, `{"e":"error"${end.data === undefined ? '' : `,"d":${end.data}`}}`)
@@ -218,7 +221,8 @@ export class HttpSocket extends EmittingSocket implements SocketLike {
         if (subscription.isOpen) return this.#avoidSse()
         this.transport = 'long-polling'
       } else if (end.reason === 'cut') {
-        cuts = monotonicNow() - startedAt < STABLE_MS ? cuts + 1 : 0
+        const isUseless = !hadEvents && monotonicNow() - startedAt < STABLE_MS
+        cuts = isUseless ? cuts + 1 : 0
         if (cuts > MAX_CUTS) return this.#avoidSse()
       } else if (end.reason === 'rejected' && !(subscription.isOpen && end.rejection.status === 401)) {
         return this.#reject(subscription, end.rejection)
@@ -241,7 +245,10 @@ export class HttpSocket extends EmittingSocket implements SocketLike {
       onHeard: () => this.#onHeard(),
       onOpened: (gap) => this.#onOpened(subscription, gap),
       onEvent: (data, meta) => {
-        if (isCurrent()) this.#deliver(`${head}${EVENT},"d":${data},"m":${JSON.stringify(meta)}}}`)
+        if (!isCurrent()) return
+        subscription.events += 1
+        subscription.gap = undefined
+        this.#deliver(`${head}${EVENT},"d":${data},"m":${JSON.stringify(meta)}}}`)
       },
     }
     return this.transport === 'sse' ? readStream(options) : this.#poll(options)
@@ -268,7 +275,8 @@ export class HttpSocket extends EmittingSocket implements SocketLike {
 
   #onOpened(subscription: Subscription, gap: string | undefined): boolean {
     if (subscription.isOpen) {
-      const isKnown = gap === undefined || gap === subscription.gap
+      // Without an event in between, it is the same gap for the client, even if more events have been deleted.
+      const isKnown = gap === undefined || subscription.gap !== undefined
       if (!isKnown) this.#network.gap = { lastEventId: subscription.lastEventId, nextEventId: gap }
       return isKnown
     }
@@ -332,5 +340,5 @@ const RENEW_INTERVAL_MS = 2_000
 /** A stream that lasted this long is opened again without limit. In milliseconds. */
 const STABLE_MS = 5_000
 
-/** The number of shorter streams in a row after which the client uses long polling. */
+/** The number of shorter streams without an event in a row after which the client uses long polling. */
 const MAX_CUTS = 2

@@ -91,6 +91,7 @@ export class Network {
 
   /** The device has probably another network. */
   changed(): void {
+    this.#failures = 0
     this.pollSeconds = MAX_POLL_SECONDS
     this.#sseAvoidedUntil = -Infinity
     this.#probeDelay = this.#minProbeDelay
