@@ -117,6 +117,8 @@ export class Reader {
   /** The last message with an event id. The cursor is read from it when it is needed. */
   #last
   #wake = () => {}
+  /** The timer of keep-alives. */
+  #keepAlive
   #isAcknowledging = false
   #unacknowledged = 0
   /** The number of unread characters that belong to an earlier subscription. */
@@ -164,11 +166,17 @@ export class Reader {
    * the keep-alive interval, and when the subscription has ended.
    */
   async next() {
-    if (this.#queue.length === 0 && this.#end === undefined) {
-      this.#proceed()
-      await this.#arrival(KEEP_ALIVE)
-      if (this.#queue.length === 0 && this.#end === undefined) this.#check()
-    }
+    if (!this.hasNews) await new Promise((resolve) => this.onNews(resolve))
+    return this.take()
+  }
+
+  /** Whether something has arrived, or the subscription has ended. */
+  get hasNews() {
+    return this.#queue.length > 0 || this.#end !== undefined
+  }
+
+  /** Returns the messages that have arrived and the gaps, in order. */
+  take() {
     const items = this.#queue
     this.#queue = []
     this.#read(this.#queued)
@@ -176,15 +184,17 @@ export class Reader {
     return items
   }
 
-  /** Waits until an item has arrived, the subscription has ended or the time is over. Returns whether there is an item. */
-  async #arrival(milliseconds) {
-    let timer
-    await new Promise((resolve) => {
-      this.#wake = resolve
-      timer = setTimeout(resolve, milliseconds)
-    })
-    clearTimeout(timer)
-    return this.#queue.length > 0
+  /**
+   * Calls a function, instead of the previous one, when something has arrived or the subscription has ended, and at each keep-alive.
+   * Everything that had arrived must have been taken.
+   */
+  onNews(wake) {
+    this.#wake = wake
+    this.#proceed()
+    this.#keepAlive ??= setInterval(() => {
+      if (!this.hasNews) this.#check()
+      this.#wake()
+    }, KEEP_ALIVE)
   }
 
   /** Why the subscription has ended, or undefined. */
@@ -230,6 +240,7 @@ export class Reader {
 
   #finish(end) {
     this.#end ??= end
+    clearInterval(this.#keepAlive)
     const socket = this.#socket
     this.#socket = undefined
     close(socket)
@@ -423,27 +434,38 @@ export const encoder = new TextEncoder()
  * of the token is an event.
  */
 export function eventStream(reader, comment, endsWithDone) {
+  let controller
+  /** Whether the client has read the last chunk. */
+  let isWanted = false
   let text = comment
+  // Called with each message. A chunk is passed on at once, since a promise for each of them would double its cost.
+  const flush = () => {
+    if (!isWanted) return
+    for (const item of reader.take()) {
+      text += typeof item === 'string' ? eventText('message', partsOf(item)) : gapText(item.gap)
+    }
+    const { end } = reader
+    if (end === 'expired' && endsWithDone) text += eventText('done', ['{}'])
+    const chunk = text === '' && end === undefined ? comment : text
+    text = ''
+    isWanted = false
+    if (chunk !== '') controller.enqueue(encoder.encode(chunk))
+    if (end === 'expired') controller.close()
+    // A stream that ended without an error would be complete for oRPC's clients, and they would not resume.
+    else if (end !== undefined) controller.error(new Error('the subscription has ended'))
+  }
   return new ReadableStream(
     {
-      async pull(controller) {
-        if (text === '') {
-          for (const item of await reader.next()) {
-            text += typeof item === 'string' ? eventText('message', partsOf(item)) : gapText(item.gap)
-          }
-          if (reader.end !== undefined) {
-            if (reader.end === 'expired' && endsWithDone) text += eventText('done', ['{}'])
-          } else if (text === '') {
-            text = comment
-          }
-        }
-        if (text !== '') controller.enqueue(encoder.encode(text))
-        text = ''
-        if (reader.end === 'expired') controller.close()
-        // A stream that ended without an error would be complete for oRPC's clients, and they would not resume.
-        else if (reader.end !== undefined) controller.error(new Error('the subscription has ended'))
+      start(started) {
+        controller = started
+      },
+      pull() {
+        isWanted = true
+        if (text !== '' || reader.hasNews) flush()
+        else reader.onNews(flush)
       },
       cancel() {
+        isWanted = false
         reader.close()
       },
     },
