@@ -38,6 +38,7 @@ const TITLES: Record<VariantName, string> = {
   converted: 'ours with types of `worker`',
   npmUpgrade: 'npm function',
   orpcUpgrade: "oRPC's upgrade",
+  httpByHand: 'HTTP by hand',
   baselineClients: 'baseline for real clients',
 }
 

@@ -31,6 +31,8 @@ export type VariantName =
   | 'converted'
   | 'npmUpgrade'
   | 'orpcUpgrade'
+  // Only for HTTP.
+  | 'httpByHand'
   // Only for real clients.
   | 'baselineClients'
 
@@ -119,6 +121,7 @@ const SOURCES: Record<VariantName, Source> = {
   converted: { code: crate, dialect: ours, path: '/converted', token: 'DurableEventIterator' },
   npmUpgrade: { code: crate, front: () => onTheCore('npm-upgrade.js'), dialect: ours, token: 'DurableEventIterator' },
   orpcUpgrade: { code: () => bundled('orpc-upgrade.ts'), dialect: peer, token: 'DurableIterator' },
+  httpByHand: { code: async () => ({ source: readFileSync(file('http.js'), 'utf8') }), dialect: baseline },
   baselineClients: { code: async () => ({ source: readFileSync(file('baseline-clients.js'), 'utf8') }), dialect: baseline },
 }
 

@@ -3,6 +3,8 @@
 // output goes to standard error. `--report` writes the tables and the chart of docs/performance.md.
 
 //
+// `npm run bench -- http [--rounds 7] [--only sse,sse_burst,poll,page]` measures reading over HTTP.
+//
 // `npm run bench -- clients [--quick] [--only storm,latency,sizes] [--clients 5000] [--rounds 3] [--report]` measures clients.
 //
 // `npm run bench -- readers [--quick] [--only live,replay] [--report]` measures readers that stop reading.
@@ -10,7 +12,7 @@
 import { runBuilt } from './run-built.mjs'
 
 const args = process.argv.slice(2)
-const programs = { clients: 'bench/clients/main.ts', readers: 'bench/readers/main.ts' }
+const programs = { clients: 'bench/clients/main.ts', http: 'bench/http/main.ts', readers: 'bench/readers/main.ts' }
 const program = programs[args[0]]
 process.exitCode =
   program !== undefined

@@ -1,4 +1,4 @@
-// Checks the guarantees under faults, for longer than a test: `npm run soak [-- --seed 1 --events 10000 --clients 60 --seconds
+// Checks the guarantees under faults, for longer than a test: `npm run soak [-- --seed 1 --events 10000 --clients 100 --seconds
 // 75 --class DurableIteratorObject --json --history <file>]`. With `--json`, standard output is one JSON object; all other output goes to standard error.
 // `--history` writes the recorded history to a file.
 

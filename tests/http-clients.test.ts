@@ -96,7 +96,7 @@ test('EventSource of a browser resumes by Last-Event-ID', async () => {
   await page.close()
 })
 
-test('curl reads pages and streams', async () => {
+test('curl reads pages and streams, and resumes by Last-Event-ID', async () => {
   const chn = 'curl'
   const authorization = `Authorization: Bearer ${await token({ chn })}`
   const id = await publish(chn, 1)
@@ -107,6 +107,11 @@ test('curl reads pages and streams', async () => {
   const second = await publish(chn, 2)
   const lines = await stream.until((lines) => lines.includes('data: {"json":{"n":2}}'))
   expect(lines).toEqual([': ', '', 'event: message', `id: ${id}`, 'data: {"json":{"n":1}}', '', 'event: message', `id: ${second}`, 'data: {"json":{"n":2}}'].concat(lines.length > 9 ? [''] : []))
+  proxy.cut()
+  const third = await publish(chn, 3)
+  const resumed = start('curl', ['-sN', address(chn), '-H', authorization, '-H', 'Accept: text/event-stream', '-H', `Last-Event-ID: ${second}`])
+  const rest = await resumed.until((lines) => lines.includes('data: {"json":{"n":3}}'))
+  expect(rest.filter((line) => /^(id|data)/.test(line))).toEqual([`id: ${third}`, 'data: {"json":{"n":3}}'])
 })
 
 test('the example for Node.js resumes', async () => {

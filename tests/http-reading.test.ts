@@ -145,6 +145,22 @@ describe('server-sent events', () => {
     }
   })
 
+  test('report a gap in the middle of a stream', async () => {
+    const chn = 'sse-gap-later'
+    const events = await stream(chn)
+    await publish(chn, { n: 1 })
+    await events.count(1)
+    await journals.stub('USUAL', chn, 'wipe')
+    await journals.evict({ worker: 'objects', className: 'UsualJournal', name: chn }, 'close')
+    await events.until(({ events }) => events.length === 2)
+    const last = await publish(chn, { n: 2 })
+    await events.count(2)
+    expect(events.events.map(({ event }) => event)).toEqual(['message', 'gap', 'message'])
+    expect(Number(events.events[1]!.data.json.nextEventId)).toBeLessThanOrEqual(Number(last))
+    expect(events.response.headers.get('x-durable-event-gap')).toBeNull()
+    await events.close()
+  })
+
   test('continue when the Durable Object is evicted or has closed the connection', async () => {
     const chn = 'sse-evicted'
     const events = await stream(chn)

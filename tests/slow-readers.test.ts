@@ -174,6 +174,23 @@ test('an acknowledgement after hibernation adds room', async () => {
   slow.socket.vanish()
 })
 
+test('a subscription that acknowledges stays live after each hibernation', async () => {
+  const chn = 'acknowledging'
+  const fast = await live(chn)
+  let acknowledged = 0
+  for (let n = 1; n <= 120; n++) {
+    await publish(chn, n, n)
+    await fast.until(({ items }) => items.length === n)
+    if (fast.size() - acknowledged < ACKNOWLEDGED) continue
+    fast.acknowledge(fast.size() - acknowledged)
+    acknowledged = fast.size()
+    await ping(fast.socket, `acknowledged ${n}`)
+    await journals.hibernate('USUAL', chn)
+  }
+  expect([fast.numbers, fast.parked]).toEqual([upTo(120), []])
+  fast.socket.vanish()
+})
+
 test('a change of the custom attachment changes no room', async () => {
   const chn = 'attached'
   const stopped = await live(chn)

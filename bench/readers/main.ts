@@ -30,7 +30,6 @@ const { values } = parseArgs({
   },
 })
 
-const megabytes = (bytes: number): string => `${whole(bytes / MEGABYTE)} MB`
 const milliseconds = (time: number): string => `${time.toFixed(2)} ms`
 
 /** Without flow control, readers that stop would need all of the memory, so there are fewer of them and less data. */
@@ -41,14 +40,14 @@ const REPLAY = { readers: 20, data: 32 * MEGABYTE }
 
 function sectionOf({ live, replay }: Measurements): string {
   const lines: string[][] = []
-  const cells = ({ readers, data, growth }: Growth): string[] => [whole(readers), megabytes(data), megabytes(growth)]
+  const cells = ({ readers, data, growth, held }: Growth): string[] => [readers, data / MEGABYTE, held / MEGABYTE, growth / MEGABYTE].map(whole)
   for (const [name, run] of live ? ([['our client', live.ours], ['oRPC\'s clients', live.stock]] as const) : []) {
-    lines.push([`live events, ${name}`, ...cells(run), milliseconds(run.p99), `${(run.p99 / run.undisturbed.p99).toFixed(2)}`])
+    lines.push([`live events, ${name}`, ...cells(run), milliseconds(run.p99), `${(run.p99 / run.undisturbed).toFixed(2)}`])
   }
   for (const [name, run] of replay ? ([['our client', replay.ours], ['oRPC\'s clients', replay.stock]] as const) : []) {
     lines.push([`a replay, ${name}`, ...cells(run), '–', '–'])
   }
-  const head = ['what is sent, and to which client', 'readers', 'data', 'growth of the memory', 'p99 of a neighbour', 'times the undisturbed one']
+  const head = ['to clients that read nothing', 'clients', 'MB of data', 'MB held', 'MB at most', 'p99 of a neighbour', 'times that of another channel']
   const setting = (live ?? replay)?.setting
   return [...(setting === undefined ? [] : [`${textOf(setting)}.`]), table(head, lines)].join('\n\n')
 }
@@ -64,10 +63,7 @@ if (wanted.includes('replay')) {
   measured.replay = { setting: currentSetting(), ...runs }
 }
 if (values.json) process.stdout.write(`${JSON.stringify(measured)}\n`)
-else {
-  console.log(sectionOf(measured))
-  if (measured.live) console.log('before there were readers', measured.live.ours.undisturbed, measured.live.stock.undisturbed)
-}
+else console.log(sectionOf(measured))
 if (values.report) {
   const stored = existsSync(MEASUREMENTS) ? (JSON.parse(readFileSync(MEASUREMENTS, 'utf8')) as Measurements) : {}
   const all = { ...stored, ...measured }

@@ -28,8 +28,9 @@ export interface Growth {
   readers: number
   /** The published or retained data, in bytes. */
   data: number
-  /** The growth of the resident memory of the runtime at its highest. */
+  /** The growth of the resident memory of the runtime: at its highest, and after a second without work. */
   growth: number
+  held: number
 }
 
 const subscribe = (protocol: Protocol, after?: string): string => {
@@ -52,16 +53,16 @@ async function openMany(count: number, make: () => Promise<LoadSocket>): Promise
   return readers
 }
 
-/** Records the highest memory of a process until it is stopped. */
-function watch(pid: number): { start: number; stop(): number } {
+/** Records the memory of a process until it is stopped. */
+function watch(pid: number): { stop(): Pick<Growth, 'growth' | 'held'> } {
   const start = residentMemoryOf(pid)
   let highest = start
   const timer = setInterval(() => (highest = Math.max(highest, residentMemoryOf(pid))), 50)
   return {
-    start,
     stop: () => {
       clearInterval(timer)
-      return Math.max(highest, residentMemoryOf(pid))
+      const end = residentMemoryOf(pid)
+      return { growth: Math.max(highest, end) - start, held: end - start }
     },
   }
 }
@@ -112,31 +113,26 @@ class Neighbour {
     return latencies
   }
 
-  close(): void {
-    this.#socket.terminate()
-  }
+  readonly close = (): void => this.#socket.terminate()
 }
 
 export interface LiveRun extends Growth {
   /** The 99th percentile of the neighbour's latency, in milliseconds. */
   p99: number
-  /** The same publishes before there were readers. */
-  undisturbed: { growth: number; p99: number }
+  /** The same on a channel without such readers, in turns with the neighbour. */
+  undisturbed: number
 }
+
+/** The number of events that are published to one channel before it is the turn of the other one. */
+const TURN = 500
 
 /** Publishes to a neighbour that reads, beside readers that do not. */
 export async function live(protocol: Protocol, readers: number, data: number): Promise<LiveRun> {
   const variant = await Variant.start('ours')
   const room = 'live'
-  const neighbour = await Neighbour.open(variant, room)
-  const publish = async (): Promise<{ growth: number; p99: number }> => {
-    const memory = watch(variant.pid)
-    const latencies = await neighbour.publish(Math.ceil(data / EVENT_BYTES))
-    await wait(1_000)
-    return { growth: memory.stop() - memory.start, p99: quantile(latencies, 0.99) }
-  }
+  const [neighbour, other] = [await Neighbour.open(variant, room), await Neighbour.open(variant, 'other')]
   await neighbour.publish(WARM_UP / EVENT_BYTES)
-  const undisturbed = await publish()
+  await other.publish(WARM_UP / EVENT_BYTES / 4)
   // A reader without a cursor receives the events from 2 s before its token, which is issued in whole seconds.
   await wait(4_000)
   const sockets = await openMany(readers, () => open(variant, room, protocol))
@@ -149,11 +145,18 @@ export async function live(protocol: Protocol, readers: number, data: number): P
     socket.stopReading()
   }
   await wait(2_000)
-  const { growth, p99 } = await publish()
-  neighbour.close()
+  const memory = watch(variant.pid)
+  const [beside, alone]: [number[], number[]] = [[], []]
+  for (let left = Math.ceil(data / EVENT_BYTES); left > 0; left -= TURN) {
+    beside.push(...(await neighbour.publish(Math.min(TURN, left))))
+    alone.push(...(await other.publish(Math.min(TURN, left))))
+  }
+  await wait(1_000)
+  const growth = memory.stop()
+  for (const { close } of [neighbour, other]) close()
   for (const socket of sockets) socket.close()
   await variant.stop()
-  return { readers, data, growth, p99, undisturbed }
+  return { readers, data, ...growth, p99: quantile(beside, 0.99), undisturbed: quantile(alone, 0.99) }
 }
 
 /** Starts replays to readers that read nothing. */
@@ -178,8 +181,8 @@ export async function replay(protocol: Protocol, readers: number, data: number):
   const memory = watch(variant.pid)
   const sockets = await openMany(readers, () => open(variant, room, protocol, after))
   await wait(4_000)
-  const growth = memory.stop() - memory.start
+  const growth = memory.stop()
   for (const socket of sockets) socket.close()
   await variant.stop()
-  return { readers, data, growth }
+  return { readers, data, ...growth }
 }

@@ -341,7 +341,9 @@ function checkAttempt(client: ClientRecord, index: number, attempt: Attempt, log
   }
   const last = frames.reduce((highest, { id }) => Math.max(highest, id), 0)
   const came = new Set(frames.map(({ id }) => id))
-  const begin = gone > after ? gone : Math.min(asked, (frames[0]?.id ?? Number.POSITIVE_INFINITY) - 1)
+  const before = (frames[0]?.id ?? Number.POSITIVE_INFINITY) - 1
+  // A live start is somewhere between the request and the first event.
+  const begin = first && from.isLive ? before : gone > after ? gone : Math.min(asked, before)
   reportMissing(client, log, begin, last, came, (id, text) => report({ ...about, kind: 'lost', id, text }))
   return gone > after ? [{ after, to: gone }] : []
 }

@@ -81,7 +81,8 @@ export interface ClientRecord {
 
 /** One `/subscribe`: its start, the response, and its frames. */
 export interface Attempt {
-  from: { lastEventId: number } | { issuedAt: number }
+  /** With `isLive`, it starts with the next event after the request. */
+  from: { lastEventId: number } | { issuedAt: number; isLive?: boolean }
   sentAt: number
   answeredAt?: number
   /** The value of the gap header. */

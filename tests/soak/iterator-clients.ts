@@ -117,14 +117,14 @@ export interface StubClientOptions extends ClientOptions {
   binding: string
 }
 
-/** A Worker that iterates over a channel with `subscribeToStub`, and streams lines of JSON. */
-export class StubClient extends IteratorClient {
-  readonly #binding: string
+/** A Worker that iterates over a channel through a stub, and streams lines. */
+abstract class StubReader extends IteratorClient {
+  protected readonly binding: string
   #request: ClientRequest | undefined
 
-  constructor({ binding, ...options }: StubClientOptions) {
-    super('stub', options)
-    this.#binding = binding
+  constructor(kind: string, { binding, ...options }: StubClientOptions) {
+    super(kind, options)
+    this.binding = binding
   }
 
   override readonly excludesItself: boolean = false
@@ -133,9 +133,17 @@ export class StubClient extends IteratorClient {
     this.#follow()
   }
 
+  /** Returns the path and the body of the request, which continues after an event. */
+  protected abstract request(last: string | undefined): { path: string; body: object }
+
+  /** Reads a line. Returns whether the stream goes on. */
+  protected abstract take(line: string): boolean
+
+  protected abstract opened(): void
+
   #follow(): void {
     if (this.stopped) return
-    const follow = { minReconnectionDelay: 20, ...(this.last !== undefined && { lastEventId: String(this.last) }) }
+    const { path, body } = this.request(this.last === undefined ? undefined : String(this.last))
     let isOver = false
     const over = (): void => {
       if (isOver) return
@@ -144,20 +152,17 @@ export class StubClient extends IteratorClient {
       this.isOpen = false
       setTimeout(() => this.#follow(), this.random.whole(5, 60))
     }
-    const sent = request(`http://127.0.0.1:${this.line.port}`, { method: 'POST' }, (response) => {
+    const sent = request(new URL(path, `http://127.0.0.1:${this.line.port}`), { method: 'POST' }, (response) => {
+      if (response.statusCode !== 200) return over()
+      this.opened()
       const lines = createInterface({ input: response })
-      lines.on('line', (text) => {
+      lines.on('line', (line) => {
         if (isOver) return
-        let line: any
         try {
-          line = JSON.parse(text)
+          if (!this.take(line)) over()
         } catch {
-          return over() // the connection broke within the line
+          over() // the connection broke within the line
         }
-        if (line.event !== undefined) this.deliver(line.id, line.event.n)
-        else if (line.gap !== undefined) this.notify(line.gap)
-        else if (line.state !== undefined) this.isOpen = line.state === 'open'
-        else over()
       })
       lines.on('error', over)
       response.on('error', over)
@@ -165,7 +170,7 @@ export class StubClient extends IteratorClient {
     })
     this.#request = sent
     sent.on('error', over)
-    sent.end(JSON.stringify({ binding: this.#binding, channel: this.options.channel, follow }))
+    sent.end(JSON.stringify(body))
   }
 
   /** It has no procedures. */
@@ -176,5 +181,53 @@ export class StubClient extends IteratorClient {
   stop(): void {
     this.stopped = true
     this.#request?.destroy()
+  }
+}
+
+/** A Worker in TypeScript, with `subscribeToStub`: `tests/npm/stub/worker.ts`. */
+export class StubClient extends StubReader {
+  constructor(options: StubClientOptions) {
+    super('stub', options)
+  }
+
+  protected request(lastEventId: string | undefined): { path: string; body: object } {
+    const follow = { minReconnectionDelay: 20, ...(lastEventId !== undefined && { lastEventId }) }
+    return { path: '/', body: { binding: this.binding, channel: this.options.channel, follow } }
+  }
+
+  protected opened(): void {}
+
+  protected take(text: string): boolean {
+    const line = JSON.parse(text)
+    if (line.event !== undefined) this.deliver(line.id, line.event.n)
+    else if (line.gap !== undefined) this.notify(line.gap)
+    else if (line.state !== undefined) this.isOpen = line.state === 'open'
+    else return false
+    return true
+  }
+}
+
+/** A Worker in Rust, with `ChannelStub::subscribe`: `tests/worker/src/relay.rs`. */
+export class RustStubClient extends StubReader {
+  constructor(options: StubClientOptions) {
+    super('stub in Rust', options)
+  }
+
+  protected request(after: string | undefined): { path: string; body: object } {
+    const { binding, options } = this
+    return { path: `/relay-events/${binding}/${options.channel}`, body: { ...(after !== undefined && { after }) } }
+  }
+
+  protected opened(): void {
+    this.isOpen = true
+  }
+
+  protected take(line: string): boolean {
+    const [, id, n] = /^(\d+) \{"n":(\d+)[,}]/.exec(line) ?? []
+    const [, gap] = /^gap (\d{16})$/.exec(line) ?? []
+    if (gap !== undefined) this.notify(gap)
+    else if (n !== undefined) this.deliver(id, Number(n))
+    else return false
+    return true
   }
 }

@@ -38,7 +38,7 @@ export class PublisherClient extends SoakClient {
     const { last } = this
     const url = this.#url('/subscribe', { form: 'listener', ...(last !== undefined && { lastEventId: String(last) }) })
     const attempt: Attempt = {
-      from: last === undefined ? { issuedAt: Date.now() / 1000 } : { lastEventId: last },
+      from: last === undefined ? { issuedAt: Date.now() / 1000, isLive: true } : { lastEventId: last },
       sentAt: Date.now(),
       expires: NEVER,
       frames: [],

@@ -16,7 +16,7 @@ import type { ClientOptions, SoakClient } from './clients.ts'
 import { ATTACHMENTS, WIPES, front } from './front.ts'
 import type { Channel, Fault, History } from './history.ts'
 import { PageClient, SseClient } from './http-clients.ts'
-import { FallbackClient, StubClient } from './iterator-clients.ts'
+import { FallbackClient, RustStubClient, StubClient } from './iterator-clients.ts'
 import { Line } from './line.ts'
 import { Network } from './network.ts'
 import { NpmClient } from './npm-client.ts'
@@ -111,12 +111,12 @@ const SUBSCRIBE_TIMEOUT = 1_000
 const CLASSES = { PUBLISHED: 'PublishedJournal', FEW: 'FewJournal', BRIEF: 'BriefJournal', ROOMY: 'RoomyJournal' } as const
 
 /** The Workers of clients that are not connected to the Durable Objects themselves. */
-const WORKERS: Partial<Record<Kind, string>> = { publisher: 'subscribers', stub: 'readers' }
+const WORKERS: Partial<Record<Kind, string>> = { publisher: 'subscribers', stub: 'readers', 'rust stub': 'relay' }
 
 /** The kinds of clients, in turn on each channel. The last digit is 2 for `DurableIterator` tokens. */
 const KINDS = [
-  'bare 1', 'stock', 'publisher', 'sse 1', 'fallback 2', 'subscribe 1', 'pages 1', 'stub', 'orpc-v1 1', 'bare 2', 'stock', 'orpc-v2 1',
-  'sse 2', 'fallback 1', 'subscribe 2', 'orpc-v1 2', 'orpc-v2 2', 'bare 1', 'stock', 'pages 2',
+  'bare 1', 'stock', 'publisher', 'sse 1', 'fallback 2', 'subscribe 1', 'pages 1', 'stub', 'orpc-v1 1', 'bare 2', 'rust stub', 'orpc-v2 1',
+  'sse 2', 'fallback 1', 'stock', 'subscribe 2', 'orpc-v1 2', 'orpc-v2 2', 'bare 1', 'stock', 'pages 2',
 ] as const
 type Kind = (typeof KINDS)[number]
 
@@ -305,7 +305,9 @@ class Run {
     const name = `${late ? 'late' : 'client'}-${n}`
     // All kinds, and all versions, on every channel.
     const turn = Math.floor(n / this.#channels.length)
-    const kind = late?.kind ?? (KINDS[turn % KINDS.length] as Kind)
+    const inTurn = late?.kind ?? (KINDS[turn % KINDS.length] as Kind)
+    // The relay has no binding of the generic Worker.
+    const kind = inTurn === 'rust stub' && channel.worker !== 'objects' ? 'stub' : inTurn
     const target = await this.#journals.urlOf(WORKERS[kind] ?? channel.worker)
     const isSecond = kind.endsWith('2')
     const hasConnection = (random.chance(0.7) || isSecond || isOfPackage(kind)) && WORKERS[kind] === undefined
@@ -585,6 +587,7 @@ class Run {
 
 function create(kind: Kind, version: ClientVersion, options: ClientOptions, { binding, endpoint }: ChannelPlan): SoakClient {
   if (kind === 'publisher') return new PublisherClient({ ...options, binding })
+  if (kind === 'rust stub') return new RustStubClient({ ...options, binding })
   if (kind === 'stub') return new StubClient({ ...options, binding })
   if (kind.startsWith('sse')) return new SseClient({ ...options, endpoint })
   if (kind.startsWith('pages')) return new PageClient({ ...options, endpoint })

@@ -2,7 +2,7 @@
 
 use durable_event_iterator::{
     Call, Channel, Claims, DurableEventIteratorObject, Options, Procedures, Upgrade, Value, durable_object,
-    http::path_of,
+    http::{ChannelEndpoint, path_of},
 };
 use std::time::Duration;
 use worker::{
@@ -48,6 +48,7 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
             let response = worker::Response::from(upgrade.handle(request.inner()).await?);
             Ok(response.into())
         }
+        path if path.starts_with("/channels/") => ChannelEndpoint::new(&env, "ROOM").handle(&request).await,
         _ => upgrade.handle(&request).await,
     }
 }

@@ -159,6 +159,27 @@ fn hibernation_adds_no_room() {
 }
 
 #[test]
+fn a_reader_that_acknowledges_has_room_after_hibernation() {
+    let journal = TestObject::<Journal>::new();
+    let client = connected(&journal);
+    subscribe(&client, "s1", None, true);
+    for n in 0..60 {
+        publish(&journal, n * 7..n * 7 + 7);
+        client.send_text(format!(r#"{{"i":"s1","t":5,"p":{}}}"#, 7 * (SIZE + 30)));
+        assert!(journal.hibernate());
+    }
+    assert_eq!((numbers(&client), parked(&client)), ((0..420).collect(), vec![]));
+    // It holds no more than before.
+    for n in 420..460 {
+        publish(&journal, [n]);
+        assert!(journal.hibernate());
+    }
+    assert_eq!(parked(&client).len(), 1);
+    let more = numbers(&client).len() - 420;
+    assert!(more * SIZE <= LIVE_WINDOW + SIZE, "{more}");
+}
+
+#[test]
 fn live_only_events_and_a_log_without_events_park_without_a_position() {
     let journal = TestObject::<Journal>::new();
     let client = connected(&journal);

@@ -4,7 +4,7 @@ use super::replay_row::{event_expression, publisher_expression};
 use crate::{
     channel::{ChannelCore, MICROS_PER_MILLI, audience::AudienceRule},
     error::{Code, Error, PublishError, Result},
-    runtime::{self, Cursor, RawSocket, Replay},
+    runtime::{self, Cursor, LIVE_WINDOW, RawSocket, Replay},
     socket::{
         close_code,
         session::{Flow, Kind, MAX_FLOW_ID_BYTES, Session, Subscription, Unfinished},
@@ -409,8 +409,24 @@ pub(crate) fn acknowledge(
     characters: u64,
 ) -> Result<()> {
     let subscription = session.subscription.as_ref().filter(|subscription| subscription.id == id);
-    let Some(flow) = subscription.and_then(|subscription| subscription.flow) else { return Ok(()) };
-    Ok(core.hub.acknowledge(ws, characters, core.room(flow, 0))?)
+    let Some((subscription, flow)) =
+        subscription.and_then(|subscription| Some((subscription, subscription.flow?)))
+    else {
+        return Ok(());
+    };
+    let known = core.room(flow, 0);
+    let left = core.hub.acknowledge(ws, characters, known)?;
+    if subscription.live && known < left {
+        // Otherwise the first event after hibernation would find no room.
+        let position = core.with_log(|log, _| Ok::<_, Error>(log.position()))?;
+        let unacknowledged = LIVE_WINDOW.saturating_sub(left);
+        if let Some(flow) = Flow::before(position, unacknowledged) {
+            let subscription = Some(Subscription { flow: Some(flow), ..subscription.clone() });
+            // An error means that the socket has closed.
+            let _ = core.sessions.write(ws, Session { subscription, ..session.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// Ends a subscription with an error after `on_subscribed` has failed. The client's state may be incomplete, so it must subscribe

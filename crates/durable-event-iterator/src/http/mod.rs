@@ -1,4 +1,5 @@
-//! oRPC over HTTP: an application server in Rust, whose procedures can give clients access to channels.
+//! oRPC over HTTP: an application server in Rust, whose procedures can give clients access to channels; and channels over HTTP, for
+//! readers without a WebSocket ([`ChannelEndpoint`]).
 //!
 //! [`Handler`] serves [`Procedures`](crate::Procedures) to all oRPC 1 clients, such as an `RPCLink` over `fetch`. A procedure
 //! that returns [`HttpCall::iterator`] gives the client an iterator over a channel's events:

@@ -225,6 +225,16 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_query_is_read_without_a_panic(query in ".{0,200}", since in "[0-9TZ:.+-]{0,30}") {
+            let _ = Parameters::of(&query);
+            let _ = Parameters::of(&format!("since={since}&limit={query}"));
+            let _ = time(&since);
+        }
+    }
 
     fn rejected(query: &str) -> String {
         Parameters::of(query).unwrap_err().public_message().to_owned()

@@ -183,10 +183,11 @@ export class Hub {
     return room
   }
 
-  /** Adds what the client has acknowledged to the room of its subscription. For `left` see `#roomOf`. */
+  /** Adds what the client has acknowledged to the room of its subscription, which it returns. For `left` see `#roomOf`. */
   acknowledge(ws, characters, left) {
     const room = this.#roomOf(ws, left)
     room.left = Math.min(room.left + characters, room.window)
+    return room.left
   }
 
   /** Takes a message from the room of a live subscription. Returns false if there is no room. */

@@ -21,8 +21,8 @@ const FLOW_HEADER = 'x-durable-event-flow'
 const ACKNOWLEDGED = 65_536
 
 /**
- * The number of unread characters at which a reader closes its socket and resumes later, if the Durable Object does not support
- * acknowledgements.
+ * The number of unread characters at which a reader closes its socket, if the Durable Object does not support acknowledgements, and
+ * at which it does not connect again before they are read.
  */
 const MAX_QUEUED = 4 * 1024 * 1024
 
@@ -150,10 +150,7 @@ export class Reader {
   /** Subscribes. Returns undefined, or the rejection. Throws an exception of the Workers runtime. */
   async start() {
     const rejection = await this.#connect()
-    if (rejection !== undefined) {
-      this.#end = rejection
-      close(this.#socket)
-    }
+    if (rejection !== undefined) this.#end = rejection
     return rejection
   }
 
@@ -243,10 +240,17 @@ export class Reader {
   /** Connects and subscribes. Returns undefined, or the rejection. */
   async #connect() {
     this.#isConnecting = true
+    let isSubscribed = false
     try {
-      return await this.#attempt()
+      const rejection = await this.#attempt()
+      isSubscribed = rejection === undefined
+      return rejection
     } finally {
       this.#isConnecting = false
+      if (!isSubscribed) {
+        close(this.#socket)
+        this.#socket = undefined
+      }
     }
   }
 
@@ -285,8 +289,10 @@ export class Reader {
     this.#socket = undefined
     close(socket)
     this.#responded()
-    if (this.#pending === 'subscribe') this.#pending = 'connect'
-    else if (!this.#isConnecting) void this.#reconnect()
+    if (this.#isConnecting) return // `start` or `#reconnect` handles it
+    // A reader that does not read must not receive more with every connection.
+    if (this.#pending !== undefined || this.#queued > MAX_QUEUED) this.#pending = 'connect'
+    else void this.#reconnect()
   }
 
   async #reconnect() {

@@ -125,14 +125,22 @@ pub(crate) struct Subscription {
     pub(crate) flow: Option<Flow>,
 }
 
-/// The log's position when a subscription with flow control became live: the segment, and its number of events and bytes. After
-/// hibernation it limits what was sent to the client since.
+/// The log's position when a subscription with flow control became live, or before what a later acknowledgement has left: the segment,
+/// and its number of events and bytes. After hibernation it limits what was sent to the client since.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Flow(u64, u64, u64);
 
 impl From<Position> for Flow {
     fn from(Position { segment, stored: Stored { events, bytes } }: Position) -> Self {
         Self(segment, events, bytes)
+    }
+}
+
+impl Flow {
+    /// Returns a position after which `bytes` more were stored than after this one. `None` if the segment has less.
+    pub(crate) fn before(position: Position, bytes: u64) -> Option<Self> {
+        let Flow(segment, events, stored) = position.into();
+        Some(Self(segment, events, stored.checked_sub(bytes)?))
     }
 }
 

@@ -51,7 +51,7 @@ extern "C" {
     fn has_room_js(this: &Hub, ws: &RawSocket) -> Result<bool, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = acknowledge)]
-    fn acknowledge_js(this: &Hub, ws: &RawSocket, characters: f64, left: f64) -> Result<(), JsValue>;
+    fn acknowledge_js(this: &Hub, ws: &RawSocket, characters: f64, left: f64) -> Result<f64, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = take)]
     fn take_js(this: &Hub, ws: &RawSocket, characters: f64, left: f64) -> Result<bool, JsValue>;
@@ -255,10 +255,10 @@ impl Hub {
         Ok(self.has_room_js(ws)?)
     }
 
-    /// Adds what a client has acknowledged to the room of its subscription. `left` is its room if no instance has counted it since
-    /// hibernation.
-    pub(crate) fn acknowledge(&self, ws: &RawSocket, characters: u64, left: u64) -> Result<(), JsError> {
-        Ok(self.acknowledge_js(ws, characters as f64, left as f64)?)
+    /// Adds what a client has acknowledged to the room of its subscription, which it returns. `left` is its room if no instance has
+    /// counted it since hibernation.
+    pub(crate) fn acknowledge(&self, ws: &RawSocket, characters: u64, left: u64) -> Result<u64, JsError> {
+        Ok(self.acknowledge_js(ws, characters as f64, left as f64)? as u64)
     }
 
     /// Takes a message from the room of a live subscription. Returns `false` if there is no room. For `left` see

@@ -262,10 +262,11 @@ impl Hub {
         self.with_room(ws, 0, |room| room.left > 0)
     }
 
-    /// Adds what a client has acknowledged to the room of its subscription.
-    pub(crate) fn acknowledge(&self, ws: &RawSocket, characters: u64, left: u64) -> Result<(), JsError> {
+    /// Adds what a client has acknowledged to the room of its subscription, which it returns.
+    pub(crate) fn acknowledge(&self, ws: &RawSocket, characters: u64, left: u64) -> Result<u64, JsError> {
         self.with_room(ws, left, |room| {
             room.left = room.left.saturating_add(signed(characters)).min(signed(room.window));
+            u64::try_from(room.left).unwrap_or_default()
         })
     }
 
