@@ -116,7 +116,7 @@ describe('events', () => {
     network.collectsStreams = true
     const channel = newChannel()
     const first = await publish(channel, 1, { retry: 3, comments: ['a comment'] })
-    const events = open(channel, { createId: () => 'my-id', lastEventId: '0', http: { streamTimeout: 300 } })
+    const events = open(channel, { createId: () => 'my-id', lastEventId: '0', http: { streamTimeout: 1_000 } })
     const reader = new Reader(events)
     await reader.count(1)
     expect(getEventMeta(reader.events[0])).toEqual({ id: first, retry: 3, comments: ['a comment'] })
@@ -141,7 +141,7 @@ describe('events', () => {
     for (const collects of [false, true]) {
       network.collectsStreams = collects
       const channel = newChannel()
-      const events = open(channel, { http: { streamTimeout: 300 } })
+      const events = open(channel, { http: { streamTimeout: 1_000 } })
       const reader = new Reader(events)
       await events.opened()
       await publish(channel, 1)
@@ -170,7 +170,7 @@ describe('events', () => {
   test('arrive in order and once over every change: WebSocket, stream, long polling, and back', { timeout: 90_000 }, async () => {
     network.webSockets = 'pass'
     const channel = newChannel()
-    const events = open(channel, { http: { streamTimeout: 300, webSocketRetryDelay: 500 } })
+    const events = open(channel, { http: { streamTimeout: 1_000, webSocketRetryDelay: 500 } })
     const { changes } = events
     const reader = new Reader(events)
     await changes.until('open websocket')
@@ -219,7 +219,7 @@ describe('events', () => {
       network.collectsStreams = collects
       const channel = newChannel()
       const gaps: SubscriptionGap[] = []
-      const events = open(channel, { binding: 'FEW', http: { streamTimeout: 300 }, onGap: (gap) => gaps.push(gap) })
+      const events = open(channel, { binding: 'FEW', http: { streamTimeout: 1_000 }, onGap: (gap) => gaps.push(gap) })
       await events.opened()
       const first = await publish(channel, 0, {}, 'FEW')
       expect((await events.next()).value).toEqual({ n: 0 })
@@ -236,11 +236,31 @@ describe('events', () => {
     }
   })
 
+  test('are awaited on a channel without events, also with an old cursor', async () => {
+    for (const collects of [false, true]) {
+      network.collectsStreams = collects
+      const channel = newChannel()
+      const gaps: SubscriptionGap[] = []
+      const events = open(channel, { lastEventId: '0', http: { streamTimeout: 1_000 }, onGap: (gap) => gaps.push(gap) })
+      const reader = new Reader(events)
+      await events.opened()
+      const path = `/http/USUAL/${channel}/events`
+      const requests = (): number => network.requests.filter((request) => request.path === path).length
+      await expect.poll(() => network.openResponses).toEqual([path])
+      const before = requests()
+      await publish(channel, 1)
+      await reader.count(1)
+      expect([requests() - before <= 1, gaps.length <= 1, events.changes.seen.length]).toEqual([true, true, 2])
+      events.close()
+      await expect.poll(() => network.openResponses).toEqual([])
+    }
+  })
+
   test('stop at the limit of the buffer, and continue without loss', async () => {
     for (const collects of [false, true]) {
       network.collectsStreams = collects
       const channel = newChannel()
-      const events = open(channel, { maxBufferedEvents: 3, http: { streamTimeout: 300 } })
+      const events = open(channel, { maxBufferedEvents: 3, http: { streamTimeout: 1_000 } })
       await events.opened()
       for (let n = 1; n <= 10; n += 1) await publish(channel, n)
       await events.changes.until(`paused ${collects ? 'long-polling' : 'sse'}`)
@@ -390,7 +410,7 @@ describe('the transport', () => {
 async function openWith<T = Event>(transport: Transport, channel: string, options: Options = {}): Promise<Subscription<T> & { changes: Changes }> {
   network.webSockets = transport === 'websocket' ? 'pass' : 'reject'
   network.collectsStreams = transport === 'long-polling'
-  const events = open<T>(channel, { http: { streamTimeout: 200 }, ...options })
+  const events = open<T>(channel, { http: transport === 'long-polling' ? { streamTimeout: 200 } : {}, ...options })
   await events.opened()
   expect(events.transport).toBe(transport)
   network.collectsStreams = false
