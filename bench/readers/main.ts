@@ -41,13 +41,15 @@ const REPLAY = { readers: 20, data: 32 * MEGABYTE }
 function sectionOf({ live, replay }: Measurements): string {
   const lines: string[][] = []
   const cells = ({ readers, data, growth, held }: Growth): string[] => [readers, data / MEGABYTE, held / MEGABYTE, growth / MEGABYTE].map(whole)
-  for (const [name, run] of live ? ([['our client', live.ours], ['oRPC\'s clients', live.stock]] as const) : []) {
-    lines.push([`live events, ${name}`, ...cells(run), milliseconds(run.p99), `${(run.p99 / run.undisturbed).toFixed(2)}`])
+  for (const [name, run] of live ? ([['our clients', live.ours], ['oRPC\'s clients', live.stock]] as const) : []) {
+    const before = { ...run, ...run.undisturbed, readers: 0 }
+    lines.push([`live events, before ${name} connect`, ...cells(before), milliseconds(before.p99), '1'])
+    lines.push([`live events, ${name}`, ...cells(run), milliseconds(run.p99), `${(run.p99 / run.undisturbed.p99).toFixed(2)}`])
   }
-  for (const [name, run] of replay ? ([['our client', replay.ours], ['oRPC\'s clients', replay.stock]] as const) : []) {
+  for (const [name, run] of replay ? ([['our clients', replay.ours], ['oRPC\'s clients', replay.stock]] as const) : []) {
     lines.push([`a replay, ${name}`, ...cells(run), '–', '–'])
   }
-  const head = ['to clients that read nothing', 'clients', 'MB of data', 'MB held', 'MB at most', 'p99 of a neighbour', 'times that of another channel']
+  const head = ['to clients that read nothing', 'clients', 'MB of data', 'MB held', 'MB at most', 'p99 of a neighbour', 'times the undisturbed p99']
   const setting = (live ?? replay)?.setting
   return [...(setting === undefined ? [] : [`${textOf(setting)}.`]), table(head, lines)].join('\n\n')
 }

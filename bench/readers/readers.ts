@@ -113,26 +113,31 @@ class Neighbour {
     return latencies
   }
 
-  readonly close = (): void => this.#socket.terminate()
+  close(): void {
+    this.#socket.terminate()
+  }
 }
 
 export interface LiveRun extends Growth {
   /** The 99th percentile of the neighbour's latency, in milliseconds. */
   p99: number
-  /** The same on a channel without such readers, in turns with the neighbour. */
-  undisturbed: number
+  /** The same publishes before there were readers. */
+  undisturbed: Pick<Growth, 'growth' | 'held'> & { p99: number }
 }
-
-/** The number of events that are published to one channel before it is the turn of the other one. */
-const TURN = 500
 
 /** Publishes to a neighbour that reads, beside readers that do not. */
 export async function live(protocol: Protocol, readers: number, data: number): Promise<LiveRun> {
   const variant = await Variant.start('ours')
   const room = 'live'
-  const [neighbour, other] = [await Neighbour.open(variant, room), await Neighbour.open(variant, 'other')]
+  const neighbour = await Neighbour.open(variant, room)
+  const publish = async (): Promise<LiveRun['undisturbed']> => {
+    const memory = watch(variant.pid)
+    const latencies = await neighbour.publish(Math.ceil(data / EVENT_BYTES))
+    await wait(1_000)
+    return { ...memory.stop(), p99: quantile(latencies, 0.99) }
+  }
   await neighbour.publish(WARM_UP / EVENT_BYTES)
-  await other.publish(WARM_UP / EVENT_BYTES / 4)
+  const undisturbed = await publish()
   // A reader without a cursor receives the events from 2 s before its token, which is issued in whole seconds.
   await wait(4_000)
   const sockets = await openMany(readers, () => open(variant, room, protocol))
@@ -145,18 +150,11 @@ export async function live(protocol: Protocol, readers: number, data: number): P
     socket.stopReading()
   }
   await wait(2_000)
-  const memory = watch(variant.pid)
-  const [beside, alone]: [number[], number[]] = [[], []]
-  for (let left = Math.ceil(data / EVENT_BYTES); left > 0; left -= TURN) {
-    beside.push(...(await neighbour.publish(Math.min(TURN, left))))
-    alone.push(...(await other.publish(Math.min(TURN, left))))
-  }
-  await wait(1_000)
-  const growth = memory.stop()
-  for (const { close } of [neighbour, other]) close()
+  const disturbed = await publish()
+  neighbour.close()
   for (const socket of sockets) socket.close()
   await variant.stop()
-  return { readers, data, ...growth, p99: quantile(beside, 0.99), undisturbed: quantile(alone, 0.99) }
+  return { readers, data, ...disturbed, undisturbed }
 }
 
 /** Starts replays to readers that read nothing. */
