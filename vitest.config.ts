@@ -18,7 +18,7 @@ const everyVersion = {
 const typescriptClasses = {
   DurableEventIteratorObject: [
     'audiences', 'broken-code', 'calls', 'events', 'gaps', 'hibernation', 'hostile', 'http-reading', 'idempotency', 'pages', 'settling',
-    'npm/http/fallback', 'npm/stub', 'npm/subscribe', 'publisher', 'snapshots', 'soak', 'stubs', 'types',
+    'npm/stub', 'npm/subscribe', 'publisher', 'snapshots', 'soak', 'stubs', 'types',
   ],
   DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation', 'http-reading', 'npm/stub', 'npm/subscribe', 'pages', 'publisher'],
 }

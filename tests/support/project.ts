@@ -105,19 +105,18 @@ export async function createProject(name: string, packed: PackedPackage, orpc?: 
     serve: async (ready, tool, ...args) => {
       // A client without a cursor would receive the newest events of an earlier server.
       await rm(join(folder, '.wrangler', 'state'), { recursive: true, force: true })
-      const port = await freePort()
-      const { output, ended, stop } = start(tool, [...args, '--port', String(port)])
-      let hasEnded = false
-      void ended.then(() => (hasEnded = true))
-      const deadline = Date.now() + TOOL_TIMEOUT
-      while (!output.text.includes(ready)) {
-        if (hasEnded || Date.now() > deadline) {
-          await stop()
-          throw new Error(`${tool} ${args.join(' ')} did not start:\n${output.text}`)
-        }
-        await new Promise((resolve) => setTimeout(resolve, 50))
+      for (;;) {
+        const port = await freePort()
+        const { output, ended, stop } = start(tool, [...args, '--port', String(port)])
+        let hasEnded = false
+        void ended.then(() => (hasEnded = true))
+        const deadline = Date.now() + TOOL_TIMEOUT
+        while (!output.text.includes(ready) && !hasEnded && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50))
+        if (output.text.includes(ready)) return { host: `localhost:${port}`, stop }
+        await stop()
+        // Another process may have taken the port since it was found to be free.
+        if (!hasEnded || !output.text.includes('already in use')) throw new Error(`${tool} ${args.join(' ')} did not start:\n${output.text}`)
       }
-      return { host: `localhost:${port}`, stop }
     },
     dispose: () => rm(folder, { recursive: true, force: true }),
   }
