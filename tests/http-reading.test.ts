@@ -240,6 +240,17 @@ describe('a long poll', () => {
     expect(Date.now() - before).toBeGreaterThanOrEqual(950)
   })
 
+  test.for([
+    ['the newest events', { last: 0 }],
+    ['a later time', { since: 4e9 }],
+  ] as const)('contains the first event of a channel, also if it starts with %s', async ([kind, query]) => {
+    const chn = `poll-first ${kind}`
+    const waiting = page(chn, { ...query, wait: 20 })
+    await sockets(chn, 1)
+    const id = await publish(chn, { n: 1 })
+    expect(await waiting).toEqual({ events: [{ id, json: { n: 1 } }], next: id, gap: null, more: false })
+  })
+
   test('contains no event from after the end of the token', async () => {
     const chn = 'poll-expiry'
     const exp = Math.floor(Date.now() / 1000) + 2

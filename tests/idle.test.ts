@@ -38,14 +38,17 @@ const constructed = async (): Promise<number> => (await journals.fetch('/constru
 test('server-sent events and a long poll without events let the Durable Object hibernate', { timeout: 90_000 }, async () => {
   const open = async (chn: string, query = ''): Promise<Response> =>
     fetch(new URL(`/http/USUAL/${chn}/events${query}`, journals.url), {
-      headers: { authorization: `Bearer ${await token({ chn })}`, accept: query === '' ? 'text/event-stream' : 'application/json' },
+      headers: {
+        authorization: `Bearer ${await token({ chn })}`,
+        ...(query === '' ? { accept: 'text/event-stream', 'last-event-id': 'unknown' } : { accept: 'application/json' }),
+      },
     })
   const events = new EventStream(await open('idle-stream'))
   await events.read()
   const poll = open('idle-poll', '?wait=60')
   await expect.poll(constructed).toBe(2)
   const comments = (async () => {
-    await events.until(({ received }) => received.length === 3)
+    await events.until(({ received }) => received.length === 4)
   })()
   await new Promise((resolve) => setTimeout(resolve, IDLE))
   await comments
@@ -59,5 +62,6 @@ test('server-sent events and a long poll without events let the Durable Object h
   const page = (await (await poll).json()) as any
   expect(page.events.map(({ json }: any) => json)).toEqual([{ n: 2 }])
   expect(await constructed()).toBe(4)
+  expect(events.received.filter(({ event }) => event === 'gap'), 'the gap is reported once').toHaveLength(1)
   await events.close()
 })

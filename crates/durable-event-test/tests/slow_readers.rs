@@ -47,6 +47,12 @@ impl DurableEventIteratorObject for Journal {
             .procedure("live", async |journal: &Self, _, n: u32| {
                 journal.channel.send_live(&journal.channel.sockets()?, &numbered(n))
             })
+            .procedure("live_then_stored", async |journal: &Self, _, n: u32| {
+                journal.channel.transaction(|_| {
+                    journal.channel.send_live(&journal.channel.sockets()?, &numbered(n))?;
+                    journal.channel.publish(&numbered(n)).map(drop)
+                })
+            })
     }
 
     fn on_subscribed(&self, client: &Subscribed<Self>) -> Result<()> {
@@ -62,7 +68,7 @@ fn numbered(n: u32) -> Numbered {
 type Client = TestSocket<Journal>;
 
 fn connected(journal: &TestObject<Journal>) -> Client {
-    let token = Token::builder("test").procedures(["seen", "live"]).lifetime(Duration::from_secs(600));
+    let token = Token::builder("test").procedures(["seen", "live", "live_then_stored"]).lifetime(Duration::from_secs(600));
     journal.connect(token).unwrap()
 }
 
@@ -113,6 +119,27 @@ fn parked(client: &Client) -> Vec<Option<EventId>> {
 
 fn seen(client: &Client) -> Value {
     client.call(["seen"], &()).unwrap()
+}
+
+#[test]
+fn an_event_of_the_transaction_that_parks_a_subscription_is_not_skipped() {
+    let subscribed = || {
+        let journal = TestObject::<Journal>::new();
+        let client = connected(&journal);
+        subscribe(&client, "s1", None, true);
+        (journal, client)
+    };
+    let (journal, client) = subscribed();
+    publish(&journal, 1..=60);
+    let fitting = numbers(&client).len() as u32;
+
+    let (journal, client) = subscribed();
+    publish(&journal, 1..=fitting);
+    assert!(parked(&client).is_empty());
+    let _: Value = client.call(["live_then_stored"], &100).unwrap();
+    subscribe(&client, "s2", parked(&client)[0], true);
+    journal.advance(Duration::from_millis(100));
+    assert_eq!(numbers(&client).last(), Some(&100));
 }
 
 #[test]

@@ -120,9 +120,7 @@ impl<E: Serialize, T, S> Channel<E, T, S> {
     {
         let body = event_body(event)?;
         let sockets: Vec<RawSocket> = sockets.into_iter().map(|socket| socket.raw().clone()).collect();
-        self.core.send_on_commit(None, move |core| {
-            sockets.iter().for_each(|socket| subscription::send_live(core, socket, &body));
-        })
+        subscription::send_live(&self.core, sockets, body)
     }
 }
 

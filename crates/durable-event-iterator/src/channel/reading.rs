@@ -189,9 +189,6 @@ struct TokenOptions<'a> {
     every_audience: bool,
 }
 
-/// The connection id of subscriptions with tags, whose tokens require one.
-const CONNECTION_ID: &str = "a-worker";
-
 pub(super) async fn read<E: DeserializeOwned>(stub: &Stub, options: &ReadOptions) -> Result<EventPage<E>> {
     let limit = options.limit.filter(|_| !matches!(options.position, Some(Position::Last(_))));
     let text = read_page(stub, &PageQuery { limit, ..options.query() }).await?;
@@ -249,9 +246,8 @@ pub(super) async fn subscribe<E: DeserializeOwned + 'static>(
     };
     let token = TokenOptions { tags: &options.tags, every_audience: options.every_audience };
     let token = ReaderToken::Internal(runtime::value::from_wire(&serialize(&token)?)?);
-    let id = (!options.tags.is_empty()).then_some(CONNECTION_ID);
     let since = seconds(crate::time::now());
-    let reader = runtime::Reader::new(stub, &token, id, cursor.as_deref(), Some(since))?;
+    let reader = runtime::Reader::new(stub, &token, None, cursor.as_deref(), Some(since))?;
     reader.start().await?.map_err(|rejected| rejection(rejected.status, rejected.text))?;
     let gap = gap.map(|gap| received(ReaderItem::Gap(gap)));
     let items = unfold(Some(reader), async |reader| {

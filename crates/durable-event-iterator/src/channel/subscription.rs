@@ -78,7 +78,13 @@ impl Subscribe {
     pub(crate) fn from(&self, session: &Session, durable_iterators_start_live: bool) -> ResumeFrom<'_> {
         match self.last_event_id.as_deref() {
             Some(id) => ResumeFrom::LastEventId(id),
-            None if session.claims.is_durable_iterator && durable_iterators_start_live => ResumeFrom::End,
+            // A client that states since when it waits for events has subscribed before.
+            None if session.claims.is_durable_iterator
+                && durable_iterators_start_live
+                && self.since.is_none() =>
+            {
+                ResumeFrom::End
+            }
             None => {
                 let issued = session.claims.iat;
                 // A client may have refreshed its token before its first event: it waits since the issue of its first token.
@@ -521,8 +527,18 @@ pub(crate) fn reject_expired(core: &ChannelCore, ws: &RawSocket, id: &str, is_un
     }
 }
 
-/// Sends a live event to one socket. It is not stored and has no id, so that it does not change the client's cursor.
-pub(crate) fn send_live(core: &ChannelCore, ws: &RawSocket, body: &Serialized) {
+/// Sends a live event to sockets, in a transaction after the commit. It is not stored and has no id, so that it does not change the
+/// cursors of its clients.
+pub(crate) fn send_live(core: &ChannelCore, sockets: Vec<RawSocket>, body: Serialized) -> Result<()> {
+    // Events that the transaction publishes afterwards are sent afterwards.
+    let before = core.last_event_id()?;
+    core.send_on_commit(None, move |core| {
+        sockets.iter().for_each(|ws| send_live_to(core, ws, &body, before));
+    })
+}
+
+/// Sends a live event to one socket. `before` is the id of the newest event that was sent before.
+fn send_live_to(core: &ChannelCore, ws: &RawSocket, body: &Serialized, before: Option<EventId>) {
     let Ok(session) = core.sessions.read(ws) else { return };
     let Some(subscription) = session.subscription.as_ref().filter(|subscription| subscription.live) else {
         return;
@@ -534,7 +550,8 @@ pub(crate) fn send_live(core: &ChannelCore, ws: &RawSocket, body: &Serialized) {
     if take_room(core, ws, subscription, &event) {
         let _ = ws.send_text(&event); // an error means that the socket has closed
     } else {
-        let end = core.last_event_id().ok().flatten();
+        // Not above the log, which an inner transaction may have rolled back.
+        let end = core.last_event_id().ok().flatten().min(before);
         park(core, ws, end.map(EventId::as_micros));
     }
 }

@@ -406,7 +406,8 @@ impl Verified<'_> {
             }
             let query = match page.next {
                 Some(next) => PageQuery { limit: *limit, ..self.query(Some(&Position::After(next))) },
-                None => query,
+                // The channel was empty, so that every event is newer.
+                None => PageQuery { limit: *limit, since: Some(0.0), ..self.query(None) },
             };
             text = read_page(&self.stub, &query).await?;
         }

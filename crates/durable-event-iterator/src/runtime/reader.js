@@ -144,7 +144,8 @@ export class Reader {
     this.#stub = stub
     this.#given = token
     this.#tokenOptions = tokenOptions
-    this.#id = id
+    // Each subscription of a Worker is a connection of its own.
+    this.#id = id ?? (token === undefined ? crypto.randomUUID() : undefined)
     this.#cursor = cursor
     this.#since = since
   }
@@ -431,13 +432,13 @@ export const encoder = new TextEncoder()
 /**
  * Returns the server-sent events of a subscription as a stream. Everything that has arrived is one chunk, and nothing is taken from
  * the subscription before the client has read the last one. `comment` is the text of an empty comment. With `endsWithDone` the end
- * of the token is an event.
+ * of the token is an event. `begin` is the text before the first event.
  */
-export function eventStream(reader, comment, endsWithDone) {
+export function eventStream(reader, comment, endsWithDone, begin) {
   let controller
   /** Whether the client has read the last chunk. */
   let isWanted = false
-  let text = comment
+  let text = begin
   // Called with each message. A chunk is passed on at once, since a promise for each of them would double its cost.
   const flush = () => {
     if (!isWanted) return
@@ -484,7 +485,8 @@ export function eventStreamResponse(reader, comment, endsWithDone, gap, headers)
   all.set('cache-control', 'no-store, no-transform')
   all.set('x-accel-buffering', 'no')
   if (first !== undefined) all.set(GAP_HEADER, first)
-  return new Response(eventStream(reader, first === undefined ? comment : comment + gapText(first), endsWithDone), { headers: all })
+  const begin = first === undefined ? comment : comment + gapText(first)
+  return new Response(eventStream(reader, comment, endsWithDone, begin), { headers: all })
 }
 
 /** Returns a response. */

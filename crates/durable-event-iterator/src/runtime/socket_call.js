@@ -9,8 +9,8 @@ const ID = '1'
 /** Separates the JSON of a binary message from its attached bytes, as in crates/durable-event-wire/src/frame/mod.rs. */
 const DELIMITER = 0xff
 
-/** Maximum size of a request body in bytes: that of a WebSocket message in the Workers runtime. */
-const MAX_BODY = 32 * 1024 * 1024
+/** Maximum size of a request body in bytes. The Durable Object limits messages too, but the Worker holds the body before. */
+const MAX_BODY = 2 * 1024 * 1024
 
 /** Maximum size of the items of a stream that the client has not read, in characters. */
 const MAX_QUEUED = 16 * 1024 * 1024
@@ -72,6 +72,16 @@ export async function callOverSocket(stub, token, id, request, comment, common) 
   if (frame === undefined) return [400, undefined, Number.NaN]
   const socket = await open(stub, token, id)
   if (socket instanceof Response) return rejectionOf(socket)
+  try {
+    return await respond(socket, frame, comment, common)
+  } catch (error) {
+    close(socket)
+    throw error
+  }
+}
+
+/** Sends the message of the call. Returns its response, or a rejection. */
+async function respond(socket, frame, comment, common) {
   const messages = new Messages(socket)
   socket.send(frame)
   const [json, attached] = split((await messages.next()) ?? '')

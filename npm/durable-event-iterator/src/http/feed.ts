@@ -150,11 +150,11 @@ export async function poll(
         if (signal.aborted) return { reason: 'aborted' }
       }
       position.after = next ?? position.after
-      // The channel has never had events, so that every event is newer than the token. A class may start at the newest event, which
-      // would skip the first one, and for an old cursor the server reports a gap instead of waiting.
+      // The channel has never had events, so that every event is new. A class may start at the newest event, which would skip the
+      // first one, and for an old cursor the server reports a gap instead of waiting.
       if (next === null && events.length === 0) {
         position.after = undefined
-        position.since ??= issuedAt(door.token)
+        position.since = '0'
       }
       // A server that does not wait must not be asked without a pause.
       const isEarly = wait !== undefined && events.length === 0 && monotonicNow() - startedAt < MIN_POLL_INTERVAL_MS
@@ -199,7 +199,13 @@ function pageOf(text: string): Page {
 /** Returns the time of issue of a token, in seconds since 1970. */
 export const issuedAt = (token: string): string | undefined => readClaims(token)?.payload.iat.toString()
 
-const queryOf = ({ after, since }: Position): Record<string, string | undefined> => (after === undefined ? { since } : { after })
+const queryOf = ({ after, since }: Position): Record<string, string | undefined> => {
+  if (after !== undefined) return { after }
+  return { since: since === undefined ? undefined : String(Math.max(0, Number(since) - CLOCK_SLACK_SECONDS)) }
+}
+
+/** How far the clock of a token's issuer may be ahead, as on a WebSocket. */
+const CLOCK_SLACK_SECONDS = 2
 
 function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

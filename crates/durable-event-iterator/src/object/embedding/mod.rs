@@ -237,8 +237,6 @@ fn send_live(core: &ChannelCore, sockets: &JsValue, event: &JsValue, customs: &J
         return Err(crate::error::PublishError::NotAnObject.into());
     }
     let sockets: Vec<RawSocket> = sockets_of(sockets.unchecked_ref()).collect();
-    core.send_on_commit(None, move |core| {
-        sockets.iter().for_each(|socket| subscription::send_live(core, socket, &body));
-    })?;
+    subscription::send_live(core, sockets, body)?;
     Ok(JsValue::UNDEFINED)
 }
