@@ -68,7 +68,9 @@ fn numbered(n: u32) -> Numbered {
 type Client = TestSocket<Journal>;
 
 fn connected(journal: &TestObject<Journal>) -> Client {
-    let token = Token::builder("test").procedures(["seen", "live", "live_then_stored"]).lifetime(Duration::from_secs(600));
+    let token = Token::builder("test")
+        .procedures(["seen", "live", "live_then_stored"])
+        .lifetime(Duration::from_secs(600));
     journal.connect(token).unwrap()
 }
 
