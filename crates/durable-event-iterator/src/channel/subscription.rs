@@ -530,8 +530,8 @@ pub(crate) fn reject_expired(core: &ChannelCore, ws: &RawSocket, id: &str, is_un
 /// Sends a live event to sockets, in a transaction after the commit. It is not stored and has no id, so that it does not change the
 /// cursors of its clients.
 pub(crate) fn send_live(core: &ChannelCore, sockets: Vec<RawSocket>, body: Serialized) -> Result<()> {
-    // Events that the transaction publishes afterwards are sent afterwards.
-    let before = core.last_event_id()?;
+    // Events that the transaction publishes afterwards are sent afterwards. Without the log, a client continues after its last event.
+    let before = core.last_event_id().ok().flatten();
     core.send_on_commit(None, move |core| {
         sockets.iter().for_each(|ws| send_live_to(core, ws, &body, before));
     })
