@@ -76,6 +76,7 @@ mod resume;
 mod retention;
 mod segment;
 mod step;
+mod usage;
 mod view;
 
 pub use self::{
@@ -93,6 +94,7 @@ pub use self::{
     retention::Retention,
     segment::TablePrefix,
     step::{STEP_BYTES, Step},
+    usage::{Period, SegmentUsage, Usage},
 };
 
 // Compiles the example of the README.
