@@ -135,8 +135,10 @@ pub mod typescript;
 mod upgrade;
 
 pub use channel::{
-    Audience, Channel, ChannelStub, EventPage, InvalidOption, IsChannel, Options, PublishOptions, Published,
-    ReadEvent, ReadOptions, Received, Subscription, Transaction,
+    Audience, Channel, ChannelStats, ChannelStub, Connection, ConnectionState, ConnectionsPage,
+    ConnectionsQuery, EventPage, InvalidOption, IsChannel, Options, PublishOptions, Published, ReadEvent,
+    ReadOptions, Received, RetainedEvents, SegmentStats, StatsQuery, Subscription, TimelineBucket,
+    Transaction,
 };
 pub use durable_event_log::{EventId, InvalidEventId};
 pub use durable_event_token::{

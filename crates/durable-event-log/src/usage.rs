@@ -278,13 +278,13 @@ mod tests {
             let mut stored: Vec<(u64, u64)> = Vec::new();
             let mut now = NOW;
             for (step, size) in steps {
-                now += step;
+                now = now.saturating_add(step);
                 let json = format!("\"{}\"", "x".repeat(size));
                 let id = log.append(&db, now, &event(&json)).unwrap().as_micros();
                 log.delete_expired(&db, now).unwrap();
                 stored.push((id, json.len() as u64));
             }
-            now += wait;
+            now = now.saturating_add(wait);
             let usage = log.usage(&db, now).unwrap();
             let oldest = usage.segments.first().map_or(u64::MAX, |segment| segment.after.as_micros());
             let horizon = USUAL.horizon(now).max(oldest);
@@ -295,7 +295,7 @@ mod tests {
             let timeline = log.timeline(&db, now, periods).unwrap();
             prop_assert_eq!(timeline.len(), if stored.is_empty() { 0 } else { periods as usize });
             for (n, period) in timeline.iter().enumerate() {
-                let end = timeline.get(n + 1).map_or(u64::MAX, |next| next.from_us);
+                let end = timeline.get(n.saturating_add(1)).map_or(u64::MAX, |next| next.from_us);
                 let is_in = |id: u64| (n == 0 || period.from_us <= id) && id < end;
                 let expected = stored.iter().filter(|(id, _)| is_in(*id)).fold(
                     Stored::default(),

@@ -2,8 +2,8 @@
 
 use crate::{
     channel::{
-        EventPage, PublishOptions, Published, ReadOptions, Subscription, event_body, reading,
-        rpc_options::RpcOptions,
+        ChannelStats, ConnectionsPage, ConnectionsQuery, EventPage, PublishOptions, Published, ReadOptions,
+        StatsQuery, Subscription, event_body, reading, rpc_options::RpcOptions,
     },
     error::{Code, Error, Failure, Result},
     runtime::{self, Infinity, Stub},
@@ -169,6 +169,34 @@ impl ChannelStub {
         options: &ReadOptions,
     ) -> Result<Subscription<E>> {
         reading::subscribe(&self.0, options).await
+    }
+
+    /// Returns the numbers of the channel, as [`Channel::stats`](crate::Channel::stats) does.
+    ///
+    /// # Errors
+    /// BAD_REQUEST for an invalid query, and an error if the Durable Object cannot be reached.
+    pub async fn stats(&self, query: &StatsQuery) -> Result<ChannelStats> {
+        self.trusted("~stats", query).await
+    }
+
+    /// Returns a page of the open sockets of clients, as [`Channel::connections`](crate::Channel::connections) does.
+    ///
+    /// # Errors
+    /// BAD_REQUEST for an invalid query, and an error if the Durable Object cannot be reached.
+    pub async fn connections(&self, query: &ConnectionsQuery) -> Result<ConnectionsPage> {
+        self.trusted("~connections", query).await
+    }
+
+    /// Calls a trusted method (see `object/host/trusted/mod.rs`), whose result is JSON text.
+    pub(super) async fn trusted<R: DeserializeOwned>(
+        &self,
+        method: &str,
+        argument: &impl Serialize,
+    ) -> Result<R> {
+        let argument = runtime::value::from_wire(&serialize(argument)?)?;
+        let json = self.0.call(method, &Array::of1(&argument)).await.map_err(error_of)?;
+        let json = json.as_string().unwrap_or_default();
+        Ok(serde_json::from_str(&json).map_err(UnexpectedOutput::of)?)
     }
 
     /// Calls an [RPC method](crate::DurableEventIteratorObject::rpc_methods) of the Durable Object and returns its output. The

@@ -48,6 +48,10 @@ pub(crate) struct Session {
     /// Written by [`Session::encode`] if there is no subscription.
     #[serde(default, deserialize_with = "present", skip_serializing)]
     pub(crate) unfinished: Option<Unfinished>,
+    /// Whether the client has been told to subscribe again once it has read what was sent. Written by [`Session::encode`] if there
+    /// is no subscription.
+    #[serde(default, rename = "parked", skip_serializing)]
+    pub(crate) is_parked: bool,
 }
 
 /// What a socket is for. It is stored as the version of the layout.
@@ -282,7 +286,7 @@ impl Session {
     pub(crate) fn new(claims: &Claims, connection: Option<String>, enforced: bool) -> Self {
         let (claims, kind) = (claims.into(), Kind::Client);
         let (application, subscription, unfinished) = (None, None, None);
-        Self { kind, claims, enforced, connection, application, subscription, unfinished }
+        Self { kind, claims, enforced, connection, application, subscription, unfinished, is_parked: false }
     }
 
     /// Creates the session of a publisher's subscriber, whose subscription begins with the socket.
@@ -309,6 +313,7 @@ impl Session {
                 flow: None,
             }),
             unfinished: None,
+            is_parked: false,
         }
     }
 
@@ -342,6 +347,9 @@ impl Session {
             (Some(subscription), _) => push_member(&mut bytes, b",\"subscription\":", subscription)?,
             (None, Some(unfinished)) => push_member(&mut bytes, b",\"unfinished\":", unfinished)?,
             (None, None) => {}
+        }
+        if self.is_parked && self.subscription.is_none() {
+            push_member(&mut bytes, b",\"parked\":", &true)?;
         }
         Ok(bytes)
     }
@@ -465,6 +473,7 @@ mod tests {
             enforced: true,
             subscription: subscription.map(|id| Subscription { id: id.into(), live: true, flow: None }),
             unfinished: None,
+            is_parked: false,
             application: Some(Application { json, meta: None }),
         }
     }
@@ -488,6 +497,7 @@ mod tests {
         longest.subscription.as_mut().unwrap().flow = Some(Flow(most, most, most));
         let unfinished = Session {
             unfinished: Some(Unfinished { is_first: true, gap: Some(most) }),
+            is_parked: true,
             ..session(limit, None)
         };
         for session in [longest, unfinished] {

@@ -75,6 +75,8 @@ struct ClassOptions {
     begin_with_snapshot: bool,
     prune_by_alarm: Option<bool>,
     publisher: bool,
+    metrics: Option<String>,
+    log_anomalies: bool,
     table_prefix: Option<String>,
     signing_keys: Option<Vec<String>>,
 }
@@ -135,6 +137,12 @@ impl Class {
         }
         if given.publisher {
             options = options.publisher();
+        }
+        if let Some(binding) = given.metrics {
+            options = options.metrics(binding);
+        }
+        if given.log_anomalies {
+            options = options.log_anomalies();
         }
         if let Some(is_used) = given.prune_by_alarm {
             options = options.prune_by_alarm(is_used);

@@ -134,6 +134,7 @@ pub(crate) struct Hub {
     replays: RefCell<BTreeMap<u32, Begun>>,
     rooms: RefCell<BTreeMap<u32, Room>>,
     last_replay: Cell<u32>,
+    delivered: Cell<u64>,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "on the Workers runtime they may fail")]
@@ -146,6 +147,7 @@ impl Hub {
             replays: RefCell::default(),
             rooms: RefCell::default(),
             last_replay: Cell::new(0),
+            delivered: Cell::new(0),
         })
     }
 
@@ -164,6 +166,11 @@ impl Hub {
     /// Returns the number of sockets, including closing ones.
     pub(crate) fn held(&self) -> Result<usize, JsError> {
         Ok(self.state.with_sockets(|sockets| sockets.len()))
+    }
+
+    /// Returns the number of messages that fan-outs of this instance have sent.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered.get()
     }
 
     /// Opens a socket with tags of the Workers runtime and an attachment. Returns the socket twice: it is its own response.
@@ -329,7 +336,9 @@ impl Hub {
                 continue;
             }
             // An error means that the socket is closed or closing: the client resumes when it reconnects.
-            let _ = ws.send_text(&frame);
+            if ws.send_text(&frame).is_ok() {
+                self.delivered.set(self.delivered.get().saturating_add(1));
+            }
         }
         Ok(unsent)
     }
