@@ -66,7 +66,11 @@ impl Object for AnyChannel {
         if flag(env, "PUBLISHER") {
             options = options.publisher();
         }
-        options
+        if flag(env, "LOG_ANOMALIES") {
+            options = options.log_anomalies();
+        }
+        // Without a binding of this name nothing is written.
+        options.metrics("METRICS")
     }
 }
 

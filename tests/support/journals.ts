@@ -40,6 +40,7 @@ export const CLASSES = {
   LASTING: 'LastingJournal',
   LIVE: 'LiveJournal',
   FORGETFUL: 'ForgetfulJournal',
+  MEASURED: 'MeasuredJournal',
   CAPPED: 'CappedJournal',
   PUBLISHED: 'PublishedJournal',
   FEW_PUBLISHED: 'FewPublishedJournal',

@@ -44,6 +44,18 @@ export interface DurableEventIteratorObjectLimits {
    * client do not reach it. See the section “Publisher” of `docs/typescript-durable-object.md`. Default: false.
    */
   publisher?: boolean | undefined
+  /**
+   * The name of an Analytics Engine binding. The Durable Object writes data points to it: the numbers of events, deliveries, sockets
+   * and anomalies, at most one data point per 10 s and instance. Without such a binding nothing is written. `docs/metrics.md` lists the
+   * columns. Default: none.
+   */
+  metrics?: string | undefined
+  /**
+   * Whether anomalies are logged as objects, which Workers Logs indexes: gap notifications, rejected upgrades, parked subscriptions,
+   * failures of the storage and others. At most one line per anomaly and minute, with the number of occurrences. Errors are logged as
+   * text in any case. Default: false.
+   */
+  logAnomalies?: boolean | undefined
 }
 
 /** The options as the core reads them: `ClassOptions` in `object/embedding/class.rs` of the library. */
@@ -75,6 +87,7 @@ const BOOLEANS = [
   'beginWithSnapshot',
   'pruneByAlarm',
   'publisher',
+  'logAnomalies',
 ] as const satisfies (keyof DurableEventIteratorObjectLimits)[]
 
 /**
@@ -83,7 +96,7 @@ const BOOLEANS = [
  * @throws {TypeError} If one has the wrong type. The core checks the ranges.
  */
 export function limitsOf(options: DurableEventIteratorObjectLimits): DurableEventIteratorObjectLimits {
-  const limits: Record<string, number | boolean> = {}
+  const limits: Record<string, number | boolean | string> = {}
   for (const name of NUMBERS) {
     const value = options[name]
     if (value !== undefined) limits[name] = checkedNumber(name, value)
@@ -93,6 +106,11 @@ export function limitsOf(options: DurableEventIteratorObjectLimits): DurableEven
     if (value === undefined) continue
     if (typeof value !== 'boolean') throw new TypeError(`${name} must be a boolean, got ${String(value)}`)
     limits[name] = value
+  }
+  const { metrics } = options
+  if (metrics !== undefined) {
+    if (typeof metrics !== 'string' || metrics === '') throw new TypeError(`metrics must be the name of a binding, got ${String(metrics)}`)
+    limits['metrics'] = metrics
   }
   return limits
 }
