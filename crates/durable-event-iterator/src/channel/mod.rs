@@ -10,7 +10,7 @@ pub(crate) mod reading;
 mod replay_row;
 pub(crate) mod revocation;
 pub(crate) mod rpc_options;
-mod stub;
+pub(crate) mod stub;
 pub(crate) mod subscription;
 pub(crate) mod transaction;
 
