@@ -137,7 +137,7 @@ mod upgrade;
 pub use channel::{
     Audience, Channel, ChannelStats, ChannelStub, Connection, ConnectionState, ConnectionsPage,
     ConnectionsQuery, EventPage, InvalidOption, IsChannel, Options, PublishOptions, Published, ReadEvent,
-    ReadOptions, Received, RetainedEvents, SegmentStats, StatsQuery, Subscription, TimelineBucket,
+    ReadOptions, Received, RetainedEvents, Revocation, SegmentStats, StatsQuery, Subscription, TimelineBucket,
     Transaction,
 };
 pub use durable_event_log::{EventId, InvalidEventId};

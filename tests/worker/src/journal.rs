@@ -2,8 +2,8 @@
 
 use durable_event_iterator::{
     Audience, BigInt, Call, Channel, Code, Date, DurableEventIteratorObject, Error, EventId, Object, Options,
-    Procedures, PublishOptions, Result, RpcMethods, SqlStorageValue, Transaction, Undefined, Upload, Value,
-    durable_object,
+    Procedures, PublishOptions, Result, Revocation, RpcMethods, SqlStorageValue, Transaction, Undefined,
+    Upload, Value, durable_object,
 };
 use serde::{Deserialize, Serialize};
 use std::{cell::RefCell, rc::Rc, time::Duration};
@@ -339,6 +339,18 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                     socket.close(code, "closed by the test");
                 }
                 Ok(())
+            })
+            // In the same turn of the event loop.
+            .method("disconnectAndPublish", async |journal: &Self, (id, event): (String, Value)| {
+                let closed =
+                    journal.channel.disconnect(&Audience::everyone().to(id), "Disconnected by the test")?;
+                journal.channel.publish(&event)?;
+                Ok(closed)
+            })
+            .method("revokeAndPublish", async |journal: &Self, (subject, event): (String, Value)| {
+                let closed = journal.channel.revoke(&Revocation::subject(subject), "Revoked by the test")?;
+                journal.channel.publish(&event)?;
+                Ok(closed)
             })
             .method("transact", async |journal: &Self, (steps,): (Vec<Step>,)| {
                 let mut ids = Vec::new();

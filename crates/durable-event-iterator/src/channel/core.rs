@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, PublishError, Result},
-    runtime::{self, Context, Dataset, EventMessages, Hub, Identity, LIVE_WINDOW, Storage},
+    runtime::{self, Context, Dataset, EventMessages, Hub, Identity, LIVE_WINDOW, RawSocket, Storage},
     socket::{
         session::{Flow, Kind, PUBLISHER_TAG},
         session_store::SessionStore,
@@ -22,7 +22,7 @@ use durable_event_wire::{
     publisher,
 };
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
 };
 
@@ -39,6 +39,9 @@ const SOONEST_ALARM_MS: u64 = 1_000;
 /// Delays after each failed attempt to set the alarm, in milliseconds. The Durable Object does not hibernate during a delay.
 const ALARM_RETRIES_MS: [u64; 3] = [1_000, 4_000, 16_000];
 
+/// Aborts the running calls of a socket.
+type AbortCalls = Box<dyn Fn(&RawSocket)>;
+
 /// The state that the handles of a channel share.
 pub(crate) struct ChannelCore {
     pub(crate) hub: Rc<Hub>,
@@ -50,6 +53,8 @@ pub(crate) struct ChannelCore {
     pub(crate) identity: Rc<Identity>,
     pub(crate) counters: Rc<Counters>,
     pub(crate) transactions: Transactions,
+    /// Set by the host.
+    pub(crate) abort_calls: OnceCell<AbortCalls>,
     log: RefCell<Option<Log>>,
     /// What a discarded log knew. A log is discarded after a storage failure and after a rollback.
     memory: Cell<Memory>,
@@ -105,6 +110,7 @@ impl ChannelCore {
             counters,
             options,
             transactions: Transactions::default(),
+            abort_calls: OnceCell::new(),
             log: RefCell::new(None),
             memory: Cell::default(),
             has_reported_change: Cell::new(false),

@@ -3,11 +3,13 @@
 pub(crate) mod audience;
 mod core;
 pub(crate) mod counters;
+mod disconnect;
 pub(crate) mod options;
 pub(crate) mod page;
 mod publish_options;
 pub(crate) mod reading;
 mod replay_row;
+pub(crate) mod revocation;
 pub(crate) mod rpc_options;
 mod stats;
 pub(crate) mod stub;
@@ -26,6 +28,7 @@ pub use self::{
         ChannelStats, Connection, ConnectionState, ConnectionsPage, ConnectionsQuery, RetainedEvents,
         SegmentStats, StatsQuery, TimelineBucket,
     },
+    revocation::Revocation,
     stub::ChannelStub,
     transaction::Transaction,
 };

@@ -142,12 +142,26 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
     return (await this.#core.handlers.members()) as ChannelMembers
   }
 
-  /** Disconnects clients, as stubs call it. */
+  /**
+   * Closes the sockets of clients, with close code 4001. Also callable through a stub.
+   *
+   * The effect is immediate, before the promise resolves: nothing more is sent to these clients, none of their messages is handled,
+   * and their running calls are aborted. A client whose token is still valid may connect again and resume.
+   *
+   * Rejects with BAD_REQUEST for an empty selection, and for an unknown or invalid option.
+   */
   async disconnect(options: DisconnectOptions): Promise<Disconnected> {
     return (await this.#core.handlers.disconnect(options)) as Disconnected
   }
 
-  /** Revokes tokens and closes their sockets, as stubs call it. */
+  /**
+   * Revokes tokens before they expire, and closes the sockets that use them, with close code 1008. Also callable through a stub.
+   *
+   * The effect is immediate, as with {@link disconnect}. The channel rejects revoked tokens from then on. A token that is issued later
+   * is accepted: whether a client receives one is the decision of your server.
+   *
+   * Rejects with BAD_REQUEST for an unknown or invalid option.
+   */
   async revoke(options: RevokeOptions): Promise<Disconnected> {
     return (await this.#core.handlers.revoke(options)) as Disconnected
   }

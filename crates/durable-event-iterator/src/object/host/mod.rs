@@ -84,6 +84,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let core = ChannelCore::new(ctx, identity, options, dataset)?;
         let object = new(O::Channel::from_core(__Core(Rc::clone(&core))), env.clone())?;
         let calls = Rc::new(RefCell::new(Calls::new(&core.options)));
+        let running = Rc::clone(&calls);
+        let _ = core.abort_calls.set(Box::new(move |ws| abort_calls(&running, ws))); // it is a new core
         Ok(Self {
             object,
             procedures: O::procedures(),
@@ -133,9 +135,15 @@ impl<O: DurableEventIteratorObject> Host<O> {
     pub(in crate::object) fn forget(&self, ws: &RawSocket) {
         let Ok(socket) = ws.id() else { return };
         self.core.sessions.forget(socket);
-        let aborted = self.calls.try_borrow_mut().map(|mut calls| calls.abort_all(socket));
-        aborted.into_iter().flatten().for_each(Aborted::tell);
+        abort_calls(&self.calls, ws);
     }
+}
+
+/// Aborts the running calls of a socket.
+fn abort_calls(calls: &RefCell<Calls>, ws: &RawSocket) {
+    let Ok(socket) = ws.id() else { return };
+    let aborted = calls.try_borrow_mut().map(|mut calls| calls.abort_all(socket));
+    aborted.into_iter().flatten().for_each(Aborted::tell);
 }
 
 /// Closes a socket. Errors are ignored: the socket has closed already, or the code cannot be sent.
