@@ -11,7 +11,7 @@ mod publish;
 mod read;
 
 use durable_event_iterator::{
-    Channel, DurableEventIteratorObject as Object, Options, Result, Upgrade, Value, http,
+    Channel, DurableEventIteratorObject as Object, Options, Presence, Result, Upgrade, Value, http,
 };
 use std::time::Duration;
 use worker::{Context, Env, Response, console_error, event, web_sys};
@@ -62,11 +62,44 @@ impl Object for AnyChannel {
         if flag(env, "PUBLISHER") {
             options = options.publisher();
         }
+        if let Some(presence) = presence(env) {
+            options = options.presence(presence.clone());
+            if let Some(number) = number(env, "PRESENCE_GRACE_SECONDS") {
+                let changed = options.clone().presence(presence.grace(seconds(number)));
+                match changed.check() {
+                    Ok(()) => options = changed,
+                    Err(error) => console_error!(
+                        "durable-event-iterator: the variable PRESENCE_GRACE_SECONDS is invalid; using the default: {error}"
+                    ),
+                }
+            }
+        }
         options
     }
 }
 
 durable_event_iterator::durable_object!(pub DurableEventIteratorObject: AnyChannel);
+
+/// Reads the variable `PRESENCE`. An invalid value is logged, and presence is off.
+fn presence(env: &Env) -> Option<Presence> {
+    let text = env.var("PRESENCE").map(|text| text.to_string()).unwrap_or_default();
+    let presence = match text.trim() {
+        "" | "false" => return None,
+        "true" | "connection" => Presence::by_connection(),
+        "subject" => Presence::by_subject(),
+        text => match text.strip_prefix("attachment:") {
+            Some(property) if !property.is_empty() => Presence::by_attachment(property.to_owned()),
+            _ => {
+                console_error!(
+                    "durable-event-iterator: the variable PRESENCE must be `true`, `connection`, `subject` or \
+                     `attachment:<property>`; presence is off"
+                );
+                return None;
+            }
+        },
+    };
+    Some(presence)
+}
 
 /// Reads a variable that is an integer. An invalid one is logged, and the default is used.
 fn number(env: &Env, name: &str) -> Option<u64> {

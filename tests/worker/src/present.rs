@@ -69,10 +69,9 @@ pub struct Closed {
 
 impl<const OPTIONS: u8> Present<OPTIONS> {
     fn table(&self) -> Result<()> {
-        self.channel.sql().exec(
-            "CREATE TABLE IF NOT EXISTS closings (name TEXT, kept TEXT, sockets INTEGER)",
-            None,
-        )?;
+        self.channel
+            .sql()
+            .exec("CREATE TABLE IF NOT EXISTS closings (name TEXT, kept TEXT, sockets INTEGER)", None)?;
         Ok(())
     }
 
@@ -112,7 +111,9 @@ impl<const OPTIONS: u8> DurableEventIteratorObject for Present<OPTIONS> {
 
     fn procedures() -> Procedures<Self, Call<Self>> {
         let procedures = Procedures::new()
-            .procedure("keep", async |_: &Self, call: Call<Self>, text: String| call.socket.set_attachment(&text));
+            .procedure("keep", async |_: &Self, call: Call<Self>, text: String| {
+                call.socket.set_attachment(&text)
+            });
         if OPTIONS == OWN {
             return procedures.procedure("setPresence", async |_: &Self, call: Call<Self>, state: String| {
                 call.socket.set_presence(&format!("own: {state}"))
