@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, PublishError, Result},
+    presence::{self, PresenceState},
     runtime::{self, Context, Dataset, EventMessages, Hub, Identity, LIVE_WINDOW, RawSocket, Storage},
     socket::{
         session::{Flow, Kind, PUBLISHER_TAG},
@@ -55,6 +56,8 @@ pub(crate) struct ChannelCore {
     pub(crate) transactions: Transactions,
     /// Set by the host.
     pub(crate) abort_calls: OnceCell<AbortCalls>,
+    /// `None` if presence is off.
+    pub(crate) presence: Option<PresenceState>,
     log: RefCell<Option<Log>>,
     /// What a discarded log knew. A log is discarded after a storage failure and after a rollback.
     memory: Cell<Memory>,
@@ -108,6 +111,7 @@ impl ChannelCore {
             state: runtime::state(ctx),
             identity,
             counters,
+            presence: options.presence.clone().map(PresenceState::new),
             options,
             transactions: Transactions::default(),
             abort_calls: OnceCell::new(),
@@ -117,6 +121,15 @@ impl ChannelCore {
             alarm: Rc::new(Cell::new(AlarmState::Presumed)),
         });
         core.listen();
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            let weak = Rc::downgrade(&core);
+            core.hub.on_timer(Rc::new(move || {
+                if let Some(core) = weak.upgrade() {
+                    presence::timer(&core);
+                }
+            }));
+        }
         Ok(core)
     }
 
@@ -283,6 +296,9 @@ impl ChannelCore {
             Err(error) => {
                 runtime::log_error(&format!("sending event {id} to the subscriptions failed: {error}"))
             }
+        }
+        if self.sessions.take_owes_presence() {
+            presence::resync(self);
         }
     }
 

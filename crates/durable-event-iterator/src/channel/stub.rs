@@ -2,8 +2,8 @@
 
 use crate::{
     channel::{
-        Audience, ChannelStats, ConnectionsPage, ConnectionsQuery, EventPage, PublishOptions, Published, ReadOptions,
-        Revocation, StatsQuery, Subscription, event_body, reading,
+        Audience, ChannelStats, ConnectionsPage, ConnectionsQuery, EventPage, PublishOptions, Published,
+        ReadOptions, Revocation, StatsQuery, Subscription, event_body, reading,
         rpc_options::{
             RpcOptions,
             removal::{DisconnectOptions, RevokeOptions},

@@ -32,11 +32,25 @@ pub(crate) struct SessionStore {
     has_reported: Cell<bool>,
     /// Whether publishers are served: see [`Options::publisher`](crate::Options::publisher).
     serves_publishers: bool,
+    /// Whether an attachment that was read for an event states that presence is owed: see [`Membership::owed`](crate::socket::session::Membership::owed).
+    owes_presence: Cell<bool>,
 }
 
 impl SessionStore {
     pub(crate) fn new(hub: Rc<Hub>, counters: Rc<Counters>, serves_publishers: bool) -> Self {
-        Self { hub, counters, kept: RefCell::default(), has_reported: Cell::new(false), serves_publishers }
+        Self {
+            hub,
+            counters,
+            kept: RefCell::default(),
+            has_reported: Cell::new(false),
+            serves_publishers,
+            owes_presence: Cell::new(false),
+        }
+    }
+
+    /// Returns whether an attachment that was read for an event since the last call states that presence is owed.
+    pub(crate) fn take_owes_presence(&self) -> bool {
+        self.owes_presence.replace(false)
     }
 
     /// Returns a socket's session without caching it, for reading the sessions of all sockets.
@@ -127,6 +141,9 @@ impl SessionStore {
     /// may not be needed again.
     fn live_view(&self, raw: &RawSocket, room_of: &RoomOf<'_>) -> Result<Option<LiveView>> {
         let session = self.peek(raw)?;
+        if session.owes_presence() {
+            self.owes_presence.set(true);
+        }
         let is_servable = self.is_servable(raw, &session)?;
         let subscription =
             session.subscription.as_ref().filter(|subscription| is_servable && subscription.live);

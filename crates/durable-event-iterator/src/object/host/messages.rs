@@ -15,6 +15,7 @@ use crate::{
         routing::{self, InvalidMessage, Route},
         running_calls::Aborted,
     },
+    presence,
     runtime::{self, Message, RawSocket, Verdict},
     socket::{close_code, session::Session},
 };
@@ -173,6 +174,6 @@ impl<O: DurableEventIteratorObject> Host<O> {
         if self.core.is_revoked(&refreshed)? {
             return Err(revoked());
         }
-        self.core.sessions.write(ws, refreshed)
+        presence::refresh(&self.core, ws, || self.core.sessions.write(ws, refreshed))
     }
 }
