@@ -14,9 +14,9 @@ import * as worker from './index.js'
 export * from './index.js'
 const points = []
 const constructed = {}
-const measured = (Class) => new Proxy(Class, {
+const measured = (name) => new Proxy(worker[name], {
   construct(target, [ctx, env], newTarget) {
-    const key = Class.name + ' ' + ctx.id.name
+    const key = name + ' ' + ctx.id.name
     constructed[key] = (constructed[key] ?? 0) + 1
     const METRICS = {
       writeDataPoint(point) {
@@ -28,8 +28,8 @@ const measured = (Class) => new Proxy(Class, {
     return Reflect.construct(target, [ctx, { ...env, METRICS }], newTarget)
   },
 })
-export const MeasuredJournal = measured(worker.MeasuredJournal)
-export const UsualJournal = measured(worker.UsualJournal)
+export const MeasuredJournal = measured('MeasuredJournal')
+export const UsualJournal = measured('UsualJournal')
 const own = worker.default
 const handle = (request, env, ctx) => (typeof own === 'function' ? new own(ctx, env).fetch(request) : own.fetch(request, env, ctx))
 export default {
