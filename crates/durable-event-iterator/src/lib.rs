@@ -137,7 +137,7 @@ mod upgrade;
 
 pub use channel::{
     Audience, Channel, ChannelStub, EventPage, InvalidOption, IsChannel, Options, PublishOptions, Published,
-    ReadEvent, ReadOptions, Received, Subscription, Transaction,
+    ReadEvent, ReadOptions, Received, Revocation, Subscription, Transaction,
 };
 pub use durable_event_log::{EventId, InvalidEventId};
 pub use durable_event_token::{

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     error::{Error, PublishError, Result},
     presence::{self, PresenceState},
-    runtime::{self, Context, EventMessages, Hub, Identity, LIVE_WINDOW, Storage},
+    runtime::{self, Context, EventMessages, Hub, Identity, LIVE_WINDOW, RawSocket, Storage},
     socket::{
         session::{Flow, Kind, PUBLISHER_TAG},
         session_store::SessionStore,
@@ -20,7 +20,7 @@ use durable_event_wire::{
     publisher,
 };
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
 };
 
@@ -37,6 +37,9 @@ const SOONEST_ALARM_MS: u64 = 1_000;
 /// Delays after each failed attempt to set the alarm, in milliseconds. The Durable Object does not hibernate during a delay.
 const ALARM_RETRIES_MS: [u64; 3] = [1_000, 4_000, 16_000];
 
+/// Aborts the running calls of a socket.
+type AbortCalls = Box<dyn Fn(&RawSocket)>;
+
 /// The state that the handles of a channel share.
 pub(crate) struct ChannelCore {
     pub(crate) hub: Rc<Hub>,
@@ -49,6 +52,8 @@ pub(crate) struct ChannelCore {
     pub(crate) transactions: Transactions,
     /// `None` if presence is off.
     pub(crate) presence: Option<PresenceState>,
+    /// Set by the host.
+    pub(crate) abort_calls: OnceCell<AbortCalls>,
     log: RefCell<Option<Log>>,
     /// What a discarded log knew. A log is discarded after a storage failure and after a rollback.
     memory: Cell<Memory>,
@@ -90,6 +95,7 @@ impl ChannelCore {
             presence: options.presence.clone().map(PresenceState::new),
             options,
             transactions: Transactions::default(),
+            abort_calls: OnceCell::new(),
             log: RefCell::new(None),
             memory: Cell::default(),
             has_reported_change: Cell::new(false),

@@ -2,11 +2,13 @@
 
 pub(crate) mod audience;
 mod core;
+mod disconnect;
 pub(crate) mod options;
 pub(crate) mod page;
 mod publish_options;
 pub(crate) mod reading;
 mod replay_row;
+pub(crate) mod revocation;
 pub(crate) mod rpc_options;
 pub(crate) mod stub;
 pub(crate) mod subscription;
@@ -20,6 +22,7 @@ pub use self::{
     options::{InvalidOption, Options},
     publish_options::{PublishOptions, Published},
     reading::{EventPage, ReadEvent, ReadOptions, Received, Subscription},
+    revocation::Revocation,
     stub::ChannelStub,
     transaction::Transaction,
 };

@@ -2,8 +2,12 @@
 
 use crate::{
     channel::{
-        EventPage, PublishOptions, Published, ReadOptions, Subscription, event_body, reading,
-        rpc_options::RpcOptions,
+        Audience, EventPage, PublishOptions, Published, ReadOptions, Revocation, Subscription, event_body,
+        reading,
+        rpc_options::{
+            RpcOptions,
+            removal::{DisconnectOptions, RevokeOptions},
+        },
     },
     error::{Code, Error, Failure, Result},
     runtime::{self, Infinity, Stub},
@@ -12,7 +16,7 @@ use durable_event_log::EventId;
 use durable_event_token::ChannelName;
 use durable_event_wire::{Serialized, Value, from_value, parse, serialize, to_value};
 use js_sys::Array;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::Env;
@@ -174,6 +178,40 @@ impl ChannelStub {
         options: &ReadOptions,
     ) -> Result<Subscription<E>> {
         reading::subscribe(&self.0, options).await
+    }
+
+    /// Closes the sockets of the connected clients in an [`Audience`], as [`Channel::disconnect`](crate::Channel::disconnect) does.
+    ///
+    /// Sockets without a connection id in the audience are ignored, because the Durable Object cannot identify them.
+    ///
+    /// # Errors
+    /// The errors of [`Channel::disconnect`](crate::Channel::disconnect), and an error if the Durable Object cannot be reached.
+    pub async fn disconnect(&self, audience: &Audience, reason: &str) -> Result<usize> {
+        match DisconnectOptions::write(audience, reason) {
+            Some(options) => self.remove("~disconnect", &options).await,
+            None => Ok(0), // it addresses nobody
+        }
+    }
+
+    /// Revokes tokens, as [`Channel::revoke`](crate::Channel::revoke) does.
+    ///
+    /// # Errors
+    /// The errors of [`Channel::revoke`](crate::Channel::revoke), and an error if the Durable Object cannot be reached.
+    pub async fn revoke(&self, revocation: &Revocation, reason: &str) -> Result<usize> {
+        self.remove("~revoke", &RevokeOptions::write(revocation, reason)).await
+    }
+
+    /// Calls a method that closes sockets, and returns their number.
+    async fn remove(&self, method: &str, options: &Value) -> Result<usize> {
+        #[derive(Deserialize)]
+        struct Removed {
+            disconnected: usize,
+        }
+        let options = runtime::value::from_wire(&serialize(options)?)?;
+        let text = self.0.call(method, &Array::of1(&options)).await.map_err(error_of)?.as_string();
+        let removed: Removed =
+            serde_json::from_str(&text.unwrap_or_default()).map_err(UnexpectedOutput::of)?;
+        Ok(removed.disconnected)
     }
 
     /// Calls an [RPC method](crate::DurableEventIteratorObject::rpc_methods) of the Durable Object and returns its output. The

@@ -2,7 +2,12 @@
 //!
 //! The decision is a pure function; its caller carries it out.
 
-use crate::{error::TRANSIENT_RETRY_AFTER, runtime::JsError, time::from_millis};
+use crate::{
+    channel::revocation::REVOKED,
+    error::{Error, TRANSIENT_RETRY_AFTER},
+    runtime::JsError,
+    time::from_millis,
+};
 use durable_event_token::{
     Claims, ClientKind, ConnectionId, InvalidConnectionId, SigningKeys, TokenError, check_tags,
 };
@@ -32,6 +37,10 @@ pub(crate) enum Rejection {
     TokenMissing,
     /// The token is invalid. The reason is for logs, not for the client.
     InvalidToken(TokenError),
+    /// The token is revoked.
+    Revoked,
+    /// The storage failed, so that the Durable Object cannot check whether the token is revoked. The reason is for logs.
+    Storage(Error),
     /// The token is valid, but for another channel than the Durable Object's.
     OtherChannel,
     /// The token is for a `DurableIterator` client, which must send a connection id, and the connection id is missing.
@@ -67,13 +76,15 @@ impl Rejection {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::NotAWebSocket => 426,
-            Self::TokenMissing | Self::InvalidToken(_) | Self::OtherChannel | Self::ConnectionIdMissing => {
-                401
-            }
+            Self::TokenMissing
+            | Self::InvalidToken(_)
+            | Self::Revoked
+            | Self::OtherChannel
+            | Self::ConnectionIdMissing => 401,
             Self::InvalidConnectionId(_) | Self::InvalidTags(_) => 400,
             Self::AttachmentTooLarge => 413,
             Self::ManyPerConnection | Self::ManyPerSubject => 429,
-            Self::Full => 503,
+            Self::Full | Self::Storage(_) => 503,
             Self::Runtime(error) if error.is_transient() => 503,
             Self::NoKeys | Self::NoName | Self::Runtime(_) => 500,
         }
@@ -83,6 +94,7 @@ impl Rejection {
     pub(crate) fn retry_after(&self) -> Option<u32> {
         match self {
             Self::Full | Self::ManyPerConnection | Self::ManyPerSubject => Some(CAPPED_RETRY_AFTER),
+            Self::Storage(_) => Some(TRANSIENT_RETRY_AFTER),
             Self::Runtime(error) if error.is_transient() => Some(TRANSIENT_RETRY_AFTER),
             _ => None,
         }
@@ -95,6 +107,7 @@ impl Rejection {
             Self::NotAWebSocket => "Expected WebSocket upgrade",
             Self::TokenMissing => "Token is required",
             Self::InvalidToken(_) | Self::OtherChannel => "Invalid Token",
+            Self::Revoked => REVOKED,
             Self::ConnectionIdMissing => "ID is required",
             Self::InvalidConnectionId(_) => "Invalid ID",
             Self::InvalidTags(_) => "Invalid tags: expected at most 10 tags of 1-256 UTF-8 bytes",
@@ -103,6 +116,7 @@ impl Rejection {
             Self::Full => "Too many connections to this channel",
             Self::ManyPerConnection => "Too many connections with this ID",
             Self::ManyPerSubject => "Too many connections of this subject",
+            Self::Storage(_) => "Service Unavailable",
             Self::Runtime(error) if error.is_transient() => "Service Unavailable",
             Self::NoKeys | Self::Runtime(_) => "Internal Server Error",
         }

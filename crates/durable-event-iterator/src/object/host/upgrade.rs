@@ -25,6 +25,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
         session.member = self.options().presence.as_ref().map(|_| Membership::default());
         let attachment = session.encode().map_err(|_| Rejection::AttachmentTooLarge)?;
         self.core.note_token(session.claims.iat, session.claims.exp);
+        if self.core.is_revoked(&session).map_err(Rejection::Storage)? {
+            return Err(Rejection::Revoked);
+        }
         let tags = self.caps.admit(&self.core.hub, self.options(), &claims, session.connection.as_deref())?;
         let accepted = self.core.hub.accept(&tags, &attachment);
         let (response, _) = accepted.map_err(|error| self.caps.rejection(&self.core.hub, error))?;
