@@ -31,7 +31,7 @@ use crate::{
     },
     presence::{self, SET_PRESENCE},
     procedure::{Procedures, RpcMethods},
-    runtime::{self, Context, Identity, RawSocket},
+    runtime::{self, Context, Dataset, Identity, RawSocket},
     socket::{close_code, session::Session},
     upgrade::{Caps, signing_keys},
 };
@@ -82,7 +82,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
     ) -> Result<Self> {
         options.check()?;
         let identity = Identity::new(&ctx, &env)?;
-        let core = ChannelCore::new(ctx, identity, options)?;
+        let dataset = options.metrics.as_deref().and_then(|name| Dataset::bound(&env, name));
+        let core = ChannelCore::new(ctx, identity, options, dataset)?;
         let object = new(O::Channel::from_core(__Core(Rc::clone(&core))), env.clone())?;
         let calls = Rc::new(RefCell::new(Calls::new(&core.options)));
         let mut procedures = O::procedures();
