@@ -98,7 +98,7 @@ export function readerOf(settings: Settings, channel: string): Credential {
 function advice({ unusedFile }: Settings, names: readonly string[], flags: string): string {
   const set = `set ${list(names, 'or')} in the environment or in .dev.vars, or pass ${flags}`
   if (unusedFile === undefined) return set
-  return `${set} (${unusedFile} is not used, since the Worker is on another machine; --env-file ${unusedFile} uses it)`
+  return `${set} (${unusedFile} is not used, since the Worker is on another machine; --vars-file ${unusedFile} uses it)`
 }
 
 type Values = Readonly<Record<string, string | undefined>>

@@ -9,7 +9,7 @@ import { stderr, stdout } from '../output.js'
 import { Publisher } from '../publish/publisher.js'
 import type { Published, PublishOptions } from '../publish/publisher.js'
 import { publishLines } from '../publish/lines.js'
-import { addEnvFile, addKey, addLocation, settingsOf } from '../settings.js'
+import { addVarsFile, addKey, addLocation, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { count } from '../text.js'
 import { collect, integer, json } from '../values.js'
@@ -43,7 +43,7 @@ export function publishCommand(): Command {
     .addOption(new Option('--retry <milliseconds>', 'event meta: delay before a client retries').argParser(integer(0, MAX_RETRY_MS)))
     .option('--comment <text>', 'event meta: comment; repeatable', collect)
     .option('--idempotency-key <key>', 'publish only once; line n of the standard input has the key <key>#<n>')
-  for (const add of [addLocation, addKey, addEnvFile]) add(publish)
+  for (const add of [addLocation, addKey, addVarsFile]) add(publish)
   return addJson(publish, 'print a line of JSON for each event').action(run)
 }
 

@@ -80,7 +80,7 @@ interface TokenCheck {
 async function* tokenFindings({ settings, channel, upgradeUrl, lead, isEndpoint }: TokenCheck): AsyncGenerator<Finding, void, void> {
   const credential = findTokenSource(settings)
   if (credential === undefined) {
-    const hint = settings.unusedFile === undefined ? '' : `; ${settings.unusedFile} is not used for another machine, unless --env-file names it`
+    const hint = settings.unusedFile === undefined ? '' : `; ${settings.unusedFile} is not used for another machine, unless --vars-file names it`
     return yield skipped('signing key', `none is set (SIGNING_KEY)${hint}`)
   }
   const title = credential.kind
