@@ -76,10 +76,8 @@ pub(super) trait AnyHost {
     fn alarm(self: Rc<Self>) -> JsValue;
     /// Handles `stub.publish(event, options?)`.
     fn publish(&self, event: JsValue, options: JsValue) -> JsValue;
-    /// Handles `~token`: see `host/trusted.rs`.
-    fn token(&self, options: JsValue) -> JsValue;
-    /// Handles `~read`: see `host/trusted.rs`.
-    fn read(&self, query: JsValue) -> JsValue;
+    /// Calls a trusted RPC method: see `host/trusted/mod.rs`.
+    fn trusted(&self, method: JsValue, argument: JsValue) -> JsValue;
     /// Calls an RPC method of the application. Returns a promise if the method is not complete.
     fn dispatch(self: Rc<Self>, name: JsValue, arguments: JsValue) -> JsValue;
 }
@@ -155,12 +153,9 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
         }
     }
 
-    fn token(&self, options: JsValue) -> JsValue {
-        self.token(&options).map_or_else(|error| runtime::failure(&error), JsValue::from)
-    }
-
-    fn read(&self, query: JsValue) -> JsValue {
-        self.read(&query).unwrap_or_else(|error| runtime::failure(&error))
+    fn trusted(&self, method: JsValue, argument: JsValue) -> JsValue {
+        let method = method.as_string().unwrap_or_default();
+        self.trusted(&method, &argument).unwrap_or_else(|error| runtime::failure(&error))
     }
 
     fn dispatch(self: Rc<Self>, name: JsValue, arguments: JsValue) -> JsValue {
@@ -208,8 +203,7 @@ mod entry {
     pub(super) const PUBLISH: u8 = 5;
     pub(super) const METHOD: u8 = 6;
     pub(super) const LOST: u8 = 7;
-    pub(super) const TOKEN: u8 = 8;
-    pub(super) const READ: u8 = 9;
+    pub(super) const TRUSTED: u8 = 11;
 }
 
 impl Instance {
@@ -288,8 +282,7 @@ impl Instance {
             entry::ALARM => host.alarm(),
             entry::PUBLISH => host.publish(first, second),
             entry::METHOD => host.dispatch(first, second),
-            entry::TOKEN => host.token(first),
-            entry::READ => host.read(first),
+            entry::TRUSTED => host.trusted(first, second),
             _ => JsValue::UNDEFINED,
         }
     }

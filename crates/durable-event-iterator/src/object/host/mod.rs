@@ -12,8 +12,6 @@ mod publisher;
 mod received;
 mod rpc_methods;
 mod streams;
-// Only `instance` calls it, which does not exist on native targets.
-#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code))]
 mod trusted;
 mod upgrade;
 

@@ -194,6 +194,15 @@ impl<O: DurableEventIteratorObject> NativeInstance<O> {
         self.publish(&event.into(), Some(&to_value(&RpcOptions::from(options))?))
     }
 
+    /// Calls a trusted RPC method, such as `~stats`, as the library's own Workers call it, and returns its result: text.
+    ///
+    /// # Errors
+    /// Returns the error that the Worker receives.
+    pub fn trusted(&self, method: &str, argument: &Value) -> Result<Value> {
+        let _entered = self.state.enter();
+        self.host.trusted(method, argument)
+    }
+
     /// Calls an RPC method of the application. `arguments` is an array. `done` receives the result.
     pub fn call(&self, method: &str, arguments: Value, done: impl FnOnce(Result<Value>) + 'static) {
         let (host, method) = (Rc::clone(&self.host), method.to_owned());
