@@ -60,6 +60,8 @@ describe('invalid arguments end with 2 and a message', () => {
     ['an unknown kind', ['token', 'room', '--kind', 'Other'], 'Allowed choices are DurableEventIterator, DurableIterator'],
     ['an invalid attachment', ['token', 'room', '--attachment', '{'], 'Expected JSON'],
     ['an event that is not JSON', ['publish', 'room', 'Hello'], 'Expected JSON'],
+    ['an invalid idempotency key', ['publish', 'room', '{}', '--idempotency-key', 'a b'], 'Expected 1–255 visible ASCII characters.'],
+    ['an access key that no header can contain', ['stats', 'room', '--key', '🔑'], 'DEI_KEY of the arguments has characters that are not ASCII'],
     ['a URL of another protocol', ['stats', 'room', '--url', 'ftp://localhost'], 'Expected a URL with http: or https:.'],
     ['a URL with a secret', ['stats', 'room', '--url', 'http://localhost?token=1'], 'Expected a URL without user, query and fragment.'],
     ['a relative path', ['stats', 'room', '--prefix', 'channels'], 'Expected a path that begins with a slash'],

@@ -50,7 +50,9 @@ export function findAccessKey({ sources }: Settings, right: Right, channel: stri
       named('INSPECT_KEY', values),
     ]
     const found = candidates.find((candidate) => candidate !== undefined)
-    if (found !== undefined) return { kind: 'access key', text: found.text, title: `${found.name} of ${title}` }
+    if (found === undefined) continue
+    if (!/^[ -~]+$/.test(found.text)) throw new UsageError(`${found.name} of ${title} has characters that are not ASCII, which no HTTP header can contain`)
+    return { kind: 'access key', text: found.text, title: `${found.name} of ${title}` }
   }
   return undefined
 }
