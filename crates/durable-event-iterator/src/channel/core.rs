@@ -54,10 +54,10 @@ pub(crate) struct ChannelCore {
     pub(crate) identity: Rc<Identity>,
     pub(crate) counters: Rc<Counters>,
     pub(crate) transactions: Transactions,
-    /// Set by the host.
-    pub(crate) abort_calls: OnceCell<AbortCalls>,
     /// `None` if presence is off.
     pub(crate) presence: Option<PresenceState>,
+    /// Set by the host.
+    pub(crate) abort_calls: OnceCell<AbortCalls>,
     log: RefCell<Option<Log>>,
     /// What a discarded log knew. A log is discarded after a storage failure and after a rollback.
     memory: Cell<Memory>,
@@ -110,8 +110,8 @@ impl ChannelCore {
             storage,
             state: runtime::state(ctx),
             identity,
-            counters,
             presence: options.presence.clone().map(PresenceState::new),
+            counters,
             options,
             transactions: Transactions::default(),
             abort_calls: OnceCell::new(),

@@ -206,6 +206,16 @@ impl<E, T, S> Channel<E, T, S> {
         Ok(sockets)
     }
 
+    /// Returns the members of a channel with [presence](crate::Options::presence), sorted by id.
+    ///
+    /// A member within the grace period has no connections.
+    ///
+    /// # Errors
+    /// NOT_FOUND if presence is off, or an error of the Workers runtime while listing the sockets.
+    pub fn members(&self) -> Result<Vec<Member>> {
+        presence::members(&self.core)
+    }
+
     /// Returns the numbers of the channel: sockets, retained events, and counts of this instance.
     ///
     /// It reads the attachments of all sockets, and a few rows.
@@ -231,16 +241,6 @@ impl<E, T, S> Channel<E, T, S> {
     /// BAD_REQUEST for an invalid query, and an error of the Workers runtime while listing the sockets.
     pub fn connections(&self, query: &ConnectionsQuery) -> Result<ConnectionsPage> {
         self.core.connections(query)
-    }
-
-    /// Returns the members of a channel with [presence](crate::Options::presence), sorted by id.
-    ///
-    /// A member within the grace period has no connections.
-    ///
-    /// # Errors
-    /// NOT_FOUND if presence is off, or an error of the Workers runtime while listing the sockets.
-    pub fn members(&self) -> Result<Vec<Member>> {
-        presence::members(&self.core)
     }
 
     /// Returns the Durable Object's SQL database, for the application's tables.

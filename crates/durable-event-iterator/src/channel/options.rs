@@ -50,11 +50,11 @@ pub struct Options {
     pub(crate) begins_with_snapshot: bool,
     pub(crate) prune_by_alarm: bool,
     pub(crate) serves_publishers: bool,
-    pub(crate) metrics: Option<Cow<'static, str>>,
-    pub(crate) logs_anomalies: bool,
     pub(crate) presence: Option<Presence>,
     /// Whether a class in TypeScript has a procedure of its own in place of `setPresence`.
     pub(crate) replaces_set_presence: bool,
+    pub(crate) metrics: Option<Cow<'static, str>>,
+    pub(crate) logs_anomalies: bool,
     pub(crate) table_prefix: Cow<'static, str>,
     pub(crate) signing_keys: Option<SigningKeys>,
 }
@@ -80,10 +80,10 @@ impl Default for Options {
             begins_with_snapshot: false,
             prune_by_alarm: true,
             serves_publishers: false,
-            metrics: None,
-            logs_anomalies: false,
             presence: None,
             replaces_set_presence: false,
+            metrics: None,
+            logs_anomalies: false,
             table_prefix: Cow::Borrowed("dei_"),
             signing_keys: None,
         }
@@ -261,6 +261,25 @@ impl Options {
         self
     }
 
+    /// Turns on presence: clients receive which members are connected, and the state that each member has set. Default: off.
+    ///
+    /// A member is one connection, subject or value of the token attachment, with at least one subscription. Clients receive
+    /// [`PresenceEvent`](crate::PresenceEvent)s between the channel's events: the full list after each subscription, then the changes.
+    /// They are not stored. A client sets the state of its member with the procedure `setPresence`, if its token lists it; the Durable
+    /// Object with [`Socket::set_presence`](crate::Socket::set_presence). See the [guide to
+    /// presence](https://github.com/durable-event-iterator/durable-event-iterator/blob/main/docs/presence.md).
+    ///
+    /// ```
+    /// use durable_event_iterator::{Options, Presence};
+    ///
+    /// let options = Options::default().presence(Presence::by_subject());
+    /// ```
+    #[must_use]
+    pub fn presence(mut self, presence: Presence) -> Self {
+        self.presence = Some(presence);
+        self
+    }
+
     /// Writes data points to the Analytics Engine dataset that is bound under this name: the numbers of events, deliveries, sockets
     /// and anomalies, at most one data point per 10 s and instance. Without such a binding nothing is written. Default: none.
     ///
@@ -280,25 +299,6 @@ impl Options {
     #[must_use]
     pub fn log_anomalies(mut self) -> Self {
         self.logs_anomalies = true;
-        self
-    }
-
-    /// Turns on presence: clients receive which members are connected, and the state that each member has set. Default: off.
-    ///
-    /// A member is one connection, subject or value of the token attachment, with at least one subscription. Clients receive
-    /// [`PresenceEvent`](crate::PresenceEvent)s between the channel's events: the full list after each subscription, then the changes.
-    /// They are not stored. A client sets the state of its member with the procedure `setPresence`, if its token lists it; the Durable
-    /// Object with [`Socket::set_presence`](crate::Socket::set_presence). See the [guide to
-    /// presence](https://github.com/durable-event-iterator/durable-event-iterator/blob/main/docs/presence.md).
-    ///
-    /// ```
-    /// use durable_event_iterator::{Options, Presence};
-    ///
-    /// let options = Options::default().presence(Presence::by_subject());
-    /// ```
-    #[must_use]
-    pub fn presence(mut self, presence: Presence) -> Self {
-        self.presence = Some(presence);
         self
     }
 

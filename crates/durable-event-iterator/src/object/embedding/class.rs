@@ -95,9 +95,9 @@ struct ClassOptions {
     begin_with_snapshot: bool,
     prune_by_alarm: Option<bool>,
     publisher: bool,
+    presence: Option<PresenceOptions>,
     metrics: Option<String>,
     log_anomalies: bool,
-    presence: Option<PresenceOptions>,
     table_prefix: Option<String>,
     signing_keys: Option<Vec<String>>,
 }
@@ -159,12 +159,6 @@ impl Class {
         if given.publisher {
             options = options.publisher();
         }
-        if let Some(binding) = given.metrics {
-            options = options.metrics(binding);
-        }
-        if given.log_anomalies {
-            options = options.log_anomalies();
-        }
         if let Some(PresenceOptions { key, property, grace_seconds, is_replaced }) = given.presence {
             let mut presence = match key.as_str() {
                 "subject" => Presence::by_subject(),
@@ -176,6 +170,12 @@ impl Class {
             }
             options = options.presence(presence);
             options.replaces_set_presence = is_replaced;
+        }
+        if let Some(binding) = given.metrics {
+            options = options.metrics(binding);
+        }
+        if given.log_anomalies {
+            options = options.log_anomalies();
         }
         if let Some(is_used) = given.prune_by_alarm {
             options = options.prune_by_alarm(is_used);

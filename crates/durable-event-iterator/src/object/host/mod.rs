@@ -86,8 +86,6 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let core = ChannelCore::new(ctx, identity, options, dataset)?;
         let object = new(O::Channel::from_core(__Core(Rc::clone(&core))), env.clone())?;
         let calls = Rc::new(RefCell::new(Calls::new(&core.options)));
-        let running = Rc::clone(&calls);
-        let _ = core.abort_calls.set(Box::new(move |ws| abort_calls(&running, ws))); // it is a new core
         let mut procedures = O::procedures();
         let sets_presence = core.options.presence.is_some() && !core.options.replaces_set_presence;
         if sets_presence && procedures.names().all(|name| name != SET_PRESENCE) {
@@ -95,6 +93,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 O::Channel::set_presence(&call.socket, &state)
             });
         }
+        let running = Rc::clone(&calls);
+        let _ = core.abort_calls.set(Box::new(move |ws| abort_calls(&running, ws))); // it is a new core
         Ok(Self {
             object,
             procedures,

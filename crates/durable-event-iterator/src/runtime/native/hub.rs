@@ -135,10 +135,10 @@ pub(crate) struct Hub {
     replays: RefCell<BTreeMap<u32, Begun>>,
     rooms: RefCell<BTreeMap<u32, Room>>,
     last_replay: Cell<u32>,
-    delivered: Cell<u64>,
     /// The function that the timer calls.
     on_timer: RefCell<Option<Rc<dyn Fn()>>>,
     timer: RefCell<Option<AbortHandle>>,
+    delivered: Cell<u64>,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "on the Workers runtime they may fail")]
@@ -151,9 +151,9 @@ impl Hub {
             replays: RefCell::default(),
             rooms: RefCell::default(),
             last_replay: Cell::new(0),
-            delivered: Cell::new(0),
             on_timer: RefCell::default(),
             timer: RefCell::default(),
+            delivered: Cell::new(0),
         })
     }
 
