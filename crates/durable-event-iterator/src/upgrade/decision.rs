@@ -109,9 +109,7 @@ impl Rejection {
             Self::Full => "max_sockets",
             Self::ManyPerConnection => "max_sockets_per_connection",
             Self::ManyPerSubject => "max_sockets_per_subject",
-            Self::Revoked => "token_revoked",
             Self::Runtime(_) => "runtime_error",
-            Self::Storage(_) => "storage_failure",
         }
     }
 
