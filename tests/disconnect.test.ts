@@ -96,6 +96,8 @@ describe('the selection', () => {
     const publisher = await Publisher.of(journals)
     const subscriber = await publisher.subscribed('PUBLISHED', 'kept-publishers')
     expect(await journals.stub('PUBLISHED', 'kept-publishers', 'disconnect', { everyone: true })).toEqual({ disconnected: 0 })
+    const issuedBefore = Date.now() / 1_000 + 60
+    expect(await journals.stub('PUBLISHED', 'kept-publishers', 'revoke', { issuedBefore })).toEqual({ disconnected: 0 })
     await journals.stub('PUBLISHED', 'kept-publishers', 'publish', { n: 1 })
     await subscriber.count(1)
   })
