@@ -61,6 +61,7 @@
 
 mod append;
 mod append_error;
+mod batch;
 mod database;
 mod epoch;
 mod expiry;
@@ -81,6 +82,7 @@ mod view;
 pub use self::{
     append::{MAX_EVENT_BYTES, Record},
     append_error::{AppendError, MAX_KEY_LENGTH},
+    batch::{BatchError, BatchItem},
     database::{Cell, Database, DatabaseError, Param},
     epoch::Memory,
     id::{EventId, InvalidEventId},
