@@ -18,6 +18,7 @@ const SEND_LIVE = 7
 const RESPOND = 8
 const SEND_ITEM = 9
 const LAST_EVENT_ID = 10
+const PUBLISH_BATCH = 30
 
 // Read once: `Core` is a proxy whose instances wrap each function when it is read, which costs more than a call.
 const { operate, operateOrReject, webSocketMessage, untilLost } = Core.prototype
@@ -61,6 +62,9 @@ export interface AudienceSockets {
   readonly except?: readonly WebSocket[] | undefined
 }
 
+/** The options of a batch: the same for all events, or one for each. */
+export type BatchOptions = object | readonly object[] | undefined
+
 /** The functions that the core calls: those of `object/embedding/class.rs` of the library. */
 interface CoreHooks {
   /** Receives the core, before the core calls any other function but `options`. */
@@ -97,6 +101,19 @@ export class ObjectCore {
   publish(event: object, options: object | undefined, { to, except }: AudienceSockets = {}): Published {
     const sockets = to === undefined && except === undefined ? undefined : [to, except]
     return this.#operate(PUBLISH, event, options, this.#customs, sockets) as Published
+  }
+
+  /** Publishes events, all or none. `sockets` has an item for each event. Throws an {@link ORPCError} if they were not stored. */
+  publishBatch(events: readonly object[], options: BatchOptions, sockets?: readonly AudienceSockets[]): Published[] {
+    const lists = sockets?.map(({ to, except }) => (to === undefined && except === undefined ? undefined : [to, except]))
+    return JSON.parse(this.#operate(PUBLISH_BATCH, events, options, this.#customs, lists) as string)
+  }
+
+  /** Publishes events for a stub: see `publishForStub`. */
+  async publishBatchForStub(events: readonly object[], options: BatchOptions): Promise<Published[]> {
+    const first: unknown = Array.isArray(options) ? options[0] : options
+    if (typeof first === 'object' && first !== null && 'serialized' in first) return this.#core.publishBatch(events, options)
+    return JSON.parse((await operateOrReject.call(this.#core, PUBLISH_BATCH, events, options, this.#customs)) as string)
   }
 
   /** Publishes an event for a stub: the runtime does not log an error's stack trace. */
