@@ -35,7 +35,11 @@ export interface DurableEventIteratorPublishOptions extends PublishOptions {
 }
 
 /** Publishes several events: see `'~publishAll'` of the base class. */
-type PublishAll = (events: readonly object[], options: PublishOptions | undefined, sockets: readonly AudienceSockets[]) => Published[]
+type PublishAll = (
+  events: readonly object[],
+  options: PublishOptions | readonly PublishOptions[] | undefined,
+  sockets: readonly AudienceSockets[],
+) => Published[]
 
 /** The sockets of a {@link DurableEventIteratorObject}: publishing to them, and their attachments. */
 export class DurableEventIteratorWebsocketManager<TEvent extends object, TTokenAttachment, TSocketAttachment extends object> {
@@ -70,19 +74,21 @@ export class DurableEventIteratorWebsocketManager<TEvent extends object, TTokenA
   }
 
   /**
-   * Publishes 1–1,000 events in order, all or none, to the recipients of {@link publishEvent}. `options` apply to all events. See
-   * {@link ChannelStub.publishBatch}.
+   * Publishes 1–1,000 events in order, all or none, to the recipients of {@link publishEvent}. `options` apply to all events, or are
+   * an array with an object for each event. See {@link ChannelStub.publishBatch}.
    *
    * @throws {ORPCError} If the events were not stored. Its message contains the index of an invalid event.
    */
-  publishEvents(sockets: readonly WebSocket[], events: readonly TEvent[], options?: DurableEventIteratorPublishOptions): Published[] {
-    const { onlyToSockets = false, ...rest } = options ?? {}
-    const listed = this.#listed(sockets, onlyToSockets)
-    return this.#publishAll(
-      events,
-      options === undefined ? undefined : rest,
-      events.map(() => listed),
-    )
+  publishEvents(
+    sockets: readonly WebSocket[],
+    events: readonly TEvent[],
+    options?: DurableEventIteratorPublishOptions | readonly DurableEventIteratorPublishOptions[],
+  ): Published[] {
+    const all = Array.isArray(options) ? (options as readonly DurableEventIteratorPublishOptions[]) : undefined
+    const shared = all === undefined ? (options as DurableEventIteratorPublishOptions | undefined) : undefined
+    const [some, others] = [this.#listed(sockets, true), this.#listed(sockets, false)]
+    const audiences = events.map((_, n) => ((all?.[n] ?? shared)?.onlyToSockets ? some : others))
+    return this.#publishAll(events, all?.map(withoutSockets) ?? (shared && withoutSockets(shared)), audiences)
   }
 
   #listed(sockets: readonly WebSocket[], onlyToSockets: boolean): AudienceSockets {
@@ -117,6 +123,10 @@ export class DurableEventIteratorWebsocketManager<TEvent extends object, TTokenA
     const payload = this.#sockets.claims(ws) as SessionClaims & { readonly att: TTokenAttachment }
     return { ...(attachment as TSocketAttachment), 'dei:token:payload': payload }
   }
+}
+
+function withoutSockets({ onlyToSockets: _, ...options }: DurableEventIteratorPublishOptions): PublishOptions {
+  return options
 }
 
 function nonEmpty<T>(list: readonly T[]): readonly T[] | undefined {

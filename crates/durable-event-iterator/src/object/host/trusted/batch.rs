@@ -189,7 +189,7 @@ mod tests {
             assert_eq!(Items::read(body).err().unwrap().status(), 400, "{body}");
         }
         assert_eq!(Items::read_json("[{},{}]").unwrap().len(), 2);
-        assert_eq!(Items::read(r#"{"json":[{},{}],"meta":[[3,0]]}"#).unwrap().len(), 2);
+        assert_eq!(Items::read(r#"{"json":[{},null],"meta":[[3,1]]}"#).unwrap().len(), 2);
         let values = format!(r#"{{"json":[[{}0]]}}"#, "0,".repeat(MAX_VALUES));
         assert_eq!(Items::read(&values).err().unwrap().status(), 413);
     }
