@@ -272,11 +272,8 @@ impl ChannelEndpoint {
         let url = request.url();
         let path = path::path_of(&url);
         let method = request.method();
-        if self.has_inspector
-            && matches!(method.as_str(), "GET" | "HEAD")
-            && let Some(response) = inspector::respond(path)
-        {
-            return Ok(response?);
+        if self.has_inspector && inspector::is_path(path) {
+            return Ok(inspector::respond(request, path, &self.prefix)?);
         }
         let query = Query::of(path::query_of(&url).unwrap_or_default())?;
         let Target { channel, last } = self.target(path, &query)?;
