@@ -111,15 +111,14 @@ export class ObjectCore {
 
   /** Publishes events for a stub: see `publishForStub`. */
   async publishBatchForStub(events: readonly object[], options: BatchOptions): Promise<Published[]> {
-    const first: unknown = Array.isArray(options) ? options[0] : options
-    if (typeof first === 'object' && first !== null && 'serialized' in first) return this.#core.publishBatch(events, options)
+    if (isSerialized(Array.isArray(options) ? options[0] : options)) return this.#core.publishBatch(events, options)
     return JSON.parse((await operateOrReject.call(this.#core, PUBLISH_BATCH, events, options, this.#customs)) as string)
   }
 
   /** Publishes an event for a stub: the runtime does not log an error's stack trace. */
   async publishForStub(event: object, options: object | undefined): Promise<Published> {
     // A Worker in Rust passes an event that it has serialized.
-    if (options !== undefined && 'serialized' in options) return this.#core.publish(event, options)
+    if (isSerialized(options)) return this.#core.publish(event, options)
     return operateOrReject.call(this.#core, PUBLISH, event, options, this.#customs) as Published | Promise<Published>
   }
 
@@ -190,6 +189,11 @@ export class ObjectCore {
       throw asORPCError(error)
     }
   }
+}
+
+/** Whether a Worker in Rust has passed these options, which a stub may have passed in any form. */
+function isSerialized(options: unknown): boolean {
+  return typeof options === 'object' && options !== null && 'serialized' in options
 }
 
 /** Returns the `ORPCError` for an error of the core, so that a procedure which does not catch it responds with its code. */
