@@ -124,6 +124,7 @@ export class ChannelApi {
     const { channels } = this.#settings
     if (status === 401) return `; it does not accept the ${kind} (${title})`
     if (status === 403) return `; the ${kind} (${title}) does not have this right for channel ${JSON.stringify(this.#channel)}`
+    if (status === 405) return '; the Worker has no access key with this right (secret ACCESS_KEYS)'
     if (status === 404 && (message === 'Not Found' || message.startsWith('<'))) {
       return `; ${channels} is not the HTTP endpoint of the channels (check --url and --prefix), or the Worker has no access key with this right`
     }
