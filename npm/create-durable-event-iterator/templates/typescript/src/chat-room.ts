@@ -8,6 +8,8 @@ import * as z from 'zod'
 /** The bindings in `wrangler.jsonc`, and the secrets in `.dev.vars`. */
 export interface Env {
   SIGNING_KEY: string
+  /** Turns the inspector on. */
+  INSPECT_KEY?: string
   CHAT_ROOM: DurableObjectNamespace<ChatRoom>
 }
 
