@@ -124,6 +124,7 @@ pub mod http;
 pub mod native;
 mod object;
 mod path;
+mod presence;
 mod procedure;
 mod runtime;
 mod socket;
@@ -150,6 +151,7 @@ pub use durable_event_wire::{
 };
 pub use error::{Error, Result};
 pub use object::{Call, DurableEventIteratorObject, Invocation, SocketOf, Subscribed};
+pub use presence::{Member, Presence, PresenceEvent, PresenceMember};
 pub use procedure::{Next, Procedures, Reply, RpcArguments, RpcMethods, StreamItem, Upload};
 pub use socket::{Socket, Untyped};
 pub use sql::{Sql, SqlRows};

@@ -12,6 +12,12 @@ export class Core {
   alarm(): void | Promise<void>
   /** Publishes an event that a stub has passed. Rejects with an error whose stack trace is not logged. */
   publish(event: unknown, options: unknown): Published | Promise<Published>
+  /** Calls the trusted RPC method of the same name, and returns its parsed result. */
+  stats(query?: unknown): Promise<unknown>
+  connections(query?: unknown): Promise<unknown>
+  members(): Promise<unknown>
+  disconnect(options: unknown): Promise<unknown>
+  revoke(options: unknown): Promise<unknown>
   /** Calls a method for a stub and returns its `ORPCError` as a value. */
   '~settle'(method: string, args: readonly unknown[]): Promise<{ value?: unknown; error?: object } | undefined>
   /** Handles an HTTP request that reads a channel. `options` is JSON: `EndpointOptions` of `object/embedding/endpoint.rs`. */

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     error::{Error, PublishError, Result},
+    presence::{self, PresenceState},
     runtime::{self, Context, EventMessages, Hub, Identity, LIVE_WINDOW, Storage},
     socket::{
         session::{Flow, Kind, PUBLISHER_TAG},
@@ -46,6 +47,8 @@ pub(crate) struct ChannelCore {
     pub(crate) state: worker::State,
     pub(crate) identity: Identity,
     pub(crate) transactions: Transactions,
+    /// `None` if presence is off.
+    pub(crate) presence: Option<PresenceState>,
     log: RefCell<Option<Log>>,
     /// What a discarded log knew. A log is discarded after a storage failure and after a rollback.
     memory: Cell<Memory>,
@@ -84,6 +87,7 @@ impl ChannelCore {
             storage: Rc::new(Storage::new(&ctx)?),
             state: runtime::state(ctx),
             identity,
+            presence: options.presence.clone().map(PresenceState::new),
             options,
             transactions: Transactions::default(),
             log: RefCell::new(None),
@@ -92,6 +96,15 @@ impl ChannelCore {
             alarm: Rc::new(Cell::new(AlarmState::Presumed)),
         });
         core.listen();
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            let weak = Rc::downgrade(&core);
+            core.hub.on_timer(Rc::new(move || {
+                if let Some(core) = weak.upgrade() {
+                    presence::timer(&core);
+                }
+            }));
+        }
         Ok(core)
     }
 
@@ -250,6 +263,9 @@ impl ChannelCore {
             Err(error) => {
                 runtime::log_error(&format!("sending event {id} to the subscriptions failed: {error}"))
             }
+        }
+        if self.sessions.take_owes_presence() {
+            presence::resync(self);
         }
     }
 

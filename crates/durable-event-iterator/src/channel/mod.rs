@@ -26,6 +26,7 @@ pub use self::{
 
 use crate::{
     error::{Error, PublishError, Result},
+    presence::{self, Member},
     runtime::RawSocket,
     socket::{Socket, Untyped},
     sql::Sql,
@@ -33,7 +34,7 @@ use crate::{
 };
 use durable_event_log::EventId;
 use durable_event_token::ChannelName;
-use durable_event_wire::{Serialized, serialize};
+use durable_event_wire::{Serialized, Value, serialize};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{marker::PhantomData, rc::Rc, time::SystemTime};
 
@@ -157,7 +158,7 @@ impl<E, T, S> Channel<E, T, S> {
         let sessions = &self.core.sessions;
         let socket = |raw: RawSocket| {
             let session = sessions.read(&raw).ok().filter(|session| !session.is_publisher())?;
-            Some(Socket::new(Rc::clone(sessions), session.connection.clone(), raw))
+            Some(Socket::new(Rc::clone(&self.core), session.connection.clone(), raw))
         };
         Ok(sockets.into_iter().filter_map(socket).collect())
     }
@@ -194,6 +195,16 @@ impl<E, T, S> Channel<E, T, S> {
         let mut sockets = self.sockets()?;
         sockets.retain(condition);
         Ok(sockets)
+    }
+
+    /// Returns the members of a channel with [presence](crate::Options::presence), sorted by id.
+    ///
+    /// A member within the grace period has no connections.
+    ///
+    /// # Errors
+    /// NOT_FOUND if presence is off, or an error of the Workers runtime while listing the sockets.
+    pub fn members(&self) -> Result<Vec<Member>> {
+        presence::members(&self.core)
     }
 
     /// Returns the Durable Object's SQL database, for the application's tables.
@@ -285,6 +296,8 @@ pub trait IsChannel: sealed::Sealed + 'static {
     fn from_core(core: __Core) -> Self;
     #[doc(hidden)]
     fn socket(core: &__Core, raw: __Raw) -> Self::Socket;
+    #[doc(hidden)]
+    fn set_presence(socket: &Self::Socket, state: &Value) -> Result<()>;
 }
 
 /// The state of a channel. Opaque outside this crate.
@@ -312,6 +325,10 @@ where
     }
 
     fn socket(core: &__Core, raw: __Raw) -> Socket<T, S> {
-        Socket::new(Rc::clone(&core.0.sessions), raw.connection, raw.socket)
+        Socket::new(Rc::clone(&core.0), raw.connection, raw.socket)
+    }
+
+    fn set_presence(socket: &Socket<T, S>, state: &Value) -> Result<()> {
+        socket.set_presence(state)
     }
 }

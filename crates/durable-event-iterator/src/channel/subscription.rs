@@ -4,6 +4,7 @@ use super::replay_row::{event_expression, publisher_expression};
 use crate::{
     channel::{ChannelCore, MICROS_PER_MILLI, audience::AudienceRule},
     error::{Code, Error, PublishError, Result},
+    presence,
     runtime::{self, Cursor, LIVE_WINDOW, RawSocket, Replay},
     socket::{
         close_code,
@@ -272,11 +273,14 @@ async fn deliver(
         };
         let Some((end, cursor)) = step else {
             session.subscription = Some(live(core, ask)?);
+            presence::arrive(core, ws, &mut session);
             core.hub.go_live(ws, ask.has_flow_control)?;
             core.sessions.write(ws, session)?;
             let Some((Unfinished { is_first, gap }, on_live)) = client else { return Ok(()) };
             let gap = gap.map(EventId::saturating);
-            return on_live(is_first, gap).or_else(|error| fail(core, ws, &ask.id, &error));
+            return presence::welcome(core, ws, || {
+                on_live(is_first, gap).or_else(|error| fail(core, ws, &ask.id, &error))
+            });
         };
         let admits = |audience: &str| {
             session.claims.has_every_audience
@@ -380,6 +384,9 @@ fn open_step(core: &ChannelCore, kind: Kind, after: u64, now_us: u64) -> Result<
 /// Ends a replay of which the client must first read what was sent. The client continues after the last event that it has received,
 /// or without one after the event `after`.
 fn interrupt(core: &ChannelCore, ws: &RawSocket, mut session: Session, after: Option<u64>) -> Result<()> {
+    if session.is_present() {
+        presence::arrive(core, ws, &mut session); // an earlier version may not have recorded it
+    }
     let Some(Subscription { id, flow, .. }) = session.subscription.take() else { return Ok(()) };
     core.sessions.write(ws, session)?;
     let item = match flow {
@@ -491,7 +498,10 @@ pub(crate) fn abort(core: &ChannelCore, ws: &RawSocket, session: &Session, id: &
     if session.subscription.as_ref().is_none_or(|subscription| subscription.id != id) {
         return Ok(false);
     }
-    core.sessions.write(ws, Session { subscription: None, ..session.clone() })?;
+    let mut session = session.clone();
+    presence::departing(core, ws, &mut session);
+    core.sessions.write(ws, Session { subscription: None, ..session })?;
+    presence::settle(core);
     core.waiting.take(ws.id()?, id)?; // it gets no response
     Ok(true)
 }
@@ -505,8 +515,17 @@ pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
         let _ = ws.close(close_code::POLICY, "Token expired"); // an error means that the socket is closing already
         return;
     }
-    let Some(Subscription { id, .. }) = session.subscription.take() else { return };
+    let was_present = session.is_present();
+    presence::departing(core, ws, &mut session);
+    let Some(Subscription { id, .. }) = session.subscription.take() else {
+        if was_present {
+            let _ = core.sessions.write(ws, session); // it was parked; an error means that the socket has closed
+            presence::settle(core);
+        }
+        return;
+    };
     let ended = core.sessions.write(ws, session).and_then(|()| core.waiting.take(ws.id()?, &id));
+    presence::settle(core);
     match ended {
         Ok(false) => end(ws, &id),
         Ok(true) => ws.answer(expired_response(&id, &Error::token_expired().body())),

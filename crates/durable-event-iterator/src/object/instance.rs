@@ -74,12 +74,12 @@ pub(super) trait AnyHost {
     fn error(&self, ws: JsValue);
     /// Handles the alarm.
     fn alarm(self: Rc<Self>) -> JsValue;
+    /// Handles the timer of presence.
+    fn presence(&self);
     /// Handles `stub.publish(event, options?)`.
     fn publish(&self, event: JsValue, options: JsValue) -> JsValue;
-    /// Handles `~token`: see `host/trusted.rs`.
-    fn token(&self, options: JsValue) -> JsValue;
-    /// Handles `~read`: see `host/trusted.rs`.
-    fn read(&self, query: JsValue) -> JsValue;
+    /// Calls a trusted RPC method: see `host/trusted/mod.rs`.
+    fn trusted(&self, method: JsValue, argument: JsValue) -> JsValue;
     /// Calls an RPC method of the application. Returns a promise if the method is not complete.
     fn dispatch(self: Rc<Self>, name: JsValue, arguments: JsValue) -> JsValue;
 }
@@ -129,7 +129,7 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
     }
 
     fn lost(&self, ws: JsValue) {
-        self.forget(&ws.unchecked_into());
+        self.lost(&ws.unchecked_into());
     }
 
     fn close(&self, ws: JsValue, code: JsValue) {
@@ -148,6 +148,10 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
         runtime::at_once(async move { returned((*self).alarm().await) })
     }
 
+    fn presence(&self) {
+        self.presence();
+    }
+
     fn publish(&self, event: JsValue, options: JsValue) -> JsValue {
         match self.publish(&event, (!options.is_undefined()).then_some(&options)) {
             Ok(Published { id, is_duplicate }) => runtime::published(&id.to_string(), is_duplicate),
@@ -155,12 +159,9 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
         }
     }
 
-    fn token(&self, options: JsValue) -> JsValue {
-        self.token(&options).map_or_else(|error| runtime::failure(&error), JsValue::from)
-    }
-
-    fn read(&self, query: JsValue) -> JsValue {
-        self.read(&query).unwrap_or_else(|error| runtime::failure(&error))
+    fn trusted(&self, method: JsValue, argument: JsValue) -> JsValue {
+        let method = method.as_string().unwrap_or_default();
+        self.trusted(&method, &argument).unwrap_or_else(|error| runtime::failure(&error))
     }
 
     fn dispatch(self: Rc<Self>, name: JsValue, arguments: JsValue) -> JsValue {
@@ -208,8 +209,8 @@ mod entry {
     pub(super) const PUBLISH: u8 = 5;
     pub(super) const METHOD: u8 = 6;
     pub(super) const LOST: u8 = 7;
-    pub(super) const TOKEN: u8 = 8;
-    pub(super) const READ: u8 = 9;
+    pub(super) const TRUSTED: u8 = 11;
+    pub(super) const PRESENCE: u8 = 12;
 }
 
 impl Instance {
@@ -286,10 +287,13 @@ impl Instance {
                 JsValue::UNDEFINED
             }
             entry::ALARM => host.alarm(),
+            entry::PRESENCE => {
+                host.presence();
+                JsValue::UNDEFINED
+            }
             entry::PUBLISH => host.publish(first, second),
             entry::METHOD => host.dispatch(first, second),
-            entry::TOKEN => host.token(first),
-            entry::READ => host.read(first),
+            entry::TRUSTED => host.trusted(first, second),
             _ => JsValue::UNDEFINED,
         }
     }

@@ -79,8 +79,9 @@ impl<O: 'static> RpcMethods<O> {
 
     /// Adds a method. It replaces a method of the same name.
     ///
-    /// `publish` and the names that the Workers runtime uses (`fetch`, `alarm`, `constructor` …) are reserved: such a method is
-    /// not added to the class, and an error is logged.
+    /// The names of the library's RPC methods (`publish`, `publishBatch`, `stats`, `connections`, `members`, `disconnect` and
+    /// `revoke`) and those that the Workers runtime uses (`fetch`, `alarm`, `constructor` …) are reserved: such a method is not
+    /// added to the class, and an error is logged.
     #[must_use]
     pub fn method<A, Output, F>(mut self, name: &'static str, method: F) -> Self
     where

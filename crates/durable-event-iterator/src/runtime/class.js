@@ -4,13 +4,22 @@
 import { DurableObject } from 'cloudflare:workers'
 
 import { enter, outcome, outcomeOrRejection, outcomeOrThrow, watch, whileWaiting } from './exceptions.js'
-import { close, interrupt, idOf, replaying } from './hot.js'
+import { close, interrupt, idOf, replaying, WAKE } from './hot.js'
 
 /** Names with a meaning for the Workers runtime or JavaScript. The application cannot define RPC methods with these names. */
 const RESERVED = new Set([
   'constructor', 'fetch', 'connect', 'alarm', 'webSocketMessage', 'webSocketClose', 'webSocketError',
-  'publish', 'then', 'catch', 'finally', 'dup', 'free', '__proto__',
+  'publish', 'publishBatch', 'stats', 'members', 'connections', 'disconnect', 'revoke',
+  'then', 'catch', 'finally', 'dup', 'free', '__proto__',
 ])
+
+/** The methods that only the library calls, from Workers: see object/host/trusted/mod.rs. They are no members of the class. */
+const TRUSTED_METHODS = new Set([
+  '~token', '~read', '~stats', '~connections', '~members', '~disconnect', '~revoke', '~publishBatch',
+])
+
+/** The RPC methods of every class that return the parsed result of the trusted method of the same name. */
+const PUBLIC_METHODS = ['stats', 'connections', 'members', 'disconnect', 'revoke']
 
 /** The entry points of `__enter`, as in object/instance.rs. */
 const MAX_FRAME = 0
@@ -21,8 +30,8 @@ const ALARM = 4
 const PUBLISH = 5
 const METHOD = 6
 const LOST = 7
-const TOKEN = 8
-const READ = 9
+const TRUSTED = 11
+const PRESENCE = 12
 
 /** The classes that have been extended. Start functions run again for a new WASM instance, but the class stays the same. */
 const extended = new WeakSet()
@@ -51,6 +60,9 @@ export function beginStream(ws, id) {
 export function endStream(ws, id) {
   streams.get(ws)?.delete(id)
 }
+
+/** The sockets whose end was handled: the Workers runtime may report it twice, as a failure and as a close. */
+const gone = new WeakSet()
 
 /** Closes the socket of a publisher's subscriber if the rest of its replay, a promise or undefined, fails: see `fail`. */
 export function watchReplay(ws, rest) {
@@ -152,12 +164,19 @@ export function extend(dummy, methods) {
     closed(this, ERROR, ws)
   })
   function closed(object, entry, ws, code) {
+    if (gone.has(ws)) return
+    gone.add(ws)
     try {
       call(object, entry, ws, code)
     } catch {
       close(ws, INTERNAL_ERROR, 'Internal error')
     }
   }
+  define(WAKE, function () {
+    try {
+      call(this, PRESENCE)
+    } catch {} // the loss of the instance is reported, and the next activity of presence sends the full list
+  })
   define('alarm', function () {
     return callOrReject(this, ALARM)
   })
@@ -180,12 +199,18 @@ export function extend(dummy, methods) {
       return outcomeOrRejection(enter(operate, this, operation, first, second, third, fourth))
     })
   }
+  for (const method of PUBLIC_METHODS) {
+    define(method, async function (argument) {
+      return JSON.parse(await callOrReject(this, TRUSTED, `~${method}`, argument))
+    })
+  }
   /** The methods that `~settle` may call. */
-  const callable = new Set(['publish'])
+  const callable = new Set(['publish', ...PUBLIC_METHODS])
   define('~settle', function (method, args) {
-    // Not members of the class: only the library calls them, from Workers.
-    if (method === '~token') return settle(async () => ({ token: await callOrReject(this, TOKEN, args[0]) }))
-    if (method === '~read') return settle(() => callOrReject(this, READ, args[0]))
+    if (TRUSTED_METHODS.has(method)) {
+      const call = () => callOrReject(this, TRUSTED, method, args[0])
+      return settle(method === '~token' ? async () => ({ token: await call() }) : call)
+    }
     return callable.has(method) ? settle(() => this[method](...args)) : undefined
   })
   const reserved = []

@@ -63,6 +63,20 @@ export function idOf(ws) {
   return nextId++
 }
 
+/** The method of a class object that calls its entry point `PRESENCE`: see `class.js`. */
+export const WAKE = Symbol('presence')
+
+/** The class object whose entry point was called last. */
+let entered
+
+/** Records the class object of a call. A `Hub` belongs to the object of the call that creates it. */
+export function entering(object) {
+  entered = object
+}
+
+/** The timers of class objects. They outlive a WASM instance. */
+const timers = new WeakMap()
+
 /** The id of the call to which a running replay responds, by socket. */
 export const replaying = new WeakMap()
 
@@ -72,6 +86,8 @@ export const replaying = new WeakMap()
  */
 export class Hub {
   #ctx
+  /** The class object. */
+  #object
   #live = new WeakMap()
   #replays = new WeakMap()
   /**
@@ -85,6 +101,7 @@ export class Hub {
 
   constructor(ctx) {
     this.#ctx = ctx
+    this.#object = entered
   }
 
   /** Returns all open sockets. */
@@ -196,6 +213,19 @@ export class Hub {
     if (room.left <= 0) return false
     room.left -= characters
     return true
+  }
+
+  /** Sets the time at which the entry point `PRESENCE` is called, in milliseconds since 1970; undefined deletes it. */
+  schedule(at) {
+    const object = this.#object
+    clearTimeout(timers.get(object))
+    timers.delete(object)
+    if (at === undefined) return
+    const wake = () => {
+      timers.delete(object)
+      object[WAKE]()
+    }
+    timers.set(object, setTimeout(wake, Math.max(0, at - Date.now())))
   }
 
   #read(ws, read) {

@@ -30,11 +30,24 @@ pub(crate) struct SessionStore {
     has_reported: Cell<bool>,
     /// Whether publishers are served: see [`Options::publisher`](crate::Options::publisher).
     serves_publishers: bool,
+    /// Whether an attachment that was read for an event states that presence is owed: see [`Membership::owed`](crate::socket::session::Membership::owed).
+    owes_presence: Cell<bool>,
 }
 
 impl SessionStore {
     pub(crate) fn new(hub: Rc<Hub>, serves_publishers: bool) -> Self {
-        Self { hub, kept: RefCell::default(), has_reported: Cell::new(false), serves_publishers }
+        Self {
+            hub,
+            kept: RefCell::default(),
+            has_reported: Cell::new(false),
+            serves_publishers,
+            owes_presence: Cell::new(false),
+        }
+    }
+
+    /// Returns whether an attachment that was read for an event since the last call states that presence is owed.
+    pub(crate) fn take_owes_presence(&self) -> bool {
+        self.owes_presence.replace(false)
     }
 
     /// Returns a socket's session.
@@ -116,6 +129,9 @@ impl SessionStore {
             Some(session) => session,
             None => Rc::new(self.read_attachment(raw)?),
         };
+        if session.owes_presence() {
+            self.owes_presence.set(true);
+        }
         let is_servable = self.is_servable(raw, &session)?;
         let subscription =
             session.subscription.as_ref().filter(|subscription| is_servable && subscription.live);

@@ -4,8 +4,19 @@ import { getEventMeta } from '@orpc/server'
 
 import type { IteratorObject } from '../object.js'
 import { Bodies } from './bodies.js'
-import type { Published, PublishOptions } from './channel-stub.js'
-import { ObjectCore } from './core.js'
+import type {
+  ChannelMembers,
+  ChannelStats,
+  ConnectionsPage,
+  ConnectionsQuery,
+  Disconnected,
+  DisconnectOptions,
+  Published,
+  PublishOptions,
+  RevokeOptions,
+  StatsQuery,
+} from './channel-stub.js'
+import { isTrusted, ObjectCore } from './core.js'
 import type { AudienceSockets } from './core.js'
 import type { DurableEventIteratorObjectHandlerOptions } from './handler-options.js'
 import { Hooks } from './hooks.js'
@@ -42,6 +53,9 @@ export interface Parts<TEvent extends object> {
   readonly handler: DurableEventIteratorObjectHandlerOptions
   readonly onSubscribed: ((ws: never, lastEventId: string | undefined, subscribed: Subscribed<TEvent>) => unknown) | undefined
 }
+
+/** The RPC methods of every class. */
+const METHODS: ReadonlySet<string> = new Set(['publish', 'stats', 'connections', 'members', 'disconnect', 'revoke'])
 
 /** The base of `DurableEventIteratorObject` and `DurableIteratorObject`: a Durable Object on the compiled core. */
 export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, TProps>
@@ -113,6 +127,31 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
     return this.#core.publishForStub(event, this.#withMeta(event, options))
   }
 
+  /** Returns the numbers of the channel, as stubs call it. */
+  async stats(query?: StatsQuery): Promise<ChannelStats> {
+    return (await this.#core.handlers.stats(query)) as ChannelStats
+  }
+
+  /** Returns a page of the open sockets, as stubs call it. */
+  async connections(query?: ConnectionsQuery): Promise<ConnectionsPage> {
+    return (await this.#core.handlers.connections(query)) as ConnectionsPage
+  }
+
+  /** Returns the members of a channel with presence, as stubs call it. */
+  async members(): Promise<ChannelMembers> {
+    return (await this.#core.handlers.members()) as ChannelMembers
+  }
+
+  /** Disconnects clients, as stubs call it. */
+  async disconnect(options: DisconnectOptions): Promise<Disconnected> {
+    return (await this.#core.handlers.disconnect(options)) as Disconnected
+  }
+
+  /** Revokes tokens and closes their sockets, as stubs call it. */
+  async revoke(options: RevokeOptions): Promise<Disconnected> {
+    return (await this.#core.handlers.revoke(options)) as Disconnected
+  }
+
   /**
    * The id of the newest event; `undefined` if the channel has never had events. It is a cursor: a client that loads the state of
    * the application together with it, and subscribes with it as its `lastEventId`, receives exactly the events after that state.
@@ -124,8 +163,8 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
 
   /** Calls a method and returns its `ORPCError` as a value, for `callStub`. */
   async '~settle'(method: string, args: readonly unknown[]): Promise<{ value?: unknown; error?: object } | undefined> {
-    if (method === '~token' || method === '~read') return this.#core.settle(method, args)
-    const isCallable = method === 'publish' || !(method in BaseObject.prototype)
+    if (isTrusted(method)) return this.#core.settle(method, args)
+    const isCallable = METHODS.has(method) || !(method in BaseObject.prototype)
     const found: unknown = isCallable ? (this as Record<string, unknown>)[method] : undefined
     if (typeof found !== 'function' || Object.hasOwn(this, method)) return undefined
     try {

@@ -25,6 +25,160 @@ export interface Published {
   readonly duplicate: boolean
 }
 
+/** The query of {@link ChannelStub.stats}. */
+export interface StatsQuery {
+  /** The number of buckets of the timeline, 1 to 240. Without it, there is no timeline. */
+  timeline?: number | undefined
+}
+
+/** The numbers of a channel. Counters begin when this instance of the Durable Object was constructed, at `since`. */
+export interface ChannelStats {
+  /** The channel name; `null` if the Durable Object does not know its name. */
+  readonly channel: string | null
+  /** The open sockets of clients. */
+  readonly sockets: number
+  /** The sockets with a subscription, of which `parked` wait until their client has read what was sent. */
+  readonly subscriptions: number
+  /** The subscriptions that wait until their client has read what was sent. */
+  readonly parked: number
+  /** The members; `null` without presence. */
+  readonly members: number | null
+  /** The retained events. */
+  readonly events: RetainedEvents
+  /** The tables of the retained events, oldest first. */
+  readonly segments: readonly SegmentStats[]
+  /** When this instance was constructed: ISO 8601. */
+  readonly since: string
+  /** The stored events. */
+  readonly published: number
+  /** The publishes whose idempotency key was used before. */
+  readonly duplicates: number
+  /** The messages of events that were sent live. A replayed event is not counted. */
+  readonly delivered: number
+  /** The gap notifications. */
+  readonly gaps: number
+  /** How often a subscription was parked. */
+  readonly parkings: number
+  /** The rejected upgrades by reason. */
+  readonly rejections: Readonly<Record<string, number>>
+  /** The sockets that `disconnect` and `revoke` have closed. */
+  readonly disconnected: number
+  /** The size of the Durable Object's database in bytes. */
+  readonly databaseBytes: number
+  /** The buckets of the timeline, oldest first, if the query requests it. */
+  readonly timeline?: readonly TimelineBucket[]
+}
+
+/** The retained events of a channel, and the limits of retention. */
+export interface RetainedEvents {
+  readonly count: number
+  /** The size in bytes, as the limit counts it. */
+  readonly bytes: number
+  /** The id of the oldest retained event. */
+  readonly firstId: string | null
+  /** The id of the newest event, also if it is no longer retained. */
+  readonly lastId: string | null
+  readonly retentionSeconds: number
+  readonly maxEvents: number
+  readonly maxBytes: number
+}
+
+/** A table of retained events. Retention deletes whole tables. */
+export interface SegmentStats {
+  /** The id after which the table begins. */
+  readonly after: string
+  readonly lastId: string | null
+  readonly events: number
+  readonly bytes: number
+}
+
+/** The retained events of a period. */
+export interface TimelineBucket {
+  /** The start of the period: ISO 8601. It ends with the start of the next one. */
+  readonly from: string
+  readonly events: number
+  readonly bytes: number
+}
+
+/** The query of {@link ChannelStub.connections}. */
+export interface ConnectionsQuery {
+  /** The maximum number of sockets, 1 to 1,000. Default: 100. */
+  limit?: number | undefined
+  /** The cursor: `next` of the previous page. */
+  after?: string | undefined
+}
+
+/** A page of open sockets. */
+export interface ConnectionsPage {
+  readonly connections: readonly Connection[]
+  /** The cursor of the next page; `null` on the last one. */
+  readonly next: string | null
+}
+
+/** An open socket. */
+export interface Connection {
+  /** The connection id, if the client has sent one. */
+  readonly connection?: string
+  /** The subject of the token. */
+  readonly subject?: string
+  /** The tags of the token. */
+  readonly tags: readonly string[]
+  /** The time of issue of the token: ISO 8601. */
+  readonly issuedAt: string
+  /** When the token expires: ISO 8601. */
+  readonly expiresAt: string
+  /** The state of the subscription; `null` without one. */
+  readonly subscription: 'live' | 'replaying' | 'parked' | null
+  /** The member id, with presence. */
+  readonly member?: string
+}
+
+/** The members of a channel with presence. */
+export interface ChannelMembers {
+  readonly members: readonly ChannelMember[]
+}
+
+/** A member of a channel. */
+export interface ChannelMember {
+  readonly id: string
+  /** The state that the member has set. */
+  readonly state?: unknown
+  /** The number of sockets. */
+  readonly connections: number
+}
+
+/** The options of {@link ChannelStub.disconnect}: which clients are disconnected. At least one of them. */
+export interface DisconnectOptions {
+  /** Connection ids. */
+  to?: readonly string[] | undefined
+  /** Tags of tokens. */
+  tags?: readonly string[] | undefined
+  /** Connection ids of clients that stay connected. */
+  except?: readonly string[] | undefined
+  /** All clients. */
+  everyone?: true | undefined
+  /** The reason of the close frame. */
+  reason?: string | undefined
+}
+
+/** The options of {@link ChannelStub.revoke}: exactly one selection. */
+export interface RevokeOptions {
+  /** A connection id. */
+  connection?: string | undefined
+  /** A subject of tokens. */
+  subject?: string | undefined
+  /** Tokens issued before this time: a `Date`, or seconds since 1970. */
+  issuedBefore?: Date | number | undefined
+  /** The reason of the close frame. */
+  reason?: string | undefined
+}
+
+/** The result of {@link ChannelStub.disconnect} and {@link ChannelStub.revoke}. */
+export interface Disconnected {
+  /** The number of closed sockets. */
+  readonly disconnected: number
+}
+
 /**
  * The type of a stub of a Durable Object written in Rust, for bindings: `DurableObjectNamespace<ChannelStub<Message>>`. Extend
  * it with the RPC methods of your own Durable Object.
@@ -55,4 +209,19 @@ export interface ChannelStub<Event extends object> {
    * `undefined` for `to`, `tags`, `except` or `idempotencyKey`, are rejected with BAD_REQUEST.
    */
   publish(event: Event, options?: PublishOptions): Promise<Published>
+
+  /** Returns the numbers of the channel. */
+  stats(query?: StatsQuery): Promise<ChannelStats>
+
+  /** Returns a page of the open sockets. */
+  connections(query?: ConnectionsQuery): Promise<ConnectionsPage>
+
+  /** Returns the members of a channel with presence. */
+  members(): Promise<ChannelMembers>
+
+  /** Disconnects clients. They reconnect. */
+  disconnect(options: DisconnectOptions): Promise<Disconnected>
+
+  /** Revokes tokens and closes their sockets. */
+  revoke(options: RevokeOptions): Promise<Disconnected>
 }

@@ -22,6 +22,14 @@ const LAST_EVENT_ID = 10
 // Read once: `Core` is a proxy whose instances wrap each function when it is read, which costs more than a call.
 const { operate, operateOrReject, webSocketMessage, untilLost } = Core.prototype
 
+/** The RPC methods of every class that return the result of the core's method of the same name. */
+export type TrustedMethod = 'stats' | 'connections' | 'members' | 'disconnect' | 'revoke'
+
+/** Whether only the library's own Workers call an RPC method. A class cannot declare it. */
+export function isTrusted(method: string): boolean {
+  return method.startsWith('~') && method !== '~settle'
+}
+
 /** What the core knows of a socket. */
 export interface Session {
   /** The connection id that the client has sent. */
@@ -77,7 +85,7 @@ export class ObjectCore {
     this.#operate(START)
   }
 
-  get handlers(): Pick<Core, 'fetch' | 'webSocketClose' | 'webSocketError' | 'alarm'> {
+  get handlers(): Pick<Core, 'fetch' | 'webSocketClose' | 'webSocketError' | 'alarm' | TrustedMethod> {
     return this.#core
   }
 
@@ -98,7 +106,7 @@ export class ObjectCore {
     return operateOrReject.call(this.#core, PUBLISH, event, options, this.#customs) as Published | Promise<Published>
   }
 
-  /** Calls `~token` or `~read` for a Worker that reads the channel, and returns the error as a value. */
+  /** Calls a trusted RPC method (see {@link isTrusted}) for a Worker, and returns the error as a value. */
   async settle(method: string, args: readonly unknown[]): Promise<{ value?: unknown; error?: object } | undefined> {
     return this.#core['~settle'](method, args)
   }

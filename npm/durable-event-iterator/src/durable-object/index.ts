@@ -18,7 +18,24 @@ export type { Subscribed } from './base-object.js'
 export { handleChannelRequest } from './channel-request.js'
 export type { ChannelRequestCors, HandleChannelRequestOptions } from './channel-request.js'
 export { callStub, StubError } from './call-stub.js'
-export type { ChannelStub, Published, PublishOptions } from './channel-stub.js'
+export type {
+  ChannelMember,
+  ChannelMembers,
+  ChannelStats,
+  ChannelStub,
+  Connection,
+  ConnectionsPage,
+  ConnectionsQuery,
+  Disconnected,
+  DisconnectOptions,
+  Published,
+  PublishOptions,
+  RetainedEvents,
+  RevokeOptions,
+  SegmentStats,
+  StatsQuery,
+  TimelineBucket,
+} from './channel-stub.js'
 export type { SessionClaims } from './core.js'
 export { DurableEventIteratorObject } from './durable-event-iterator-object.js'
 export type {

@@ -6,7 +6,24 @@
  */
 
 export { callStub, StubError } from '../durable-object/call-stub.js'
-export type { ChannelStub, Published, PublishOptions } from '../durable-object/channel-stub.js'
+export type {
+  ChannelMember,
+  ChannelMembers,
+  ChannelStats,
+  ChannelStub,
+  Connection,
+  ConnectionsPage,
+  ConnectionsQuery,
+  Disconnected,
+  DisconnectOptions,
+  Published,
+  PublishOptions,
+  RetainedEvents,
+  RevokeOptions,
+  SegmentStats,
+  StatsQuery,
+  TimelineBucket,
+} from '../durable-object/channel-stub.js'
 export { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from '../durable-object/upgrade.js'
 export type {
   DurableEventIteratorNamespace,

@@ -12,6 +12,7 @@ use crate::{
         routing::{self, InvalidMessage, Route},
         running_calls::Aborted,
     },
+    presence,
     runtime::{self, Message, RawSocket, Verdict},
     socket::{close_code, session::Session},
 };
@@ -166,6 +167,6 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let is_own = |channel: &str| self.core.identity.is(channel).is_ok_and(|is| is == Verdict::Yes);
         let refreshed = routing::refresh_token(session, input, keys, &is_own, now_ms)?;
         self.core.note_token(refreshed.claims.iat, refreshed.claims.exp);
-        self.core.sessions.write(ws, refreshed)
+        presence::refresh(&self.core, ws, || self.core.sessions.write(ws, refreshed))
     }
 }

@@ -141,6 +141,7 @@ impl<O: DurableEventIteratorObject> NativeInstance<O> {
     /// Delivers a client's close frame, which begins a close or responds to one. `code` is `None` for a frame without a code.
     pub fn close(&self, socket: &RawSocket, code: Option<u16>) {
         let _entered = self.state.enter();
+        socket.client_is_closing();
         self.host.close(socket, code);
         self.end(socket);
     }
@@ -148,13 +149,15 @@ impl<O: DurableEventIteratorObject> NativeInstance<O> {
     /// Reports that a client's connection was lost without a close frame.
     pub fn lost(&self, socket: &RawSocket) {
         let _entered = self.state.enter();
-        self.host.forget(socket);
+        socket.client_is_closing();
+        self.host.lost(socket);
         self.end(socket);
     }
 
     /// Delivers the failure of a socket.
     pub fn error(&self, socket: &RawSocket) {
         let _entered = self.state.enter();
+        socket.client_is_closing();
         self.host.error(socket);
         self.end(socket);
     }
@@ -192,6 +195,15 @@ impl<O: DurableEventIteratorObject> NativeInstance<O> {
         let halves = [("json", json), ("meta", meta)].into_iter();
         let event: Object = halves.filter_map(|(key, half)| Some((key, half?))).collect();
         self.publish(&event.into(), Some(&to_value(&RpcOptions::from(options))?))
+    }
+
+    /// Calls a trusted RPC method, such as `~stats`, as the library's own Workers call it, and returns its result: text.
+    ///
+    /// # Errors
+    /// Returns the error that the Worker receives.
+    pub fn trusted(&self, method: &str, argument: &Value) -> Result<Value> {
+        let _entered = self.state.enter();
+        self.host.trusted(method, argument)
     }
 
     /// Calls an RPC method of the application. `arguments` is an array. `done` receives the result.

@@ -4,7 +4,7 @@ use super::Host;
 use crate::{
     object::DurableEventIteratorObject,
     runtime::{OpenedSocket, UpgradeRequest, Verdict},
-    socket::session::Session,
+    socket::session::{Membership, Session},
     upgrade::{self, Accepted, Rejection},
 };
 
@@ -20,7 +20,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
             Verdict::Unknown => return Err(Rejection::NoName),
         }
         let connection = connection_id.map(|id| id.as_str().to_owned());
-        let session = Session::new(&claims, connection, self.options().enforce_expiry);
+        let mut session = Session::new(&claims, connection, self.options().enforce_expiry);
+        // Reserves space, so that a subscription can make the client a member.
+        session.member = self.options().presence.as_ref().map(|_| Membership::default());
         let attachment = session.encode().map_err(|_| Rejection::AttachmentTooLarge)?;
         self.core.note_token(session.claims.iat, session.claims.exp);
         let tags = self.caps.admit(&self.core.hub, self.options(), &claims, session.connection.as_deref())?;

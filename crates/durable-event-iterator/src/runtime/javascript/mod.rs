@@ -38,3 +38,8 @@ pub(crate) type RpcValue = JsValue;
 pub(crate) fn state(ctx: Context) -> worker::State {
     ctx.into()
 }
+
+/// Returns a text as the result of an RPC method.
+pub(crate) fn text(text: String) -> RpcValue {
+    text.into()
+}

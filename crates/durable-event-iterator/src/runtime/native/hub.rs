@@ -1,8 +1,9 @@
 //! The open sockets of one Durable Object on a native target. It does what `hot.js` does on the Workers runtime.
 
 use super::{Context, OpenedSocket, RawSocket};
-use crate::runtime::{EventMessages, JsError, LIVE_WINDOW, PUBLISHER_HEAD, REPLAY_WINDOW};
+use crate::runtime::{self, EventMessages, JsError, LIVE_WINDOW, PUBLISHER_HEAD, REPLAY_WINDOW};
 use durable_event_log::Cell as SqlCell;
+use futures_util::future::{AbortHandle, Abortable};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -134,6 +135,9 @@ pub(crate) struct Hub {
     replays: RefCell<BTreeMap<u32, Begun>>,
     rooms: RefCell<BTreeMap<u32, Room>>,
     last_replay: Cell<u32>,
+    /// The function that the timer calls.
+    on_timer: RefCell<Option<Rc<dyn Fn()>>>,
+    timer: RefCell<Option<AbortHandle>>,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "on the Workers runtime they may fail")]
@@ -146,6 +150,8 @@ impl Hub {
             replays: RefCell::default(),
             rooms: RefCell::default(),
             last_replay: Cell::new(0),
+            on_timer: RefCell::default(),
+            timer: RefCell::default(),
         })
     }
 
@@ -273,6 +279,29 @@ impl Hub {
     /// Takes a message from the room of a live subscription. Returns `false` if there is no room.
     pub(crate) fn take(&self, ws: &RawSocket, characters: u64, left: u64) -> Result<bool, JsError> {
         self.with_room(ws, left, |room| room.take(characters))
+    }
+
+    /// Sets the function that the timer calls.
+    pub(crate) fn on_timer(&self, call: Rc<dyn Fn()>) {
+        self.on_timer.replace(Some(call));
+    }
+
+    /// Sets the time of the timer, in milliseconds since 1970, or deletes it. It prevents hibernation.
+    pub(crate) fn schedule(&self, at_ms: Option<u64>) -> Result<(), JsError> {
+        if let Some(timer) = self.timer.take() {
+            timer.abort();
+        }
+        let (Some(at_ms), Some(call)) = (at_ms, self.on_timer.borrow().clone()) else { return Ok(()) };
+        let wait_ms = at_ms.saturating_sub(self.state.now_ms());
+        let (handle, registration) = AbortHandle::new_pair();
+        self.timer.replace(Some(handle));
+        runtime::spawn(async move {
+            let paused = Abortable::new(runtime::pause(wait_ms), registration).await;
+            if let Ok(Ok(())) = paused {
+                call();
+            }
+        });
+        Ok(())
     }
 
     /// Sends an event to every live subscription. `read` is called for sockets whose view is not cached.

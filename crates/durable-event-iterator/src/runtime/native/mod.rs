@@ -13,7 +13,7 @@ pub(crate) use self::{
     hub::{Admits, Cursor, Hub, LiveView, Replay, Unsent},
     object_state::{ObjectState as Context, log_error, log_warning, now_ms},
     page::Page,
-    rpc_value::{from_wire, serialized_of, to_wire, undefined_option},
+    rpc_value::{from_wire, serialized_of, text, to_wire, undefined_option},
     storage::Storage,
 };
 pub use self::{

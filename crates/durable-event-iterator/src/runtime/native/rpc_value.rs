@@ -4,6 +4,11 @@ use super::RpcValue;
 use crate::runtime::{Infinity, JsError, JsWire, NotWire};
 use durable_event_wire::{Serialized, Value, serialize};
 
+/// Returns a text as the result of an RPC method.
+pub(crate) fn text(text: String) -> RpcValue {
+    Value::String(text)
+}
+
 /// Serializes a value of at most `limit` bytes.
 pub(crate) fn to_wire(value: &RpcValue, limit: usize, infinity: Infinity) -> Result<JsWire, NotWire> {
     if infinity == Infinity::Error && has_infinity(value) {
