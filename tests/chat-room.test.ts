@@ -45,7 +45,7 @@ async function enter(room: string, name: string, client?: ClientKind): Promise<C
 
 const messages = ({ events }: Subscription): string[] =>
   events.filter(({ type }) => type === 'message').map(({ message }) => message)
-const people = ({ events }: Subscription): unknown => events.findLast(({ type }) => type === 'people')?.people
+const presence = (events: Subscription['events']): Subscription['events'] => events.filter(({ type }) => type === 'presence')
 const until = (subscription: Subscription, count: number): Promise<void> =>
   subscription.until((now) => messages(now).length >= count)
 
@@ -68,7 +68,7 @@ test.each(CLIENTS)('a message of a client, of the server or of another Worker re
   await Promise.all([until(heardByAnna, 3), until(heardByBert, 3)])
   expect(messages(heardByAnna)).toEqual(['Hello', 'We close at nine.', 'from a stub'])
   expect(messages(heardByBert)).toEqual(['Hello', 'We close at nine.', 'from a stub'])
-  expect(heardByBert.events[0]).toEqual({ type: 'message', id: '1', message: 'Hello', name: 'anna', at: expect.any(Date) })
+  expect(heardByBert.events.find(({ type }) => type === 'message')).toEqual({ type: 'message', id: '1', message: 'Hello', name: 'anna', at: expect.any(Date) })
   expect(await anna.call(['router', 'ping'])).toBe('pong')
   expect(await bert.call(['router', 'echo'], { text: 'Hello' })).toBe('Echo: Hello')
   anna.close()
@@ -90,20 +90,28 @@ test('a message that is sent again is published once', async () => {
   bert.close()
 })
 
-test('the list of people is sent live and not stored', async () => {
-  const [anna, bert] = await Promise.all([enter('quiet', 'anna'), enter('quiet', 'bert')])
-  const [seenByAnna, seenByBert] = await Promise.all([anna.subscribe(), bert.subscribe()])
-  await anna.call(['setStatus'], 'typing')
-  await bert.call(['setStatus'], 'here')
-  await seenByBert.count(2)
-  const both = [{ name: 'anna', status: 'typing' }, { name: 'bert', status: 'here' }]
-  expect([people(seenByAnna), people(seenByBert)]).toEqual([both, both])
-  await anna.call(['setStatus'], 'leaving')
-  await seenByBert.count(3)
-  expect(people(seenByBert)).toEqual([{ name: 'bert', status: 'here' }])
-  expect(seenByBert.received.map(({ id }) => id)).toEqual([undefined, undefined, undefined])
-  anna.close()
+test('presence: a client receives the people in the room, their status, and who has left', async () => {
+  const room = 'quiet'
+  const anna = await enter(room, 'anna')
+  const seenByAnna = await anna.subscribe()
+  await seenByAnna.until(({ events }) => presence(events).length > 0)
+  expect(presence(seenByAnna.events)).toEqual([{ type: 'presence', members: [{ id: 'anna' }], self: 'anna' }])
+  const bert = await enter(room, 'bert')
+  const seenByBert = await bert.subscribe()
+  await seenByBert.until(({ events }) => presence(events).length > 0)
+  expect(presence(seenByBert.events)[0]).toEqual({ type: 'presence', members: [{ id: 'anna' }, { id: 'bert' }], self: 'bert' })
+  expect(await bert.call(['setPresence'], 'typing')).toBeUndefined()
+  await seenByAnna.until(({ events }) => presence(events).some(({ changed }) => changed !== undefined))
   bert.close()
+  await seenByAnna.until(({ events }) => presence(events).some(({ left }) => left !== undefined))
+  expect(presence(seenByAnna.events).slice(1)).toEqual([
+    { type: 'presence', joined: [{ id: 'bert' }] },
+    { type: 'presence', changed: [{ id: 'bert', state: 'typing' }] },
+    { type: 'presence', left: ['bert'] },
+  ])
+  // They are not stored.
+  expect(seenByAnna.received.map(({ id }) => id)).toEqual([undefined, undefined, undefined, undefined])
+  anna.close()
 })
 
 test('blank names and messages, and messages without a valid id are rejected', async () => {
