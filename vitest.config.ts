@@ -17,10 +17,12 @@ const everyVersion = {
 /** The tests that also run with Durable Object classes in TypeScript, for each of oRPC's classes. */
 const typescriptClasses = {
   DurableEventIteratorObject: [
-    'audiences', 'broken-code', 'calls', 'events', 'gaps', 'hibernation', 'hostile', 'http-reading', 'idempotency', 'pages', 'settling',
-    'npm/stub', 'npm/subscribe', 'publisher', 'snapshots', 'soak', 'stubs', 'types',
+    'audiences', 'broken-code', 'calls', 'close-hook', 'events', 'gaps', 'hibernation', 'hostile', 'http-reading', 'idempotency', 'pages', 'settling',
+    'npm/stub', 'npm/subscribe', 'presence', 'publisher', 'snapshots', 'soak', 'stubs', 'types',
   ],
-  DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation', 'http-reading', 'npm/stub', 'npm/subscribe', 'pages', 'publisher'],
+  DurableIteratorObject: [
+    'audiences', 'close-hook', 'durable-iterator', 'hibernation', 'http-reading', 'npm/stub', 'npm/subscribe', 'pages', 'presence', 'publisher',
+  ],
 }
 
 /** The tests of Durable Object classes in TypeScript that also run with other versions of oRPC in their Worker. */

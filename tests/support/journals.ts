@@ -49,6 +49,12 @@ export const CLASSES = {
   TYPES: 'TypesObject',
   CALLS: 'CallsObject',
   FAULTY: 'FaultyObject',
+  PRESENT: 'PresentObject',
+  ATTACHED: 'AttachedPresentObject',
+  PATIENT: 'PatientPresentObject',
+  PUBLISHED_PRESENT: 'PublishedPresentObject',
+  ABSENT: 'AbsentObject',
+  OWN_PRESENT: 'OwnPresentObject',
 } as const
 export type Binding = keyof typeof CLASSES
 

@@ -6,6 +6,7 @@ pub mod faulty;
 mod http;
 pub mod journal;
 pub mod ledger;
+pub mod present;
 pub mod relay;
 pub mod types;
 

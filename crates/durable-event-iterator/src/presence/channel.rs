@@ -241,7 +241,7 @@ fn settle_except(core: &ChannelCore, except: Option<&RawSocket>) {
 /// Makes the session of a subscription that becomes live, or is parked, one of a member.
 pub(crate) fn arrive(core: &ChannelCore, ws: &RawSocket, session: &mut Session) {
     let Some(presence) = &core.presence else { return };
-    if session.is_publisher() {
+    if !session.may_be_member() {
         return;
     }
     let is_new = session.member.is_none();
@@ -272,7 +272,9 @@ pub(crate) fn welcome(
         let Ok(session) = core.sessions.read(ws) else { return Ok(()) };
         let live = session.subscription.as_ref().filter(|subscription| subscription.live && ws.is_open());
         let Some(subscription) = live else { return Ok(()) }; // `on_live` has failed, or the socket has closed
-        presence.join(core, ws, &session)?;
+        if session.may_be_member() {
+            presence.join(core, ws, &session)?;
+        }
         let bodies = presence.with(core, |roster| {
             let own_id = roster.member_of(socket).map(str::to_owned);
             event::list(roster.entries(), own_id.as_deref())

@@ -239,3 +239,101 @@ fn push_text(json: &mut String, text: &str) {
     // A text is always JSON.
     json.push_str(&serde_json::to_string(text).unwrap_or_default());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket::session::{MemberState, RawJson};
+    use durable_event_wire::{Object, from_value, parse, to_value};
+    use std::rc::Rc;
+
+    fn entry(id: &str, state: Option<(&str, Option<&str>)>) -> Entry {
+        let raw = |text: &str| RawJson::new(text.to_owned()).unwrap();
+        let state = state
+            .map(|(json, meta)| Rc::new(MemberState { json: Some(raw(json)), meta: meta.map(raw), at: 1 }));
+        Entry { id: id.into(), state, connections: 1 }
+    }
+
+    fn value(body: &Serialized) -> Value {
+        parse(body.json.as_deref(), body.meta.as_deref()).unwrap()
+    }
+
+    fn parsed(bodies: &[Serialized]) -> Vec<PresenceEvent> {
+        bodies.iter().map(|body| from_value(value(body)).unwrap()).collect()
+    }
+
+    #[test]
+    fn an_event_has_only_lists_with_items() {
+        let joined = vec![entry("a\"b", None), entry("c", Some((r#"{"x":1}"#, None)))];
+        let update = Update::Changes {
+            joined,
+            changed: vec![entry("d", Some(("null", None)))],
+            left: vec!["e".into()],
+        };
+        let text = r#"{"type":"presence","joined":[{"id":"a\"b"},{"id":"c","state":{"x":1}}],"changed":[{"id":"d","state":null}],"left":["e"]}"#;
+        let bodies = events(update);
+        assert_eq!(bodies.iter().map(|body| body.json.as_deref().unwrap()).collect::<Vec<_>>(), [text]);
+        assert_eq!(events(Update::Changes { joined: vec![], changed: vec![], left: vec![] }), []);
+        assert_eq!(list([], None)[0].json.as_deref(), Some(r#"{"type":"presence","members":[]}"#));
+    }
+
+    #[test]
+    fn states_keep_their_types() {
+        let since = r#""2027-01-15T08:00:00.000Z""#;
+        let entries = [
+            entry("a", Some((since, Some("[[1]]")))),
+            entry("b", Some((r#"{"x":["1"]}"#, Some(r#"[[0,"x",0]]"#)))),
+        ];
+        let bodies = list(entries, Some("b"));
+        assert_eq!(
+            bodies[0].meta.as_deref(),
+            Some(r#"[[1,"members",0,"state"],[0,"members",1,"state","x",0]]"#)
+        );
+        let Value::Object(event) = value(&bodies[0]) else { panic!("an object") };
+        let date = durable_event_wire::Date::from_millis(1_800_000_000_000);
+        let expected: Object =
+            [("id".to_owned(), "a".into()), ("state".to_owned(), to_value(&date).unwrap())]
+                .into_iter()
+                .collect();
+        let Some(Value::Array(members)) = event.get("members") else { panic!("an array") };
+        assert_eq!(members.first(), Some(&Value::Object(expected)));
+    }
+
+    #[test]
+    fn long_lists_have_parts_with_their_own_meta() {
+        let json = format!("\"{}\"", "2027-01-15T08:00:00.000Z");
+        let entries = |count: usize| {
+            (0..count)
+                .map(|n| entry(&format!("{n:04}{}", "x".repeat(96)), Some((&json, Some("[[1]]")))))
+                .collect::<Vec<_>>()
+        };
+        let parts = list(entries(1_000), Some("me"));
+        assert!(parts.len() > 1);
+        assert!(parts.iter().all(|part| part.json.as_ref().unwrap().len() < PART_BYTES + 2_048));
+        let events = parsed(&parts);
+        assert_eq!(
+            events.iter().map(|event| event.own_id.is_some()).collect::<Vec<_>>(),
+            [false, false, true]
+        );
+        let members: Vec<_> =
+            events.iter().flat_map(|event| event.members.iter().flatten().chain(&event.joined)).collect();
+        assert_eq!(members.len(), 1_000);
+        assert!(events[1..].iter().all(|event| event.members.is_none()));
+        for part in &parts {
+            assert!(part.meta.as_ref().unwrap().starts_with(r#"[[1,""#));
+        }
+        let left = (0..1_000).map(|n| MemberId::from(format!("{n:0100}"))).collect();
+        let update = Update::Changes { joined: entries(600), changed: entries(600), left };
+        let events = parsed(&super::events(update));
+        assert!(events.len() > 3);
+        let sum = |count: fn(&PresenceEvent) -> usize| events.iter().map(count).sum::<usize>();
+        assert_eq!(
+            [
+                sum(|event| event.joined.len()),
+                sum(|event| event.changed.len()),
+                sum(|event| event.left.len())
+            ],
+            [600, 600, 1_000]
+        );
+    }
+}

@@ -309,3 +309,164 @@ fn entry<S>(id: &MemberId, member: &Member<S>) -> Entry {
     let state = member.state.as_ref().filter(|state| state.json.is_some()).map(Rc::clone);
     Entry { id: Rc::clone(id), state, connections: member.sockets.len() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket::session::RawJson;
+    use proptest::prelude::*;
+
+    const GRACE_MS: u64 = 1_000;
+
+    /// A client that has received all updates.
+    #[derive(Default, Debug, PartialEq)]
+    struct Client(BTreeMap<MemberId, Option<String>>);
+
+    fn text(state: Option<&Rc<MemberState>>) -> Option<String> {
+        state.and_then(|state| state.json.as_ref()).map(|json| json.as_str().to_owned())
+    }
+
+    impl Client {
+        fn apply(&mut self, update: Update) {
+            let (upserts, left) = match update {
+                Update::List(entries) => {
+                    self.0.clear();
+                    (entries, Vec::new())
+                }
+                Update::Changes { joined, changed, left } => {
+                    assert!(joined.iter().all(|entry| !self.0.contains_key(&entry.id)), "joined twice");
+                    assert!(
+                        changed.iter().all(|entry| self.0.contains_key(&entry.id)),
+                        "changed without a join"
+                    );
+                    (joined.into_iter().chain(changed).collect(), left)
+                }
+            };
+            for Entry { id, state, .. } in upserts {
+                self.0.insert(id, text(state.as_ref()));
+            }
+            for id in left {
+                assert!(self.0.remove(&id).is_some(), "left twice");
+            }
+        }
+    }
+
+    fn view(roster: &Roster<u32>) -> Client {
+        Client(roster.entries().map(|entry| (entry.id, text(entry.state.as_ref()))).collect())
+    }
+
+    /// The attachments of the open sockets: member and state.
+    type Attachments = BTreeMap<u32, (u8, Option<MemberState>)>;
+
+    fn rebuilt(attachments: &Attachments) -> Roster<u32> {
+        let mut roster = Roster::new(GRACE_MS);
+        for (socket, (member, state)) in attachments {
+            roster.restore(*socket, &member.to_string(), *socket, state.clone());
+        }
+        roster
+    }
+
+    fn state(number: Option<u8>, at: u64) -> MemberState {
+        let json = number.map(|number| RawJson::new(number.to_string()).unwrap());
+        MemberState { json, meta: None, at }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Join {
+            socket: u32,
+            member: u8,
+        },
+        Leave {
+            socket: u32,
+        },
+        Set {
+            socket: u32,
+            state: Option<u8>,
+        },
+        Wait {
+            ms: u64,
+        },
+        /// The instance is lost, and the next one has found that something is owed, or that nothing was.
+        Lose,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => (0_u32..6, 0_u8..4).prop_map(|(socket, member)| Step::Join { socket, member }),
+            3 => (0_u32..6).prop_map(|socket| Step::Leave { socket }),
+            2 => (0_u32..6, proptest::option::of(0_u8..3)).prop_map(|(socket, state)| Step::Set { socket, state }),
+            3 => prop_oneof![0_u64..150, 0_u64..2_000].prop_map(|ms| Step::Wait { ms }),
+            1 => Just(Step::Lose),
+        ]
+    }
+
+    proptest! {
+        /// Everyone learns the truth, whatever happens, at most every 100 ms, and what is sent is consistent.
+        #[test]
+        fn clients_and_attachments_converge_to_the_members(steps in proptest::collection::vec(step(), 0..60)) {
+            let mut now_ms = 1_000_000;
+            let mut roster = Roster::new(GRACE_MS);
+            let mut attachments = Attachments::new();
+            let mut client = Client::default();
+            let mut sent_ms: Option<u64> = None;
+            let settle = |roster: &mut Roster<u32>, client: &mut Client, sent_ms: &mut Option<u64>, now_ms: u64| {
+                while let Some(update) = roster.advance(now_ms) {
+                    assert!(sent_ms.is_none_or(|sent| sent + MIN_INTERVAL_MS <= now_ms), "sent too often");
+                    *sent_ms = Some(now_ms);
+                    client.apply(update);
+                }
+                assert!(roster.next_ms().is_none_or(|next| next > now_ms), "something is due");
+            };
+            for step in steps.into_iter().chain([Step::Wait { ms: 3_000 }, Step::Wait { ms: 3_000 }]) {
+                match step {
+                    Step::Join { socket, member } if !attachments.contains_key(&socket) => {
+                        let kept = roster.join(socket, &member.to_string(), socket, None);
+                        attachments.insert(socket, (member, kept.map(|state| (*state).clone())));
+                    }
+                    Step::Leave { socket } if attachments.remove(&socket).is_some() => {
+                        if let Some((heir, state)) = roster.leave(socket, now_ms) {
+                            attachments.get_mut(&heir).unwrap().1 = Some((*state).clone());
+                        }
+                    }
+                    Step::Set { socket, state: number } if attachments.contains_key(&socket) => {
+                        let state = state(number, roster.time_of_state(socket, now_ms));
+                        attachments.get_mut(&socket).unwrap().1 = Some(state.clone());
+                        roster.set_state(socket, state);
+                    }
+                    Step::Wait { ms } => now_ms += ms,
+                    Step::Lose => {
+                        let is_owed = roster.next_ms().is_some();
+                        roster = rebuilt(&attachments);
+                        if is_owed {
+                            roster.owe_list();
+                        }
+                        sent_ms = None;
+                    }
+                    _ => {}
+                }
+                settle(&mut roster, &mut client, &mut sent_ms, now_ms);
+            }
+            prop_assert_eq!(roster.next_ms(), None);
+            prop_assert_eq!(&client, &view(&roster));
+            prop_assert_eq!(&view(&rebuilt(&attachments)), &client);
+            prop_assert_eq!(roster.len(), client.0.len());
+        }
+    }
+
+    #[test]
+    fn the_interval_grows_with_the_sockets() {
+        let mut roster = Roster::new(GRACE_MS);
+        for socket in 0..10_000 {
+            roster.restore(socket, &socket.to_string(), socket, None);
+        }
+        assert_eq!((roster.next_ms(), roster.advance(1)), (None, None));
+        roster.set_state(0, state(Some(1), 1));
+        assert!(roster.advance(1).is_some(), "the first change is sent at once");
+        roster.set_state(1, state(Some(1), 1));
+        assert_eq!(roster.next_ms(), Some(501));
+        assert_eq!(roster.advance(500), None);
+        let Some(Update::Changes { changed, .. }) = roster.advance(501) else { panic!("changes are due") };
+        assert_eq!(changed.len(), 1);
+    }
+}
