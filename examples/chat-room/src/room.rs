@@ -2,7 +2,7 @@
 
 use durable_event_iterator::{
     Call, Channel, Code, Date, DurableEventIteratorObject, Error, Options, Presence, PresenceEvent,
-    Procedures, PublishOptions, Result, RpcMethods, durable_object,
+    Procedures, PublishOptions, Result, RpcMethods, Subscribed, durable_object,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -110,6 +110,11 @@ impl DurableEventIteratorObject for Chat {
             .event_retention(RETENTION)
             .idempotency_window(IDEMPOTENCY_WINDOW)
             .presence(Presence::by_attachment("userId").grace(GRACE))
+    }
+
+    /// Sets the status with which a user joins, and replaces the one that they had before a reconnect.
+    fn on_subscribed(&self, client: &Subscribed<Self>) -> Result<()> {
+        client.socket.set_presence(&Status::Here)
     }
 
     fn procedures() -> Procedures<Self, Call<Self>> {

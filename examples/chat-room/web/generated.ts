@@ -50,31 +50,7 @@ export type Message = {
 }
 
 /**
- * A presence event, as clients receive it from a channel with [presence](crate::Options::presence).
- *
- * It is the content of a variant of the application's own events with the tag `type`:
- *
- * ```
- * use durable_event_iterator::PresenceEvent;
- * use serde::{Deserialize, Serialize};
- *
- * #[derive(Debug, PartialEq, Serialize, Deserialize)]
- * #[serde(tag = "type", rename_all = "camelCase")]
- * enum Event {
- * Message { text: String },
- * Presence(PresenceEvent<Status>),
- * }
- *
- * #[derive(Debug, PartialEq, Serialize, Deserialize)]
- * struct Status {
- * away: bool,
- * }
- *
- * let json = r#"{"type":"presence","joined":[{"id":"anna","state":{"away":true}}]}"#;
- * let Event::Presence(event) = serde_json::from_str(json)? else { panic!("expected a presence event") };
- * assert_eq!(event.joined[0].state, Some(Status { away: true }));
- * # Ok::<(), serde_json::Error>(())
- * ```
+ * A presence event: the content of the variant `Presence` of the application's events, an enum with the tag `type`.
  *
  * Apply the members in this order: `members` replaces the whole list, `joined` and `changed` add or replace members, `left` removes
  * members. A long list has several parts: the further ones are `joined`, and the last one has the member itself (`self`).
@@ -92,7 +68,7 @@ export type PresenceEvent<S = unknown> = {
   left?: Array<string>
 }
 
-/** A member in a [`PresenceEvent`]. */
+/** A member in a presence event. */
 export type PresenceMember<S = unknown> = {
   /** The id. */
   id: string

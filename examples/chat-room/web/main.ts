@@ -59,7 +59,7 @@ function enter(name: string): Room {
   document.title = `#${name} · Chat room`
   history.replaceState(null, '', `?${new URLSearchParams({ room: name, name: me, client })}`)
   showAgain(known.shown)
-  showPeople(new Map())
+  showPeople([])
   text.value = sessionStorage.getItem(draftKey(name)) ?? ''
   leaving.get(name)?.close()
   const entered: Room = new Room(name, me, client, known.lastEventId, outbox, view(() => entered === room))
@@ -157,8 +157,9 @@ function showRooms(): void {
 }
 
 function showPeople(people: People): void {
-  const names = [...people.keys()].sort((one, other) => one.localeCompare(other))
-  const typing = names.filter((name) => people.get(name) === 'typing')
+  const sorted = [...people].sort((one, other) => one.id.localeCompare(other.id))
+  const names = sorted.map(({ id }) => id)
+  const typing = sorted.filter(({ state }) => state === 'typing').map(({ id }) => id)
   peopleList.replaceChildren(
     ...names.map((name) =>
       make(

@@ -2,6 +2,7 @@
 
 import { createORPCClient, getEventMeta, ORPCError } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
+import { PresenceMembers } from 'durable-event-iterator/client'
 import { httpFallback } from 'durable-event-iterator/http'
 import {
   DurableEventIteratorConnectionError,
@@ -12,7 +13,7 @@ import type { DurableEventIteratorHooks, DurableEventIteratorState, DurableEvent
 
 import { CuttableWebSocket, cuttableFetch, isWhole, whole } from './cable.ts'
 import type { Context, Server } from './contract.ts'
-import type { ClientKind, Message, PresenceEvent, Status } from './generated.ts'
+import type { ClientKind, Message, PresenceEvent, PresenceMember, Status } from './generated.ts'
 import type { Outbox, Outgoing } from './outbox.ts'
 
 /** How often a message is sent again if the room cannot respond. Repetitions are safe, since the room publishes each id once. */
@@ -48,8 +49,8 @@ const FROM_THE_BEGINNING = '0'
 /** How the events of the room arrive, if the page is connected. */
 export type Transport = DurableEventIteratorStateDetails['transport']
 
-/** The names of the people in a room, with their status. */
-export type People = Map<string, Status | undefined>
+/** The people in a room. Their ids are their names. */
+export type People = Iterable<PresenceMember<Status>>
 
 /** The callbacks with which the page shows a room. */
 export interface RoomView {
@@ -74,10 +75,10 @@ export class Room {
   readonly #view: RoomView
   readonly #left = new AbortController()
   #iterator: Awaited<ReturnType<Server['onMessage']>> | undefined
-  readonly #people: People = new Map()
+  readonly #people = new PresenceMembers<Status>()
   #status: Status = 'here'
-  /** The status that the room has; `undefined` if that is unknown. */
-  #reported: Status | undefined = 'here'
+  /** The status that the room has received. */
+  #reported: Status = 'here'
   /** Whether the page receives missed messages. */
   #isReturning = false
   #missed = 0
@@ -142,10 +143,7 @@ export class Room {
   }
 
   #onPresence(event: PresenceEvent<Status>): void {
-    if (event.members !== undefined) this.#people.clear()
-    for (const { id, state } of [...(event.members ?? []), ...(event.joined ?? []), ...(event.changed ?? [])]) this.#people.set(id, state)
-    for (const id of event.left ?? []) this.#people.delete(id)
-    this.#view.people(this.#people)
+    if (this.#people.apply(event)) this.#view.people(this.#people)
     // A page receives its own id when its subscription is live again: after all missed messages.
     if (event.self !== undefined && this.#isReturning) {
       this.#isReturning = false
@@ -158,6 +156,8 @@ export class Room {
       this.#isReturning = true
       this.#missed = 0
     }
+    // The room sets this status for each subscription.
+    if (state === 'open') this.#reported = 'here'
     this.#state = state
     this.#view.state(state, transport)
     void this.#reportStatus()
@@ -173,12 +173,8 @@ export class Room {
   async #reportStatus(): Promise<void> {
     if (this.#status === this.#reported || !this.isConnected) return
     this.#reported = this.#status
-    try {
-      await this.#iterator?.setPresence(this.#status)
-    } catch {
-      // The room may have the previous status. The next connection reports it again.
-      this.#reported = undefined
-    }
+    // The next connection reports it again.
+    await this.#iterator?.setPresence(this.#status).catch(() => {})
   }
 
   /** Whether messages can be sent. */
