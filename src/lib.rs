@@ -3,21 +3,25 @@
 //! | request | response |
 //! | --- | --- |
 //! | `GET /` with `Upgrade: websocket`, `?token=…` | opens a WebSocket to the channel of the token |
-//! | `GET /channels/<channel>/events`, `GET /events?channel=<channel>` | reads a channel, see `read.rs` |
-//! | `/channels/<channel>/subscribe`, `POST /channels/<channel>/call` | the same for oRPC's fetch link, see `read.rs` |
-//! | `POST /channels/<channel>/events`, `POST /events?channel=<channel>` | publishes an event, see `publish.rs` |
-
-mod publish;
-mod read;
+//! | `/channels/<channel>/events` and other paths below `/channels/<channel>` | reads, publishes to and administers a channel: see [`ChannelEndpoint`](http::ChannelEndpoint) |
+//! | `/events?channel=<channel>` | the same as `/channels/events?channel=<channel>` |
+//! | `GET /inspect` | the inspector, if the secret `INSPECT_KEY` exists |
+//!
+//! The keys are the secrets `PUBLISH_KEY`, `READ_KEY`, `ACCESS_KEYS` and `INSPECT_KEY`. The variable `CORS_ORIGINS` contains the origins
+//! whose pages may read, separated by commas, or `*`.
 
 use durable_event_iterator::{
-    Channel, DurableEventIteratorObject as Object, Options, Presence, Result, Upgrade, Value, http,
+    Channel, DurableEventIteratorObject as Object, Options, Presence, Result, Upgrade, Value,
+    http::{self, ChannelEndpoint, Cors},
 };
 use std::time::Duration;
 use worker::{Context, Env, Response, console_error, event, web_sys};
 
 /// The binding of the namespace of the channels.
 const NAMESPACE: &str = "CHANNEL";
+
+/// The prefix of paths that contain the channel.
+const PREFIX: &str = "/channels";
 
 /// A channel of any JSON events.
 struct AnyChannel {
@@ -130,12 +134,30 @@ async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> worker
     let url = request.url();
     match http::path_of(&url) {
         "/" => Upgrade::new(&env, NAMESPACE).handle(&request).await,
-        path if request.method() == "POST" && publish::is_endpoint(path) => {
-            Ok(publish::handle(request.into(), &env).await?.into())
-        }
-        path => match read::endpoint(path, &env) {
-            Some(endpoint) => endpoint.handle(&request).await,
+        path => match prefix_of(path) {
+            Some(prefix) => endpoint(&env).prefix(prefix).handle(&request).await,
             None => Ok(Response::error("Not Found", 404)?.into()),
         },
+    }
+}
+
+/// Returns the prefix of the channels' paths for the path of a request, or `None` if the path is another one.
+fn prefix_of(path: &str) -> Option<&'static str> {
+    match path {
+        "/events" => Some(""),
+        "/inspect" => Some(PREFIX),
+        path if path.starts_with("/channels/") || path.starts_with("/inspect/") => Some(PREFIX),
+        _ => None,
+    }
+}
+
+fn endpoint(env: &Env) -> ChannelEndpoint {
+    let endpoint = ChannelEndpoint::new(env, NAMESPACE).keys_from_env(env);
+    let origins = env.var("CORS_ORIGINS").map(|origins| origins.to_string()).unwrap_or_default();
+    let origins: Vec<&str> = origins.split(',').map(str::trim).filter(|origin| !origin.is_empty()).collect();
+    match origins.as_slice() {
+        [] => endpoint,
+        ["*"] => endpoint.cors(Cors::any()),
+        origins => endpoint.cors(Cors::origins(origins.iter().copied())),
     }
 }

@@ -1,11 +1,14 @@
 // Builds the package: `npm run build`, also before packing. It copies the built generic Worker from the root of the repository
-// to `worker/build/`, and compiles `src/` to `dist/`. The repository builds the compiled parts, see `scripts/build.mjs` there.
+// to `worker/build/`, compiles `src/` to `dist/`, and bundles the command line. The repository builds the compiled parts, see
+// `scripts/build.mjs` there.
 
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+
+import { bundleCommandLine } from './command-line.mjs'
 
 const folder = dirname(fileURLToPath(import.meta.url))
 const root = join(folder, '..', '..')
@@ -45,3 +48,5 @@ try {
 } catch {
   process.exitCode = 1 // the compiler has printed its errors
 }
+
+await bundleCommandLine(join(folder, 'dist', 'cli.js'))

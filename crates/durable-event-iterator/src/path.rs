@@ -57,6 +57,18 @@ pub fn query_of(url: &str) -> Option<&str> {
     url.split_once('?').map(|(_, query)| query)
 }
 
+/// Returns the decoded names and values of a query, or `None` if one of them is not UTF-8.
+pub(crate) fn pairs_of(query: &str) -> Option<Vec<(String, String)>> {
+    let decode = |text: &str| decode_segment(&text.replace('+', " "));
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Some((decode(name)?, decode(value)?))
+        })
+        .collect()
+}
+
 /// Returns the input of a GET request: the last parameter `data` of the query.
 pub(crate) fn data_of(query: &str) -> Option<String> {
     let data = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "data").last();
@@ -75,6 +87,16 @@ mod tests {
         assert_eq!(below("/rpcs/ping", "/rpc"), None);
         assert_eq!(below("/ping", "/rpc"), None);
         assert_eq!(below("/ping", ""), Some("ping"));
+    }
+
+    #[test]
+    fn a_query_is_decoded_and_must_be_utf_8() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let pairs = pairs_of("channel=a+b%2Bc&x&=y&&to=%C3%BC").unwrap();
+        assert_eq!(pairs, [pair("channel", "a b+c"), pair("x", ""), pair("", "y"), pair("to", "ü")]);
+        assert_eq!(pairs_of(""), Some(vec![]));
+        assert_eq!(pairs_of("channel=%FF"), None);
+        assert_eq!(pairs_of("%FF=1"), None);
     }
 
     #[test]

@@ -23,6 +23,7 @@
 //! | `<prefix>events_<birth>_first` | table | the first segment of the log |
 //! | `<prefix>events_<lower>` | table | a segment of events after `lower`. Only the newest segment may be empty |
 //! | `<prefix>keys_<start>` | table | idempotency keys, see `key_tables.rs` |
+//! | `<prefix>revoked` | table | revoked tokens, see `revocations.rs` |
 //! | `<prefix>epoch` | view | the log has stored events |
 //! | `<prefix>lead_<seconds>_<until>` | view | how far the clocks of token issuers are ahead, see `issuer_clock.rs` |
 //!
@@ -74,6 +75,7 @@ mod page;
 mod position;
 mod resume;
 mod retention;
+mod revocations;
 mod segment;
 mod step;
 mod view;
@@ -91,6 +93,7 @@ pub use self::{
     position::{Position, Stored},
     resume::{Resume, ResumeFrom},
     retention::Retention,
+    revocations::{MAX_REVOCATIONS, Revocation, TokenParts},
     segment::TablePrefix,
     step::{STEP_BYTES, Step},
 };

@@ -5,6 +5,7 @@ use super::id::EventId;
 use super::key_tables::{self, KeyTables};
 use super::lead::Lead;
 use super::retention::Retention;
+use super::revocations::{self, RevocationTable, Revocations};
 use super::segment::{self, Segment, SegmentName, TablePrefix};
 use super::view::VIEW_BODY;
 
@@ -31,6 +32,7 @@ pub struct Log {
     /// How far the clocks of token issuers are ahead.
     pub(super) lead: Option<Lead>,
     pub(super) keys: KeyTables,
+    pub(super) revocations: Revocations,
 }
 
 impl Log {
@@ -69,6 +71,7 @@ impl Log {
         let (keys_from, keys_to) = prefix.key_table_range();
         let epoch_view = prefix.epoch_view();
         let (lead_from, lead_to) = prefix.lead_view_range();
+        let revocation_table = prefix.revocation_table();
         // SQLite compares each table's definition with ours, which is faster than returning its SQL text.
         let sql = [
             "SELECT name, CASE sql WHEN 'CREATE TABLE \"' || name || '",
@@ -77,17 +80,20 @@ impl Log {
             key_tables::COLUMNS,
             "' THEN 2 WHEN 'CREATE VIEW \"' || name || '",
             VIEW_BODY,
-            "' THEN 3 END FROM sqlite_master WHERE type = 'table' AND \
-             (name >= ?1 AND name < ?2 OR name >= ?3 AND name < ?4) \
+            "' THEN 3 WHEN 'CREATE TABLE \"' || name || '",
+            revocations::COLUMNS,
+            "' THEN 4 END FROM sqlite_master WHERE type = 'table' AND \
+             (name >= ?1 AND name < ?2 OR name >= ?3 AND name < ?4 OR name = ?8) \
              OR type = 'view' AND (name = ?5 OR name >= ?6 AND name < ?7)",
         ];
-        let names = [&from, &to, &keys_from, &keys_to, &epoch_view, &lead_from, &lead_to];
+        let names = [&from, &to, &keys_from, &keys_to, &epoch_view, &lead_from, &lead_to, &revocation_table];
         let names = names.map(|name| Param::Text(name));
         let rows = db.execute(&sql.concat(), &names)?;
         // Sorted by insertion: there are only a few tables.
         let mut found: Vec<(SegmentName, bool)> = Vec::with_capacity(rows.len());
         let mut keys = KeyTables::default();
         let (mut has_epoch, mut lead) = (false, None);
+        let mut revocations = Revocations::default();
         for row in &rows {
             let [Cell::Text(table), layout] = row.as_slice() else { continue };
             if let Some(name) = prefix.parse(table) {
@@ -95,6 +101,9 @@ impl Log {
                 found.insert(found.partition_point(|(other, _)| *other < name), (name, is_ours));
             } else if let Some(start) = prefix.parse_key_table(table) {
                 keys.add(&prefix, start, *layout == Cell::Number(2.0));
+            } else if *table == revocation_table {
+                let is_ours = *layout == Cell::Number(4.0);
+                revocations.table = if is_ours { RevocationTable::Ours } else { RevocationTable::Foreign };
             } else if *layout == Cell::Number(3.0) {
                 has_epoch |= *table == epoch_view;
                 lead = lead.max(prefix.parse_lead_view(table).map(Lead::from));
@@ -113,6 +122,7 @@ impl Log {
             has_epoch,
             lead,
             keys,
+            revocations,
         };
         for (name, is_ours) in found {
             if is_ours {

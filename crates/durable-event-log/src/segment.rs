@@ -6,9 +6,9 @@ use super::id::EventId;
 /// The prefix of a log's table names: 1–32 characters of `a`–`z`, `0`–`9` and `_`, not beginning with `sqlite_` or
 /// `_cf_`.
 ///
-/// The log owns all tables named `<prefix>events_<number>`, `<prefix>events_<number>_first` or
-/// `<prefix>keys_<number>`, and all views named `<prefix>epoch` or `<prefix>lead_<number>_<number>`. Logs with
-/// different prefixes never share a name: the text before the number (or before `epoch`) identifies the prefix.
+/// The log owns all tables named `<prefix>events_<number>`, `<prefix>events_<number>_first`, `<prefix>keys_<number>` or
+/// `<prefix>revoked`, and all views named `<prefix>epoch` or `<prefix>lead_<number>_<number>`. Logs with
+/// different prefixes never share a name: the text before the number (or before `epoch` or `revoked`) identifies the prefix.
 ///
 /// ```
 /// use durable_event_log::TablePrefix;
@@ -85,6 +85,11 @@ impl TablePrefix {
     /// Returns the name of the idempotency key table with this number.
     pub(crate) fn key_table(&self, number: EventId) -> String {
         format!("{}keys_{number}", self.0)
+    }
+
+    /// Returns the name of the table of revocations.
+    pub(crate) fn revocation_table(&self) -> String {
+        format!("{}revoked", self.0)
     }
 
     /// Parses the name of a segment's table. Returns `None` if the table does not belong to the log.

@@ -1,4 +1,4 @@
-//! The secrets that servers send as `Authorization: Bearer <key>`: the publish key and the read key.
+//! The secrets that servers send as `Authorization: Bearer <key>`: the publish key, the read key and the inspect key.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -11,7 +11,7 @@ macro_rules! bearer_key {
     ($(#[$docs:meta])* $name:ident) => {
         $(#[$docs])*
         #[derive(Clone)]
-        pub struct $name(Secret);
+        pub struct $name(pub(super) Secret);
 
         impl $name {
             /// Returns the key with the bytes of `secret`. They are not trimmed or decoded.
@@ -73,28 +73,47 @@ bearer_key! {
     ReadKey
 }
 
+bearer_key! {
+    /// The inspect key: the secret that allows everything on all channels over HTTP, and with which the inspector page is used.
+    ///
+    /// It is separate from the other keys. `Debug` does not show it.
+    ///
+    /// ```
+    /// use durable_event_token::InspectKey;
+    ///
+    /// let key = InspectKey::new("a fourth secret")?;
+    /// assert!(key.admits(Some("Bearer a fourth secret")) && !key.admits(Some("Bearer a guess")));
+    /// # Ok::<(), durable_event_token::InvalidKey>(())
+    /// ```
+    InspectKey
+}
+
 /// A secret, prepared for comparisons.
 #[derive(Clone)]
-struct Secret {
+pub(super) struct Secret {
     mac: Hmac<Sha256>,
     expected: [u8; SIGNATURE_BYTES],
 }
 
 impl Secret {
-    fn new(secret: &[u8]) -> Result<Self, InvalidKey> {
+    pub(super) fn new(secret: &[u8]) -> Result<Self, InvalidKey> {
         let mac = keyed_mac(secret)?;
         let expected = mac.clone().chain_update(secret).finalize().into_bytes().into();
         Ok(Self { mac, expected })
     }
 
-    fn admits(&self, authorization: Option<&str>) -> bool {
-        authorization.and_then(bearer).is_some_and(|presented| {
-            self.mac.clone().chain_update(presented).verify_slice(&self.expected).is_ok()
-        })
+    pub(super) fn admits(&self, authorization: Option<&str>) -> bool {
+        authorization.and_then(bearer).is_some_and(|presented| self.equals(presented))
+    }
+
+    /// Whether a text is this secret. Compares in constant time.
+    pub(super) fn equals(&self, presented: &str) -> bool {
+        self.mac.clone().chain_update(presented).verify_slice(&self.expected).is_ok()
     }
 }
 
-fn bearer(authorization: &str) -> Option<&str> {
+/// Returns the key of an `Authorization` header.
+pub(super) fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, key) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("Bearer").then_some(key)
 }

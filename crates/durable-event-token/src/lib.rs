@@ -31,8 +31,10 @@
 //! | `verify` | all checks between a string from the network and [`Claims`] |
 //! | `attachment` | reading the application's attachment |
 //! | [`limits`] | the limits of a token's content |
-//! | `bearer_key` | the secrets for publishing and reading over HTTP |
+//! | `bearer_key` | the secrets for publishing, reading and inspecting over HTTP |
+//! | `access_keys` | secrets with rights on the channels of a prefix |
 
+mod access_keys;
 mod attachment;
 #[cfg(test)]
 mod attacks;
@@ -55,8 +57,9 @@ mod signing;
 mod time;
 mod verify;
 
+pub use access_keys::{Access, AccessKey, AccessKeys, InvalidAccessKeys, Right};
 pub use attachment::read_attachment;
-pub use bearer_key::{PublishKey, ReadKey};
+pub use bearer_key::{InspectKey, PublishKey, ReadKey};
 pub use channel_name::{ChannelName, InvalidChannelName};
 pub use checks::check_tags;
 pub use claims::Claims;

@@ -8,7 +8,7 @@ mod publish_options;
 pub(crate) mod reading;
 mod replay_row;
 pub(crate) mod rpc_options;
-mod stub;
+pub(crate) mod stub;
 pub(crate) mod subscription;
 pub(crate) mod transaction;
 

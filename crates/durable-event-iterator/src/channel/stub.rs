@@ -74,6 +74,11 @@ impl ChannelStub {
         Ok(Self(runtime::stub(namespace, channel.as_str(), location_hint, jurisdiction)?))
     }
 
+    /// Returns the stub of a channel whose name has been checked.
+    pub(crate) const fn of(stub: Stub) -> Self {
+        Self(stub)
+    }
+
     /// Publishes an event to everyone and returns its id.
     ///
     /// # Errors
@@ -218,7 +223,7 @@ impl std::error::Error for UnexpectedOutput {}
 
 /// Converts an exception of the Durable Object, or a value with its properties. If it is not an oRPC error, its text does not
 /// reach clients.
-pub(super) fn error_of(thrown: JsValue) -> Error {
+pub(crate) fn error_of(thrown: JsValue) -> Error {
     let part = |key: &str| js_sys::Reflect::get(&thrown, &key.into()).unwrap_or_default();
     let text = |key: &str| part(key).as_string();
     match (text("name").as_deref(), text("code"), text("message")) {

@@ -1,24 +1,33 @@
-//! Reading channels over HTTP: pages, server-sent events, long polling and calls.
+//! Channels over HTTP: reading, calls, and the requests of servers with an access key.
 
 use super::{
     Cors,
     events::COMMENT,
-    parameters::{Parameters, Position, Route},
+    inspector,
+    operation::{Operation, publish_options},
+    parameters::{Parameters, Position, Query, Route},
+    publish::{MAX_BATCH_BODY, MAX_EVENT_BODY, MAX_OPTIONS_BODY, event_of, is_serialized, malformed},
 };
 use crate::{
     channel::{
+        ChannelStub,
         page::{PageQuery, Reader as PageReader},
         reading::{read_page, rejection},
+        stub::error_of,
         subscription::GAP_HEADER,
     },
     error::{Code, Error, Result},
     path,
-    runtime::{self, ReaderToken, Rejected, Stub},
+    runtime::{self, ReaderToken, Rejected, Stub, TextBody},
     time::seconds,
     upgrade::{self, signing_keys},
 };
-use durable_event_token::{Claims, ClientKind, ConnectionId, ReadKey, SigningKeys, check_tags};
-use durable_event_wire::serialize;
+use durable_event_token::{
+    Access, AccessKeys, ChannelName, Claims, ClientKind, ConnectionId, InspectKey, InvalidAccessKeys,
+    PublishKey, ReadKey, Right, SigningKeys, check_tags,
+};
+use durable_event_wire::{Object, Value, serialize};
+use js_sys::Array;
 use std::fmt;
 use wasm_bindgen::JsValue;
 use worker::{
@@ -27,6 +36,7 @@ use worker::{
 };
 
 const OK: u16 = 200;
+const CREATED: u16 = 201;
 const NO_CONTENT: u16 = 204;
 
 /// The header of a response to a request whose token is rejected. A call has not been executed then, so that the client can repeat it
@@ -41,10 +51,26 @@ const TOKEN_REJECTED_HEADER: &str = "x-durable-event-token-expired";
 /// | `GET` or `POST <prefix>/<channel>/subscribe` | server-sent events, for the fetch link of oRPC |
 /// | `POST <prefix>/<channel>/call` | calls a procedure of the Durable Object |
 ///
-/// `<prefix>/events?channel=<channel>` (`subscribe`, `call`) is the same: a URL cannot have a path segment of `.` or `..`.
+/// A client sends its token as `Authorization: Bearer <token>`, or as the query parameter `token`.
 ///
-/// A client sends its token as `Authorization: Bearer <token>`, or as the query parameter `token`. The parameters and errors are in
-/// `docs/http.md`.
+/// A server sends an [access key](Self::access_keys) as `Authorization: Bearer <key>`. A key with the right `read` reads the events of
+/// every audience; these requests need a key:
+///
+/// | request | right | response |
+/// | --- | --- | --- |
+/// | `POST <prefix>/<channel>/events` | `publish` | publishes an event |
+/// | `POST <prefix>/<channel>/batch` | `publish` | publishes several events, all or none |
+/// | `GET <prefix>/<channel>` | `stats` | the numbers of the channel |
+/// | `GET <prefix>/<channel>/connections` | `stats` | the open connections |
+/// | `GET <prefix>/<channel>/presence` | `read` | the members |
+/// | `POST <prefix>/<channel>/disconnect` | `disconnect` | closes sockets of clients |
+/// | `POST <prefix>/<channel>/revoke` | `disconnect` | revokes tokens |
+/// | `GET /inspect` | – | the inspector, a page; only with an [inspect key](Self::inspect_key) |
+///
+/// A request whose right no configured key has is not served: its status is 404, or 405 for publishing.
+///
+/// `<prefix>/events?channel=<channel>` (`subscribe`, `call`, `batch`, `stats` …) is the same: a URL cannot have a path segment of `.`
+/// or `..`. The parameters, bodies and errors are in `docs/http.md`.
 ///
 /// ```
 /// use durable_event_iterator::{Upgrade, http::{ChannelEndpoint, Cors, path_of}};
@@ -70,7 +96,10 @@ pub struct ChannelEndpoint {
     keys: Option<SigningKeys>,
     prefix: String,
     cors: Option<Cors>,
-    read_key: Option<ReadKey>,
+    access: Result<AccessKeys, InvalidAccessKeys>,
+    /// Whether the keys are secrets of the Worker, so that the log states which one is missing.
+    has_env_keys: bool,
+    has_inspector: bool,
     location_hint: Option<String>,
     jurisdiction: Option<String>,
 }
@@ -96,7 +125,9 @@ impl ChannelEndpoint {
             keys: None,
             prefix: "/channels".to_owned(),
             cors: None,
-            read_key: None,
+            access: Ok(AccessKeys::new()),
+            has_env_keys: false,
+            has_inspector: false,
             location_hint: None,
             jurisdiction: None,
         }
@@ -114,11 +145,70 @@ impl ChannelEndpoint {
         self
     }
 
-    /// Sets the read key, with which servers read all events of all channels without a token: `Authorization: Bearer <read key>`.
+    /// Adds the read key, with which servers read all events of all channels without a token: `Authorization: Bearer <read key>`.
     /// Default: none.
-    pub fn read_key(mut self, key: ReadKey) -> Self {
-        self.read_key = Some(key);
+    pub fn read_key(self, key: ReadKey) -> Self {
+        self.access_keys(AccessKeys::new().with(key))
+    }
+
+    /// Adds the publish key, with which servers publish to all channels: `Authorization: Bearer <publish key>`. Default: none.
+    pub fn publish_key(self, key: PublishKey) -> Self {
+        self.access_keys(AccessKeys::new().with(key))
+    }
+
+    /// Adds access keys, each with rights on the channels of a prefix: `Authorization: Bearer <key>`. Default: none.
+    ///
+    /// ```
+    /// use durable_event_iterator::http::{AccessKey, AccessKeys, ChannelEndpoint, Right};
+    /// use worker::Env;
+    ///
+    /// fn endpoint(env: &Env) -> durable_event_iterator::Result<ChannelEndpoint> {
+    ///     let billing = AccessKey::new(env.secret("BILLING_KEY")?.to_string(), [Right::Publish])?.prefix("orders/");
+    ///     Ok(ChannelEndpoint::new(env, "CHANNEL").access_keys(AccessKeys::new().with(billing)))
+    /// }
+    /// ```
+    pub fn access_keys(mut self, keys: AccessKeys) -> Self {
+        self.access = self.access.map(|access| access.and(keys));
         self
+    }
+
+    /// Adds the inspect key, which has all rights on all channels, and serves the inspector at `/inspect`. Default: none.
+    pub fn inspect_key(mut self, key: InspectKey) -> Self {
+        self.has_inspector = true;
+        self.access_keys(AccessKeys::new().with(key))
+    }
+
+    /// Adds the keys of the secrets `PUBLISH_KEY`, `READ_KEY`, `INSPECT_KEY` and `ACCESS_KEYS` (the JSON of [`AccessKeys::parse`]). A
+    /// missing or empty secret is ignored.
+    ///
+    /// If `ACCESS_KEYS` is invalid, the log states the problem, and requests without a valid token fail with status 500.
+    pub fn keys_from_env(mut self, env: &Env) -> Self {
+        let secret = |name: &str| {
+            let secret = env.secret(name).ok().map(|secret| secret.to_string());
+            secret.filter(|secret| !secret.is_empty())
+        };
+        self.has_env_keys = true;
+        if let Some(key) = secret("PUBLISH_KEY").and_then(|key| PublishKey::new(key).ok()) {
+            self = self.publish_key(key);
+        }
+        if let Some(key) = secret("READ_KEY").and_then(|key| ReadKey::new(key).ok()) {
+            self = self.read_key(key);
+        }
+        if let Some(key) = secret("INSPECT_KEY").and_then(|key| InspectKey::new(key).ok()) {
+            self = self.inspect_key(key);
+        }
+        match secret("ACCESS_KEYS") {
+            Some(json) => self.access_keys_json(&json),
+            None => self,
+        }
+    }
+
+    /// Adds the access keys of a JSON text. If it is invalid, requests that need a key fail, and the log states the problem.
+    pub(crate) fn access_keys_json(self, json: &str) -> Self {
+        match AccessKeys::parse(json) {
+            Ok(keys) => self.access_keys(keys),
+            Err(error) => Self { access: Err(error), ..self },
+        }
     }
 
     /// Sets the signing keys that verify tokens. The Durable Objects must have the same keys. Default: the secrets `SIGNING_KEY`
@@ -163,8 +253,8 @@ impl ChannelEndpoint {
         }
         match self.answer(request, &headers).await {
             Ok(response) => Ok(response),
-            Err(Failed { error, retry_after, is_token_rejected }) => {
-                runtime::log_internal("reading over HTTP", &error);
+            Err(Failed { error, retry_after, is_token_rejected, what }) => {
+                runtime::log_internal(what, &error);
                 if let Some(seconds) = retry_after.or_else(|| error.retry_after()) {
                     headers.push(("retry-after", seconds.to_string()));
                 }
@@ -180,10 +270,20 @@ impl ChannelEndpoint {
 
     async fn answer(&self, request: &Request, headers: &[(&str, String)]) -> Result<Response, Failed> {
         let url = request.url();
-        let query = path::query_of(&url).unwrap_or_default();
-        let parameters = Parameters::of(query)?;
-        let (route, channel) = self.route(&url, &parameters)?;
+        let path = path::path_of(&url);
         let method = request.method();
+        if self.has_inspector && inspector::is_path(path) {
+            return Ok(inspector::respond(request, path, &self.prefix)?);
+        }
+        let query = Query::of(path::query_of(&url).unwrap_or_default())?;
+        let Target { channel, last } = self.target(path, &query)?;
+        if let Some(operation) = Operation::of(last, &method).filter(|operation| self.serves(*operation)) {
+            let response = self.operate(operation, channel, request, &query, headers).await;
+            return response.map_err(|failed| Failed { what: operation.what(), ..failed });
+        }
+        let route = last.and_then(Route::of).ok_or_else(|| Error::new(Code::NotFound))?;
+        let channel = channel?;
+        let parameters = Parameters::of(&query)?;
         let is_allowed = match route {
             Route::Events => matches!(method.as_str(), "GET" | "HEAD"),
             Route::Subscribe => matches!(method.as_str(), "GET" | "HEAD" | "POST"),
@@ -207,12 +307,7 @@ impl ChannelEndpoint {
             headers.push(("content-type", content_type.to_owned()));
             return Ok(runtime::respond(OK, &JsValue::NULL, &headers)?);
         }
-        let namespace = match &self.namespace {
-            Ok(namespace) => namespace,
-            Err(error) => return Err(runtime::JsError::new(error.to_string()).into()),
-        };
-        let stub =
-            runtime::stub(namespace, &channel, self.location_hint.as_deref(), self.jurisdiction.as_deref())?;
+        let stub = self.stub(&channel)?;
         let call = Verified { stub, reader, parameters, headers };
         match (route, is_stream) {
             (Route::Call, _) => call.call(request).await,
@@ -221,31 +316,135 @@ impl ChannelEndpoint {
         }
     }
 
-    /// Returns the route and the channel of a URL.
-    fn route(&self, url: &str, parameters: &Parameters) -> Result<(Route, String)> {
-        let not_found = || Error::new(Code::NotFound);
-        let below = path::below(path::path_of(url), &self.prefix).ok_or_else(not_found)?;
-        let (channel, last) = match below.split_once('/') {
-            Some((segment, last)) if !segment.is_empty() => {
-                if parameters.channel.is_some() {
-                    return Err(bad_request("channel: the path contains the channel already"));
-                }
-                let channel = path::decode_segment(segment);
-                (
-                    channel.ok_or_else(|| bad_request("The channel name must be UTF-8, percent-encoded."))?,
-                    last,
-                )
-            }
-            Some(_) => return Err(not_found()),
-            None => (parameters.channel.clone().unwrap_or_default(), below),
+    /// Returns the stub of a channel.
+    fn stub(&self, channel: &str) -> Result<Stub> {
+        let namespace = match &self.namespace {
+            Ok(namespace) => namespace,
+            Err(error) => return Err(runtime::JsError::new(error.to_string()).into()),
         };
-        let route = Route::of(last).ok_or_else(not_found)?;
-        let channel = durable_event_token::ChannelName::try_from(channel.as_str())
-            .map_err(|error| bad_request(&format!("channel: {error}")))?;
-        Ok((route, channel.as_str().to_owned()))
+        let (hint, jurisdiction) = (self.location_hint.as_deref(), self.jurisdiction.as_deref());
+        Ok(runtime::stub(namespace, channel, hint, jurisdiction)?)
     }
 
-    /// Verifies the token or the read key.
+    /// Returns what a path and a query address.
+    fn target<'a>(&self, path: &'a str, query: &Query) -> Result<Target<'a>> {
+        let not_found = || Error::new(Code::NotFound);
+        let below = path::below(path, &self.prefix).ok_or_else(not_found)?;
+        let (segment, last) = match below.split_once('/') {
+            Some(("", _)) => return Err(not_found()),
+            Some((segment, last)) => (Some(segment), Some(last)),
+            None if below.is_empty() => return Err(not_found()),
+            // The last segment of the form with the channel in the query.
+            None if query.channel().is_some() || is_last_segment(below) => (None, Some(below)),
+            None => (Some(below), None),
+        };
+        let channel = match (segment, query.channel()) {
+            (Some(_), Some(_)) => Err(bad_request("channel: the path contains the channel already")),
+            (Some(segment), None) => path::decode_segment(segment)
+                .ok_or_else(|| bad_request("The channel name must be UTF-8, percent-encoded.")),
+            (None, channel) => Ok(channel.unwrap_or_default().to_owned()),
+        };
+        let channel = channel.and_then(|channel| match ChannelName::try_from(channel.as_str()) {
+            Ok(_) => Ok(channel),
+            Err(error) => Err(bad_request(&format!("channel: {error}"))),
+        });
+        Ok(Target { channel, last })
+    }
+
+    /// Whether a configured key allows an operation.
+    fn serves(&self, operation: Operation) -> bool {
+        let is_expected = self.has_env_keys && operation == Operation::Publish;
+        self.access.as_ref().map_or(true, |keys| is_expected || keys.grants(operation.right()))
+    }
+
+    /// Returns the access keys.
+    ///
+    /// # Errors
+    /// INTERNAL_SERVER_ERROR if they are invalid. The log states the problem.
+    fn access(&self) -> Result<&AccessKeys> {
+        self.access.as_ref().map_err(|problem| {
+            runtime::log_error(&format!("the access keys (the secret ACCESS_KEYS) are invalid: {problem}"));
+            Error::new(Code::InternalServerError)
+        })
+    }
+
+    /// Runs an operation for a server with an access key.
+    async fn operate(
+        &self,
+        operation: Operation,
+        channel: Result<String>,
+        request: &Request,
+        query: &Query,
+        headers: &[(&str, String)],
+    ) -> Result<Response, Failed> {
+        if request.method() != operation.method() {
+            return Err(Error::new(Code::MethodNotSupported).into());
+        }
+        let header = |name: &str| request.headers().get(name).ok().flatten();
+        let keys = self.access()?;
+        let right = operation.right();
+        if !keys.grants(right) {
+            runtime::log_error(
+                "the publish key is missing: set it with `npx wrangler secret put PUBLISH_KEY` (locally: add a line \
+                 PUBLISH_KEY=… to .dev.vars)",
+            );
+            return Err(Error::new(Code::InternalServerError).into());
+        }
+        let authorization = header("authorization");
+        // Before other errors: a stranger learns only that the key is wrong.
+        if !keys.contains(authorization.as_deref()) {
+            return Err(Error::new(Code::Unauthorized).into());
+        }
+        let channel = channel?;
+        match keys.check(authorization.as_deref(), &channel, right) {
+            Access::Granted => {}
+            Access::WrongRight { name } => return Err(wrong_right(name, right).into()),
+            Access::Unknown => return Err(Error::new(Code::Unauthorized).into()),
+        }
+        let stub = self.stub(&channel)?;
+        let (status, text) = match operation {
+            Operation::Publish => {
+                let mut options = publish_options(query)?;
+                options.idempotency_key = header("idempotency-key");
+                let body = runtime::read_body(request, MAX_EVENT_BODY).await?;
+                let body = body.ok_or_else(|| Error::new(Code::PayloadTooLarge))?;
+                let event = event_of(&body, is_serialized(header("content-type").as_deref()))?;
+                drop(body);
+                let published = ChannelStub::of(stub).publish_with(&event, options).await?;
+                let status = if published.is_duplicate { OK } else { CREATED };
+                (status, serde_json::to_string(&published).map_err(Error::from)?.into())
+            }
+            Operation::Batch => {
+                let mut argument = operation.argument(query)?;
+                argument.insert("serialized", is_serialized(header("content-type").as_deref()));
+                if let Some(key) = header("idempotency-key") {
+                    argument.insert("idempotencyKey", key);
+                }
+                let argument = js_value(argument)?;
+                let text = text_of(request, MAX_BATCH_BODY).await?;
+                js_sys::Reflect::set(&argument, &"body".into(), &text).map_err(runtime::JsError::from)?;
+                let published = call(&stub, operation, &argument).await?;
+                // The text contains no strings of the caller.
+                let is_new = published.as_string().is_some_and(|text| text.contains(r#""duplicate":false"#));
+                (if is_new { CREATED } else { OK }, published)
+            }
+            Operation::Stats | Operation::Connections | Operation::Presence => {
+                let argument = js_value(operation.argument(query)?)?;
+                (OK, call(&stub, operation, &argument).await?)
+            }
+            Operation::Disconnect | Operation::Revoke => {
+                operation.argument(query)?;
+                let text = text_of(request, MAX_OPTIONS_BODY).await?;
+                let options = runtime::parse_object(&text)?.ok_or_else(malformed)?;
+                (OK, call(&stub, operation, &options).await?)
+            }
+        };
+        let mut headers = headers.to_vec();
+        headers.push(("content-type", "application/json".to_owned()));
+        Ok(runtime::respond(status, &text, &headers)?)
+    }
+
+    /// Verifies the token or the access key.
     fn authenticate(
         &self,
         channel: &str,
@@ -256,10 +455,12 @@ impl ChannelEndpoint {
         let id =
             id.map_err(|_| bad_request("id: expected a connection id of 1–128 visible ASCII characters"))?;
         let id = id.map(|id| id.as_str().to_owned());
-        if let Some(key) = &self.read_key
-            && key.admits(authorization)
-        {
-            return Ok(HttpReader::Key);
+        if let Ok(keys) = &self.access {
+            match keys.check(authorization, channel, Right::Read) {
+                Access::Granted => return Ok(HttpReader::Key),
+                Access::WrongRight { name } => return Err(wrong_right(name, Right::Read).into()),
+                Access::Unknown => {}
+            }
         }
         let unauthorized = |message: &str| Error::new(Code::Unauthorized).message(message);
         let token = match authorization.map(|value| value.split_once(' ').unwrap_or((value, ""))) {
@@ -272,6 +473,9 @@ impl ChannelEndpoint {
         }
         let Some(keys) = &self.keys else { return Err(Error::new(Code::InternalServerError).into()) }; // it is logged
         let claims = keys.verify(token, crate::time::now()).map_err(|reason| {
+            if let Err(error) = self.access() {
+                return error.into(); // it may be one of the keys
+            }
             upgrade::log_rejection(&upgrade::Rejection::InvalidToken(reason));
             Failed { is_token_rejected: true, ..unauthorized("Invalid Token").into() }
         })?;
@@ -289,6 +493,47 @@ impl ChannelEndpoint {
     }
 }
 
+/// What a request addresses.
+struct Target<'a> {
+    channel: Result<String>,
+    /// The last segment of the path. `None` if the path ends with the channel.
+    last: Option<&'a str>,
+}
+
+/// Whether a segment is the last one of a route. The numbers of a channel with such a name are at `<prefix>/stats?channel=`.
+fn is_last_segment(segment: &str) -> bool {
+    Route::of(segment).is_some() || Operation::of(Some(segment), "POST").is_some()
+}
+
+/// Returns the error for a key without the right.
+fn wrong_right(name: Option<&str>, right: Right) -> Error {
+    let name = name.map(|name| format!(" {name:?}")).unwrap_or_default();
+    let message = format!("The access key{name} does not have the right `{}` on this channel.", right.name());
+    Error::new(Code::Forbidden).message(message)
+}
+
+/// Converts an argument to a JavaScript value.
+fn js_value(argument: Object) -> Result<JsValue> {
+    Ok(runtime::value::from_wire(&serialize(&Value::from(argument))?)?)
+}
+
+/// Reads the body of a request as text.
+async fn text_of(request: &Request, limit: usize) -> Result<JsValue> {
+    match runtime::read_text(request, limit).await? {
+        TextBody::Text(text) => Ok(text),
+        TextBody::TooLarge => {
+            Err(Error::new(Code::PayloadTooLarge)
+                .message(format!("The body must have at most {limit} bytes.")))
+        }
+        TextBody::NotUtf8 => Err(malformed()),
+    }
+}
+
+/// Calls a trusted RPC method, which returns JSON text.
+async fn call(stub: &Stub, operation: Operation, argument: &JsValue) -> Result<JsValue> {
+    stub.call(operation.rpc_method(), &Array::of1(argument)).await.map_err(error_of)
+}
+
 fn bad_request(message: &str) -> Error {
     Error::new(Code::BadRequest).message(message)
 }
@@ -299,21 +544,26 @@ struct Failed {
     /// The header `Retry-After`, in seconds.
     retry_after: Option<u32>,
     is_token_rejected: bool,
+    /// The description for the log.
+    what: &'static str,
 }
+
+const READING: &str = "reading over HTTP";
 
 impl<E> From<E> for Failed
 where
     Error: From<E>,
 {
     fn from(error: E) -> Self {
-        Self { error: error.into(), retry_after: None, is_token_rejected: false }
+        Self { error: error.into(), retry_after: None, is_token_rejected: false, what: READING }
     }
 }
 
 impl From<Rejected> for Failed {
     fn from(Rejected { status, text, retry_after }: Rejected) -> Self {
         let error = rejection(status, text);
-        Self { is_token_rejected: error.status() == Code::Unauthorized.status(), error, retry_after }
+        let is_token_rejected = error.status() == Code::Unauthorized.status();
+        Self { is_token_rejected, error, retry_after, what: READING }
     }
 }
 
@@ -321,7 +571,7 @@ impl From<Rejected> for Failed {
 enum HttpReader {
     /// A client with its token.
     Token { token: String, claims: Box<Claims>, id: Option<String> },
-    /// A server with the read key.
+    /// A server with an access key.
     Key,
 }
 
@@ -452,7 +702,7 @@ impl Verified<'_> {
 
     async fn call(&self, request: &Request) -> Result<Response, Failed> {
         let HttpReader::Token { token, id, .. } = &self.reader else {
-            return Err(Error::new(Code::Forbidden).message("The read key allows no calls.").into());
+            return Err(Error::new(Code::Forbidden).message("An access key allows no calls.").into());
         };
         let response =
             runtime::call_over_socket(&self.stub, token, id.as_deref(), request, COMMENT, self.headers);

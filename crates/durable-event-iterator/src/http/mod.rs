@@ -1,5 +1,5 @@
 //! oRPC over HTTP: an application server in Rust, whose procedures can give clients access to channels; and channels over HTTP, for
-//! readers without a WebSocket ([`ChannelEndpoint`]).
+//! readers without a WebSocket and for servers with an access key ([`ChannelEndpoint`]).
 //!
 //! [`Handler`] serves [`Procedures`](crate::Procedures) to all oRPC 1 clients, such as an `RPCLink` over `fetch`. A procedure
 //! that returns [`HttpCall::iterator`] gives the client an iterator over a channel's events:
@@ -50,11 +50,16 @@ mod csrf;
 mod endpoint;
 mod events;
 mod handler;
+mod inspector;
+mod operation;
 mod parameters;
+mod publish;
 
 pub use self::{call::HttpCall, cors::Cors, csrf::Csrf, endpoint::ChannelEndpoint, handler::Handler};
 pub use crate::path::{decode_segment, path_of, query_of};
-pub use durable_event_token::ReadKey;
+pub use durable_event_token::{
+    AccessKey, AccessKeys, InspectKey, InvalidAccessKeys, PublishKey, ReadKey, Right,
+};
 
 pub use crate::error::MALFORMED_REQUEST;
 use crate::error::{Code, Error, Result};

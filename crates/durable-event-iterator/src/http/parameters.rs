@@ -3,13 +3,14 @@
 use crate::{
     channel::page::MAX_PAGE_EVENTS,
     error::{Code, Error, Result},
+    path,
 };
 use std::ops::RangeInclusive;
 
 /// Duration of a long poll, in seconds.
 const WAIT_S: RangeInclusive<u32> = 1..=60;
 
-/// What a request asks for: the last segment of its path.
+/// How a request reads a channel: the last segment of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Events,
@@ -43,7 +44,6 @@ pub(super) enum Position {
 /// The query parameters.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Parameters {
-    pub(super) channel: Option<String>,
     pub(super) token: Option<String>,
     pub(super) id: Option<String>,
     pub(super) position: Option<Position>,
@@ -62,19 +62,12 @@ impl Parameters {
     ///
     /// # Errors
     /// BAD_REQUEST that names the parameter and the expected form.
-    pub(super) fn of(query: &str) -> Result<Self> {
+    pub(super) fn of(query: &Query) -> Result<Self> {
         let mut parameters = Self::default();
-        let mut seen = Vec::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            if seen.contains(&name) {
-                return Err(invalid(&name, "expected at most one value"));
-            }
-            let text = || Some(value.clone().into_owned()).filter(|value| !value.is_empty());
-            let position = match &*name {
-                "channel" => {
-                    parameters.channel = text();
-                    None
-                }
+        for (name, value) in query.single()? {
+            let text = || Some(value.to_owned()).filter(|value| !value.is_empty());
+            let position = match name {
+                "channel" => None,
                 "token" => {
                     parameters.token = text();
                     None
@@ -84,11 +77,11 @@ impl Parameters {
                     None
                 }
                 "limit" => {
-                    parameters.limit = Some(integer("limit", &value, &(1..=MAX_PAGE_EVENTS))?);
+                    parameters.limit = Some(integer("limit", value, &(1..=MAX_PAGE_EVENTS))?);
                     None
                 }
                 "wait" => {
-                    parameters.wait = Some(integer("wait", &value, &WAIT_S)?);
+                    parameters.wait = Some(integer("wait", value, &WAIT_S)?);
                     None
                 }
                 "data" => {
@@ -99,18 +92,14 @@ impl Parameters {
                     Some(id) => Some(Position::After(id)),
                     None => return Err(invalid("after", "expected the id of an event")),
                 },
-                "since" => Some(Position::Since(time(&value)?)),
-                "last" => Some(Position::Last(integer("last", &value, &(0..=MAX_PAGE_EVENTS))?)),
-                other => {
-                    let other: String = other.chars().take(40).collect();
-                    return Err(bad_request(format!("Unknown query parameter {other:?}, expected {NAMES}.")));
-                }
+                "since" => Some(Position::Since(time(value)?)),
+                "last" => Some(Position::Last(integer("last", value, &(0..=MAX_PAGE_EVENTS))?)),
+                other => return Err(unknown(other, NAMES)),
             };
             if position.is_some() && parameters.position.is_some() {
-                return Err(invalid(&name, "expected at most one of after, since and last"));
+                return Err(invalid(name, "expected at most one of after, since and last"));
             }
             parameters.position = position.or(parameters.position);
-            seen.push(name);
         }
         if parameters.limit.is_some() && matches!(parameters.position, Some(Position::Last(_))) {
             return Err(invalid("limit", "it does not apply to last"));
@@ -128,24 +117,70 @@ impl Parameters {
         ];
         match inapplicable.into_iter().find(|(_, is_given)| *is_given) {
             Some((name, _)) if route == Route::Call => Err(invalid(name, "it does not apply to a call")),
-            Some((name @ "data", _)) => {
-                Err(bad_request(format!("Unknown query parameter {name:?}, expected {NAMES}.")))
-            }
+            Some((name @ "data", _)) => Err(unknown(name, NAMES)),
             Some((name, _)) => Err(invalid(name, "it does not apply to server-sent events")),
             None => Ok(()),
         }
     }
 }
 
+/// A decoded query.
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Decodes a query.
+    ///
+    /// # Errors
+    /// BAD_REQUEST if it is not UTF-8.
+    pub(super) fn of(query: &str) -> Result<Self> {
+        let pairs = path::pairs_of(query);
+        pairs.map(Self).ok_or_else(|| bad_request("The query must be UTF-8, percent-encoded.".to_owned()))
+    }
+
+    /// Returns the parameter `channel`.
+    pub(super) fn channel(&self) -> Option<&str> {
+        self.0.iter().find(|(name, _)| name == "channel").map(|(_, channel)| channel.as_str())
+    }
+
+    /// Returns all parameters.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Returns the parameters, each of which must occur once.
+    fn single(&self) -> Result<impl Iterator<Item = (&str, &str)>> {
+        self.check_single(|_| true)?;
+        Ok(self.all())
+    }
+
+    /// Checks that the parameters of which `is_single` is true occur once.
+    pub(super) fn check_single(&self, is_single: impl Fn(&str) -> bool) -> Result<()> {
+        let mut seen = Vec::new();
+        for (name, _) in self.all() {
+            if is_single(name) && seen.contains(&name) {
+                return Err(invalid(name, "expected at most one value"));
+            }
+            seen.push(name);
+        }
+        Ok(())
+    }
+}
+
+/// Returns the error for an unknown parameter. `names` are those that are expected.
+pub(super) fn unknown(name: &str, names: &str) -> Error {
+    let name: String = name.chars().take(40).collect();
+    bad_request(format!("Unknown query parameter {name:?}, expected {names}."))
+}
+
 fn bad_request(message: String) -> Error {
     Error::new(Code::BadRequest).message(message)
 }
 
-fn invalid(name: &str, message: &str) -> Error {
+pub(super) fn invalid(name: &str, message: &str) -> Error {
     bad_request(format!("{name}: {message}"))
 }
 
-fn integer(name: &str, text: &str, range: &RangeInclusive<u32>) -> Result<u32> {
+pub(super) fn integer(name: &str, text: &str, range: &RangeInclusive<u32>) -> Result<u32> {
     // `parse` accepts a leading plus.
     let number = if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None };
     number.filter(|number| range.contains(number)).ok_or_else(|| {
@@ -230,24 +265,28 @@ mod tests {
     proptest! {
         #[test]
         fn any_query_is_read_without_a_panic(query in ".{0,200}", since in "[0-9TZ:.+-]{0,30}") {
-            let _ = Parameters::of(&query);
-            let _ = Parameters::of(&format!("since={since}&limit={query}"));
+            let _ = read(&query);
+            let _ = read(&format!("since={since}&limit={query}"));
             let _ = time(&since);
         }
     }
 
+    fn read(query: &str) -> Result<Parameters> {
+        Parameters::of(&Query::of(query)?)
+    }
+
     fn rejected(query: &str) -> String {
-        Parameters::of(query).unwrap_err().public_message().to_owned()
+        read(query).unwrap_err().public_message().to_owned()
     }
 
     #[test]
     fn each_parameter_has_a_form() {
-        let parameters = Parameters::of("token=a%2Eb&id=x&after=7&limit=5&wait=60&channel=%2E").unwrap();
+        let parameters = read("token=a%2Eb&id=x&after=7&limit=5&wait=60&channel=%2E").unwrap();
         assert_eq!(parameters.token.as_deref(), Some("a.b"));
-        assert_eq!(parameters.channel.as_deref(), Some("."));
+        assert_eq!(Query::of("limit=5&channel=%2E").unwrap().channel(), Some("."));
         assert_eq!((parameters.limit, parameters.wait), (Some(5), Some(60)));
         assert_eq!(parameters.position, Some(Position::After("7".into())));
-        assert_eq!(Parameters::of("").unwrap(), Parameters::default());
+        assert_eq!(read("").unwrap(), Parameters::default());
     }
 
     #[test]
@@ -271,7 +310,7 @@ mod tests {
             ("after=1&after=1", "after: expected at most one value"),
             ("token=a&token=a", "token: expected at most one value"),
             ("Limit=5", "Unknown query parameter \"Limit\""),
-            ("%FF=5", "Unknown query parameter"),
+            ("%FF=5", "The query must be UTF-8"),
         ] {
             let message = rejected(query);
             assert!(message.contains(name), "{query}: {message}");
@@ -280,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_time_is_a_number_of_seconds_or_a_date() {
-        let since = |text: &str| match Parameters::of(&format!("since={text}")).unwrap().position {
+        let since = |text: &str| match read(&format!("since={text}")).unwrap().position {
             Some(Position::Since(seconds)) => seconds,
             other => panic!("{other:?}"),
         };
@@ -294,7 +333,7 @@ mod tests {
 
     #[test]
     fn parameters_of_pages_do_not_apply_to_streams_and_calls() {
-        let check = |query: &str, route, is_stream| Parameters::of(query).unwrap().check(route, is_stream);
+        let check = |query: &str, route, is_stream| read(query).unwrap().check(route, is_stream);
         assert!(check("limit=1&wait=5&after=1", Route::Events, false).is_ok());
         assert!(check("after=1", Route::Events, true).is_ok());
         assert!(check("data=%7B%7D", Route::Subscribe, true).is_ok());

@@ -22,3 +22,28 @@ export async function readBody(request, limit) {
   }
   return whole
 }
+
+/** Decodes UTF-8, without a byte order mark. Throws a TypeError for other bytes. */
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
+/**
+ * Reads the body of a request as text. Returns undefined, and stops reading, if it has more than `limit` bytes, and null if it is
+ * not UTF-8.
+ */
+export async function readText(request, limit) {
+  const bytes = await readBody(request, limit)
+  if (bytes === undefined) return undefined
+  try {
+    return decoder.decode(bytes)
+  } catch {
+    return null
+  }
+}
+
+/** Returns the object of a JSON text, or undefined if the text is not the JSON of an object. */
+export function parseObject(text) {
+  try {
+    const value = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined
+  } catch {} // not JSON
+}

@@ -31,7 +31,7 @@ pub(crate) use self::namespace::{PublisherRequest, publisher_request};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use self::native::*;
 pub(crate) use self::{
-    body::read_body,
+    body::{TextBody, parse_object, read_body, read_text},
     namespace::{Stub, UpgradeRequest, Verdict, head_of, rejection_response, stub},
     page_rows::PageRows,
     reader::{Reader, ReaderEnd, ReaderItem, ReaderToken, Rejected, call_over_socket, empty_page, respond},

@@ -16,7 +16,7 @@ export type { StubAudience, StubSubscription, SubscribeToStubOptions } from '../
 export type { DurableEventIteratorTokenPayload, DurableIteratorTokenPayload } from '../token/payload.js'
 export type { Subscribed } from './base-object.js'
 export { handleChannelRequest } from './channel-request.js'
-export type { ChannelRequestCors, HandleChannelRequestOptions } from './channel-request.js'
+export type { AccessKey, AccessRight, ChannelRequestCors, HandleChannelRequestOptions } from './channel-request.js'
 export { callStub, StubError } from './call-stub.js'
 export type {
   ChannelMember,

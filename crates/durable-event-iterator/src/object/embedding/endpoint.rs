@@ -1,8 +1,8 @@
-//! Reading channels over HTTP for Workers in TypeScript: `handleChannelRequest` of the npm package.
+//! Channels over HTTP for Workers in TypeScript: `handleChannelRequest` of the npm package.
 
 use crate::{
     error::{Code, Error, Result},
-    http::{ChannelEndpoint, Cors, ReadKey},
+    http::{ChannelEndpoint, Cors, InspectKey, PublishKey, ReadKey},
     runtime,
 };
 use durable_event_token::SigningKeys;
@@ -18,7 +18,11 @@ pub(super) struct EndpointOptions {
     signing_keys: Vec<String>,
     prefix: Option<String>,
     cors: Option<CorsOptions>,
+    publish_key: Option<String>,
     read_key: Option<String>,
+    /// The JSON of access keys.
+    access_keys: Option<String>,
+    inspect_key: Option<String>,
     location_hint: Option<String>,
 }
 
@@ -75,8 +79,19 @@ fn endpoint_of(namespace: JsValue, options: &str) -> Result<ChannelEndpoint> {
         }
         endpoint = endpoint.cors(cors);
     }
+    if let Some(key) = options.publish_key {
+        endpoint =
+            endpoint.publish_key(PublishKey::new(key).map_err(|reason| invalid("publishKey", &reason))?);
+    }
     if let Some(key) = options.read_key {
         endpoint = endpoint.read_key(ReadKey::new(key).map_err(|reason| invalid("readKey", &reason))?);
+    }
+    if let Some(key) = options.inspect_key {
+        endpoint =
+            endpoint.inspect_key(InspectKey::new(key).map_err(|reason| invalid("inspectKey", &reason))?);
+    }
+    if let Some(json) = options.access_keys.filter(|json| !json.is_empty()) {
+        endpoint = endpoint.access_keys_json(&json);
     }
     if let Some(hint) = options.location_hint {
         endpoint = endpoint.location_hint(&hint);

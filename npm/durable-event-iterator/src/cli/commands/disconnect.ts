@@ -1,0 +1,50 @@
+import type { Command } from 'commander'
+
+import { ChannelApi } from '../api.js'
+import { accessKeyFor } from '../credentials.js'
+import { UsageError } from '../errors.js'
+import { stdout } from '../output.js'
+import { addEnvFile, addKey, addLocation, settingsOf } from '../settings.js'
+import type { ConnectionOptions } from '../settings.js'
+import { count } from '../text.js'
+import { collect } from '../values.js'
+import { addJson, command } from './command.js'
+
+interface Options extends ConnectionOptions {
+  readonly to?: string[]
+  readonly tags?: string[]
+  readonly except?: string[]
+  readonly everyone?: true
+  readonly reason?: string
+  readonly json?: true
+}
+
+export function disconnectCommand(): Command {
+  const disconnect = command(
+    'disconnect',
+    'close connections; their clients may reconnect, unless their tokens are revoked',
+    'disconnect some-room --tags trial --reason "Maintenance"',
+  )
+    .argument('<channel>', 'channel name')
+    .option('--to <id>', 'the client with this connection id; repeatable', collect)
+    .option('--tags <tag>', 'clients with this tag; repeatable', collect)
+    .option('--except <id>', 'not the client with this connection id; repeatable', collect)
+    .option('--everyone', 'all clients')
+    .option('--reason <text>', 'reason that the clients receive')
+  for (const add of [addLocation, addKey, addEnvFile]) add(disconnect)
+  return addJson(disconnect, 'print the response as JSON').action(run)
+}
+
+async function run(channel: string, { to, tags, except, everyone, reason, json, ...options }: Options): Promise<void> {
+  const selections = [to, tags, except, everyone].filter((selection) => selection !== undefined)
+  if (selections.length === 0) throw new UsageError('pass --to, --tags, --except or --everyone')
+  if (everyone !== undefined && selections.length > 1) throw new UsageError('--everyone excludes --to, --tags and --except')
+  const settings = settingsOf(options)
+  const api = new ChannelApi(settings, channel, accessKeyFor(settings, 'disconnect', channel))
+  const body = JSON.stringify({ to, tags, except, everyone, reason })
+  const result = await api.json<{ readonly disconnected: number }>({ method: 'POST', last: 'disconnect', body, headers: JSON_BODY })
+  if (json) return stdout.json(result)
+  await stdout.line(`disconnected ${count(result.disconnected, 'client')}`)
+}
+
+const JSON_BODY = { 'content-type': 'application/json' }

@@ -1,0 +1,87 @@
+import { createInterface } from 'node:readline'
+
+import { Option } from 'commander'
+import type { Command } from 'commander'
+
+import { ChannelApi } from '../api.js'
+import { accessKeyFor } from '../credentials.js'
+import { stderr, stdout } from '../output.js'
+import { Publisher } from '../publish/publisher.js'
+import type { Published, PublishOptions } from '../publish/publisher.js'
+import { publishLines } from '../publish/lines.js'
+import { addEnvFile, addKey, addLocation, settingsOf } from '../settings.js'
+import type { ConnectionOptions } from '../settings.js'
+import { count } from '../text.js'
+import { collect, integer, json } from '../values.js'
+import { addJson, command } from './command.js'
+
+interface Options extends ConnectionOptions {
+  readonly to?: string[]
+  readonly tags?: string[]
+  readonly except?: string[]
+  readonly retry?: number
+  readonly comment?: string[]
+  readonly idempotencyKey?: string
+  readonly json?: true
+}
+
+/** The maximum retry delay of an event, in milliseconds. */
+const MAX_RETRY_MS = Number.MAX_SAFE_INTEGER
+
+export function publishCommand(): Command {
+  const publish = command(
+    'publish',
+    'publish an event, or the lines of the standard input as events',
+    'publish some-room \'{"message":"Hello"}\'',
+    'publish some-room < events.jsonl',
+  )
+    .argument('<channel>', 'channel name')
+    .argument('[event]', 'JSON of the event; without it, each line of the standard input is the JSON of an event', json)
+    .option('--to <id>', 'only the client with this connection id receives the event; repeatable', collect)
+    .option('--tags <tag>', 'only clients with this tag receive the event; repeatable', collect)
+    .option('--except <id>', 'the client with this connection id does not receive the event; repeatable', collect)
+    .addOption(new Option('--retry <milliseconds>', 'event meta: delay before a client retries').argParser(integer(0, MAX_RETRY_MS)))
+    .option('--comment <text>', 'event meta: comment; repeatable', collect)
+    .option('--idempotency-key <key>', 'publish only once; line n of the standard input has the key <key>#<n>')
+  for (const add of [addLocation, addKey, addEnvFile]) add(publish)
+  return addJson(publish, 'print a line of JSON for each event').action(run)
+}
+
+async function run(channel: string, event: unknown, options: Options): Promise<void> {
+  const settings = settingsOf(options)
+  const api = new ChannelApi(settings, channel, accessKeyFor(settings, 'publish', channel))
+  const { to, tags, except, retry, comment: comments, idempotencyKey } = options
+  const publisher = new Publisher(api, defined({ to, tags, except, retry, comments }))
+  if (event !== undefined) {
+    const published = await publisher.publish(event, idempotencyKey)
+    if (options.json) await stdout.json(published)
+    else await stdout.line(describe(published))
+    return
+  }
+  if (process.stdin.isTTY) await stderr.line('Enter one event in JSON per line. End with Ctrl+D (Windows: Ctrl+Z, Enter).')
+  const total = { events: 0, duplicates: 0, lastId: '' }
+  await publishLines(createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY }), {
+    publisher,
+    idempotencyKey,
+    onPublished: async (published) => {
+      for (const one of published) {
+        total.events += 1
+        if (one.duplicate) total.duplicates += 1
+        total.lastId = one.id
+        if (options.json) await stdout.json(one)
+      }
+      if (!options.json && process.stdin.isTTY) await stdout.line(published.map(describe).join('\n'))
+    },
+  })
+  if (options.json) return
+  const duplicates = total.duplicates === 0 ? '' : `, of which ${count(total.duplicates, 'duplicate')}`
+  await stdout.line(`published ${count(total.events, 'event')}${duplicates}${total.lastId === '' ? '' : `, last id ${total.lastId}`}`)
+}
+
+function describe({ id, duplicate }: Published): string {
+  return duplicate ? `duplicate of ${id}` : `published ${id}`
+}
+
+function defined(options: { [K in keyof PublishOptions]: PublishOptions[K] | undefined }): PublishOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+}

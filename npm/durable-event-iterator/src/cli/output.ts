@@ -1,0 +1,49 @@
+import type { WriteStream } from 'node:tty'
+
+import { plain } from './text.js'
+
+/** The styles of texts in a terminal, as the numbers of SGR sequences. */
+const STYLES = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39], blue: [34, 39], cyan: [36, 39] } as const
+
+export type Style = keyof typeof STYLES
+
+/** One of the two output streams. */
+export class Output {
+  readonly hasColors: boolean
+  readonly #stream: NodeJS.WriteStream
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream
+    // `hasColors` respects NO_COLOR, FORCE_COLOR and TERM.
+    this.hasColors = stream.isTTY === true && (stream as WriteStream).hasColors()
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      // The reader has ended, as `head` does.
+      if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
+      throw error
+    })
+  }
+
+  /** Writes a line. Resolves when the stream accepts more. */
+  async line(text = ''): Promise<void> {
+    if (!this.#stream.write(`${text}\n`)) await new Promise((resolve) => this.#stream.once('drain', resolve))
+  }
+
+  /** Writes a value as one line of JSON. */
+  json(value: unknown): Promise<void> {
+    return this.line(JSON.stringify(value))
+  }
+
+  /** Resolves when everything is written. */
+  flush(): Promise<void> {
+    return new Promise((resolve) => this.#stream.write('', () => resolve()))
+  }
+
+  /** Returns the text in a style, if the stream is a terminal with colors. Control characters are replaced. */
+  style(style: Style, text: string): string {
+    const [on, off] = STYLES[style]
+    return this.hasColors ? `\u001b[${on}m${plain(text)}\u001b[${off}m` : plain(text)
+  }
+}
+
+export const stdout = new Output(process.stdout)
+export const stderr = new Output(process.stderr)

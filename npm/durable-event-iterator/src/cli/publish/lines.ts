@@ -1,0 +1,80 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+import { messageOf } from '../../client/errors.js'
+import { ApiError } from '../api.js'
+import { Failure } from '../errors.js'
+import type { BatchItem, Published, Publisher } from './publisher.js'
+
+export interface LinesOptions {
+  readonly publisher: Publisher
+  readonly idempotencyKey: string | undefined
+  onPublished(published: readonly Published[]): Promise<void>
+}
+
+/** The limits of a batch: the endpoint accepts 1,000 events and 8 MiB, including the options of each event. */
+const MAX_EVENTS = 1_000
+const MAX_CHARACTERS = 2 * 1_024 * 1_024
+
+/** The time without a further line after which the events are published, in milliseconds. */
+const IDLE_MS = 25
+
+interface Line extends BatchItem {
+  readonly number: number
+}
+
+/**
+ * Publishes each line as an event, in batches and in order. Blank lines are ignored.
+ *
+ * @throws {Failure} When a line is not JSON, or the endpoint rejects it; the message has the numbers of the lines. All lines before are
+ *   published then, and none after.
+ */
+export async function publishLines(lines: AsyncIterable<string>, { publisher, idempotencyKey, onPublished }: LinesOptions): Promise<void> {
+  const iterator = lines[Symbol.asyncIterator]()
+  let batch: Line[] = []
+  let characters = 0
+  let number = 0
+  const flush = async (): Promise<void> => {
+    const [first, last] = [batch[0]?.number, batch.at(-1)?.number]
+    if (first === undefined) return
+    const items = batch.map(({ number: _, ...item }) => item)
+    batch = []
+    characters = 0
+    try {
+      await onPublished(await publisher.publishBatch(items))
+    } catch (error) {
+      const which = first === last ? `line ${first}` : `lines ${first}–${last}`
+      const isUnknown = error instanceof ApiError && error.status === undefined
+      const what = isUnknown ? 'may not be published' : `${first === last ? 'is' : 'are'} not published`
+      throw new Failure(`${which} ${what}: ${messageOf(error)}${first === 1 ? '' : '; all lines before are published'}`)
+    }
+  }
+  for (let next = iterator.next(); ; ) {
+    const result = batch.length === 0 ? await next : await orIdle(next)
+    if (result === undefined) {
+      await flush()
+      continue
+    }
+    if (result.done === true) break
+    number += 1
+    next = iterator.next()
+    if (result.value.trim() === '') continue
+    let event: unknown
+    try {
+      event = JSON.parse(result.value)
+    } catch (error) {
+      await flush()
+      throw new Failure(`line ${number} is not JSON: ${(error as Error).message}${number === 1 ? '' : '; all lines before are published'}`)
+    }
+    batch.push({ event, number, ...(idempotencyKey === undefined ? {} : { idempotencyKey: `${idempotencyKey}#${number}` }) })
+    characters += result.value.length + publisher.optionsLength
+    if (batch.length >= MAX_EVENTS || characters >= MAX_CHARACTERS) await flush()
+  }
+  await flush()
+}
+
+/** Returns the next line, or `undefined` if there is none in time. */
+async function orIdle<T>(next: Promise<T>): Promise<T | undefined> {
+  const waiting = new AbortController()
+  const idle = delay(IDLE_MS, undefined, { signal: waiting.signal }).catch(() => undefined)
+  return Promise.race([next, idle]).finally(() => waiting.abort())
+}
