@@ -2,12 +2,16 @@
 
 pub(crate) mod audience;
 mod core;
+pub(crate) mod counters;
+mod disconnect;
 pub(crate) mod options;
 pub(crate) mod page;
 mod publish_options;
 pub(crate) mod reading;
 mod replay_row;
+pub(crate) mod revocation;
 pub(crate) mod rpc_options;
+mod stats;
 pub(crate) mod stub;
 pub(crate) mod subscription;
 pub(crate) mod transaction;
@@ -20,6 +24,11 @@ pub use self::{
     options::{InvalidOption, Options},
     publish_options::{PublishOptions, Published},
     reading::{EventPage, ReadEvent, ReadOptions, Received, Subscription},
+    revocation::Revocation,
+    stats::{
+        ChannelStats, Connection, ConnectionState, ConnectionsPage, ConnectionsQuery, RetainedEvents,
+        SegmentStats, StatsQuery, TimelineBucket,
+    },
     stub::ChannelStub,
     transaction::Transaction,
 };
@@ -205,6 +214,33 @@ impl<E, T, S> Channel<E, T, S> {
     /// NOT_FOUND if presence is off, or an error of the Workers runtime while listing the sockets.
     pub fn members(&self) -> Result<Vec<Member>> {
         presence::members(&self.core)
+    }
+
+    /// Returns the numbers of the channel: sockets, retained events, and counts of this instance.
+    ///
+    /// It reads the attachments of all sockets, and a few rows.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Channel, Result, StatsQuery};
+    ///
+    /// fn is_idle<E>(channel: &Channel<E>) -> Result<bool> {
+    ///     let stats = channel.stats(&StatsQuery::new())?;
+    ///     Ok(stats.subscriptions == 0 && stats.events.count == 0)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// BAD_REQUEST for an invalid query, and [`Error::is_storage_failure`].
+    pub fn stats(&self, query: &StatsQuery) -> Result<ChannelStats> {
+        self.core.stats(query)
+    }
+
+    /// Returns a page of the open sockets of clients.
+    ///
+    /// # Errors
+    /// BAD_REQUEST for an invalid query, and an error of the Workers runtime while listing the sockets.
+    pub fn connections(&self, query: &ConnectionsQuery) -> Result<ConnectionsPage> {
+        self.core.connections(query)
     }
 
     /// Returns the Durable Object's SQL database, for the application's tables.

@@ -1,5 +1,7 @@
 //! The options of `stub.publish`, as one Worker sends them to another.
 
+pub(crate) mod removal;
+
 use super::{Audience, PublishOptions, audience::AudienceRule, publish_options::milliseconds};
 use durable_event_token::{ConnectionId, limits::TAG_BYTES};
 use durable_event_wire::{InvalidInput, Issue, MAX_RETRY_MS, Object, Value};

@@ -607,6 +607,7 @@ impl HttpReader {
             Self::Token { claims, id, .. } => PageReader {
                 tags: claims.tags().to_vec(),
                 id: id.clone(),
+                subject: claims.subject().map(str::to_owned),
                 every_audience: claims.has_every_audience(),
                 issued_at: Some(seconds(claims.issued_at())),
                 expires_at: Some(seconds(claims.expires_at())),

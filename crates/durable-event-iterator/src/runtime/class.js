@@ -36,6 +36,9 @@ const PRESENCE = 12
 /** The classes that have been extended. Start functions run again for a new WASM instance, but the class stays the same. */
 const extended = new WeakSet()
 
+/** `WebSocket.OPEN`, a ready state (WHATWG WebSockets Standard). */
+const OPEN = 1
+
 /** Close codes "message too big" and "internal error" (RFC 6455, section 7.4.1). */
 const TOO_BIG = 1009
 const INTERNAL_ERROR = 1011
@@ -130,6 +133,8 @@ export function extend(dummy, methods) {
   const callOrReject = (object, entry, first, second) => outcomeOrRejection(enter(inner, object, entry, first, second))
 
   define('webSocketMessage', function (ws, frame) {
+    // The runtime delivers what a client sends until it has responded to the close frame.
+    if (ws.readyState !== OPEN) return
     const isText = typeof frame === 'string'
     const size = isText ? frame.length : (frame?.byteLength ?? Number.POSITIVE_INFINITY)
     try {

@@ -123,6 +123,9 @@ impl<O: DurableEventIteratorObject> NativeInstance<O> {
 
     /// Delivers a message of a client.
     pub fn message(&self, socket: &RawSocket, message: Message) {
+        if !socket.is_open() {
+            return; // as in `class.js`
+        }
         let max_frame = self.host.options().max_frame;
         let is_too_large = match &message {
             // Counted in UTF-16 code units, as in JavaScript.
