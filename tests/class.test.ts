@@ -35,7 +35,10 @@ test('a class has the members of a Durable Object, `publish`, its RPC methods, a
   const { members, parent } = (await (await journals.fetch('/members')).json()) as { members: string[]; parent: string }
   expect(parent).toBe('DurableObject')
   const own = ['add', 'state', 'failNext', 'wipe', 'greetings']
-  const expected = ['alarm', 'constructor', 'fetch', 'publish', 'webSocketClose', 'webSocketError', 'webSocketMessage', '~settle']
+  const expected = [
+    'Symbol(presence)', 'alarm', 'connections', 'constructor', 'disconnect', 'fetch', 'members', 'publish', 'publishBatch', 'revoke', 'stats',
+    'webSocketClose', 'webSocketError', 'webSocketMessage', '~settle',
+  ]
   expect(members.filter((name) => !own.includes(name)).sort()).toEqual(expected)
 })
 
