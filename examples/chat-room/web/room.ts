@@ -1,17 +1,26 @@
 // The connection of the page to a room: the iterator and its state.
 
-import { createORPCClient, getEventMeta } from '@orpc/client'
+import { createORPCClient, getEventMeta, ORPCError } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
+import { PresenceMembers } from 'durable-event-iterator/client'
 import { httpFallback } from 'durable-event-iterator/http'
-import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from 'durable-event-iterator/orpc-v1'
+import {
+  DurableEventIteratorConnectionError,
+  DurableEventIteratorLinkPlugin,
+  DurableIteratorLinkPlugin,
+} from 'durable-event-iterator/orpc-v1'
 import type { DurableEventIteratorHooks, DurableEventIteratorState, DurableEventIteratorStateDetails } from 'durable-event-iterator/orpc-v1'
 
-import { CuttableWebSocket, cuttableFetch, whole } from './cable.ts'
+import { CuttableWebSocket, cuttableFetch, isWhole, whole } from './cable.ts'
 import type { Context, Server } from './contract.ts'
-import type { ClientKind, Message, Person, Status } from './generated.ts'
+import type { ClientKind, Message, PresenceEvent, PresenceMember, Status } from './generated.ts'
+import type { Outbox, Outgoing } from './outbox.ts'
 
-/** The connection id of this page, for all rooms and clients. By it, the room excludes the page from its own messages. */
-const pageId = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+/** How often a message is sent again if the room cannot respond. Repetitions are safe, since the room publishes each id once. */
+const RETRIES = 3
+
+/** The delay before the page requests a token again if the server cannot respond, in milliseconds. */
+const RETRY_DELAY = 2_000
 
 const connecting = {
   url: async () => {
@@ -20,7 +29,8 @@ const connecting = {
   },
   WebSocket: CuttableWebSocket,
   fallback: httpFallback({ url: '/channels', fetch: cuttableFetch }),
-  createId: () => pageId,
+  // The page may be offline for any time before the first connection.
+  openTimeout: Infinity,
   // A room has few clients, so that they may all reconnect at the same time.
   minReconnectionDelay: 250,
 }
@@ -39,10 +49,15 @@ const FROM_THE_BEGINNING = '0'
 /** How the events of the room arrive, if the page is connected. */
 export type Transport = DurableEventIteratorStateDetails['transport']
 
+/** The people in a room. Their ids are their names. */
+export type People = Iterable<PresenceMember<Status>>
+
 /** The callbacks with which the page shows a room. */
 export interface RoomView {
   message(message: Message): void
-  people(people: Person[]): void
+  /** The room has stored the message with this id. */
+  sent(id: string): void
+  people(people: People): void
   state(state: DurableEventIteratorState, transport: Transport): void
   /** The iterator has reconnected and received this number of missed messages. */
   recovered(missed: number): void
@@ -56,22 +71,47 @@ export class Room {
   readonly name: string
   /** The cursor from which the page resumes when it enters the room again. */
   lastEventId: string | undefined
+  readonly #outbox: Outbox
   readonly #view: RoomView
   readonly #left = new AbortController()
   #iterator: Awaited<ReturnType<Server['onMessage']>> | undefined
-  #messages = 0
+  readonly #people = new PresenceMembers<Status>()
+  #status: Status = 'here'
+  /** The status that the room has received. */
+  #reported: Status = 'here'
+  /** Whether the page receives missed messages. */
+  #isReturning = false
+  #missed = 0
   #state: DurableEventIteratorState | undefined
+  #isSending = false
+  #isLeaving = false
 
-  constructor(name: string, me: string, client: ClientKind, lastEventId: string | undefined, view: RoomView) {
+  constructor(name: string, me: string, client: ClientKind, lastEventId: string | undefined, outbox: Outbox, view: RoomView) {
     this.name = name
     this.lastEventId = lastEventId
+    this.#outbox = outbox
     this.#view = view
-    this.#live(me, client).catch((error: unknown) => {
-      if (!this.#left.signal.aborted) view.failed(error)
-    })
+    void this.#live(me, client)
   }
 
+  /** Follows the room until the page leaves it, or the server rejects the page. */
   async #live(me: string, client: ClientKind): Promise<void> {
+    while (!this.#left.signal.aborted) {
+      try {
+        await this.#follow(me, client)
+      } catch (error) {
+        if (this.#left.signal.aborted) return
+        if (!isTemporary(error)) {
+          this.#enter('closed', undefined)
+          return this.#view.failed(error)
+        }
+        this.#enter('connecting', undefined)
+        await untilRetry()
+      }
+    }
+  }
+
+  async #follow(me: string, client: ClientKind): Promise<void> {
     const resumes = this.lastEventId !== undefined
     const hooks: DurableEventIteratorHooks = {
       onStateChange: (state, { transport }) => this.#enter(state, transport),
@@ -89,53 +129,112 @@ export class Room {
       },
     )
     this.#iterator = iterator
-    void this.#arrive()
+    void this.sendWaiting()
     for await (const event of iterator) {
       this.lastEventId = getEventMeta(event)?.id ?? this.lastEventId
-      if (event.type === 'people') this.#view.people(event.people)
+      if (event.type === 'presence') this.#onPresence(event)
       else {
-        this.#messages += 1
+        this.#missed += 1
         this.#view.message(event)
+        // The event may arrive before the response to the call, or instead of it if the connection was lost.
+        if (event.id !== null) this.#outbox.remove(event.id)
       }
     }
   }
 
+  #onPresence(event: PresenceEvent<Status>): void {
+    if (this.#people.apply(event)) this.#view.people(this.#people)
+    // A page receives its own id when its subscription is live again: after all missed messages.
+    if (event.self !== undefined && this.#isReturning) {
+      this.#isReturning = false
+      this.#view.recovered(this.#missed)
+    }
+  }
+
   #enter(state: DurableEventIteratorState, transport: Transport): void {
-    const isBack = state === 'open' && this.#state === 'recovering'
+    if (state === 'recovering' && !this.#isReturning) {
+      this.#isReturning = true
+      this.#missed = 0
+    }
+    // The room sets this status for each subscription.
+    if (state === 'open') this.#reported = 'here'
     this.#state = state
     this.#view.state(state, transport)
-    if (isBack) void this.#return()
+    void this.#reportStatus()
+    void this.sendWaiting()
   }
 
-  /** Announces the user. The room then sends the list of people. */
-  async #arrive(): Promise<void> {
-    await this.status('here')
+  /** Sets the status of the user. */
+  set status(status: Status) {
+    this.#status = status
+    void this.#reportStatus()
   }
 
-  /** Counts the missed messages: they arrive before the response to the first call. */
-  async #return(): Promise<void> {
-    const before = this.#messages
-    await this.#arrive()
-    if (this.#state === 'open') this.#view.recovered(this.#messages - before)
+  async #reportStatus(): Promise<void> {
+    if (this.#status === this.#reported || !this.isConnected) return
+    this.#reported = this.#status
+    // The next connection reports it again.
+    await this.#iterator?.setPresence(this.#status).catch(() => {})
   }
 
-  /** Sets the status of the user. Errors are ignored, since the status is sent live anyway. */
-  async status(status: Status): Promise<void> {
-    await this.#iterator?.setStatus(status).catch(() => {})
+  /** Whether messages can be sent. */
+  get isConnected(): boolean {
+    return this.#iterator !== undefined && (this.#state === 'open' || this.#state === 'paused') && isWhole()
   }
 
-  /** Publishes a message to all other clients. */
-  async say(message: string): Promise<void> {
-    if (this.#iterator === undefined) throw new Error('not connected to the room yet')
-    await this.#iterator.publishMessage({ message })
+  /** Sends the waiting messages to the room, each after the response to the previous one, so that they stay in order. */
+  async sendWaiting(): Promise<void> {
+    if (this.#isSending) return
+    this.#isSending = true
+    let next: Outgoing | undefined
+    while (this.isConnected && (next = this.#outbox.next(this.name))) {
+      // Without a connection the message waits for the next one.
+      if (!(await this.#send(next))) break
+    }
+    this.#isSending = false
+    if (this.#isLeaving && this.#outbox.next(this.name) === undefined) this.close()
   }
 
-  /** Asks the server over HTTP to publish a message to everyone through a stub. */
-  async announce(message: string): Promise<void> {
-    await server.sendMessage({ room: this.name, message })
+  /** Sends a message. Returns `false` if the connection failed, and it is unknown whether the message was stored. */
+  async #send({ id, message, from }: Outgoing): Promise<boolean> {
+    try {
+      if (from === 'server') await server.sendMessage({ room: this.name, id, message })
+      else await this.#iterator?.publishMessage({ id, message }, { context: { retry: RETRIES } })
+      this.#view.sent(id)
+      this.#outbox.remove(id)
+    } catch (error) {
+      if (!this.isConnected || error instanceof DurableEventIteratorConnectionError) return false
+      // A failed `fetch` throws a TypeError.
+      this.#outbox.fail(id, error instanceof TypeError ? 'the server is not reachable' : reasonOf(error))
+    }
+    return true
   }
 
+  /** Leaves the room when all messages to it are sent. */
   leave(): void {
-    void this.status('leaving').finally(() => this.#left.abort())
+    this.#isLeaving = true
+    void this.sendWaiting()
   }
+
+  /** Leaves the room now. */
+  close(): void {
+    this.#left.abort()
+  }
+}
+
+/** Whether the same request may succeed later: the server is not reachable, or cannot respond. */
+function isTemporary(error: unknown): boolean {
+  return error instanceof TypeError || (error instanceof ORPCError && error.status >= 500)
+}
+
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** Resolves after a delay, or earlier when the network may be available again. */
+function untilRetry(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, RETRY_DELAY)
+    addEventListener('online', () => resolve(), { once: true })
+  })
 }

@@ -86,6 +86,8 @@ impl ChannelCore {
                 Appended::Duplicate(_) => None,
             })
             .collect();
+        let duplicates = appended.len().saturating_sub(stored.len()) as u64;
+        self.counters.count_many(duplicates, |counters| &counters.duplicates);
         let size = |texts: &Texts<'_>| (texts.bytes() as u64).saturating_add(MESSAGE_BYTES);
         let mut later = stored.iter().fold(0_u64, |sum, (_, (texts, _))| sum.saturating_add(size(texts)));
         let is_in_transaction = self.transactions.is_open();

@@ -1,5 +1,7 @@
 //! The options of `stub.publish` and `stub.publishBatch`, as one Worker sends them to another.
 
+pub(crate) mod removal;
+
 use super::{
     Audience, PublishOptions,
     audience::AudienceRule,

@@ -2,8 +2,12 @@
 
 use crate::{
     channel::{
-        EventPage, PublishOptions, Published, ReadOptions, Subscription, event_body, reading,
-        rpc_options::{BatchCall, RpcOptions},
+        Audience, ChannelStats, ConnectionsPage, ConnectionsQuery, EventPage, PublishOptions, Published,
+        ReadOptions, Revocation, StatsQuery, Subscription, event_body, reading,
+        rpc_options::{
+            BatchCall, RpcOptions,
+            removal::{DisconnectOptions, RevokeOptions},
+        },
     },
     error::{Code, Error, Failure, Result},
     runtime::{self, Infinity, Stub},
@@ -208,6 +212,65 @@ impl ChannelStub {
         options: &ReadOptions,
     ) -> Result<Subscription<E>> {
         reading::subscribe(&self.0, options).await
+    }
+
+    /// Closes the sockets of the connected clients in an [`Audience`], as [`Channel::disconnect`](crate::Channel::disconnect) does.
+    ///
+    /// Sockets without a connection id in the audience are ignored, because the Durable Object cannot identify them.
+    ///
+    /// # Errors
+    /// The errors of [`Channel::disconnect`](crate::Channel::disconnect), and an error if the Durable Object cannot be reached.
+    pub async fn disconnect(&self, audience: &Audience, reason: &str) -> Result<usize> {
+        match DisconnectOptions::write(audience, reason) {
+            Some(options) => self.remove("~disconnect", &options).await,
+            None => Ok(0), // it addresses nobody
+        }
+    }
+
+    /// Revokes tokens, as [`Channel::revoke`](crate::Channel::revoke) does.
+    ///
+    /// # Errors
+    /// The errors of [`Channel::revoke`](crate::Channel::revoke), and an error if the Durable Object cannot be reached.
+    pub async fn revoke(&self, revocation: &Revocation, reason: &str) -> Result<usize> {
+        self.remove("~revoke", &RevokeOptions::write(revocation, reason)).await
+    }
+
+    /// Calls a method that closes sockets, and returns their number.
+    async fn remove(&self, method: &str, options: &Value) -> Result<usize> {
+        #[derive(Deserialize)]
+        struct Removed {
+            disconnected: usize,
+        }
+        let removed: Removed = self.trusted(method, options).await?;
+        Ok(removed.disconnected)
+    }
+
+    /// Returns the numbers of the channel, as [`Channel::stats`](crate::Channel::stats) does.
+    ///
+    /// # Errors
+    /// BAD_REQUEST for an invalid query, and an error if the Durable Object cannot be reached.
+    pub async fn stats(&self, query: &StatsQuery) -> Result<ChannelStats> {
+        self.trusted("~stats", query).await
+    }
+
+    /// Returns a page of the open sockets of clients, as [`Channel::connections`](crate::Channel::connections) does.
+    ///
+    /// # Errors
+    /// BAD_REQUEST for an invalid query, and an error if the Durable Object cannot be reached.
+    pub async fn connections(&self, query: &ConnectionsQuery) -> Result<ConnectionsPage> {
+        self.trusted("~connections", query).await
+    }
+
+    /// Calls a trusted method (see `object/host/trusted/mod.rs`), whose result is JSON text.
+    pub(super) async fn trusted<R: DeserializeOwned>(
+        &self,
+        method: &str,
+        argument: &impl Serialize,
+    ) -> Result<R> {
+        let argument = runtime::value::from_wire(&serialize(argument)?)?;
+        let json = self.0.call(method, &Array::of1(&argument)).await.map_err(error_of)?;
+        let json = json.as_string().unwrap_or_default();
+        Ok(serde_json::from_str(&json).map_err(UnexpectedOutput::of)?)
     }
 
     /// Calls an [RPC method](crate::DurableEventIteratorObject::rpc_methods) of the Durable Object and returns its output. The
