@@ -271,6 +271,13 @@ export class LiveJournal extends Journal {
   }
 }
 
+/** Retains at most eight events, accepts at most two sockets of a subject, and writes metrics and a line for each anomaly. */
+export class MeasuredJournal extends Journal {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, { maxRetainedEvents: 8, maxSocketsPerSubject: 2, metrics: 'METRICS', logAnomalies: true })
+  }
+}
+
 /** Keeps idempotency keys for one second. */
 export class ForgetfulJournal extends Journal {
   constructor(ctx: DurableObjectState, env: Env) {
