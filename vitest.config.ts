@@ -18,10 +18,10 @@ const everyVersion = {
 const typescriptClasses = {
   DurableEventIteratorObject: [
     'audiences', 'broken-code', 'calls', 'close-hook', 'events', 'gaps', 'hibernation', 'hostile', 'http-reading', 'idempotency', 'pages', 'settling',
-    'npm/stub', 'npm/subscribe', 'presence', 'publisher', 'snapshots', 'soak', 'stubs', 'types',
+    'npm/stub', 'npm/subscribe', 'presence', 'publisher', 'snapshots', 'soak', 'stats', 'stubs', 'types', 'metrics',
   ],
   DurableIteratorObject: [
-    'audiences', 'close-hook', 'durable-iterator', 'hibernation', 'http-reading', 'npm/stub', 'npm/subscribe', 'pages', 'presence', 'publisher',
+    'audiences', 'close-hook', 'durable-iterator', 'hibernation', 'http-reading', 'npm/stub', 'npm/subscribe', 'pages', 'presence', 'publisher', 'stats',
   ],
 }
 
