@@ -31,7 +31,7 @@ beforeAll(async () => {
 })
 afterAll(() => journals.dispose())
 
-test('a class has the members of a Durable Object, the library's and its own RPC methods, and nothing of wasm-bindgen', async () => {
+test('a class has the members of a Durable Object, the RPC methods of the library and its own, and nothing of wasm-bindgen', async () => {
   const { members, parent } = (await (await journals.fetch('/members')).json()) as { members: string[]; parent: string }
   expect(parent).toBe('DurableObject')
   const own = ['add', 'state', 'failNext', 'wipe', 'greetings']
