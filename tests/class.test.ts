@@ -36,7 +36,7 @@ test('a class has the members of a Durable Object, the RPC methods of the librar
   expect(parent).toBe('DurableObject')
   const own = ['add', 'state', 'failNext', 'wipe', 'greetings']
   const expected = [
-    'alarm', 'connections', 'constructor', 'disconnect', 'fetch', 'members', 'publish', 'revoke', 'stats', 'webSocketClose', 'webSocketError',
+    'Symbol(presence)', 'alarm', 'connections', 'constructor', 'disconnect', 'fetch', 'members', 'publish', 'revoke', 'stats', 'webSocketClose', 'webSocketError',
     'webSocketMessage', '~settle',
   ]
   expect(members.filter((name) => !own.includes(name)).sort()).toEqual(expected)
