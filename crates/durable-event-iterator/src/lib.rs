@@ -201,4 +201,7 @@ mod pages {
 
     #[doc = include_str!("../../../docs/http.md")]
     struct Http;
+
+    #[doc = include_str!("../../../docs/presence.md")]
+    struct PresencePage;
 }

@@ -4,7 +4,7 @@ use super::{ChannelCore, counters::Anomaly};
 use crate::{
     channel::MICROS_PER_MILLI,
     error::{Code, Error, Result},
-    runtime,
+    presence, runtime,
     socket::session::Session,
     time::{from_millis, from_seconds},
 };
@@ -306,7 +306,7 @@ impl ChannelCore {
             sockets: states.len() as u64,
             subscriptions: number_of(&|_| true),
             parked: number_of(&|state| *state == ConnectionState::Parked),
-            members: None,
+            members: presence::count(self)?.map(|members| members as u64),
             events,
             segments,
             since: from_millis(counters.since_ms),
@@ -408,7 +408,7 @@ impl ChannelCore {
             issued_at: from_seconds(claims.iat),
             expires_at: from_seconds(claims.exp),
             subscription: ConnectionState::of(session),
-            member: None,
+            member: presence::member_of(self, session),
         }
     }
 }

@@ -241,7 +241,7 @@ fn settle_except(core: &ChannelCore, except: Option<&RawSocket>) {
 /// Makes the session of a subscription that becomes live, or is parked, one of a member.
 pub(crate) fn arrive(core: &ChannelCore, ws: &RawSocket, session: &mut Session) {
     let Some(presence) = &core.presence else { return };
-    if session.is_publisher() {
+    if !session.may_be_member() {
         return;
     }
     let is_new = session.member.is_none();
@@ -272,7 +272,9 @@ pub(crate) fn welcome(
         let Ok(session) = core.sessions.read(ws) else { return Ok(()) };
         let live = session.subscription.as_ref().filter(|subscription| subscription.live && ws.is_open());
         let Some(subscription) = live else { return Ok(()) }; // `on_live` has failed, or the socket has closed
-        presence.join(core, ws, &session)?;
+        if session.may_be_member() {
+            presence.join(core, ws, &session)?;
+        }
         let bodies = presence.with(core, |roster| {
             let own_id = roster.member_of(socket).map(str::to_owned);
             event::list(roster.entries(), own_id.as_deref())
@@ -461,13 +463,11 @@ pub(crate) fn members_json(core: &ChannelCore) -> Result<String> {
 }
 
 /// Returns the number of members, or `None` if presence is off.
-#[allow(dead_code, reason = "for the numbers of a channel")]
 pub(crate) fn count(core: &ChannelCore) -> Result<Option<usize>> {
     core.presence.as_ref().map(|presence| presence.with(core, |roster| roster.len())).transpose()
 }
 
 /// Returns the member id of a socket's client, if presence is on and the client is a member.
-#[allow(dead_code, reason = "for the list of connections")]
 pub(crate) fn member_of(core: &ChannelCore, session: &Session) -> Option<String> {
     core.presence.as_ref().filter(|_| session.is_present())?.known_id(session)
 }

@@ -97,6 +97,8 @@ impl Rejection {
             Self::TokenMissing => "token_missing",
             Self::InvalidToken(TokenError::Expired) => "token_expired",
             Self::InvalidToken(_) => "token_invalid",
+            Self::Revoked => "token_revoked",
+            Self::Storage(_) => "storage_failure",
             Self::OtherChannel => "other_channel",
             Self::ConnectionIdMissing => "connection_id_missing",
             Self::InvalidTags(_) => "tags_invalid",
@@ -107,9 +109,7 @@ impl Rejection {
             Self::Full => "max_sockets",
             Self::ManyPerConnection => "max_sockets_per_connection",
             Self::ManyPerSubject => "max_sockets_per_subject",
-            Self::Revoked => "token_revoked",
             Self::Runtime(_) => "runtime_error",
-            Self::Storage(_) => "storage_failure",
         }
     }
 
