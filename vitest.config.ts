@@ -17,10 +17,13 @@ const everyVersion = {
 /** The tests that also run with Durable Object classes in TypeScript, for each of oRPC's classes. */
 const typescriptClasses = {
   DurableEventIteratorObject: [
-    'audiences', 'broken-code', 'calls', 'events', 'gaps', 'hibernation', 'hostile', 'http-reading', 'idempotency', 'pages', 'settling',
-    'npm/stub', 'npm/subscribe', 'publisher', 'snapshots', 'soak', 'stubs', 'types',
+    'audiences', 'broken-code', 'calls', 'close-hook', 'disconnect', 'events', 'gaps', 'hibernation', 'hostile', 'http-reading', 'idempotency', 'pages',
+    'settling', 'npm/stub', 'npm/subscribe', 'presence', 'publisher', 'revoke', 'snapshots', 'soak', 'stubs', 'types',
   ],
-  DurableIteratorObject: ['audiences', 'durable-iterator', 'hibernation', 'http-reading', 'npm/stub', 'npm/subscribe', 'pages', 'publisher'],
+  DurableIteratorObject: [
+    'audiences', 'close-hook', 'disconnect', 'durable-iterator', 'hibernation', 'http-reading', 'npm/stub', 'npm/subscribe', 'pages', 'presence',
+    'publisher', 'revoke',
+  ],
 }
 
 /** The tests of Durable Object classes in TypeScript that also run with other versions of oRPC in their Worker. */

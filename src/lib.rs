@@ -11,7 +11,7 @@
 //! whose pages may read, separated by commas, or `*`.
 
 use durable_event_iterator::{
-    Channel, DurableEventIteratorObject as Object, Options, Result, Upgrade, Value,
+    Channel, DurableEventIteratorObject as Object, Options, Presence, Result, Upgrade, Value,
     http::{self, ChannelEndpoint, Cors},
 };
 use std::time::Duration;
@@ -66,11 +66,48 @@ impl Object for AnyChannel {
         if flag(env, "PUBLISHER") {
             options = options.publisher();
         }
-        options
+        if flag(env, "LOG_ANOMALIES") {
+            options = options.log_anomalies();
+        }
+        if let Some(presence) = presence(env) {
+            options = options.presence(presence.clone());
+            if let Some(number) = number(env, "PRESENCE_GRACE_SECONDS") {
+                let changed = options.clone().presence(presence.grace(seconds(number)));
+                match changed.check() {
+                    Ok(()) => options = changed,
+                    Err(error) => console_error!(
+                        "durable-event-iterator: the variable PRESENCE_GRACE_SECONDS is invalid; using the default: {error}"
+                    ),
+                }
+            }
+        }
+        // Without a binding of this name nothing is written.
+        options.metrics("METRICS")
     }
 }
 
 durable_event_iterator::durable_object!(pub DurableEventIteratorObject: AnyChannel);
+
+/// Reads the variable `PRESENCE`. An invalid value is logged, and presence is off.
+fn presence(env: &Env) -> Option<Presence> {
+    let text = env.var("PRESENCE").map(|text| text.to_string()).unwrap_or_default();
+    let presence = match text.trim() {
+        "" | "false" => return None,
+        "true" | "connection" => Presence::by_connection(),
+        "subject" => Presence::by_subject(),
+        text => match text.strip_prefix("attachment:") {
+            Some(property) if !property.is_empty() => Presence::by_attachment(property.to_owned()),
+            _ => {
+                console_error!(
+                    "durable-event-iterator: the variable PRESENCE must be `true`, `connection`, `subject` or \
+                     `attachment:<property>`; presence is off"
+                );
+                return None;
+            }
+        },
+    };
+    Some(presence)
+}
 
 /// Reads a variable that is an integer. An invalid one is logged, and the default is used.
 fn number(env: &Env, name: &str) -> Option<u64> {

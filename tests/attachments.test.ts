@@ -92,6 +92,10 @@ describe('an attachment of the previous release', () => {
       const socket = sockets[n]!
       if (subscription?.live === false) {
         expect(await socket.end(), name).toEqual({ code: 1012, reason: 'Subscription interrupted' })
+      } else if (subscription?.flow !== undefined) {
+        // The log cannot tell whether there is room after hibernation: the client receives the event, or subscribes again.
+        const [, item] = await socket.frames(2)
+        expect(item, name).toMatchObject({ i: subscription.id, t: 3 })
       } else if (subscription !== undefined) {
         const [, event] = await socket.frames(2)
         expect(event, name).toEqual({ i: subscription.id, t: 3, p: { e: 'message', d: { json: { n: 1 } }, m: { id } } })

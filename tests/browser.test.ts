@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import type { Browser, BrowserContext, Locator, Page, WebSocket } from 'playwright-core'
+import type { Browser, BrowserContext, Locator, Page, WebSocket, WebSocketRoute } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import type { ClientKind } from '../examples/chat-room/web/generated.ts'
@@ -39,28 +39,42 @@ afterAll(async () => {
 
 class Visitor {
   readonly page: Page
+  readonly name: string
   readonly context: BrowserContext
   /** All WebSockets of the page. */
   readonly sockets: WebSocket[] = []
 
-  constructor(page: Page) {
+  constructor(page: Page, name: string) {
     this.page = page
+    this.name = name
     this.context = page.context()
   }
 
   /** @param network - The network of the visitor, and the state of the page in it. */
   static async enter(room: string, name: string, client?: ClientKind, network?: { url: URL; state: string }): Promise<Visitor> {
-    const context = await browser.newContext()
-    contexts.push(context)
-    context.setDefaultTimeout(PATIENCE)
+    const visitor = await Visitor.open(name)
+    await visitor.goTo(room, network?.state, { client, url: network?.url })
+    return visitor
+  }
+
+  /** Opens an empty page, in a browser of its own or in that of another visitor. */
+  static async open(name: string, context?: BrowserContext): Promise<Visitor> {
+    if (context === undefined) {
+      context = await browser.newContext()
+      contexts.push(context)
+      context.setDefaultTimeout(PATIENCE)
+    }
     const page = await context.newPage()
-    const visitor = new Visitor(page)
+    const visitor = new Visitor(page, name)
     page.on('pageerror', (error) => failures.push(`${name}: ${error.message}`))
     page.on('websocket', (socket) => visitor.sockets.push(socket))
-    const query = new URLSearchParams({ room, name, ...(client === undefined ? {} : { client }) })
-    await page.goto(new URL(`/?${query}`, network?.url ?? chat.url).href)
-    await visitor.is(network?.state ?? 'Connected')
     return visitor
+  }
+
+  async goTo(room: string, state = 'Connected', { client, url = chat.url }: { client?: ClientKind | undefined; url?: URL | undefined } = {}): Promise<void> {
+    const query = new URLSearchParams({ room, name: this.name, ...(client === undefined ? {} : { client }) })
+    await this.page.goto(new URL(`/?${query}`, url).href)
+    await this.is(state)
   }
 
   async is(state: string): Promise<void> {
@@ -71,14 +85,56 @@ class Visitor {
     return this.page.getByRole('log')
   }
 
+  /** The field for the text of a message. */
+  get input(): Locator {
+    return this.page.getByLabel('Message', { exact: true })
+  }
+
+  /** Sends a message, and waits until the room has confirmed it. */
   async say(text: string): Promise<void> {
-    await this.page.getByLabel('Message', { exact: true }).fill(text)
-    await this.page.getByRole('button', { name: 'Send' }).click()
-    await this.log.getByText(text, { exact: true }).waitFor()
+    await this.send(text)
+    await expect.poll(() => this.delivery(text), { timeout: PATIENCE }).toBe('')
+  }
+
+  /** Sends a message, which is shown at once. */
+  async send(text: string): Promise<void> {
+    await this.input.fill(text)
+    await this.page.keyboard.press('Enter')
+    await this.message(text).waitFor()
+  }
+
+  /** The message with the text. */
+  message(text: string): Locator {
+    return this.log.getByRole('listitem').filter({ has: this.page.getByText(text, { exact: true }) })
+  }
+
+  /** The state of a message that is not confirmed yet, and otherwise an empty text. */
+  async delivery(text: string): Promise<string> {
+    return (await this.message(text).locator('.delivery').allTextContents()).join()
+  }
+
+  async delivers(text: string, state: string | RegExp): Promise<void> {
+    await expect.poll(() => this.delivery(text), { timeout: PATIENCE }).toMatch(state)
+  }
+
+  async goOffline(): Promise<void> {
+    await this.page.getByRole('button', { name: 'Go offline' }).click()
+    await this.is('Offline')
+  }
+
+  async goOnline(): Promise<void> {
+    await this.page.getByRole('button', { name: 'Go online' }).click()
+  }
+
+  /** The people that the page lists. */
+  get people(): Locator {
+    return this.page.getByRole('region', { name: 'Here now' }).getByRole('listitem')
   }
 
   /** The radio button of a client. */
-  client(kind: ClientKind): Locator {
+  async client(kind: ClientKind): Promise<Locator> {
+    const isHidden = (await this.page.getByRole('group', { name: 'Client' }).count()) === 0
+    if (isHidden) await this.page.getByText('Advanced').click()
     const names = { durableEventIterator: /^Durable event iterator/, durableIterator: /^Durable iterator/ }
     return this.page.getByRole('group', { name: 'Client' }).getByRole('radio', { name: names[kind] })
   }
@@ -108,7 +164,7 @@ test('two pages chat, and show who is present and who is typing', async () => {
   await anna.page.getByRole('list').getByText('Bert', { exact: true }).waitFor()
   await anna.say('Hello')
   await bert.hears(['Hello'])
-  await bert.page.getByLabel('Message', { exact: true }).pressSequentially('Hi')
+  await bert.input.pressSequentially('Hi')
   await anna.page.getByRole('status').getByText('Bert is typing').waitFor()
   await bert.page.keyboard.press('Enter')
   await anna.hears(['Hello', 'Hi'])
@@ -122,20 +178,20 @@ test('clients of both kinds are in one room, and the setting switches between th
   const anna = await Visitor.enter('both', 'Anna')
   const bert = await Visitor.enter('both', 'Bert', 'durableIterator')
   expect([anna.token.kind, bert.token.kind]).toEqual(['DurableEventIterator', 'DurableIterator'])
-  expect(await anna.client('durableEventIterator').isChecked()).toBe(true)
-  expect(await bert.client('durableIterator').isChecked()).toBe(true)
+  expect(await (await anna.client('durableEventIterator')).isChecked()).toBe(true)
+  expect(await (await bert.client('durableIterator')).isChecked()).toBe(true)
   await anna.say('From the first')
   await bert.hears(['From the first'])
   await bert.say('From the second')
   await anna.hears(['From the first', 'From the second'])
 
-  await anna.client('durableIterator').check()
+  await (await anna.client('durableIterator')).check()
   await expect.poll(() => anna.token.kind, { timeout: PATIENCE }).toBe('DurableIterator')
   await anna.is('Connected')
   expect(new URL(anna.page.url()).searchParams.get('client')).toBe('durableIterator')
   await anna.page.getByRole('list').getByText('Bert', { exact: true }).waitFor()
   await expect.poll(() => anna.sockets.map((socket) => socket.isClosed()), { timeout: PATIENCE }).toEqual([true, false])
-  await bert.client('durableEventIterator').check()
+  await (await bert.client('durableEventIterator')).check()
   await expect.poll(() => bert.token.kind, { timeout: PATIENCE }).toBe('DurableEventIterator')
   await bert.is('Connected')
 
@@ -147,20 +203,20 @@ test('clients of both kinds are in one room, and the setting switches between th
   // The setting is saved.
   await anna.page.goto(new URL('/?room=both&name=Anna', chat.url).href)
   await anna.is('Connected')
-  expect([anna.token.kind, await anna.client('durableIterator').isChecked()]).toEqual(['DurableIterator', true])
+  expect([anna.token.kind, await (await anna.client('durableIterator')).isChecked()]).toEqual(['DurableIterator', true])
 })
 
 /** All ways to be disconnected. Browsers do not report a silent network: the client has to detect it. */
 const OUTAGES: [string, (visitor: Visitor) => Promise<void>, (visitor: Visitor) => Promise<void>][] = [
   [
     'whose connection was cut',
-    async ({ page, context }) => {
-      await context.setOffline(true)
-      await page.getByRole('button', { name: 'Cut the connection' }).click()
+    async (visitor) => {
+      await visitor.context.setOffline(true)
+      await visitor.goOffline()
     },
-    async ({ page, context }) => {
-      await context.setOffline(false)
-      await page.getByRole('button', { name: 'Reconnect' }).click()
+    async (visitor) => {
+      await visitor.context.setOffline(false)
+      await visitor.goOnline()
     },
   ],
   ['whose network was unavailable', ({ context }) => context.setOffline(true), ({ context }) => context.setOffline(false)],
@@ -178,7 +234,7 @@ test.each(AWAY)('a client %s receives all messages once and in order (%s)', { ti
   await anna.say('Before')
   await bert.hears(['Before'])
   await go(bert)
-  await bert.is('Reconnecting')
+  await bert.is('Offline')
   const missed = Array.from({ length: 20 }, (_, n) => `Message ${n + 1}`)
   for (const message of missed) await anna.say(message)
   expect(await bert.messages()).toEqual(['Before'])
@@ -213,15 +269,14 @@ describe('without WebSockets', () => {
     await say(anna, 'Hello')
     await say(bert, 'Hi')
     await bert.page.getByRole('list').getByText('Anna', { exact: true }).waitFor()
-    await bert.page.getByLabel('Message', { exact: true }).pressSequentially('I')
+    await bert.input.pressSequentially('I')
     await anna.page.getByRole('status').getByText('Bert is typing').waitFor()
     await Promise.all([anna.hears(said), bert.hears(said)])
 
     // The page notices the cut cable, but not that a proxy cuts responses.
-    await bert.page.getByRole('button', { name: 'Cut the connection' }).click()
-    await bert.is('Reconnecting')
+    await bert.goOffline()
     for (let n = 1; n <= 10; n += 1) await say(anna, `Message ${n}`)
-    await bert.page.getByRole('button', { name: 'Reconnect' }).click()
+    await bert.goOnline()
     await bert.hears(said)
     await bert.is('Connected over HTTP')
     await bert.log.getByText('received 10 missed messages').waitFor()
@@ -246,7 +301,7 @@ describe('without WebSockets', () => {
     network.collectsStreams = true
     const room = `collected ${Math.random()}`
     const anna = await Visitor.enter(room, 'Anna')
-    const bert = await Visitor.enter(room, 'Bert', 'durableIterator', { url: network.url, state: 'Connected over HTTP, without a stream' })
+    const bert = await Visitor.enter(room, 'Bert', 'durableIterator', { url: network.url, state: 'Connected over HTTP, by polling' })
     await anna.say('Hello')
     await bert.hears(['Hello'])
     await bert.say('Hi')
@@ -256,17 +311,154 @@ describe('without WebSockets', () => {
   })
 })
 
-test('unsent messages return to the input, in order', { timeout: 60_000 }, async () => {
-  const anna = await Visitor.enter('unsent', 'Anna')
-  const { page } = anna
-  await page.getByRole('button', { name: 'Cut the connection' }).click()
-  await anna.is('Reconnecting')
-  const input = page.getByLabel('Message', { exact: true })
-  for (const text of ['One', 'Two']) {
-    await input.fill(text)
-    await page.keyboard.press('Enter')
+describe('messages that are not confirmed yet', () => {
+  const queued = 'Queued · sent when you are connected'
+
+  test('a message is shown as sending until the room responds, and is published once if the response is lost', { timeout: 60_000 }, async () => {
+    const bert = await Visitor.enter('lost response', 'Bert')
+    const anna = await Visitor.open('Anna')
+    // Of the first connection, the call reaches the room, and its response and event do not reach the page.
+    const called = Promise.withResolvers<WebSocketRoute>()
+    let isFirst = true
+    await anna.page.routeWebSocket('**/chat-room?**', (socket) => {
+      const room = socket.connectToServer()
+      if (!isFirst) return
+      isFirst = false
+      let isLost = false
+      socket.onMessage((data) => {
+        room.send(data)
+        if (!String(data).includes('publishMessage')) return
+        isLost = true
+        called.resolve(socket)
+      })
+      room.onMessage((data) => {
+        if (!isLost) socket.send(data)
+      })
+    })
+    await anna.goTo('lost response')
+    await anna.send('Once')
+    await anna.send('Twice')
+    const socket = await called.promise
+    await bert.hears(['Once'])
+    await anna.delivers('Once', 'Sending …')
+    await anna.delivers('Twice', 'Sending …')
+    await socket.close()
+    await Promise.all([anna.delivers('Once', /^$/), anna.delivers('Twice', /^$/)])
+    await bert.say('Yes')
+    await Promise.all([anna.hears(['Once', 'Twice', 'Yes']), bert.hears(['Once', 'Twice', 'Yes'])])
+  })
+
+  test('messages and announcements wait while the page is offline, and are sent in order', { timeout: 60_000 }, async () => {
+    const anna = await Visitor.enter('queue', 'Anna')
+    const bert = await Visitor.enter('queue', 'Bert')
+    await anna.goOffline()
+    const all = ['One', 'Two', 'Three']
+    for (const text of all) await anna.send(text)
+    await anna.input.fill('Four')
+    await anna.page.getByRole('button', { name: 'Announce' }).click()
+    for (const text of [...all, 'Four']) await anna.delivers(text, queued)
+    expect(await anna.input.inputValue()).toBe('')
+    await bert.say('Meanwhile')
+    await anna.goOnline()
+    const shown = ['Meanwhile', ...all, 'Four']
+    await Promise.all([anna.hears(shown), bert.hears(shown)])
+    await anna.delivers('Four', /^$/)
+    await bert.message('Four').getByText('Server').waitFor()
+  })
+
+  test('waiting messages and typed text are kept over a reload', { timeout: 60_000 }, async () => {
+    const anna = await Visitor.enter('kept', 'Anna')
+    const bert = await Visitor.enter('kept', 'Bert')
+    await anna.goOffline()
+    for (const text of ['One', 'Two']) await anna.send(text)
+    await anna.input.fill('A draft')
+    await anna.page.reload()
+    await bert.hears(['One', 'Two'])
+    await anna.hears(['One', 'Two'])
+    expect(await anna.input.inputValue()).toBe('A draft')
+    await anna.page.keyboard.press('Tab')
+    await anna.page.reload()
+    await anna.is('Connected')
+    await anna.say('Three')
+    await bert.hears(['One', 'Two', 'Three'])
+    expect(await anna.input.inputValue()).toBe('')
+  })
+
+  test('messages to a room that the page has left are sent too', { timeout: 60_000 }, async () => {
+    const anna = await Visitor.enter('left', 'Anna')
+    const bert = await Visitor.enter('left', 'Bert')
+    await anna.goOffline()
+    for (const text of ['One', 'Two']) await anna.send(text)
+    await anna.page.getByRole('button', { name: 'coffee' }).click()
+    await anna.page.getByRole('button', { name: 'left 2 not sent' }).waitFor()
+    await anna.page.reload()
+    await bert.hears(['One', 'Two'])
+    await anna.page.getByRole('button', { name: 'left', exact: true }).click()
+    await anna.hears(['One', 'Two'])
+  })
+
+  test('a rejected message is shown as not sent, and the others are sent', async () => {
+    const anna = await Visitor.enter('rejected', 'Anna')
+    const bert = await Visitor.enter('rejected', 'Bert')
+    const long = '€'.repeat(2_000)
+    await anna.send(long)
+    await anna.delivers(long, 'Not sent: message must be 1–4000 bytes and not blank')
+    await anna.say('Short')
+    await bert.hears(['Short'])
+    await anna.message(long).getByRole('button', { name: 'Retry' }).click()
+    await anna.delivers(long, 'Not sent: message must be')
+    await anna.page.reload()
+    await anna.is('Connected')
+    await anna.delivers(long, 'Not sent: message must be')
+    await anna.message(long).getByRole('button', { name: 'Delete' }).click()
+    await anna.hears(['Short'])
+  })
+
+  test('a failed message is sent when the user asks for it', async () => {
+    const anna = await Visitor.enter('failed', 'Anna')
+    const bert = await Visitor.enter('failed', 'Bert')
+    await anna.page.route('**/rpc/sendMessage', (route) => route.abort())
+    await anna.input.fill('Hear, hear')
+    await anna.page.getByRole('button', { name: 'Announce' }).click()
+    await anna.delivers('Hear, hear', 'Not sent: the server is not reachable')
+    await anna.page.unroute('**/rpc/sendMessage')
+    await anna.message('Hear, hear').getByRole('button', { name: 'Retry' }).click()
+    await bert.hears(['Hear, hear'])
+    await anna.delivers('Hear, hear', /^$/)
+  })
+})
+
+test('a second tab has its own connection, and the page says so', async () => {
+  const anna = await Visitor.enter('tabs', 'Anna')
+  const note = (visitor: Visitor): Locator => visitor.page.getByRole('status').getByText('Also open in another tab')
+  expect(await note(anna).count()).toBe(0)
+  const second = await Visitor.open('Anna', anna.context)
+  await second.goTo('tabs')
+  for (const tab of [anna, second]) {
+    await note(tab).getByText('each tab has its own connection, and you are listed once').waitFor()
+    await expect.poll(() => tab.people.allTextContents(), { timeout: PATIENCE }).toEqual(['AAnna (you)'])
+    expect(tab.sockets.length).toBe(1)
   }
-  await expect.poll(() => input.inputValue(), { timeout: PATIENCE }).toBe('One Two')
+  await anna.say('From the first')
+  await second.say('From the second')
+  for (const tab of [anna, second]) await tab.hears(['From the first', 'From the second'])
+  await second.page.close({ runBeforeUnload: true })
+  await note(anna).waitFor({ state: 'detached' })
+})
+
+test('a page enters its room when the server is reachable', async () => {
+  const anna = await Visitor.open('Anna')
+  const requested = Promise.withResolvers<void>()
+  await anna.page.route('**/rpc/onMessage', async (route) => {
+    await route.abort()
+    requested.resolve()
+  })
+  await anna.goTo('late', 'Connecting')
+  await anna.send('Early')
+  await requested.promise
+  await anna.page.unroute('**/rpc/onMessage')
+  await anna.is('Connected')
+  await anna.delivers('Early', /^$/)
 })
 
 test('a room resumes where the page left it', async () => {
@@ -303,8 +495,9 @@ test('the page survives a restart of the server', { timeout: 90_000 }, async () 
 test('all controls are reachable by keyboard and have labels', async () => {
   const { page } = await Visitor.enter('keys', 'Anna')
   const seen: string[] = []
-  for (let n = 0; n < 15; n++) {
+  for (let n = 0; n < 16; n++) {
     await page.keyboard.press('Tab')
+    if (seen.at(-1) === 'Change') await page.keyboard.press('Enter')
     seen.push(
       await page.evaluate(() => {
         const at = document.activeElement
@@ -314,8 +507,8 @@ test('all controls are reachable by keyboard and have labels', async () => {
     )
   }
   expect(seen).toEqual([
-    'Skip to the message', 'Cut the connection', '# lobby', '# rustaceans', '# coffee', '# keys', 'Another room',
-    'Enter', 'name', 'Change', 'Durable event iterator oRPC 1.6–1.8', 'log', 'Message', 'Send', 'Announce',
+    'Skip to the message', 'Go offline', '# lobby', '# rustaceans', '# coffee', '# keys', 'Another room',
+    'Enter', 'name', 'Change', 'Advanced', 'Durable event iterator oRPC 1.6–1.8', 'log', 'Message', 'Send', 'Announce',
   ])
   for (const role of ['banner', 'complementary', 'main', 'log', 'status'] as const) {
     expect(await page.getByRole(role).count()).toBeGreaterThan(0)

@@ -56,21 +56,36 @@ const CLIENTS: [ClientKind | undefined, ClientKind][] = [
   ['durableIterator', 'durableIterator'],
 ]
 
-test.each(CLIENTS)('a message reaches all other clients; a message of the server or of another Worker reaches all clients (%s, %s)', async (hers, his) => {
+test.each(CLIENTS)('a message of a client, of the server or of another Worker reaches all clients (%s, %s)', async (hers, his) => {
   const room = `lobby-${hers}-${his}`
   const [anna, bert] = await Promise.all([enter(room, 'anna', hers), enter(room, 'bert', his)])
   const [heardByAnna, heardByBert] = await Promise.all([anna.subscribe(), bert.subscribe()])
-  expect(await anna.call(['publishMessage'], { message: 'Hello' })).toBeUndefined()
+  expect(await anna.call(['publishMessage'], { id: '1', message: 'Hello' })).toBeUndefined()
   await until(heardByBert, 1)
-  await server.sendMessage({ room, message: 'We close at nine.' })
+  await server.sendMessage({ room, id: '2', message: 'We close at nine.' })
   const other = await chat.fetch(new URL(room, await chat.urlOf('other')), { method: 'POST', body: 'from a stub' })
   expect(await other.text()).toBe('published')
-  await Promise.all([until(heardByAnna, 2), until(heardByBert, 3)])
-  expect(messages(heardByAnna)).toEqual(['We close at nine.', 'from a stub'])
+  await Promise.all([until(heardByAnna, 3), until(heardByBert, 3)])
+  expect(messages(heardByAnna)).toEqual(['Hello', 'We close at nine.', 'from a stub'])
   expect(messages(heardByBert)).toEqual(['Hello', 'We close at nine.', 'from a stub'])
-  expect(heardByBert.events[0]).toEqual({ type: 'message', message: 'Hello', name: 'anna', at: expect.any(Date) })
+  expect(heardByBert.events[0]).toEqual({ type: 'message', id: '1', message: 'Hello', name: 'anna', at: expect.any(Date) })
   expect(await anna.call(['router', 'ping'])).toBe('pong')
   expect(await bert.call(['router', 'echo'], { text: 'Hello' })).toBe('Echo: Hello')
+  anna.close()
+  bert.close()
+})
+
+test('a message that is sent again is published once', async () => {
+  const room = 'repeated'
+  const [anna, bert] = await Promise.all([enter(room, 'anna'), enter(room, 'bert')])
+  const [heardByAnna, heardByBert] = await Promise.all([anna.subscribe(), bert.subscribe()])
+  for (let n = 0; n < 2; n += 1) {
+    await anna.call(['publishMessage'], { id: 'a', message: 'Hello' })
+    await server.sendMessage({ room, id: 'b', message: 'We close at nine.' })
+  }
+  await bert.call(['publishMessage'], { id: 'c', message: 'Hi' })
+  await Promise.all([until(heardByAnna, 3), until(heardByBert, 3)])
+  for (const heard of [heardByAnna, heardByBert]) expect(messages(heard)).toEqual(['Hello', 'We close at nine.', 'Hi'])
   anna.close()
   bert.close()
 })
@@ -91,11 +106,17 @@ test('the list of people is sent live and not stored', async () => {
   bert.close()
 })
 
-test('blank names and messages are rejected', async () => {
+test('blank names and messages, and messages without a valid id are rejected', async () => {
   const refusal = (call: Promise<unknown>): Promise<unknown> => call.catch((error: unknown) => error)
   expect(await refusal(server.onMessage({ room: 'lobby', name: ' ' }))).toMatchObject({ code: 'BAD_REQUEST' })
   const client = 'raw' as ClientKind
   expect(await refusal(server.onMessage({ room: 'lobby', name: 'anna', client }))).toMatchObject({ code: 'BAD_REQUEST' })
   expect(await refusal(server.onMessage({ room: '', name: 'anna' }))).toMatchObject({ code: 'BAD_REQUEST' })
-  expect(await refusal(server.sendMessage({ room: 'lobby', message: '' }))).toMatchObject({ code: 'BAD_REQUEST' })
+  expect(await refusal(server.sendMessage({ room: 'lobby', id: '1', message: '' }))).toMatchObject({ code: 'BAD_REQUEST' })
+  expect(await refusal(server.sendMessage({ room: 'lobby', id: '', message: 'Hello' }))).toMatchObject({ code: 'BAD_REQUEST' })
+  const anna = await enter('lobby', 'anna')
+  for (const input of [{ id: '1', message: ' ' }, { id: 'ä', message: 'Hello' }, { message: 'Hello' }]) {
+    expect(await refusal(anna.call(['publishMessage'], input))).toMatchObject({ code: 'BAD_REQUEST' })
+  }
+  anna.close()
 })

@@ -35,6 +35,7 @@ test.each([
   ['docs/react.md', 'chat.tsx'],
   ['docs/rust-durable-object.md', 'todo.ts'],
   ['docs/typescript-durable-object.md', 'room.ts'],
+  ['docs/presence.md', 'room.ts'],
   ['docs/tabs.md', 'page.ts'],
   ['docs/which-api.md', 'procedures.ts'],
 ])('the TypeScript of %s compiles in strict mode', async (document, file) => {

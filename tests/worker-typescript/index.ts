@@ -10,6 +10,7 @@ export { CallsObject } from './calls.ts'
 export { FaultyObject } from './faulty.ts'
 export * from './journal.ts'
 export { LedgerObject, ReplayingLedgerObject } from './ledger.ts'
+export * from './present.ts'
 export { TypesObject } from './types.ts'
 
 interface Env {

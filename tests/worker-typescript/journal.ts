@@ -121,6 +121,20 @@ class Journal extends Room<object> {
     for (const ws of this.ctx.getWebSockets()) ws.close(code, 'closed by the test')
   }
 
+  // In the same turn of the event loop.
+
+  async disconnectAndPublish(id: string, event: object): Promise<number> {
+    const closed = this.disconnect({ to: [id], reason: 'Disconnected by the test' })
+    this.publishInside(event)
+    return (await closed).disconnected
+  }
+
+  async revokeAndPublish(subject: string, event: object): Promise<number> {
+    const closed = this.revoke({ subject, reason: 'Revoked by the test' })
+    this.publishInside(event)
+    return (await closed).disconnected
+  }
+
   transact(steps: Step[]): [ids: string[], error: string | null] {
     const ids: string[] = []
     return [ids, this.#attempt(() => this.ctx.storage.transactionSync(() => this.#run(steps, ids)))]
@@ -254,6 +268,13 @@ export class LastingJournal extends Journal {
 export class LiveJournal extends Journal {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, { startDurableIteratorsLive: true })
+  }
+}
+
+/** Retains at most eight events, accepts at most two sockets of a subject, and writes metrics and a line for each anomaly. */
+export class MeasuredJournal extends Journal {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, { maxRetainedEvents: 8, maxSocketsPerSubject: 2, metrics: 'METRICS', logAnomalies: true })
   }
 }
 

@@ -18,6 +18,7 @@ export interface Env {
 export interface RoomOptions<TEvent extends object> extends DurableEventIteratorObjectLimits, DurableEventIteratorObjectHandlerOptions {
   retentionSeconds?: number
   onSubscribed?: (ws: WebSocket, lastEventId: string | undefined, subscribed: Subscribed<TEvent>) => unknown
+  onClosed?: (ws: WebSocket) => unknown
 }
 
 /** The recipients of an event. */
@@ -38,6 +39,8 @@ export interface Room<TEvent extends object> {
   /** Returns the attachment of a socket, or undefined if there is none. */
   attachmentOf(ws: WebSocket): any
   claimsOf(ws: WebSocket): SessionClaims
+  connectionOf(ws: WebSocket): string | undefined
+  setPresence(ws: WebSocket, state: unknown): void
   /** Deletes expired events. */
   alarm(): void | Promise<void>
   publish(event: TEvent, options?: PublishOptions): Promise<Published>
@@ -75,6 +78,10 @@ class DurableEventIteratorRoom<TEvent extends object> extends DurableEventIterat
   claimsOf(ws: WebSocket): SessionClaims {
     return this.dei.websocketManager.deserializeAttachment(ws)['dei:token:payload']
   }
+
+  connectionOf(ws: WebSocket): string | undefined {
+    return toDurableIteratorWebsocket(ws)['~orpc'].deserializeId()
+  }
 }
 
 class DurableIteratorRoom<TEvent extends object> extends DurableIteratorObject<TEvent, Env> {
@@ -100,6 +107,10 @@ class DurableIteratorRoom<TEvent extends object> extends DurableIteratorObject<T
 
   claimsOf(ws: WebSocket): SessionClaims {
     return toDurableIteratorWebsocket(ws)['~orpc'].deserializeTokenPayload()
+  }
+
+  connectionOf(ws: WebSocket): string | undefined {
+    return toDurableIteratorWebsocket(ws)['~orpc'].deserializeId()
   }
 }
 

@@ -124,6 +124,7 @@ pub mod http;
 pub mod native;
 mod object;
 mod path;
+mod presence;
 mod procedure;
 mod runtime;
 mod socket;
@@ -135,8 +136,10 @@ pub mod typescript;
 mod upgrade;
 
 pub use channel::{
-    Audience, Channel, ChannelStub, EventPage, InvalidOption, IsChannel, Options, PublishOptions, Published,
-    ReadEvent, ReadOptions, Received, Revocation, Subscription, Transaction,
+    Audience, Channel, ChannelStats, ChannelStub, Connection, ConnectionState, ConnectionsPage,
+    ConnectionsQuery, EventPage, InvalidOption, IsChannel, Options, PublishOptions, Published, ReadEvent,
+    ReadOptions, Received, RetainedEvents, Revocation, SegmentStats, StatsQuery, Subscription,
+    TimelineBucket, Transaction,
 };
 pub use durable_event_log::{EventId, InvalidEventId};
 pub use durable_event_token::{
@@ -150,6 +153,7 @@ pub use durable_event_wire::{
 };
 pub use error::{Error, Result};
 pub use object::{Call, DurableEventIteratorObject, Invocation, SocketOf, Subscribed};
+pub use presence::{Member, Presence, PresenceEvent, PresenceMember};
 pub use procedure::{Next, Procedures, Reply, RpcArguments, RpcMethods, StreamItem, Upload};
 pub use socket::{Socket, Untyped};
 pub use sql::{Sql, SqlRows};
@@ -197,4 +201,7 @@ mod pages {
 
     #[doc = include_str!("../../../docs/http.md")]
     struct Http;
+
+    #[doc = include_str!("../../../docs/presence.md")]
+    struct PresencePage;
 }

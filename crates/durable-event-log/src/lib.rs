@@ -78,6 +78,7 @@ mod retention;
 mod revocations;
 mod segment;
 mod step;
+mod usage;
 mod view;
 
 pub use self::{
@@ -96,6 +97,7 @@ pub use self::{
     revocations::{MAX_REVOCATIONS, Revocation, TokenParts},
     segment::TablePrefix,
     step::{STEP_BYTES, Step},
+    usage::{Period, SegmentUsage, Usage},
 };
 
 // Compiles the example of the README.

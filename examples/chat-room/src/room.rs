@@ -1,8 +1,8 @@
 //! The Durable Object of a room.
 
 use durable_event_iterator::{
-    Audience, Call, Channel, Code, Date, DurableEventIteratorObject, Error, Options, Procedures, Result,
-    RpcMethods, durable_object,
+    Call, Channel, Code, Date, DurableEventIteratorObject, Error, Options, Procedures, PublishOptions,
+    Result, RpcMethods, durable_object,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -12,6 +12,12 @@ use worker::Env;
 
 /// The maximum length of a message, in bytes.
 const MAX_MESSAGE: usize = 4_000;
+
+/// How long a room stores messages.
+const RETENTION: Duration = Duration::from_secs(300);
+
+/// How long a page may be offline and still send its messages again without duplicates.
+const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The events of a room.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,6 +37,8 @@ pub enum Event {
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(TS))]
 pub struct Message {
+    /// The id that the author's page has given to the message. Messages of other Workers have none.
+    id: Option<String>,
     message: String,
     /// The author. Messages of the server have none.
     name: Option<String>,
@@ -38,16 +46,16 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message of the current time.
+    /// Returns a message of the current time.
     ///
     /// # Errors
     /// BAD_REQUEST if the text is empty or too long.
-    pub fn new(name: Option<String>, message: String) -> Result<Self> {
+    pub fn new(id: Option<String>, name: Option<String>, message: String) -> Result<Self> {
         if message.trim().is_empty() || message.len() > MAX_MESSAGE {
             let problem = format!("message must be 1–{MAX_MESSAGE} bytes and not blank");
             return Err(Error::new(Code::BadRequest).message(problem));
         }
-        Ok(Self { message, name, at: Date::from_millis(worker::Date::now().as_millis().cast_signed()) })
+        Ok(Self { id, message, name, at: Date::from_millis(worker::Date::now().as_millis().cast_signed()) })
     }
 }
 
@@ -84,6 +92,8 @@ pub enum Status {
 #[derive(Deserialize)]
 #[cfg_attr(feature = "typescript", derive(TS))]
 struct Said {
+    /// The idempotency key: a page that has received no response sends the message again.
+    id: String,
     message: String,
 }
 
@@ -106,7 +116,7 @@ impl DurableEventIteratorObject for Chat {
     }
 
     fn options(_env: &Env) -> Options {
-        Options::default().event_retention(Duration::from_secs(300))
+        Options::default().event_retention(RETENTION).idempotency_window(IDEMPOTENCY_WINDOW)
     }
 
     fn procedures() -> Procedures<Self, Call<Self>> {
@@ -123,18 +133,19 @@ impl DurableEventIteratorObject for Chat {
 
     fn rpc_methods() -> RpcMethods<Self> {
         RpcMethods::new().method("publishMessage", async |room: &Self, (message,): (String,)| {
-            room.channel.publish(&Event::Message(Message::new(None, message)?))?;
+            room.channel.publish(&Event::Message(Message::new(None, None, message)?))?;
             Ok(())
         })
     }
 }
 
 impl Chat {
-    /// Publishes a message to all other clients. The author shows it when the call has succeeded.
-    async fn publish_message(&self, call: Call<Self>, Said { message }: Said) -> Result<()> {
+    /// Publishes a message to everyone, once per id. The author's page recognizes the message by its id.
+    async fn publish_message(&self, call: Call<Self>, Said { id, message }: Said) -> Result<()> {
         let User { user_id } = call.socket.token_attachment()?;
-        let message = Message::new(Some(user_id), message)?;
-        self.channel.publish_with(&Event::Message(message), Audience::everyone().except(&call.socket))?;
+        let message = Message::new(Some(id.clone()), Some(user_id), message)?;
+        let once = PublishOptions::new().idempotency_key(id);
+        self.channel.publish_with(&Event::Message(message), once)?;
         call.socket.set_attachment(&Status::Here)?;
         self.show_people()
     }

@@ -5,8 +5,8 @@ use crate::{
     room::{Chat, Event, Message, User},
 };
 use durable_event_iterator::{
-    ChannelStub, ClientKind, Code, DurableEventIteratorObject, Error, Procedures, Result, Token,
-    http::HttpCall,
+    ChannelStub, ClientKind, Code, DurableEventIteratorObject, Error, Procedures, PublishOptions, Result,
+    Token, http::HttpCall,
 };
 use serde::Deserialize;
 #[cfg(feature = "typescript")]
@@ -48,6 +48,8 @@ impl Client {
 #[cfg_attr(feature = "typescript", derive(TS))]
 struct Announcement {
     room: String,
+    /// The idempotency key, as for the messages of users.
+    id: String,
     message: String,
 }
 
@@ -72,8 +74,13 @@ async fn on_message(_: &(), call: HttpCall, Entrance { room, name, client }: Ent
 }
 
 /// Publishes to a room through a stub, as any Worker can.
-async fn send_message(_: &(), call: HttpCall, Announcement { room, message }: Announcement) -> Result<()> {
-    let event = Event::Message(Message::new(None, message)?);
-    ChannelStub::new(&call.env, ROOMS, &room)?.publish(&event).await?;
+async fn send_message(
+    _: &(),
+    call: HttpCall,
+    Announcement { room, id, message }: Announcement,
+) -> Result<()> {
+    let event = Event::Message(Message::new(Some(id.clone()), None, message)?);
+    let once = PublishOptions::new().idempotency_key(id);
+    ChannelStub::new(&call.env, ROOMS, &room)?.publish_with(&event, once).await?;
     Ok(())
 }

@@ -22,6 +22,10 @@ export const cuttableFetch: typeof fetch = async (target, { signal, ...init } = 
   return fetch(target, { ...init, signal: AbortSignal.any([requests.signal, ...(signal ? [signal] : [])]) })
 }
 
+export function isWhole(): boolean {
+  return !isCut
+}
+
 /** Ends all WebSockets and requests, and prevents new ones until `mend`. */
 export function cut(): void {
   if (isCut) return

@@ -23,7 +23,12 @@ export type Server<TContext extends ClientContext = Record<never, never>> = {
   sendMessage: Client<TContext, Announcement, void, Error>
 }
 
-export type Announcement = { room: string; message: string }
+export type Announcement = {
+  room: string
+  /** The idempotency key, as for the messages of users. */
+  id: string
+  message: string
+}
 
 /** The client library of the page. One room serves clients of both kinds. */
 export type ClientKind = 'durableEventIterator' | 'durableIterator'
@@ -43,6 +48,8 @@ export type Event =
 
 /** A chat message. */
 export type Message = {
+  /** The id that the author's page has given to the message. Messages of other Workers have none. */
+  id: string | null
   message: string
   /** The author. Messages of the server have none. */
   name: string | null
@@ -52,7 +59,11 @@ export type Message = {
 /** A person in the room. */
 export type Person = { name: string; status: Status }
 
-export type Said = { message: string }
+export type Said = {
+  /** The idempotency key: a page that has received no response sends the message again. */
+  id: string
+  message: string
+}
 
 /** The attachment of a socket: the status of its user. */
 export type Status = 'leaving' | 'here' | 'typing'

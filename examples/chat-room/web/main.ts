@@ -1,19 +1,21 @@
 // The page of the chat room.
 
-import { cut, mend } from './cable.ts'
+import { cut, isWhole, mend } from './cable.ts'
 import type { ClientKind, Person } from './generated.ts'
 import { element, make } from './elements.ts'
-import { Room } from './room.ts'
+import { Outbox } from './outbox.ts'
+import { reasonOf, Room } from './room.ts'
 import type { RoomView } from './room.ts'
-import { colourOf, initialOf, showAgain, showMessage, showNote, takeAway } from './timeline.ts'
+import { onOtherTab } from './tabs.ts'
+import { colourOf, initialOf, showAgain, showMessage, showNote, showOutgoing, showSent, takeAway } from './timeline.ts'
 
 /** The time after the last key press at which typing ends, in milliseconds. */
 const TYPING_PAUSE = 3_000
 
-const STATES = { connecting: 'Connecting', open: 'Connected', recovering: 'Reconnecting', paused: 'Paused', closed: 'Disconnected' }
+const STATES = { connecting: 'Connecting', open: 'Connected', recovering: 'Reconnecting', paused: 'Catching up', closed: 'Disconnected' }
 
 /** A WebSocket is not mentioned, since it is the usual transport. */
-const TRANSPORTS = { websocket: '', sse: ' over HTTP', 'long-polling': ' over HTTP, without a stream' }
+const TRANSPORTS = { websocket: '', sse: ' over HTTP', 'long-polling': ' over HTTP, by polling' }
 
 const state = element('state', HTMLOutputElement)
 const cutButton = element('cut', HTMLButtonElement)
@@ -22,6 +24,7 @@ const roomTitle = element('room-title', HTMLHeadingElement)
 const newRoom = element('new-room', HTMLInputElement)
 const peopleList = element('people', HTMLUListElement)
 const nameInput = element('name', HTMLInputElement)
+const otherTab = element('other-tab', HTMLParagraphElement)
 const typingLine = element('typing', HTMLParagraphElement)
 const text = element('text', HTMLInputElement)
 
@@ -38,6 +41,15 @@ for (const choice of clients.querySelectorAll('input')) choice.checked = choice.
 const rooms = new Map<string, { lastEventId?: string | undefined; shown: Node[] }>()
 for (const name of ['lobby', 'rustaceans', 'coffee']) rooms.set(name, { shown: [] })
 
+let connection: Parameters<RoomView['state']> = ['connecting', undefined]
+const outbox = new Outbox(() => {
+  showUnsent()
+  showRooms()
+})
+
+/** Rooms that the page has left, with messages that are not sent yet. */
+const leaving = new Map<string, Room>()
+
 let room = enter(query.get('room') ?? 'lobby')
 
 function enter(name: string): Room {
@@ -48,8 +60,9 @@ function enter(name: string): Room {
   history.replaceState(null, '', `?${new URLSearchParams({ room: name, name: me, client })}`)
   showAgain(known.shown)
   showPeople([])
-  const entered: Room = new Room(name, me, client, known.lastEventId, view(() => entered === room))
-  showRooms(name)
+  text.value = sessionStorage.getItem(draftKey(name)) ?? ''
+  leaving.get(name)?.close()
+  const entered: Room = new Room(name, me, client, known.lastEventId, outbox, view(() => entered === room))
   return entered
 }
 
@@ -57,8 +70,24 @@ function enter(name: string): Room {
 function move(name: string): void {
   const known = rooms.get(room.name)
   if (known) Object.assign(known, { lastEventId: room.lastEventId, shown: takeAway() })
-  room.leave()
+  leave(room)
   room = enter(name)
+  showEntered()
+}
+
+function leave(left: Room): void {
+  leaving.set(left.name, left)
+  left.leave()
+}
+
+function showEntered(): void {
+  showState('connecting', undefined)
+  showRooms()
+}
+
+/** The key of the text in the input, in the storage of the tab. */
+function draftKey(name: string): string {
+  return `draft ${name}`
 }
 
 function view(isCurrent: () => boolean): RoomView {
@@ -70,11 +99,9 @@ function view(isCurrent: () => boolean): RoomView {
     }
   return {
     message: ifCurrent((message) => showMessage(message, me)),
+    sent: ifCurrent(showSent),
     people: ifCurrent(showPeople),
-    state: ifCurrent((now, transport) => {
-      state.dataset.state = now
-      state.value = STATES[now] + (transport === undefined ? '' : TRANSPORTS[transport])
-    }),
+    state: ifCurrent(showState),
     recovered: ifCurrent((missed) =>
       showNote(`Reconnected · received ${missed} missed ${missed === 1 ? 'message' : 'messages'}`, 'good'),
     ),
@@ -83,11 +110,42 @@ function view(isCurrent: () => boolean): RoomView {
   }
 }
 
-function showRooms(current: string): void {
+function showState(...now: typeof connection): void {
+  connection = now
+  const [name, transport] = now
+  // A browser without a network may still reach a server on the same machine.
+  const isOffline = !isWhole() || (!navigator.onLine && ['connecting', 'recovering'].includes(name))
+  state.dataset.state = isOffline ? 'offline' : name
+  state.value = isOffline ? 'Offline' : STATES[name] + (transport === undefined ? '' : TRANSPORTS[transport])
+  showUnsent()
+}
+
+/** Shows the messages to the current room that are not confirmed yet. */
+function showUnsent(): void {
+  showOutgoing(outbox.of(room.name), me, room.isConnected, {
+    retry: (id) => {
+      outbox.retry(id)
+      void room.sendWaiting()
+      text.focus()
+    },
+    remove: (id) => {
+      outbox.remove(id)
+      text.focus()
+    },
+  })
+}
+
+function showRooms(): void {
+  const unsent = (name: string): number => (name === room.name ? 0 : outbox.of(name).length)
+  const shown = JSON.stringify([room.name, ...[...rooms.keys()].map((name) => [name, unsent(name)])])
+  // New elements would take the focus from the old ones.
+  if (shown === roomList.dataset.shown) return
+  roomList.dataset.shown = shown
   roomList.replaceChildren(
     ...[...rooms.keys()].map((name) => {
       const button = make('button', { type: 'button' }, make('span', { 'aria-hidden': 'true' }, '# '), name)
-      if (name === current) button.setAttribute('aria-current', 'page')
+      if (unsent(name) > 0) button.append(make('small', {}, ` ${unsent(name)} not sent`))
+      if (name === room.name) button.setAttribute('aria-current', 'page')
       button.addEventListener('click', () => {
         if (name !== room.name) move(name)
         text.focus()
@@ -114,16 +172,13 @@ function showPeople(people: Person[]): void {
     typing.length === 0 ? '' : `${new Intl.ListFormat('en').format(typing)} ${typing.length === 1 ? 'is' : 'are'} typing …`
 }
 
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}
-
 let typingTimer: ReturnType<typeof setTimeout> | undefined
 function stopTyping(): void {
   clearTimeout(typingTimer)
   typingTimer = undefined
 }
 text.addEventListener('input', () => {
+  sessionStorage.setItem(draftKey(room.name), text.value)
   if (typingTimer === undefined) void room.status('typing')
   clearTimeout(typingTimer)
   typingTimer = setTimeout(() => {
@@ -132,31 +187,23 @@ text.addEventListener('input', () => {
   }, TYPING_PAUSE)
 })
 
+/** Hands the text to the room. It stays on the page and in the outbox until the room has confirmed it. */
+function send(message: string, from: 'user' | 'server'): void {
+  text.value = ''
+  sessionStorage.removeItem(draftKey(room.name))
+  stopTyping()
+  outbox.add({ room: room.name, message, from })
+  void room.sendWaiting()
+}
+
 element('send', HTMLFormElement).addEventListener('submit', (event) => {
   event.preventDefault()
   const message = text.value.trim()
-  if (message === '') return
-  text.value = ''
-  stopTyping()
-  const where = room
-  // The room sends the message to all other clients. This page shows it when the call has succeeded.
-  room.say(message).then(
-    () => {
-      if (room === where) showMessage({ message, name: me, at: new Date() }, me)
-    },
-    (error: unknown) => {
-      showNote(`Not sent: ${reasonOf(error)}`, 'bad')
-      // An unsent message returns to the input, after the text that is there.
-      text.value = text.value === '' ? message : `${text.value} ${message}`
-    },
-  )
+  if (message !== '') send(message, 'user')
 })
 
 element('announce', HTMLButtonElement).addEventListener('click', () => {
-  const message = text.value.trim() || `${me} says hello through the server.`
-  text.value = ''
-  stopTyping()
-  room.announce(message).catch((error: unknown) => showNote(`Not announced: ${reasonOf(error)}`, 'bad'))
+  send(text.value.trim() || `${me} says hello through the server.`, 'server')
 })
 
 element('open-room', HTMLFormElement).addEventListener('submit', (event) => {
@@ -186,13 +233,35 @@ clients.addEventListener('change', ({ target }) => {
 
 cutButton.addEventListener('click', () => {
   if (cutButton.toggleAttribute('data-cut')) {
-    cutButton.replaceChildren('Reconnect')
-    showNote('Connection cut · missed messages arrive when you reconnect')
+    cutButton.textContent = 'Go online'
+    showNote('You are offline · messages that you send now are sent when you go online')
     cut()
+    showState(...connection)
   } else {
-    cutButton.replaceChildren('Cut', make('span', { class: 'wide' }, ' the connection'))
+    cutButton.textContent = 'Go offline'
     mend()
   }
 })
 
-addEventListener('pagehide', () => void room.status('leaving'))
+for (const change of ['online', 'offline']) {
+  addEventListener(change, () => {
+    showState(...connection)
+    void room.sendWaiting()
+  })
+}
+
+onOtherTab(
+  () => me,
+  (name) => {
+    if (name === undefined) otherTab.textContent = ''
+    else if (name === me) otherTab.textContent = 'Also open in another tab: each tab has its own connection, and you are listed once.'
+    else otherTab.textContent = `Also open in another tab, as ${name}: each tab has its own connection.`
+  },
+)
+
+// Messages from before a reload. Those to other rooms are sent without showing the room.
+for (const name of outbox.rooms) {
+  if (!rooms.has(name)) rooms.set(name, { shown: [] })
+  if (name !== room.name) leave(new Room(name, me, client, undefined, outbox, view(() => false)))
+}
+showEntered()

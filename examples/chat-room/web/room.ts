@@ -1,17 +1,25 @@
 // The connection of the page to a room: the iterator and its state.
 
-import { createORPCClient, getEventMeta } from '@orpc/client'
+import { createORPCClient, getEventMeta, ORPCError } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
 import { httpFallback } from 'durable-event-iterator/http'
-import { DurableEventIteratorLinkPlugin, DurableIteratorLinkPlugin } from 'durable-event-iterator/orpc-v1'
+import {
+  DurableEventIteratorConnectionError,
+  DurableEventIteratorLinkPlugin,
+  DurableIteratorLinkPlugin,
+} from 'durable-event-iterator/orpc-v1'
 import type { DurableEventIteratorHooks, DurableEventIteratorState, DurableEventIteratorStateDetails } from 'durable-event-iterator/orpc-v1'
 
-import { CuttableWebSocket, cuttableFetch, whole } from './cable.ts'
+import { CuttableWebSocket, cuttableFetch, isWhole, whole } from './cable.ts'
 import type { Context, Server } from './contract.ts'
 import type { ClientKind, Message, Person, Status } from './generated.ts'
+import type { Outbox, Outgoing } from './outbox.ts'
 
-/** The connection id of this page, for all rooms and clients. By it, the room excludes the page from its own messages. */
-const pageId = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+/** How often a message is sent again if the room cannot respond. Repetitions are safe, since the room publishes each id once. */
+const RETRIES = 3
+
+/** The delay before the page requests a token again if the server cannot respond, in milliseconds. */
+const RETRY_DELAY = 2_000
 
 const connecting = {
   url: async () => {
@@ -20,7 +28,8 @@ const connecting = {
   },
   WebSocket: CuttableWebSocket,
   fallback: httpFallback({ url: '/channels', fetch: cuttableFetch }),
-  createId: () => pageId,
+  // The page may be offline for any time before the first connection.
+  openTimeout: Infinity,
   // A room has few clients, so that they may all reconnect at the same time.
   minReconnectionDelay: 250,
 }
@@ -42,6 +51,8 @@ export type Transport = DurableEventIteratorStateDetails['transport']
 /** The callbacks with which the page shows a room. */
 export interface RoomView {
   message(message: Message): void
+  /** The room has stored the message with this id. */
+  sent(id: string): void
   people(people: Person[]): void
   state(state: DurableEventIteratorState, transport: Transport): void
   /** The iterator has reconnected and received this number of missed messages. */
@@ -56,22 +67,41 @@ export class Room {
   readonly name: string
   /** The cursor from which the page resumes when it enters the room again. */
   lastEventId: string | undefined
+  readonly #outbox: Outbox
   readonly #view: RoomView
   readonly #left = new AbortController()
   #iterator: Awaited<ReturnType<Server['onMessage']>> | undefined
   #messages = 0
   #state: DurableEventIteratorState | undefined
+  #isSending = false
+  #isLeaving = false
 
-  constructor(name: string, me: string, client: ClientKind, lastEventId: string | undefined, view: RoomView) {
+  constructor(name: string, me: string, client: ClientKind, lastEventId: string | undefined, outbox: Outbox, view: RoomView) {
     this.name = name
     this.lastEventId = lastEventId
+    this.#outbox = outbox
     this.#view = view
-    this.#live(me, client).catch((error: unknown) => {
-      if (!this.#left.signal.aborted) view.failed(error)
-    })
+    void this.#live(me, client)
   }
 
+  /** Follows the room until the page leaves it, or the server rejects the page. */
   async #live(me: string, client: ClientKind): Promise<void> {
+    while (!this.#left.signal.aborted) {
+      try {
+        await this.#follow(me, client)
+      } catch (error) {
+        if (this.#left.signal.aborted) return
+        if (!isTemporary(error)) {
+          this.#enter('closed', undefined)
+          return this.#view.failed(error)
+        }
+        this.#enter('connecting', undefined)
+        await untilRetry()
+      }
+    }
+  }
+
+  async #follow(me: string, client: ClientKind): Promise<void> {
     const resumes = this.lastEventId !== undefined
     const hooks: DurableEventIteratorHooks = {
       onStateChange: (state, { transport }) => this.#enter(state, transport),
@@ -90,12 +120,15 @@ export class Room {
     )
     this.#iterator = iterator
     void this.#arrive()
+    void this.sendWaiting()
     for await (const event of iterator) {
       this.lastEventId = getEventMeta(event)?.id ?? this.lastEventId
       if (event.type === 'people') this.#view.people(event.people)
       else {
         this.#messages += 1
         this.#view.message(event)
+        // The event may arrive before the response to the call, or instead of it if the connection was lost.
+        if (event.id !== null) this.#outbox.remove(event.id)
       }
     }
   }
@@ -105,6 +138,7 @@ export class Room {
     this.#state = state
     this.#view.state(state, transport)
     if (isBack) void this.#return()
+    void this.sendWaiting()
   }
 
   /** Announces the user. The room then sends the list of people. */
@@ -124,18 +158,64 @@ export class Room {
     await this.#iterator?.setStatus(status).catch(() => {})
   }
 
-  /** Publishes a message to all other clients. */
-  async say(message: string): Promise<void> {
-    if (this.#iterator === undefined) throw new Error('not connected to the room yet')
-    await this.#iterator.publishMessage({ message })
+  /** Whether messages can be sent. */
+  get isConnected(): boolean {
+    return this.#iterator !== undefined && (this.#state === 'open' || this.#state === 'paused') && isWhole()
   }
 
-  /** Asks the server over HTTP to publish a message to everyone through a stub. */
-  async announce(message: string): Promise<void> {
-    await server.sendMessage({ room: this.name, message })
+  /** Sends the waiting messages to the room, each after the response to the previous one, so that they stay in order. */
+  async sendWaiting(): Promise<void> {
+    if (this.#isSending) return
+    this.#isSending = true
+    let next: Outgoing | undefined
+    while (this.isConnected && (next = this.#outbox.next(this.name))) {
+      // Without a connection the message waits for the next one.
+      if (!(await this.#send(next))) break
+    }
+    this.#isSending = false
+    if (this.#isLeaving && this.#outbox.next(this.name) === undefined) this.close()
   }
 
+  /** Sends a message. Returns `false` if the connection failed, and it is unknown whether the message was stored. */
+  async #send({ id, message, from }: Outgoing): Promise<boolean> {
+    try {
+      if (from === 'server') await server.sendMessage({ room: this.name, id, message })
+      else await this.#iterator?.publishMessage({ id, message }, { context: { retry: RETRIES } })
+      this.#view.sent(id)
+      this.#outbox.remove(id)
+    } catch (error) {
+      if (!this.isConnected || error instanceof DurableEventIteratorConnectionError) return false
+      // A failed `fetch` throws a TypeError.
+      this.#outbox.fail(id, error instanceof TypeError ? 'the server is not reachable' : reasonOf(error))
+    }
+    return true
+  }
+
+  /** Leaves the room when all messages to it are sent. */
   leave(): void {
-    void this.status('leaving').finally(() => this.#left.abort())
+    this.#isLeaving = true
+    void this.sendWaiting()
   }
+
+  /** Leaves the room now. */
+  close(): void {
+    this.#left.abort()
+  }
+}
+
+/** Whether the same request may succeed later: the server is not reachable, or cannot respond. */
+function isTemporary(error: unknown): boolean {
+  return error instanceof TypeError || (error instanceof ORPCError && error.status >= 500)
+}
+
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** Resolves after a delay, or earlier when the network may be available again. */
+function untilRetry(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, RETRY_DELAY)
+    addEventListener('online', () => resolve(), { once: true })
+  })
 }

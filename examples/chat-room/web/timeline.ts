@@ -1,7 +1,8 @@
-// The messages of a room, and notes about the connection.
+// The messages of a room, and notes about the connection. Messages that the room has not confirmed yet are at the end.
 
 import { element, make } from './elements.ts'
 import type { Message } from './generated.ts'
+import type { Outgoing } from './outbox.ts'
 
 const list = element('messages', HTMLOListElement)
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
@@ -12,24 +13,66 @@ const COLOURS = 6
 /** The distance from the end, in pixels, within which the list scrolls to new messages. */
 const READING_ALONG = 80
 
-export function showMessage({ message, name, at }: Message, me: string): void {
-  const author = name ?? 'Server'
-  const kind = name === null ? 'announcement' : name === me ? 'mine' : 'theirs'
-  const isSame = list.lastElementChild?.getAttribute('data-author') === author
-  const head = make(
-    'header',
-    {},
-    make('b', { 'data-colour': String(colourOf(author)) }, author),
-    make('time', { datetime: at.toISOString() }, clock.format(at)),
-  )
-  append(
-    make(
-      'li',
-      { class: `message ${kind}${isSame ? ' same' : ''}`, 'data-author': author },
-      make('span', { class: 'avatar', 'aria-hidden': 'true', 'data-colour': String(colourOf(author)) }, initialOf(author)),
-      make('div', { class: 'bubble' }, head, make('p', {}, message)),
-    ),
-  )
+/** What the user can do with a message that the room has rejected. */
+export interface OutgoingActions {
+  retry(id: string): void
+  remove(id: string): void
+}
+
+/** Shows a message of the room. The user's own message is already there, and becomes a confirmed one. */
+export function showMessage(message: Message, me: string): void {
+  const own = message.id === null ? null : find(message.id)
+  if (own === null) return append(itemOf(message, me))
+  own.querySelector('time')?.replaceWith(timeOf(message.at))
+  showSent(own.dataset.id ?? '')
+}
+
+/** Marks an own message as confirmed. */
+export function showSent(id: string): void {
+  const item = find(id)
+  if (item?.matches('.pending') !== true) return
+  item.classList.remove('pending')
+  item.querySelector('.delivery')?.remove()
+  const first = list.querySelector('.pending')
+  // Messages are usually confirmed in order. An element that moves would be read out again.
+  if (first !== null && item.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_PRECEDING) {
+    first.before(item)
+    joinAuthors()
+  }
+}
+
+/** Shows the messages that wait for their confirmation, and their state. */
+export function showOutgoing(messages: readonly Outgoing[], me: string, isConnected: boolean, actions: OutgoingActions): void {
+  const atEnd = readsAlong()
+  for (const item of list.querySelectorAll<HTMLElement>('.pending')) {
+    if (!messages.some(({ id }) => id === item.dataset.id)) item.remove()
+  }
+  for (const { id, message, from, at, error } of messages) {
+    let item = find(id)
+    if (item === null) {
+      item = itemOf({ id, message, name: from === 'user' ? me : null, at: new Date(at) }, me)
+      item.classList.add('pending')
+      append(item)
+    }
+    const delivery = error !== undefined ? 'failed' : isConnected ? 'sending' : 'queued'
+    if (item.dataset.delivery === delivery || !item.matches('.pending')) continue
+    item.dataset.delivery = delivery
+    item.querySelector('.delivery')?.remove()
+    item.querySelector('.bubble')?.append(deliveryOf(id, delivery, error, actions))
+  }
+  joinAuthors()
+  if (atEnd) list.scrollTop = list.scrollHeight
+}
+
+function deliveryOf(id: string, delivery: 'sending' | 'queued' | 'failed', error: string | undefined, actions: OutgoingActions): Node {
+  if (delivery === 'sending') return make('div', { class: 'delivery' }, 'Sending …')
+  if (delivery === 'queued') return make('div', { class: 'delivery' }, 'Queued · sent when you are connected')
+  const button = (text: string, act: (id: string) => void): HTMLButtonElement => {
+    const made = make('button', { type: 'button' }, text)
+    made.addEventListener('click', () => act(id))
+    return made
+  }
+  return make('div', { class: 'delivery' }, make('span', {}, `Not sent: ${error}`), button('Retry', actions.retry), button('Delete', actions.remove))
 }
 
 /** Shows a note between messages. `good` and `bad` have colours. */
@@ -37,9 +80,9 @@ export function showNote(text: string, kind: 'plain' | 'good' | 'bad' = 'plain')
   append(make('li', { class: `note ${kind}` }, make('span', {}, text)))
 }
 
-/** Removes and returns the displayed nodes, to show them again later. */
+/** Removes the displayed nodes, and returns those to show again later. */
 export function takeAway(): Node[] {
-  const shown = [...list.children]
+  const shown = [...list.children].filter((item) => !item.matches('.pending'))
   list.replaceChildren()
   return shown
 }
@@ -59,8 +102,44 @@ export function initialOf(name: string): string {
   return [...name][0]?.toUpperCase() ?? ''
 }
 
+function itemOf({ id, message, name, at }: Message, me: string): HTMLLIElement {
+  const author = name ?? 'Server'
+  const kind = name === null ? 'announcement' : name === me ? 'mine' : 'theirs'
+  const head = make('header', {}, make('b', { 'data-colour': String(colourOf(author)) }, author), timeOf(at))
+  return make(
+    'li',
+    { class: `message ${kind}`, 'data-author': author, ...(id === null ? {} : { 'data-id': id }) },
+    make('span', { class: 'avatar', 'aria-hidden': 'true', 'data-colour': String(colourOf(author)) }, initialOf(author)),
+    make('div', { class: 'bubble' }, head, make('p', {}, message)),
+  )
+}
+
+function timeOf(at: Date): HTMLTimeElement {
+  return make('time', { datetime: at.toISOString() }, clock.format(at))
+}
+
+/** Returns the displayed message with the id. */
+function find(id: string): HTMLLIElement | null {
+  return list.querySelector<HTMLLIElement>(`[data-id="${CSS.escape(id)}"]`)
+}
+
+/** Adds an element after the confirmed messages, or after the others if it is not confirmed. */
 function append(item: HTMLLIElement): void {
-  const readsAlong = list.scrollHeight - list.scrollTop - list.clientHeight < READING_ALONG
-  list.append(item)
-  if (readsAlong || item.classList.contains('mine')) list.scrollTop = list.scrollHeight
+  const atEnd = readsAlong()
+  list.insertBefore(item, item.matches('.pending') ? null : list.querySelector('.pending'))
+  joinAuthors()
+  if (atEnd || item.matches('.pending')) list.scrollTop = list.scrollHeight
+}
+
+/** Whether the user reads the newest messages. */
+function readsAlong(): boolean {
+  return list.scrollHeight - list.scrollTop - list.clientHeight < READING_ALONG
+}
+
+/** Shows the name of an author once for several messages. */
+function joinAuthors(): void {
+  for (const item of list.children) {
+    const author = item.getAttribute('data-author')
+    item.classList.toggle('same', author !== null && author === item.previousElementSibling?.getAttribute('data-author'))
+  }
 }

@@ -2,8 +2,8 @@
 
 use durable_event_iterator::{
     Audience, BigInt, Call, Channel, Code, Date, DurableEventIteratorObject, Error, EventId, Object, Options,
-    Procedures, PublishOptions, Result, RpcMethods, SqlStorageValue, Transaction, Undefined, Upload, Value,
-    durable_object,
+    Procedures, PublishOptions, Result, Revocation, RpcMethods, SqlStorageValue, Transaction, Undefined,
+    Upload, Value, durable_object,
 };
 use serde::{Deserialize, Serialize};
 use std::{cell::RefCell, rc::Rc, time::Duration};
@@ -25,6 +25,8 @@ pub struct Roomy;
 pub struct Live;
 /// Keeps idempotency keys for one second.
 pub struct Forgetful;
+/// Retains at most eight events, accepts at most two sockets of a subject, and writes metrics and a line for each anomaly.
+pub struct Measured;
 /// Accepts at most three sockets, and two for each connection id and subject.
 pub struct Capped;
 
@@ -137,6 +139,12 @@ impl Kind for FewPublished {
 impl Kind for Invalid {
     fn options() -> Options {
         Options::default().max_calls(0)
+    }
+}
+
+impl Kind for Measured {
+    fn options() -> Options {
+        Options::default().retained_events(8).max_sockets_per_subject(2).metrics("METRICS").log_anomalies()
     }
 }
 
@@ -332,6 +340,18 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 }
                 Ok(())
             })
+            // In the same turn of the event loop.
+            .method("disconnectAndPublish", async |journal: &Self, (id, event): (String, Value)| {
+                let closed =
+                    journal.channel.disconnect(&Audience::everyone().to(id), "Disconnected by the test")?;
+                journal.channel.publish(&event)?;
+                Ok(closed)
+            })
+            .method("revokeAndPublish", async |journal: &Self, (subject, event): (String, Value)| {
+                let closed = journal.channel.revoke(&Revocation::subject(subject), "Revoked by the test")?;
+                journal.channel.publish(&event)?;
+                Ok(closed)
+            })
             .method("transact", async |journal: &Self, (steps,): (Vec<Step>,)| {
                 let mut ids = Vec::new();
                 let done =
@@ -420,6 +440,7 @@ durable_object!(pub BriefJournal: Journal<Brief>);
 durable_object!(pub LastingJournal: Journal<Lasting>);
 durable_object!(pub LiveJournal: Journal<Live>);
 durable_object!(pub ForgetfulJournal: Journal<Forgetful>);
+durable_object!(pub MeasuredJournal: Journal<Measured>);
 durable_object!(pub CappedJournal: Journal<Capped>);
 durable_object!(pub PublishedJournal: Journal<Published>);
 durable_object!(pub FewPublishedJournal: Journal<FewPublished>);

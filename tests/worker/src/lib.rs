@@ -6,6 +6,7 @@ pub mod faulty;
 mod http;
 pub mod journal;
 pub mod ledger;
+pub mod present;
 pub mod relay;
 pub mod types;
 
@@ -53,6 +54,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
         ["relay", binding, channel, method] => {
             Ok(relay::call(request.into(), &env, binding, channel, method).await?.into())
         }
+        ["relay-stats", binding, channel] => Ok(relay::stats(&env, binding, channel).await?.into()),
         ["relay-events", binding, channel] => {
             Ok(relay::events(request.into(), &env, binding, channel).await?.into())
         }

@@ -1,7 +1,8 @@
 //! A Worker in Rust that publishes to Durable Objects of another Worker.
 
 use durable_event_iterator::{
-    ChannelStub, Error, PublishOptions, ReadOptions, Received, Result, Value, http, to_value,
+    ChannelStub, ConnectionsQuery, Error, PublishOptions, ReadOptions, Received, Result, StatsQuery, Value,
+    http, to_value,
 };
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -46,6 +47,26 @@ pub async fn call(
     };
     match result.await {
         Ok(json) => Response::ok(json),
+        Err(error) => rejection(&error),
+    }
+}
+
+/// Responds with the numbers of a channel, with a timeline of ten buckets, and its sockets, one for each page.
+pub async fn stats(env: &Env, binding: &str, channel: &str) -> worker::Result<Response> {
+    let result = async {
+        let stub = ChannelStub::new(env, binding, channel)?;
+        let stats = stub.stats(&StatsQuery::new().timeline(10)).await?;
+        let mut connections = Vec::new();
+        let mut query = ConnectionsQuery::new().limit(1);
+        loop {
+            let page = stub.connections(&query).await?;
+            connections.extend(page.connections);
+            let Some(next) = page.next else { return Ok((stats, connections)) };
+            query = ConnectionsQuery::new().limit(1).after(next);
+        }
+    };
+    match result.await {
+        Ok(numbers) => Response::from_json(&numbers),
         Err(error) => rejection(&error),
     }
 }

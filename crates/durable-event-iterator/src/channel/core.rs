@@ -1,12 +1,16 @@
 //! The core of a channel: the state that its handles share.
 
 use super::{
-    Audience, Options, PublishOptions, Published, audience::AudienceRule, subscription,
+    Audience, Options, PublishOptions, Published,
+    audience::AudienceRule,
+    counters::{Anomaly, Counters},
+    subscription,
     transaction::Transactions,
 };
 use crate::{
     error::{Error, PublishError, Result},
-    runtime::{self, Context, EventMessages, Hub, Identity, LIVE_WINDOW, RawSocket, Storage},
+    presence::{self, PresenceState},
+    runtime::{self, Context, Dataset, EventMessages, Hub, Identity, LIVE_WINDOW, RawSocket, Storage},
     socket::{
         session::{Flow, Kind, PUBLISHER_TAG},
         session_store::SessionStore,
@@ -47,8 +51,11 @@ pub(crate) struct ChannelCore {
     pub(crate) storage: Rc<Storage>,
     pub(crate) options: Options,
     pub(crate) state: worker::State,
-    pub(crate) identity: Identity,
+    pub(crate) identity: Rc<Identity>,
+    pub(crate) counters: Rc<Counters>,
     pub(crate) transactions: Transactions,
+    /// `None` if presence is off.
+    pub(crate) presence: Option<PresenceState>,
     /// Set by the host.
     pub(crate) abort_calls: OnceCell<AbortCalls>,
     log: RefCell<Option<Log>>,
@@ -75,20 +82,36 @@ enum AlarmState {
 }
 
 impl ChannelCore {
-    /// Creates the core of the Durable Object with this `ctx`.
+    /// Creates the core of the Durable Object with this `ctx`. `dataset` receives its metrics.
     pub(crate) fn new(
         ctx: Context,
         identity: Identity,
         options: Options,
+        dataset: Option<Dataset>,
     ) -> Result<Rc<Self>, runtime::JsError> {
         let hub = Rc::new(Hub::new(&ctx)?);
+        let storage = Rc::new(Storage::new(&ctx)?);
+        let identity = Rc::new(identity);
+        let counters = Rc::new(Counters::new(
+            &options,
+            Rc::clone(&hub),
+            Rc::clone(&storage),
+            Rc::clone(&identity),
+            dataset,
+        ));
         let core = Rc::new(Self {
-            sessions: Rc::new(SessionStore::new(Rc::clone(&hub), options.serves_publishers)),
+            sessions: Rc::new(SessionStore::new(
+                Rc::clone(&hub),
+                Rc::clone(&counters),
+                options.serves_publishers,
+            )),
             waiting: subscription::Waiting::default(),
             hub,
-            storage: Rc::new(Storage::new(&ctx)?),
+            storage,
             state: runtime::state(ctx),
             identity,
+            presence: options.presence.clone().map(PresenceState::new),
+            counters,
             options,
             transactions: Transactions::default(),
             abort_calls: OnceCell::new(),
@@ -98,6 +121,15 @@ impl ChannelCore {
             alarm: Rc::new(Cell::new(AlarmState::Presumed)),
         });
         core.listen();
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            let weak = Rc::downgrade(&core);
+            core.hub.on_timer(Rc::new(move || {
+                if let Some(core) = weak.upgrade() {
+                    presence::timer(&core);
+                }
+            }));
+        }
         Ok(core)
     }
 
@@ -117,6 +149,7 @@ impl ChannelCore {
         };
         let result = work(log, &self.storage).map_err(Error::from);
         if result.as_ref().is_err_and(Error::is_storage_failure) {
+            self.counters.report(Anomaly::StorageFailure);
             // The log's state may be outdated: the application may have dropped its tables.
             self.memory.set(log.memory());
             *slot = None;
@@ -162,10 +195,13 @@ impl ChannelCore {
         }
         match self.with_log(|log, sql| log.note_token(sql, now_us, issued_at, expires_at)) {
             Ok(None) => {}
-            Ok(Some(seconds)) => runtime::log_warning(&format!(
-                "a token was issued by a clock that is {seconds} s ahead: synchronize it; until then clients without a cursor \
-                 may receive older events"
-            )),
+            Ok(Some(seconds)) => {
+                self.counters.report(Anomaly::IssuerClockAhead);
+                runtime::log_warning(&format!(
+                    "a token was issued by a clock that is {seconds} s ahead: synchronize it; until then clients without a \
+                     cursor may receive older events"
+                ));
+            }
             Err(error) => {
                 runtime::log_error(&format!("recording that a token issuer's clock is ahead failed: {error}"))
             }
@@ -212,7 +248,10 @@ impl ChannelCore {
         let id = match appended {
             Appended::Stored(id) => id,
             // The event was sent when it was stored.
-            Appended::Duplicate(id) => return Ok(Published { id, is_duplicate: true }),
+            Appended::Duplicate(id) => {
+                self.counters.count(|counters| &counters.duplicates);
+                return Ok(Published { id, is_duplicate: true });
+            }
         };
 
         // The event is stored: from here on the publish must not fail.
@@ -237,6 +276,7 @@ impl ChannelCore {
 
     /// Sends a stored event to its audience.
     fn send(&self, id: EventId, messages: &EventMessages, now_ms: u64, audience: &Audience) {
+        self.counters.count(|counters| &counters.published);
         let room_of = |flow| self.room(flow, messages.tail.len() as u64);
         let unsent = if audience.is_everyone() {
             self.sessions.fan_out(messages, now_ms, &room_of)
@@ -256,6 +296,9 @@ impl ChannelCore {
             Err(error) => {
                 runtime::log_error(&format!("sending event {id} to the subscriptions failed: {error}"))
             }
+        }
+        if self.sessions.take_owes_presence() {
+            presence::resync(self);
         }
     }
 
@@ -341,9 +384,11 @@ impl ChannelCore {
         // Not awaited: it is written together with the event.
         self.alarm.set(AlarmState::Set);
         let (storage, alarm) = (Rc::clone(&self.storage), Rc::clone(&self.alarm));
+        let counters = Rc::clone(&self.counters);
         runtime::spawn(async move {
             let mut pauses = ALARM_RETRIES_MS.into_iter();
             while let Err(error) = storage.ensure_alarm(at).await {
+                counters.report(Anomaly::AlarmFailure);
                 runtime::log_error(&format!("setting the alarm failed: {error}"));
                 let Some(pause_ms) = pauses.next() else {
                     return alarm.set(AlarmState::Due); // the next publish or upgrade tries again

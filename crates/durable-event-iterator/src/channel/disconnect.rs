@@ -69,11 +69,17 @@ impl ChannelCore {
     /// Closes sockets, and ends their subscriptions and calls.
     pub(super) fn close_clients(&self, clients: &Clients, code: u16, reason: &str) {
         let reason = truncated_reason(reason);
+        self.counters.count_many(clients.len() as u64, |counters| &counters.disconnected);
         for (raw, session) in clients {
             // Ends a replay that waits, and removes the subscription from the fan-out. An error, here and below, means that the
             // socket has closed.
             if session.subscription.is_some() || session.unfinished.is_some() {
-                let ended = Session { subscription: None, unfinished: None, ..Session::clone(session) };
+                let ended = Session {
+                    subscription: None,
+                    unfinished: None,
+                    is_parked: false,
+                    ..Session::clone(session)
+                };
                 let _ = self.sessions.write(raw, ended);
             }
             let _ = raw.close(code, reason);

@@ -2,6 +2,7 @@
 
 pub(crate) mod audience;
 mod core;
+pub(crate) mod counters;
 mod disconnect;
 pub(crate) mod options;
 pub(crate) mod page;
@@ -10,6 +11,7 @@ pub(crate) mod reading;
 mod replay_row;
 pub(crate) mod revocation;
 pub(crate) mod rpc_options;
+mod stats;
 pub(crate) mod stub;
 pub(crate) mod subscription;
 pub(crate) mod transaction;
@@ -23,12 +25,17 @@ pub use self::{
     publish_options::{PublishOptions, Published},
     reading::{EventPage, ReadEvent, ReadOptions, Received, Subscription},
     revocation::Revocation,
+    stats::{
+        ChannelStats, Connection, ConnectionState, ConnectionsPage, ConnectionsQuery, RetainedEvents,
+        SegmentStats, StatsQuery, TimelineBucket,
+    },
     stub::ChannelStub,
     transaction::Transaction,
 };
 
 use crate::{
     error::{Error, PublishError, Result},
+    presence::{self, Member},
     runtime::RawSocket,
     socket::{Socket, Untyped},
     sql::Sql,
@@ -36,7 +43,7 @@ use crate::{
 };
 use durable_event_log::EventId;
 use durable_event_token::ChannelName;
-use durable_event_wire::{Serialized, serialize};
+use durable_event_wire::{Serialized, Value, serialize};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{marker::PhantomData, rc::Rc, time::SystemTime};
 
@@ -160,7 +167,7 @@ impl<E, T, S> Channel<E, T, S> {
         let sessions = &self.core.sessions;
         let socket = |raw: RawSocket| {
             let session = sessions.read(&raw).ok().filter(|session| !session.is_publisher())?;
-            Some(Socket::new(Rc::clone(sessions), session.connection.clone(), raw))
+            Some(Socket::new(Rc::clone(&self.core), session.connection.clone(), raw))
         };
         Ok(sockets.into_iter().filter_map(socket).collect())
     }
@@ -197,6 +204,43 @@ impl<E, T, S> Channel<E, T, S> {
         let mut sockets = self.sockets()?;
         sockets.retain(condition);
         Ok(sockets)
+    }
+
+    /// Returns the members of a channel with [presence](crate::Options::presence), sorted by id.
+    ///
+    /// A member within the grace period has no connections.
+    ///
+    /// # Errors
+    /// NOT_FOUND if presence is off, or an error of the Workers runtime while listing the sockets.
+    pub fn members(&self) -> Result<Vec<Member>> {
+        presence::members(&self.core)
+    }
+
+    /// Returns the numbers of the channel: sockets, retained events, and counts of this instance.
+    ///
+    /// It reads the attachments of all sockets, and a few rows.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Channel, Result, StatsQuery};
+    ///
+    /// fn is_idle<E>(channel: &Channel<E>) -> Result<bool> {
+    ///     let stats = channel.stats(&StatsQuery::new())?;
+    ///     Ok(stats.subscriptions == 0 && stats.events.count == 0)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// BAD_REQUEST for an invalid query, and [`Error::is_storage_failure`].
+    pub fn stats(&self, query: &StatsQuery) -> Result<ChannelStats> {
+        self.core.stats(query)
+    }
+
+    /// Returns a page of the open sockets of clients.
+    ///
+    /// # Errors
+    /// BAD_REQUEST for an invalid query, and an error of the Workers runtime while listing the sockets.
+    pub fn connections(&self, query: &ConnectionsQuery) -> Result<ConnectionsPage> {
+        self.core.connections(query)
     }
 
     /// Returns the Durable Object's SQL database, for the application's tables.
@@ -288,6 +332,8 @@ pub trait IsChannel: sealed::Sealed + 'static {
     fn from_core(core: __Core) -> Self;
     #[doc(hidden)]
     fn socket(core: &__Core, raw: __Raw) -> Self::Socket;
+    #[doc(hidden)]
+    fn set_presence(socket: &Self::Socket, state: &Value) -> Result<()>;
 }
 
 /// The state of a channel. Opaque outside this crate.
@@ -315,6 +361,10 @@ where
     }
 
     fn socket(core: &__Core, raw: __Raw) -> Socket<T, S> {
-        Socket::new(Rc::clone(&core.0.sessions), raw.connection, raw.socket)
+        Socket::new(Rc::clone(&core.0), raw.connection, raw.socket)
+    }
+
+    fn set_presence(socket: &Socket<T, S>, state: &Value) -> Result<()> {
+        socket.set_presence(state)
     }
 }

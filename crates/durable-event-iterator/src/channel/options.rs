@@ -1,5 +1,6 @@
 //! The options of a Durable Object.
 
+use crate::presence::{MAX_GRACE, Presence};
 use durable_event_log::{Retention, TablePrefix};
 use durable_event_token::SigningKeys;
 use std::{borrow::Cow, fmt, time::Duration};
@@ -49,6 +50,11 @@ pub struct Options {
     pub(crate) begins_with_snapshot: bool,
     pub(crate) prune_by_alarm: bool,
     pub(crate) serves_publishers: bool,
+    pub(crate) presence: Option<Presence>,
+    /// Whether a class in TypeScript has a procedure of its own in place of `setPresence`.
+    pub(crate) replaces_set_presence: bool,
+    pub(crate) metrics: Option<Cow<'static, str>>,
+    pub(crate) logs_anomalies: bool,
     pub(crate) table_prefix: Cow<'static, str>,
     pub(crate) signing_keys: Option<SigningKeys>,
 }
@@ -74,6 +80,10 @@ impl Default for Options {
             begins_with_snapshot: false,
             prune_by_alarm: true,
             serves_publishers: false,
+            presence: None,
+            replaces_set_presence: false,
+            metrics: None,
+            logs_anomalies: false,
             table_prefix: Cow::Borrowed("dei_"),
             signing_keys: None,
         }
@@ -251,6 +261,47 @@ impl Options {
         self
     }
 
+    /// Turns on presence: clients receive which members are connected, and the state that each member has set. Default: off.
+    ///
+    /// A member is one connection, subject or value of the token attachment, with at least one subscription. Clients receive
+    /// [`PresenceEvent`](crate::PresenceEvent)s between the channel's events: the full list after each subscription, then the changes.
+    /// They are not stored. A client sets the state of its member with the procedure `setPresence`, if its token lists it; the Durable
+    /// Object with [`Socket::set_presence`](crate::Socket::set_presence). See the [guide to
+    /// presence](https://github.com/durable-event-iterator/durable-event-iterator/blob/main/docs/presence.md).
+    ///
+    /// ```
+    /// use durable_event_iterator::{Options, Presence};
+    ///
+    /// let options = Options::default().presence(Presence::by_subject());
+    /// ```
+    #[must_use]
+    pub fn presence(mut self, presence: Presence) -> Self {
+        self.presence = Some(presence);
+        self
+    }
+
+    /// Writes data points to the Analytics Engine dataset that is bound under this name: the numbers of events, deliveries, sockets
+    /// and anomalies, at most one data point per 10 s and instance. Without such a binding nothing is written. Default: none.
+    ///
+    /// `docs/metrics.md` lists the columns. The data point is written 5 s after the first activity, during which the Durable Object
+    /// does not hibernate.
+    #[must_use]
+    pub fn metrics(mut self, binding: impl Into<Cow<'static, str>>) -> Self {
+        self.metrics = Some(binding.into());
+        self
+    }
+
+    /// Logs anomalies as JSON objects, which Workers Logs indexes: gap notifications, rejected upgrades, parked subscriptions, failures
+    /// of the storage and others. At most one line per anomaly and minute, with the number of occurrences. Default: anomalies are only
+    /// counted, see [`Channel::stats`](crate::Channel::stats).
+    ///
+    /// Errors are logged as text in any case.
+    #[must_use]
+    pub fn log_anomalies(mut self) -> Self {
+        self.logs_anomalies = true;
+        self
+    }
+
     /// Sets the prefix of the library's table names: 1–32 characters of `a`–`z`, `0`–`9` and `_`. Default: `dei_`.
     #[must_use]
     pub fn table_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
@@ -286,6 +337,7 @@ impl Options {
     /// | [`max_call_bytes`](Options::max_call_bytes), [`max_total_call_bytes`](Options::max_total_call_bytes) | at least 4,096 bytes |
     /// | [`max_sockets`](Options::max_sockets) | 1–32,768 |
     /// | [`max_sockets_per_connection`](Options::max_sockets_per_connection), [`max_sockets_per_subject`](Options::max_sockets_per_subject) | at least 1 |
+    /// | [`presence`](Options::presence) | a grace period of at most one hour, a property name that is not empty |
     /// | [`table_prefix`](Options::table_prefix) | 1–32 characters of `a`–`z`, `0`–`9` and `_`, not beginning with `sqlite_` or `_cf_` |
     pub fn check(&self) -> Result<(), InvalidOption> {
         let at_least = |least| (least, usize::MAX);
@@ -303,6 +355,17 @@ impl Options {
             let limit =
                 if most == usize::MAX { format!("at least {least}") } else { format!("{least}–{most}") };
             return Err(InvalidOption { option, limit, got: value.to_string() });
+        }
+        if let Some(Presence { key, grace }) = &self.presence {
+            if *grace > MAX_GRACE {
+                let (limit, got) =
+                    (format!("at most {} s", MAX_GRACE.as_secs()), format!("{} s", grace.as_secs_f64()));
+                return Err(InvalidOption { option: "presence.grace", limit, got });
+            }
+            if key.is_empty() {
+                let limit = "the name of a property of the token attachment".to_owned();
+                return Err(InvalidOption { option: "presence.key", limit, got: "an empty text".to_owned() });
+            }
         }
         if TablePrefix::new(&self.table_prefix).is_err() {
             let limit = "1–32 characters of a-z, 0-9 and _, not beginning with sqlite_ or _cf_".to_owned();
@@ -340,8 +403,12 @@ impl InvalidOption {
             name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
             name.push_str(letters.as_str());
         }
-        // The only name that is different.
-        let name = if name == "maxFrame" { "maxFrameBytes" } else { &name };
+        // The names that are different.
+        let name = match name.as_str() {
+            "maxFrame" => "maxFrameBytes",
+            "presence.grace" => "presence.graceSeconds",
+            name => name,
+        };
         format!("{name} must be {}, got {}", self.limit, self.got)
     }
 }
@@ -368,6 +435,7 @@ mod tests {
             options().max_sockets(RUNTIME_SOCKETS),
             options().max_call_bytes(LEAST_CALL_BYTES),
             options().table_prefix("x"),
+            options().presence(Presence::by_attachment("userId").grace(MAX_GRACE)),
         ] {
             assert_eq!(accepted.check(), Ok(()));
         }
@@ -386,6 +454,14 @@ mod tests {
             (
                 options().max_sockets_per_subject(0),
                 "Options::max_sockets_per_subject must be at least 1, got 0",
+            ),
+            (
+                options().presence(Presence::by_subject().grace(Duration::from_millis(3_600_001))),
+                "Options::presence.grace must be at most 3600 s, got 3600.001 s",
+            ),
+            (
+                options().presence(Presence::by_attachment("")),
+                "Options::presence.key must be the name of a property of the token attachment, got an empty text",
             ),
             (
                 options().table_prefix("A-b"),

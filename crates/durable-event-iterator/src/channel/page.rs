@@ -3,6 +3,7 @@
 use super::{
     ChannelCore, MICROS_PER_MILLI,
     audience::AudienceRule,
+    counters::Anomaly,
     replay_row::{event_of, page_expression},
     revocation::revoked,
 };
@@ -152,6 +153,9 @@ impl ChannelCore {
             Some(last) => self.read_last(&mut page, query, last, now_us)?,
             None => self.read_next(&mut page, query, now_us)?,
         };
+        if end.gap.is_some() {
+            self.counters.report(Anomaly::Gap);
+        }
         let has_events = self.last_event_id()?.is_some();
         let next = Some(EventId::saturating(end.next)).filter(|_| has_events && end.next > 0);
         let text = |id: Option<EventId>| id.map(|id| id.to_string());

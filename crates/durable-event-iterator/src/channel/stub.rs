@@ -2,8 +2,8 @@
 
 use crate::{
     channel::{
-        Audience, EventPage, PublishOptions, Published, ReadOptions, Revocation, Subscription, event_body,
-        reading,
+        Audience, ChannelStats, ConnectionsPage, ConnectionsQuery, EventPage, PublishOptions, Published,
+        ReadOptions, Revocation, StatsQuery, Subscription, event_body, reading,
         rpc_options::{
             RpcOptions,
             removal::{DisconnectOptions, RevokeOptions},
@@ -207,11 +207,36 @@ impl ChannelStub {
         struct Removed {
             disconnected: usize,
         }
-        let options = runtime::value::from_wire(&serialize(options)?)?;
-        let text = self.0.call(method, &Array::of1(&options)).await.map_err(error_of)?.as_string();
-        let removed: Removed =
-            serde_json::from_str(&text.unwrap_or_default()).map_err(UnexpectedOutput::of)?;
+        let removed: Removed = self.trusted(method, options).await?;
         Ok(removed.disconnected)
+    }
+
+    /// Returns the numbers of the channel, as [`Channel::stats`](crate::Channel::stats) does.
+    ///
+    /// # Errors
+    /// BAD_REQUEST for an invalid query, and an error if the Durable Object cannot be reached.
+    pub async fn stats(&self, query: &StatsQuery) -> Result<ChannelStats> {
+        self.trusted("~stats", query).await
+    }
+
+    /// Returns a page of the open sockets of clients, as [`Channel::connections`](crate::Channel::connections) does.
+    ///
+    /// # Errors
+    /// BAD_REQUEST for an invalid query, and an error if the Durable Object cannot be reached.
+    pub async fn connections(&self, query: &ConnectionsQuery) -> Result<ConnectionsPage> {
+        self.trusted("~connections", query).await
+    }
+
+    /// Calls a trusted method (see `object/host/trusted/mod.rs`), whose result is JSON text.
+    pub(super) async fn trusted<R: DeserializeOwned>(
+        &self,
+        method: &str,
+        argument: &impl Serialize,
+    ) -> Result<R> {
+        let argument = runtime::value::from_wire(&serialize(argument)?)?;
+        let json = self.0.call(method, &Array::of1(&argument)).await.map_err(error_of)?;
+        let json = json.as_string().unwrap_or_default();
+        Ok(serde_json::from_str(&json).map_err(UnexpectedOutput::of)?)
     }
 
     /// Calls an [RPC method](crate::DurableEventIteratorObject::rpc_methods) of the Durable Object and returns its output. The

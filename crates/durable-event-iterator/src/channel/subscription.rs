@@ -2,8 +2,9 @@
 
 use super::replay_row::{event_expression, publisher_expression};
 use crate::{
-    channel::{ChannelCore, MICROS_PER_MILLI, audience::AudienceRule},
+    channel::{ChannelCore, MICROS_PER_MILLI, audience::AudienceRule, counters::Anomaly},
     error::{Code, Error, PublishError, Result},
+    presence,
     runtime::{self, Cursor, LIVE_WINDOW, RawSocket, Replay},
     socket::{
         close_code,
@@ -157,6 +158,7 @@ pub(crate) async fn subscribe(
     let replay = core.hub.start_replay(ws, &ask.id, runtime::now_ms())?;
     let mut session = core.sessions.read_to_change(ws)?;
     let unfinished = session.unfinished.take().filter(|_| ask.last_event_id.is_some());
+    session.is_parked = false;
     let previous = session.subscription.replace(replaying(ask));
     if let Some(previous) = previous {
         core.sessions.write(ws, session.clone())?;
@@ -209,6 +211,9 @@ async fn run(
     let from = ask.from(&session, core.options.durable_iterators_start_live);
     let begun = begin(core, Kind::Client, ask, from)?;
     let gap = begun.resume.gap;
+    if gap.is_some() {
+        core.counters.report(Anomaly::Gap);
+    }
     if ws.send_text(&answer(&ask.id, gap, ask.has_flow_control)).is_err() && begun.first.is_none() {
         return Ok(()); // the socket has closed
     }
@@ -234,6 +239,9 @@ pub(crate) fn subscribe_publisher(
     let from = ask.last_event_id.as_deref().map_or(ResumeFrom::End, ResumeFrom::LastEventId);
     let begun = begin(core, Kind::Publisher, &ask, from)?;
     let gap = begun.resume.gap;
+    if gap.is_some() {
+        core.counters.report(Anomaly::Gap);
+    }
     let (core, ws) = (Rc::clone(core), ws.clone());
     let rest = async move {
         let delivered = deliver(&core, &ws, &ask, &replay, session, begun, None).await;
@@ -272,11 +280,14 @@ async fn deliver(
         };
         let Some((end, cursor)) = step else {
             session.subscription = Some(live(core, ask)?);
+            presence::arrive(core, ws, &mut session);
             core.hub.go_live(ws, ask.has_flow_control)?;
             core.sessions.write(ws, session)?;
             let Some((Unfinished { is_first, gap }, on_live)) = client else { return Ok(()) };
             let gap = gap.map(EventId::saturating);
-            return on_live(is_first, gap).or_else(|error| fail(core, ws, &ask.id, &error));
+            return presence::welcome(core, ws, || {
+                on_live(is_first, gap).or_else(|error| fail(core, ws, &ask.id, &error))
+            });
         };
         let admits = |audience: &str| {
             session.claims.has_every_audience
@@ -312,6 +323,7 @@ async fn deliver(
         }
         if core.with_log(|log, _| Ok::<_, Error>(log.has_dropped_after(after)))? {
             // Missed events were deleted during the replay. The client reconnects and receives a gap notification.
+            core.counters.report(Anomaly::ReplayOutrun);
             let _ = ws.close(close_code::RESTART, "Replay outrun"); // an error means that the socket is closing already
             return Ok(());
         }
@@ -380,8 +392,13 @@ fn open_step(core: &ChannelCore, kind: Kind, after: u64, now_us: u64) -> Result<
 /// Ends a replay of which the client must first read what was sent. The client continues after the last event that it has received,
 /// or without one after the event `after`.
 fn interrupt(core: &ChannelCore, ws: &RawSocket, mut session: Session, after: Option<u64>) -> Result<()> {
+    if session.is_present() {
+        presence::arrive(core, ws, &mut session); // an earlier version may not have recorded it
+    }
     let Some(Subscription { id, flow, .. }) = session.subscription.take() else { return Ok(()) };
+    session.is_parked = true;
     core.sessions.write(ws, session)?;
+    core.counters.report(Anomaly::Parked);
     let item = match flow {
         Some(_) => parked(&id, after),
         None => {
@@ -491,9 +508,20 @@ pub(crate) fn abort(core: &ChannelCore, ws: &RawSocket, session: &Session, id: &
     if session.subscription.as_ref().is_none_or(|subscription| subscription.id != id) {
         return Ok(false);
     }
-    core.sessions.write(ws, Session { subscription: None, ..session.clone() })?;
+    let mut session = session.clone();
+    presence::departing(core, ws, &mut session);
+    core.sessions.write(ws, Session { subscription: None, ..session })?;
+    presence::settle(core);
     core.waiting.take(ws.id()?, id)?; // it gets no response
     Ok(true)
+}
+
+/// Ends the wait of a parked subscription, whose client has aborted a call. Its call has ended, so that its id is not known.
+pub(crate) fn unpark(core: &ChannelCore, ws: &RawSocket, session: &Session) -> Result<()> {
+    if session.is_parked {
+        core.sessions.write(ws, Session { is_parked: false, ..session.clone() })?;
+    }
+    Ok(())
 }
 
 /// Handles a socket whose token has expired. The socket of a `DurableIterator` client is closed: the client reconnects with a new
@@ -505,8 +533,17 @@ pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
         let _ = ws.close(close_code::POLICY, "Token expired"); // an error means that the socket is closing already
         return;
     }
-    let Some(Subscription { id, .. }) = session.subscription.take() else { return };
+    let was_present = session.is_present();
+    presence::departing(core, ws, &mut session);
+    let Some(Subscription { id, .. }) = session.subscription.take() else {
+        if was_present {
+            let _ = core.sessions.write(ws, session); // it was parked; an error means that the socket has closed
+            presence::settle(core);
+        }
+        return;
+    };
     let ended = core.sessions.write(ws, session).and_then(|()| core.waiting.take(ws.id()?, &id));
+    presence::settle(core);
     match ended {
         Ok(false) => end(ws, &id),
         Ok(true) => ws.answer(expired_response(&id, &Error::token_expired().body())),
@@ -548,7 +585,10 @@ fn send_live_to(core: &ChannelCore, ws: &RawSocket, body: &Serialized, before: O
     }
     let event = stream_event(&subscription.id, StreamEventKind::Message, Some(body), None);
     if take_room(core, ws, subscription, &event) {
-        let _ = ws.send_text(&event); // an error means that the socket has closed
+        // An error means that the socket has closed.
+        if ws.send_text(&event).is_ok() {
+            core.counters.count_live();
+        }
     } else {
         // Not above the log, which an inner transaction may have rolled back.
         let end = core.last_event_id().ok().flatten().min(before);

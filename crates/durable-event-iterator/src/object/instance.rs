@@ -74,6 +74,8 @@ pub(super) trait AnyHost {
     fn error(&self, ws: JsValue);
     /// Handles the alarm.
     fn alarm(self: Rc<Self>) -> JsValue;
+    /// Handles the timer of presence.
+    fn presence(&self);
     /// Handles `stub.publish(event, options?)`.
     fn publish(&self, event: JsValue, options: JsValue) -> JsValue;
     /// Calls a trusted RPC method: see `host/trusted/mod.rs`.
@@ -127,7 +129,7 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
     }
 
     fn lost(&self, ws: JsValue) {
-        self.forget(&ws.unchecked_into());
+        self.lost(&ws.unchecked_into());
     }
 
     fn close(&self, ws: JsValue, code: JsValue) {
@@ -144,6 +146,10 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
             Err(error) => runtime::failure(&error),
         };
         runtime::at_once(async move { returned((*self).alarm().await) })
+    }
+
+    fn presence(&self) {
+        self.presence();
     }
 
     fn publish(&self, event: JsValue, options: JsValue) -> JsValue {
@@ -204,6 +210,7 @@ mod entry {
     pub(super) const METHOD: u8 = 6;
     pub(super) const LOST: u8 = 7;
     pub(super) const TRUSTED: u8 = 11;
+    pub(super) const PRESENCE: u8 = 12;
 }
 
 impl Instance {
@@ -280,6 +287,10 @@ impl Instance {
                 JsValue::UNDEFINED
             }
             entry::ALARM => host.alarm(),
+            entry::PRESENCE => {
+                host.presence();
+                JsValue::UNDEFINED
+            }
             entry::PUBLISH => host.publish(first, second),
             entry::METHOD => host.dispatch(first, second),
             entry::TRUSTED => host.trusted(first, second),

@@ -200,6 +200,37 @@ pub trait DurableEventIteratorObject: Sized + 'static {
         Ok(())
     }
 
+    /// Handles a socket that has closed, for whatever reason: the client or the Durable Object has closed it, its connection was lost,
+    /// or it has failed.
+    ///
+    /// Called once for each accepted socket of a client, also if it was never subscribed, and also if it closed while the Durable
+    /// Object hibernated, which wakes it. The socket is no longer among [`Channel::sockets`](crate::Channel::sockets); its attachments
+    /// can be read during the call.
+    ///
+    /// ```
+    /// # use durable_event_iterator::{Channel, DurableEventIteratorObject, Result, SocketOf};
+    /// # struct Game { channel: Channel<serde_json::Value, Player> }
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Player { name: String }
+    /// # impl DurableEventIteratorObject for Game {
+    /// #     type Channel = Channel<serde_json::Value, Player>;
+    /// #     fn new(channel: Self::Channel, _: worker::Env) -> Result<Self> { Ok(Self { channel }) }
+    /// fn on_closed(&self, socket: &SocketOf<Self>) -> Result<()> {
+    ///     let Player { name } = socket.token_attachment()?;
+    ///     self.channel.publish(&serde_json::json!({ "offline": name })).map(drop)
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// Not called if the runtime ends without an orderly shutdown, or for a socket whose attachment this version of the code cannot
+    /// read. Clients that lose their connection usually reconnect at once: to show who is connected, use
+    /// [presence](crate::Options::presence), which waits for that.
+    ///
+    /// # Errors
+    /// The returned error is logged.
+    fn on_closed(&self, _socket: &SocketOf<Self>) -> Result<()> {
+        Ok(())
+    }
+
     /// Handles the Durable Object's alarm.
     ///
     /// A Durable Object has one alarm. By default the library uses it to delete expired events

@@ -120,10 +120,11 @@ pub(crate) fn admit<O: 'static, C: 'static>(
     if !session.claims.rpc.iter().any(|allowed| allowed == first) {
         return Err(Error::new(Code::Forbidden).message(format!("Method \"{first}\" is not allowed.")));
     }
-    let handler = match is_external {
-        true => None,
-        false => Some(procedures.find(&path).ok_or_else(|| Error::new(Code::NotFound))?),
-    };
+    // A class in TypeScript has only the library's own procedures here.
+    let handler = procedures.find(&path);
+    if handler.is_none() && !is_external {
+        return Err(Error::new(Code::NotFound));
+    }
     Ok(Admitted { path, input, handler })
 }
 

@@ -4,7 +4,7 @@
 import { DurableObject } from 'cloudflare:workers'
 
 import { enter, outcome, outcomeOrRejection, outcomeOrThrow, watch, whileWaiting } from './exceptions.js'
-import { close, interrupt, idOf, replaying } from './hot.js'
+import { close, interrupt, idOf, replaying, WAKE } from './hot.js'
 
 /** Names with a meaning for the Workers runtime or JavaScript. The application cannot define RPC methods with these names. */
 const RESERVED = new Set([
@@ -31,6 +31,7 @@ const PUBLISH = 5
 const METHOD = 6
 const LOST = 7
 const TRUSTED = 11
+const PRESENCE = 12
 
 /** The classes that have been extended. Start functions run again for a new WASM instance, but the class stays the same. */
 const extended = new WeakSet()
@@ -62,6 +63,9 @@ export function beginStream(ws, id) {
 export function endStream(ws, id) {
   streams.get(ws)?.delete(id)
 }
+
+/** The sockets whose end was handled: the Workers runtime may report it twice, as a failure and as a close. */
+const gone = new WeakSet()
 
 /** Closes the socket of a publisher's subscriber if the rest of its replay, a promise or undefined, fails: see `fail`. */
 export function watchReplay(ws, rest) {
@@ -165,12 +169,19 @@ export function extend(dummy, methods) {
     closed(this, ERROR, ws)
   })
   function closed(object, entry, ws, code) {
+    if (gone.has(ws)) return
+    gone.add(ws)
     try {
       call(object, entry, ws, code)
     } catch {
       close(ws, INTERNAL_ERROR, 'Internal error')
     }
   }
+  define(WAKE, function () {
+    try {
+      call(this, PRESENCE)
+    } catch {} // the loss of the instance is reported, and the next activity of presence sends the full list
+  })
   define('alarm', function () {
     return callOrReject(this, ALARM)
   })

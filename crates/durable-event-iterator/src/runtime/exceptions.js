@@ -6,7 +6,7 @@
 // promise, and the next call of one of its functions creates a new instance. Any other exception, regardless of its class and
 // text, leaves the instance intact.
 
-import { instanceLost } from './hot.js'
+import { entering, instanceLost } from './hot.js'
 
 /** The functions that fail the calls waiting for WebAssembly. */
 const waiting = new Set()
@@ -97,6 +97,7 @@ export function enter(entry, object, first, second, third, fourth, fifth) {
   // in TypeScript call others without the wrapper.
   if (state().criticalError) object['~settle']()
   forget()
+  entering(object)
   try {
     return entry.call(object, first, second, third, fourth, fifth)
   } catch (error) {

@@ -63,6 +63,20 @@ export function idOf(ws) {
   return nextId++
 }
 
+/** The method of a class object that calls its entry point `PRESENCE`: see `class.js`. */
+export const WAKE = Symbol('presence')
+
+/** The class object whose entry point was called last. */
+let entered
+
+/** Records the class object of a call. A `Hub` belongs to the object of the call that creates it. */
+export function entering(object) {
+  entered = object
+}
+
+/** The timers of class objects. They outlive a WASM instance. */
+const timers = new WeakMap()
+
 /** The id of the call to which a running replay responds, by socket. */
 export const replaying = new WeakMap()
 
@@ -72,6 +86,8 @@ export const replaying = new WeakMap()
  */
 export class Hub {
   #ctx
+  /** The class object. */
+  #object
   #live = new WeakMap()
   #replays = new WeakMap()
   /**
@@ -82,9 +98,12 @@ export class Hub {
   #next = 1
   /** Whether this instance has configured the Workers runtime to respond to pings. */
   #respondsToPings = false
+  /** The number of messages that fan-outs have sent. */
+  #delivered = 0
 
   constructor(ctx) {
     this.#ctx = ctx
+    this.#object = entered
   }
 
   /** Returns all open sockets. */
@@ -95,6 +114,11 @@ export class Hub {
   /** Returns the number of open sockets that were accepted with this tag. */
   count(tag) {
     return this.#ctx.getWebSockets(tag).filter(isOpen).length
+  }
+
+  /** Returns the number of messages that fan-outs of this instance have sent. */
+  delivered() {
+    return this.#delivered
   }
 
   /** Returns the number of sockets that the Workers runtime holds, including closing ones. */
@@ -198,6 +222,19 @@ export class Hub {
     return true
   }
 
+  /** Sets the time at which the entry point `PRESENCE` is called, in milliseconds since 1970; undefined deletes it. */
+  schedule(at) {
+    const object = this.#object
+    clearTimeout(timers.get(object))
+    timers.delete(object)
+    if (at === undefined) return
+    const wake = () => {
+      timers.delete(object)
+      object[WAKE]()
+    }
+    timers.set(object, setTimeout(wake, Math.max(0, at - Date.now())))
+  }
+
   #read(ws, read) {
     const view = read(ws) ?? NOT_LIVE
     if (view.room !== undefined) view.room = this.#roomOf(ws, view.room)
@@ -218,6 +255,7 @@ export class Hub {
     const frames = new Map()
     const expired = []
     const full = []
+    let sent = 0
     for (let n = 0; n < sockets.length; n++) {
       const ws = sockets[n]
       const { head, expires, connection, tags, hasEveryAudience, room } = this.#live.get(ws) ?? this.#read(ws, read)
@@ -242,8 +280,10 @@ export class Hub {
       }
       try {
         ws.send(frame)
+        sent++
       } catch {} // closed or closing: the client resumes when it reconnects
     }
+    this.#delivered += sent
     return expired.length + full.length === 0 ? undefined : [expired, full]
   }
 
@@ -416,6 +456,11 @@ export class Storage {
   run(texts, layout) {
     const rows = [...this.open(texts, layout).raw()]
     return rows.length === 0 ? undefined : JSON.stringify(rows)
+  }
+
+  /** Returns the size of the database in bytes. */
+  size() {
+    return this.#database().databaseSize
   }
 
   /** Runs a statement and returns its cursor, which the caller must read to the end. */

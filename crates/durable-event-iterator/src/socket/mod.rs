@@ -5,12 +5,11 @@ pub(crate) mod session;
 pub(crate) mod session_store;
 
 use crate::{
+    channel::ChannelCore,
     error::{Code, Error, Result},
+    presence,
     runtime::RawSocket,
-    socket::{
-        session::{Application, RawJson, Session},
-        session_store::SessionStore,
-    },
+    socket::session::{Application, RawJson, Session},
     time::from_seconds,
 };
 use durable_event_token::read_attachment;
@@ -51,7 +50,7 @@ pub struct Socket<T = Untyped, S = Untyped> {
 }
 
 struct Parts {
-    sessions: Rc<SessionStore>,
+    core: Rc<ChannelCore>,
     /// Constant, and available after the socket has closed.
     connection: Option<String>,
     raw: RawSocket,
@@ -76,8 +75,8 @@ impl<T, S> fmt::Debug for Socket<T, S> {
 }
 
 impl<T, S> Socket<T, S> {
-    pub(crate) fn new(sessions: Rc<SessionStore>, connection: Option<String>, raw: RawSocket) -> Self {
-        Self { parts: Rc::new(Parts { sessions, connection, raw }), types: PhantomData }
+    pub(crate) fn new(core: Rc<ChannelCore>, connection: Option<String>, raw: RawSocket) -> Self {
+        Self { parts: Rc::new(Parts { core, connection, raw }), types: PhantomData }
     }
 
     pub(crate) fn raw(&self) -> &RawSocket {
@@ -85,7 +84,7 @@ impl<T, S> Socket<T, S> {
     }
 
     pub(crate) fn session(&self) -> Result<Rc<Session>> {
-        self.parts.sessions.read(self.raw())
+        self.parts.core.sessions.read(self.raw())
     }
 
     /// Returns the connection id that the client sent, which stays the same when it reconnects.
@@ -118,6 +117,19 @@ impl<T, S> Socket<T, S> {
     /// The socket has closed, and its attachments are deleted.
     pub fn allowed_procedures(&self) -> Result<Vec<String>> {
         Ok(self.session()?.claims.rpc.clone())
+    }
+
+    /// Sets the state of the client's member, in a channel with [presence](crate::Options::presence): any value of up to 1,024 bytes of
+    /// JSON, without files. `&Undefined` removes it. Clients receive it as a change of the member.
+    ///
+    /// The state is stored with the socket. In [`on_subscribed`](crate::DurableEventIteratorObject::on_subscribed) and before the
+    /// subscription, it is the state with which the member joins. A member with several sockets has the state that was set last.
+    ///
+    /// # Errors
+    /// PAYLOAD_TOO_LARGE if the state is too large, BAD_REQUEST if it contains a file or blob, and an internal error if presence is off
+    /// or the socket has closed. The previous state is kept.
+    pub fn set_presence<P: Serialize + ?Sized>(&self, state: &P) -> Result<()> {
+        presence::set_state(&self.parts.core, self.raw(), serialize(state)?)
     }
 
     /// Closes the socket. The client reconnects and resumes while its token is valid.
@@ -177,7 +189,7 @@ impl<T, S: Serialize + DeserializeOwned> Socket<T, S> {
             return Err(Error::new(Code::InternalServerError)
                 .message("A socket attachment cannot contain a file or blob."));
         }
-        self.parts.sessions.set_application(self.raw(), Application::new(json, meta)?)
+        self.parts.core.sessions.set_application(self.raw(), Application::new(json, meta)?)
     }
 }
 

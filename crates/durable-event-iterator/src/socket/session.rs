@@ -23,6 +23,11 @@ const MAX_BYTES: usize = 16_300;
 /// an [`Unfinished`] replay, after which there is no subscription.
 const SUBSCRIPTION_BYTES: usize = 64 * 6 + 64;
 
+/// Space reserved for a member with its state's keys and time, in bytes, besides the state: see [`Membership`]. It is reserved from the
+/// upgrade on, so that a subscription can always make its socket a member.
+const MEMBER_BYTES: usize =
+    r#","member":{"id":"1234567890123456789012","here":true,"owed":true,"state":{"json":,"meta":,"at":1234567890123456}}"#.len();
+
 /// Maximum length of the call id of a subscription with flow control, in bytes. It contains no characters that JSON escapes.
 pub(crate) const MAX_FLOW_ID_BYTES: usize = 32;
 
@@ -48,6 +53,53 @@ pub(crate) struct Session {
     /// Written by [`Session::encode`] if there is no subscription.
     #[serde(default, deserialize_with = "present", skip_serializing)]
     pub(crate) unfinished: Option<Unfinished>,
+    /// Whether the client has been told to subscribe again once it has read what was sent. Written by [`Session::encode`] if there
+    /// is no subscription.
+    #[serde(default, rename = "parked", skip_serializing)]
+    pub(crate) is_parked: bool,
+    /// The member of a channel with presence. Written by [`Session::encode`].
+    #[serde(default, deserialize_with = "present", skip_serializing)]
+    pub(crate) member: Option<Membership>,
+}
+
+/// What a socket knows of its member, in a channel with presence.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Membership {
+    /// The member id, if it was generated since the socket has no key.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<Box<str>>,
+    /// Whether the socket has had a live subscription that the client has not ended. It may be parked.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) here: bool,
+    /// Whether the clients of the channel have not been told everything yet.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) owed: bool,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<MemberState>,
+}
+
+/// The state of a member, in oRPC's serialized form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MemberState {
+    /// `None` after the state was removed.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) json: Option<RawJson>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) meta: Option<RawJson>,
+    /// The time at which it was set, in milliseconds since 1970. The latest one among the sockets of a member is its state.
+    pub(crate) at: u64,
+}
+
+impl MemberState {
+    /// Whether two states are the same, whenever they were set.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.json == other.json && self.meta == other.meta
+    }
+
+    fn bytes(&self) -> usize {
+        let texts = self.json.iter().chain(&self.meta);
+        texts.fold(0, |sum, text| sum.saturating_add(text.as_str().len()))
+    }
 }
 
 /// What a socket is for. It is stored as the version of the layout.
@@ -281,8 +333,9 @@ impl Session {
     /// Creates the session of a new socket.
     pub(crate) fn new(claims: &Claims, connection: Option<String>, enforced: bool) -> Self {
         let (claims, kind) = (claims.into(), Kind::Client);
-        let (application, subscription, unfinished) = (None, None, None);
-        Self { kind, claims, enforced, connection, application, subscription, unfinished }
+        let (application, subscription, unfinished, member) = (None, None, None, None);
+        let is_parked = false;
+        Self { kind, claims, enforced, connection, application, subscription, unfinished, is_parked, member }
     }
 
     /// Creates the session of a publisher's subscriber, whose subscription begins with the socket.
@@ -309,7 +362,27 @@ impl Session {
                 flow: None,
             }),
             unfinished: None,
+            is_parked: false,
+            member: None,
         }
+    }
+
+    /// Returns whether the client may be a member of a channel with presence. Readers with every audience only watch: they are tools and
+    /// Workers of the channel's operator.
+    pub(crate) fn may_be_member(&self) -> bool {
+        !self.is_publisher() && !self.claims.has_every_audience
+    }
+
+    /// Returns whether the socket makes its client a member of a channel with presence.
+    pub(crate) fn is_present(&self) -> bool {
+        let is_here = self.member.as_ref().is_some_and(|member| member.here);
+        let is_live = || self.subscription.as_ref().is_some_and(|subscription| subscription.live);
+        self.may_be_member() && (is_here || is_live())
+    }
+
+    /// Returns whether the clients of the channel have not been told everything about its members.
+    pub(crate) fn owes_presence(&self) -> bool {
+        self.member.as_ref().is_some_and(|member| member.owed)
     }
 
     /// Returns whether the socket belongs to a publisher's subscriber.
@@ -334,14 +407,24 @@ impl Session {
     pub(crate) fn encode(&self) -> Result<Vec<u8>, Unencodable> {
         let mut bytes = serde_json::to_vec(self).map_err(|_| Unencodable::Serialize)?;
         // The limit does not depend on the subscription, so that one can always be added.
-        let counted = bytes.len().saturating_sub(UNCOUNTED_BYTES).saturating_add(SUBSCRIPTION_BYTES);
+        let mut counted = bytes.len().saturating_sub(UNCOUNTED_BYTES).saturating_add(SUBSCRIPTION_BYTES);
+        if let Some(member) = &self.member {
+            let state = member.state.as_ref().map_or(0, MemberState::bytes);
+            counted = counted.saturating_add(MEMBER_BYTES).saturating_add(state);
+        }
         if counted > MAX_BYTES {
             return Err(Unencodable::TooLarge { bytes: counted });
+        }
+        if let Some(member) = &self.member {
+            push_member(&mut bytes, b",\"member\":", member)?;
         }
         match (&self.subscription, &self.unfinished) {
             (Some(subscription), _) => push_member(&mut bytes, b",\"subscription\":", subscription)?,
             (None, Some(unfinished)) => push_member(&mut bytes, b",\"unfinished\":", unfinished)?,
             (None, None) => {}
+        }
+        if self.is_parked && self.subscription.is_none() {
+            push_member(&mut bytes, b",\"parked\":", &true)?;
         }
         Ok(bytes)
     }
@@ -384,6 +467,7 @@ impl Session {
             optional(self.connection.as_deref()),
             application.map_or(0, |application| application.json.as_str().len()),
             optional(application.and_then(|application| application.meta.as_ref()).map(RawJson::as_str)),
+            self.member.as_ref().and_then(|member| member.state.as_ref()).map_or(0, MemberState::bytes),
         ]
         .into_iter()
         .fold(0, usize::saturating_add)
@@ -465,6 +549,8 @@ mod tests {
             enforced: true,
             subscription: subscription.map(|id| Subscription { id: id.into(), live: true, flow: None }),
             unfinished: None,
+            is_parked: false,
+            member: None,
             application: Some(Application { json, meta: None }),
         }
     }
@@ -488,6 +574,7 @@ mod tests {
         longest.subscription.as_mut().unwrap().flow = Some(Flow(most, most, most));
         let unfinished = Session {
             unfinished: Some(Unfinished { is_first: true, gap: Some(most) }),
+            is_parked: true,
             ..session(limit, None)
         };
         for session in [longest, unfinished] {
@@ -495,6 +582,28 @@ mod tests {
             assert!(bytes.len() <= MAX_BYTES);
             assert_eq!(Session::decode(&bytes), Ok(session));
         }
+    }
+
+    #[test]
+    fn the_space_of_a_member_is_reserved_except_for_its_state() {
+        let with = |size, member| Session { member: Some(member), ..session(size, None) };
+        let limit = (0..MAX_BYTES).rfind(|size| with(*size, Membership::default()).encode().is_ok()).unwrap();
+        let plain = (0..MAX_BYTES).rfind(|size| session(*size, None).encode().is_ok()).unwrap();
+        assert_eq!(plain - limit, MEMBER_BYTES);
+        let id = Some("1234567890123456789012".into());
+        let largest = Membership { id, here: true, owed: true, state: None };
+        let subscribed =
+            Session { member: Some(largest.clone()), ..session(limit, Some(&"\u{1}".repeat(64))) };
+        let bytes = subscribed.encode().unwrap();
+        assert!(bytes.len() <= MAX_BYTES + UNCOUNTED_BYTES, "{}", bytes.len());
+        assert_eq!(Session::decode(&bytes), Ok(subscribed));
+
+        let json = RawJson::new("\"1234567890\"".into()).unwrap();
+        let state = Some(MemberState { json: Some(json), meta: None, at: 1_800_000_000_000 });
+        let with_state = |size| with(size, Membership { state: state.clone(), ..largest.clone() });
+        assert!(with_state(limit).encode().is_err());
+        let fits = with_state(limit - 12);
+        assert_eq!(Session::decode(&fits.encode().unwrap()), Ok(fits));
     }
 
     #[test]
@@ -555,7 +664,9 @@ mod tests {
         for Attachment { name, text } in corpus().recorded {
             let session = Session::decode(text.as_bytes()).unwrap();
             let again = String::from_utf8(session.encode().unwrap()).unwrap();
-            assert_eq!(again, text.replacen('{', r#"{"version":1,"#, 1), "{name}");
+            let has_version = text.starts_with(r#"{"version":"#);
+            let expected = if has_version { text } else { text.replacen('{', r#"{"version":1,"#, 1) };
+            assert_eq!(again, expected, "{name}");
             assert_eq!(Session::decode(again.as_bytes()).unwrap(), session, "{name}");
         }
     }
@@ -563,7 +674,8 @@ mod tests {
     #[test]
     fn attachments_of_no_release_are_unreadable() {
         for Attachment { name, text } in corpus().unreadable {
-            let expected = if name.contains("version") { Unreadable::Version(9) } else { Unreadable::Layout };
+            let expected =
+                if name.contains("later version") { Unreadable::Version(9) } else { Unreadable::Layout };
             assert_eq!(Session::decode(text.as_bytes()), Err(expected), "{name}");
         }
         for bytes in [b"".as_slice(), b"\xff", b"\xff\x0f\"\x01a"] {

@@ -90,6 +90,29 @@ impl Rejection {
         }
     }
 
+    /// Returns the name of the reason in statistics and logs.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::NotAWebSocket => "not_websocket",
+            Self::TokenMissing => "token_missing",
+            Self::InvalidToken(TokenError::Expired) => "token_expired",
+            Self::InvalidToken(_) => "token_invalid",
+            Self::Revoked => "token_revoked",
+            Self::Storage(_) => "storage_failure",
+            Self::OtherChannel => "other_channel",
+            Self::ConnectionIdMissing => "connection_id_missing",
+            Self::InvalidTags(_) => "tags_invalid",
+            Self::InvalidConnectionId(_) => "connection_id_invalid",
+            Self::AttachmentTooLarge => "attachment_too_large",
+            Self::NoKeys => "no_signing_key",
+            Self::NoName => "no_name",
+            Self::Full => "max_sockets",
+            Self::ManyPerConnection => "max_sockets_per_connection",
+            Self::ManyPerSubject => "max_sockets_per_subject",
+            Self::Runtime(_) => "runtime_error",
+        }
+    }
+
     /// Returns the value of the header `Retry-After`, in seconds.
     pub(crate) fn retry_after(&self) -> Option<u32> {
         match self {

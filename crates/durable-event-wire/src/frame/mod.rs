@@ -17,8 +17,8 @@ pub use self::{
     },
     multipart::{Field, FieldContent},
     server::{
-        Outgoing, StreamEventKind, error_response, event_tail, expired_response, head, parked, response,
-        stop_upload, stream_event, stream_response, text_response,
+        Outgoing, StreamEventKind, error_response, event_tail, expired_response, head, live_tail, parked,
+        response, stop_upload, stream_event, stream_response, text_response,
     },
     stored::{SafeTail, safe_event, safe_tail},
 };

@@ -174,6 +174,15 @@ pub fn stream_event(
     frame
 }
 
+/// Returns the tail of a live event, which has no meta: with a [`head`] it is the event of [`stream_event`].
+#[must_use]
+pub fn live_tail(data: &Serialized) -> String {
+    let mut tail = r#","t":3,"p":{"e":"message","d":"#.to_owned();
+    push_body(&mut tail, data);
+    tail.push_str("}}");
+    tail
+}
+
 /// Returns the last item of a subscription that is parked: its client has not acknowledged enough. The client subscribes
 /// again after the last event that it has received; without one, after the event `after`. Only clients that have agreed on
 /// flow control receive it.

@@ -14,6 +14,8 @@ export type {
 export { getEventMeta } from './event-meta.js'
 export type { SubscriptionGap, SubscriptionHooks, SubscriptionState, SubscriptionStateDetails } from './hooks.js'
 export type { ConnectingOptions, LoadState, RefreshOptions, SubscribeOptions, UrlValue } from './options.js'
+export { isPresenceEvent, PresenceMembers } from './presence.js'
+export type { PresenceEvent, PresenceMember } from './presence.js'
 export { ProcedureError } from './procedure-error.js'
 export type { SocketEvent, SocketInfo, SocketLayer, SocketLike, SocketSource, Transport, WebSocketClass } from './socket-source.js'
 export { subscribe } from './subscription.js'

@@ -20,7 +20,7 @@ import { isTrusted, ObjectCore } from './core.js'
 import type { AudienceSockets } from './core.js'
 import type { DurableEventIteratorObjectHandlerOptions } from './handler-options.js'
 import { Hooks } from './hooks.js'
-import type { OnSubscribed } from './hooks.js'
+import type { OnClosed, OnSubscribed } from './hooks.js'
 import { checkedStatuses } from './options.js'
 import type { ClassOptions } from './options.js'
 import { isORPCError, statusOf } from './orpc-error.js'
@@ -52,6 +52,7 @@ export interface Parts<TEvent extends object> {
   readonly options: ClassOptions
   readonly handler: DurableEventIteratorObjectHandlerOptions
   readonly onSubscribed: ((ws: never, lastEventId: string | undefined, subscribed: Subscribed<TEvent>) => unknown) | undefined
+  readonly onClosed: ((ws: never) => unknown) | undefined
 }
 
 /** The RPC methods of every class. */
@@ -70,7 +71,7 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
   readonly #statuses: ErrorStatuses | undefined
 
   /** @throws {TypeError | ORPCError} If an option is invalid. */
-  protected constructor(ctx: DurableObjectState, env: TEnv, { base, options, handler, onSubscribed }: Parts<TEvent>) {
+  protected constructor(ctx: DurableObjectState, env: TEnv, { base, options, handler, onSubscribed, onClosed }: Parts<TEvent>) {
     super(ctx, env)
     const { customJsonSerializers: customs = [], errorStatusMap } = handler
     this.#statuses = checkedStatuses(errorStatusMap)
@@ -84,9 +85,11 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
             const sendSnapshot = (events: readonly TEvent[]): void => this.#core.sendSnapshot(ws, events)
             return onSubscribed(this.#sockets.wrap(ws) as never, lastEventId, { gap, isResumed, sendSnapshot })
           }
+    const closed: OnClosed | undefined = onClosed === undefined ? undefined : (ws) => onClosed(this.#sockets.wrap(ws) as never)
+    const presence = options.presence && { ...options.presence, isReplaced: procedures.has('setPresence') }
     // A class that overrides the alarm sets it by itself.
     const pruneByAlarm = options.pruneByAlarm ?? this.alarm === BaseObject.prototype.alarm
-    this.#hooks = new Hooks({ ...options, pruneByAlarm }, procedures, subscribed, bodies)
+    this.#hooks = new Hooks({ ...options, presence, pruneByAlarm }, procedures, subscribed, closed, bodies)
     this.#core = new ObjectCore(ctx, env, this.#hooks, customs)
     this.ctx = wrapState(this.ctx, this.#sockets)
   }
@@ -142,14 +145,42 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
     return (await this.#core.handlers.members()) as ChannelMembers
   }
 
-  /** Disconnects clients, as stubs call it. */
+  /**
+   * Closes the sockets of clients, with close code 4001. Also callable through a stub.
+   *
+   * The effect is immediate, before the promise resolves: nothing more is sent to these clients, none of their messages is handled,
+   * and their running calls are aborted. A client whose token is still valid may connect again and resume.
+   *
+   * Rejects with BAD_REQUEST for an empty selection, and for an unknown or invalid option.
+   */
   async disconnect(options: DisconnectOptions): Promise<Disconnected> {
     return (await this.#core.handlers.disconnect(options)) as Disconnected
   }
 
-  /** Revokes tokens and closes their sockets, as stubs call it. */
+  /**
+   * Revokes tokens before they expire, and closes the sockets that use them, with close code 1008. Also callable through a stub.
+   *
+   * The effect is immediate, as with {@link disconnect}. The channel rejects revoked tokens from then on. A token that is issued later
+   * is accepted: whether a client receives one is the decision of your server.
+   *
+   * Rejects with BAD_REQUEST for an unknown or invalid option.
+   */
   async revoke(options: RevokeOptions): Promise<Disconnected> {
     return (await this.#core.handlers.revoke(options)) as Disconnected
+  }
+
+  /**
+   * Sets the state of a client's member, in a class with the option `presence`: any value that can be serialized, with up to 1,024
+   * bytes of JSON and without files. `undefined` removes it.
+   *
+   * The state is stored with the socket. In `onSubscribed` and before the subscription, it is the state with which the member joins.
+   * A member with several sockets has the state that was set last.
+   *
+   * @throws {ORPCError} PAYLOAD_TOO_LARGE if the state is too large, BAD_REQUEST if it cannot be serialized, and an internal error if
+   * presence is off or the socket has closed. The previous state is kept.
+   */
+  protected setPresence(ws: WebSocket, state: unknown): void {
+    this.#core.setPresence(this.#sockets.original(ws), state)
   }
 
   /**

@@ -18,6 +18,7 @@ const SEND_LIVE = 7
 const RESPOND = 8
 const SEND_ITEM = 9
 const LAST_EVENT_ID = 10
+const SET_PRESENCE = 20
 
 // Read once: `Core` is a proxy whose instances wrap each function when it is read, which costs more than a call.
 const { operate, operateOrReject, webSocketMessage, untilLost } = Core.prototype
@@ -123,6 +124,11 @@ export class ObjectCore {
 
   setAttachment(ws: WebSocket, attachment: unknown): void {
     this.#operate(SET_ATTACHMENT, ws, attachment, this.#customs)
+  }
+
+  /** Sets the state of a socket's member. */
+  setPresence(ws: WebSocket, state: unknown): void {
+    this.#operate(SET_PRESENCE, ws, state, this.#customs)
   }
 
   /** Ends what a socket's expired token allowed. Returns whether the token has expired. */

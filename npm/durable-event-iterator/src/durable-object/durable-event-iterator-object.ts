@@ -21,6 +21,11 @@ export interface DurableEventIteratorObjectOptions<TEvent extends object = objec
    * ends with the error, and the client subscribes again.
    */
   onSubscribed?: ((ws: WebSocket, lastEventId: string | undefined, subscribed: Subscribed<TEvent>) => unknown) | undefined
+  /**
+   * Called once for each socket that has closed, for whatever reason, also if it closed while the Durable Object hibernated. The
+   * socket's attachment can be read, and it is no longer among the open ones. An exception is logged.
+   */
+  onClosed?: ((ws: WebSocket) => unknown) | undefined
 }
 
 /** The options of {@link DurableEventIteratorWebsocketManager.publishEvent}. */
@@ -133,7 +138,7 @@ export class DurableEventIteratorObject<
 
   /** @throws {TypeError | ORPCError} If an option is invalid. Each request to the Durable Object fails then. */
   constructor(ctx: DurableObjectState, env: TEnv, options: DurableEventIteratorObjectOptions<TEvent> = {}) {
-    const { eventRetentionSeconds, eventRetentionSchemaPrefix, onSubscribed, ...handler } = options
+    const { eventRetentionSeconds, eventRetentionSchemaPrefix, onSubscribed, onClosed, ...handler } = options
     super(ctx, env, {
       base: DurableEventIteratorObject.prototype,
       options: {
@@ -144,6 +149,7 @@ export class DurableEventIteratorObject<
       },
       handler,
       onSubscribed,
+      onClosed,
     })
     this.dei = {
       websocketManager: new DurableEventIteratorWebsocketManager(

@@ -23,6 +23,11 @@ export interface DurableIteratorObjectOptions<TEvent extends object = object>
   onSubscribed?:
     | ((ws: DurableIteratorWebsocket, lastEventId: string | undefined, subscribed: Subscribed<TEvent>) => unknown)
     | undefined
+  /**
+   * Called once for each socket that has closed, for whatever reason, also if it closed while the Durable Object hibernated. The
+   * socket's attachment can be read, and it is no longer among the open ones. An exception is logged.
+   */
+  onClosed?: ((ws: DurableIteratorWebsocket) => unknown) | undefined
 }
 
 /** Sockets: a list, or a condition on each open socket. */
@@ -77,7 +82,7 @@ export class DurableIteratorObject<TEvent extends object, TEnv = Cloudflare.Env,
     if ((options as unknown) === undefined) {
       throw new TypeError('DurableIteratorObject needs options: define a constructor that calls super(ctx, env, { signingKey })')
     }
-    const { signingKey, resumeRetentionSeconds, resumeSchemaPrefix, onSubscribed, ...handler } = options
+    const { signingKey, resumeRetentionSeconds, resumeSchemaPrefix, onSubscribed, onClosed, ...handler } = options
     super(ctx, env, {
       base: DurableIteratorObject.prototype,
       options: {
@@ -89,6 +94,7 @@ export class DurableIteratorObject<TEvent extends object, TEnv = Cloudflare.Env,
       },
       handler,
       onSubscribed,
+      onClosed,
     })
   }
 

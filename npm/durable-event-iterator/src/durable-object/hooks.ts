@@ -22,6 +22,9 @@ const INTERNAL_ERROR_JSON = JSON.stringify(INTERNAL_ERROR)
 /** Calls the application's `onSubscribed`. */
 export type OnSubscribed = (ws: WebSocket, lastEventId: string | undefined, gap: string | undefined, isResumed: boolean) => unknown
 
+/** Calls the application's `onClosed`. */
+export type OnClosed = (ws: WebSocket) => unknown
+
 /** A running call. */
 interface Running {
   readonly ws: WebSocket
@@ -39,6 +42,7 @@ export class Hooks {
   readonly #options: ClassOptions
   readonly #procedures: Procedures
   readonly #onSubscribed: OnSubscribed | undefined
+  readonly #onClosed: OnClosed | undefined
   readonly #bodies: Bodies
   #core!: ObjectCore
   /** The running calls, by the numbers that the core gives them. */
@@ -49,11 +53,13 @@ export class Hooks {
     options: ClassOptions,
     procedures: Procedures,
     onSubscribed: OnSubscribed | undefined,
+    onClosed: OnClosed | undefined,
     bodies: Bodies,
   ) {
     this.#options = options
     this.#procedures = procedures
     this.#onSubscribed = onSubscribed
+    this.#onClosed = onClosed
     this.#bodies = bodies
   }
 
@@ -129,6 +135,17 @@ export class Hooks {
       console.error('durable-event-iterator: onSubscribed failed:', error)
       // Not the exception itself: WebAssembly cannot catch it if the stack has overflowed.
       throw new Error('an exception of onSubscribed')
+    }
+  }
+
+  /** Calls the application's `onClosed`. */
+  closed(ws: WebSocket): void {
+    const report = (error: unknown): void => console.error('durable-event-iterator: onClosed failed:', error)
+    try {
+      const result = this.#onClosed?.(ws)
+      if (result instanceof Promise) result.catch(report)
+    } catch (error) {
+      report(error)
     }
   }
 

@@ -46,7 +46,9 @@ export type {
 export { DurableIteratorObject } from './durable-iterator-object.js'
 export type { DurableIteratorObjectOptions, PublishEventOptions, SocketSelection } from './durable-iterator-object.js'
 export type { DurableEventIteratorObjectContext, DurableEventIteratorObjectHandlerOptions } from './handler-options.js'
-export type { DurableEventIteratorObjectLimits } from './options.js'
+export { isPresenceEvent, PresenceMembers } from '../client/presence.js'
+export type { PresenceEvent, PresenceMember } from '../client/presence.js'
+export type { DurableEventIteratorObjectLimits, PresenceOptions } from './options.js'
 export { upgradeDurableEventIteratorRequest, upgradeDurableIteratorRequest } from './upgrade.js'
 export type {
   DurableEventIteratorNamespace,

@@ -44,14 +44,56 @@ export interface DurableEventIteratorObjectLimits {
    * client do not reach it. See the section “Publisher” of `docs/typescript-durable-object.md`. Default: false.
    */
   publisher?: boolean | undefined
+  /**
+   * The name of an Analytics Engine binding. The Durable Object writes data points to it: the numbers of events, deliveries, sockets
+   * and anomalies, at most one data point per 10 s and instance. Without such a binding nothing is written. `docs/metrics.md` lists the
+   * columns. Default: none.
+   */
+  metrics?: string | undefined
+  /**
+   * Whether anomalies are logged as objects, which Workers Logs indexes: gap notifications, rejected upgrades, parked subscriptions,
+   * failures of the storage and others. At most one line per anomaly and minute, with the number of occurrences. Errors are logged as
+   * text in any case. Default: false.
+   */
+  logAnomalies?: boolean | undefined
+  /**
+   * Whether clients receive which members are connected, and the state that each member has set: `PresenceEvent`s between the
+   * channel's events. `true` makes each connection id a member. See `docs/presence.md`. Default: false.
+   */
+  presence?: boolean | PresenceOptions | undefined
+}
+
+/** The options of presence. */
+export interface PresenceOptions {
+  /**
+   * What the sockets of a member have in common: the connection id, the subject of the token, or a property of the token attachment,
+   * a text or an integer. A socket without it is a member by its connection id. Default: `'connection'`.
+   */
+  key?: 'connection' | 'subject' | { readonly attachment: string } | undefined
+  /**
+   * The grace period in seconds: how long a member without a subscription stays present, so that a reconnect causes no events. At most
+   * 3,600. The Durable Object does not hibernate meanwhile. Default: 10.
+   */
+  graceSeconds?: number | undefined
 }
 
 /** The options as the core reads them: `ClassOptions` in `object/embedding/class.rs` of the library. */
-export interface ClassOptions extends DurableEventIteratorObjectLimits {
+export interface ClassOptions extends Omit<DurableEventIteratorObjectLimits, 'presence'> {
+  presence?: ClassPresence | undefined
   eventRetentionSeconds?: number | undefined
   tablePrefix?: string | undefined
   /** The current key first. */
   signingKeys?: readonly string[] | undefined
+}
+
+/** The options of presence as the core reads them. */
+interface ClassPresence {
+  key: 'connection' | 'subject' | 'attachment'
+  /** The property of the attachment. */
+  property?: string
+  graceSeconds?: number
+  /** Whether the class has a procedure `setPresence` of its own. */
+  isReplaced?: boolean
 }
 
 /** The names of the options that are numbers. */
@@ -75,6 +117,7 @@ const BOOLEANS = [
   'beginWithSnapshot',
   'pruneByAlarm',
   'publisher',
+  'logAnomalies',
 ] as const satisfies (keyof DurableEventIteratorObjectLimits)[]
 
 /**
@@ -82,8 +125,8 @@ const BOOLEANS = [
  *
  * @throws {TypeError} If one has the wrong type. The core checks the ranges.
  */
-export function limitsOf(options: DurableEventIteratorObjectLimits): DurableEventIteratorObjectLimits {
-  const limits: Record<string, number | boolean> = {}
+export function limitsOf(options: DurableEventIteratorObjectLimits): ClassOptions {
+  const limits: Record<string, unknown> = {}
   for (const name of NUMBERS) {
     const value = options[name]
     if (value !== undefined) limits[name] = checkedNumber(name, value)
@@ -94,7 +137,31 @@ export function limitsOf(options: DurableEventIteratorObjectLimits): DurableEven
     if (typeof value !== 'boolean') throw new TypeError(`${name} must be a boolean, got ${String(value)}`)
     limits[name] = value
   }
+  const { metrics } = options
+  if (metrics !== undefined) {
+    if (typeof metrics !== 'string' || metrics === '') throw new TypeError(`metrics must be the name of a binding, got ${String(metrics)}`)
+    limits['metrics'] = metrics
+  }
+  const presence = presenceOf(options.presence)
+  if (presence !== undefined) limits['presence'] = presence
   return limits
+}
+
+/** @throws {TypeError} If an option has the wrong type. The core checks the ranges. */
+function presenceOf(presence: unknown): ClassPresence | undefined {
+  if (presence === undefined || presence === false) return undefined
+  if (presence === true) return { key: 'connection' }
+  if (typeof presence !== 'object' || presence === null) {
+    throw new TypeError(`presence must be a boolean or an object, got ${String(presence)}`)
+  }
+  const { key = 'connection', graceSeconds } = presence as PresenceOptions
+  const grace = graceSeconds === undefined ? {} : { graceSeconds: checkedNumber('presence.graceSeconds', graceSeconds) }
+  if (key === 'connection' || key === 'subject') return { key, ...grace }
+  const property = (key as { attachment?: unknown } | null)?.attachment
+  if (typeof property !== 'string') {
+    throw new TypeError("presence.key must be 'connection', 'subject' or { attachment: '<property>' }")
+  }
+  return { key: 'attachment', property, ...grace }
 }
 
 /**

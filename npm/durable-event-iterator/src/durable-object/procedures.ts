@@ -26,6 +26,9 @@ type ProcedureClient = (input: unknown, options: { signal: AbortSignal | undefin
 const MALFORMED_REQUEST =
   "Malformed request. Ensure the request body is properly formatted and the 'Content-Type' header is set correctly."
 
+/** The built-in procedure that a class may replace by its own. */
+const SET_PRESENCE = 'setPresence'
+
 /** The procedures of a class: its methods, and what they return. */
 export class Procedures {
   readonly #object: object
@@ -57,6 +60,11 @@ export class Procedures {
     this.#bodies = bodies
     this.#options = { ...options, interceptors: [logFailure, ...(options.interceptors ?? []), keepDeclared] }
     this.#isIntercepted = INTERCEPTING.some((name) => ((options as Record<string, readonly unknown[] | undefined>)[name]?.length ?? 0) > 0)
+  }
+
+  /** Returns whether the application's class declares a method with this name. */
+  has(name: string): boolean {
+    return declaredMethod(this.#object, this.#base, name) !== undefined
   }
 
   /** Runs a call and returns its response in oRPC's encoded form. */
@@ -159,7 +167,7 @@ function isCopy(error: unknown, { code, message, data }: AnyORPCError): boolean 
  * properties of the instance, and names that the base class has are excluded.
  */
 function declaredMethod(object: object, base: object, name: string): ((ws: WebSocket) => unknown) | undefined {
-  if (name in base) return undefined
+  if (name in base && name !== SET_PRESENCE) return undefined
   for (let prototype = Object.getPrototypeOf(object); prototype !== base && prototype !== null; prototype = Object.getPrototypeOf(prototype)) {
     const descriptor = Object.getOwnPropertyDescriptor(prototype, name)
     if (descriptor !== undefined) return typeof descriptor.value === 'function' ? descriptor.value : undefined

@@ -4,6 +4,7 @@ use crate::{
     channel::Options,
     error::{Code, Error, Result},
     object::host::Responder,
+    presence::Presence,
     runtime::{JsError, RawSocket},
 };
 use durable_event_token::SigningKeys;
@@ -52,6 +53,25 @@ extern "C" {
         gap: Option<&str>,
         is_resumed: bool,
     ) -> Result<JsValue, JsValue>;
+
+    /// Calls the application's `onClosed`.
+    #[wasm_bindgen(method, catch, js_name = closed)]
+    fn closed_js(this: &Class, ws: &RawSocket) -> Result<(), JsValue>;
+}
+
+/// The option `presence`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PresenceOptions {
+    /// `connection`, `subject` or `attachment`.
+    key: String,
+    /// The property of the attachment.
+    #[serde(default)]
+    property: String,
+    grace_seconds: Option<f64>,
+    /// Whether the class has a procedure `setPresence` of its own.
+    #[serde(default)]
+    is_replaced: bool,
 }
 
 /// The options of a class in TypeScript. Absent ones have their defaults.
@@ -75,6 +95,9 @@ struct ClassOptions {
     begin_with_snapshot: bool,
     prune_by_alarm: Option<bool>,
     publisher: bool,
+    presence: Option<PresenceOptions>,
+    metrics: Option<String>,
+    log_anomalies: bool,
     table_prefix: Option<String>,
     signing_keys: Option<Vec<String>>,
 }
@@ -136,6 +159,24 @@ impl Class {
         if given.publisher {
             options = options.publisher();
         }
+        if let Some(PresenceOptions { key, property, grace_seconds, is_replaced }) = given.presence {
+            let mut presence = match key.as_str() {
+                "subject" => Presence::by_subject(),
+                "attachment" => Presence::by_attachment(property),
+                _ => Presence::by_connection(),
+            };
+            if let Some(grace) = grace_seconds {
+                presence = presence.grace(seconds(grace));
+            }
+            options = options.presence(presence);
+            options.replaces_set_presence = is_replaced;
+        }
+        if let Some(binding) = given.metrics {
+            options = options.metrics(binding);
+        }
+        if given.log_anomalies {
+            options = options.log_anomalies();
+        }
         if let Some(is_used) = given.prune_by_alarm {
             options = options.prune_by_alarm(is_used);
         }
@@ -167,6 +208,11 @@ impl Class {
     ) -> Result<()> {
         let failed = self.subscribed_js(ws, last_event_id, gap, is_resumed).map_err(JsError::from)?;
         failed.dyn_ref::<Array>().map_or(Ok(()), |body| Err(error_of(&body_of(body, 0))))
+    }
+
+    /// Calls the application's `onClosed`.
+    pub(super) fn closed(&self, ws: &RawSocket) {
+        let _ = self.closed_js(ws); // logs an exception of the application
     }
 
     /// Begins a call.

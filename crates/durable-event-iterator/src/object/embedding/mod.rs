@@ -18,7 +18,9 @@ use super::{
 use crate::{
     channel::{Audience, Channel, ChannelCore, PublishOptions, subscription},
     error::{Code, Error, Result},
-    runtime::{self, Infinity, RawSocket},
+    presence,
+    runtime::{self, Infinity, NotWire, RawSocket},
+    socket::Socket,
 };
 use durable_event_log::MAX_EVENT_BYTES;
 use durable_event_wire::{Serialized, Value};
@@ -44,6 +46,11 @@ impl DurableEventIteratorObject for TypeScriptObject {
         let gap = client.gap.map(|gap| gap.to_string());
         let cursor = client.last_event_id.as_deref();
         self.class.subscribed(client.socket.raw(), cursor, gap.as_deref(), client.is_resumed())
+    }
+
+    fn on_closed(&self, socket: &Socket) -> Result<()> {
+        self.class.closed(socket.raw());
+        Ok(())
     }
 
     async fn alarm(&self) -> Result<()> {
@@ -78,6 +85,7 @@ mod operation {
     pub(super) const RESPOND: u8 = 8;
     pub(super) const SEND_ITEM: u8 = 9;
     pub(super) const LAST_EVENT_ID: u8 = 10;
+    pub(super) const SET_PRESENCE: u8 = 20;
 }
 
 impl Core {
@@ -145,6 +153,7 @@ impl Core {
             operation::SEND_LIVE => send_live(core, &first, &second, &third),
             operation::RESPOND => Ok(tasks.respond(&first, &second.unchecked_into()).into()),
             operation::SEND_ITEM => Ok(tasks.send_item(&first, &second.unchecked_into()).into()),
+            operation::SET_PRESENCE => set_presence(core, &first.unchecked_into(), &second, &third),
             operation::LAST_EVENT_ID => core.last_event_id().map(|id| id.map(|id| id.to_string()).into()),
             _ => Ok(JsValue::UNDEFINED),
         };
@@ -227,6 +236,24 @@ fn send_snapshot(
     let events: &Array = events.unchecked_ref();
     let bodies = events.iter().map(|event| event_of(&event, customs)).collect::<Result<Vec<_>>>()?;
     subscription::send_snapshot(core, socket, bodies)?;
+    Ok(JsValue::UNDEFINED)
+}
+
+/// Sets the state of a socket's member.
+fn set_presence(
+    core: &ChannelCore,
+    socket: &RawSocket,
+    state: &JsValue,
+    customs: &JsValue,
+) -> Result<JsValue> {
+    let state = runtime::to_wire_with(state, MAX_EVENT_BYTES, Infinity::Null, customs).map_err(|error| {
+        let code = match error {
+            NotWire::TooLarge { .. } => Code::PayloadTooLarge,
+            NotWire::Invalid(_) => Code::BadRequest,
+        };
+        Error::new(code).message(format!("The presence state is invalid: {error}"))
+    })?;
+    presence::set_state(core, socket, state.into())?;
     Ok(JsValue::UNDEFINED)
 }
 

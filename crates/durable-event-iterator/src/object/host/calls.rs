@@ -71,7 +71,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     ) -> Result<()> {
         let ReceivedCall { id, admitted, upload, held, handle, registration } = call;
         let admitted = match (&self.external, admitted) {
-            (Some(external), Ok((Admitted { path, input, .. }, Call { headers, .. }))) => {
+            (Some(external), Ok((Admitted { path, input, handler: None }, Call { headers, .. }))) => {
                 let running = Running { handle, upload, held, on_abort: None };
                 let (core, calls) = (Rc::clone(&self.core), Rc::clone(&self.calls));
                 let responder =

@@ -15,6 +15,7 @@ use crate::{
         routing::{self, InvalidMessage, Route},
         running_calls::Aborted,
     },
+    presence,
     runtime::{self, Message, RawSocket, Verdict},
     socket::{close_code, session::Session},
 };
@@ -95,6 +96,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 if !subscription::abort(&self.core, ws, &session, &id)? {
                     let aborted = self.calls.try_borrow_mut()?.abort(socket_id, &id);
                     aborted.into_iter().for_each(Aborted::tell);
+                    subscription::unpark(&self.core, ws, &session)?;
                 }
                 Ok(None)
             }
@@ -172,6 +174,6 @@ impl<O: DurableEventIteratorObject> Host<O> {
         if self.core.is_revoked(&refreshed)? {
             return Err(revoked());
         }
-        self.core.sessions.write(ws, refreshed)
+        presence::refresh(&self.core, ws, || self.core.sessions.write(ws, refreshed))
     }
 }

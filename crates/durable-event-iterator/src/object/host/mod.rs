@@ -29,12 +29,14 @@ use crate::{
         Call, DurableEventIteratorObject, SocketOf, overrides_alarm,
         running_calls::{Aborted, Calls},
     },
+    presence::{self, SET_PRESENCE},
     procedure::{Procedures, RpcMethods},
-    runtime::{Context, Identity, RawSocket},
+    runtime::{self, Context, Dataset, Identity, RawSocket},
     socket::{close_code, session::Session},
     upgrade::{Caps, signing_keys},
 };
 use durable_event_token::SigningKeys;
+use durable_event_wire::Value;
 use std::{
     cell::{OnceCell, RefCell},
     rc::Rc,
@@ -80,14 +82,22 @@ impl<O: DurableEventIteratorObject> Host<O> {
     ) -> Result<Self> {
         options.check()?;
         let identity = Identity::new(&ctx, &env)?;
-        let core = ChannelCore::new(ctx, identity, options)?;
+        let dataset = options.metrics.as_deref().and_then(|name| Dataset::bound(&env, name));
+        let core = ChannelCore::new(ctx, identity, options, dataset)?;
         let object = new(O::Channel::from_core(__Core(Rc::clone(&core))), env.clone())?;
         let calls = Rc::new(RefCell::new(Calls::new(&core.options)));
+        let mut procedures = O::procedures();
+        let sets_presence = core.options.presence.is_some() && !core.options.replaces_set_presence;
+        if sets_presence && procedures.names().all(|name| name != SET_PRESENCE) {
+            procedures = procedures.procedure(SET_PRESENCE, async |_: &O, call: Call<O>, state: Value| {
+                O::Channel::set_presence(&call.socket, &state)
+            });
+        }
         let running = Rc::clone(&calls);
         let _ = core.abort_calls.set(Box::new(move |ws| abort_calls(&running, ws))); // it is a new core
         Ok(Self {
             object,
-            procedures: O::procedures(),
+            procedures,
             rpc_methods: O::rpc_methods(),
             core,
             keys: OnceCell::new(),
@@ -115,7 +125,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
 
     /// Handles a socket that the client has closed. `code` is `None` if the close frame had no code.
     pub(in crate::object) fn close(&self, ws: &RawSocket, code: Option<u16>) {
-        self.forget(ws);
+        self.closed(ws);
         // Without a close frame in return, the connection would stay open.
         let code = code.filter(|code| *code != close_code::NO_STATUS).unwrap_or(close_code::NORMAL);
         if ws.close(code, "").is_err() {
@@ -126,15 +136,35 @@ impl<O: DurableEventIteratorObject> Host<O> {
 
     /// Handles a socket that has failed.
     pub(in crate::object) fn error(&self, ws: &RawSocket) {
-        self.forget(ws);
+        self.closed(ws);
         close(ws, close_code::INTERNAL_ERROR, "Socket error");
     }
 
-    /// Removes the state of a socket that has closed, and aborts its calls.
-    pub(in crate::object) fn forget(&self, ws: &RawSocket) {
+    /// Handles a connection that was lost without a close frame.
+    pub(in crate::object) fn lost(&self, ws: &RawSocket) {
+        self.closed(ws);
+    }
+
+    /// Handles the timer of presence.
+    #[cfg(target_arch = "wasm32")]
+    pub(in crate::object) fn presence(&self) {
+        presence::timer(&self.core);
+    }
+
+    /// Aborts the calls of a socket that has closed, calls the application's handler, and removes the state of the socket.
+    fn closed(&self, ws: &RawSocket) {
         let Ok(socket) = ws.id() else { return };
-        self.core.sessions.forget(socket);
         abort_calls(&self.calls, ws);
+        // The attachment is readable until the end of this call. A socket that another version has accepted may have none.
+        if let Ok(session) = self.core.sessions.read(ws)
+            && !session.is_publisher()
+        {
+            presence::closed(&self.core, ws, &session); // first, since the handler may break the instance
+            if let Err(error) = self.object.on_closed(&self.socket(ws, &session)) {
+                runtime::log_error(&format!("on_closed failed: {error}"));
+            }
+        }
+        self.core.sessions.forget(socket);
     }
 }
 

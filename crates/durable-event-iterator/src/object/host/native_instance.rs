@@ -144,6 +144,7 @@ impl<O: DurableEventIteratorObject> NativeInstance<O> {
     /// Delivers a client's close frame, which begins a close or responds to one. `code` is `None` for a frame without a code.
     pub fn close(&self, socket: &RawSocket, code: Option<u16>) {
         let _entered = self.state.enter();
+        socket.client_is_closing();
         self.host.close(socket, code);
         self.end(socket);
     }
@@ -151,13 +152,15 @@ impl<O: DurableEventIteratorObject> NativeInstance<O> {
     /// Reports that a client's connection was lost without a close frame.
     pub fn lost(&self, socket: &RawSocket) {
         let _entered = self.state.enter();
-        self.host.forget(socket);
+        socket.client_is_closing();
+        self.host.lost(socket);
         self.end(socket);
     }
 
     /// Delivers the failure of a socket.
     pub fn error(&self, socket: &RawSocket) {
         let _entered = self.state.enter();
+        socket.client_is_closing();
         self.host.error(socket);
         self.end(socket);
     }

@@ -2,15 +2,25 @@
 
 use super::Host;
 use crate::{
+    channel::counters::Anomaly,
     object::DurableEventIteratorObject,
     runtime::{OpenedSocket, UpgradeRequest, Verdict},
-    socket::session::Session,
+    socket::session::{Membership, Session},
     upgrade::{self, Accepted, Rejection},
 };
 
 impl<O: DurableEventIteratorObject> Host<O> {
     /// Opens a socket for an upgrade request that a Worker has forwarded.
     pub(in crate::object) fn upgrade(&self, request: &UpgradeRequest) -> Result<OpenedSocket, Rejection> {
+        let opened = self.try_upgrade(request);
+        match &opened {
+            Ok(_) => self.core.counters.count(|counters| &counters.opened),
+            Err(rejection) => self.core.counters.report(Anomaly::Rejected(rejection.reason())),
+        }
+        opened
+    }
+
+    fn try_upgrade(&self, request: &UpgradeRequest) -> Result<OpenedSocket, Rejection> {
         let keys = self.keys().ok_or(Rejection::NoKeys)?; // the log states what to do
         // The Worker has verified the token too, but any Worker with a binding of the namespace can send requests.
         let Accepted { claims, connection_id, .. } = upgrade::read(request, keys)?;
@@ -20,7 +30,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
             Verdict::Unknown => return Err(Rejection::NoName),
         }
         let connection = connection_id.map(|id| id.as_str().to_owned());
-        let session = Session::new(&claims, connection, self.options().enforce_expiry);
+        let mut session = Session::new(&claims, connection, self.options().enforce_expiry);
+        // Reserves space, so that a subscription can make the client a member.
+        session.member = self.options().presence.as_ref().map(|_| Membership::default());
         let attachment = session.encode().map_err(|_| Rejection::AttachmentTooLarge)?;
         self.core.note_token(session.claims.iat, session.claims.exp);
         if self.core.is_revoked(&session).map_err(Rejection::Storage)? {

@@ -26,6 +26,9 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = held)]
     fn held_js(this: &Hub) -> Result<u32, JsValue>;
 
+    #[wasm_bindgen(method, catch, js_name = delivered)]
+    fn delivered_js(this: &Hub) -> Result<f64, JsValue>;
+
     #[wasm_bindgen(method, catch, js_name = accept)]
     fn accept_js(this: &Hub, tags: &Array, attachment: &Uint8Array) -> Result<Array, JsValue>;
 
@@ -52,6 +55,9 @@ extern "C" {
 
     #[wasm_bindgen(method, catch, js_name = acknowledge)]
     fn acknowledge_js(this: &Hub, ws: &RawSocket, characters: f64, left: f64) -> Result<f64, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = schedule)]
+    fn schedule_js(this: &Hub, at: Option<f64>) -> Result<(), JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = take)]
     fn take_js(this: &Hub, ws: &RawSocket, characters: f64, left: f64) -> Result<bool, JsValue>;
@@ -202,6 +208,11 @@ impl Hub {
         Ok(self.held_js()? as usize)
     }
 
+    /// Returns the number of messages that fan-outs of this instance have sent.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered_js().map_or(0, |delivered| delivered as u64)
+    }
+
     /// Accepts a socket for hibernation, with tags of the Workers runtime and an attachment. Returns the response that opens it, and
     /// the socket.
     pub(crate) fn accept(
@@ -265,6 +276,12 @@ impl Hub {
     /// [`acknowledge`](Self::acknowledge).
     pub(crate) fn take(&self, ws: &RawSocket, characters: u64, left: u64) -> Result<bool, JsError> {
         Ok(self.take_js(ws, characters as f64, left as f64)?)
+    }
+
+    /// Sets the time of the entry point `PRESENCE`, in milliseconds since 1970, or deletes it. The timer is JavaScript's: it outlives the
+    /// WASM instance, but not hibernation, which it prevents.
+    pub(crate) fn schedule(&self, at_ms: Option<u64>) -> Result<(), JsError> {
+        Ok(self.schedule_js(at_ms.map(|at| at as f64))?)
     }
 
     /// Sends an event to every live subscription. `read` is called for sockets whose view is not cached.

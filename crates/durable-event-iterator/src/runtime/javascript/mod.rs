@@ -5,6 +5,7 @@ mod class;
 mod event_loop;
 mod hub;
 mod identity;
+mod observe;
 mod options;
 mod page;
 mod storage;
@@ -15,6 +16,7 @@ pub(crate) use self::{
     event_loop::{log_error, log_warning, next_turn, now_ms, pause, spawn},
     hub::{Admits, Hub, LiveView, RawSocket, Replay, Unsent},
     identity::Identity,
+    observe::{Dataset, log_object},
     options::{published, undefined_option},
     page::Page,
     storage::Storage,

@@ -1,8 +1,9 @@
 //! The open sockets of one Durable Object on a native target. It does what `hot.js` does on the Workers runtime.
 
 use super::{Context, OpenedSocket, RawSocket};
-use crate::runtime::{EventMessages, JsError, LIVE_WINDOW, PUBLISHER_HEAD, REPLAY_WINDOW};
+use crate::runtime::{self, EventMessages, JsError, LIVE_WINDOW, PUBLISHER_HEAD, REPLAY_WINDOW};
 use durable_event_log::Cell as SqlCell;
+use futures_util::future::{AbortHandle, Abortable};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -134,6 +135,10 @@ pub(crate) struct Hub {
     replays: RefCell<BTreeMap<u32, Begun>>,
     rooms: RefCell<BTreeMap<u32, Room>>,
     last_replay: Cell<u32>,
+    /// The function that the timer calls.
+    on_timer: RefCell<Option<Rc<dyn Fn()>>>,
+    timer: RefCell<Option<AbortHandle>>,
+    delivered: Cell<u64>,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "on the Workers runtime they may fail")]
@@ -146,6 +151,9 @@ impl Hub {
             replays: RefCell::default(),
             rooms: RefCell::default(),
             last_replay: Cell::new(0),
+            on_timer: RefCell::default(),
+            timer: RefCell::default(),
+            delivered: Cell::new(0),
         })
     }
 
@@ -164,6 +172,11 @@ impl Hub {
     /// Returns the number of sockets, including closing ones.
     pub(crate) fn held(&self) -> Result<usize, JsError> {
         Ok(self.state.with_sockets(|sockets| sockets.len()))
+    }
+
+    /// Returns the number of messages that fan-outs of this instance have sent.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered.get()
     }
 
     /// Opens a socket with tags of the Workers runtime and an attachment. Returns the socket twice: it is its own response.
@@ -275,6 +288,29 @@ impl Hub {
         self.with_room(ws, left, |room| room.take(characters))
     }
 
+    /// Sets the function that the timer calls.
+    pub(crate) fn on_timer(&self, call: Rc<dyn Fn()>) {
+        self.on_timer.replace(Some(call));
+    }
+
+    /// Sets the time of the timer, in milliseconds since 1970, or deletes it. It prevents hibernation.
+    pub(crate) fn schedule(&self, at_ms: Option<u64>) -> Result<(), JsError> {
+        if let Some(timer) = self.timer.take() {
+            timer.abort();
+        }
+        let (Some(at_ms), Some(call)) = (at_ms, self.on_timer.borrow().clone()) else { return Ok(()) };
+        let wait_ms = at_ms.saturating_sub(self.state.now_ms());
+        let (handle, registration) = AbortHandle::new_pair();
+        self.timer.replace(Some(handle));
+        runtime::spawn(async move {
+            let paused = Abortable::new(runtime::pause(wait_ms), registration).await;
+            if let Ok(Ok(())) = paused {
+                call();
+            }
+        });
+        Ok(())
+    }
+
     /// Sends an event to every live subscription. `read` is called for sockets whose view is not cached.
     pub(crate) fn fan_out(
         &self,
@@ -329,7 +365,9 @@ impl Hub {
                 continue;
             }
             // An error means that the socket is closed or closing: the client resumes when it reconnects.
-            let _ = ws.send_text(&frame);
+            if ws.send_text(&frame).is_ok() {
+                self.delivered.set(self.delivered.get().saturating_add(1));
+            }
         }
         Ok(unsent)
     }

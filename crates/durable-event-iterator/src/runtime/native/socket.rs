@@ -23,6 +23,8 @@ struct Parts {
     closed: RefCell<Option<CloseFrame>>,
     /// Whether the client has closed its side, or the connection was lost.
     is_gone: Cell<bool>,
+    /// Whether the client has begun to close its side.
+    is_closing: Cell<bool>,
 }
 
 /// A close frame.
@@ -62,6 +64,7 @@ impl RawSocket {
             sent: RefCell::default(),
             closed: RefCell::default(),
             is_gone: Cell::new(false),
+            is_closing: Cell::new(false),
         }))
     }
 
@@ -92,7 +95,7 @@ impl RawSocket {
     /// Returns whether neither side has begun to close the socket.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.0.is_gone.get() && self.0.closed.borrow().is_none()
+        !self.0.is_gone.get() && !self.0.is_closing.get() && self.0.closed.borrow().is_none()
     }
 
     /// Responds to a ping, as the Workers runtime does without waking the Durable Object.
@@ -117,6 +120,11 @@ impl RawSocket {
             self.0.attachment.replace(Some(bytes.to_vec()));
         }
         can_keep
+    }
+
+    /// Marks the client's side as about to close. The attachment can still be read.
+    pub(crate) fn client_is_closing(&self) {
+        self.0.is_closing.set(true);
     }
 
     /// Marks the client's side as closed or lost. Nothing more can be sent, and the attachment is deleted.

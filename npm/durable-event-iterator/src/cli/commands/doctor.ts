@@ -5,7 +5,7 @@ import type { Finding } from '../doctor/check.js'
 import { Failure } from '../errors.js'
 import { stdout } from '../output.js'
 import type { Style } from '../output.js'
-import { addEnvFile, addKey, addLocation, addSigningKey, addUpgradePath, settingsOf } from '../settings.js'
+import { addVarsFile, addKey, addLocation, addSigningKey, addUpgradePath, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { count } from '../text.js'
 import { addJson, command } from './command.js'
@@ -28,7 +28,7 @@ export function doctorCommand(): Command {
     .option('--channel <channel>', 'channel for the checks; nothing is published on it', 'doctor')
     .option('--token <token>', 'token of a client (better: DEI_TOKEN)')
     .option('--origin <origin>', 'also check that pages of this origin may read over HTTP')
-  for (const add of [addLocation, addUpgradePath, addSigningKey, addKey, addEnvFile]) add(doctor)
+  for (const add of [addLocation, addUpgradePath, addSigningKey, addKey, addVarsFile]) add(doctor)
   return addJson(doctor, 'print the findings as JSON').action(run)
 }
 

@@ -1,0 +1,473 @@
+//! Presence of a channel: its members join and leave with their subscriptions.
+
+use super::{
+    event::{self, Member},
+    member_id::{generated_id, member_id},
+    options::{MemberKey, Presence},
+    roster::{Entry, Roster, Update},
+};
+use crate::{
+    channel::{ChannelCore, subscription},
+    error::{Code, Error, Result},
+    runtime::{self, EventMessages, RawSocket},
+    socket::session::{MemberState, PUBLISHER_TAG, RawJson, Session},
+};
+use durable_event_log::EventId;
+use durable_event_wire::{
+    Serialized,
+    frame::{StreamEventKind, live_tail, stream_event},
+    parse,
+};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+};
+
+/// Maximum size of a state, in bytes of JSON.
+const MAX_STATE_BYTES: usize = 1_024;
+
+/// The built-in procedure with which a client sets the state of its member.
+pub(crate) const SET_PRESENCE: &str = "setPresence";
+
+/// What an instance knows of presence.
+pub(crate) struct PresenceState {
+    options: Presence,
+    /// `None` before the first activity of the instance that concerns presence.
+    roster: RefCell<Option<Roster<RawSocket>>>,
+    /// The sockets whose subscription has become live, and whose member has not joined yet.
+    arriving: RefCell<BTreeSet<u32>>,
+    /// The socket whose attachment states that presence is owed.
+    debtor: RefCell<Option<RawSocket>>,
+    is_settling: Cell<bool>,
+    /// The time of the timer, in milliseconds since 1970.
+    timer_ms: Cell<Option<u64>>,
+}
+
+impl PresenceState {
+    pub(crate) fn new(options: Presence) -> Self {
+        Self {
+            options,
+            roster: RefCell::default(),
+            arriving: RefCell::default(),
+            debtor: RefCell::default(),
+            is_settling: Cell::new(false),
+            timer_ms: Cell::new(None),
+        }
+    }
+
+    fn is_built(&self) -> bool {
+        self.roster.try_borrow().is_ok_and(|roster| roster.is_some())
+    }
+
+    /// Runs `work` on the roster, which is built from the attachments of the open sockets if this instance has none.
+    fn with<R>(&self, core: &ChannelCore, work: impl FnOnce(&mut Roster<RawSocket>) -> R) -> Result<R> {
+        if !self.is_built() {
+            let roster = self.build(core)?;
+            *self.roster.try_borrow_mut()? = Some(roster);
+        }
+        let mut slot = self.roster.try_borrow_mut()?;
+        Ok(work(slot.get_or_insert_with(|| Roster::new(self.options.grace_ms()))))
+    }
+
+    fn build(&self, core: &ChannelCore) -> Result<Roster<RawSocket>> {
+        let mut roster = Roster::new(self.options.grace_ms());
+        for ws in core.hub.sockets()? {
+            let (Ok(socket), Ok(session)) = (ws.id(), core.sessions.read(&ws)) else { continue };
+            if session.owes_presence() {
+                roster.owe_list();
+                self.debtor.replace(Some(ws.clone()));
+            }
+            if session.is_present() && !self.arriving.try_borrow()?.contains(&socket) {
+                self.restore(core, &mut roster, &ws, &session);
+            }
+        }
+        Ok(roster)
+    }
+
+    /// Adds a socket that was there before the roster.
+    fn restore(&self, core: &ChannelCore, roster: &mut Roster<RawSocket>, ws: &RawSocket, session: &Session) {
+        let (Ok(socket), Some(id)) = (ws.id(), self.id_of(core, ws, session)) else { return };
+        roster.restore(socket, &id, ws.clone(), kept_state(session));
+    }
+
+    /// Returns the member id of a socket, or `None` if it has no key, and a generated id cannot be stored.
+    fn id_of(&self, core: &ChannelCore, ws: &RawSocket, session: &Session) -> Option<String> {
+        self.known_id(session).or_else(|| {
+            let id = generated_id(runtime::now_ms(), ws.id().ok()?);
+            let mut session = session.clone();
+            session.member.get_or_insert_default().id = Some(id.as_str().into());
+            core.sessions.write(ws, session).ok()?;
+            Some(id)
+        })
+    }
+
+    fn known_id(&self, session: &Session) -> Option<String> {
+        let generated = || session.member.as_ref()?.id.as_deref().map(str::to_owned);
+        member_id(&self.options.key, session).or_else(generated)
+    }
+
+    fn join(&self, core: &ChannelCore, ws: &RawSocket, session: &Session) -> Result<()> {
+        let Some(id) = self.id_of(core, ws, session) else { return Ok(()) };
+        let socket = ws.id()?;
+        let to_keep = self.with(core, |roster| roster.join(socket, &id, ws.clone(), kept_state(session)))?;
+        if let Some(state) = to_keep {
+            keep_state(core, ws, &state);
+        }
+        Ok(())
+    }
+
+    /// Removes a socket with this session, whose member was known to the clients.
+    fn leave(&self, core: &ChannelCore, ws: &RawSocket, session: &Session) -> Result<()> {
+        let socket = ws.id()?;
+        if self.with(core, |roster| roster.member_of(socket).is_none())? {
+            // The socket has closed while the Durable Object hibernated.
+            let Some(id) = self.known_id(session) else { return Ok(()) };
+            self.with(core, |roster| roster.restore(socket, &id, ws.clone(), kept_state(session)))?;
+        }
+        let now_ms = runtime::now_ms();
+        if let Some((heir, state)) = self.with(core, |roster| roster.leave(socket, now_ms))? {
+            keep_state(core, &heir, &state);
+        }
+        Ok(())
+    }
+
+    /// Sends what is due, and sets the timer for the rest.
+    fn settle(&self, core: &ChannelCore, except: Option<&RawSocket>) -> Result<()> {
+        if !self.is_built() {
+            return Ok(());
+        }
+        // Events are not sent from a transaction, which may be rolled back.
+        if !core.transactions.is_open() {
+            while let Some(update) = self.with(core, |roster| roster.advance(runtime::now_ms()))? {
+                send(core, update, except);
+            }
+        }
+        let next = self.with(core, |roster| roster.next_ms())?;
+        self.owe(core, next.is_some())?;
+        if self.timer_ms.replace(next) != next {
+            core.hub.schedule(next)?;
+        }
+        Ok(())
+    }
+
+    /// Records in the attachment of one socket that presence is owed, or removes the record.
+    fn owe(&self, core: &ChannelCore, is_owed: bool) -> Result<()> {
+        let debtor = self.debtor.try_borrow()?.clone();
+        match debtor {
+            Some(ws) if !is_owed => {
+                self.debtor.replace(None);
+                let _ = mark(core, &ws, false); // an error means that the socket has closed
+            }
+            Some(ws) if ws.is_open() => {}
+            _ if is_owed => {
+                let sockets: Vec<RawSocket> = self.with(core, |roster| {
+                    roster.handles().filter(|ws| ws.is_open()).take(CANDIDATES).cloned().collect()
+                })?;
+                let marked = sockets.into_iter().find(|ws| mark(core, ws, true).is_ok());
+                self.debtor.replace(marked);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The number of sockets of which one is to state that presence is owed. Almost always the first one does.
+const CANDIDATES: usize = 8;
+
+fn mark(core: &ChannelCore, ws: &RawSocket, is_owed: bool) -> Result<()> {
+    let mut session = core.sessions.read_to_change(ws)?;
+    session.member.get_or_insert_default().owed = is_owed;
+    core.sessions.write(ws, session)
+}
+
+fn kept_state(session: &Session) -> Option<MemberState> {
+    session.member.as_ref()?.state.clone()
+}
+
+/// Stores a member's state in the attachment of a socket. Without space for it, the state lasts as long as the instance.
+fn keep_state(core: &ChannelCore, ws: &RawSocket, state: &MemberState) {
+    let Ok(mut session) = core.sessions.read_to_change(ws) else { return };
+    session.member.get_or_insert_default().state = Some(state.clone());
+    let _ = core.sessions.write(ws, session);
+}
+
+/// Sends an update to the live subscriptions of clients.
+fn send(core: &ChannelCore, update: Update, except: Option<&RawSocket>) {
+    for body in event::events(update) {
+        let messages = EventMessages { tail: live_tail(&body), for_publishers: None };
+        let now_ms = runtime::now_ms();
+        let room_of = |flow| core.room(flow, 0);
+        let unsent = if except.is_none() && !core.options.serves_publishers {
+            core.sessions.fan_out(&messages, now_ms, &room_of)
+        } else {
+            let is_client =
+                |_: Option<&str>, tags: &[String], _| !tags.iter().any(|tag| tag == PUBLISHER_TAG);
+            let except: Vec<RawSocket> = except.into_iter().cloned().collect();
+            core.sessions.fan_out_to(&messages, now_ms, &room_of, &is_client, &[], &except)
+        };
+        match unsent {
+            Ok(unsent) => {
+                unsent.expired.iter().for_each(|ws| subscription::expire(core, ws));
+                let end = core.last_event_id().ok().flatten().map(EventId::as_micros);
+                unsent.full.iter().for_each(|ws| subscription::park(core, ws, end));
+            }
+            Err(error) => runtime::log_error(&format!("sending a presence event failed: {error}")),
+        }
+    }
+}
+
+/// Logs an error of presence, which must not fail the work that has caused it.
+fn report(result: Result<()>) {
+    if let Err(error) = result {
+        runtime::log_error(&format!("presence failed: {error}"));
+    }
+}
+
+/// Sends what is due, and sets the timer for the rest.
+pub(crate) fn settle(core: &ChannelCore) {
+    settle_except(core, None);
+}
+
+fn settle_except(core: &ChannelCore, except: Option<&RawSocket>) {
+    let Some(presence) = &core.presence else { return };
+    // Sending may end subscriptions. The outer call handles what follows from it.
+    if !presence.is_settling.replace(true) {
+        report(presence.settle(core, except));
+        presence.is_settling.set(false);
+    }
+}
+
+/// Makes the session of a subscription that becomes live, or is parked, one of a member.
+pub(crate) fn arrive(core: &ChannelCore, ws: &RawSocket, session: &mut Session) {
+    let Some(presence) = &core.presence else { return };
+    if !session.may_be_member() {
+        return;
+    }
+    let is_new = session.member.is_none();
+    let needs_id = presence.known_id(session).is_none();
+    let member = session.member.get_or_insert_default();
+    member.here = true;
+    if let (true, Ok(socket)) = (needs_id, ws.id()) {
+        member.id = Some(generated_id(runtime::now_ms(), socket).into());
+    }
+    if is_new && session.encode().is_err() {
+        session.member = None; // the socket was opened without presence, and its attachment has no space for it
+    }
+}
+
+/// Runs `on_live` for a subscription that has become live, and then lets its member join. The client receives the full list.
+pub(crate) fn welcome(
+    core: &ChannelCore,
+    ws: &RawSocket,
+    on_live: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let Some(presence) = &core.presence else { return on_live() };
+    let socket = ws.id()?;
+    presence.arriving.try_borrow_mut()?.insert(socket);
+    let result = on_live();
+    // Built before the socket counts as known.
+    let joined = presence.with(core, |_| ()).and_then(|()| {
+        presence.arriving.try_borrow_mut()?.remove(&socket);
+        let Ok(session) = core.sessions.read(ws) else { return Ok(()) };
+        let live = session.subscription.as_ref().filter(|subscription| subscription.live && ws.is_open());
+        let Some(subscription) = live else { return Ok(()) }; // `on_live` has failed, or the socket has closed
+        if session.may_be_member() {
+            presence.join(core, ws, &session)?;
+        }
+        let bodies = presence.with(core, |roster| {
+            let own_id = roster.member_of(socket).map(str::to_owned);
+            event::list(roster.entries(), own_id.as_deref())
+        })?;
+        // Sent whole, and not counted as sent without an acknowledgement: a long list would park the subscription again and again.
+        for body in bodies {
+            let event = stream_event(&subscription.id, StreamEventKind::Message, Some(&body), None);
+            let _ = ws.send_text(&event); // an error means that the socket has closed
+        }
+        Ok(())
+    });
+    report(joined);
+    settle_except(core, Some(ws));
+    result
+}
+
+/// Handles a subscription that ends, before its session is written. Call [`settle`] afterwards.
+pub(crate) fn departing(core: &ChannelCore, ws: &RawSocket, session: &mut Session) {
+    let Some(presence) = &core.presence else { return };
+    if !session.is_present() {
+        return;
+    }
+    report(presence.leave(core, ws, session));
+    if let Some(member) = &mut session.member {
+        member.here = false;
+    }
+}
+
+/// Handles a socket that has closed.
+pub(crate) fn closed(core: &ChannelCore, ws: &RawSocket, session: &Session) {
+    let Some(presence) = &core.presence else { return };
+    let was_built = presence.is_built();
+    let is_debtor = |debtor: &RawSocket| debtor == ws;
+    if presence.debtor.try_borrow().is_ok_and(|debtor| debtor.as_ref().is_some_and(is_debtor)) {
+        presence.debtor.replace(None);
+    }
+    if session.owes_presence() && !was_built {
+        report(presence.with(core, Roster::owe_list));
+    }
+    if session.is_present() {
+        report(presence.leave(core, ws, session));
+    }
+    settle(core);
+}
+
+/// Writes the session of a token refresh, which may change the member.
+pub(crate) fn refresh(core: &ChannelCore, ws: &RawSocket, write: impl FnOnce() -> Result<()>) -> Result<()> {
+    let changeable = |presence: &&PresenceState| matches!(presence.options.key, MemberKey::Attachment(_));
+    let Some(presence) = core.presence.as_ref().filter(changeable) else { return write() };
+    let before = core.sessions.read(ws)?;
+    if !before.is_present() {
+        return write();
+    }
+    presence.with(core, |_| ())?;
+    write()?;
+    let after = core.sessions.read(ws)?;
+    if presence.known_id(&before) != presence.known_id(&after) {
+        presence.leave(core, ws, &before)?;
+        presence.join(core, ws, &after)?;
+        settle(core);
+    }
+    Ok(())
+}
+
+/// Sets the state of a socket's member.
+///
+/// # Errors
+/// Presence is off, the state is too large or contains a blob, or the socket has closed.
+pub(crate) fn set_state(core: &ChannelCore, ws: &RawSocket, state: Serialized) -> Result<()> {
+    let presence = core.presence.as_ref().ok_or_else(|| {
+        Error::new(Code::InternalServerError)
+            .message("Presence is off: turn it on with the option `presence`.")
+    })?;
+    let state = read_state(state)?;
+    let mut session = core.sessions.read_to_change(ws)?;
+    let is_present = session.is_present();
+    let (socket, now_ms) = (ws.id()?, runtime::now_ms());
+    let at = match is_present {
+        true => presence.with(core, |roster| roster.time_of_state(socket, now_ms))?,
+        false => now_ms,
+    };
+    let state = MemberState { at, ..state };
+    session.member.get_or_insert_default().state = Some(state.clone());
+    session.encode().map_err(|_| {
+        Error::new(Code::PayloadTooLarge).message(
+            "The presence state does not fit into the attachment of the socket beside its other content.",
+        )
+    })?;
+    core.sessions.write(ws, session)?;
+    if is_present {
+        presence.with(core, |roster| roster.set_state(socket, state))?;
+        settle(core);
+    }
+    Ok(())
+}
+
+fn read_state(Serialized { json, meta, blobs }: Serialized) -> Result<MemberState> {
+    if !blobs.is_empty() {
+        return Err(Error::new(Code::BadRequest).message("A presence state cannot contain a file or blob."));
+    }
+    let bytes = json.iter().chain(&meta).fold(0, |sum: usize, text| sum.saturating_add(text.len()));
+    if bytes > MAX_STATE_BYTES {
+        let message =
+            format!("A presence state must be at most {MAX_STATE_BYTES} bytes of JSON, got {bytes}.");
+        return Err(Error::new(Code::PayloadTooLarge).message(message));
+    }
+    let raw = |text: Option<String>| text.map(RawJson::new).transpose();
+    let meta = if json.is_some() { meta } else { None };
+    Ok(MemberState { json: raw(json)?, meta: raw(meta)?, at: 0 })
+}
+
+/// Handles the timer.
+pub(crate) fn timer(core: &ChannelCore) {
+    let Some(presence) = &core.presence else { return };
+    presence.timer_ms.set(None);
+    if !presence.is_built() {
+        // The instance that has set the timer was lost.
+        report(presence.with(core, Roster::owe_list));
+    }
+    settle(core);
+}
+
+/// Handles an attachment which states that presence is owed, found by an instance that sends an event.
+pub(crate) fn resync(core: &ChannelCore) {
+    let Some(presence) = &core.presence else { return };
+    if !presence.is_built() {
+        report(presence.with(core, |_| ()));
+        settle(core);
+    }
+}
+
+fn entries(core: &ChannelCore) -> Result<Vec<Entry>> {
+    let presence = core.presence.as_ref().ok_or_else(|| {
+        Error::new(Code::NotFound)
+            .message("Presence is off for this channel: turn it on with the option `presence`.")
+    })?;
+    let entries = presence.with(core, |roster| roster.entries().collect());
+    settle(core); // if this instance has found that something is owed
+    entries
+}
+
+/// Returns the members, sorted by id.
+///
+/// # Errors
+/// NOT_FOUND if presence is off.
+pub(crate) fn members(core: &ChannelCore) -> Result<Vec<Member>> {
+    let member = |Entry { id, state, connections }: Entry| {
+        let text = |text: &Option<RawJson>| text.as_ref().map(|text| text.as_str().to_owned());
+        let state = match state.map(|state| (text(&state.json), text(&state.meta))) {
+            Some((Some(json), meta)) => Some(parse(Some(&json), meta.as_deref())?),
+            _ => None,
+        };
+        Ok(Member { id: id.as_ref().to_owned(), state, connections })
+    };
+    entries(core)?.into_iter().map(member).collect()
+}
+
+/// A member as JSON.
+#[derive(serde::Serialize)]
+struct MemberJson<'a> {
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'a RawJson>,
+    connections: usize,
+}
+
+impl<'a> From<&'a Entry> for MemberJson<'a> {
+    fn from(Entry { id, state, connections }: &'a Entry) -> Self {
+        let state = state.as_ref().and_then(|state| state.json.as_ref());
+        Self { id, state, connections: *connections }
+    }
+}
+
+/// Returns the members as JSON. Types of states that JSON does not have, such as `Date`, have their JSON form.
+///
+/// # Errors
+/// NOT_FOUND if presence is off.
+pub(crate) fn members_json(core: &ChannelCore) -> Result<String> {
+    #[derive(serde::Serialize)]
+    struct Members<'a> {
+        members: Vec<MemberJson<'a>>,
+    }
+    let entries = entries(core)?;
+    let members = entries.iter().map(MemberJson::from).collect();
+    Ok(serde_json::to_string(&Members { members })?)
+}
+
+/// Returns the number of members, or `None` if presence is off.
+pub(crate) fn count(core: &ChannelCore) -> Result<Option<usize>> {
+    core.presence.as_ref().map(|presence| presence.with(core, |roster| roster.len())).transpose()
+}
+
+/// Returns the member id of a socket's client, if presence is on and the client is a member.
+pub(crate) fn member_of(core: &ChannelCore, session: &Session) -> Option<String> {
+    core.presence.as_ref().filter(|_| session.is_present())?.known_id(session)
+}

@@ -1,0 +1,23 @@
+//! Presence: which members are connected to a channel, and the state that each has set.
+//!
+//! The truth is the attachments of the open sockets. The [`Roster`](roster::Roster) of an instance is built from them, and knows
+//! in addition what the clients have not been told yet. While something is to be told, the attachment of one socket says so, and a
+//! timer of JavaScript is set: neither is lost with the WebAssembly instance.
+
+mod channel;
+mod event;
+mod member_id;
+mod options;
+mod roster;
+
+pub(crate) use self::channel::{
+    PresenceState, SET_PRESENCE, arrive, closed, departing, members, members_json, refresh, resync,
+    set_state, settle, timer, welcome,
+};
+#[allow(unused_imports, reason = "for the numbers of a channel, and the list of its connections")]
+pub(crate) use self::channel::{count, member_of};
+pub(crate) use self::options::MAX_GRACE;
+pub use self::{
+    event::{Member, PresenceEvent, PresenceMember},
+    options::Presence,
+};
