@@ -1,5 +1,5 @@
-//! The Worker: the WebSocket endpoint on `/events`, the same channels over HTTP below `/channels` for networks without WebSockets,
-//! the inspector on `/inspect`, and the oRPC server below `/rpc`. All other paths are files of the page.
+//! The Worker: the WebSocket endpoint on `/events`, the same channels over HTTP below `/channels` for servers and for networks without
+//! WebSockets, the inspector at `/inspect`, and the oRPC server below `/rpc`. All other paths are files of the page.
 
 mod chat_room;
 
