@@ -15,7 +15,7 @@ import { root, toolEnvironment } from './toolchain.mjs'
 const DEFAULT_PORT = 8787
 
 /** The secrets of the chat room. On the first start each one is set to a random value, which is kept. */
-const SECRETS = ['SIGNING_KEY']
+const SECRETS = ['SIGNING_KEY', 'INSPECT_KEY']
 
 /** The length of a secret in bytes: the output length of HMAC-SHA256. A longer key is not stronger. */
 const SECRET_BYTES = 32

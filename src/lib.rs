@@ -66,6 +66,9 @@ impl Object for AnyChannel {
         if flag(env, "PUBLISHER") {
             options = options.publisher();
         }
+        if flag(env, "LOG_ANOMALIES") {
+            options = options.log_anomalies();
+        }
         if let Some(presence) = presence(env) {
             options = options.presence(presence.clone());
             if let Some(number) = number(env, "PRESENCE_GRACE_SECONDS") {
@@ -78,7 +81,8 @@ impl Object for AnyChannel {
                 }
             }
         }
-        options
+        // Without a binding of this name nothing is written.
+        options.metrics("METRICS")
     }
 }
 

@@ -21,6 +21,9 @@ const note = (target) => new Proxy(target, {
           return typeof value === 'function' ? value.bind(storage) : value
         }
         return {
+          get databaseSize() {
+            return sql.databaseSize
+          },
           exec(text, ...params) {
             const cursor = sql.exec(text, ...params)
             statements.push({ text, cursor })
@@ -200,4 +203,16 @@ test('a resume reads each event at most twice', async () => {
   expect(sum(all, 'read')).toBeLessThanOrEqual(2 * 500 + 10)
   expect(sum(all, 'written')).toBe(0)
   socket.vanish()
+})
+
+test('the numbers of a channel read one row per bucket of the timeline, however many events are stored', async () => {
+  await journals.stub('USUAL', 'numbers', 'publishMany', 10_000)
+  await statements('numbers')
+  const all = await journals.stub('USUAL', 'numbers', 'stats', { timeline: 60 })
+  expect(all.timeline.reduce((sum: number, { events }: { events: number }) => sum + events, 0)).toBe(10_000)
+  const timeline = await statements('numbers')
+  expect(sum(timeline, 'read')).toBeLessThanOrEqual(60 + 4)
+  expect(sum(timeline, 'written')).toBe(0)
+  await journals.stub('USUAL', 'numbers', 'stats')
+  expect(sum(await statements('numbers'), 'read')).toBeLessThanOrEqual(2)
 })

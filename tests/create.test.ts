@@ -215,7 +215,7 @@ describe.each(templates)('the template %s', (template) => {
 
   test('has random secrets, which only the owner can read and git ignores', async () => {
     const secrets = await readFile(join(project, '.dev.vars'), 'utf8')
-    const names = template === 'worker' ? ['SIGNING_KEY', 'PUBLISH_KEY'] : ['SIGNING_KEY']
+    const names = template === 'worker' ? ['SIGNING_KEY', 'PUBLISH_KEY', 'INSPECT_KEY'] : ['SIGNING_KEY', 'INSPECT_KEY']
     expect(secrets).toMatch(new RegExp(`^${names.map((name) => `${name}=[\\w-]{43}\n`).join('')}$`))
     expect((await stat(join(project, '.dev.vars'))).mode & 0o777).toBe(0o600)
     expect(await readFile(join(project, '.gitignore'), 'utf8')).toContain('\n.dev.vars\n')

@@ -35,7 +35,8 @@ const REACHABLE = [
 
 /** Names of the Workers runtime, the library and JavaScript, and of members that the classes do not declare as methods. */
 const NAMES = [
-  'fetch', 'connect', 'alarm', 'webSocketMessage', 'webSocketClose', 'webSocketError', 'publish', 'publishEvent', 'lastEventId', 'then', 'catch', 'finally',
+  'fetch', 'connect', 'alarm', 'webSocketMessage', 'webSocketClose', 'webSocketError', 'publish', 'publishBatch', 'stats', 'connections', 'members', 'disconnect', 'revoke',
+  '~stats', '~revoke', 'publishEvent', 'lastEventId', 'then', 'catch', 'finally',
   'ctx', 'env', 'dei', '__proto__', 'prototype', '~orpc', '~settle', '#core', 'field', 'arrow', 'staticMethod', 'accessor', 'clientAccessor',
   'setter', 'symbolMethod', 'described', 'notAFunction', 'getter', 'notAClient', 'inheritedMember', 'aPromise', 'aProcedure', 'procedures', 'anIterator',
   'nothing', '1', '-0', '00', ' ', '/', '.', 'declared.call', 'nested.own', 'nested/own', 'Declared', 'length', 'name', 'call', 'apply', 'bind',

@@ -77,6 +77,17 @@ class Follower {
 const n = (n: number): { n: number } => ({ n })
 
 describe('a Worker that subscribes through a stub', () => {
+  test('continues after all tokens were revoked', async () => {
+    const channel = newChannel()
+    const follower = await Follower.start(channel)
+    await follower.open()
+    await publish(channel, n(1))
+    await follower.receives([n(1)])
+    expect(await journals.stub('USUAL', channel, 'revoke', { issuedBefore: Date.now() / 1_000 + 1 })).toEqual({ disconnected: 1 })
+    await publish(channel, n(2))
+    await follower.receives([n(1), n(2)])
+  })
+
   test('receives events with their ids, from its cursor on, and closes its socket after the iteration', async () => {
     const channel = newChannel()
     const ids = [await publish(channel, n(1)), await publish(channel, n(2))]

@@ -40,6 +40,7 @@ export const CLASSES = {
   LASTING: 'LastingJournal',
   LIVE: 'LiveJournal',
   FORGETFUL: 'ForgetfulJournal',
+  MEASURED: 'MeasuredJournal',
   CAPPED: 'CappedJournal',
   PUBLISHED: 'PublishedJournal',
   FEW_PUBLISHED: 'FewPublishedJournal',
@@ -112,6 +113,8 @@ export interface Journals extends RunningWorkers {
 export interface JournalOptions extends Omit<StartOptions, 'workers'> {
   /** Additional Workers. */
   workers?: WorkerDefinition[]
+  /** Bindings of Analytics Engine datasets of the Worker of the Durable Objects. */
+  datasets?: string[]
   /** The module in front of the Worker of the Durable Objects, see `WorkerCode`. */
   front?: string
   /** The implementation of the Durable Objects. Default: the one of the project. */
@@ -120,7 +123,7 @@ export interface JournalOptions extends Omit<StartOptions, 'workers'> {
   orpc?: string | undefined
 }
 
-export async function startJournals({ workers: more = [], front, implementation, orpc, ...options }: JournalOptions = {}): Promise<Journals> {
+export async function startJournals({ workers: more = [], front, datasets = [], implementation, orpc, ...options }: JournalOptions = {}): Promise<Journals> {
   const objects = Object.fromEntries(Object.entries(CLASSES).map(([binding, className]) => [binding, { className }]))
   const foreign = Object.fromEntries(
     Object.entries(CLASSES).map(([binding, className]) => [binding, { className, scriptName: 'objects' }]),
@@ -134,6 +137,7 @@ export async function startJournals({ workers: more = [], front, implementation,
         ...(front === undefined ? {} : { front }),
         variables: { SIGNING_KEY },
         durableObjects: objects,
+        datasets,
       },
       { name: 'caller', source: CALLER, durableObjects: foreign },
       { name: 'relay', crate: 'tests/worker', durableObjects: foreign },

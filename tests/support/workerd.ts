@@ -53,6 +53,8 @@ export type WorkerDefinition = WorkerCode & {
   durableObjects?: Record<string, DurableObjectBinding>
   /** Bindings of the default entrypoints of other Workers, by their names. */
   services?: Record<string, string>
+  /** Bindings of Analytics Engine datasets. Locally, a dataset discards its data points. */
+  datasets?: string[]
 }
 
 export interface DurableObjectBinding {
@@ -216,6 +218,7 @@ function workerOptions(worker: WorkerDefinition, classes: Set<string>): WorkerOp
   for (const [name, service] of Object.entries(worker.services ?? {})) {
     bindings[name] = { type: 'worker', worker: service }
   }
+  for (const name of worker.datasets ?? []) bindings[name] = { type: 'analytics-engine-dataset', name: name.toLowerCase() }
   return {
     config: {
       name: worker.name,

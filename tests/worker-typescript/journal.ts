@@ -22,6 +22,7 @@ type Step =
   | { sql: string }
   | { live: object }
   | { prune: null }
+  | { batch: object[] }
   | { nested: Step[] }
   | { fail: string }
 
@@ -98,6 +99,13 @@ class Journal extends Room<object> {
     return this.publishInside(event, { idempotencyKey })
   }
 
+  publishInBatch(events: object[], keys: string[]): Published[] {
+    return this.publishAllInside(
+      events,
+      events.map((_, n) => (keys[n] === undefined ? {} : { idempotencyKey: keys[n] })),
+    )
+  }
+
   publishWithMeta(event: object, retry: number | undefined, comments: string[]): string {
     return this.publishInside(withEventMeta(event, { ...(retry !== undefined && { retry }), comments })).id
   }
@@ -119,6 +127,20 @@ class Journal extends Room<object> {
 
   closeAll(code: number): void {
     for (const ws of this.ctx.getWebSockets()) ws.close(code, 'closed by the test')
+  }
+
+  // In the same turn of the event loop.
+
+  async disconnectAndPublish(id: string, event: object): Promise<number> {
+    const closed = this.disconnect({ to: [id], reason: 'Disconnected by the test' })
+    this.publishInside(event)
+    return (await closed).disconnected
+  }
+
+  async revokeAndPublish(subject: string, event: object): Promise<number> {
+    const closed = this.revoke({ subject, reason: 'Revoked by the test' })
+    this.publishInside(event)
+    return (await closed).disconnected
   }
 
   transact(steps: Step[]): [ids: string[], error: string | null] {
@@ -158,6 +180,7 @@ class Journal extends Room<object> {
     for (const step of steps) {
       if ('publish' in step) ids.push(this.publishInside(step.publish).id)
       if ('once' in step) ids.push(this.publishOnce(...step.once).id)
+      if ('batch' in step) ids.push(...this.publishAllInside(step.batch).map(({ id }) => id))
       if ('sql' in step) this.ctx.storage.sql.exec(step.sql)
       if ('live' in step) this.sendLiveInside(step.live)
       if ('prune' in step) void this.alarm()
@@ -254,6 +277,13 @@ export class LastingJournal extends Journal {
 export class LiveJournal extends Journal {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, { startDurableIteratorsLive: true })
+  }
+}
+
+/** Retains at most eight events, accepts at most two sockets of a subject, and writes metrics and a line for each anomaly. */
+export class MeasuredJournal extends Journal {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, { maxRetainedEvents: 8, maxSocketsPerSubject: 2, metrics: 'METRICS', logAnomalies: true })
   }
 }
 

@@ -136,8 +136,10 @@ pub mod typescript;
 mod upgrade;
 
 pub use channel::{
-    Audience, Channel, ChannelStub, EventPage, InvalidOption, IsChannel, Options, PublishOptions, Published,
-    ReadEvent, ReadOptions, Received, Subscription, Transaction,
+    Audience, Channel, ChannelStats, ChannelStub, Connection, ConnectionState, ConnectionsPage,
+    ConnectionsQuery, EventPage, InvalidOption, IsChannel, Options, PublishOptions, Published, ReadEvent,
+    ReadOptions, Received, RetainedEvents, Revocation, SegmentStats, StatsQuery, Subscription,
+    TimelineBucket, Transaction,
 };
 pub use durable_event_log::{EventId, InvalidEventId};
 pub use durable_event_token::{

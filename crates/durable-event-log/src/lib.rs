@@ -62,6 +62,7 @@
 
 mod append;
 mod append_error;
+mod batch;
 mod database;
 mod epoch;
 mod expiry;
@@ -78,11 +79,13 @@ mod retention;
 mod revocations;
 mod segment;
 mod step;
+mod usage;
 mod view;
 
 pub use self::{
     append::{MAX_EVENT_BYTES, Record},
     append_error::{AppendError, MAX_KEY_LENGTH},
+    batch::{BatchError, BatchItem},
     database::{Cell, Database, DatabaseError, Param},
     epoch::Memory,
     id::{EventId, InvalidEventId},
@@ -96,6 +99,7 @@ pub use self::{
     revocations::{MAX_REVOCATIONS, Revocation, TokenParts},
     segment::TablePrefix,
     step::{STEP_BYTES, Step},
+    usage::{Period, SegmentUsage, Usage},
 };
 
 // Compiles the example of the README.

@@ -22,7 +22,7 @@ pub struct Stored {
 }
 
 impl Stored {
-    fn plus(self, other: Self) -> Self {
+    pub(super) fn plus(self, other: Self) -> Self {
         Self {
             events: self.events.saturating_add(other.events),
             bytes: self.bytes.saturating_add(other.bytes),
@@ -30,7 +30,7 @@ impl Stored {
     }
 
     /// Does not go below zero, since a transaction may be rolled back.
-    fn minus(self, other: Self) -> Self {
+    pub(super) fn minus(self, other: Self) -> Self {
         Self {
             events: self.events.saturating_sub(other.events),
             bytes: self.bytes.saturating_sub(other.bytes),

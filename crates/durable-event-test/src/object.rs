@@ -417,6 +417,13 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
         self.driver.state.delete_all()
     }
 
+    /// Returns the data points that the library has written since the last call, as JSON: see
+    /// [`Options::metrics`](durable_event_iterator::Options::metrics).
+    #[must_use]
+    pub fn take_data_points(&self) -> Vec<String> {
+        self.driver.state.take_data_points()
+    }
+
     /// Returns the lines that the library has logged since the last call.
     #[must_use]
     pub fn take_log(&self) -> Vec<String> {

@@ -19,8 +19,10 @@ const ROOMS: &str = "CHAT_ROOM";
 async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
     match path_of(&request.url()) {
         "/chat-room" => Upgrade::new(&env, ROOMS).handle(&request).await,
-        // For pages in networks without WebSockets.
-        path if path.starts_with("/channels/") => ChannelEndpoint::new(&env, ROOMS).handle(&request).await,
+        // For pages in networks without WebSockets, for servers with an access key, and the inspector.
+        path if path.starts_with("/channels/") || path.starts_with("/inspect") => {
+            ChannelEndpoint::new(&env, ROOMS).keys_from_env(&env).handle(&request).await
+        }
         _ => {
             let handler = Handler::new(server::procedures()).prefix("/rpc");
             Ok(handler.handle(&(), request.into(), &env).await?.into())

@@ -11,15 +11,15 @@ export interface Template {
 export const templates = {
   typescript: {
     description: 'a Durable Object and an oRPC server in TypeScript',
-    secrets: ['SIGNING_KEY'],
+    secrets: ['SIGNING_KEY', 'INSPECT_KEY'],
   },
   worker: {
     description: 'no code: the generic Worker, for a server in any language',
-    secrets: ['SIGNING_KEY', 'PUBLISH_KEY'],
+    secrets: ['SIGNING_KEY', 'PUBLISH_KEY', 'INSPECT_KEY'],
   },
   rust: {
     description: 'a Durable Object and an oRPC server in Rust',
-    secrets: ['SIGNING_KEY'],
+    secrets: ['SIGNING_KEY', 'INSPECT_KEY'],
     requires: 'Rust through https://rustup.rs, and a C compiler',
   },
 } satisfies Record<string, Template>

@@ -51,6 +51,9 @@ export const TOKEN_EXPIRED_HEADER = 'x-durable-event-token-expired'
  */
 export const TOKEN_EXPIRED_CLOSE = { code: 1008, reason: 'Token expired' }
 
+/** The close code with which the Durable Object closes the socket of a client whose token is revoked, and the one above. */
+export const TOKEN_REJECTED_CODE = 1008
+
 /** The maximum length of a connection id in characters. */
 export const MAX_CONNECTION_ID_LENGTH = 128
 

@@ -2,8 +2,8 @@
 
 use durable_event_iterator::{
     Audience, BigInt, Call, Channel, Code, Date, DurableEventIteratorObject, Error, EventId, Object, Options,
-    Procedures, PublishOptions, Result, RpcMethods, SqlStorageValue, Transaction, Undefined, Upload, Value,
-    durable_object,
+    Procedures, PublishOptions, Result, Revocation, RpcMethods, SqlStorageValue, Transaction, Undefined,
+    Upload, Value, durable_object,
 };
 use serde::{Deserialize, Serialize};
 use std::{cell::RefCell, rc::Rc, time::Duration};
@@ -25,6 +25,8 @@ pub struct Roomy;
 pub struct Live;
 /// Keeps idempotency keys for one second.
 pub struct Forgetful;
+/// Retains at most eight events, accepts at most two sockets of a subject, and writes metrics and a line for each anomaly.
+pub struct Measured;
 /// Accepts at most three sockets, and two for each connection id and subject.
 pub struct Capped;
 
@@ -140,6 +142,12 @@ impl Kind for Invalid {
     }
 }
 
+impl Kind for Measured {
+    fn options() -> Options {
+        Options::default().retained_events(8).max_sockets_per_subject(2).metrics("METRICS").log_anomalies()
+    }
+}
+
 impl Kind for Forgetful {
     fn options() -> Options {
         Options::default().idempotency_window(Duration::from_secs(1))
@@ -182,6 +190,8 @@ enum Step {
     /// Sends a live event.
     Live(Value),
     Prune(Undefined),
+    /// Publishes a batch.
+    Batch(Vec<Value>),
     /// Runs a nested transaction. Its failure does not fail the outer transaction.
     Nested(Vec<Step>),
     Fail(String),
@@ -204,6 +214,8 @@ fn run(
             (Step::Once(event, key), None) => {
                 ids.push(channel.publish_with(event, PublishOptions::new().idempotency_key(key))?.id)
             }
+            (Step::Batch(events), Some(tx)) => ids.extend(tx.publish_batch(events)?),
+            (Step::Batch(events), None) => ids.extend(channel.publish_batch(events)?),
             (Step::Sql(sql), Some(tx)) => drop(tx.sql().exec(sql, None)?),
             (Step::Sql(sql), None) => drop(channel.sql().exec(sql, None)?),
             (Step::Live(event), _) => channel.send_live(&channel.sockets()?, event)?,
@@ -315,6 +327,15 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 }
                 Ok(journal.channel.publish_with(&event, audience)?.id)
             })
+            // A batch from inside of the Durable Object. Each event has a key, if `keys` is not empty.
+            .method("publishInBatch", async |journal: &Self, (events, keys): (Vec<Value>, Vec<String>)| {
+                let keys = keys.iter().map(Some).chain(std::iter::repeat(None));
+                let options = keys.map(|key| match key {
+                    Some(key) => PublishOptions::new().idempotency_key(key),
+                    None => PublishOptions::new(),
+                });
+                journal.channel.publish_batch_with(events.iter().zip(options))
+            })
             .method("sendLive", async |journal: &Self, (event,): (Value,)| {
                 let sockets = journal.channel.sockets()?;
                 journal.channel.send_live(&sockets, &event)
@@ -331,6 +352,18 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                     socket.close(code, "closed by the test");
                 }
                 Ok(())
+            })
+            // In the same turn of the event loop.
+            .method("disconnectAndPublish", async |journal: &Self, (id, event): (String, Value)| {
+                let closed =
+                    journal.channel.disconnect(&Audience::everyone().to(id), "Disconnected by the test")?;
+                journal.channel.publish(&event)?;
+                Ok(closed)
+            })
+            .method("revokeAndPublish", async |journal: &Self, (subject, event): (String, Value)| {
+                let closed = journal.channel.revoke(&Revocation::subject(subject), "Revoked by the test")?;
+                journal.channel.publish(&event)?;
+                Ok(closed)
             })
             .method("transact", async |journal: &Self, (steps,): (Vec<Step>,)| {
                 let mut ids = Vec::new();
@@ -420,6 +453,7 @@ durable_object!(pub BriefJournal: Journal<Brief>);
 durable_object!(pub LastingJournal: Journal<Lasting>);
 durable_object!(pub LiveJournal: Journal<Live>);
 durable_object!(pub ForgetfulJournal: Journal<Forgetful>);
+durable_object!(pub MeasuredJournal: Journal<Measured>);
 durable_object!(pub CappedJournal: Journal<Capped>);
 durable_object!(pub PublishedJournal: Journal<Published>);
 durable_object!(pub FewPublishedJournal: Journal<FewPublished>);

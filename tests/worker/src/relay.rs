@@ -1,7 +1,8 @@
 //! A Worker in Rust that publishes to Durable Objects of another Worker.
 
 use durable_event_iterator::{
-    ChannelStub, Error, PublishOptions, ReadOptions, Received, Result, Value, http, to_value,
+    Audience, ChannelStub, ConnectionsQuery, Error, PublishOptions, ReadOptions, Received, Result,
+    StatsQuery, Value, http, to_value,
 };
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -30,6 +31,41 @@ pub async fn publish(
     }
 }
 
+/// An event of a batch.
+#[derive(Deserialize)]
+struct Item {
+    event: Value,
+    to: Option<String>,
+    tag: Option<String>,
+    key: Option<String>,
+}
+
+/// Publishes the body, an array of [`Item`]s, as a batch.
+pub async fn publish_batch(
+    mut request: Request,
+    env: &Env,
+    binding: &str,
+    channel: &str,
+) -> worker::Result<Response> {
+    let items: Vec<Item> = request.json().await?;
+    let events = items.iter().map(|Item { event, to, tag, key }| {
+        let mut audience = Audience::everyone();
+        if let Some(to) = to {
+            audience = audience.to(to);
+        }
+        if let Some(tag) = tag {
+            audience = audience.tagged(tag);
+        }
+        let options = PublishOptions::from(audience);
+        (event, if let Some(key) = key { options.idempotency_key(key) } else { options })
+    });
+    let published = async { ChannelStub::new(env, binding, channel)?.publish_batch_with(events).await };
+    match published.await {
+        Ok(published) => Response::from_json(&published),
+        Err(error) => rejection(&error),
+    }
+}
+
 /// Calls an RPC method with the body, an array, as its arguments. Responds with the output as JSON.
 pub async fn call(
     mut request: Request,
@@ -46,6 +82,26 @@ pub async fn call(
     };
     match result.await {
         Ok(json) => Response::ok(json),
+        Err(error) => rejection(&error),
+    }
+}
+
+/// Responds with the numbers of a channel, with a timeline of ten buckets, and its sockets, one for each page.
+pub async fn stats(env: &Env, binding: &str, channel: &str) -> worker::Result<Response> {
+    let result = async {
+        let stub = ChannelStub::new(env, binding, channel)?;
+        let stats = stub.stats(&StatsQuery::new().timeline(10)).await?;
+        let mut connections = Vec::new();
+        let mut query = ConnectionsQuery::new().limit(1);
+        loop {
+            let page = stub.connections(&query).await?;
+            connections.extend(page.connections);
+            let Some(next) = page.next else { return Ok((stats, connections)) };
+            query = ConnectionsQuery::new().limit(1).after(next);
+        }
+    };
+    match result.await {
+        Ok(numbers) => Response::from_json(&numbers),
         Err(error) => rejection(&error),
     }
 }

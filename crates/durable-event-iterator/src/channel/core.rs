@@ -1,13 +1,16 @@
 //! The core of a channel: the state that its handles share.
 
 use super::{
-    Audience, Options, PublishOptions, Published, audience::AudienceRule, subscription,
+    Audience, Options, PublishOptions, Published,
+    audience::AudienceRule,
+    counters::{Anomaly, Counters},
+    subscription,
     transaction::Transactions,
 };
 use crate::{
     error::{Error, PublishError, Result},
     presence::{self, PresenceState},
-    runtime::{self, Context, EventMessages, Hub, Identity, LIVE_WINDOW, Storage},
+    runtime::{self, Context, Dataset, EventMessages, Hub, Identity, LIVE_WINDOW, RawSocket, Storage},
     socket::{
         session::{Flow, Kind, PUBLISHER_TAG},
         session_store::SessionStore,
@@ -20,7 +23,7 @@ use durable_event_wire::{
     publisher,
 };
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
 };
 
@@ -29,13 +32,16 @@ pub(crate) const MICROS_PER_MILLI: u64 = 1_000;
 
 /// Maximum size of an event's message to a subscription with flow control besides the texts of the event, in characters: its call id
 /// has up to 32 characters, and the event id 16 digits.
-const MESSAGE_BYTES: u64 = 120;
+pub(super) const MESSAGE_BYTES: u64 = 120;
 
 /// Minimum delay before the library's alarm, in milliseconds: a failed deletion is retried, but not in a loop.
 const SOONEST_ALARM_MS: u64 = 1_000;
 
 /// Delays after each failed attempt to set the alarm, in milliseconds. The Durable Object does not hibernate during a delay.
 const ALARM_RETRIES_MS: [u64; 3] = [1_000, 4_000, 16_000];
+
+/// Aborts the running calls of a socket.
+type AbortCalls = Box<dyn Fn(&RawSocket)>;
 
 /// The state that the handles of a channel share.
 pub(crate) struct ChannelCore {
@@ -45,10 +51,13 @@ pub(crate) struct ChannelCore {
     pub(crate) storage: Rc<Storage>,
     pub(crate) options: Options,
     pub(crate) state: worker::State,
-    pub(crate) identity: Identity,
+    pub(crate) identity: Rc<Identity>,
+    pub(crate) counters: Rc<Counters>,
     pub(crate) transactions: Transactions,
     /// `None` if presence is off.
     pub(crate) presence: Option<PresenceState>,
+    /// Set by the host.
+    pub(crate) abort_calls: OnceCell<AbortCalls>,
     log: RefCell<Option<Log>>,
     /// What a discarded log knew. A log is discarded after a storage failure and after a rollback.
     memory: Cell<Memory>,
@@ -73,23 +82,39 @@ enum AlarmState {
 }
 
 impl ChannelCore {
-    /// Creates the core of the Durable Object with this `ctx`.
+    /// Creates the core of the Durable Object with this `ctx`. `dataset` receives its metrics.
     pub(crate) fn new(
         ctx: Context,
         identity: Identity,
         options: Options,
+        dataset: Option<Dataset>,
     ) -> Result<Rc<Self>, runtime::JsError> {
         let hub = Rc::new(Hub::new(&ctx)?);
+        let storage = Rc::new(Storage::new(&ctx)?);
+        let identity = Rc::new(identity);
+        let counters = Rc::new(Counters::new(
+            &options,
+            Rc::clone(&hub),
+            Rc::clone(&storage),
+            Rc::clone(&identity),
+            dataset,
+        ));
         let core = Rc::new(Self {
-            sessions: Rc::new(SessionStore::new(Rc::clone(&hub), options.serves_publishers)),
+            sessions: Rc::new(SessionStore::new(
+                Rc::clone(&hub),
+                Rc::clone(&counters),
+                options.serves_publishers,
+            )),
             waiting: subscription::Waiting::default(),
             hub,
-            storage: Rc::new(Storage::new(&ctx)?),
+            storage,
             state: runtime::state(ctx),
             identity,
             presence: options.presence.clone().map(PresenceState::new),
+            counters,
             options,
             transactions: Transactions::default(),
+            abort_calls: OnceCell::new(),
             log: RefCell::new(None),
             memory: Cell::default(),
             has_reported_change: Cell::new(false),
@@ -124,6 +149,7 @@ impl ChannelCore {
         };
         let result = work(log, &self.storage).map_err(Error::from);
         if result.as_ref().is_err_and(Error::is_storage_failure) {
+            self.counters.report(Anomaly::StorageFailure);
             // The log's state may be outdated: the application may have dropped its tables.
             self.memory.set(log.memory());
             *slot = None;
@@ -169,10 +195,13 @@ impl ChannelCore {
         }
         match self.with_log(|log, sql| log.note_token(sql, now_us, issued_at, expires_at)) {
             Ok(None) => {}
-            Ok(Some(seconds)) => runtime::log_warning(&format!(
-                "a token was issued by a clock that is {seconds} s ahead: synchronize it; until then clients without a cursor \
-                 may receive older events"
-            )),
+            Ok(Some(seconds)) => {
+                self.counters.report(Anomaly::IssuerClockAhead);
+                runtime::log_warning(&format!(
+                    "a token was issued by a clock that is {seconds} s ahead: synchronize it; until then clients without a \
+                     cursor may receive older events"
+                ));
+            }
             Err(error) => {
                 runtime::log_error(&format!("recording that a token issuer's clock is ahead failed: {error}"))
             }
@@ -205,46 +234,72 @@ impl ChannelCore {
         let now_us = now_ms.saturating_mul(MICROS_PER_MILLI);
         let rule = audience.rule.to_text();
         let record = Record { json, meta, extra: extra.as_deref(), audience: rule.as_deref() };
-        let appended = self.with_log(|log, sql| {
-            let before = log.next_expiry().and(log.newest_segment());
-            let appended = match idempotency_key {
-                None => log.append(sql, now_us, &record).map(Appended::Stored),
-                Some(key) => log.append_once(sql, now_us, &record, key),
-            };
-            if log.newest_segment() != before && self.alarm.get() == AlarmState::Presumed {
-                self.alarm.set(AlarmState::Due);
-            }
-            appended
+        let appended = self.append(|log, sql| match idempotency_key {
+            None => log.append(sql, now_us, &record).map(Appended::Stored),
+            Some(key) => log.append_once(sql, now_us, &record, key),
         })?;
         let id = match appended {
             Appended::Stored(id) => id,
             // The event was sent when it was stored.
-            Appended::Duplicate(id) => return Ok(Published { id, is_duplicate: true }),
+            Appended::Duplicate(id) => {
+                self.counters.count(|counters| &counters.duplicates);
+                return Ok(Published { id, is_duplicate: true });
+            }
         };
 
         // The event is stored: from here on the publish must not fail.
-        let messages = EventMessages {
-            tail: event_tail(json, record.meta, record.extra, id.as_micros()),
-            for_publishers: self
-                .options
-                .serves_publishers
-                .then(|| publisher::message(json, record.meta, record.extra, id.as_micros())),
-        };
+        let messages = self.messages(id, &record);
         if self.transactions.is_open() {
             let audience = audience.clone();
             self.send_on_commit(Some(id), move |core| {
-                core.send(id, &messages, runtime::now_ms(), &audience);
+                core.send(id, &messages, runtime::now_ms(), &audience, 0);
             })?;
         } else {
-            self.send(id, &messages, now_ms, audience);
+            self.send(id, &messages, now_ms, audience, 0);
             self.after_publish();
         }
         Ok(Published { id, is_duplicate: false })
     }
 
-    /// Sends a stored event to its audience.
-    fn send(&self, id: EventId, messages: &EventMessages, now_ms: u64, audience: &Audience) {
-        let room_of = |flow| self.room(flow, messages.tail.len() as u64);
+    /// Runs `work`, which stores events. If it has begun a segment, the alarm may be due.
+    pub(super) fn append<R, F>(&self, work: impl FnOnce(&mut Log, &Storage) -> Result<R, F>) -> Result<R>
+    where
+        Error: From<F>,
+    {
+        self.with_log(|log, sql| {
+            let before = log.next_expiry().and(log.newest_segment());
+            let appended = work(log, sql);
+            if log.newest_segment() != before && self.alarm.get() == AlarmState::Presumed {
+                self.alarm.set(AlarmState::Due);
+            }
+            appended
+        })
+    }
+
+    /// Returns the common part of the messages of a stored event.
+    pub(super) fn messages(&self, id: EventId, record: &Record<'_>) -> EventMessages {
+        let Record { json, meta, extra, .. } = *record;
+        EventMessages {
+            tail: event_tail(json, meta, extra, id.as_micros()),
+            for_publishers: self
+                .options
+                .serves_publishers
+                .then(|| publisher::message(json, meta, extra, id.as_micros())),
+        }
+    }
+
+    /// Sends a stored event to its audience. `later` is the size of the stored events that are sent after it, in characters.
+    pub(super) fn send(
+        &self,
+        id: EventId,
+        messages: &EventMessages,
+        now_ms: u64,
+        audience: &Audience,
+        later: u64,
+    ) {
+        self.counters.count(|counters| &counters.published);
+        let unsent = later.saturating_add(messages.tail.len() as u64);
+        let room_of = |flow| self.room(flow, unsent);
         let unsent = if audience.is_everyone() {
             self.sessions.fan_out(messages, now_ms, &room_of)
         } else {
@@ -351,9 +406,11 @@ impl ChannelCore {
         // Not awaited: it is written together with the event.
         self.alarm.set(AlarmState::Set);
         let (storage, alarm) = (Rc::clone(&self.storage), Rc::clone(&self.alarm));
+        let counters = Rc::clone(&self.counters);
         runtime::spawn(async move {
             let mut pauses = ALARM_RETRIES_MS.into_iter();
             while let Err(error) = storage.ensure_alarm(at).await {
+                counters.report(Anomaly::AlarmFailure);
                 runtime::log_error(&format!("setting the alarm failed: {error}"));
                 let Some(pause_ms) = pauses.next() else {
                     return alarm.set(AlarmState::Due); // the next publish or upgrade tries again

@@ -53,6 +53,8 @@ pub struct Options {
     pub(crate) presence: Option<Presence>,
     /// Whether a class in TypeScript has a procedure of its own in place of `setPresence`.
     pub(crate) replaces_set_presence: bool,
+    pub(crate) metrics: Option<Cow<'static, str>>,
+    pub(crate) logs_anomalies: bool,
     pub(crate) table_prefix: Cow<'static, str>,
     pub(crate) signing_keys: Option<SigningKeys>,
 }
@@ -80,6 +82,8 @@ impl Default for Options {
             serves_publishers: false,
             presence: None,
             replaces_set_presence: false,
+            metrics: None,
+            logs_anomalies: false,
             table_prefix: Cow::Borrowed("dei_"),
             signing_keys: None,
         }
@@ -297,6 +301,28 @@ impl Options {
     #[must_use]
     pub fn presence(mut self, presence: Presence) -> Self {
         self.presence = Some(presence);
+        self
+    }
+
+    /// Writes data points to the Analytics Engine dataset that is bound under this name: the numbers of events, deliveries, sockets
+    /// and anomalies, at most one data point per 10 s and instance. Without such a binding nothing is written. Default: none.
+    ///
+    /// `docs/metrics.md` lists the columns. The data point is written 5 s after the first activity, during which the Durable Object
+    /// does not hibernate.
+    #[must_use]
+    pub fn metrics(mut self, binding: impl Into<Cow<'static, str>>) -> Self {
+        self.metrics = Some(binding.into());
+        self
+    }
+
+    /// Logs anomalies as JSON objects, which Workers Logs indexes: gap notifications, rejected upgrades, parked subscriptions, failures
+    /// of the storage and others. At most one line per anomaly and minute, with the number of occurrences. Default: anomalies are only
+    /// counted, see [`Channel::stats`](crate::Channel::stats).
+    ///
+    /// Errors are logged as text in any case.
+    #[must_use]
+    pub fn log_anomalies(mut self) -> Self {
+        self.logs_anomalies = true;
         self
     }
 

@@ -3,14 +3,16 @@
 use super::{
     ChannelCore, MICROS_PER_MILLI,
     audience::AudienceRule,
+    counters::Anomaly,
     replay_row::{event_of, page_expression},
+    revocation::revoked,
 };
 use crate::{
     error::{Code, Error, Result},
     runtime::{self, Page, RpcValue},
     socket::session::Kind,
 };
-use durable_event_log::{EventId, Log, Param, ResumeFrom};
+use durable_event_log::{EventId, Log, Param, ResumeFrom, TokenParts};
 use serde::{Deserialize, Serialize};
 
 /// Maximum number of events of a page.
@@ -60,6 +62,9 @@ pub(crate) struct Reader {
     /// The connection id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<String>,
+    /// The subject of the reader's token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) subject: Option<String>,
     /// Whether the reader receives the events of every audience.
     pub(crate) every_audience: bool,
     /// The time of issue of the reader's token, in seconds since 1970. Without it, the reader begins with the oldest event.
@@ -121,11 +126,18 @@ impl ChannelCore {
     /// `{"events":[{"id":"…","json":…,"meta":[…]?,"retry":n?,"comments":[…]?}],"next":"…"|null,"gap":"…"|null,"more":bool}`.
     ///
     /// # Errors
-    /// BAD_REQUEST for an invalid query, or a storage failure.
+    /// BAD_REQUEST for an invalid query, UNAUTHORIZED if the reader's token is revoked, or a storage failure.
     pub(crate) fn read(&self, query: &PageQuery) -> Result<RpcValue> {
         query.check()?;
         if let (Some(issued_at), Some(expires_at)) = (query.reader.issued_at, query.reader.expires_at) {
             self.note_token(issued_at, expires_at);
+        }
+        let Reader { id, subject, issued_at, .. } = &query.reader;
+        if let Some(issued_at) = *issued_at {
+            let token = TokenParts { connection: id.as_deref(), subject: subject.as_deref(), issued_at };
+            if self.is_token_revoked(&token)? {
+                return Err(revoked());
+            }
         }
         // If a statement fails because the log's tables were deleted, the log is opened again and reports the gap.
         self.read_once(query).or_else(|error| match error.is_storage_failure() {
@@ -141,6 +153,9 @@ impl ChannelCore {
             Some(last) => self.read_last(&mut page, query, last, now_us)?,
             None => self.read_next(&mut page, query, now_us)?,
         };
+        if end.gap.is_some() {
+            self.counters.report(Anomaly::Gap);
+        }
         let has_events = self.last_event_id()?.is_some();
         let next = Some(EventId::saturating(end.next)).filter(|_| has_events && end.next > 0);
         let text = |id: Option<EventId>| id.map(|id| id.to_string());

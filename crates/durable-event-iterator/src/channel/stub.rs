@@ -2,8 +2,12 @@
 
 use crate::{
     channel::{
-        EventPage, PublishOptions, Published, ReadOptions, Subscription, event_body, reading,
-        rpc_options::RpcOptions,
+        Audience, ChannelStats, ConnectionsPage, ConnectionsQuery, EventPage, PublishOptions, Published,
+        ReadOptions, Revocation, StatsQuery, Subscription, event_body, reading,
+        rpc_options::{
+            BatchCall, RpcOptions,
+            removal::{DisconnectOptions, RevokeOptions},
+        },
     },
     error::{Code, Error, Failure, Result},
     runtime::{self, Infinity, Stub},
@@ -12,7 +16,7 @@ use durable_event_log::EventId;
 use durable_event_token::ChannelName;
 use durable_event_wire::{Serialized, Value, from_value, parse, serialize, to_value};
 use js_sys::Array;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::Env;
@@ -115,6 +119,40 @@ impl ChannelStub {
         Ok(Published { id, is_duplicate: part("duplicate").is_truthy() })
     }
 
+    /// Publishes events to everyone, in order, all or none, and returns their ids.
+    ///
+    /// One call for many events takes less time than a call for each.
+    ///
+    /// # Errors
+    /// The errors of [`ChannelStub::publish`] and [`Channel::publish_batch`](crate::Channel::publish_batch).
+    pub async fn publish_batch<'e, E: Serialize + ?Sized + 'e>(
+        &self,
+        events: impl IntoIterator<Item = &'e E>,
+    ) -> Result<Vec<EventId>> {
+        let events = events.into_iter().map(|event| (event, PublishOptions::new()));
+        let published = self.publish_batch_with(events).await?;
+        Ok(published.into_iter().map(|published| published.id).collect())
+    }
+
+    /// Publishes events in order, each with its own [`PublishOptions`] or [`Audience`](crate::Audience), all or none.
+    ///
+    /// Sockets without a connection id in an audience are ignored, because the Durable Object cannot identify them.
+    ///
+    /// # Errors
+    /// The errors of [`ChannelStub::publish_with`] and [`Channel::publish_batch_with`](crate::Channel::publish_batch_with).
+    pub async fn publish_batch_with<'e, E: Serialize + ?Sized + 'e, O: Into<PublishOptions>>(
+        &self,
+        events: impl IntoIterator<Item = (&'e E, O)>,
+    ) -> Result<Vec<Published>> {
+        let events = events.into_iter().map(|(event, options)| (event, options.into()));
+        let BatchCall { events, options } = BatchCall::of(events)?;
+        let published: Vec<RemotePublished> = self.call("publishBatch", (&events, &options)).await?;
+        let published = published.into_iter().map(|RemotePublished { id, duplicate }| {
+            Ok(Published { id: id.parse()?, is_duplicate: duplicate })
+        });
+        published.collect()
+    }
+
     /// Reads a page of retained events.
     ///
     /// A Worker with a binding of the namespace is trusted: it needs no token.
@@ -176,6 +214,65 @@ impl ChannelStub {
         reading::subscribe(&self.0, options).await
     }
 
+    /// Closes the sockets of the connected clients in an [`Audience`], as [`Channel::disconnect`](crate::Channel::disconnect) does.
+    ///
+    /// Sockets without a connection id in the audience are ignored, because the Durable Object cannot identify them.
+    ///
+    /// # Errors
+    /// The errors of [`Channel::disconnect`](crate::Channel::disconnect), and an error if the Durable Object cannot be reached.
+    pub async fn disconnect(&self, audience: &Audience, reason: &str) -> Result<usize> {
+        match DisconnectOptions::write(audience, reason) {
+            Some(options) => self.remove("~disconnect", &options).await,
+            None => Ok(0), // it addresses nobody
+        }
+    }
+
+    /// Revokes tokens, as [`Channel::revoke`](crate::Channel::revoke) does.
+    ///
+    /// # Errors
+    /// The errors of [`Channel::revoke`](crate::Channel::revoke), and an error if the Durable Object cannot be reached.
+    pub async fn revoke(&self, revocation: &Revocation, reason: &str) -> Result<usize> {
+        self.remove("~revoke", &RevokeOptions::write(revocation, reason)).await
+    }
+
+    /// Calls a method that closes sockets, and returns their number.
+    async fn remove(&self, method: &str, options: &Value) -> Result<usize> {
+        #[derive(Deserialize)]
+        struct Removed {
+            disconnected: usize,
+        }
+        let removed: Removed = self.trusted(method, options).await?;
+        Ok(removed.disconnected)
+    }
+
+    /// Returns the numbers of the channel, as [`Channel::stats`](crate::Channel::stats) does.
+    ///
+    /// # Errors
+    /// BAD_REQUEST for an invalid query, and an error if the Durable Object cannot be reached.
+    pub async fn stats(&self, query: &StatsQuery) -> Result<ChannelStats> {
+        self.trusted("~stats", query).await
+    }
+
+    /// Returns a page of the open sockets of clients, as [`Channel::connections`](crate::Channel::connections) does.
+    ///
+    /// # Errors
+    /// BAD_REQUEST for an invalid query, and an error if the Durable Object cannot be reached.
+    pub async fn connections(&self, query: &ConnectionsQuery) -> Result<ConnectionsPage> {
+        self.trusted("~connections", query).await
+    }
+
+    /// Calls a trusted method (see `object/host/trusted/mod.rs`), whose result is JSON text.
+    pub(super) async fn trusted<R: DeserializeOwned>(
+        &self,
+        method: &str,
+        argument: &impl Serialize,
+    ) -> Result<R> {
+        let argument = runtime::value::from_wire(&serialize(argument)?)?;
+        let json = self.0.call(method, &Array::of1(&argument)).await.map_err(error_of)?;
+        let json = json.as_string().unwrap_or_default();
+        Ok(serde_json::from_str(&json).map_err(UnexpectedOutput::of)?)
+    }
+
     /// Calls an [RPC method](crate::DurableEventIteratorObject::rpc_methods) of the Durable Object and returns its output. The
     /// arguments are a tuple: `("Lobby",)` for one, `()` for none.
     ///
@@ -197,6 +294,13 @@ impl ChannelStub {
         let output = parse(output.json.as_deref(), output.meta.as_deref()).map_err(UnexpectedOutput::of)?;
         Ok(from_value(output).map_err(UnexpectedOutput::of)?)
     }
+}
+
+/// An item of the output of `publishBatch`.
+#[derive(Deserialize)]
+struct RemotePublished {
+    id: String,
+    duplicate: bool,
 }
 
 /// Maximum size of an RPC method's output in bytes of JSON: the limit of the Workers runtime for an RPC call.

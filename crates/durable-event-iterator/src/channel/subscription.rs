@@ -2,7 +2,7 @@
 
 use super::replay_row::{event_expression, publisher_expression};
 use crate::{
-    channel::{ChannelCore, MICROS_PER_MILLI, audience::AudienceRule},
+    channel::{ChannelCore, MICROS_PER_MILLI, audience::AudienceRule, counters::Anomaly},
     error::{Code, Error, PublishError, Result},
     presence,
     runtime::{self, Cursor, LIVE_WINDOW, RawSocket, Replay},
@@ -158,6 +158,7 @@ pub(crate) async fn subscribe(
     let replay = core.hub.start_replay(ws, &ask.id, runtime::now_ms())?;
     let mut session = core.sessions.read_to_change(ws)?;
     let unfinished = session.unfinished.take().filter(|_| ask.last_event_id.is_some());
+    session.is_parked = false;
     let previous = session.subscription.replace(replaying(ask));
     if let Some(previous) = previous {
         core.sessions.write(ws, session.clone())?;
@@ -210,6 +211,9 @@ async fn run(
     let from = ask.from(&session, core.options.durable_iterators_start_live);
     let begun = begin(core, Kind::Client, ask, from)?;
     let gap = begun.resume.gap;
+    if gap.is_some() {
+        core.counters.report(Anomaly::Gap);
+    }
     if ws.send_text(&answer(&ask.id, gap, ask.has_flow_control)).is_err() && begun.first.is_none() {
         return Ok(()); // the socket has closed
     }
@@ -235,6 +239,9 @@ pub(crate) fn subscribe_publisher(
     let from = ask.last_event_id.as_deref().map_or(ResumeFrom::End, ResumeFrom::LastEventId);
     let begun = begin(core, Kind::Publisher, &ask, from)?;
     let gap = begun.resume.gap;
+    if gap.is_some() {
+        core.counters.report(Anomaly::Gap);
+    }
     let (core, ws) = (Rc::clone(core), ws.clone());
     let rest = async move {
         let delivered = deliver(&core, &ws, &ask, &replay, session, begun, None).await;
@@ -316,6 +323,7 @@ async fn deliver(
         }
         if core.with_log(|log, _| Ok::<_, Error>(log.has_dropped_after(after)))? {
             // Missed events were deleted during the replay. The client reconnects and receives a gap notification.
+            core.counters.report(Anomaly::ReplayOutrun);
             let _ = ws.close(close_code::RESTART, "Replay outrun"); // an error means that the socket is closing already
             return Ok(());
         }
@@ -388,7 +396,9 @@ fn interrupt(core: &ChannelCore, ws: &RawSocket, mut session: Session, after: Op
         presence::arrive(core, ws, &mut session); // an earlier version may not have recorded it
     }
     let Some(Subscription { id, flow, .. }) = session.subscription.take() else { return Ok(()) };
+    session.is_parked = true;
     core.sessions.write(ws, session)?;
+    core.counters.report(Anomaly::Parked);
     let item = match flow {
         Some(_) => parked(&id, after),
         None => {
@@ -506,6 +516,14 @@ pub(crate) fn abort(core: &ChannelCore, ws: &RawSocket, session: &Session, id: &
     Ok(true)
 }
 
+/// Ends the wait of a parked subscription, whose client has aborted a call. Its call has ended, so that its id is not known.
+pub(crate) fn unpark(core: &ChannelCore, ws: &RawSocket, session: &Session) -> Result<()> {
+    if session.is_parked {
+        core.sessions.write(ws, Session { is_parked: false, ..session.clone() })?;
+    }
+    Ok(())
+}
+
 /// Handles a socket whose token has expired. The socket of a `DurableIterator` client is closed: the client reconnects with a new
 /// token. For a `DurableEventIterator` client the subscription ends without an error and the socket stays open: oRPC's client would
 /// reconnect with the expired token again and again.
@@ -567,7 +585,10 @@ fn send_live_to(core: &ChannelCore, ws: &RawSocket, body: &Serialized, before: O
     }
     let event = stream_event(&subscription.id, StreamEventKind::Message, Some(body), None);
     if take_room(core, ws, subscription, &event) {
-        let _ = ws.send_text(&event); // an error means that the socket has closed
+        // An error means that the socket has closed.
+        if ws.send_text(&event).is_ok() {
+            core.counters.count_live();
+        }
     } else {
         // Not above the log, which an inner transaction may have rolled back.
         let end = core.last_event_id().ok().flatten().min(before);

@@ -607,6 +607,7 @@ impl HttpReader {
             Self::Token { claims, id, .. } => PageReader {
                 tags: claims.tags().to_vec(),
                 id: id.clone(),
+                subject: claims.subject().map(str::to_owned),
                 every_audience: claims.has_every_audience(),
                 issued_at: Some(seconds(claims.issued_at())),
                 expires_at: Some(seconds(claims.expires_at())),
@@ -637,10 +638,18 @@ impl Verified<'_> {
         query
     }
 
+    /// Reads a page. A revoked token is rejected.
+    async fn read(&self, query: &PageQuery) -> Result<JsValue, Failed> {
+        read_page(&self.stub, query).await.map_err(|error| {
+            let is_token_rejected = error.status() == Code::Unauthorized.status();
+            Failed { is_token_rejected, ..error.into() }
+        })
+    }
+
     async fn page(&self) -> Result<Response, Failed> {
         let Parameters { limit, wait, position, .. } = &self.parameters;
         let query = PageQuery { limit: *limit, ..self.query(position.as_ref()) };
-        let mut text = read_page(&self.stub, &query).await?;
+        let mut text = self.read(&query).await?;
         if let Some(seconds) = wait
             && let Some(page) = runtime::empty_page(&text)?
             && page.gap.is_none()
@@ -659,7 +668,7 @@ impl Verified<'_> {
                 // The channel was empty, so that every event is newer.
                 None => PageQuery { limit: *limit, since: Some(0.0), ..self.query(None) },
             };
-            text = read_page(&self.stub, &query).await?;
+            text = self.read(&query).await?;
         }
         self.page_response(&text)
     }
@@ -684,7 +693,7 @@ impl Verified<'_> {
             Some(Position::After(id)) => (Some(id.clone()), None),
             Some(position) => {
                 let query = PageQuery { position: true, ..self.query(Some(position)) };
-                let page = runtime::empty_page(&read_page(&self.stub, &query).await?)?;
+                let page = runtime::empty_page(&self.read(&query).await?)?;
                 page.map_or((None, None), |page| (page.next, page.gap))
             }
         };

@@ -463,13 +463,11 @@ pub(crate) fn members_json(core: &ChannelCore) -> Result<String> {
 }
 
 /// Returns the number of members, or `None` if presence is off.
-#[allow(dead_code, reason = "for the numbers of a channel")]
 pub(crate) fn count(core: &ChannelCore) -> Result<Option<usize>> {
     core.presence.as_ref().map(|presence| presence.with(core, |roster| roster.len())).transpose()
 }
 
 /// Returns the member id of a socket's client, if presence is on and the client is a member.
-#[allow(dead_code, reason = "for the list of connections")]
 pub(crate) fn member_of(core: &ChannelCore, session: &Session) -> Option<String> {
     core.presence.as_ref().filter(|_| session.is_present())?.known_id(session)
 }

@@ -30,11 +30,15 @@ const ALARM = 4
 const PUBLISH = 5
 const METHOD = 6
 const LOST = 7
+const PUBLISH_BATCH = 10
 const TRUSTED = 11
 const PRESENCE = 12
 
 /** The classes that have been extended. Start functions run again for a new WASM instance, but the class stays the same. */
 const extended = new WeakSet()
+
+/** `WebSocket.OPEN`, a ready state (WHATWG WebSockets Standard). */
+const OPEN = 1
 
 /** Close codes "message too big" and "internal error" (RFC 6455, section 7.4.1). */
 const TOO_BIG = 1009
@@ -130,6 +134,8 @@ export function extend(dummy, methods) {
   const callOrReject = (object, entry, first, second) => outcomeOrRejection(enter(inner, object, entry, first, second))
 
   define('webSocketMessage', function (ws, frame) {
+    // The runtime delivers what a client sends until it has responded to the close frame.
+    if (ws.readyState !== OPEN) return
     const isText = typeof frame === 'string'
     const size = isText ? frame.length : (frame?.byteLength ?? Number.POSITIVE_INFINITY)
     try {
@@ -199,13 +205,16 @@ export function extend(dummy, methods) {
       return outcomeOrRejection(enter(operate, this, operation, first, second, third, fourth))
     })
   }
+  define('publishBatch', async function (events, options) {
+    return JSON.parse(await callOrReject(this, PUBLISH_BATCH, events, options))
+  })
   for (const method of PUBLIC_METHODS) {
     define(method, async function (argument) {
       return JSON.parse(await callOrReject(this, TRUSTED, `~${method}`, argument))
     })
   }
   /** The methods that `~settle` may call. */
-  const callable = new Set(['publish', ...PUBLIC_METHODS])
+  const callable = new Set(['publish', 'publishBatch', ...PUBLIC_METHODS])
   define('~settle', function (method, args) {
     if (TRUSTED_METHODS.has(method)) {
       const call = () => callOrReject(this, TRUSTED, method, args[0])

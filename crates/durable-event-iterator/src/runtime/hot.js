@@ -98,6 +98,8 @@ export class Hub {
   #next = 1
   /** Whether this instance has configured the Workers runtime to respond to pings. */
   #respondsToPings = false
+  /** The number of messages that fan-outs have sent. */
+  #delivered = 0
 
   constructor(ctx) {
     this.#ctx = ctx
@@ -112,6 +114,11 @@ export class Hub {
   /** Returns the number of open sockets that were accepted with this tag. */
   count(tag) {
     return this.#ctx.getWebSockets(tag).filter(isOpen).length
+  }
+
+  /** Returns the number of messages that fan-outs of this instance have sent. */
+  delivered() {
+    return this.#delivered
   }
 
   /** Returns the number of sockets that the Workers runtime holds, including closing ones. */
@@ -248,6 +255,7 @@ export class Hub {
     const frames = new Map()
     const expired = []
     const full = []
+    let sent = 0
     for (let n = 0; n < sockets.length; n++) {
       const ws = sockets[n]
       const { head, expires, connection, tags, hasEveryAudience, room } = this.#live.get(ws) ?? this.#read(ws, read)
@@ -272,8 +280,10 @@ export class Hub {
       }
       try {
         ws.send(frame)
+        sent++
       } catch {} // closed or closing: the client resumes when it reconnects
     }
+    this.#delivered += sent
     return expired.length + full.length === 0 ? undefined : [expired, full]
   }
 
@@ -446,6 +456,11 @@ export class Storage {
   run(texts, layout) {
     const rows = [...this.open(texts, layout).raw()]
     return rows.length === 0 ? undefined : JSON.stringify(rows)
+  }
+
+  /** Returns the size of the database in bytes. */
+  size() {
+    return this.#database().databaseSize
   }
 
   /** Runs a statement and returns its cursor, which the caller must read to the end. */

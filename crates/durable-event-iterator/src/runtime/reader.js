@@ -39,8 +39,15 @@ const STABLE = 5_000
 /** The time limit of an attempt to subscribe, in milliseconds. */
 const TIMEOUT = 10_000
 
-/** Close code "policy violation": the token of a `DurableIterator` client has expired. */
+/** Close code "policy violation": the token has expired (of a `DurableIterator` client), or is revoked. */
 const POLICY = 1008
+
+/**
+ * The attempts, and the interval between them in milliseconds, of a Worker's first connection if its own token is rejected: tokens of
+ * the same second may have been revoked. It then requests another token.
+ */
+const TOKEN_ATTEMPTS = 4
+const TOKEN_INTERVAL = 1_000
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
@@ -152,9 +159,17 @@ export class Reader {
 
   /** Subscribes. Returns undefined, or the rejection. Throws an exception of the Workers runtime. */
   async start() {
-    const rejection = await this.#connect()
+    let rejection = await this.#connect()
+    for (let n = 1; n < TOKEN_ATTEMPTS && this.#isOwnTokenRejected(rejection); n++) {
+      await pause(TOKEN_INTERVAL)
+      rejection = await this.#connect()
+    }
     if (rejection !== undefined) this.#end = rejection
     return rejection
+  }
+
+  #isOwnTokenRejected(rejection) {
+    return this.#given === undefined && rejection?.[0] === 401
   }
 
   /** Returns the gap with which the subscription has begun, and removes it from the queue. */
@@ -317,7 +332,7 @@ export class Reader {
         const rejection = await this.#connect()
         if (rejection === undefined) return
         if (rejection[0] === 401 && this.#given !== undefined) return this.#finish('expired')
-        if (!isTemporary(rejection[0])) return this.#finish(rejection)
+        if (!isTemporary(rejection[0]) && !this.#isOwnTokenRejected(rejection)) return this.#finish(rejection)
       } catch {} // the Durable Object cannot be reached now
     }
   }

@@ -11,3 +11,5 @@ pub(crate) const TOO_BIG: u16 = 1009;
 pub(crate) const INTERNAL_ERROR: u16 = 1011;
 /// Service restart: the client reconnects and resumes.
 pub(crate) const RESTART: u16 = 1012;
+/// Disconnected by the application, a code for private use: the client reconnects and resumes.
+pub(crate) const DISCONNECTED: u16 = 4001;

@@ -136,14 +136,18 @@ impl<T, S> Socket<T, S> {
     ///
     /// `reason` is truncated to 123 bytes. Does nothing if the socket has closed already or `code` is not allowed.
     pub fn close(&self, code: u16, reason: &str) {
-        let end = reason.floor_char_boundary(MAX_CLOSE_REASON);
         // An error means that the standard forbids the code, or that the socket has closed already.
-        let _ = self.raw().close(code, reason.get(..end).unwrap_or_default());
+        let _ = self.raw().close(code, truncated_reason(reason));
     }
 }
 
 /// Maximum length of a close reason, in bytes: a control frame holds 125 bytes (RFC 6455, section 5.5), two of them for the code.
 const MAX_CLOSE_REASON: usize = 123;
+
+/// Truncates the reason of a close frame.
+pub(crate) fn truncated_reason(reason: &str) -> &str {
+    reason.get(..reason.floor_char_boundary(MAX_CLOSE_REASON)).unwrap_or_default()
+}
 
 impl<T: DeserializeOwned, S> Socket<T, S> {
     /// Returns the token attachment, which the issuer of the token has set. The client can read it, but not change it.

@@ -53,6 +53,10 @@ pub(crate) struct Session {
     /// Written by [`Session::encode`] if there is no subscription.
     #[serde(default, deserialize_with = "present", skip_serializing)]
     pub(crate) unfinished: Option<Unfinished>,
+    /// Whether the client has been told to subscribe again once it has read what was sent. Written by [`Session::encode`] if there
+    /// is no subscription.
+    #[serde(default, rename = "parked", skip_serializing)]
+    pub(crate) is_parked: bool,
     /// The member of a channel with presence. Written by [`Session::encode`].
     #[serde(default, deserialize_with = "present", skip_serializing)]
     pub(crate) member: Option<Membership>,
@@ -330,7 +334,8 @@ impl Session {
     pub(crate) fn new(claims: &Claims, connection: Option<String>, enforced: bool) -> Self {
         let (claims, kind) = (claims.into(), Kind::Client);
         let (application, subscription, unfinished, member) = (None, None, None, None);
-        Self { kind, claims, enforced, connection, application, subscription, unfinished, member }
+        let is_parked = false;
+        Self { kind, claims, enforced, connection, application, subscription, unfinished, is_parked, member }
     }
 
     /// Creates the session of a publisher's subscriber, whose subscription begins with the socket.
@@ -357,6 +362,7 @@ impl Session {
                 flow: None,
             }),
             unfinished: None,
+            is_parked: false,
             member: None,
         }
     }
@@ -416,6 +422,9 @@ impl Session {
             (Some(subscription), _) => push_member(&mut bytes, b",\"subscription\":", subscription)?,
             (None, Some(unfinished)) => push_member(&mut bytes, b",\"unfinished\":", unfinished)?,
             (None, None) => {}
+        }
+        if self.is_parked && self.subscription.is_none() {
+            push_member(&mut bytes, b",\"parked\":", &true)?;
         }
         Ok(bytes)
     }
@@ -540,6 +549,7 @@ mod tests {
             enforced: true,
             subscription: subscription.map(|id| Subscription { id: id.into(), live: true, flow: None }),
             unfinished: None,
+            is_parked: false,
             member: None,
             application: Some(Application { json, meta: None }),
         }
@@ -564,6 +574,7 @@ mod tests {
         longest.subscription.as_mut().unwrap().flow = Some(Flow(most, most, most));
         let unfinished = Session {
             unfinished: Some(Unfinished { is_first: true, gap: Some(most) }),
+            is_parked: true,
             ..session(limit, None)
         };
         for session in [longest, unfinished] {

@@ -1,6 +1,7 @@
 //! The sessions of a Durable Object's open sockets, cached after they are read from the sockets' attachments.
 
 use crate::{
+    channel::counters::{Anomaly, Counters},
     error::Result,
     runtime::{self, Admits, EventMessages, Hub, JsError, LiveView, PUBLISHER_HEAD, RawSocket, Unsent},
     socket::{
@@ -25,6 +26,7 @@ type RoomOf<'a> = dyn Fn(Flow) -> u64 + 'a;
 /// The sessions of a Durable Object's sockets. No other code reads or writes attachments, so the cache is always current.
 pub(crate) struct SessionStore {
     hub: Rc<Hub>,
+    counters: Rc<Counters>,
     kept: RefCell<Kept>,
     /// Whether this instance has logged an unreadable attachment.
     has_reported: Cell<bool>,
@@ -35,9 +37,10 @@ pub(crate) struct SessionStore {
 }
 
 impl SessionStore {
-    pub(crate) fn new(hub: Rc<Hub>, serves_publishers: bool) -> Self {
+    pub(crate) fn new(hub: Rc<Hub>, counters: Rc<Counters>, serves_publishers: bool) -> Self {
         Self {
             hub,
+            counters,
             kept: RefCell::default(),
             has_reported: Cell::new(false),
             serves_publishers,
@@ -48,6 +51,17 @@ impl SessionStore {
     /// Returns whether an attachment that was read for an event since the last call states that presence is owed.
     pub(crate) fn take_owes_presence(&self) -> bool {
         self.owes_presence.replace(false)
+    }
+
+    /// Returns a socket's session without caching it, for reading the sessions of all sockets.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn peek(&self, raw: &RawSocket) -> Result<Rc<Session>> {
+        match self.kept.try_borrow()?.get(raw.id()?) {
+            Some(session) => Ok(Rc::clone(session)),
+            None => Ok(Rc::new(self.read_attachment(raw)?)),
+        }
     }
 
     /// Returns a socket's session.
@@ -76,6 +90,7 @@ impl SessionStore {
             runtime::log_error(&format!(
                 "closing a socket because its attachment cannot be accessed: {error}"
             ));
+            self.counters.report(Anomaly::UnreadableAttachment);
             restart(raw, "Session unreadable");
         })?;
         bytes.as_deref().map_or(Err(Unreadable::Layout), Session::decode).map_err(|unreadable| {
@@ -90,6 +105,7 @@ impl SessionStore {
         if !raw.is_open() {
             return;
         }
+        self.counters.report(Anomaly::UnreadableAttachment);
         if !self.has_reported.replace(true) {
             runtime::log_error(&format!(
                 "closing each socket whose attachment this version cannot read ({unreadable}); clients reconnect and resume"
@@ -124,11 +140,7 @@ impl SessionStore {
     /// Returns the view of a socket's live subscription, for the first event after a wake-up. The session is not cached, since it
     /// may not be needed again.
     fn live_view(&self, raw: &RawSocket, room_of: &RoomOf<'_>) -> Result<Option<LiveView>> {
-        let kept = self.kept.try_borrow()?.get(raw.id()?).cloned();
-        let session = match kept {
-            Some(session) => session,
-            None => Rc::new(self.read_attachment(raw)?),
-        };
+        let session = self.peek(raw)?;
         if session.owes_presence() {
             self.owes_presence.set(true);
         }

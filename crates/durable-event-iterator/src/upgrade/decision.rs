@@ -2,7 +2,12 @@
 //!
 //! The decision is a pure function; its caller carries it out.
 
-use crate::{error::TRANSIENT_RETRY_AFTER, runtime::JsError, time::from_millis};
+use crate::{
+    channel::revocation::REVOKED,
+    error::{Error, TRANSIENT_RETRY_AFTER},
+    runtime::JsError,
+    time::from_millis,
+};
 use durable_event_token::{
     Claims, ClientKind, ConnectionId, InvalidConnectionId, SigningKeys, TokenError, check_tags,
 };
@@ -32,6 +37,10 @@ pub(crate) enum Rejection {
     TokenMissing,
     /// The token is invalid. The reason is for logs, not for the client.
     InvalidToken(TokenError),
+    /// The token is revoked.
+    Revoked,
+    /// The storage failed, so that the Durable Object cannot check whether the token is revoked. The reason is for logs.
+    Storage(Error),
     /// The token is valid, but for another channel than the Durable Object's.
     OtherChannel,
     /// The token is for a `DurableIterator` client, which must send a connection id, and the connection id is missing.
@@ -67,15 +76,40 @@ impl Rejection {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::NotAWebSocket => 426,
-            Self::TokenMissing | Self::InvalidToken(_) | Self::OtherChannel | Self::ConnectionIdMissing => {
-                401
-            }
+            Self::TokenMissing
+            | Self::InvalidToken(_)
+            | Self::Revoked
+            | Self::OtherChannel
+            | Self::ConnectionIdMissing => 401,
             Self::InvalidConnectionId(_) | Self::InvalidTags(_) => 400,
             Self::AttachmentTooLarge => 413,
             Self::ManyPerConnection | Self::ManyPerSubject => 429,
-            Self::Full => 503,
+            Self::Full | Self::Storage(_) => 503,
             Self::Runtime(error) if error.is_transient() => 503,
             Self::NoKeys | Self::NoName | Self::Runtime(_) => 500,
+        }
+    }
+
+    /// Returns the name of the reason in statistics and logs.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::NotAWebSocket => "not_websocket",
+            Self::TokenMissing => "token_missing",
+            Self::InvalidToken(TokenError::Expired) => "token_expired",
+            Self::InvalidToken(_) => "token_invalid",
+            Self::Revoked => "token_revoked",
+            Self::Storage(_) => "storage_failure",
+            Self::OtherChannel => "other_channel",
+            Self::ConnectionIdMissing => "connection_id_missing",
+            Self::InvalidTags(_) => "tags_invalid",
+            Self::InvalidConnectionId(_) => "connection_id_invalid",
+            Self::AttachmentTooLarge => "attachment_too_large",
+            Self::NoKeys => "no_signing_key",
+            Self::NoName => "no_name",
+            Self::Full => "max_sockets",
+            Self::ManyPerConnection => "max_sockets_per_connection",
+            Self::ManyPerSubject => "max_sockets_per_subject",
+            Self::Runtime(_) => "runtime_error",
         }
     }
 
@@ -83,6 +117,7 @@ impl Rejection {
     pub(crate) fn retry_after(&self) -> Option<u32> {
         match self {
             Self::Full | Self::ManyPerConnection | Self::ManyPerSubject => Some(CAPPED_RETRY_AFTER),
+            Self::Storage(_) => Some(TRANSIENT_RETRY_AFTER),
             Self::Runtime(error) if error.is_transient() => Some(TRANSIENT_RETRY_AFTER),
             _ => None,
         }
@@ -95,6 +130,7 @@ impl Rejection {
             Self::NotAWebSocket => "Expected WebSocket upgrade",
             Self::TokenMissing => "Token is required",
             Self::InvalidToken(_) | Self::OtherChannel => "Invalid Token",
+            Self::Revoked => REVOKED,
             Self::ConnectionIdMissing => "ID is required",
             Self::InvalidConnectionId(_) => "Invalid ID",
             Self::InvalidTags(_) => "Invalid tags: expected at most 10 tags of 1-256 UTF-8 bytes",
@@ -103,6 +139,7 @@ impl Rejection {
             Self::Full => "Too many connections to this channel",
             Self::ManyPerConnection => "Too many connections with this ID",
             Self::ManyPerSubject => "Too many connections of this subject",
+            Self::Storage(_) => "Service Unavailable",
             Self::Runtime(error) if error.is_transient() => "Service Unavailable",
             Self::NoKeys | Self::Runtime(_) => "Internal Server Error",
         }

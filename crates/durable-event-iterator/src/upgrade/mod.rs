@@ -56,11 +56,11 @@ impl<F: AsyncFn(&Claims, &Request) -> Result<()>> Inspect for F {
 /// | status | reason |
 /// | --- | --- |
 /// | 400 | invalid connection id, or the token's tags exceed the limits |
-/// | 401 | missing or invalid token, or a `DurableIterator` client without a connection id |
+/// | 401 | missing, invalid or [revoked](crate::Channel::revoke) token, or a `DurableIterator` client without a connection id |
 /// | 413 | the token's attachment is too large |
 /// | 426 | not a WebSocket upgrade |
 /// | 429 | too many sockets with this [connection id](crate::Options::max_sockets_per_connection) or of this [subject](crate::Options::max_sockets_per_subject) |
-/// | 503 | [too many sockets](crate::Options::max_sockets), or a failure that the Workers runtime reports as temporary, such as an overloaded Durable Object |
+/// | 503 | [too many sockets](crate::Options::max_sockets), a failure of the storage, or one that the Workers runtime reports as temporary, such as an overloaded Durable Object |
 /// | 500 | no signing key, a Durable Object without a name, or any other failure |
 ///
 /// The Durable Object verifies the token again: a Worker that forwards a request without checking it does not give access.
@@ -194,6 +194,7 @@ pub(crate) fn log_rejection(rejection: &Rejection) {
         Rejection::NoName | Rejection::Full => {
             runtime::log_error(&format!("upgrade rejected: {}", rejection.text()));
         }
+        Rejection::Storage(error) => runtime::log_error(&format!("upgrade failed: {error}")),
         Rejection::Runtime(error) => runtime::log_error(&format!("upgrade failed: {error}")),
         _ => {}
     }

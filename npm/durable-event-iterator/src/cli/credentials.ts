@@ -50,7 +50,9 @@ export function findAccessKey({ sources }: Settings, right: Right, channel: stri
       named('INSPECT_KEY', values),
     ]
     const found = candidates.find((candidate) => candidate !== undefined)
-    if (found !== undefined) return { kind: 'access key', text: found.text, title: `${found.name} of ${title}` }
+    if (found === undefined) continue
+    if (!/^[ -~]+$/.test(found.text)) throw new UsageError(`${found.name} of ${title} has characters that are not ASCII, which no HTTP header can contain`)
+    return { kind: 'access key', text: found.text, title: `${found.name} of ${title}` }
   }
   return undefined
 }
@@ -98,7 +100,7 @@ export function readerOf(settings: Settings, channel: string): Credential {
 function advice({ unusedFile }: Settings, names: readonly string[], flags: string): string {
   const set = `set ${list(names, 'or')} in the environment or in .dev.vars, or pass ${flags}`
   if (unusedFile === undefined) return set
-  return `${set} (${unusedFile} is not used, since the Worker is on another machine; --env-file ${unusedFile} uses it)`
+  return `${set} (${unusedFile} is not used, since the Worker is on another machine; --vars-file ${unusedFile} uses it)`
 }
 
 type Values = Readonly<Record<string, string | undefined>>

@@ -14,7 +14,7 @@ export interface ConnectionOptions {
   readonly key?: string
   readonly signingKey?: string
   readonly token?: string
-  readonly envFile?: string
+  readonly varsFile?: string
 }
 
 /** Where a Worker is, and the sources of secrets for it. */
@@ -50,9 +50,9 @@ export function addUpgradePath(command: Command): Command {
   )
 }
 
-/** Adds the option for another file than `.dev.vars`. */
-export function addEnvFile(command: Command): Command {
-  return command.option('--env-file <file>', 'file with settings and secrets (default: .dev.vars, for a Worker on this machine)')
+/** Adds the option for another file than `.dev.vars`. Node.js itself reads `--env-file`, also after the name of the script. */
+export function addVarsFile(command: Command): Command {
+  return command.option('--vars-file <file>', 'file with settings and secrets (default: .dev.vars, for a Worker on this machine)')
 }
 
 /** Adds the option for an access key. */
@@ -71,7 +71,7 @@ export function addSigningKey(command: Command): Command {
  * @throws {UsageError} When a value of the environment is invalid.
  */
 export function settingsOf(options: ConnectionOptions): Settings {
-  const environment = readEnvironment(options.envFile)
+  const environment = readEnvironment(options.varsFile)
   const read = <T>(name: string, parse: (text: string) => T): T | undefined => parsed(environment, name, parse)
   const url = options.url ?? read('DEI_URL', workerUrl) ?? new URL(DEFAULT_URL)
   const prefix = options.prefix ?? read('DEI_PREFIX', urlPath) ?? DEFAULT_PREFIX

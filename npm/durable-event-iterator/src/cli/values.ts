@@ -24,6 +24,11 @@ export function json(text: string): unknown {
   }
 }
 
+export function idempotencyKey(text: string): string {
+  if (/^[!-~]{1,255}$/.test(text)) return text
+  throw new InvalidArgumentError('Expected 1–255 visible ASCII characters.')
+}
+
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 }
 
 /** Reads a duration, such as `90`, `90s`, `15m`, `2h` or `7d`. Returns seconds. */

@@ -39,7 +39,8 @@ export class Pace {
   /**
    * Plans the next attempt after a failed attempt or a lost connection.
    *
-   * @param delay - `backoff`: a random delay that grows with each failure. `soon`: a short random delay. `now`: none, and the
+   * @param delay - `backoff`: a random delay that grows with each failure. `alone`: the same for the loss of an open connection that
+   * others have probably not lost. `soon`: a short random delay. `now`: none, and the
    * connection counts as no failure. All of them keep the minimum interval between the starts of two attempts.
    * @param lasted - For how long the connection was open, if an open connection was lost. A stable connection is no failure.
    */
@@ -49,11 +50,8 @@ export class Pace {
     if (lasted !== undefined && lasted >= STABLE_MS) this.failures = 0
     else if (delay !== 'now') this.failures += 1
     const { minReconnectionDelay: min, maxReconnectionDelay } = this.#bounds
-    const delays = {
-      now: 0,
-      soon: shortDelay(),
-      backoff: backoff(this.failures, { minReconnectionDelay: min * this.#spread, maxReconnectionDelay }),
-    }
+    const growing = backoff(this.failures, { minReconnectionDelay: min * this.#spread, maxReconnectionDelay })
+    const delays = { now: 0, soon: shortDelay(), alone: growing, backoff: growing }
     this.#dueAt = this.#earliest(Math.min(min, MIN_INTERVAL_MS)) + delays[delay]
     this.#isShortened = false
     // A page that was frozen learns only afterwards that its connection was lost.
@@ -81,7 +79,7 @@ export class Pace {
   }
 }
 
-export type Delay = 'backoff' | 'soon' | 'now'
+export type Delay = 'backoff' | 'alone' | 'soon' | 'now'
 
 /** A connection or subscription that lasted this long is stable: it resets the delays. In milliseconds. */
 export const STABLE_MS = 5_000

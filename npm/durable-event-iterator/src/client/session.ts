@@ -1,6 +1,6 @@
 import { DurableIteratorError } from '../error.js'
 import type { DurableIteratorTokenPayload } from '../token/payload.js'
-import { ACKNOWLEDGED_CHARACTERS, FLOW_HEADER, FLOW_HEADER_VALUE, GAP_HEADER, SINCE_HEADER, TOKEN_EXPIRED_CLOSE, TOKEN_EXPIRED_HEADER } from '../wire.js'
+import { ACKNOWLEDGED_CHARACTERS, FLOW_HEADER, FLOW_HEADER_VALUE, GAP_HEADER, SINCE_HEADER, TOKEN_EXPIRED_CLOSE, TOKEN_EXPIRED_HEADER, TOKEN_REJECTED_CODE } from '../wire.js'
 import { backoff } from './backoff.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 import { Connection } from './connection.js'
@@ -93,6 +93,9 @@ export class Session {
   #requestedAt: number | undefined
   /** The last token with which a subscription opened. */
   #provenToken: HeldToken | undefined
+
+  /** Whether a token was rejected, and no subscription has opened with a later one: that may be rejected too. */
+  #isTokenDoubtful = false
 
   /** The number of consecutive diagnoses that the server rejects the connection. */
   #rejections = 0
@@ -241,7 +244,7 @@ export class Session {
   /** Refreshes the token if the next connection needs a new one. */
   async #prepareToken(): Promise<void> {
     // Handshakes may fail because of the token: browsers do not report the reason.
-    if (!this.#token.isDue && !isPowerOfTwo(this.#pace.failures)) return
+    if (!this.#token.isDue && !this.#isTokenDoubtful && !isPowerOfTwo(this.#pace.failures)) return
     try {
       await this.#token.refresh()
     } catch (error) {
@@ -274,9 +277,13 @@ export class Session {
       await this.#recover(connection, end, untilStable() <= 0)
     }
     const { endReason = 'closed', close, age, token } = connection
-    this.#pace.plan(DELAYS[endReason], age)
-    // The clock of the Durable Object decides: it would reject the next connection with this token.
-    if (close?.reason === TOKEN_EXPIRED_CLOSE.reason) this.#token.expire(token)
+    const isRejected = close?.code === TOKEN_REJECTED_CODE
+    this.#pace.plan(isRejected ? 'alone' : DELAYS[endReason], age)
+    if (isRejected) {
+      // The Durable Object would reject the next connection with this token.
+      this.#isTokenDoubtful = true
+      this.#token.expire(token, close.reason === TOKEN_EXPIRED_CLOSE.reason ? undefined : `is no longer accepted (${close.reason})`)
+    }
     const how = close === undefined ? '' : ` (close code ${close.code}${close.reason && `: ${close.reason}`})`
     this.#interrupt(new DurableEventIteratorConnectionError('lost', { message: `the connection was lost${how}` }))
   }
@@ -312,6 +319,7 @@ export class Session {
               }
             }
             this.#provenToken = token
+            this.#isTokenDoubtful = false
             if (this.#state !== 'open') this.#enter('open')
           },
           onItem: (item, bytes) => {
@@ -338,8 +346,9 @@ export class Session {
 
   #endOf(response: PeerResponse, token: HeldToken): End {
     const error = this.#errorOf(response.status, response.body)
-    // The token may be rejected because of its age: it has expired, or it has been accepted before.
-    const isWorn = this.#token.isExpired || this.#provenToken === token
+    // The token may be rejected because of its age: it has expired, it has been accepted before, or it was issued at the time of a
+    // revocation.
+    const isWorn = this.#token.isExpired || this.#isTokenDoubtful || this.#provenToken === token
     return { reason: isTokenExpired(response) || (response.status === 401 && isWorn) ? 'expired' : 'failed', error }
   }
 
@@ -381,6 +390,8 @@ export class Session {
     if (this.#setbacks > 0 || reason === 'failed') await this.#untilLost(connection, () => false, this.#backoff(this.#setbacks))
     this.#setbacks += 1
     if (reason === 'expired') {
+      // Before its time: it is revoked.
+      this.#isTokenDoubtful ||= !this.#token.isExpired
       this.#token.expire(connection.token)
       this.#changes.notify()
       await this.#untilLost(connection, () => !this.#token.isExpired)

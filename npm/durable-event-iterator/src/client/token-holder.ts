@@ -41,6 +41,8 @@ export class TokenHolder {
   current: HeldToken | undefined
   readonly #source: TokenSource
   #refreshing: Promise<void> | undefined
+  /** Why the current token is not accepted any more. */
+  #end = EXPIRED
 
   constructor(source: TokenSource) {
     this.#source = source
@@ -56,8 +58,10 @@ export class TokenHolder {
   }
 
   /** Marks a token as expired, independent of the clock. */
-  expire(token = this.current): void {
-    if (token !== undefined && this.current === token) this.current = { ...token, refreshAt: 0, expiresAt: 0 }
+  expire(token = this.current, how = EXPIRED): void {
+    if (token === undefined || this.current !== token) return
+    this.current = { ...token, refreshAt: 0, expiresAt: 0 }
+    this.#end = how
   }
 
   /**
@@ -83,7 +87,7 @@ export class TokenHolder {
         this.#hold(await fetch(signal), requestedAt),
       )
     } else if (this.isExpired) {
-      throw new TokenError('the token has expired; set `token` to a function that returns a new token')
+      throw new TokenError(`the token ${this.#end}; set \`token\` to a function that returns a new token`)
     }
   }
 
@@ -103,6 +107,8 @@ export class TokenHolder {
     return { ...claims, text: text as string, requestedAt, expiresAt, refreshAt, interval: (minInterval ?? 0) * 1_000 }
   }
 }
+
+const EXPIRED = 'has expired'
 
 /** The time limit of a call for a new token, in milliseconds. After it, the call is aborted and repeated. */
 const FETCH_TIMEOUT_MS = 30_000

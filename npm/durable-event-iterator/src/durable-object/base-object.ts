@@ -56,7 +56,7 @@ export interface Parts<TEvent extends object> {
 }
 
 /** The RPC methods of every class. */
-const METHODS: ReadonlySet<string> = new Set(['publish', 'stats', 'connections', 'members', 'disconnect', 'revoke'])
+const METHODS: ReadonlySet<string> = new Set(['publish', 'publishBatch', 'stats', 'connections', 'members', 'disconnect', 'revoke'])
 
 /** The base of `DurableEventIteratorObject` and `DurableIteratorObject`: a Durable Object on the compiled core. */
 export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, TProps>
@@ -130,6 +130,15 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
     return this.#core.publishForStub(event, this.#withMeta(event, options))
   }
 
+  /**
+   * Publishes events in order, all or none, as stubs call it. See {@link ChannelStub.publishBatch}.
+   *
+   * Inside the Durable Object, prefer the methods that return the ids at once and accept sockets.
+   */
+  async publishBatch(events: readonly TEvent[], options?: PublishOptions | readonly PublishOptions[]): Promise<Published[]> {
+    return this.#core.publishBatchForStub(events, this.#withMetaOfAll(events, options))
+  }
+
   /** Returns the numbers of the channel, as stubs call it. */
   async stats(query?: StatsQuery): Promise<ChannelStats> {
     return (await this.#core.handlers.stats(query)) as ChannelStats
@@ -145,12 +154,26 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
     return (await this.#core.handlers.members()) as ChannelMembers
   }
 
-  /** Disconnects clients, as stubs call it. */
+  /**
+   * Closes the sockets of clients, with close code 4001. Also callable through a stub.
+   *
+   * The effect is immediate, before the promise resolves: nothing more is sent to these clients, none of their messages is handled,
+   * and their running calls are aborted. A client whose token is still valid may connect again and resume.
+   *
+   * Rejects with BAD_REQUEST for an empty selection, and for an unknown or invalid option.
+   */
   async disconnect(options: DisconnectOptions): Promise<Disconnected> {
     return (await this.#core.handlers.disconnect(options)) as Disconnected
   }
 
-  /** Revokes tokens and closes their sockets, as stubs call it. */
+  /**
+   * Revokes tokens before they expire, and closes the sockets that use them, with close code 1008. Also callable through a stub.
+   *
+   * The effect is immediate, as with {@link disconnect}. The channel rejects revoked tokens from then on. A token that is issued later
+   * is accepted: whether a client receives one is the decision of your server.
+   *
+   * Rejects with BAD_REQUEST for an unknown or invalid option.
+   */
   async revoke(options: RevokeOptions): Promise<Disconnected> {
     return (await this.#core.handlers.revoke(options)) as Disconnected
   }
@@ -199,6 +222,15 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
   }
 
   /** @internal */
+  protected '~publishAll'(
+    events: readonly object[],
+    options: PublishOptions | readonly PublishOptions[] | undefined,
+    sockets: readonly AudienceSockets[] | undefined,
+  ): Published[] {
+    return this.#core.publishBatch(events, this.#withMetaOfAll(events, options), sockets)
+  }
+
+  /** @internal */
   protected get '~sockets'(): WebSockets {
     return this.#sockets
   }
@@ -211,6 +243,24 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
     )
   }
 
+  /** Adds the meta that `withEventMeta` has attached to events. Without any, it returns the options unchanged. */
+  #withMetaOfAll(
+    events: unknown,
+    options: PublishOptions | readonly PublishOptions[] | undefined,
+  ): PublishOptions | readonly PublishOptions[] | undefined {
+    const hasMeta = (event: unknown) => typeof event === 'object' && event !== null && getEventMeta(event) !== undefined
+    if (!Array.isArray(events) || !events.some(hasMeta)) return options
+    if (isList(options)) {
+      return options.length === events.length ? options.map((own, n) => this.#withMeta(events[n], own) ?? {}) : options
+    }
+    const key = options?.idempotencyKey
+    return events.map((event, n) => {
+      // The key of a whole batch, as in `channel/batch.rs` of the library.
+      const own = key === undefined || n === 0 ? options : { ...options, idempotencyKey: `${key}#${n}` }
+      return this.#withMeta(event, own) ?? {}
+    })
+  }
+
   /** Adds the meta that `withEventMeta` has attached to an event. */
   #withMeta(event: unknown, options: PublishOptions | undefined): PublishOptions | undefined {
     const meta = typeof event === 'object' && event !== null ? getEventMeta(event) : undefined
@@ -218,4 +268,8 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
     const { retry, comments } = meta
     return { ...(retry !== undefined && { retry }), ...(comments !== undefined && { comments }), ...options }
   }
+}
+
+function isList(options: PublishOptions | readonly PublishOptions[] | undefined): options is readonly PublishOptions[] {
+  return Array.isArray(options)
 }

@@ -147,29 +147,38 @@ export interface ChannelMember {
   readonly connections: number
 }
 
-/** The options of {@link ChannelStub.disconnect}: which clients are disconnected. At least one of them. */
+/**
+ * The options of {@link ChannelStub.disconnect}: which clients are disconnected. `to`, `tags` or `everyone` is required; with `to` and
+ * `tags`, a client must match both.
+ */
 export interface DisconnectOptions {
-  /** Connection ids. */
-  to?: readonly string[] | undefined
-  /** Tags of tokens. */
-  tags?: readonly string[] | undefined
+  /** Connection ids. Not empty. */
+  to?: readonly string[]
+  /** Tags of 1–256 UTF-8 bytes: clients whose token has one of these tags. Not empty. */
+  tags?: readonly string[]
   /** Connection ids of clients that stay connected. */
-  except?: readonly string[] | undefined
+  except?: readonly string[]
   /** All clients. */
-  everyone?: true | undefined
-  /** The reason of the close frame. */
+  everyone?: true
+  /** The reason in the close frame, truncated to 123 UTF-8 bytes. Default: `Disconnected`. */
   reason?: string | undefined
 }
 
-/** The options of {@link ChannelStub.revoke}: exactly one selection. */
+/** The options of {@link ChannelStub.revoke}: exactly one of `connection`, `subject` and `issuedBefore`. */
 export interface RevokeOptions {
-  /** A connection id. */
-  connection?: string | undefined
-  /** A subject of tokens. */
-  subject?: string | undefined
-  /** Tokens issued before this time: a `Date`, or seconds since 1970. */
-  issuedBefore?: Date | number | undefined
-  /** The reason of the close frame. */
+  /**
+   * A connection id: the tokens that were issued until now and are used with it. A client chooses its connection id; against a user,
+   * revoke the subject.
+   */
+  connection?: string
+  /** A subject, the claim `sub` of tokens: its tokens that were issued until now. */
+  subject?: string
+  /**
+   * All tokens that were issued before this time: a `Date`, its ISO 8601 form, or a number of seconds since 1970. At most a day in the
+   * future.
+   */
+  issuedBefore?: Date | string | number
+  /** The reason in the close frame, truncated to 123 UTF-8 bytes. Default: `Token revoked`. */
   reason?: string | undefined
 }
 
@@ -210,6 +219,18 @@ export interface ChannelStub<Event extends object> {
    */
   publish(event: Event, options?: PublishOptions): Promise<Published>
 
+  /**
+   * Publishes 1–1,000 events of at most 8 MiB together, in order. Either all of them are stored, or none. Resolves with the result of
+   * each event when they are stored.
+   *
+   * `options` apply to all events, or are an array with an object for each event. One `idempotencyKey` for all makes the whole batch
+   * idempotent: the key of the first event is the key itself, that of event `n` is `<key>#<n>`; it may have up to 251 characters. An
+   * event whose key was used before is a duplicate; the others are published.
+   *
+   * Rejects as {@link publish} does; the message contains the index of the invalid event, such as `events[3]`.
+   */
+  publishBatch(events: readonly Event[], options?: PublishOptions | readonly PublishOptions[]): Promise<Published[]>
+
   /** Returns the numbers of the channel. */
   stats(query?: StatsQuery): Promise<ChannelStats>
 
@@ -219,9 +240,18 @@ export interface ChannelStub<Event extends object> {
   /** Returns the members of a channel with presence. */
   members(): Promise<ChannelMembers>
 
-  /** Disconnects clients. They reconnect. */
+  /**
+   * Closes the sockets of clients, with close code 4001. A client whose token is still valid may connect again and resume.
+   *
+   * Rejects with BAD_REQUEST for an empty selection and an unknown or invalid option. See {@link publish} for the properties of errors.
+   */
   disconnect(options: DisconnectOptions): Promise<Disconnected>
 
-  /** Revokes tokens and closes their sockets. */
+  /**
+   * Revokes tokens before they expire, and closes the sockets that use them, with close code 1008. The channel rejects revoked tokens
+   * from then on. A token that is issued later is accepted.
+   *
+   * Rejects with BAD_REQUEST for an unknown or invalid option. See {@link publish} for the properties of errors.
+   */
   revoke(options: RevokeOptions): Promise<Disconnected>
 }

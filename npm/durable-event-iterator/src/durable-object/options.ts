@@ -45,6 +45,18 @@ export interface DurableEventIteratorObjectLimits {
    */
   publisher?: boolean | undefined
   /**
+   * The name of an Analytics Engine binding. The Durable Object writes data points to it: the numbers of events, deliveries, sockets
+   * and anomalies, at most one data point per 10 s and instance. Without such a binding nothing is written. `docs/metrics.md` lists the
+   * columns. Default: none.
+   */
+  metrics?: string | undefined
+  /**
+   * Whether anomalies are logged as objects, which Workers Logs indexes: gap notifications, rejected upgrades, parked subscriptions,
+   * failures of the storage and others. At most one line per anomaly and minute, with the number of occurrences. Errors are logged as
+   * text in any case. Default: false.
+   */
+  logAnomalies?: boolean | undefined
+  /**
    * Whether clients receive which members are connected, and the state that each member has set: `PresenceEvent`s between the
    * channel's events. `true` makes each connection id a member. See `docs/presence.md`. Default: false.
    */
@@ -105,6 +117,7 @@ const BOOLEANS = [
   'beginWithSnapshot',
   'pruneByAlarm',
   'publisher',
+  'logAnomalies',
 ] as const satisfies (keyof DurableEventIteratorObjectLimits)[]
 
 /**
@@ -123,6 +136,11 @@ export function limitsOf(options: DurableEventIteratorObjectLimits): ClassOption
     if (value === undefined) continue
     if (typeof value !== 'boolean') throw new TypeError(`${name} must be a boolean, got ${String(value)}`)
     limits[name] = value
+  }
+  const { metrics } = options
+  if (metrics !== undefined) {
+    if (typeof metrics !== 'string' || metrics === '') throw new TypeError(`metrics must be the name of a binding, got ${String(metrics)}`)
+    limits['metrics'] = metrics
   }
   const presence = presenceOf(options.presence)
   if (presence !== undefined) limits['presence'] = presence

@@ -23,6 +23,9 @@ const MAX_RECENT = 8
 const REFRESH = 10_000
 const MIN_REFRESH = 2_000
 
+/** The time after an error without another automatic refresh, in milliseconds. */
+const PAUSE_AFTER_ERROR = 30_000
+
 /** The duration of an attempt to connect that is not shown, in milliseconds, so that the state does not flicker. */
 const GRACE = 400
 
@@ -355,13 +358,13 @@ class Inspector {
     const { api, channel } = source
     const isCurrent = () => this.#source === source
     const error = find('refresh-error', HTMLElement)
+    let hasPresence = true
     try {
-      const clients = find('panel-clients', HTMLElement).hidden ? undefined : this.#clients.load(api, channel, isCurrent)
       const stats = await api.stats(channel, BUCKETS)
-      await clients
       if (!isCurrent()) return
       this.#numbers.show(stats)
       this.#timeline.show(stats)
+      hasPresence = stats.members !== null
       error.textContent = ''
       find('refreshed', HTMLElement).textContent = `at ${clock(new Date())}`
     } catch (failure) {
@@ -369,7 +372,9 @@ class Inspector {
       if (failure instanceof ApiError && failure.status === 401) return this.#lock(failure.text)
       const text = textOf(failure)
       if (error.textContent !== text) error.textContent = text
+      this.#refreshedAt = performance.now() + PAUSE_AFTER_ERROR
     }
+    if (!find('panel-clients', HTMLElement).hidden) await this.#clients.load(api, channel, hasPresence, isCurrent)
     this.#refreshSoon(REFRESH)
   }
 

@@ -11,6 +11,8 @@ import { Value } from './value.js'
 /** The number of connections of a page. */
 const PAGE = 100
 
+const OFF = 'Presence is off.'
+
 /**
  * Replaces the children of an element, if they have changed. The focus stays on the control with the same `data-key`.
  *
@@ -119,11 +121,16 @@ export class Clients {
    *
    * @param {Api} api
    * @param {string} channel
+   * @param {boolean} hasPresence - Whether presence may be on.
    * @param {() => boolean} isCurrent - Whether the channel is still the open one.
    */
-  async load(api, channel, isCurrent) {
-    this.#refresh = () => void this.load(api, channel, isCurrent)
-    await Promise.all([this.#loadMembers(api, channel, isCurrent), this.#loadConnections(api, channel, isCurrent)])
+  async load(api, channel, hasPresence, isCurrent) {
+    this.#refresh = () => void this.#loadConnections(api, channel, isCurrent)
+    if (!hasPresence) {
+      this.#membersNote.textContent = OFF
+      this.#members.replaceChildren()
+    }
+    await Promise.all([hasPresence && this.#loadMembers(api, channel, isCurrent), this.#loadConnections(api, channel, isCurrent)])
   }
 
   /**
@@ -135,7 +142,7 @@ export class Clients {
     try {
       const members = await api.presence(channel)
       if (!isCurrent()) return
-      this.#membersNote.textContent = members === null ? 'Presence is off.' : members.length === 0 ? 'No members.' : ''
+      this.#membersNote.textContent = members === null ? OFF : members.length === 0 ? 'No members.' : ''
       replace(this.#members, (members ?? []).map(memberItem))
     } catch (error) {
       if (isCurrent()) this.#membersNote.textContent = textOf(error)

@@ -37,7 +37,9 @@ export function tree(value, depth = 0) {
       const { done, value: entry } = entries.next()
       if (done === true) return
       const [name, child] = entry
-      list.append(element('li', {}, element('span', { class: 'name' }, name), ' ', tree(child, depth + 1)))
+      // The items of a set have no names.
+      const label = kind === 'set' ? [] : [element('span', { class: 'name' }, name), ' ']
+      list.append(element('li', {}, ...label, tree(child, depth + 1)))
     }
     if (list.childElementCount >= size) return
     const item = element('li')

@@ -96,6 +96,8 @@ struct ClassOptions {
     prune_by_alarm: Option<bool>,
     publisher: bool,
     presence: Option<PresenceOptions>,
+    metrics: Option<String>,
+    log_anomalies: bool,
     table_prefix: Option<String>,
     signing_keys: Option<Vec<String>>,
 }
@@ -168,6 +170,12 @@ impl Class {
             }
             options = options.presence(presence);
             options.replaces_set_presence = is_replaced;
+        }
+        if let Some(binding) = given.metrics {
+            options = options.metrics(binding);
+        }
+        if given.log_anomalies {
+            options = options.log_anomalies();
         }
         if let Some(is_used) = given.prune_by_alarm {
             options = options.prune_by_alarm(is_used);

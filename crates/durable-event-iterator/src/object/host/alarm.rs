@@ -1,7 +1,7 @@
 //! The alarm.
 
 use super::Host;
-use crate::{error::Result, object::DurableEventIteratorObject, runtime};
+use crate::{channel::counters::Anomaly, error::Result, object::DurableEventIteratorObject, runtime};
 
 impl<O: DurableEventIteratorObject> Host<O> {
     /// Handles the Durable Object's alarm. A stub can call it by its name too, which is harmless.
@@ -12,6 +12,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             self.object.alarm().await
         };
         result.inspect_err(|error| {
+            self.core.counters.report(Anomaly::AlarmFailure);
             runtime::log_error(&format!("the alarm failed, the Workers runtime will retry it: {error}"));
         })
     }

@@ -5,7 +5,10 @@ use super::{
     received::{OK, Peer, Received},
 };
 use crate::{
-    channel::subscription::{self, Subscribe},
+    channel::{
+        revocation::revoked,
+        subscription::{self, Subscribe},
+    },
     error::{Code, Error, Result},
     object::{
         DurableEventIteratorObject, Subscribed,
@@ -93,6 +96,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 if !subscription::abort(&self.core, ws, &session, &id)? {
                     let aborted = self.calls.try_borrow_mut()?.abort(socket_id, &id);
                     aborted.into_iter().for_each(Aborted::tell);
+                    subscription::unpark(&self.core, ws, &session)?;
                 }
                 Ok(None)
             }
@@ -167,6 +171,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let is_own = |channel: &str| self.core.identity.is(channel).is_ok_and(|is| is == Verdict::Yes);
         let refreshed = routing::refresh_token(session, input, keys, &is_own, now_ms)?;
         self.core.note_token(refreshed.claims.iat, refreshed.claims.exp);
+        if self.core.is_revoked(&refreshed)? {
+            return Err(revoked());
+        }
         presence::refresh(&self.core, ws, || self.core.sessions.write(ws, refreshed))
     }
 }

@@ -18,7 +18,9 @@ mod upgrade;
 #[cfg(not(target_arch = "wasm32"))]
 pub use self::native_instance::{NativeInstance, Rejected};
 #[cfg(target_arch = "wasm32")]
-pub(in crate::object) use self::rpc_methods::{read_options, unpublishable};
+pub(in crate::object) use self::rpc_methods::{
+    BATCH_LIMITS, BatchOptions, batch_length, read_options, unpublishable, unpublishable_batch,
+};
 
 pub(in crate::object) use self::external::{External, ExternalCall, Responder};
 pub(in crate::object) use self::publisher::PublisherSocket;
@@ -31,7 +33,7 @@ use crate::{
     },
     presence::{self, SET_PRESENCE},
     procedure::{Procedures, RpcMethods},
-    runtime::{self, Context, Identity, RawSocket},
+    runtime::{self, Context, Dataset, Identity, RawSocket},
     socket::{close_code, session::Session},
     upgrade::{Caps, signing_keys},
 };
@@ -82,7 +84,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
     ) -> Result<Self> {
         options.check()?;
         let identity = Identity::new(&ctx, &env)?;
-        let core = ChannelCore::new(ctx, identity, options)?;
+        let dataset = options.metrics.as_deref().and_then(|name| Dataset::bound(&env, name));
+        let core = ChannelCore::new(ctx, identity, options, dataset)?;
         let object = new(O::Channel::from_core(__Core(Rc::clone(&core))), env.clone())?;
         let calls = Rc::new(RefCell::new(Calls::new(&core.options)));
         let mut procedures = O::procedures();
@@ -92,6 +95,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 O::Channel::set_presence(&call.socket, &state)
             });
         }
+        let running = Rc::clone(&calls);
+        let _ = core.abort_calls.set(Box::new(move |ws| abort_calls(&running, ws))); // it is a new core
         Ok(Self {
             object,
             procedures,
@@ -151,8 +156,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     /// Aborts the calls of a socket that has closed, calls the application's handler, and removes the state of the socket.
     fn closed(&self, ws: &RawSocket) {
         let Ok(socket) = ws.id() else { return };
-        let aborted = self.calls.try_borrow_mut().map(|mut calls| calls.abort_all(socket));
-        aborted.into_iter().flatten().for_each(Aborted::tell);
+        abort_calls(&self.calls, ws);
         // The attachment is readable until the end of this call. A socket that another version has accepted may have none.
         if let Ok(session) = self.core.sessions.read(ws)
             && !session.is_publisher()
@@ -164,6 +168,13 @@ impl<O: DurableEventIteratorObject> Host<O> {
         }
         self.core.sessions.forget(socket);
     }
+}
+
+/// Aborts the running calls of a socket.
+fn abort_calls(calls: &RefCell<Calls>, ws: &RawSocket) {
+    let Ok(socket) = ws.id() else { return };
+    let aborted = calls.try_borrow_mut().map(|mut calls| calls.abort_all(socket));
+    aborted.into_iter().flatten().for_each(Aborted::tell);
 }
 
 /// Closes a socket. Errors are ignored: the socket has closed already, or the code cannot be sent.

@@ -5,7 +5,7 @@ use super::{
     rpc_methods::{is_untyped, typed_event},
 };
 use crate::{
-    channel::{PublishOptions, event_body, subscription},
+    channel::{PublishOptions, counters::Anomaly, event_body, subscription},
     error::{Error, JsError, Result},
     object::DurableEventIteratorObject,
     runtime::{self, OpenedSocket, RawSocket},
@@ -49,6 +49,14 @@ impl<O: DurableEventIteratorObject> Host<O> {
         &self,
         last_event_id: Option<&str>,
     ) -> Result<PublisherSocket, Rejection> {
+        let opened = self.try_subscribe_for_publisher(last_event_id);
+        if let Err(rejection) = &opened {
+            self.core.counters.report(Anomaly::Rejected(rejection.reason()));
+        }
+        opened
+    }
+
+    fn try_subscribe_for_publisher(&self, last_event_id: Option<&str>) -> Result<PublisherSocket, Rejection> {
         let hub = &self.core.hub;
         self.caps.admit_any(hub, self.options())?;
         let session = Session::for_publisher(runtime::now_ms());

@@ -2,6 +2,7 @@
 
 use super::Host;
 use crate::{
+    channel::counters::Anomaly,
     object::DurableEventIteratorObject,
     runtime::{OpenedSocket, UpgradeRequest, Verdict},
     socket::session::{Membership, Session},
@@ -11,6 +12,15 @@ use crate::{
 impl<O: DurableEventIteratorObject> Host<O> {
     /// Opens a socket for an upgrade request that a Worker has forwarded.
     pub(in crate::object) fn upgrade(&self, request: &UpgradeRequest) -> Result<OpenedSocket, Rejection> {
+        let opened = self.try_upgrade(request);
+        match &opened {
+            Ok(_) => self.core.counters.count(|counters| &counters.opened),
+            Err(rejection) => self.core.counters.report(Anomaly::Rejected(rejection.reason())),
+        }
+        opened
+    }
+
+    fn try_upgrade(&self, request: &UpgradeRequest) -> Result<OpenedSocket, Rejection> {
         let keys = self.keys().ok_or(Rejection::NoKeys)?; // the log states what to do
         // The Worker has verified the token too, but any Worker with a binding of the namespace can send requests.
         let Accepted { claims, connection_id, .. } = upgrade::read(request, keys)?;
@@ -25,6 +35,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
         session.member = self.options().presence.as_ref().map(|_| Membership::default());
         let attachment = session.encode().map_err(|_| Rejection::AttachmentTooLarge)?;
         self.core.note_token(session.claims.iat, session.claims.exp);
+        if self.core.is_revoked(&session).map_err(Rejection::Storage)? {
+            return Err(Rejection::Revoked);
+        }
         let tags = self.caps.admit(&self.core.hub, self.options(), &claims, session.connection.as_deref())?;
         let accepted = self.core.hub.accept(&tags, &attachment);
         let (response, _) = accepted.map_err(|error| self.caps.rejection(&self.core.hub, error))?;

@@ -26,6 +26,9 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = held)]
     fn held_js(this: &Hub) -> Result<u32, JsValue>;
 
+    #[wasm_bindgen(method, catch, js_name = delivered)]
+    fn delivered_js(this: &Hub) -> Result<f64, JsValue>;
+
     #[wasm_bindgen(method, catch, js_name = accept)]
     fn accept_js(this: &Hub, tags: &Array, attachment: &Uint8Array) -> Result<Array, JsValue>;
 
@@ -203,6 +206,11 @@ impl Hub {
     /// Returns the number of sockets that the Workers runtime holds, including closing ones.
     pub(crate) fn held(&self) -> Result<usize, JsError> {
         Ok(self.held_js()? as usize)
+    }
+
+    /// Returns the number of messages that fan-outs of this instance have sent.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered_js().map_or(0, |delivered| delivered as u64)
     }
 
     /// Accepts a socket for hibernation, with tags of the Workers runtime and an attachment. Returns the response that opens it, and

@@ -5,6 +5,7 @@ mod class;
 mod event_loop;
 mod hub;
 mod identity;
+mod observe;
 mod options;
 mod page;
 mod storage;
@@ -15,11 +16,15 @@ pub(crate) use self::{
     event_loop::{log_error, log_warning, next_turn, now_ms, pause, spawn},
     hub::{Admits, Hub, LiveView, RawSocket, Replay, Unsent},
     identity::Identity,
-    options::{published, undefined_option},
+    observe::{Dataset, log_object},
+    options::{published, undefined_option, undefined_option_in},
     page::Page,
     storage::Storage,
 };
-pub(crate) use super::value::{from_wire, serialized_of, to_wire, to_wire_with};
+pub(crate) use super::value::{
+    flag_member, from_wire, length_of, serialized_of, text_member, to_wire, to_wire_all, to_wire_all_with,
+    to_wire_with,
+};
 /// The `ctx` of a Durable Object.
 pub(crate) use worker::worker_sys::DurableObjectState as Context;
 

@@ -21,6 +21,9 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_class = "Storage", js_name = run)]
     fn run_js(this: &JsStorage, texts: &str, layout: &[f64]) -> Result<Option<String>, JsValue>;
 
+    #[wasm_bindgen(method, catch, js_class = "Storage", js_name = size)]
+    fn size_js(this: &JsStorage) -> Result<f64, JsValue>;
+
     #[wasm_bindgen(method, catch, js_class = "Storage", js_name = open)]
     fn open_js(this: &JsStorage, texts: &str, layout: &[f64]) -> Result<JsValue, JsValue>;
 
@@ -89,6 +92,11 @@ impl Storage {
     /// Deletes everything, including the log's epoch.
     pub(crate) async fn delete_all(&self) -> Result<(), JsError> {
         self.js.delete_all_js().await.map(drop).map_err(JsError::from)
+    }
+
+    /// Returns the size of the database in bytes.
+    pub(crate) fn size(&self) -> Result<u64, DatabaseError> {
+        self.js.size_js().map(|bytes| bytes as u64).map_err(failure)
     }
 
     /// Runs a statement and returns a cursor for [`super::Hub::replay`], which reads it to its end.

@@ -138,6 +138,7 @@ pub(crate) struct Hub {
     /// The function that the timer calls.
     on_timer: RefCell<Option<Rc<dyn Fn()>>>,
     timer: RefCell<Option<AbortHandle>>,
+    delivered: Cell<u64>,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "on the Workers runtime they may fail")]
@@ -152,6 +153,7 @@ impl Hub {
             last_replay: Cell::new(0),
             on_timer: RefCell::default(),
             timer: RefCell::default(),
+            delivered: Cell::new(0),
         })
     }
 
@@ -170,6 +172,11 @@ impl Hub {
     /// Returns the number of sockets, including closing ones.
     pub(crate) fn held(&self) -> Result<usize, JsError> {
         Ok(self.state.with_sockets(|sockets| sockets.len()))
+    }
+
+    /// Returns the number of messages that fan-outs of this instance have sent.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered.get()
     }
 
     /// Opens a socket with tags of the Workers runtime and an attachment. Returns the socket twice: it is its own response.
@@ -358,7 +365,9 @@ impl Hub {
                 continue;
             }
             // An error means that the socket is closed or closing: the client resumes when it reconnects.
-            let _ = ws.send_text(&frame);
+            if ws.send_text(&frame).is_ok() {
+                self.delivered.set(self.delivered.get().saturating_add(1));
+            }
         }
         Ok(unsent)
     }

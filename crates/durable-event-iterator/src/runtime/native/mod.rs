@@ -3,6 +3,7 @@
 mod event_loop;
 mod hub;
 mod object_state;
+mod observe;
 mod page;
 mod rpc_value;
 mod socket;
@@ -12,8 +13,12 @@ pub(crate) use self::{
     event_loop::{next_turn, pause, spawn},
     hub::{Admits, Cursor, Hub, LiveView, Replay, Unsent},
     object_state::{ObjectState as Context, log_error, log_warning, now_ms},
+    observe::{Dataset, log_object},
     page::Page,
-    rpc_value::{from_wire, serialized_of, text, to_wire, undefined_option},
+    rpc_value::{
+        flag_member, from_wire, length_of, serialized_of, text, text_member, to_wire, to_wire_all,
+        undefined_option, undefined_option_in,
+    },
     storage::Storage,
 };
 pub use self::{

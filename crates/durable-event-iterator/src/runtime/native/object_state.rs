@@ -30,6 +30,7 @@ struct Inner {
     event_loop: EventLoop,
     listener: RefCell<Option<Rc<Listener>>>,
     log: RefCell<Vec<String>>,
+    data_points: RefCell<Vec<String>>,
 }
 
 /// Receives the events of the storage. For [`StorageEvent::Begun`] it returns the level's number.
@@ -65,6 +66,7 @@ impl ObjectState {
             event_loop: EventLoop::default(),
             listener: RefCell::default(),
             log: RefCell::default(),
+            data_points: RefCell::default(),
         }))
     }
 
@@ -132,6 +134,16 @@ impl ObjectState {
     #[must_use]
     pub fn take_log(&self) -> Vec<String> {
         self.0.log.take()
+    }
+
+    /// Returns the data points that the library has written for [metrics](crate::Options::metrics), as JSON, and clears them.
+    #[must_use]
+    pub fn take_data_points(&self) -> Vec<String> {
+        self.0.data_points.take()
+    }
+
+    pub(super) fn add_data_point(&self, point: String) {
+        self.0.data_points.borrow_mut().push(point);
     }
 
     pub(super) fn event_loop(&self) -> &EventLoop {

@@ -54,6 +54,16 @@ impl Storage {
         delete_everything(&self.0).map_err(|error| JsError::new(error.to_string()))
     }
 
+    /// Returns the size of the database in bytes.
+    pub(crate) fn size(&self) -> Result<u64, DatabaseError> {
+        let sql = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
+        let rows = self.execute(sql, &[])?;
+        match rows.first().map(Vec::as_slice) {
+            Some([Cell::Number(bytes)]) => Ok(*bytes as u64),
+            _ => Err(DatabaseError::new("the database has no size")),
+        }
+    }
+
     /// Runs a statement and returns its rows for [`super::Hub::replay`].
     pub(crate) fn open(&self, sql: &str, params: &[Param<'_>]) -> Result<Cursor, DatabaseError> {
         self.execute(sql, params)

@@ -1,5 +1,5 @@
-//! The Worker: the WebSocket endpoint on `/events`, the same channels over HTTP below `/channels` for networks without WebSockets,
-//! and the oRPC server below `/rpc`. All other paths are files of the page.
+//! The Worker: the WebSocket endpoint on `/events`, the same channels over HTTP below `/channels` for servers and for networks without
+//! WebSockets, the inspector at `/inspect`, and the oRPC server below `/rpc`. All other paths are files of the page.
 
 mod chat_room;
 
@@ -17,8 +17,8 @@ use worker::{
 async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
     match path_of(&request.url()) {
         "/events" => Upgrade::new(&env, "CHAT_ROOM").handle(&request).await,
-        path if path.starts_with("/channels/") => {
-            ChannelEndpoint::new(&env, "CHAT_ROOM").handle(&request).await
+        path if path.starts_with("/channels/") || path.starts_with("/inspect") => {
+            ChannelEndpoint::new(&env, "CHAT_ROOM").keys_from_env(&env).handle(&request).await
         }
         _ => {
             let handler = Handler::new(procedures()).prefix("/rpc");

@@ -8,6 +8,10 @@ import * as z from 'zod'
 /** The bindings in `wrangler.jsonc`, and the secrets in `.dev.vars`. */
 export interface Env {
   SIGNING_KEY: string
+  /** Turns on the inspector at `/inspect`. Without it, nobody can use it. */
+  INSPECT_KEY?: string
+  /** The keys of servers, each with its rights: see https://github.com/durable-event-iterator/durable-event-iterator/blob/main/docs/http.md#access-keys. */
+  ACCESS_KEYS?: string
   CHAT_ROOM: DurableObjectNamespace<ChatRoom>
 }
 

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { ChannelApi } from '../api.js'
 import { accessKeyFor } from '../credentials.js'
 import { stdout } from '../output.js'
-import { addEnvFile, addKey, addLocation, settingsOf } from '../settings.js'
+import { addVarsFile, addKey, addLocation, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { plain, table, time } from '../text.js'
 import { integer } from '../values.js'
@@ -37,7 +37,7 @@ export function connectionsCommand(): Command {
     .argument('<channel>', 'channel name')
     .addOption(new Option('--limit <number>', 'maximum number of connections').argParser(integer(1, MAX_LIMIT)).default(100))
     .option('--after <cursor>', 'continue after the cursor that the previous page ended with')
-  for (const add of [addLocation, addKey, addEnvFile]) add(connections)
+  for (const add of [addLocation, addKey, addVarsFile]) add(connections)
   return addJson(connections, 'print the response as JSON').action(run)
 }
 

@@ -4,7 +4,7 @@ import { ChannelApi } from '../api.js'
 import { accessKeyFor } from '../credentials.js'
 import { UsageError } from '../errors.js'
 import { stdout } from '../output.js'
-import { addEnvFile, addKey, addLocation, settingsOf } from '../settings.js'
+import { addVarsFile, addKey, addLocation, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { count } from '../text.js'
 import { collect } from '../values.js'
@@ -31,7 +31,7 @@ export function disconnectCommand(): Command {
     .option('--except <id>', 'not the client with this connection id; repeatable', collect)
     .option('--everyone', 'all clients')
     .option('--reason <text>', 'reason that the clients receive')
-  for (const add of [addLocation, addKey, addEnvFile]) add(disconnect)
+  for (const add of [addLocation, addKey, addVarsFile]) add(disconnect)
   return addJson(disconnect, 'print the response as JSON').action(run)
 }
 

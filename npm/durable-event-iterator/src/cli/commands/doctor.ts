@@ -5,9 +5,9 @@ import type { Finding } from '../doctor/check.js'
 import { Failure } from '../errors.js'
 import { stdout } from '../output.js'
 import type { Style } from '../output.js'
-import { addEnvFile, addKey, addLocation, addSigningKey, addUpgradePath, settingsOf } from '../settings.js'
+import { addVarsFile, addKey, addLocation, addSigningKey, addUpgradePath, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
-import { count } from '../text.js'
+import { count, plain } from '../text.js'
 import { addJson, command } from './command.js'
 
 interface Options extends ConnectionOptions {
@@ -28,7 +28,7 @@ export function doctorCommand(): Command {
     .option('--channel <channel>', 'channel for the checks; nothing is published on it', 'doctor')
     .option('--token <token>', 'token of a client (better: DEI_TOKEN)')
     .option('--origin <origin>', 'also check that pages of this origin may read over HTTP')
-  for (const add of [addLocation, addUpgradePath, addSigningKey, addKey, addEnvFile]) add(doctor)
+  for (const add of [addLocation, addUpgradePath, addSigningKey, addKey, addVarsFile]) add(doctor)
   return addJson(doctor, 'print the findings as JSON').action(run)
 }
 
@@ -48,6 +48,6 @@ async function run({ channel, origin, json, ...options }: Options): Promise<void
 
 async function print({ status, title, detail, advice }: Finding): Promise<void> {
   const [mark, style] = MARKS[status]
-  await stdout.line(`${stdout.style(style, mark)} ${stdout.style('bold', title)}: ${detail}`)
+  await stdout.line(`${stdout.style(style, mark)} ${stdout.style('bold', title)}: ${plain(detail)}`)
   if (advice !== undefined) await stdout.line(`    ${advice}`)
 }

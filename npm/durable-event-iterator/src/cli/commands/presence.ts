@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { ChannelApi } from '../api.js'
 import { accessKeyFor } from '../credentials.js'
 import { stdout } from '../output.js'
-import { addEnvFile, addKey, addLocation, settingsOf } from '../settings.js'
+import { addVarsFile, addKey, addLocation, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { count, plain, table } from '../text.js'
 import { addJson, command } from './command.js'
@@ -21,7 +21,7 @@ interface Presence {
 
 export function presenceCommand(): Command {
   const presence = command('presence', 'print the members that are present on a channel', 'presence some-room').argument('<channel>', 'channel name')
-  for (const add of [addLocation, addKey, addEnvFile]) add(presence)
+  for (const add of [addLocation, addKey, addVarsFile]) add(presence)
   return addJson(presence, 'print the response as JSON').action(run)
 }
 

@@ -9,10 +9,10 @@ import { stderr, stdout } from '../output.js'
 import { Publisher } from '../publish/publisher.js'
 import type { Published, PublishOptions } from '../publish/publisher.js'
 import { publishLines } from '../publish/lines.js'
-import { addEnvFile, addKey, addLocation, settingsOf } from '../settings.js'
+import { addVarsFile, addKey, addLocation, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { count } from '../text.js'
-import { collect, integer, json } from '../values.js'
+import { collect, idempotencyKey, integer, json } from '../values.js'
 import { addJson, command } from './command.js'
 
 interface Options extends ConnectionOptions {
@@ -42,18 +42,18 @@ export function publishCommand(): Command {
     .option('--except <id>', 'the client with this connection id does not receive the event; repeatable', collect)
     .addOption(new Option('--retry <milliseconds>', 'event meta: delay before a client retries').argParser(integer(0, MAX_RETRY_MS)))
     .option('--comment <text>', 'event meta: comment; repeatable', collect)
-    .option('--idempotency-key <key>', 'publish only once; line n of the standard input has the key <key>#<n>')
-  for (const add of [addLocation, addKey, addEnvFile]) add(publish)
+    .option('--idempotency-key <key>', 'publish only once; line n of the standard input has the key <key>#<n>', idempotencyKey)
+  for (const add of [addLocation, addKey, addVarsFile]) add(publish)
   return addJson(publish, 'print a line of JSON for each event').action(run)
 }
 
 async function run(channel: string, event: unknown, options: Options): Promise<void> {
   const settings = settingsOf(options)
   const api = new ChannelApi(settings, channel, accessKeyFor(settings, 'publish', channel))
-  const { to, tags, except, retry, comment: comments, idempotencyKey } = options
+  const { to, tags, except, retry, comment: comments, idempotencyKey: key } = options
   const publisher = new Publisher(api, defined({ to, tags, except, retry, comments }))
   if (event !== undefined) {
-    const published = await publisher.publish(event, idempotencyKey)
+    const published = await publisher.publish(event, key)
     if (options.json) await stdout.json(published)
     else await stdout.line(describe(published))
     return
@@ -62,7 +62,7 @@ async function run(channel: string, event: unknown, options: Options): Promise<v
   const total = { events: 0, duplicates: 0, lastId: '' }
   await publishLines(createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY }), {
     publisher,
-    idempotencyKey,
+    idempotencyKey: key,
     onPublished: async (published) => {
       for (const one of published) {
         total.events += 1

@@ -5,7 +5,7 @@ import { ChannelApi } from '../api.js'
 import { accessKeyFor } from '../credentials.js'
 import { UsageError } from '../errors.js'
 import { stdout } from '../output.js'
-import { addEnvFile, addKey, addLocation, settingsOf } from '../settings.js'
+import { addVarsFile, addKey, addLocation, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { count } from '../text.js'
 import { instant } from '../values.js'
@@ -30,7 +30,7 @@ export function revokeCommand(): Command {
     .option('--subject <subject>', 'tokens of this subject')
     .addOption(new Option('--issued-before <time>', 'tokens issued before a time: 15m (ago), a date, or seconds since 1970').argParser(instant))
     .option('--reason <text>', 'reason that the clients receive')
-  for (const add of [addLocation, addKey, addEnvFile]) add(revoke)
+  for (const add of [addLocation, addKey, addVarsFile]) add(revoke)
   return addJson(revoke, 'print the response as JSON').action(run)
 }
 

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { ChannelApi } from '../api.js'
 import { accessKeyFor } from '../credentials.js'
 import { stdout } from '../output.js'
-import { addEnvFile, addKey, addLocation, settingsOf } from '../settings.js'
+import { addVarsFile, addKey, addLocation, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { bytes, count, duration, plain, table, time, timeOfId } from '../text.js'
 import { integer } from '../values.js'
@@ -48,7 +48,7 @@ export function statsCommand(): Command {
   const stats = command('stats', 'print what a channel holds and does', 'stats some-room', 'stats some-room --timeline 20')
     .argument('<channel>', 'channel name')
     .addOption(new Option('--timeline <number>', 'also print this number of intervals of the retention window').argParser(integer(1, MAX_BUCKETS)))
-  for (const add of [addLocation, addKey, addEnvFile]) add(stats)
+  for (const add of [addLocation, addKey, addVarsFile]) add(stats)
   return addJson(stats, 'print the response as JSON').action(run)
 }
 

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { ChannelApi } from '../api.js'
 import { readerOf } from '../credentials.js'
 import { UsageError } from '../errors.js'
-import { addEnvFile, addKey, addLocation, addSigningKey, addUpgradePath, settingsOf } from '../settings.js'
+import { addVarsFile, addKey, addLocation, addSigningKey, addUpgradePath, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { readHttp } from '../tail/http-feed.js'
 import type { Position } from '../tail/item.js'
@@ -43,7 +43,7 @@ export function tailCommand(): Command {
     .option('--sub <subject>', 'subject of the token that is issued with the signing key')
     .option('--tags <tag>', 'tag of that token, to receive the events of an audience; repeatable', collect)
     .option('-q, --quiet', 'do not print the states of the connection')
-  for (const add of [addLocation, addUpgradePath, addSigningKey, addKey, addEnvFile]) add(tail)
+  for (const add of [addLocation, addUpgradePath, addSigningKey, addKey, addVarsFile]) add(tail)
   return addJson(tail, 'print each event as a line of JSON').action(run)
 }
 
@@ -76,7 +76,7 @@ async function run(channel: string, options: Options): Promise<void> {
     const isToken = credential.kind === 'token'
     if (!isToken) await issue() // reports invalid claims at once
     // Without an upgrade endpoint, the client continues over HTTP, or reports what responds.
-    const upgradeUrl = (await findUpgradeUrl(settings)) ?? `${settings.url}/`
+    const upgradeUrl = (await findUpgradeUrl(settings, stop.signal)) ?? `${settings.url}/`
     await readSocket({ ...common, settings, channel, upgradeUrl, credential, token: isToken ? credential.text : issue }, report)
   } catch (error) {
     // Requests are aborted by the user, or by the limit.

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import type { ClientKind } from '../../token/payload.js'
 import { signingKeyOf } from '../credentials.js'
 import { stdout } from '../output.js'
-import { addEnvFile, addSigningKey, settingsOf } from '../settings.js'
+import { addVarsFile, addSigningKey, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { issueToken } from '../tokens.js'
 import { collect, json, seconds } from '../values.js'
@@ -31,7 +31,7 @@ export function tokenCommand(): Command {
     .addOption(new Option('--ttl <duration>', 'lifetime, such as 90s, 15m, 2h or 7d').argParser(seconds).default(3_600, '1h'))
   addSigningKey(token)
   // The Worker's URL decides whether the file may be used.
-  addEnvFile(token)
+  addVarsFile(token)
   return addJson(token, 'print the token and its claims as JSON').action(async (channel: string, options: Options) => {
     const { kind = options.tags === undefined ? 'DurableEventIterator' : 'DurableIterator', sub, tags, procedures, attachment, ttl } = options
     const signingKey = signingKeyOf(settingsOf(options))

@@ -20,16 +20,18 @@ export function leadOf({ headers, sentAt, receivedAt }: Answer): number | undefi
   const date = Date.parse(headers.get('date') ?? '')
   if (Number.isNaN(date)) return undefined
   // The header has whole seconds: the Worker's time is in the second that begins at `date`.
-  if (sentAt > date + 1_000) return sentAt - date - 1_000
-  if (receivedAt < date) return receivedAt - date
-  return 0
+  const isPossible = sentAt <= date + 1_000 && receivedAt >= date
+  return isPossible ? 0 : (sentAt + receivedAt) / 2 - (date + 500)
 }
 
 export function clockFinding(lead: number | undefined): Finding {
   if (lead === undefined) return skipped(TITLE, 'the server sends no header Date')
   if (Math.abs(lead) <= TOLERANCE_MS) return ok(TITLE, 'the clocks of this machine and of the server agree')
   const direction = lead > 0 ? 'ahead' : 'behind'
-  return failed(TITLE, `the clock of this machine is ${direction} by about ${duration(lead / 1_000)}`, ADVICE)
+  const seconds = Math.abs(lead) / 1_000
+  // The difference is known to about a second.
+  const shown = duration(seconds < 120 ? seconds : Math.round(seconds / 60) * 60)
+  return failed(TITLE, `the clock of this machine is ${direction} by about ${shown}`, ADVICE)
 }
 
 /** The tested differences, in seconds. */

@@ -24,6 +24,11 @@ export interface ExamineOptions {
   readonly origin: string | undefined
 }
 
+const READ_LOG = 'read the log of the Worker (`npx wrangler tail`)'
+
+const SET_SIGNING_KEY =
+  'set it (`npx wrangler secret put SIGNING_KEY`, or a line SIGNING_KEY=… in .dev.vars); the log of the Worker (`npx wrangler tail`) states the reason'
+
 /** The lifetime of the tokens of the checks, in seconds. */
 const TOKEN_LIFETIME = 60
 
@@ -65,7 +70,8 @@ function endpointFinding(url: string, answer: Answer): Finding {
     const target = plain(headers.get('location') ?? 'nowhere')
     return failed(title, `${url} responds with a redirect to ${target}, which a WebSocket cannot follow`, 'pass the final URL as --url')
   }
-  if (status >= 500) return failed(title, `${url} responds with ${describe(answer)}`, 'read the log of the Worker (`npx wrangler tail`)')
+  if (status === 500) return failed(title, `${url} responds with ${describe(answer)}: the secret SIGNING_KEY of the Worker is probably not set`, SET_SIGNING_KEY)
+  if (status > 500) return failed(title, `${url} responds with ${describe(answer)}`, READ_LOG)
   return failed(title, `${url} responds with ${describe(answer)} instead of 426: there is no upgrade endpoint`, advice)
 }
 
@@ -80,7 +86,7 @@ interface TokenCheck {
 async function* tokenFindings({ settings, channel, upgradeUrl, lead, isEndpoint }: TokenCheck): AsyncGenerator<Finding, void, void> {
   const credential = findTokenSource(settings)
   if (credential === undefined) {
-    const hint = settings.unusedFile === undefined ? '' : `; ${settings.unusedFile} is not used for another machine, unless --env-file names it`
+    const hint = settings.unusedFile === undefined ? '' : `; ${settings.unusedFile} is not used for another machine, unless --vars-file names it`
     return yield skipped('signing key', `none is set (SIGNING_KEY)${hint}`)
   }
   const title = credential.kind
@@ -123,9 +129,9 @@ function tokenFinding(kind: string, title: string, answer: Answer | string): Fin
       : failed(name, 'the Worker rejects tokens that are signed with this key', 'set SIGNING_KEY here to the secret SIGNING_KEY of the Worker (`npx wrangler secret put SIGNING_KEY`, or .dev.vars)')
   }
   if (answer.status === 500) {
-    return failed(name, 'the Worker responds with status 500: its secret SIGNING_KEY is probably not set', 'set it (`npx wrangler secret put SIGNING_KEY`, or a line SIGNING_KEY=… in .dev.vars); the log of the Worker states the reason')
+    return failed(name, 'the Worker responds with status 500: its secret SIGNING_KEY is probably not set', SET_SIGNING_KEY)
   }
-  return failed(name, `the Worker responds with ${describe(answer)}`, 'read the log of the Worker (`npx wrangler tail`)')
+  return failed(name, `the Worker responds with ${describe(answer)}`, READ_LOG)
 }
 
 async function socketFinding(url: string, upgradeUrl: string): Promise<Finding> {
@@ -143,7 +149,7 @@ async function socketFinding(url: string, upgradeUrl: string): Promise<Finding> 
       return failed(title, what, advice)
     }
     case 'not subscribed':
-      return failed(title, `it opens, but the subscription fails: ${plain(result.text)}`, 'read the log of the Worker (`npx wrangler tail`)')
+      return failed(title, `it opens, but the subscription fails: ${plain(result.text)}`, READ_LOG)
     case 'failed':
       return failed(title, plain(result.text), 'a proxy or firewall may block WebSockets; clients can use the fallback to HTTP')
   }

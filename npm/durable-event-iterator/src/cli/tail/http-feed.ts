@@ -24,7 +24,7 @@ const MAX_EVENT_LENGTH = 32 * 1_024 * 1_024
 
 /** The time that the first connection may take, in milliseconds, and the bounds of the delays before the next attempt. */
 const OPEN_TIMEOUT_MS = 30_000
-const DELAYS = { minReconnectionDelay: 1_000, maxReconnectionDelay: 30_000 }
+const DELAYS = { minReconnectionDelay: 500, maxReconnectionDelay: 10_000 }
 
 /**
  * Reads a channel with an access key, as server-sent events. Reconnects and resumes. Ends when the signal is aborted.

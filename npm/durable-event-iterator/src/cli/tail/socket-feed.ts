@@ -45,7 +45,7 @@ export async function readSocket(options: SocketFeedOptions, listener: Listener)
       expected: 'the token is invalid: expected the token of a DurableEventIterator or a DurableIterator',
     },
     sockets: socketsOf({ WebSocket: await webSocketClass(), fallback: httpFallback({ url: settings.channels }) }),
-    numbers: resolveNumbers({}),
+    numbers: resolveNumbers(DELAYS),
     url: () => options.upgradeUrl,
     createId: () => id,
     lastEventId,
@@ -73,6 +73,9 @@ export async function readSocket(options: SocketFeedOptions, listener: Listener)
   }
   if (!signal.aborted) throw new Failure(problem === undefined ? 'the subscription has ended' : messageOf(problem))
 }
+
+/** Shorter than those of pages, of which thousands may reconnect at once. */
+const DELAYS = { minReconnectionDelay: 250, maxReconnectionDelay: 10_000 }
 
 interface Received {
   readonly event: unknown

@@ -1,0 +1,92 @@
+//! Disconnecting clients.
+
+use super::{Audience, Channel, ChannelCore};
+use crate::{
+    error::Result,
+    runtime::RawSocket,
+    socket::{close_code, session::Session, truncated_reason},
+};
+use std::{collections::BTreeSet, rc::Rc};
+
+/// The open sockets of clients, with their sessions.
+pub(super) type Clients = Vec<(RawSocket, Rc<Session>)>;
+
+impl<E, T, S> Channel<E, T, S> {
+    /// Closes the sockets of the connected clients in an [`Audience`], and returns their number. `reason` is truncated to 123 bytes.
+    ///
+    /// The effect is immediate: when it returns, nothing more is sent to these clients, none of their messages is handled, and their
+    /// running calls are aborted. A client whose token is still valid may connect again and resume, and most clients do so by
+    /// themselves: see [`Channel::revoke`]. The close code is 4001.
+    ///
+    /// Subscribers of oRPC's publisher are not disconnected: they are Workers.
+    ///
+    /// ```
+    /// use durable_event_iterator::{Audience, Channel, Result};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Message {
+    ///     text: String,
+    /// }
+    ///
+    /// fn close_the_room(room: &Channel<Message>, host: &str) -> Result<usize> {
+    ///     room.disconnect(&Audience::everyone().except_connection(host), "The room closes")
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// An error of the Workers runtime while listing the sockets. No socket was closed.
+    pub fn disconnect(&self, audience: &Audience, reason: &str) -> Result<usize> {
+        self.core.disconnect(audience, reason)
+    }
+}
+
+impl ChannelCore {
+    pub(crate) fn disconnect(&self, audience: &Audience, reason: &str) -> Result<usize> {
+        let ids = |sockets: &[RawSocket]| -> BTreeSet<u32> {
+            sockets.iter().filter_map(|socket| socket.id().ok()).collect()
+        };
+        let (chosen, except) = (ids(&audience.chosen), ids(&audience.except));
+        let mut clients = self.clients()?;
+        clients.retain(|(raw, session)| {
+            let is_in = |sockets: &BTreeSet<u32>| raw.id().is_ok_and(|id| sockets.contains(&id));
+            let Session { connection, claims, .. } = &**session;
+            !is_in(&except) && audience.rule.admits(connection.as_deref(), &claims.tags, is_in(&chosen))
+        });
+        self.close_clients(&clients, close_code::DISCONNECTED, reason);
+        Ok(clients.len())
+    }
+
+    /// Returns the open sockets of clients. A socket whose session cannot be read has closed, or is closed by reading it.
+    pub(super) fn clients(&self) -> Result<Clients> {
+        let client = |raw: RawSocket| {
+            let session = self.sessions.read(&raw).ok().filter(|session| !session.is_publisher())?;
+            Some((raw, session))
+        };
+        Ok(self.hub.sockets()?.into_iter().filter_map(client).collect())
+    }
+
+    /// Closes sockets, and ends their subscriptions and calls.
+    pub(super) fn close_clients(&self, clients: &Clients, code: u16, reason: &str) {
+        let reason = truncated_reason(reason);
+        self.counters.count_many(clients.len() as u64, |counters| &counters.disconnected);
+        for (raw, session) in clients {
+            // Ends a replay that waits, and removes the subscription from the fan-out. An error, here and below, means that the
+            // socket has closed.
+            if session.subscription.is_some() || session.unfinished.is_some() {
+                let ended = Session {
+                    subscription: None,
+                    unfinished: None,
+                    is_parked: false,
+                    ..Session::clone(session)
+                };
+                let _ = self.sessions.write(raw, ended);
+            }
+            let _ = raw.close(code, reason);
+        }
+        // At last, since it may run code of the application.
+        if let Some(abort_calls) = self.abort_calls.get() {
+            clients.iter().for_each(|(raw, _)| abort_calls(raw));
+        }
+    }
+}

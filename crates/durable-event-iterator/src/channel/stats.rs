@@ -1,0 +1,460 @@
+//! The numbers of a channel, and its open sockets, for operators.
+
+use super::{ChannelCore, counters::Anomaly};
+use crate::{
+    channel::MICROS_PER_MILLI,
+    error::{Code, Error, Result},
+    presence, runtime,
+    socket::session::Session,
+    time::{from_millis, from_seconds},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use durable_event_log::{EventId, Period, SegmentUsage, Stored};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, rc::Rc, time::SystemTime};
+
+/// Maximum number of buckets of a timeline.
+const MAX_BUCKETS: u32 = 240;
+
+/// Maximum number of sockets of a page.
+const MAX_CONNECTIONS: u32 = 1_000;
+
+/// The number of sockets of a page without a limit.
+const DEFAULT_CONNECTIONS: u32 = 100;
+
+/// Maximum length of the cursor of a page in bytes: the texts of a socket in base64.
+const MAX_CURSOR_BYTES: usize = 2_048;
+
+/// The largest integer that a JavaScript number represents exactly. Larger numbers are unlimited options.
+const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+/// The query of [`Channel::stats`](crate::Channel::stats).
+///
+/// ```
+/// use durable_event_iterator::StatsQuery;
+///
+/// let query = StatsQuery::new().timeline(60);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct StatsQuery {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeline: Option<u32>,
+}
+
+impl StatsQuery {
+    /// Returns a query without a timeline.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Requests a timeline of the retained events with this number of buckets, 1 to 240. Each bucket reads one row.
+    #[must_use]
+    pub fn timeline(mut self, buckets: u32) -> Self {
+        self.timeline = Some(buckets);
+        self
+    }
+}
+
+/// The numbers of a channel, see [`Channel::stats`](crate::Channel::stats).
+///
+/// The counts begin when the instance of the Durable Object was constructed, at [`since`](Self::since): on first access and after
+/// hibernation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ChannelStats {
+    /// The channel name, if the Durable Object knows it.
+    pub channel: Option<String>,
+    /// The open sockets of clients.
+    pub sockets: u64,
+    /// The open sockets with a subscription: live, during its replay, or parked.
+    pub subscriptions: u64,
+    /// The parked subscriptions: the client subscribes again as soon as it has read what was sent.
+    pub parked: u64,
+    /// The members, with presence.
+    pub members: Option<u64>,
+    /// The retained events.
+    pub events: RetainedEvents,
+    /// The tables of events, oldest first.
+    pub segments: Vec<SegmentStats>,
+    /// When the instance was constructed.
+    #[serde(with = "iso")]
+    pub since: SystemTime,
+    /// The stored events.
+    pub published: u64,
+    /// The publishes whose idempotency key was used before.
+    pub duplicates: u64,
+    /// The messages with a live event, one per recipient. Replayed events and snapshots are not counted.
+    pub delivered: u64,
+    /// The gap notifications.
+    pub gaps: u64,
+    /// How often a subscription was parked.
+    pub parkings: u64,
+    /// The upgrades that the Durable Object has rejected, by reason. A Worker rejects most invalid tokens itself.
+    pub rejections: BTreeMap<String, u64>,
+    /// The sockets that `disconnect` and `revoke` have closed.
+    pub disconnected: u64,
+    /// The size of the database in bytes.
+    pub database_bytes: u64,
+    /// The buckets of the timeline, oldest first, if the query requests it. Empty if no event is retained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<Vec<TimelineBucket>>,
+}
+
+/// The retained events of a channel, and the limits of retention.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct RetainedEvents {
+    /// The number of events.
+    pub count: u64,
+    /// The size in bytes, as [`Options::retained_bytes`](crate::Options::retained_bytes) counts it.
+    pub bytes: u64,
+    /// The id of the oldest retained event.
+    pub first_id: Option<EventId>,
+    /// The id of the newest event, also if it is no longer retained.
+    pub last_id: Option<EventId>,
+    /// [`Options::event_retention`](crate::Options::event_retention) in seconds.
+    #[serde(serialize_with = "number")]
+    pub retention_seconds: f64,
+    /// [`Options::retained_events`](crate::Options::retained_events), at most 2⁵³ − 1.
+    pub max_events: u64,
+    /// [`Options::retained_bytes`](crate::Options::retained_bytes), at most 2⁵³ − 1.
+    pub max_bytes: u64,
+}
+
+/// A table of events. Retention deletes whole tables, so that the oldest one may contain events that are no longer retained.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct SegmentStats {
+    /// The id after which the table begins.
+    pub after: EventId,
+    /// The id of its newest event.
+    pub last_id: Option<EventId>,
+    /// The number of events.
+    pub events: u64,
+    /// The size of the events in bytes.
+    pub bytes: u64,
+}
+
+/// The retained events of a period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct TimelineBucket {
+    /// The start of the period. It ends with the start of the next bucket, the last one now.
+    #[serde(with = "iso")]
+    pub from: SystemTime,
+    /// The number of events.
+    pub events: u64,
+    /// The size of the events in bytes.
+    pub bytes: u64,
+}
+
+/// The query of [`Channel::connections`](crate::Channel::connections).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ConnectionsQuery {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+}
+
+impl ConnectionsQuery {
+    /// Returns a query of the first 100 sockets.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the maximum number of sockets, 1 to 1,000. Default: 100.
+    #[must_use]
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Continues after a page, whose [`next`](ConnectionsPage::next) is the cursor.
+    #[must_use]
+    pub fn after(mut self, cursor: impl Into<String>) -> Self {
+        self.after = Some(cursor.into());
+        self
+    }
+}
+
+/// A page of open sockets, sorted by connection id, subject and time of issue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ConnectionsPage {
+    /// The sockets.
+    pub connections: Vec<Connection>,
+    /// The cursor of the next page, if there are further sockets.
+    pub next: Option<String>,
+}
+
+/// An open socket of a client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Connection {
+    /// The connection id that the client has sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
+    /// The subject of the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The tags of the token.
+    pub tags: Vec<String>,
+    /// When the token was issued.
+    #[serde(with = "iso")]
+    pub issued_at: SystemTime,
+    /// When the token expires.
+    #[serde(with = "iso")]
+    pub expires_at: SystemTime,
+    /// The state of its subscription. `None` without one.
+    pub subscription: Option<ConnectionState>,
+    /// The member id, with presence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
+}
+
+/// The state of a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum ConnectionState {
+    /// It receives live events.
+    Live,
+    /// It receives missed events.
+    Replaying,
+    /// It receives nothing until its client has read what was sent and subscribes again.
+    Parked,
+}
+
+impl ConnectionState {
+    fn of(session: &Session) -> Option<Self> {
+        match &session.subscription {
+            Some(subscription) if subscription.live => Some(Self::Live),
+            Some(_) => Some(Self::Replaying),
+            None => session.is_parked.then_some(Self::Parked),
+        }
+    }
+}
+
+/// Times as JSON: ISO 8601 in UTC with milliseconds, as JavaScript's `toISOString` writes it.
+mod iso {
+    use crate::time::from_millis;
+    use durable_event_wire::Date;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::time::SystemTime;
+
+    pub(super) fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+        let millis = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        let date = Date::from_millis(i64::try_from(millis).unwrap_or(i64::MAX));
+        // The latest date of JavaScript.
+        let date = if date.millis().is_some() { date } else { Date::from_millis(8_640_000_000_000_000) };
+        serializer.collect_str(&date)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+        let date: Date = String::deserialize(deserializer)?.parse().map_err(D::Error::custom)?;
+        let millis = date.millis().and_then(|millis| u64::try_from(millis).ok());
+        millis.map(from_millis).ok_or_else(|| D::Error::custom("a date before 1970"))
+    }
+}
+
+/// Serializes a number as JavaScript does: without `.0`.
+fn number<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    let whole = *number as u64;
+    if whole as f64 == *number { serializer.serialize_u64(whole) } else { serializer.serialize_f64(*number) }
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(Code::BadRequest).message(message)
+}
+
+impl ChannelCore {
+    /// Returns the numbers of the channel.
+    ///
+    /// # Errors
+    /// BAD_REQUEST for an invalid query, or a statement fails.
+    pub(crate) fn stats(&self, query: &StatsQuery) -> Result<ChannelStats> {
+        if let Some(buckets) = query.timeline.filter(|buckets| !(1..=MAX_BUCKETS).contains(buckets)) {
+            return Err(invalid(format!(
+                "Invalid stats query: timeline must be 1–{MAX_BUCKETS}, got {buckets}"
+            )));
+        }
+        // If a statement fails because the log's tables were deleted, the log is opened again.
+        let stored = self.stored(query);
+        let (events, segments, timeline) = stored.or_else(|error| match error.is_storage_failure() {
+            true => self.stored(query),
+            false => Err(error),
+        })?;
+        let states: Vec<_> = self.client_sessions()?.map(|session| ConnectionState::of(&session)).collect();
+        let number_of = |is_counted: &dyn Fn(&ConnectionState) -> bool| {
+            states.iter().flatten().filter(|state| is_counted(state)).count() as u64
+        };
+        let counters = &self.counters;
+        let rejections = counters.rejections().into_iter();
+        Ok(ChannelStats {
+            channel: self.identity.name(),
+            sockets: states.len() as u64,
+            subscriptions: number_of(&|_| true),
+            parked: number_of(&|state| *state == ConnectionState::Parked),
+            members: presence::count(self)?.map(|members| members as u64),
+            events,
+            segments,
+            since: from_millis(counters.since_ms),
+            published: counters.published.get(),
+            duplicates: counters.duplicates.get(),
+            delivered: counters.delivered(),
+            gaps: counters.occurrences(Anomaly::Gap),
+            parkings: counters.occurrences(Anomaly::Parked),
+            rejections: rejections.map(|(reason, count)| (reason.to_owned(), count)).collect(),
+            disconnected: counters.disconnected.get(),
+            database_bytes: self.storage.size()?,
+            timeline,
+        })
+    }
+
+    /// Returns the retained events, the tables and the timeline.
+    fn stored(
+        &self,
+        query: &StatsQuery,
+    ) -> Result<(RetainedEvents, Vec<SegmentStats>, Option<Vec<TimelineBucket>>)> {
+        let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
+        let (usage, last_id, timeline) = self.with_log(|log, sql| {
+            let timeline = query.timeline.map(|buckets| log.timeline(sql, now_us, buckets)).transpose()?;
+            Ok::<_, Error>((log.usage(sql, now_us)?, log.last_id(), timeline))
+        })?;
+        let retention = &self.options.retention;
+        let events = RetainedEvents {
+            count: usage.retained.events,
+            bytes: usage.retained.bytes,
+            first_id: usage.first,
+            last_id,
+            retention_seconds: retention.period.as_secs_f64().min(MAX_INTEGER as f64),
+            max_events: retention.events.min(MAX_INTEGER),
+            max_bytes: retention.bytes.min(MAX_INTEGER),
+        };
+        let segments = usage.segments.into_iter().map(|SegmentUsage { after, last, stored }| {
+            let Stored { events, bytes } = stored;
+            SegmentStats { after, last_id: last, events, bytes }
+        });
+        let bucket_of = |Period { from_us, stored: Stored { events, bytes } }| {
+            let from = from_millis(from_us / MICROS_PER_MILLI);
+            TimelineBucket { from, events, bytes }
+        };
+        let timeline = timeline.map(|periods| periods.into_iter().map(bucket_of).collect());
+        Ok((events, segments.collect(), timeline))
+    }
+
+    /// Returns the sessions of the open sockets of clients. A session that cannot be read belongs to a socket that has closed.
+    fn client_sessions(&self) -> Result<impl Iterator<Item = Rc<Session>>> {
+        let sockets = self.hub.sockets()?.into_iter();
+        let sessions = sockets.filter_map(|raw| self.sessions.peek(&raw).ok());
+        Ok(sessions.filter(|session| !session.is_publisher()))
+    }
+
+    /// Returns a page of the open sockets of clients.
+    ///
+    /// # Errors
+    /// BAD_REQUEST for an invalid query, or an error of the Workers runtime.
+    pub(crate) fn connections(&self, query: &ConnectionsQuery) -> Result<ConnectionsPage> {
+        let limit = query.limit.unwrap_or(DEFAULT_CONNECTIONS);
+        if !(1..=MAX_CONNECTIONS).contains(&limit) {
+            return Err(invalid(format!(
+                "Invalid connections query: limit must be 1–{MAX_CONNECTIONS}, got {limit}"
+            )));
+        }
+        let after = query.after.as_deref().map(Place::read).transpose()?;
+        let mut sessions: Vec<_> = self.client_sessions()?.collect();
+        sessions.sort_by_cached_key(|session| Place::of(session));
+        let mut page = Vec::new();
+        let mut place: Option<Place> = None;
+        let mut last = None;
+        for session in sessions {
+            let mut next = Place::of(&session);
+            if let Some(place) = &place
+                && place.is_like(&next)
+            {
+                next.number = place.number.saturating_add(1);
+            }
+            place = Some(next.clone());
+            if after.as_ref().is_some_and(|after| next <= *after) {
+                continue;
+            }
+            if page.len() >= limit as usize {
+                let next = last.as_ref().map(Place::write);
+                return Ok(ConnectionsPage { connections: page, next });
+            }
+            page.push(self.connection(&session));
+            last = Some(next);
+        }
+        Ok(ConnectionsPage { connections: page, next: None })
+    }
+
+    fn connection(&self, session: &Session) -> Connection {
+        let claims = &session.claims;
+        Connection {
+            connection: session.connection.clone(),
+            subject: claims.subject.as_deref().map(str::to_owned),
+            tags: claims.tags.clone(),
+            issued_at: from_seconds(claims.iat),
+            expires_at: from_seconds(claims.exp),
+            subscription: ConnectionState::of(session),
+            member: presence::member_of(self, session),
+        }
+    }
+}
+
+/// The place of a socket in the order of [`ChannelCore::connections`]. Sockets without a connection id may be equal, and are numbered.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Place {
+    #[serde(rename = "c")]
+    connection: String,
+    #[serde(rename = "s")]
+    subject: String,
+    /// In milliseconds since 1970.
+    #[serde(rename = "i")]
+    issued_ms: u64,
+    #[serde(rename = "e")]
+    expires_ms: u64,
+    #[serde(rename = "n")]
+    number: u32,
+}
+
+impl Place {
+    fn of(session: &Session) -> Self {
+        let claims = &session.claims;
+        Self {
+            connection: session.connection.clone().unwrap_or_default(),
+            subject: claims.subject.as_deref().unwrap_or_default().to_owned(),
+            issued_ms: (claims.iat * 1_000.0) as u64,
+            expires_ms: (claims.exp * 1_000.0) as u64,
+            number: 0,
+        }
+    }
+
+    /// Returns whether two places differ only in their number.
+    fn is_like(&self, other: &Self) -> bool {
+        *self == Self { number: self.number, ..other.clone() }
+    }
+
+    fn read(cursor: &str) -> Result<Self> {
+        let bytes = (cursor.len() <= MAX_CURSOR_BYTES).then(|| URL_SAFE_NO_PAD.decode(cursor).ok()).flatten();
+        let place = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        place.ok_or_else(|| {
+            invalid("Invalid connections query: after must be the cursor of a previous page".to_owned())
+        })
+    }
+
+    fn write(&self) -> String {
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+    }
+}

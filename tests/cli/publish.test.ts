@@ -1,0 +1,131 @@
+// `durable-event-iterator publish`: one event, and the lines of the standard input.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { CommandLine, nodes } from '../support/command-line.ts'
+import type { RunningWorkers } from '../support/workerd.ts'
+import { newChannel, PUBLISH_KEY, READ_KEY, startChannels } from './channels.ts'
+
+let workers: RunningWorkers
+let cli: CommandLine
+beforeAll(async () => {
+  workers = await startChannels()
+  cli = await CommandLine.build({ DEI_URL: workers.url.href, DEI_KEY: PUBLISH_KEY })
+})
+afterAll(async () => {
+  await cli.dispose()
+  await workers.dispose()
+})
+
+/** Returns the retained events of a channel. */
+async function eventsOf(channel: string): Promise<{ id: string; json: unknown; retry?: number; comments?: string[] }[]> {
+  const path = `/channels/${encodeURIComponent(channel)}/events?limit=1000`
+  const response = await workers.fetch(path, { headers: { authorization: `Bearer ${READ_KEY}` } })
+  return ((await response.json()) as { events: [] }).events
+}
+
+const linesOf = (text: string): string[] => text.split('\n').filter((line) => line !== '')
+
+describe('one event', () => {
+  test.each(Object.entries(nodes))('is published, and its id is printed, with the %s Node.js', async (_, node) => {
+    const channel = newChannel()
+    const { status, stdout, stderr } = await cli.run(['publish', channel, '{"message":"Hello"}'], node === undefined ? {} : { node })
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    const [{ id, json }] = (await eventsOf(channel)) as [{ id: string; json: unknown }]
+    expect(json).toEqual({ message: 'Hello' })
+    expect(stdout).toBe(`published ${id}\n`)
+  })
+
+  test('has the options of the HTTP endpoint', async () => {
+    const channel = newChannel()
+    const options = ['--to', 'a,b', '--to', 'c', '--retry', '5000', '--comment', 'one', '--comment', 'two']
+    expect(await cli.run(['publish', channel, '{}', ...options])).toMatchObject({ status: 0 })
+    expect(await eventsOf(channel)).toMatchObject([{ json: {}, retry: 5_000, comments: ['one', 'two'] }])
+  })
+
+  test('with an idempotency key is published once', async () => {
+    const channel = newChannel()
+    const args = ['publish', channel, '{}', '--idempotency-key', 'order-17', '--json']
+    const [first, second] = [await cli.run(args), await cli.run(args)]
+    const { id } = JSON.parse(first.stdout)
+    expect(JSON.parse(first.stdout)).toEqual({ id, duplicate: false })
+    expect(JSON.parse(second.stdout)).toEqual({ id, duplicate: true })
+    expect((await cli.run(args.slice(0, -1))).stdout).toBe(`duplicate of ${id}\n`)
+    expect(await eventsOf(channel)).toHaveLength(1)
+  })
+
+  test.each([
+    ['a wrong key', ['{}'], { DEI_KEY: 'wrong' }, '401'],
+    ['a key without the right', ['{}'], { DEI_KEY: READ_KEY }, '403'],
+    ['an invalid event', ['"text"'], {}, '400 BAD_REQUEST'],
+    ['a connection id that is invalid', ['{}', '--to', 'ä'], {}, '400 BAD_REQUEST'],
+  ])('%s is rejected with 1', async (_, args, env, message) => {
+    const { status, stdout, stderr } = await cli.run(['publish', newChannel(), ...args], { env })
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+    expect(stderr).toContain(message)
+    expect(stderr).not.toContain(PUBLISH_KEY)
+  })
+})
+
+describe('the lines of the standard input', () => {
+  test('are published in order and in batches', async () => {
+    const channel = newChannel()
+    const stdin = Array.from({ length: 2_500 }, (_, n) => JSON.stringify({ n })).join('\n')
+    const { status, stdout, stderr } = await cli.run(['publish', channel], { stdin })
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(stdout).toMatch(/^published 2,500 events, last id \d+\n$/)
+    const last = await workers.fetch(`/channels/${encodeURIComponent(channel)}/events?last=1000`, { headers: { authorization: `Bearer ${READ_KEY}` } })
+    const { events } = (await last.json()) as { events: { json: { n: number } }[] }
+    expect(events.map(({ json }) => json.n)).toEqual(Array.from({ length: 1_000 }, (_, n) => n + 1_500))
+  })
+
+  test('may be blank, end with CRLF, and lack the last line ending', async () => {
+    const channel = newChannel()
+    const { stdout } = await cli.run(['publish', channel, '--json'], { stdin: '\n{"n":1}\r\n   \n{"n":2}' })
+    const events = await eventsOf(channel)
+    expect(events.map(({ json }) => json)).toEqual([{ n: 1 }, { n: 2 }])
+    expect(linesOf(stdout).map((line) => JSON.parse(line))).toEqual(events.map(({ id }) => ({ id, duplicate: false })))
+  })
+
+  test('are published as they arrive', async () => {
+    const channel = newChannel()
+    const publish = cli.start(['publish', channel, '--json'])
+    for (const n of [1, 2]) {
+      publish.process.stdin!.write(`{"n":${n}}\n`)
+      await publish.until('"duplicate":false', 'stdout', n)
+    }
+    publish.process.stdin!.end()
+    await publish.ended
+    expect(publish.status).toBe(0)
+    expect(await eventsOf(channel)).toHaveLength(2)
+  })
+
+  test('without a line, nothing is published', async () => {
+    expect(await cli.run(['publish', newChannel()])).toMatchObject({ status: 0, stdout: 'published 0 events\n' })
+  })
+
+  test('an invalid line is reported with its number: lines before it are published, and none after it', async () => {
+    const channel = newChannel()
+    const { status, stderr } = await cli.run(['publish', channel], { stdin: '{"n":1}\n\n{"n":2}\n{n:3}\n{"n":4}\n' })
+    expect(status).toBe(1)
+    expect(stderr).toMatch(/^durable-event-iterator: line 4 is not JSON: .*; all lines before are published\n$/)
+    expect((await eventsOf(channel)).map(({ json }) => json)).toEqual([{ n: 1 }, { n: 2 }])
+  })
+
+  test('a rejected batch is reported with its lines, and nothing of it is published', async () => {
+    const channel = newChannel()
+    const { status, stderr } = await cli.run(['publish', channel], { stdin: '{"n":1}\n"text"\n{"n":3}\n' })
+    expect(status).toBe(1)
+    expect(stderr).toMatch(/^durable-event-iterator: lines 1–3 are not published: .* responds with 400 BAD_REQUEST/)
+    expect(await eventsOf(channel)).toEqual([])
+  })
+
+  test('have an idempotency key for each line', async () => {
+    const channel = newChannel()
+    const args = ['publish', channel, '--idempotency-key', 'import']
+    await cli.run(args, { stdin: '{"n":1}\n{"n":2}\n' })
+    const { stdout } = await cli.run(args, { stdin: '{"n":1}\n{"n":2}\n{"n":3}\n' })
+    expect(stdout).toMatch(/^published 3 events, of which 2 duplicates, last id \d+\n$/)
+    expect((await eventsOf(channel)).map(({ json }) => json)).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
+  })
+})
