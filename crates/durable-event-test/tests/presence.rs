@@ -258,6 +258,7 @@ fn the_server_sets_the_state_with_which_a_member_joins() {
     let failing = room.connect_as(token("bert"), "b").unwrap();
     failing.call(["keep"], "failing").unwrap();
     failing.subscribe();
+    assert_eq!(members(&room).len(), 2);
     room.advance(GRACE * 2);
     assert_eq!(presence(&failing), []);
     assert_eq!(members(&room).len(), 2);

@@ -119,6 +119,9 @@ impl PresenceState {
     /// Removes a socket with this session, whose member was known to the clients.
     fn leave(&self, core: &ChannelCore, ws: &RawSocket, session: &Session) -> Result<()> {
         let socket = ws.id()?;
+        if self.arriving.try_borrow()?.contains(&socket) {
+            return Ok(()); // it has not joined
+        }
         if self.with(core, |roster| roster.member_of(socket).is_none())? {
             // The socket has closed while the Durable Object hibernated.
             let Some(id) = self.known_id(session) else { return Ok(()) };

@@ -299,7 +299,6 @@ impl<S: Clone> Roster<S> {
     }
 
     /// Returns the number of members who are present.
-    #[allow(dead_code, reason = "for the numbers of a channel")]
     pub(super) fn len(&self) -> usize {
         self.members.values().filter(|member| member.is_present()).count()
     }
