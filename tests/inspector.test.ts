@@ -10,6 +10,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { INSTALL_TIMEOUT, launchBrowser } from './support/browser.ts'
 import { Client, SIGNING_KEY, token } from './support/client.ts'
 import type { Claims, ClientVersion, Subscription } from './support/client.ts'
+import { token as durableIteratorToken } from './support/durable-iterator.ts'
 import { startWorkers } from './support/workerd.ts'
 import type { RunningWorkers } from './support/workerd.ts'
 
@@ -28,6 +29,8 @@ interface Implementation {
 let persistence: string
 let generic: Implementation
 let typescript: Implementation
+/** The generic Worker without presence. */
+let plain: Implementation
 let locked: RunningWorkers
 let browser: Browser
 const visits: Visit[] = []
@@ -37,9 +40,9 @@ const CHANNEL = { CHANNEL: { className: 'DurableEventIteratorObject' } }
 
 beforeAll(async () => {
   persistence = await mkdtemp(join(tmpdir(), 'inspector-'))
-  const variables = { SIGNING_KEY, INSPECT_KEY, READ_KEY, PRESENCE: 'subject', MAX_RETAINED_EVENTS: '200' }
-  const [first, second, third, launched] = await Promise.all([
-    startWorkers({ workers: [{ name: 'worker', crate: '.', variables, durableObjects: CHANNEL }], persistence }),
+  const variables = { SIGNING_KEY, INSPECT_KEY, READ_KEY, MAX_RETAINED_EVENTS: '200' }
+  const [first, second, third, fourth, launched] = await Promise.all([
+    startWorkers({ workers: [{ name: 'worker', crate: '.', variables: { ...variables, PRESENCE: 'subject' }, durableObjects: CHANNEL }] }),
     startWorkers({
       workers: [
         {
@@ -50,12 +53,14 @@ beforeAll(async () => {
         },
       ],
     }),
+    startWorkers({ workers: [{ name: 'worker', crate: '.', variables, durableObjects: CHANNEL }], persistence }),
     startWorkers({ workers: [{ name: 'worker', crate: '.', variables: { SIGNING_KEY, READ_KEY }, durableObjects: CHANNEL }] }),
     launchBrowser(),
   ])
   generic = { name: 'the generic Worker', prefix: '/channels', worker: first }
   typescript = { name: 'a Worker in TypeScript', prefix: '/rooms', worker: second }
-  locked = third
+  plain = { name: 'the generic Worker without presence', prefix: '/channels', worker: third }
+  locked = fourth
   browser = launched
 }, INSTALL_TIMEOUT)
 afterEach(async () => {
@@ -67,7 +72,7 @@ afterEach(async () => {
 })
 afterAll(async () => {
   await browser?.close()
-  await Promise.all([generic?.worker.dispose(), typescript?.worker.dispose(), locked?.dispose()])
+  await Promise.all([...[generic, typescript, plain].map((implementation) => implementation?.worker.dispose()), locked?.dispose()])
   await rm(persistence, { recursive: true, force: true })
 })
 
@@ -136,9 +141,9 @@ class Visit {
     return this.page.getByRole('list', { name: 'Live events' })
   }
 
-  /** The texts of the live events, the newest first. */
+  /** The texts of the live events, the newest first, without those of presence. */
   previews(): Promise<string[]> {
-    return this.events.locator('.preview').allTextContents()
+    return this.events.locator('.event:not(.live-only) .preview').allTextContents()
   }
 
   async shows(previews: string[]): Promise<void> {
@@ -160,7 +165,7 @@ async function publish({ worker, prefix }: Implementation, channel: string, even
   const headers = { authorization: `Bearer ${INSPECT_KEY}`, 'content-type': 'application/vnd.orpc+json' }
   const body = JSON.stringify('json' in event ? event : { json: event })
   const response = await worker.fetch(url, { method: 'POST', headers, body })
-  expect(response.status).toBe(201)
+  expect([response.status, response.ok || (await response.text())]).toEqual([201, true])
   return ((await response.json()) as { id: string }).id
 }
 
@@ -169,11 +174,16 @@ interface Connected {
   subscription: Subscription
 }
 
-/** Connects an unmodified client of oRPC. */
-async function connect({ worker }: Implementation, claims: Claims & { tags?: string[] }, id?: string, version: ClientVersion = '1.16.1'): Promise<Connected> {
+/** Connects an unmodified client of oRPC. Only tokens of `DurableIterator` clients have tags. */
+async function connect(
+  { worker }: Implementation,
+  { tags, ...claims }: Claims & { tags?: string[] },
+  id?: string,
+  version: ClientVersion = '1.16.1',
+): Promise<Connected> {
   const url = new URL('/', worker.url)
   url.protocol = 'ws:'
-  url.searchParams.set('token', await token(claims))
+  url.searchParams.set('token', await (tags === undefined ? token(claims) : durableIteratorToken({ ...claims, tags })))
   if (id !== undefined) url.searchParams.set('id', id)
   const client = await Client.connect(url.href, { version })
   clients.push(client)
@@ -216,18 +226,19 @@ describe.for(both)('the page of %s', ([, of]) => {
     await publish(implementation, 'live', { n: 1 })
     const visit = await Visit.open(implementation, 'live')
     await visit.shows(['{ n: 1 }'])
-    const meta = [[1, 'at'], [0, 'total'], [6, 'tags'], [7, 'map'], [3, 'nothing']]
+    await visit.events.getByText('{ type: "presence"').waitFor() // not stored
+    const meta = [[1, 'at'], [0, 'total'], [6, 'tags'], [7, 'map'], [3, 'list', 0]]
     const id = await publish(
       implementation,
       'live',
-      { json: { at: '2026-01-31T12:00:00.000Z', total: '12345678901234567890', tags: ['a'], map: [['k', 1]] }, meta },
+      { json: { at: '2026-01-31T12:00:00.000Z', total: '12345678901234567890', tags: ['a'], map: [['k', 1]], list: [null] }, meta },
       [['retry', '1500'], ['comments', 'a comment']],
     )
     await visit.shows([
-      '{ at: 2026-01-31T12:00:00.000Z, total: 12345678901234567890n, tags: Set ["a"], map: Map ["k" → 1], nothing: undefined }',
+      '{ at: 2026-01-31T12:00:00.000Z, total: 12345678901234567890n, tags: Set ["a"], map: Map ["k" → 1], list: [undefined] }',
       '{ n: 1 }',
     ])
-    const event = visit.events.getByRole('listitem').first()
+    const event = visit.events.locator('.event:not(.live-only)').first()
     await event.locator('summary').first().click()
     await event.getByText('12345678901234567890n').last().waitFor()
     for (const text of [/^date$/, /^bigint$/, /^set \[1\]$/, /^map \[1\]$/, /1,500 ms/, /a comment/]) await event.getByText(text).first().waitFor()
@@ -335,7 +346,7 @@ describe.for(both)('the page of %s', ([, of]) => {
 })
 
 test('a wrong key is reported, and the next one opens the channel', async () => {
-  const visit = await Visit.start(generic.worker, '#channel=key', { expected: '401' })
+  const visit = await Visit.start(plain.worker, '#channel=key', { expected: '401' })
   await visit.enter('a wrong key of the tests')
   await visit.page.getByRole('alert').getByText('INSPECT_KEY').waitFor()
   expect(await visit.page.getByLabel('Key', { exact: true }).evaluate((input) => input === document.activeElement)).toBe(true)
@@ -349,6 +360,7 @@ test('a wrong key is reported, and the next one opens the channel', async () => 
   await visit.page.getByRole('combobox', { name: 'Channel' }).fill('another')
   await visit.page.keyboard.press('Enter')
   await expect.poll(() => visit.page.title()).toBe('another · Inspector')
+  await visit.is('Live')
   await visit.page.goBack()
   await expect.poll(() => visit.page.title()).toBe('key · Inspector')
   await visit.page.getByRole('button', { name: 'Key', exact: true }).click()
@@ -357,30 +369,30 @@ test('a wrong key is reported, and the next one opens the channel', async () => 
 })
 
 test('a key with fewer rights shows what it may, and names the missing right', async () => {
-  await publish(generic, 'rights', { n: 1 })
-  const visit = await Visit.open(generic, 'rights', { key: READ_KEY, expected: '403' })
+  await publish(plain, 'rights', { n: 1 })
+  const visit = await Visit.open(plain, 'rights', { key: READ_KEY, expected: '403' })
   await visit.shows(['{ n: 1 }'])
   await visit.page.getByRole('alert').getByText('Use a key that has this right').waitFor()
 })
 
 test('the stream resumes after the end of the runtime, and reports a gap', async () => {
-  const visit = await Visit.open(generic, 'resume', { expected: 'net::ERR' })
-  await publish(generic, 'resume', { n: 1 })
+  const visit = await Visit.open(plain, 'resume', { expected: 'net::ERR' })
+  await publish(plain, 'resume', { n: 1 })
   await visit.shows(['{ n: 1 }'])
   await visit.page.context().setOffline(true)
-  await generic.worker.kill()
+  await plain.worker.kill()
   await visit.is('Reconnecting')
-  await visit.page.getByText('cannot be reached').waitFor()
-  await publish(generic, 'resume', { n: 2 })
+  await visit.page.locator('#note').getByText('cannot be reached').waitFor()
+  await publish(plain, 'resume', { n: 2 })
   await visit.page.context().setOffline(false)
   await visit.is('Live')
   await visit.shows(['{ n: 2 }', '{ n: 1 }'])
 
   await visit.page.context().setOffline(true)
-  await generic.worker.kill()
+  await plain.worker.kill()
   await visit.is('Reconnecting')
   for (let n = 0; n < 500; n += 100) {
-    await Promise.all(Array.from({ length: 100 }, (_, index) => publish(generic, 'resume', { later: n + index })))
+    await Promise.all(Array.from({ length: 100 }, (_, index) => publish(plain, 'resume', { later: n + index })))
   }
   await visit.page.context().setOffline(false)
   await visit.is('Live')
@@ -388,9 +400,9 @@ test('the stream resumes after the end of the runtime, and reports a gap', async
 }, 90_000)
 
 test('the list is bounded, and states how many events it has left out', async () => {
-  const visit = await Visit.open(generic, 'bounded')
+  const visit = await Visit.open(plain, 'bounded')
   for (let n = 0; n < 600; n += 100) {
-    await Promise.all(Array.from({ length: 100 }, (_, index) => publish(generic, 'bounded', { n: n + index })))
+    await Promise.all(Array.from({ length: 100 }, (_, index) => publish(plain, 'bounded', { n: n + index })))
   }
   await expect.poll(() => visit.page.locator('#event-count').textContent(), { timeout: PATIENCE }).toBe('newest 500 of 600 received')
   expect(await visit.previews()).toHaveLength(500)
@@ -399,14 +411,14 @@ test('the list is bounded, and states how many events it has left out', async ()
 test('data and names are never HTML', async () => {
   const evil = `<img src=x onerror="alert(1)">"'><script>alert(2)</script>`
   await publish(generic, evil, { [evil]: evil, list: [evil] }, [['comments', evil]])
-  await connect(generic, { chn: evil, sub: evil, tags: [evil] } as Claims, '<img/src=x/onerror=alert(3)>')
+  await connect(generic, { chn: evil, sub: evil, tags: [evil] }, '<img/src=x/onerror=alert(3)>')
   const visit = await Visit.open(generic, evil)
   await expect.poll(() => visit.previews()).toHaveLength(1)
-  await visit.events.locator('summary').first().click()
+  await visit.events.locator('.event:not(.live-only) summary').first().click()
   await visit.events.getByText('Copy JSON').waitFor()
   const clients = await visit.tab('Clients')
   await clients.getByText('<img/src=x/onerror=alert(3)>').first().waitFor()
-  await clients.getByRole('button', { name: /^Disconnect / }).click()
+  await clients.getByRole('button', { name: 'Disconnect <img' }).click()
   await visit.page.getByRole('button', { name: 'Disconnect …' }).click()
   await visit.page.getByRole('dialog').getByText(evil).waitFor()
   await visit.page.keyboard.press('Escape')
@@ -417,8 +429,8 @@ test('data and names are never HTML', async () => {
 })
 
 test('a paused list collects events, the filter counts matches, and older events are loaded', async () => {
-  for (let n = 1; n <= 130; n++) await publish(generic, 'list', { n })
-  const visit = await Visit.open(generic, 'list')
+  for (let n = 1; n <= 130; n++) await publish(plain, 'list', { n })
+  const visit = await Visit.open(plain, 'list')
   const { page } = visit
   const count = page.locator('#event-count')
   await expect.poll(() => count.textContent()).toBe('100 events')
@@ -426,7 +438,7 @@ test('a paused list collects events, the filter counts matches, and older events
   await expect.poll(() => count.textContent()).toBe('130 events')
   await page.getByText('These are all retained events.').waitFor()
   await page.getByRole('button', { name: 'Pause' }).click()
-  await publish(generic, 'list', { n: 131 })
+  await publish(plain, 'list', { n: 131 })
   await page.getByText('Paused: 1 new event.').waitFor()
   expect((await visit.previews())[0]).toBe('{ n: 130 }')
   await page.getByRole('button', { name: 'Resume' }).click()
@@ -446,8 +458,8 @@ test('a paused list collects events, the filter counts matches, and older events
 })
 
 test('everything is reachable by the keyboard', async () => {
-  for (let n = 1; n <= 3; n++) await publish(generic, 'keyboard', { n })
-  const visit = await Visit.start(generic.worker, '')
+  for (let n = 1; n <= 3; n++) await publish(plain, 'keyboard', { n })
+  const visit = await Visit.start(plain.worker, '')
   const { page } = visit
   const focused = () => page.evaluate(() => (document.activeElement as HTMLElement | null)?.innerText || document.activeElement?.id)
   const press = async (...keys: string[]) => {
@@ -461,7 +473,10 @@ test('everything is reachable by the keyboard', async () => {
   await visit.is('Live')
   await visit.shows(['{ n: 3 }', '{ n: 2 }', '{ n: 1 }'])
 
-  await page.evaluate(() => (document.activeElement as HTMLElement).blur())
+  await page.locator('#skip').focus()
+  await press('Enter')
+  expect(await page.evaluate(() => document.activeElement?.id)).toBe('main')
+  await visit.is('Live')
   await press('e', 'ArrowDown', 'Enter')
   await visit.events.getByRole('button', { name: 'Copy JSON' }).waitFor()
   expect(await focused()).toContain('{ n: 2 }')
@@ -510,8 +525,8 @@ test('everything is reachable by the keyboard', async () => {
 })
 
 test('the page has names and roles', async () => {
-  await publish(generic, 'roles', { n: 1 })
-  const visit = await Visit.open(generic, 'roles')
+  await publish(plain, 'roles', { n: 1 })
+  const visit = await Visit.open(plain, 'roles')
   const { page } = visit
   await visit.shows(['{ n: 1 }'])
   const snapshot = await page.locator('body').ariaSnapshot()
@@ -545,8 +560,8 @@ test('the page has names and roles', async () => {
 })
 
 test.for(['light', 'dark'] as const)('texts have enough contrast in the %s scheme', async (colorScheme) => {
-  await publish(generic, 'contrast', { type: 'a', n: 1, is: true, none: null })
-  const visit = await Visit.open(generic, 'contrast', { colorScheme })
+  await publish(plain, 'contrast', { type: 'a', n: 1, is: true, none: null })
+  const visit = await Visit.open(plain, 'contrast', { colorScheme })
   await expect.poll(() => visit.previews()).not.toHaveLength(0)
   await visit.events.locator('summary').first().click()
   const ratios = async () =>
@@ -588,9 +603,9 @@ test.for(['light', 'dark'] as const)('texts have enough contrast in the %s schem
 
 test('a phone of 360 px needs no horizontal scrolling', async () => {
   const long = 'x'.repeat(300)
-  await publish(generic, 'phone', { [long]: long, list: [[[[{ deep: long }]]]] })
-  await connect(generic, { chn: 'phone', sub: long }, 'c'.repeat(128))
-  const visit = await Visit.start(generic.worker, '#channel=phone', { viewport: { width: 360, height: 740 }, reducedMotion: 'reduce' })
+  await publish(plain, 'phone', { [long]: long, list: [[[[{ deep: long }]]]] })
+  await connect(plain, { chn: 'phone', sub: long.slice(0, 200) }, 'c'.repeat(128))
+  const visit = await Visit.start(plain.worker, '#channel=phone', { viewport: { width: 360, height: 740 }, reducedMotion: 'reduce' })
   expect(await visit.overflow()).toBe(0)
   await visit.enter(INSPECT_KEY)
   await visit.is('Live')

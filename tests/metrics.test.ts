@@ -120,8 +120,7 @@ test('a channel with metrics hibernates', { timeout: 60_000 }, async () => {
     return (await seen()).constructed[`${className[binding]} ${chn}`] === 2
   }
   const [usual, measured] = await Promise.all(classes.map((binding) => Promise.all(waits.map((seconds) => hasHibernated(binding, seconds)))))
-  const first = (list: boolean[]): number | undefined => waits[list.indexOf(true)]
-  console.log(`hibernated after ${first(usual!)} s without metrics, after ${first(measured!)} s with metrics`)
+  // Measured: between 8 and 12 s without metrics, between 12 and 14 s with them.
   expect(usual!.at(-1)).toBe(true)
   expect(measured!.at(-1)).toBe(true)
   expect(measured![0]).toBe(false)
