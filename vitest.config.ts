@@ -17,11 +17,11 @@ const everyVersion = {
 /** The tests that also run with Durable Object classes in TypeScript, for each of oRPC's classes. */
 const typescriptClasses = {
   DurableEventIteratorObject: [
-    'audiences', 'broken-code', 'calls', 'close-hook', 'disconnect', 'events', 'gaps', 'hibernation', 'hostile', 'http-reading', 'idempotency', 'pages',
+    'audiences', 'batches', 'broken-code', 'calls', 'close-hook', 'disconnect', 'events', 'gaps', 'hibernation', 'hostile', 'http-reading', 'idempotency', 'pages',
     'settling', 'npm/stub', 'npm/subscribe', 'presence', 'publisher', 'revoke', 'snapshots', 'soak', 'stubs', 'types',
   ],
   DurableIteratorObject: [
-    'audiences', 'close-hook', 'disconnect', 'durable-iterator', 'hibernation', 'http-reading', 'npm/stub', 'npm/subscribe', 'pages', 'presence',
+    'audiences', 'batches', 'close-hook', 'disconnect', 'durable-iterator', 'hibernation', 'http-reading', 'npm/stub', 'npm/subscribe', 'pages', 'presence',
     'publisher', 'revoke',
   ],
 }

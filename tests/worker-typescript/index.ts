@@ -15,6 +15,10 @@ export { TypesObject } from './types.ts'
 
 interface Env {
   SIGNING_KEY: string
+  PUBLISH_KEY?: string
+  READ_KEY?: string
+  ACCESS_KEYS?: string
+  INSPECT_KEY?: string
   [binding: string]: unknown
 }
 
@@ -30,6 +34,18 @@ export default {
         cors: { origins: ['https://friend.example'], credentials: true, maxAgeSeconds: 60 },
         readKey: 'the read key of the tests',
         namespaceGetOptions: { locationHint: 'weur' },
+      })
+    }
+    // With the keys of the variables.
+    if (route === 'keys') {
+      return handleChannelRequest(request, {
+        signingKey: env.SIGNING_KEY,
+        namespace: env[binding] as DurableEventIteratorNamespace,
+        prefix: `/keys/${binding}`,
+        publishKey: env.PUBLISH_KEY,
+        readKey: env.READ_KEY,
+        accessKeys: env.ACCESS_KEYS,
+        inspectKey: env.INSPECT_KEY,
       })
     }
     if (route !== 'upgrade') return new Response('Not Found', { status: 404 })

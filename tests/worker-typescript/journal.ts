@@ -22,6 +22,7 @@ type Step =
   | { sql: string }
   | { live: object }
   | { prune: null }
+  | { batch: object[] }
   | { nested: Step[] }
   | { fail: string }
 
@@ -98,6 +99,13 @@ class Journal extends Room<object> {
     return this.publishInside(event, { idempotencyKey })
   }
 
+  publishInBatch(events: object[], keys: string[]): Published[] {
+    return this.publishAllInside(
+      events,
+      events.map((_, n) => (keys[n] === undefined ? {} : { idempotencyKey: keys[n] })),
+    )
+  }
+
   publishWithMeta(event: object, retry: number | undefined, comments: string[]): string {
     return this.publishInside(withEventMeta(event, { ...(retry !== undefined && { retry }), comments })).id
   }
@@ -172,6 +180,7 @@ class Journal extends Room<object> {
     for (const step of steps) {
       if ('publish' in step) ids.push(this.publishInside(step.publish).id)
       if ('once' in step) ids.push(this.publishOnce(...step.once).id)
+      if ('batch' in step) ids.push(...this.publishAllInside(step.batch).map(({ id }) => id))
       if ('sql' in step) this.ctx.storage.sql.exec(step.sql)
       if ('live' in step) this.sendLiveInside(step.live)
       if ('prune' in step) void this.alarm()

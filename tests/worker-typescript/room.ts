@@ -34,6 +34,8 @@ export interface Room<TEvent extends object> {
   readonly lastEventId: string | undefined
   /** Publishes an event from inside of the Durable Object. */
   publishInside(event: TEvent, recipients?: Recipients): Published
+  /** Publishes events from inside of the Durable Object, with options for each. */
+  publishAllInside(events: TEvent[], options?: PublishOptions[]): Published[]
   sendLiveInside(event: TEvent): void
   keepAttachment(ws: WebSocket, attachment: object): void
   /** Returns the attachment of a socket, or undefined if there is none. */
@@ -60,6 +62,10 @@ class DurableEventIteratorRoom<TEvent extends object> extends DurableEventIterat
     const { targets, exclude = [], ...options } = recipients
     const sockets = (targets ?? this.ctx.getWebSockets()).filter((ws) => !exclude.includes(ws))
     return this.dei.websocketManager.publishEvent(sockets, event, { ...options, onlyToSockets: targets !== undefined })
+  }
+
+  publishAllInside(events: TEvent[], options?: PublishOptions[]): Published[] {
+    return this.dei.websocketManager.publishEvents(this.ctx.getWebSockets(), events, options)
   }
 
   sendLiveInside(event: TEvent): void {
@@ -91,6 +97,10 @@ class DurableIteratorRoom<TEvent extends object> extends DurableIteratorObject<T
 
   publishInside(event: TEvent, recipients?: Recipients): Published {
     return this.publishEvent(event, recipients)
+  }
+
+  publishAllInside(events: TEvent[], options?: PublishOptions[]): Published[] {
+    return this.publishEvents(events, options)
   }
 
   sendLiveInside(): void {

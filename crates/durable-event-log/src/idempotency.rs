@@ -55,7 +55,7 @@ impl Log {
         stored.map(Appended::Stored)
     }
 
-    fn append_with_key(
+    pub(super) fn append_with_key(
         &mut self,
         db: &impl Database,
         now_us: u64,
@@ -86,7 +86,7 @@ impl Log {
 
 /// Returns whether the text is a valid idempotency key. Visible ASCII fits into a header value and has no
 /// look-alikes.
-fn is_valid_key(text: &str) -> bool {
+pub(super) fn is_valid_key(text: &str) -> bool {
     (1..=MAX_KEY_LENGTH).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 

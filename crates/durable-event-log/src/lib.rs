@@ -62,6 +62,7 @@
 
 mod append;
 mod append_error;
+mod batch;
 mod database;
 mod epoch;
 mod expiry;
@@ -84,6 +85,7 @@ mod view;
 pub use self::{
     append::{MAX_EVENT_BYTES, Record},
     append_error::{AppendError, MAX_KEY_LENGTH},
+    batch::{BatchError, BatchItem},
     database::{Cell, Database, DatabaseError, Param},
     epoch::Memory,
     id::{EventId, InvalidEventId},

@@ -9,13 +9,17 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::test_database::{NOW, PREFIX, SECOND, TestDatabase, USUAL, event, open, open_at, resumed};
-use super::{EventId, Log, Memory, ResumeFrom, Retention};
+use super::{Appended, BatchItem, EventId, Log, Memory, ResumeFrom, Retention};
 
 #[derive(Clone, Debug)]
 enum Action {
     /// Moves the clock by some microseconds, then publishes an event of some bytes.
     Append(i64, usize),
-    /// The same, but statements that begin with this text fail.
+    /// Moves the clock, then publishes a batch of events of these sizes.
+    AppendBatch(i64, Vec<usize>),
+    /// The same, but inserting fails.
+    FailedBatch(i64, Vec<usize>),
+    /// Publishes one event, but statements that begin with this text fail.
     FailedAppend(i64, usize, &'static str),
     /// Moves the clock, then deletes expired events.
     DeleteExpired(i64),
@@ -45,10 +49,16 @@ fn clock() -> impl Strategy<Value = i64> {
     ]
 }
 
+fn sizes() -> impl Strategy<Value = Vec<usize>> {
+    prop::collection::vec(0..40_usize, 1..12)
+}
+
 fn action() -> impl Strategy<Value = Action> {
     let failing = prop_oneof![Just("INSERT"), Just("CREATE")];
     prop_oneof![
         12 => (clock(), 0..40_usize).prop_map(|(step, size)| Action::Append(step, size)),
+        4 => (clock(), sizes()).prop_map(|(step, sizes)| Action::AppendBatch(step, sizes)),
+        1 => (clock(), sizes()).prop_map(|(step, sizes)| Action::FailedBatch(step, sizes)),
         2 => (clock(), 0..40_usize, failing).prop_map(|(step, size, sql)| Action::FailedAppend(step, size, sql)),
         4 => clock().prop_map(Action::DeleteExpired),
         2 => clock().prop_map(Action::Prune),
@@ -301,6 +311,32 @@ fn run(retention: Retention, start: u64, actions: Vec<Action>) {
                     model.published.push(Published { id: expected, bytes: json.len() as u64 });
                 }
                 assert_eq!(stored(&db).concat().len(), before.concat().len() + usize::from(!is_failure));
+            }
+            Action::AppendBatch(step, sizes) => {
+                model.move_clock(step);
+                let texts: Vec<_> = sizes.iter().map(|size| format!("[{}]", "1".repeat(*size))).collect();
+                let items: Vec<_> =
+                    texts.iter().map(|json| BatchItem { record: event(json), key: None }).collect();
+                let first = log.last_id().map_or(0, |id| id.as_micros()).saturating_add(1).max(model.now);
+                let appended = log.append_batch(&db, model.now, &items).unwrap();
+                model.created.get_or_insert(first - 1);
+                let ids: Vec<_> = (first..).take(items.len()).collect();
+                let stored_ids = ids.iter().map(|id| Appended::Stored(EventId::saturating(*id)));
+                assert_eq!(appended, stored_ids.collect::<Vec<_>>());
+                let published =
+                    ids.iter().zip(&texts).map(|(id, json)| Published { id: *id, bytes: json.len() as u64 });
+                model.published.extend(published);
+                assert_eq!(stored(&db).concat().len(), before.concat().len() + items.len());
+            }
+            Action::FailedBatch(step, sizes) => {
+                model.move_clock(step);
+                let texts: Vec<_> = sizes.iter().map(|size| format!("[{}]", "1".repeat(*size))).collect();
+                let items: Vec<_> =
+                    texts.iter().map(|json| BatchItem { record: event(json), key: None }).collect();
+                db.fail_on("INSERT");
+                log.append_batch(&db, model.now, &items).unwrap_err();
+                db.stop_failing();
+                assert_eq!(stored(&db), before);
             }
             Action::DeleteExpired(step) => {
                 model.move_clock(step);

@@ -12,6 +12,8 @@ export class Core {
   alarm(): void | Promise<void>
   /** Publishes an event that a stub has passed. Rejects with an error whose stack trace is not logged. */
   publish(event: unknown, options: unknown): Published | Promise<Published>
+  /** Does the same for several events. */
+  publishBatch(events: unknown, options: unknown): Promise<Published[]>
   /** Calls the trusted RPC method of the same name, and returns its parsed result. */
   stats(query?: unknown): Promise<unknown>
   connections(query?: unknown): Promise<unknown>

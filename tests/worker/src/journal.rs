@@ -190,6 +190,8 @@ enum Step {
     /// Sends a live event.
     Live(Value),
     Prune(Undefined),
+    /// Publishes a batch.
+    Batch(Vec<Value>),
     /// Runs a nested transaction. Its failure does not fail the outer transaction.
     Nested(Vec<Step>),
     Fail(String),
@@ -212,6 +214,8 @@ fn run(
             (Step::Once(event, key), None) => {
                 ids.push(channel.publish_with(event, PublishOptions::new().idempotency_key(key))?.id)
             }
+            (Step::Batch(events), Some(tx)) => ids.extend(tx.publish_batch(events)?),
+            (Step::Batch(events), None) => ids.extend(channel.publish_batch(events)?),
             (Step::Sql(sql), Some(tx)) => drop(tx.sql().exec(sql, None)?),
             (Step::Sql(sql), None) => drop(channel.sql().exec(sql, None)?),
             (Step::Live(event), _) => channel.send_live(&channel.sockets()?, event)?,
@@ -322,6 +326,15 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                     audience = audience.tagged_any(tags);
                 }
                 Ok(journal.channel.publish_with(&event, audience)?.id)
+            })
+            // A batch from inside of the Durable Object. Each event has a key, if `keys` is not empty.
+            .method("publishInBatch", async |journal: &Self, (events, keys): (Vec<Value>, Vec<String>)| {
+                let keys = keys.iter().map(Some).chain(std::iter::repeat(None));
+                let options = keys.map(|key| match key {
+                    Some(key) => PublishOptions::new().idempotency_key(key),
+                    None => PublishOptions::new(),
+                });
+                journal.channel.publish_batch_with(events.iter().zip(options))
             })
             .method("sendLive", async |journal: &Self, (event,): (Value,)| {
                 let sockets = journal.channel.sockets()?;

@@ -51,6 +51,9 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
         ["relay", binding, channel] => {
             Ok(relay::publish(request.into(), &env, binding, channel, None).await?.into())
         }
+        ["relay-batch", binding, channel] => {
+            Ok(relay::publish_batch(request.into(), &env, binding, channel).await?.into())
+        }
         ["relay", binding, channel, method] => {
             Ok(relay::call(request.into(), &env, binding, channel, method).await?.into())
         }
@@ -68,6 +71,11 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
                 .location_hint("weur")
                 .handle(&request)
                 .await
+        }
+        // With the keys of the variables.
+        ["keys", binding, ..] => {
+            let prefix = format!("/keys/{binding}");
+            ChannelEndpoint::new(&env, binding).prefix(&prefix).keys_from_env(&env).handle(&request).await
         }
         ["rpc" | "open", ..] => Ok(http::handle(request.into(), &env).await?.into()),
         _ => Ok(worker::Response::error("Not Found", 404)?.into()),

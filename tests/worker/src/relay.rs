@@ -1,8 +1,8 @@
 //! A Worker in Rust that publishes to Durable Objects of another Worker.
 
 use durable_event_iterator::{
-    ChannelStub, ConnectionsQuery, Error, PublishOptions, ReadOptions, Received, Result, StatsQuery, Value,
-    http, to_value,
+    Audience, ChannelStub, ConnectionsQuery, Error, PublishOptions, ReadOptions, Received, Result,
+    StatsQuery, Value, http, to_value,
 };
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -26,6 +26,41 @@ pub async fn publish(
         ChannelStub::placed(env, binding, channel, None, jurisdiction)?.publish_with(&event, options).await
     };
     match result.await {
+        Ok(published) => Response::from_json(&published),
+        Err(error) => rejection(&error),
+    }
+}
+
+/// An event of a batch.
+#[derive(Deserialize)]
+struct Item {
+    event: Value,
+    to: Option<String>,
+    tag: Option<String>,
+    key: Option<String>,
+}
+
+/// Publishes the body, an array of [`Item`]s, as a batch.
+pub async fn publish_batch(
+    mut request: Request,
+    env: &Env,
+    binding: &str,
+    channel: &str,
+) -> worker::Result<Response> {
+    let items: Vec<Item> = request.json().await?;
+    let events = items.iter().map(|Item { event, to, tag, key }| {
+        let mut audience = Audience::everyone();
+        if let Some(to) = to {
+            audience = audience.to(to);
+        }
+        if let Some(tag) = tag {
+            audience = audience.tagged(tag);
+        }
+        let options = PublishOptions::from(audience);
+        (event, if let Some(key) = key { options.idempotency_key(key) } else { options })
+    });
+    let published = async { ChannelStub::new(env, binding, channel)?.publish_batch_with(events).await };
+    match published.await {
         Ok(published) => Response::from_json(&published),
         Err(error) => rejection(&error),
     }

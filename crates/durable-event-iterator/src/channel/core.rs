@@ -32,7 +32,7 @@ pub(crate) const MICROS_PER_MILLI: u64 = 1_000;
 
 /// Maximum size of an event's message to a subscription with flow control besides the texts of the event, in characters: its call id
 /// has up to 32 characters, and the event id 16 digits.
-const MESSAGE_BYTES: u64 = 120;
+pub(super) const MESSAGE_BYTES: u64 = 120;
 
 /// Minimum delay before the library's alarm, in milliseconds: a failed deletion is retried, but not in a loop.
 const SOONEST_ALARM_MS: u64 = 1_000;
@@ -234,16 +234,9 @@ impl ChannelCore {
         let now_us = now_ms.saturating_mul(MICROS_PER_MILLI);
         let rule = audience.rule.to_text();
         let record = Record { json, meta, extra: extra.as_deref(), audience: rule.as_deref() };
-        let appended = self.with_log(|log, sql| {
-            let before = log.next_expiry().and(log.newest_segment());
-            let appended = match idempotency_key {
-                None => log.append(sql, now_us, &record).map(Appended::Stored),
-                Some(key) => log.append_once(sql, now_us, &record, key),
-            };
-            if log.newest_segment() != before && self.alarm.get() == AlarmState::Presumed {
-                self.alarm.set(AlarmState::Due);
-            }
-            appended
+        let appended = self.append(|log, sql| match idempotency_key {
+            None => log.append(sql, now_us, &record).map(Appended::Stored),
+            Some(key) => log.append_once(sql, now_us, &record, key),
         })?;
         let id = match appended {
             Appended::Stored(id) => id,
@@ -255,29 +248,58 @@ impl ChannelCore {
         };
 
         // The event is stored: from here on the publish must not fail.
-        let messages = EventMessages {
-            tail: event_tail(json, record.meta, record.extra, id.as_micros()),
-            for_publishers: self
-                .options
-                .serves_publishers
-                .then(|| publisher::message(json, record.meta, record.extra, id.as_micros())),
-        };
+        let messages = self.messages(id, &record);
         if self.transactions.is_open() {
             let audience = audience.clone();
             self.send_on_commit(Some(id), move |core| {
-                core.send(id, &messages, runtime::now_ms(), &audience);
+                core.send(id, &messages, runtime::now_ms(), &audience, 0);
             })?;
         } else {
-            self.send(id, &messages, now_ms, audience);
+            self.send(id, &messages, now_ms, audience, 0);
             self.after_publish();
         }
         Ok(Published { id, is_duplicate: false })
     }
 
-    /// Sends a stored event to its audience.
-    fn send(&self, id: EventId, messages: &EventMessages, now_ms: u64, audience: &Audience) {
+    /// Runs `work`, which stores events. If it has begun a segment, the alarm may be due.
+    pub(super) fn append<R, F>(&self, work: impl FnOnce(&mut Log, &Storage) -> Result<R, F>) -> Result<R>
+    where
+        Error: From<F>,
+    {
+        self.with_log(|log, sql| {
+            let before = log.next_expiry().and(log.newest_segment());
+            let appended = work(log, sql);
+            if log.newest_segment() != before && self.alarm.get() == AlarmState::Presumed {
+                self.alarm.set(AlarmState::Due);
+            }
+            appended
+        })
+    }
+
+    /// Returns the common part of the messages of a stored event.
+    pub(super) fn messages(&self, id: EventId, record: &Record<'_>) -> EventMessages {
+        let Record { json, meta, extra, .. } = *record;
+        EventMessages {
+            tail: event_tail(json, meta, extra, id.as_micros()),
+            for_publishers: self
+                .options
+                .serves_publishers
+                .then(|| publisher::message(json, meta, extra, id.as_micros())),
+        }
+    }
+
+    /// Sends a stored event to its audience. `later` is the size of the stored events that are sent after it, in characters.
+    pub(super) fn send(
+        &self,
+        id: EventId,
+        messages: &EventMessages,
+        now_ms: u64,
+        audience: &Audience,
+        later: u64,
+    ) {
         self.counters.count(|counters| &counters.published);
-        let room_of = |flow| self.room(flow, messages.tail.len() as u64);
+        let unsent = later.saturating_add(messages.tail.len() as u64);
+        let room_of = |flow| self.room(flow, unsent);
         let unsent = if audience.is_everyone() {
             self.sessions.fan_out(messages, now_ms, &room_of)
         } else {

@@ -1,10 +1,17 @@
-//! The options of `stub.publish`, as one Worker sends them to another.
+//! The options of `stub.publish` and `stub.publishBatch`, as one Worker sends them to another.
 
 pub(crate) mod removal;
 
-use super::{Audience, PublishOptions, audience::AudienceRule, publish_options::milliseconds};
+use super::{
+    Audience, PublishOptions,
+    audience::AudienceRule,
+    batch::{BATCH_EVENTS, check_count},
+    event_body,
+    publish_options::milliseconds,
+};
+use crate::error::Error;
 use durable_event_token::{ConnectionId, limits::TAG_BYTES};
-use durable_event_wire::{InvalidInput, Issue, MAX_RETRY_MS, Object, Value};
+use durable_event_wire::{InvalidInput, Issue, MAX_RETRY_MS, Object, Serialized, Value};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -97,6 +104,42 @@ impl From<RpcOptions> for PublishOptions {
         let audience = Audience::from_rule(rule.except(except));
         let retry = retry.map(|milliseconds| Duration::from_millis(milliseconds.into()));
         Self { audience, retry, comments, idempotency_key }
+    }
+}
+
+/// The arguments of `stub.publishBatch`, as [`ChannelStub`](crate::ChannelStub) passes them.
+pub(crate) struct BatchCall {
+    pub(crate) events: Vec<SerializedEvent>,
+    pub(crate) options: Vec<RpcOptions>,
+}
+
+/// An event in oRPC's serialized form.
+#[derive(Serialize)]
+pub(crate) struct SerializedEvent {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    json: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meta: Option<String>,
+}
+
+impl BatchCall {
+    /// Serializes the events of a batch.
+    ///
+    /// # Errors
+    /// An event cannot be serialized.
+    pub(crate) fn of<'e, E: Serialize + ?Sized + 'e>(
+        events: impl IntoIterator<Item = (&'e E, PublishOptions)>,
+    ) -> Result<Self, Error> {
+        // One more than a batch may have is enough to reject it.
+        let events = events.into_iter().take(BATCH_EVENTS.end().saturating_add(1)).enumerate();
+        let (mut serialized, mut all) = (Vec::new(), Vec::new());
+        for (at, (event, options)) in events {
+            let Serialized { json, meta, .. } = event_body(event).map_err(|error| error.at_event(at))?;
+            serialized.push(SerializedEvent { json, meta });
+            all.push(RpcOptions::from(&options));
+        }
+        check_count(serialized.len())?;
+        Ok(Self { events: serialized, options: all })
     }
 }
 

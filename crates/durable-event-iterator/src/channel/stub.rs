@@ -5,7 +5,7 @@ use crate::{
         Audience, ChannelStats, ConnectionsPage, ConnectionsQuery, EventPage, PublishOptions, Published,
         ReadOptions, Revocation, StatsQuery, Subscription, event_body, reading,
         rpc_options::{
-            RpcOptions,
+            BatchCall, RpcOptions,
             removal::{DisconnectOptions, RevokeOptions},
         },
     },
@@ -117,6 +117,40 @@ impl ChannelStub {
         let part = |key: &str| js_sys::Reflect::get(&published, &key.into()).unwrap_or_default();
         let id = part("id").as_string().unwrap_or_default().parse()?;
         Ok(Published { id, is_duplicate: part("duplicate").is_truthy() })
+    }
+
+    /// Publishes events to everyone, in order, all or none, and returns their ids.
+    ///
+    /// One call for many events takes less time than a call for each.
+    ///
+    /// # Errors
+    /// The errors of [`ChannelStub::publish`] and [`Channel::publish_batch`](crate::Channel::publish_batch).
+    pub async fn publish_batch<'e, E: Serialize + ?Sized + 'e>(
+        &self,
+        events: impl IntoIterator<Item = &'e E>,
+    ) -> Result<Vec<EventId>> {
+        let events = events.into_iter().map(|event| (event, PublishOptions::new()));
+        let published = self.publish_batch_with(events).await?;
+        Ok(published.into_iter().map(|published| published.id).collect())
+    }
+
+    /// Publishes events in order, each with its own [`PublishOptions`] or [`Audience`](crate::Audience), all or none.
+    ///
+    /// Sockets without a connection id in an audience are ignored, because the Durable Object cannot identify them.
+    ///
+    /// # Errors
+    /// The errors of [`ChannelStub::publish_with`] and [`Channel::publish_batch_with`](crate::Channel::publish_batch_with).
+    pub async fn publish_batch_with<'e, E: Serialize + ?Sized + 'e, O: Into<PublishOptions>>(
+        &self,
+        events: impl IntoIterator<Item = (&'e E, O)>,
+    ) -> Result<Vec<Published>> {
+        let events = events.into_iter().map(|(event, options)| (event, options.into()));
+        let BatchCall { events, options } = BatchCall::of(events)?;
+        let published: Vec<RemotePublished> = self.call("publishBatch", (&events, &options)).await?;
+        let published = published.into_iter().map(|RemotePublished { id, duplicate }| {
+            Ok(Published { id: id.parse()?, is_duplicate: duplicate })
+        });
+        published.collect()
     }
 
     /// Reads a page of retained events.
@@ -260,6 +294,13 @@ impl ChannelStub {
         let output = parse(output.json.as_deref(), output.meta.as_deref()).map_err(UnexpectedOutput::of)?;
         Ok(from_value(output).map_err(UnexpectedOutput::of)?)
     }
+}
+
+/// An item of the output of `publishBatch`.
+#[derive(Deserialize)]
+struct RemotePublished {
+    id: String,
+    duplicate: bool,
 }
 
 /// Maximum size of an RPC method's output in bytes of JSON: the limit of the Workers runtime for an RPC call.

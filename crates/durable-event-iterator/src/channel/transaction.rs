@@ -47,6 +47,32 @@ impl<E: Serialize, T, S> Transaction<'_, E, T, S> {
     pub fn publish_with(&self, event: &E, options: impl Into<PublishOptions>) -> Result<Published> {
         self.channel.publish_with(event, options)
     }
+
+    /// Publishes events to everyone, in order, all or none, and returns their ids. They are sent after the commit.
+    ///
+    /// # Errors
+    /// The errors of [`Channel::publish_batch`].
+    pub fn publish_batch<'e>(&self, events: impl IntoIterator<Item = &'e E>) -> Result<Vec<EventId>>
+    where
+        E: 'e,
+    {
+        self.channel.publish_batch(events)
+    }
+
+    /// Publishes events in order, each with its own options, all or none. They are sent after the commit. After a rollback their
+    /// idempotency keys are unused.
+    ///
+    /// # Errors
+    /// The errors of [`Channel::publish_batch_with`].
+    pub fn publish_batch_with<'e, O: Into<PublishOptions>>(
+        &self,
+        events: impl IntoIterator<Item = (&'e E, O)>,
+    ) -> Result<Vec<Published>>
+    where
+        E: 'e,
+    {
+        self.channel.publish_batch_with(events)
+    }
 }
 
 impl<E, T, S> Channel<E, T, S> {

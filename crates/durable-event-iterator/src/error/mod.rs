@@ -356,6 +356,15 @@ impl Error {
         error
     }
 
+    /// Adds the index of the event of a batch that was rejected to the message. An internal error has no message of its own.
+    pub(crate) fn at_event(self, index: usize) -> Self {
+        if self.status() >= Code::InternalServerError.status() {
+            return self;
+        }
+        let message = format!("events[{index}]: {}", self.public_message());
+        self.message(message)
+    }
+
     /// Returns the delay before a retry in seconds, for a failure that the Workers runtime reports as temporary.
     pub(crate) fn retry_after(&self) -> Option<u32> {
         let is_transient = self.0.source.as_deref()?.downcast_ref().is_some_and(JsError::is_transient);

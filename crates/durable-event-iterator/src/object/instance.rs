@@ -78,6 +78,8 @@ pub(super) trait AnyHost {
     fn presence(&self);
     /// Handles `stub.publish(event, options?)`.
     fn publish(&self, event: JsValue, options: JsValue) -> JsValue;
+    /// Handles `stub.publishBatch(events, options?)`. Returns JSON.
+    fn publish_batch(&self, events: JsValue, options: JsValue) -> JsValue;
     /// Calls a trusted RPC method: see `host/trusted/mod.rs`.
     fn trusted(&self, method: JsValue, argument: JsValue) -> JsValue;
     /// Calls an RPC method of the application. Returns a promise if the method is not complete.
@@ -159,6 +161,12 @@ impl<O: DurableEventIteratorObject> AnyHost for Host<O> {
         }
     }
 
+    fn publish_batch(&self, events: JsValue, options: JsValue) -> JsValue {
+        let published = self.publish_batch(&events, (!options.is_undefined()).then_some(&options));
+        let json = published.and_then(|published| Ok(serde_json::to_string(&published)?));
+        json.map_or_else(|error| runtime::failure(&error), JsValue::from)
+    }
+
     fn trusted(&self, method: JsValue, argument: JsValue) -> JsValue {
         let method = method.as_string().unwrap_or_default();
         self.trusted(&method, &argument).unwrap_or_else(|error| runtime::failure(&error))
@@ -209,6 +217,7 @@ mod entry {
     pub(super) const PUBLISH: u8 = 5;
     pub(super) const METHOD: u8 = 6;
     pub(super) const LOST: u8 = 7;
+    pub(super) const PUBLISH_BATCH: u8 = 10;
     pub(super) const TRUSTED: u8 = 11;
     pub(super) const PRESENCE: u8 = 12;
 }
@@ -293,6 +302,7 @@ impl Instance {
             }
             entry::PUBLISH => host.publish(first, second),
             entry::METHOD => host.dispatch(first, second),
+            entry::PUBLISH_BATCH => host.publish_batch(first, second),
             entry::TRUSTED => host.trusted(first, second),
             _ => JsValue::UNDEFINED,
         }

@@ -30,6 +30,7 @@ const ALARM = 4
 const PUBLISH = 5
 const METHOD = 6
 const LOST = 7
+const PUBLISH_BATCH = 10
 const TRUSTED = 11
 const PRESENCE = 12
 
@@ -204,13 +205,16 @@ export function extend(dummy, methods) {
       return outcomeOrRejection(enter(operate, this, operation, first, second, third, fourth))
     })
   }
+  define('publishBatch', async function (events, options) {
+    return JSON.parse(await callOrReject(this, PUBLISH_BATCH, events, options))
+  })
   for (const method of PUBLIC_METHODS) {
     define(method, async function (argument) {
       return JSON.parse(await callOrReject(this, TRUSTED, `~${method}`, argument))
     })
   }
   /** The methods that `~settle` may call. */
-  const callable = new Set(['publish', ...PUBLIC_METHODS])
+  const callable = new Set(['publish', 'publishBatch', ...PUBLIC_METHODS])
   define('~settle', function (method, args) {
     if (TRUSTED_METHODS.has(method)) {
       const call = () => callOrReject(this, TRUSTED, method, args[0])

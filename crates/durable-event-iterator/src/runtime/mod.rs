@@ -36,7 +36,7 @@ pub(crate) use self::{
     page_rows::PageRows,
     reader::{Reader, ReaderEnd, ReaderItem, ReaderToken, Rejected, call_over_socket, empty_page, respond},
     storage_event::StorageEvent,
-    value::{Infinity, JsWire, NotWire},
+    value::{Infinity, ItemLimits, JsWire, NotWire, NotWireAll},
 };
 pub use self::{message::Message, sql_rows::SqlRows};
 

@@ -9,6 +9,15 @@ export function undefinedOption(options, names) {
   return names.find((name) => Object.hasOwn(options, name) && options[name] === undefined)
 }
 
+/** Does the same for a list of options. Returns the index and the name. */
+export function undefinedOptionIn(list, names) {
+  for (let n = 0; n < list.length; n++) {
+    const name = undefinedOption(list[n], names)
+    if (name !== undefined) return [n, name]
+  }
+  return undefined
+}
+
 /** Returns the result of `stub.publish`. */
 export function published(id, duplicate) {
   return { id, duplicate }

@@ -269,6 +269,58 @@ export function serializedOf(event, limit) {
   return [json, meta]
 }
 
+/** Returns the number of items of an array, or undefined for any other value. */
+export function lengthOf(values) {
+  return Array.isArray(values) ? values.length : undefined
+}
+
+/**
+ * Serializes the items of an array of at most `limit` bytes each and `total` bytes together. Returns one text with two lines for each
+ * item: its JSON, which is empty for undefined, and its meta, which may be empty. With `isSerialized` the items are `{ json, meta? }`.
+ * Throws the errors of `toWire`, with the index of the item in the property `index`.
+ */
+export function toWireAll(values, limit, total, isSerialized, customs) {
+  const lines = []
+  let room = total
+  for (let n = 0; n < values.length; n++) {
+    try {
+      const wire = isSerialized ? serializedOf(values[n], limit) : toWire(itemOf(values, n), limit, false, customs)
+      const [json = '', meta = ''] = typeof wire === 'string' ? [wire] : (wire ?? [])
+      room -= json.length + meta.length
+      // Only the publisher's own JSON can contain line breaks: between two tokens, where a space means the same.
+      lines.push(isSerialized ? json.replaceAll('\n', ' ') : json, isSerialized ? meta.replaceAll('\n', ' ') : meta)
+    } catch (error) {
+      error.index = n
+      throw error
+    }
+    if (room < 0) throw new TooLarge()
+  }
+  return lines.join('\n')
+}
+
+/** Returns an item. Throws no exception of the application. */
+function itemOf(values, n) {
+  try {
+    return values[n]
+  } catch (error) {
+    console.error('durable-event-iterator: reading a value failed:', error)
+    throw new NotWire('reading the value has failed')
+  }
+}
+
+/** Returns a text that is a property of an object, or undefined if it is not a text. Throws a RangeError if it is longer than `limit`. */
+export function textMember(object, name, limit) {
+  const text = object?.[name]
+  if (typeof text !== 'string') return undefined
+  if (text.length > limit) throw new TooLarge()
+  return text
+}
+
+/** Whether a property of an object is true. */
+export function flagMember(object, name) {
+  return object?.[name] === true
+}
+
 function revive(type, json) {
   switch (type) {
     case 0:

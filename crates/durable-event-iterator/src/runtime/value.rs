@@ -20,6 +20,28 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = serializedOf)]
     fn serialized_of_js(event: &JsValue, limit: f64) -> Result<Array, JsValue>;
 
+    #[cfg(target_arch = "wasm32")]
+    #[wasm_bindgen(catch, js_name = lengthOf)]
+    fn length_of_js(values: &JsValue) -> Result<Option<f64>, JsValue>;
+
+    #[cfg(target_arch = "wasm32")]
+    #[wasm_bindgen(catch, js_name = toWireAll)]
+    fn to_wire_all_js(
+        values: &JsValue,
+        limit: f64,
+        total: f64,
+        is_serialized: bool,
+        customs: &JsValue,
+    ) -> Result<String, JsValue>;
+
+    #[cfg(target_arch = "wasm32")]
+    #[wasm_bindgen(catch, js_name = textMember)]
+    fn text_member_js(object: &JsValue, name: &str, limit: f64) -> Result<Option<String>, JsValue>;
+
+    #[cfg(target_arch = "wasm32")]
+    #[wasm_bindgen(catch, js_name = flagMember)]
+    fn flag_member_js(object: &JsValue, name: &str) -> Result<bool, JsValue>;
+
     #[wasm_bindgen(catch, js_name = fromWire)]
     fn from_wire_js(json: Option<&str>, meta: Option<&str>) -> Result<JsValue, JsValue>;
 }
@@ -74,6 +96,23 @@ impl fmt::Display for NotWire {
 
 impl std::error::Error for NotWire {}
 
+/// The reason why the items of an array cannot be serialized.
+#[derive(Debug)]
+pub(crate) struct NotWireAll {
+    /// The index of the item. `None` if all items together are too large.
+    pub(crate) index: Option<usize>,
+    pub(crate) reason: NotWire,
+}
+
+/// The limits of the items of an array, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ItemLimits {
+    /// Of one item.
+    pub(crate) one: usize,
+    /// Of all items together.
+    pub(crate) all: usize,
+}
+
 /// Serializes a JavaScript value of at most `limit` bytes. A larger one does not enter WASM.
 pub(crate) fn to_wire(value: &JsValue, limit: usize, infinity: Infinity) -> Result<JsWire, NotWire> {
     to_wire_with(value, limit, infinity, &JsValue::UNDEFINED)
@@ -99,6 +138,67 @@ pub(crate) fn to_wire_with(
 pub(crate) fn serialized_of(event: &JsValue, limit: usize) -> Result<JsWire, NotWire> {
     let halves = serialized_of_js(event, limit as f64).map_err(|thrown| NotWire::new(thrown, limit))?;
     Ok(halves_of(&halves))
+}
+
+/// Returns the number of items of an array, or `None` for any other value.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn length_of(values: &JsValue) -> Result<Option<usize>, JsError> {
+    Ok(length_of_js(values)?.map(|length| length as usize))
+}
+
+/// Serializes the items of an array. With `is_serialized` they are `{ json, meta? }`.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn to_wire_all(
+    values: &JsValue,
+    limits: ItemLimits,
+    is_serialized: bool,
+) -> Result<Vec<JsWire>, NotWireAll> {
+    to_wire_all_js(values, limits.one as f64, limits.all as f64, is_serialized, &JsValue::UNDEFINED)
+        .map(|lines| wires_of(&lines))
+        .map_err(|thrown| not_wire_all(thrown, limits))
+}
+
+/// Does the same with the application's serializers of custom types.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn to_wire_all_with(
+    values: &JsValue,
+    limits: ItemLimits,
+    customs: &JsValue,
+) -> Result<Vec<JsWire>, NotWireAll> {
+    to_wire_all_js(values, limits.one as f64, limits.all as f64, false, customs)
+        .map(|lines| wires_of(&lines))
+        .map_err(|thrown| not_wire_all(thrown, limits))
+}
+
+#[cfg(target_arch = "wasm32")]
+fn not_wire_all(thrown: JsValue, limits: ItemLimits) -> NotWireAll {
+    let index = js_sys::Reflect::get(&thrown, &"index".into()).unwrap_or_default();
+    let index = index.as_f64().map(|index| index as usize);
+    let limit = if index.is_some() { limits.one } else { limits.all };
+    NotWireAll { index, reason: NotWire::new(thrown, limit) }
+}
+
+/// Reads two lines for each item.
+#[cfg(target_arch = "wasm32")]
+fn wires_of(lines: &str) -> Vec<JsWire> {
+    let mut lines = lines.split('\n').map(|line| Some(line.to_owned()).filter(|line| !line.is_empty()));
+    let mut wires = Vec::new();
+    while let (Some(json), Some(meta)) = (lines.next(), lines.next()) {
+        wires.push(JsWire { json, meta });
+    }
+    wires
+}
+
+/// Returns a text of at most `limit` characters that is a property of an object, or `None` if it is not a text.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn text_member(object: &JsValue, name: &str, limit: usize) -> Result<Option<String>, NotWire> {
+    text_member_js(object, name, limit as f64).map_err(|thrown| NotWire::new(thrown, limit))
+}
+
+/// Whether a property of an object is true.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn flag_member(object: &JsValue, name: &str) -> bool {
+    flag_member_js(object, name).unwrap_or_default()
 }
 
 fn halves_of(halves: &Array) -> JsWire {

@@ -56,7 +56,7 @@ export interface Parts<TEvent extends object> {
 }
 
 /** The RPC methods of every class. */
-const METHODS: ReadonlySet<string> = new Set(['publish', 'stats', 'connections', 'members', 'disconnect', 'revoke'])
+const METHODS: ReadonlySet<string> = new Set(['publish', 'publishBatch', 'stats', 'connections', 'members', 'disconnect', 'revoke'])
 
 /** The base of `DurableEventIteratorObject` and `DurableIteratorObject`: a Durable Object on the compiled core. */
 export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, TProps>
@@ -128,6 +128,15 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
    */
   async publish(event: TEvent, options?: PublishOptions): Promise<Published> {
     return this.#core.publishForStub(event, this.#withMeta(event, options))
+  }
+
+  /**
+   * Publishes events in order, all or none, as stubs call it. See {@link ChannelStub.publishBatch}.
+   *
+   * Inside the Durable Object, prefer the methods that return the ids at once and accept sockets.
+   */
+  async publishBatch(events: readonly TEvent[], options?: PublishOptions | readonly PublishOptions[]): Promise<Published[]> {
+    return this.#core.publishBatchForStub(events, this.#withMetaOfAll(events, options))
   }
 
   /** Returns the numbers of the channel, as stubs call it. */
@@ -213,6 +222,15 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
   }
 
   /** @internal */
+  protected '~publishAll'(
+    events: readonly object[],
+    options: PublishOptions | readonly PublishOptions[] | undefined,
+    sockets: readonly AudienceSockets[] | undefined,
+  ): Published[] {
+    return this.#core.publishBatch(events, this.#withMetaOfAll(events, options), sockets)
+  }
+
+  /** @internal */
   protected get '~sockets'(): WebSockets {
     return this.#sockets
   }
@@ -225,6 +243,24 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
     )
   }
 
+  /** Adds the meta that `withEventMeta` has attached to events. Without any, it returns the options unchanged. */
+  #withMetaOfAll(
+    events: unknown,
+    options: PublishOptions | readonly PublishOptions[] | undefined,
+  ): PublishOptions | readonly PublishOptions[] | undefined {
+    const hasMeta = (event: unknown) => typeof event === 'object' && event !== null && getEventMeta(event) !== undefined
+    if (!Array.isArray(events) || !events.some(hasMeta)) return options
+    if (isList(options)) {
+      return options.length === events.length ? options.map((own, n) => this.#withMeta(events[n], own) ?? {}) : options
+    }
+    const key = options?.idempotencyKey
+    return events.map((event, n) => {
+      // The key of a whole batch, as in `channel/batch.rs` of the library.
+      const own = key === undefined || n === 0 ? options : { ...options, idempotencyKey: `${key}#${n}` }
+      return this.#withMeta(event, own) ?? {}
+    })
+  }
+
   /** Adds the meta that `withEventMeta` has attached to an event. */
   #withMeta(event: unknown, options: PublishOptions | undefined): PublishOptions | undefined {
     const meta = typeof event === 'object' && event !== null ? getEventMeta(event) : undefined
@@ -232,4 +268,8 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
     const { retry, comments } = meta
     return { ...(retry !== undefined && { retry }), ...(comments !== undefined && { comments }), ...options }
   }
+}
+
+function isList(options: PublishOptions | readonly PublishOptions[] | undefined): options is readonly PublishOptions[] {
+  return Array.isArray(options)
 }

@@ -219,6 +219,18 @@ export interface ChannelStub<Event extends object> {
    */
   publish(event: Event, options?: PublishOptions): Promise<Published>
 
+  /**
+   * Publishes 1–1,000 events of at most 8 MiB together, in order. Either all of them are stored, or none. Resolves with the result of
+   * each event when they are stored.
+   *
+   * `options` apply to all events, or are an array with an object for each event. One `idempotencyKey` for all makes the whole batch
+   * idempotent: the key of the first event is the key itself, that of event `n` is `<key>#<n>`; it may have up to 251 characters. An
+   * event whose key was used before is a duplicate; the others are published.
+   *
+   * Rejects as {@link publish} does; the message contains the index of the invalid event, such as `events[3]`.
+   */
+  publishBatch(events: readonly Event[], options?: PublishOptions | readonly PublishOptions[]): Promise<Published[]>
+
   /** Returns the numbers of the channel. */
   stats(query?: StatsQuery): Promise<ChannelStats>
 

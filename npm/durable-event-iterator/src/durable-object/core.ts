@@ -19,6 +19,7 @@ const RESPOND = 8
 const SEND_ITEM = 9
 const LAST_EVENT_ID = 10
 const SET_PRESENCE = 20
+const PUBLISH_BATCH = 30
 
 // Read once: `Core` is a proxy whose instances wrap each function when it is read, which costs more than a call.
 const { operate, operateOrReject, webSocketMessage, untilLost } = Core.prototype
@@ -62,6 +63,9 @@ export interface AudienceSockets {
   readonly except?: readonly WebSocket[] | undefined
 }
 
+/** The options of a batch: the same for all events, or one for each. */
+export type BatchOptions = object | readonly object[] | undefined
+
 /** The functions that the core calls: those of `object/embedding/class.rs` of the library. */
 interface CoreHooks {
   /** Receives the core, before the core calls any other function but `options`. */
@@ -100,10 +104,22 @@ export class ObjectCore {
     return this.#operate(PUBLISH, event, options, this.#customs, sockets) as Published
   }
 
+  /** Publishes events, all or none. `sockets` has an item for each event. Throws an {@link ORPCError} if they were not stored. */
+  publishBatch(events: readonly object[], options: BatchOptions, sockets?: readonly AudienceSockets[]): Published[] {
+    const lists = sockets?.map(({ to, except }) => (to === undefined && except === undefined ? undefined : [to, except]))
+    return JSON.parse(this.#operate(PUBLISH_BATCH, events, options, this.#customs, lists) as string)
+  }
+
+  /** Publishes events for a stub: see `publishForStub`. */
+  async publishBatchForStub(events: readonly object[], options: BatchOptions): Promise<Published[]> {
+    if (isSerialized(Array.isArray(options) ? options[0] : options)) return this.#core.publishBatch(events, options)
+    return JSON.parse((await operateOrReject.call(this.#core, PUBLISH_BATCH, events, options, this.#customs)) as string)
+  }
+
   /** Publishes an event for a stub: the runtime does not log an error's stack trace. */
   async publishForStub(event: object, options: object | undefined): Promise<Published> {
     // A Worker in Rust passes an event that it has serialized.
-    if (options !== undefined && 'serialized' in options) return this.#core.publish(event, options)
+    if (isSerialized(options)) return this.#core.publish(event, options)
     return operateOrReject.call(this.#core, PUBLISH, event, options, this.#customs) as Published | Promise<Published>
   }
 
@@ -179,6 +195,11 @@ export class ObjectCore {
       throw asORPCError(error)
     }
   }
+}
+
+/** Whether a Worker in Rust has passed these options, which a stub may have passed in any form. */
+function isSerialized(options: unknown): boolean {
+  return typeof options === 'object' && options !== null && 'serialized' in options
 }
 
 /** Returns the `ORPCError` for an error of the core, so that a procedure which does not catch it responds with its code. */

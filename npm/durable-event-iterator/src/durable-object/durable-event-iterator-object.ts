@@ -2,7 +2,7 @@ import type { TokenAttachment } from '../object.js'
 import { BaseObject } from './base-object.js'
 import type { Subscribed } from './base-object.js'
 import type { Published, PublishOptions } from './channel-stub.js'
-import type { SessionClaims } from './core.js'
+import type { AudienceSockets, SessionClaims } from './core.js'
 import type { DurableEventIteratorObjectHandlerOptions } from './handler-options.js'
 import { checkedNumber, limitsOf, tablePrefixOf } from './options.js'
 import type { DurableEventIteratorObjectLimits } from './options.js'
@@ -39,20 +39,30 @@ export interface DurableEventIteratorPublishOptions extends PublishOptions {
   onlyToSockets?: boolean
 }
 
+/** Publishes several events: see `'~publishAll'` of the base class. */
+type PublishAll = (
+  events: readonly object[],
+  options: PublishOptions | readonly PublishOptions[] | undefined,
+  sockets: readonly AudienceSockets[],
+) => Published[]
+
 /** The sockets of a {@link DurableEventIteratorObject}: publishing to them, and their attachments. */
 export class DurableEventIteratorWebsocketManager<TEvent extends object, TTokenAttachment, TSocketAttachment extends object> {
   readonly #sockets: WebSockets
   readonly #publish: (event: object, options: PublishOptions | undefined, sockets: object) => Published
+  readonly #publishAll: PublishAll
   readonly #sendLive: (sockets: readonly WebSocket[], event: object) => void
 
   /** @internal */
   constructor(
     sockets: WebSockets,
     publish: (event: object, options: PublishOptions | undefined, sockets: object) => Published,
+    publishAll: PublishAll,
     sendLive: (sockets: readonly WebSocket[], event: object) => void,
   ) {
     this.#sockets = sockets
     this.#publish = publish
+    this.#publishAll = publishAll
     this.#sendLive = sendLive
   }
 
@@ -65,10 +75,31 @@ export class DurableEventIteratorWebsocketManager<TEvent extends object, TTokenA
    */
   publishEvent(sockets: readonly WebSocket[], event: TEvent, options?: DurableEventIteratorPublishOptions): Published {
     const { onlyToSockets = false, ...rest } = options ?? {}
-    const listed = onlyToSockets
+    return this.#publish(event, options === undefined ? undefined : rest, this.#listed(sockets, onlyToSockets))
+  }
+
+  /**
+   * Publishes 1–1,000 events in order, all or none, to the recipients of {@link publishEvent}. `options` apply to all events, or are
+   * an array with an object for each event. See {@link ChannelStub.publishBatch}.
+   *
+   * @throws {ORPCError} If the events were not stored. Its message contains the index of an invalid event.
+   */
+  publishEvents(
+    sockets: readonly WebSocket[],
+    events: readonly TEvent[],
+    options?: DurableEventIteratorPublishOptions | readonly DurableEventIteratorPublishOptions[],
+  ): Published[] {
+    const all = Array.isArray(options) ? (options as readonly DurableEventIteratorPublishOptions[]) : undefined
+    const shared = all === undefined ? (options as DurableEventIteratorPublishOptions | undefined) : undefined
+    const [some, others] = [this.#listed(sockets, true), this.#listed(sockets, false)]
+    const audiences = events.map((_, n) => ((all?.[n] ?? shared)?.onlyToSockets ? some : others))
+    return this.#publishAll(events, all?.map(withoutSockets) ?? (shared && withoutSockets(shared)), audiences)
+  }
+
+  #listed(sockets: readonly WebSocket[], onlyToSockets: boolean): AudienceSockets {
+    return onlyToSockets
       ? { to: sockets.map((ws) => this.#sockets.original(ws)) }
       : { except: nonEmpty(this.#sockets.except(sockets)) }
-    return this.#publish(event, options === undefined ? undefined : rest, listed)
   }
 
   /**
@@ -97,6 +128,10 @@ export class DurableEventIteratorWebsocketManager<TEvent extends object, TTokenA
     const payload = this.#sockets.claims(ws) as SessionClaims & { readonly att: TTokenAttachment }
     return { ...(attachment as TSocketAttachment), 'dei:token:payload': payload }
   }
+}
+
+function withoutSockets({ onlyToSockets: _, ...options }: DurableEventIteratorPublishOptions): PublishOptions {
+  return options
 }
 
 function nonEmpty<T>(list: readonly T[]): readonly T[] | undefined {
@@ -155,6 +190,7 @@ export class DurableEventIteratorObject<
       websocketManager: new DurableEventIteratorWebsocketManager(
         this['~sockets'],
         (event, publishOptions, sockets) => this['~publish'](event, publishOptions, sockets),
+        (events, publishOptions, sockets) => this['~publishAll'](events, publishOptions, sockets),
         (sockets, event) => this['~sendLive'](sockets, event),
       ),
     }

@@ -109,6 +109,32 @@ export class DurableIteratorObject<TEvent extends object, TEnv = Cloudflare.Env,
     return this['~publish'](event, rest, { to: this.#selected(targets), except: this.#selected(exclude) })
   }
 
+  /**
+   * Publishes 1–1,000 events in order, all or none. `options` apply to all events, or are an array with an object for each event. See
+   * {@link ChannelStub.publishBatch}.
+   *
+   * @throws {ORPCError} If the events were not stored. Its message contains the index of an invalid event.
+   */
+  publishEvents(events: readonly TEvent[], options?: PublishEventOptions | readonly PublishEventOptions[]): Published[] {
+    if (options === undefined) return this['~publishAll'](events, undefined, undefined)
+    if (!Array.isArray(options)) {
+      const { targets, exclude, ...rest } = options as PublishEventOptions
+      const sockets = { to: this.#selected(targets), except: this.#selected(exclude) }
+      return this['~publishAll'](
+        events,
+        rest,
+        events.map(() => sockets),
+      )
+    }
+    const all = options as readonly PublishEventOptions[]
+    const sockets = all.map(({ targets, exclude }) => ({ to: this.#selected(targets), except: this.#selected(exclude) }))
+    return this['~publishAll'](
+      events,
+      all.map(({ targets: _, exclude: __, ...rest }) => rest),
+      sockets,
+    )
+  }
+
   #selected(selection: SocketSelection | undefined): WebSocket[] | undefined {
     if (selection === undefined) return undefined
     const sockets = this['~sockets']

@@ -12,14 +12,16 @@ mod upload;
 use self::{class::Class, tasks::Tasks};
 use super::{
     DurableEventIteratorObject, Subscribed,
-    host::{Host, read_options, unpublishable},
+    host::{
+        BATCH_LIMITS, BatchOptions, Host, batch_length, read_options, unpublishable, unpublishable_batch,
+    },
     instance::{AnyHost, Instance},
 };
 use crate::{
     channel::{Audience, Channel, ChannelCore, PublishOptions, subscription},
     error::{Code, Error, Result},
     presence,
-    runtime::{self, Infinity, NotWire, RawSocket},
+    runtime::{self, Infinity, JsWire, NotWire, RawSocket},
     socket::Socket,
 };
 use durable_event_log::MAX_EVENT_BYTES;
@@ -86,6 +88,7 @@ mod operation {
     pub(super) const SEND_ITEM: u8 = 9;
     pub(super) const LAST_EVENT_ID: u8 = 10;
     pub(super) const SET_PRESENCE: u8 = 20;
+    pub(super) const PUBLISH_BATCH: u8 = 30;
 }
 
 impl Core {
@@ -143,6 +146,7 @@ impl Core {
         let result = match operation {
             operation::START => Ok(JsValue::UNDEFINED),
             operation::PUBLISH => publish(core, &first, &second, &third, &fourth),
+            operation::PUBLISH_BATCH => publish_batch(core, &first, &second, &third, &fourth),
             operation::SESSION => Ok(socket_view::session(core, &first.unchecked_into())),
             operation::ATTACHMENT => Ok(socket_view::attachment(core, &first.unchecked_into())),
             operation::SET_ATTACHMENT => {
@@ -191,6 +195,32 @@ fn publish(
     }
     let published = core.publish(&event_of(event, customs)?, &options)?;
     Ok(runtime::published(&published.id.to_string(), published.is_duplicate))
+}
+
+/// Publishes events, all or none. `options` are those of `stub.publishBatch`; `sockets` is a list with `[addressed, excluded]` or
+/// undefined for each event, or undefined. Returns JSON.
+fn publish_batch(
+    core: &ChannelCore,
+    events: &JsValue,
+    options: &JsValue,
+    customs: &JsValue,
+    sockets: &JsValue,
+) -> Result<JsValue> {
+    let count = batch_length(events)?;
+    let options = BatchOptions::read((!options.is_undefined()).then_some(options), count)?;
+    let wires = runtime::to_wire_all_with(events, BATCH_LIMITS, customs).map_err(unpublishable_batch)?;
+    let sockets = sockets.dyn_ref::<Array>();
+    let event = |(at, wire): (usize, JsWire)| {
+        let mut options = options.of(at)?;
+        let sockets = sockets.map(|sockets| sockets.get(u32::try_from(at).unwrap_or(u32::MAX)));
+        if let Some(sockets) = sockets.as_ref().and_then(|sockets| sockets.dyn_ref::<Array>()) {
+            options.audience = with_sockets(core, options.audience, &sockets.get(0), &sockets.get(1));
+        }
+        Ok((Serialized::from(wire), options))
+    };
+    let events = wires.into_iter().enumerate().map(event).collect::<Result<Vec<_>>>()?;
+    let published = core.publish_batch(&events)?;
+    Ok(serde_json::to_string(&published)?.into())
 }
 
 /// Restricts an audience to sockets, and excludes others.

@@ -18,7 +18,9 @@ mod upgrade;
 #[cfg(not(target_arch = "wasm32"))]
 pub use self::native_instance::{NativeInstance, Rejected};
 #[cfg(target_arch = "wasm32")]
-pub(in crate::object) use self::rpc_methods::{read_options, unpublishable};
+pub(in crate::object) use self::rpc_methods::{
+    BATCH_LIMITS, BatchOptions, batch_length, read_options, unpublishable, unpublishable_batch,
+};
 
 pub(in crate::object) use self::external::{External, ExternalCall, Responder};
 pub(in crate::object) use self::publisher::PublisherSocket;

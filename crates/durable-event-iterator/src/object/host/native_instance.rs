@@ -2,7 +2,10 @@
 
 use super::{Host, PublisherSocket};
 use crate::{
-    channel::{__Core, IsChannel, PublishOptions, Published, event_body, rpc_options::RpcOptions},
+    channel::{
+        __Core, IsChannel, PublishOptions, Published, event_body,
+        rpc_options::{BatchCall, RpcOptions},
+    },
     error::{Code, Error, Result},
     object::DurableEventIteratorObject,
     runtime::{
@@ -198,6 +201,27 @@ impl<O: DurableEventIteratorObject> NativeInstance<O> {
         let halves = [("json", json), ("meta", meta)].into_iter();
         let event: Object = halves.filter_map(|(key, half)| Some((key, half?))).collect();
         self.publish(&event.into(), Some(&to_value(&RpcOptions::from(options))?))
+    }
+
+    /// Publishes events like `stub.publishBatch(events, options)` of a JavaScript Worker.
+    ///
+    /// # Errors
+    /// Returns the error that the caller of the stub receives.
+    pub fn publish_batch(&self, events: &Value, options: Option<&Value>) -> Result<Vec<Published>> {
+        let _entered = self.state.enter();
+        self.host.publish_batch(events, options)
+    }
+
+    /// Publishes events like [`ChannelStub::publish_batch_with`](crate::ChannelStub::publish_batch_with) of a Rust Worker.
+    ///
+    /// # Errors
+    /// Returns the same errors as [`publish_batch`](Self::publish_batch).
+    pub fn publish_batch_with<'e, E: Serialize + ?Sized + 'e>(
+        &self,
+        events: impl IntoIterator<Item = (&'e E, PublishOptions)>,
+    ) -> Result<Vec<Published>> {
+        let BatchCall { events, options } = BatchCall::of(events)?;
+        self.publish_batch(&to_value(&events)?, Some(&to_value(&options)?))
     }
 
     /// Calls a trusted RPC method, such as `~stats`, as the library's own Workers call it, and returns its result: text.

@@ -1,14 +1,16 @@
-//! The RPC methods of a stub: `publish`, and those of the application.
+//! The RPC methods of a stub: `publish`, `publishBatch`, and those of the application.
 
 use super::Host;
 use crate::{
     channel::{
-        IsChannel, PublishOptions, Published, event_body,
+        IsChannel, PublishOptions, Published,
+        batch::{MAX_BATCH_BYTES, check_count, shared_key, too_large},
+        event_body,
         rpc_options::{RESTRICTIONS, RpcOptions},
     },
     error::{Code, Error, PublishError, Result},
     object::DurableEventIteratorObject,
-    runtime::{self, Infinity, JsWire, NotWire, RpcValue},
+    runtime::{self, Infinity, ItemLimits, JsWire, NotWire, NotWireAll, RpcValue},
 };
 use durable_event_log::MAX_EVENT_BYTES;
 use durable_event_wire::{InvalidInput, Issue, Serialized, Value, from_value, parse};
@@ -44,6 +46,33 @@ impl<O: DurableEventIteratorObject> Host<O> {
         self.core.publish(&body, &PublishOptions::from(options))
     }
 
+    /// Handles `stub.publishBatch(events, options?)`.
+    pub(in crate::object) fn publish_batch(
+        &self,
+        events: &RpcValue,
+        options: Option<&RpcValue>,
+    ) -> Result<Vec<Published>> {
+        let published = self.try_publish_batch(events, options);
+        published.inspect_err(|error| runtime::log_internal("publishBatch", error))
+    }
+
+    fn try_publish_batch(&self, events: &RpcValue, options: Option<&RpcValue>) -> Result<Vec<Published>> {
+        let count = batch_length(events)?;
+        let options = BatchOptions::read(options, count)?;
+        let is_serialized = options.is_serialized()?;
+        let wires = runtime::to_wire_all(events, BATCH_LIMITS, is_serialized).map_err(unpublishable_batch)?;
+        let body = |wire: JsWire| match (is_serialized, is_untyped::<O>()) {
+            (false, true) => Ok(wire.into()),
+            (true, true) => event_body(&wire.parse()?),
+            (_, false) => event_body(&typed_event::<O>(wire.parse()?)?),
+        };
+        let events = wires
+            .into_iter()
+            .enumerate()
+            .map(|(at, wire)| Ok((body(wire).map_err(|error| error.at_event(at))?, options.of(at)?)));
+        self.core.publish_batch(&events.collect::<Result<Vec<_>>>()?)
+    }
+
     /// Calls an RPC method of the application.
     pub(in crate::object) async fn dispatch(&self, name: &str, arguments: RpcValue) -> Result<RpcValue> {
         let result = self.try_dispatch(name, &arguments).await;
@@ -76,6 +105,101 @@ pub(in crate::object) fn read_options(options: &RpcValue) -> Result<RpcOptions> 
     RpcOptions::read(options.parse()?).map_err(invalid_options)
 }
 
+/// The limits of the events of a batch.
+pub(in crate::object) const BATCH_LIMITS: ItemLimits =
+    ItemLimits { one: MAX_EVENT_BYTES, all: MAX_BATCH_BYTES };
+
+/// Returns the number of events of a batch.
+///
+/// # Errors
+/// BAD_REQUEST if it is not an array, or if there are too few or too many.
+pub(in crate::object) fn batch_length(events: &RpcValue) -> Result<usize> {
+    let count = runtime::length_of(events)?;
+    let count =
+        count.ok_or_else(|| Error::new(Code::BadRequest).message("a batch must be an array of events"))?;
+    check_count(count)?;
+    Ok(count)
+}
+
+/// Returns the error for events that have no serialized form.
+pub(in crate::object) fn unpublishable_batch(NotWireAll { index, reason }: NotWireAll) -> Error {
+    match (index, reason) {
+        (Some(index), reason) => unpublishable(reason).at_event(index),
+        (None, NotWire::TooLarge { .. }) => too_large(),
+        (None, reason) => unpublishable(reason),
+    }
+}
+
+/// The options of a batch.
+pub(in crate::object) enum BatchOptions {
+    /// The same for all events.
+    Shared(RpcOptions),
+    /// One per event.
+    Each(Vec<RpcOptions>),
+}
+
+impl BatchOptions {
+    /// Reads the options of `count` events: an object, or an array with an object for each event.
+    ///
+    /// # Errors
+    /// BAD_REQUEST if the options are invalid.
+    pub(in crate::object) fn read(options: Option<&RpcValue>, count: usize) -> Result<Self> {
+        let Some(options) = options else { return Ok(Self::Shared(RpcOptions::default())) };
+        let Some(length) = runtime::length_of(options)? else {
+            return read_options(options).map(Self::Shared);
+        };
+        if length != count {
+            return Err(Error::new(Code::BadRequest).message(format!(
+                "Invalid publish options: expected one object, or an array with an object for each of {count} events, got {length}"
+            )));
+        }
+        if let Some((at, name)) = runtime::undefined_option_in(options, &RESTRICTIONS)? {
+            let issue = Issue::new("expected a value, found undefined").at(name);
+            return Err(invalid_options(issue.into()).at_event(at));
+        }
+        let wire =
+            runtime::to_wire(options, MAX_BATCH_BYTES, Infinity::Error).map_err(|error| match error {
+                NotWire::TooLarge { .. } => too_large(),
+                error @ NotWire::Invalid(_) => unpublishable(error),
+            })?;
+        let Value::Array(options) = wire.parse()? else { return Err(Error::new(Code::BadRequest)) };
+        let options = options.into_iter().enumerate().map(|(at, options)| {
+            RpcOptions::read(options).map_err(|error| invalid_options(error).at_event(at))
+        });
+        options.collect::<Result<_>>().map(Self::Each)
+    }
+
+    /// Whether the events are `{ json, meta }`: all of them, or none.
+    fn is_serialized(&self) -> Result<bool> {
+        match self {
+            Self::Shared(options) => Ok(options.is_serialized()),
+            Self::Each(options) => {
+                let serialized = options.iter().filter(|options| options.is_serialized()).count();
+                match serialized {
+                    0 => Ok(false),
+                    all if all == options.len() => Ok(true),
+                    _ => Err(Error::new(Code::BadRequest).message(
+                        "Invalid publish options: serialized: expected the same value for all events",
+                    )),
+                }
+            }
+        }
+    }
+
+    /// Returns the options of the event at an index. A shared idempotency key makes the whole batch idempotent.
+    pub(in crate::object) fn of(&self, index: usize) -> Result<PublishOptions> {
+        match self {
+            Self::Each(options) => Ok(options.get(index).cloned().unwrap_or_default().into()),
+            Self::Shared(options) => {
+                let mut options = PublishOptions::from(options.clone());
+                let key = options.idempotency_key.as_deref().map(|key| shared_key(key, index)).transpose()?;
+                options.idempotency_key = key;
+                Ok(options)
+            }
+        }
+    }
+}
+
 /// Returns the error for an event or options that have no serialized form.
 pub(in crate::object) fn unpublishable(error: NotWire) -> Error {
     match error {
@@ -91,7 +215,7 @@ pub(super) fn typed_event<O: DurableEventIteratorObject>(
     from_value(event).map_err(Error::invalid_input)
 }
 
-fn invalid_options(error: InvalidInput) -> Error {
+pub(super) fn invalid_options(error: InvalidInput) -> Error {
     Error::new(Code::BadRequest).message(format!("Invalid publish options: {error}")).data(error)
 }
 

@@ -17,11 +17,14 @@ pub(crate) use self::{
     hub::{Admits, Hub, LiveView, RawSocket, Replay, Unsent},
     identity::Identity,
     observe::{Dataset, log_object},
-    options::{published, undefined_option},
+    options::{published, undefined_option, undefined_option_in},
     page::Page,
     storage::Storage,
 };
-pub(crate) use super::value::{from_wire, serialized_of, to_wire, to_wire_with};
+pub(crate) use super::value::{
+    flag_member, from_wire, length_of, serialized_of, text_member, to_wire, to_wire_all, to_wire_all_with,
+    to_wire_with,
+};
 /// The `ctx` of a Durable Object.
 pub(crate) use worker::worker_sys::DurableObjectState as Context;
 

@@ -15,7 +15,10 @@ pub(crate) use self::{
     object_state::{ObjectState as Context, log_error, log_warning, now_ms},
     observe::{Dataset, log_object},
     page::Page,
-    rpc_value::{from_wire, serialized_of, text, to_wire, undefined_option},
+    rpc_value::{
+        flag_member, from_wire, length_of, serialized_of, text, text_member, to_wire, to_wire_all,
+        undefined_option, undefined_option_in,
+    },
     storage::Storage,
 };
 pub use self::{

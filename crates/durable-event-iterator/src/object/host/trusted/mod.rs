@@ -37,7 +37,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
             "~members" => self.members(argument).map(runtime::text),
             "~disconnect" => self.disconnect(argument).map(runtime::text),
             "~revoke" => self.revoke(argument).map(runtime::text),
-            "~publishBatch" => self.publish_batch(argument).map(runtime::text),
+            "~publishBatch" => self.publish_http_batch(argument).map(runtime::text),
             _ => Err(Error::new(Code::NotFound)),
         };
         result.inspect_err(|error| runtime::log_internal(method, error))
