@@ -457,6 +457,36 @@ test('a paused list collects events, the filter counts matches, and older events
   await expect.poll(() => history.count()).toBe(100)
 })
 
+test('the numbers are requested only while the page is visible', async () => {
+  const visit = await Visit.start(plain.worker, '#channel=visible')
+  const { page } = visit
+  await page.clock.install()
+  await page.reload()
+  await visit.enter(INSPECT_KEY)
+  await visit.is('Live')
+  await page.getByText(/^at \d/).waitFor()
+  let requests = 0
+  page.on('request', (request) => {
+    if (request.url().includes('/stats')) requests += 1
+  })
+  const setVisibility = (state: string) =>
+    page.evaluate((value) => {
+      Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => value })
+      document.dispatchEvent(new Event('visibilitychange'))
+    }, state)
+  await page.clock.runFor(11_000)
+  await expect.poll(() => requests).toBeGreaterThan(0)
+  await setVisibility('hidden')
+  requests = 0
+  await page.clock.runFor(31_000)
+  await publish(plain, 'visible', { n: 1 })
+  await visit.shows(['{ n: 1 }']) // the stream goes on
+  await page.clock.runFor(31_000)
+  expect(requests).toBe(0)
+  await setVisibility('visible')
+  await expect.poll(() => requests).toBe(1)
+})
+
 test('everything is reachable by the keyboard', async () => {
   for (let n = 1; n <= 3; n++) await publish(plain, 'keyboard', { n })
   const visit = await Visit.start(plain.worker, '')
