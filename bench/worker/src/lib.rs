@@ -1,7 +1,8 @@
 //! The measured Durable Object: that of the generic Worker, with two procedures.
 
 use durable_event_iterator::{
-    Call, Channel, Claims, DurableEventIteratorObject, Options, Presence, Procedures, Upgrade, Value, durable_object,
+    Call, Channel, Claims, DurableEventIteratorObject, Options, Presence, Procedures, Upgrade, Value,
+    durable_object,
     http::{ChannelEndpoint, path_of},
 };
 use std::time::Duration;

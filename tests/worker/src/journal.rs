@@ -249,7 +249,8 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
             "subject" => Presence::by_subject(),
             _ => Presence::by_connection(),
         };
-        let grace = env.var("PRESENCE_GRACE_SECONDS").ok().and_then(|seconds| seconds.to_string().parse().ok());
+        let grace =
+            env.var("PRESENCE_GRACE_SECONDS").ok().and_then(|seconds| seconds.to_string().parse().ok());
         if let Some(seconds) = grace {
             presence = presence.grace(Duration::from_secs(seconds));
         }
