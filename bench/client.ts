@@ -12,10 +12,10 @@ import type { Socket } from 'node:net'
 const TIMEOUT = 60_000
 
 /** The first byte of an unfragmented text message. */
-const TEXT = 0x81
+export const TEXT = 0x81
 
 /** Returns the frame of an ASCII text message, as a string of bytes. The mask is zero, which does not change the text. */
-function framed(text: string): string {
+export function framed(text: string): string {
   const length = text.length < 126 ? [text.length] : [126, text.length >> 8, text.length & 0xff]
   return String.fromCharCode(TEXT, 0x80 | length[0]!, ...length.slice(1), 0, 0, 0, 0) + text
 }
@@ -160,7 +160,7 @@ export class LoadSocket {
 }
 
 /** Returns the sizes of the header and the payload of an unmasked frame, or 0 if the header is not complete. */
-function headerOf(chunk: Buffer, at: number): [header: number, payload: number] {
+export function headerOf(chunk: Buffer, at: number): [header: number, payload: number] {
   const left = chunk.length - at
   const length = left < 2 ? 0 : chunk[at + 1]!
   const size = length === 127 ? 10 : length === 126 ? 4 : 2

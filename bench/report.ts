@@ -40,6 +40,9 @@ const TITLES: Record<VariantName, string> = {
   orpcUpgrade: "oRPC's upgrade",
   httpByHand: 'HTTP by hand',
   baselineClients: 'baseline for real clients',
+  presence: 'ours with presence',
+  metrics: 'ours with metrics',
+  before: 'an earlier commit',
 }
 
 const SERIES = [

@@ -1,6 +1,7 @@
 // The compared variants. Each one runs in its own runtime process, whose CPU time is that of the variant.
 
 import { existsSync, readFileSync } from 'node:fs'
+import { relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { build } from 'esbuild'
@@ -8,7 +9,7 @@ import { sign } from 'orpc-server-1.16.1/helpers'
 
 import { SIGNING_KEY, token } from '../tests/support/client.ts'
 import { startWorkers } from '../tests/support/workerd.ts'
-import type { RunningWorkers, WorkerCode } from '../tests/support/workerd.ts'
+import type { RunningWorkers, WorkerCode, WorkerDefinition } from '../tests/support/workerd.ts'
 
 /**
  * The folder of the databases, if it exists: in memory. A commit to a local disk takes many times the compared times, varies
@@ -35,6 +36,10 @@ export type VariantName =
   | 'httpByHand'
   // Only for real clients.
   | 'baselineClients'
+  // Ours with options, and as an earlier commit has built it.
+  | 'presence'
+  | 'metrics'
+  | 'before'
 
 /** The messages between a client and a variant. */
 interface Dialect {
@@ -97,6 +102,10 @@ interface Source {
   front?: () => Promise<WorkerCode>
   /** The path of the upgrade. */
   path?: string
+  /** Variables that turn on options. */
+  variables?: Record<string, string>
+  /** Bindings of Analytics Engine datasets. */
+  datasets?: string[]
   /** The kind of its tokens, if it requires tokens. */
   token?: 'DurableEventIterator' | 'DurableIterator'
 }
@@ -104,6 +113,12 @@ interface Source {
 /** A Worker whose Durable Object class is in TypeScript, on the compiled core. */
 async function onTheCore(name: string): Promise<WorkerCode> {
   return { ...(await bundled(name)), wasm: { 'index_bg.wasm': 'npm/durable-event-iterator/core/build/index_bg.wasm' } }
+}
+
+/** The folder of `bench/worker` in a built checkout of an earlier commit. */
+let before = 'bench/worker'
+export function measureBefore(folder: string): void {
+  before = relative(fileURLToPath(new URL('..', import.meta.url)), resolve(folder))
 }
 
 const crate = async (): Promise<WorkerCode> => ({ crate: 'bench/worker' })
@@ -123,6 +138,9 @@ const SOURCES: Record<VariantName, Source> = {
   orpcUpgrade: { code: () => bundled('orpc-upgrade.ts'), dialect: peer, token: 'DurableIterator' },
   httpByHand: { code: async () => ({ source: readFileSync(file('http.js'), 'utf8') }), dialect: baseline },
   baselineClients: { code: async () => ({ source: readFileSync(file('baseline-clients.js'), 'utf8') }), dialect: baseline },
+  presence: { code: crate, dialect: ours, token: 'DurableEventIterator', variables: { PRESENCE: 'subject' } },
+  metrics: { code: crate, dialect: ours, token: 'DurableEventIterator', variables: { METRICS_BINDING: 'METRICS' }, datasets: ['METRICS'] },
+  before: { code: async () => ({ crate: before }), dialect: ours, token: 'DurableEventIterator' },
 }
 
 /** A running variant. */
@@ -143,20 +161,21 @@ export class Variant {
 
   /**
    * @param options - `retention` in seconds: older events are deleted. `persistence`: a folder for the databases, which are kept
-   * when the runtime restarts.
+   * when the runtime restarts. `workers`: additional Workers, see `urlOf`.
    */
   static async start(
     name: VariantName,
-    { retention, persistence }: { retention?: number; persistence?: string } = {},
+    { retention, persistence, workers: more = [] }: { retention?: number; persistence?: string; workers?: WorkerDefinition[] } = {},
   ): Promise<Variant> {
-    const { code, front } = SOURCES[name]
-    const variables = { SIGNING_KEY, ...(retention === undefined ? {} : { RETENTION_SECONDS: String(retention) }) }
+    const { code, front, variables: options, datasets = [] } = SOURCES[name]
+    const variables = { SIGNING_KEY, ...options, ...(retention === undefined ? {} : { RETENTION_SECONDS: String(retention) }) }
     const durableObjects = { ROOM: { className: 'Room', scriptName: 'room' } }
     const workers = await startWorkers({
       ...(persistence === undefined ? {} : { persistence }),
       workers: [
-        { name: 'room', ...(await code()), variables, durableObjects: { ROOM: { className: 'Room' } } },
+        { name: 'room', ...(await code()), variables, datasets, durableObjects: { ROOM: { className: 'Room' } } },
         { name: 'driver', source: readFileSync(file('driver.js'), 'utf8'), durableObjects },
+        ...more,
         ...(front === undefined ? [] : [{ name: 'front', ...(await front()), variables, durableObjects }]),
       ],
     })
@@ -191,16 +210,31 @@ export class Variant {
 
   /**
    * Publishes `count` events of `bytes` to each of the rooms, one after the other. With `first`, the events have consecutive
-   * numbers from this one on, in addition to their bytes.
+   * numbers from this one on, in addition to their bytes. With `batch`, that many are published by each call.
    */
-  async publish(rooms: string[], count: number, bytes: number, first?: number): Promise<void> {
+  async publish(rooms: string[], count: number, bytes: number, first?: number, batch?: number): Promise<void> {
     const url = new URL(this.#driver)
     url.searchParams.set('room', rooms.join(','))
     url.searchParams.set('count', String(count))
     url.searchParams.set('bytes', String(bytes))
     if (first !== undefined) url.searchParams.set('first', String(first))
+    if (batch !== undefined) url.searchParams.set('batch', String(batch))
     const response = await fetch(url)
     if (!response.ok) throw new Error(`${this.name}: publishing failed: ${await response.text()}`)
+  }
+
+  /** Returns the ids of the members of a room. */
+  async members(room: string): Promise<string[]> {
+    const url = new URL(this.#driver)
+    url.search = new URLSearchParams({ room, members: '' }).toString()
+    const response = await fetch(url)
+    if (!response.ok) throw new Error(`${this.name}: members failed: ${await response.text()}`)
+    return ((await response.json()) as { members: { id: string }[] }).members.map(({ id }) => id)
+  }
+
+  /** Returns the URL of one of the additional Workers. */
+  urlOf(worker: string): Promise<URL> {
+    return this.#workers.urlOf(worker)
   }
 
   /** Returns the numbers of rows that a Durable Object of a peer has read and written. */

@@ -554,9 +554,47 @@ test('all controls are reachable by keyboard and have labels', async () => {
   expect(await page.getByRole('button', { name: 'keys' }).getAttribute('aria-current')).toBe('page')
 })
 
-test.each([['desktop', 1280], ['phone', 360]])('nothing overflows on a %s', async (_, width) => {
-  const { page } = await Visitor.enter('narrow', 'Anna')
+test.each([['desktop', 1280], ['phone', 360]])('nothing overflows on a %s', { timeout: 60_000 }, async (_, width) => {
+  const room = `narrow ${width}`
+  const anna = await Visitor.enter(room, 'Anna')
+  const { page } = anna
   await page.setViewportSize({ width, height: 720 })
-  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
-  expect(await page.getByRole('button', { name: 'Send' }).isVisible()).toBe(true)
+  const fits = async (): Promise<void> => {
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
+    for (const name of ['Send', 'Announce', /^Go o/]) {
+      const { x = -1, width: used = 0 } = (await page.getByRole('button', { name }).boundingBox()) ?? {}
+      expect(x).toBeGreaterThanOrEqual(0)
+      expect(x + used).toBeLessThanOrEqual(width)
+    }
+  }
+  await fits()
+  await anna.say('A'.repeat(200))
+  const long = '€'.repeat(1_500)
+  await anna.send(long)
+  await anna.delivers(long, 'Not sent')
+  await fits()
+  await anna.goOffline()
+  await anna.send('B'.repeat(200))
+  await page.getByText('Advanced').click()
+  const second = await Visitor.open('Bert', anna.context)
+  await second.goTo(room)
+  await page.getByRole('status').getByText('Also open in another tab, as Bert').waitFor()
+  await fits()
+  // The longest state.
+  await page.locator('#state').evaluate((state) => (state.textContent = 'Connected over HTTP, by polling'))
+  await fits()
+})
+
+test('the page follows the settings for colours and motion', async () => {
+  const { page } = await Visitor.enter('settings', 'Anna')
+  const colour = (): Promise<string> => page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+  await page.emulateMedia({ colorScheme: 'light' })
+  const light = await colour()
+  await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' })
+  expect(await colour()).not.toBe(light)
+  await page.getByRole('button', { name: 'Go offline' }).click()
+  await page.getByLabel('Message', { exact: true }).fill('Hello')
+  await page.keyboard.press('Enter')
+  await page.getByText('Queued').waitFor()
+  expect(await page.evaluate(() => document.getAnimations().length)).toBe(0)
 })

@@ -108,7 +108,7 @@ test('presence: a client knows the people in the room and their status', async (
   await Promise.all([seenByAnna.until(both('typing')), seenByBert.until(both('typing'))])
 
   // A user with two pages is one person. A user who reconnects is in the room, and not typing.
-  const second = await enter('quiet', 'bert', undefined, 'of another page')
+  const second = await enter('quiet', 'bert', undefined, 'another-page')
   await second.subscribe()
   await seenByAnna.until(both('here'))
   bert.close()

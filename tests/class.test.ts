@@ -36,8 +36,8 @@ test('a class has the members of a Durable Object, those of the library, its own
   expect(parent).toBe('DurableObject')
   const own = ['add', 'state', 'failNext', 'wipe', 'greetings']
   const expected = [
-    'alarm', 'connections', 'constructor', 'disconnect', 'fetch', 'members', 'publish', 'publishBatch', 'revoke', 'stats', 'webSocketClose',
-    'webSocketError', 'webSocketMessage', '~settle',
+    'Symbol(presence)', 'alarm', 'connections', 'constructor', 'disconnect', 'fetch', 'members', 'publish', 'publishBatch', 'revoke', 'stats',
+    'webSocketClose', 'webSocketError', 'webSocketMessage', '~settle',
   ]
   expect(members.filter((name) => !own.includes(name)).sort()).toEqual(expected)
 })

@@ -146,7 +146,7 @@ describe('disconnect', () => {
     const id = connections.find(({ subject }: { subject: string }) => subject === 'anna').connection
     expect(await json('disconnect', channel, '--to', id)).toEqual({ disconnected: 1 })
     await anna.until('connected (WebSocket)', 'stderr', 2)
-    expect(await json('disconnect', channel, '--except', id)).toEqual({ disconnected: 1 })
+    expect(await json('disconnect', channel, '--everyone', '--except', id)).toEqual({ disconnected: 1 })
     await bob.until('connected (WebSocket)', 'stderr', 2)
   })
 })

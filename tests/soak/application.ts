@@ -17,6 +17,8 @@ import type { OpenIterator, Opening } from './package-client.ts'
 export interface ApplicationOptions {
   signingKey: string
   channel: string
+  /** The subject of the tokens. */
+  subject: string
   /** The token lifetime in seconds. */
   lifetime: number
   /** The name of the procedure that publishes. */
@@ -31,14 +33,14 @@ interface Journal extends DurableEventIteratorObject<{ n: number }> {
   publishMessage(): Client<Record<never, never>, object, string, Error>
 }
 
-type TokenRequest = Pick<ApplicationOptions, 'signingKey' | 'channel' | 'lifetime' | 'publish'>
+type TokenRequest = Pick<ApplicationOptions, 'signingKey' | 'channel' | 'subject' | 'lifetime' | 'publish'>
 
 const router = {
-  onEvent: os.input(type<TokenRequest>()).handler(({ input: { channel, signingKey, lifetime, publish } }) =>
-    new DurableEventIterator<Journal>(channel, { signingKey, tokenTTLSeconds: lifetime }).rpc(publish),
+  onEvent: os.input(type<TokenRequest>()).handler(({ input: { channel, subject, signingKey, lifetime, publish } }) =>
+    new DurableEventIterator<Journal>(channel, { signingKey, subject, tokenTTLSeconds: lifetime }).rpc(publish),
   ),
-  follow: os.input(type<TokenRequest>()).handler(({ input: { channel, signingKey, lifetime, publish } }) =>
-    new DurableIterator<Journal>(channel, { signingKey, tokenTTLSeconds: lifetime }).rpc(publish),
+  follow: os.input(type<TokenRequest>()).handler(({ input: { channel, subject, signingKey, lifetime, publish } }) =>
+    new DurableIterator<Journal>(channel, { signingKey, subject, tokenTTLSeconds: lifetime }).rpc(publish),
   ),
 }
 const server = new RPCHandler(router, { plugins: [new DurableEventIteratorHandlerPlugin()] })

@@ -1,10 +1,14 @@
 // The checker must find violations: each of these histories has one, added by hand.
 
+import { createHash } from 'node:crypto'
+
 import { describe, expect, test } from 'vitest'
 
 import { check, excerpt } from './checker.ts'
 import type { ViolationKind } from './checker.ts'
-import type { Attempt, ClientRecord, GapNotification, History, Publish, Wipe } from './history.ts'
+import type {
+  Attempt, ClientRecord, GapNotification, History, PresenceDelivery, PresenceEvent, Publish, Revocation, Wipe,
+} from './history.ts'
 
 /** A time like those of a run, in milliseconds. */
 const START = 1_800_000_000_000
@@ -55,6 +59,7 @@ function good(): History & { clients: [ClientRecord] } {
     channels: [{ name: 'c', retention: RETENTION, bound: 1_000, last: id(10) }],
     publishes: Array.from({ length: 10 }, (_, n) => publish(n + 1)),
     wipes: [],
+    revocations: [],
     clients: [client([attempt(undefined, START, [1, 2, 3, 4]), attempt(4, after(6), [5, 6, 7, 8, 9, 10])], { stayed: true })],
     faults: [{ at: after(4), kind: 'cut', target: 'anna' }],
   }
@@ -187,6 +192,7 @@ describe('gaps', () => {
     channels: [{ name: 'c', retention: RETENTION, bound: 1_000 }],
     publishes: Array.from({ length: 40 }, (_, n) => publish(n + 1)),
     wipes: [],
+    revocations: [],
     clients: [client([attempt(undefined, START, [1, 2, 3, 4]), attempt(4, after(40), numbers, gap === undefined ? {} : { gap })])],
     faults: [],
   })
@@ -259,6 +265,7 @@ describe('gaps', () => {
     channels: [{ name: 'c', retention: 1_000_000, bound: 8 }],
     publishes: Array.from({ length: 40 }, (_, n) => publish(n + 1)),
     wipes: [],
+    revocations: [],
     clients: attempts.map((each, n) => client([each], { name: `client-${n}` })),
     faults: [],
   })
@@ -292,6 +299,7 @@ describe('wipes', () => {
     channels: [{ name: 'c', retention: 1_000_000, bound: 1_000 }],
     publishes: Array.from({ length: 40 }, (_, n) => publish(n + 1)),
     wipes,
+    revocations: [],
     clients: [client(attempts, more)],
     faults: [],
   })
@@ -536,5 +544,228 @@ describe('a client whose requests are not recorded', () => {
   test('that is notified of a gap between the wrong events is found', () => {
     const notified = [{ after: 3, next: id(4) + 1, at: after(10) }]
     expect(found(unobserved([1, 2, 5, 6, 7, 8, 9, 10], notified))).toContain('gap false')
+  })
+})
+
+describe('batches', () => {
+  /** Like the correct history, but events 6 to 9 are a batch. */
+  const batched = (change: Parameters<typeof broken>[0] = (all) => all): ReturnType<typeof good> => {
+    const history = broken(change) as ReturnType<typeof good>
+    for (const [index, event] of history.publishes.slice(5, 9).entries()) event.batch = { first: 6, index, length: 4 }
+    return history
+  }
+
+  test('a complete one is correct', () => {
+    expect(found(batched())).toEqual([])
+  })
+
+  test('one in which a subscription starts or ends is correct', () => {
+    const history = batched()
+    const [anna] = history.clients
+    const last = anna.attempts[1] as Attempt
+    anna.attempts.push(attempt(7, after(9), [8, 9, 10]))
+    last.frames = frames(5, 6, 7)
+    expect(found(history)).toEqual([])
+  })
+
+  test('one of which only the first events arrived is found, even without a response', () => {
+    const history = batched((all) => all.filter(({ n }) => n < 8 || n === 10))
+    for (const event of history.publishes.slice(5, 9)) Object.assign(event, { outcome: 'unknown', id: undefined })
+    expect(found(history)).toContain('torn')
+  })
+
+  test('one of which the last events arrived is found', () => {
+    const history = batched((all) => all.filter(({ n }) => n !== 6))
+    for (const event of history.publishes.slice(5, 9)) Object.assign(event, { outcome: 'unknown', id: undefined })
+    expect(found(history)).toContain('torn')
+  })
+
+  test('an event between its events is found', () => {
+    const history = batched()
+    delete history.publishes[7]!.batch
+    history.clients = [] as never
+    expect(found(history)).toEqual(['torn'])
+  })
+
+  test('a wrong order is found', () => {
+    const history = batched()
+    history.publishes[5]!.batch!.index = 1
+    history.publishes[6]!.batch!.index = 0
+    history.clients = [] as never
+    expect(found(history)).toEqual(['reordered'])
+  })
+
+  test('one of which a client without recorded requests received only a part is found', () => {
+    const history = batched()
+    for (const event of history.publishes.slice(5, 9)) Object.assign(event, { outcome: 'unknown', id: undefined })
+    history.clients = [client([], { delivered: frames(5, 6, 7, 10), notified: [], isUnobserved: true })]
+    expect(found(history)).toEqual(['torn'])
+  })
+})
+
+describe('revocations', () => {
+  /** Anna's token is of the start. She subscribes once, and receives events 1 to 10. Her token is revoked between events 4 and 5. */
+  const revoked = (more: Partial<Revocation>, numbers: number[], issued = START / 1_000): History => ({
+    ...good(),
+    revocations: [{ channel: 'c', sentAt: after(4) - 10, endedAt: after(4), outcome: 'revoked', ...more }],
+    clients: [client([attempt(undefined, START, numbers, { issued })], { subject: 'anna-subject' })],
+  })
+  const all = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+
+  test.each([
+    ['connection', { connection: 'anna-id' }],
+    ['subject', { subject: 'anna-subject' }],
+    ['time of issue', { issuedBefore: START + 1 }],
+  ])('an event after the revocation of its %s is found', (_, of) => {
+    expect(check(revoked(of, all)).violations[0]).toMatchObject({ kind: 'leaked', id: id(5) })
+    expect(found(revoked(of, [1, 2, 3, 4]))).toEqual([])
+  })
+
+  test.each([
+    ['connection', { connection: 'bert-id' }],
+    ['subject', { subject: 'bert-subject' }],
+    ['time of issue', { issuedBefore: START }],
+  ])('an event after the revocation of another %s is correct', (_, of) => {
+    expect(found(revoked(of, all))).toEqual([])
+  })
+
+  test('an event after a revocation without a response is correct', () => {
+    expect(found(revoked({ connection: 'anna-id', outcome: 'unknown' }, all))).toEqual([])
+  })
+
+  test('a subscription with a revoked token is found, even without events', () => {
+    const history = revoked({ connection: 'anna-id' }, [1, 2, 3, 4])
+    const again = (more: Partial<Attempt>): ViolationKind[] => {
+      history.clients = [client([attempt(10, after(10), [], { issued: START / 1_000, ...more })])]
+      return found(history)
+    }
+    expect(again({})).toEqual(['leaked'])
+    expect(again({ answeredAt: undefined as never })).toEqual([])
+    expect(again({ issued: START / 1_000 + 1 })).toEqual([])
+  })
+
+  test('a subscription with a revoked token after a wipe is correct', () => {
+    const history = revoked({ connection: 'anna-id' }, [1, 2, 3, 4])
+    history.clients = [client([attempt(10, after(10), [], { issued: START / 1_000 })])]
+    history.wipes = [{ channel: 'c', sentAt: after(9), endedAt: after(9) + 5, outcome: 'wiped' }]
+    expect(found(history)).toEqual([])
+    history.wipes[0]!.endedAt = after(2)
+    history.wipes[0]!.sentAt = after(2)
+    expect(found(history)).toEqual(['leaked'])
+  })
+})
+
+describe('presence', () => {
+  const GRACE = 200
+  const memberOf = (connection: string): string => createHash('sha256').update(connection).digest('base64url').slice(0, 22)
+  const [ANNA, BERT] = [memberOf('anna-id'), memberOf('bert-id')]
+  const list = (...ids: string[]): { id: string }[] => ids.map((id) => ({ id }))
+  const event = (fields: Partial<PresenceEvent>): PresenceEvent => ({ type: 'presence', ...fields })
+
+  /** Anna and Bert receive all events in one subscription each. Bert joins after event 2. */
+  function present(): History & { clients: [ClientRecord, ClientRecord] } {
+    const anna: PresenceDelivery[] = [
+      { event: event({ members: list(ANNA), self: ANNA }), at: START + 3, attempt: 0, after: 0 },
+      { event: event({ joined: list(BERT) }), at: after(2) + 10, attempt: 0, after: id(2) },
+    ]
+    const bert: PresenceDelivery[] = [{ event: event({ members: list(ANNA, BERT), self: BERT }), at: after(2) + 5, attempt: 0, after: id(2) }]
+    const about = { isPresent: true, members: [ANNA, BERT], stayed: true }
+    return {
+      ...good(),
+      channels: [{ name: 'c', retention: RETENTION, bound: 1_000, last: id(10), presence: { grace: GRACE, key: 'connection', members: [BERT, ANNA] } }],
+      clients: [
+        client([attempt(undefined, START, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])], { ...about, presence: anna }),
+        client([attempt(1, after(2), [2, 3, 4, 5, 6, 7, 8, 9, 10])], { ...about, name: 'bert', connection: 'bert-id', presence: bert }),
+      ],
+    }
+  }
+
+  /** Anna receives one more presence event after event n. */
+  const received = (n: number, fields: Partial<PresenceEvent>): History => {
+    const history = present()
+    history.clients[0].presence!.push({ event: event(fields), at: after(n) + 10, attempt: 0, after: id(n) })
+    return history
+  }
+
+  test('correct lists and changes have no violations', () => {
+    expect(check(present()).violations).toEqual([])
+  })
+
+  test('a member that is listed at the end without a subscription is found', () => {
+    const history = present()
+    history.clients[1].isPresent = false
+    expect(found(history)).toEqual(['ghost', 'ghost'])
+    history.clients[0].members = [ANNA]
+    expect(found(history)).toEqual(['ghost'])
+    history.channels[0]!.presence!.members = [ANNA]
+    expect(found(history)).toEqual([])
+  })
+
+  test('a member with a subscription that is not listed at the end is found', () => {
+    const history = present()
+    history.clients[0].members = [ANNA]
+    expect(check(history).violations).toMatchObject([{ kind: 'member missed', client: 'anna' }])
+  })
+
+  test('a member that leaves although it has a subscription is found', () => {
+    expect(found(received(6, { left: [BERT] }))).toEqual(['left early'])
+  })
+
+  test('a member that leaves before the end of the grace period is found', () => {
+    const left = (n: number): ViolationKind[] => {
+      const history = received(n, { left: [BERT] })
+      const [anna, bert] = history.clients as [ClientRecord, ClientRecord]
+      bert.attempts[0]!.frames = frames(2, 3, 4)
+      bert.delivered = bert.attempts[0]!.frames
+      Object.assign(bert, { isPresent: false, stayed: false })
+      anna.members = [ANNA]
+      history.channels[0]!.presence!.members = [ANNA]
+      return found(history)
+    }
+    expect(left(5)).toEqual(['left early'])
+    expect(left(7)).toEqual([])
+  })
+
+  test('a list without a member that has a subscription is found', () => {
+    expect(found(received(6, { members: list(ANNA) }))).toEqual(['member missed'])
+  })
+
+  test('a list without a member that was perhaps not there any more is correct', () => {
+    expect(found(received(10, { members: list(ANNA) }))).toEqual([])
+  })
+
+  test('a newcomer that receives an event before the list is found', () => {
+    const history = present()
+    const [delivery] = history.clients[1].presence as [PresenceDelivery]
+    delivery.after = id(4)
+    delivery.at = after(4)
+    expect(check(history).violations).toMatchObject([{ kind: 'members late', client: 'bert' }])
+  })
+
+  test('a client that never receives a list is found', () => {
+    const history = present()
+    history.clients[1].presence = []
+    expect(found(history)).toContain('members late')
+  })
+
+  test('a newcomer whose first event is no list is found', () => {
+    const history = present()
+    history.clients[1].presence![0]!.event = event({ joined: list(ANNA, BERT), self: BERT })
+    expect(found(history)).toContain('members invalid')
+  })
+
+  test('a newcomer with another member id than its key has is found', () => {
+    const history = present()
+    history.clients[1].presence![0]!.event = event({ members: list(ANNA, BERT), self: ANNA })
+    expect(found(history)).toContain('members invalid')
+  })
+
+  test.each<[string, Partial<PresenceEvent>]>([
+    ['a connection id', { joined: list('bert-id') }],
+    ['a member twice', { joined: list(BERT, BERT) }],
+    ['a member that joins and leaves', { joined: list('somebody'), left: ['somebody'] }],
+    ['a list without the client itself', { members: list(BERT), self: ANNA }],
+  ])('an event with %s is found', (_, fields) => {
+    expect(found(received(10, fields))).toContain('members invalid')
   })
 })

@@ -16,8 +16,13 @@
 // next used, and storage no longer contains the time. Until the first event is stored afterwards, the log can therefore
 // not tell a token that was issued after the wipe from one that was issued before: a gap may be reported to both. From
 // then on, a token that was issued later receives none.
+//
+// The events of a batch have consecutive ids, and are stored together: a client receives all of them, except where its
+// subscription starts or ends between them. After a revocation has returned, a subscription with a revoked token receives no event that was
+// stored later, and none opens, unless a wipe deletes the revocation. For the members of a channel, see presence.ts.
 
-import type { Attempt, Audience, Channel, ClientRecord, Delivery, History, Publish, Wipe } from './history.ts'
+import type { Attempt, Audience, Channel, ClientRecord, Delivery, History, Publish, Revocation, Wipe } from './history.ts'
+import { checkPresence } from './presence.ts'
 
 export type ViolationKind =
   | 'lost'
@@ -25,10 +30,16 @@ export type ViolationKind =
   | 'reordered'
   | 'leaked'
   | 'invented'
+  | 'torn'
   | 'gap missed'
   | 'gap false'
   | 'iteration ended'
   | 'too many attempts'
+  | 'ghost'
+  | 'member missed'
+  | 'left early'
+  | 'members late'
+  | 'members invalid'
 
 export interface Violation {
   kind: ViolationKind
@@ -47,7 +58,7 @@ export interface Verdict {
   gapsTold: number
 }
 
-const MICROS_PER_MILLI = 1_000
+export const MICROS_PER_MILLI = 1_000
 const MICROS_PER_SECOND = 1_000_000
 
 /**
@@ -87,10 +98,15 @@ export function check(history: History): Verdict {
     const clients = history.clients.filter((client) => client.channel === channel.name)
     const log = new ChannelLog(channel, history, clients, report)
     log.checkOrderOfPublishing(report)
+    log.checkBatches(report)
+    const revocations = history.revocations.filter((revocation) => revocation.channel === channel.name)
+    const wipes = history.wipes.filter((wipe) => wipe.channel === channel.name)
     for (const client of clients) {
       checkContents(client, publishes, log, report)
       checkNotifications(client, report)
       checkAttempts(client, report)
+      checkRevocations(client, revocations, wipes, report)
+      checkBatchesOf(client, publishes, report)
       const gaps = client.attempts.flatMap((attempt, index) => {
         if (attempt.gap !== undefined) verdict.gapsTold++
         return checkAttempt(client, index, attempt, log, report)
@@ -101,11 +117,12 @@ export function check(history: History): Verdict {
       }
       checkApplication(client, gaps, log, report)
     }
+    checkPresence(channel, clients, report)
   }
   return verdict
 }
 
-type Report = (violation: Violation) => void
+export type Report = (violation: Violation) => void
 
 /** The events that are known to be in the log of a channel: acknowledged or received ones. */
 class ChannelLog {
@@ -140,7 +157,7 @@ class ChannelLog {
       if (publish.outcome === 'stored' && publish.id !== undefined) store(publish, publish.id)
     }
     for (const client of clients) {
-      for (const { frames } of client.attempts) {
+      for (const frames of client.isUnobserved ? [client.delivered] : client.attempts.map(({ frames }) => frames)) {
         for (const { id, n } of frames) {
           const publish = byNumber.get(n)
           if (publish !== undefined && publish.outcome !== 'rejected') store(publish, id, client.name)
@@ -232,6 +249,26 @@ class ChannelLog {
       if (id <= highest) {
         const text = `event ${publish.n} has the id ${id}, although ${highest} had been acknowledged when it was sent`
         report({ kind: 'reordered', channel: this.channel.name, id, text })
+      }
+    }
+  }
+
+  /** The events of a batch are consecutive, in the order of the batch. */
+  checkBatches(report: Report): void {
+    const batches = new Map<number, { id: number; publish: Publish }[]>()
+    for (const id of this.ids) {
+      const publish = this.publishOf.get(id) as Publish
+      if (publish.batch === undefined) continue
+      const { first } = publish.batch
+      batches.set(first, [...(batches.get(first) ?? []), { id, publish }])
+    }
+    for (const events of batches.values()) {
+      const [{ id: start, publish }, { id: end }] = [events[0]!, events.at(-1)!]
+      const about = { channel: this.channel.name, id: start }
+      if (events.some(({ publish: { batch } }, n) => n > 0 && batch!.index <= events[n - 1]!.publish.batch!.index)) {
+        report({ ...about, kind: 'reordered', text: `the events of the batch of event ${publish.batch!.first} are not in its order` })
+      } else if (this.upTo(end) - this.upTo(start - 1) !== events.length) {
+        report({ ...about, kind: 'torn', text: `another event is between the events of the batch of event ${publish.batch!.first}` })
       }
     }
   }
@@ -422,6 +459,54 @@ function checkAttempts(client: ClientRecord, report: Report): void {
     if (level <= ATTEMPT_BURST) continue
     const text = `it connected ${handshakes.filter((other) => other <= at && other > at - 10 * ATTEMPT_INTERVAL).length} times within ${10 * ATTEMPT_INTERVAL} ms`
     return report({ ...about, kind: 'too many attempts', id: at * MICROS_PER_MILLI, text })
+  }
+}
+
+/** A client receives a batch completely, except for where its subscription starts and ends. */
+function checkBatchesOf(client: ClientRecord, publishes: Map<number, Publish>, report: Report): void {
+  const about = { channel: client.channel, client: client.name }
+  const gaps = (client.notified ?? []).map(({ after }) => after)
+  const parts = client.isUnobserved
+    ? [0, ...gaps].map((from, n) => ({ frames: client.delivered.slice(from, gaps[n]) }))
+    : client.attempts.map(({ frames }, attempt) => ({ frames, attempt }))
+  for (const { frames, ...attempt } of parts) {
+    for (const [n, { id, n: number }] of frames.entries()) {
+      const batch = publishes.get(number)?.batch
+      if (batch === undefined) continue
+      const next = (by: 1 | -1): boolean => {
+        const other = publishes.get(frames[n + by]?.n ?? 0)?.batch
+        return other?.first === batch.first && other.index === batch.index + by
+      }
+      const isTorn = (n > 0 && batch.index > 0 && !next(-1)) || (n < frames.length - 1 && batch.index < batch.length - 1 && !next(1))
+      if (isTorn) {
+        report({ ...about, ...attempt, kind: 'torn', id, text: `event ${number} arrived without the event before or after it in its batch` })
+        break
+      }
+    }
+  }
+}
+
+/** A subscription with a revoked token receives nothing that was stored after the revocation, and no such subscription opens. */
+function checkRevocations(client: ClientRecord, revocations: Revocation[], wipes: Wipe[], report: Report): void {
+  const about = { channel: client.channel, client: client.name }
+  for (const { sentAt, endedAt, outcome, connection, subject, issuedBefore } of revocations) {
+    if (outcome !== 'revoked') continue
+    const concerns =
+      (connection !== undefined && connection === client.connection) || (subject !== undefined && subject === client.subject) || issuedBefore !== undefined
+    if (!concerns) continue
+    // Wipes delete revocations. Until then, and on the sockets that the revocation has closed, there are no events.
+    const wiped = Math.min(...wipes.filter((wipe) => wipe.endedAt >= sentAt).map((wipe) => wipe.sentAt))
+    for (const [index, { issued, sentAt: askedAt, answeredAt, frames }] of client.attempts.entries()) {
+      if (answeredAt === undefined || issued === undefined || issued * 1_000 >= (issuedBefore ?? sentAt + 1)) continue
+      if (askedAt >= sentAt && answeredAt >= wiped) continue
+      const late = frames.find(({ id }) => id > (endedAt + 1) * MICROS_PER_MILLI + ID_AHEAD)
+      const revoked = `by a revocation that had returned at ${time(endedAt)}`
+      if (late !== undefined) {
+        report({ ...about, kind: 'leaked', attempt: index, id: late.id, text: `event ${late.n} arrived with a token that was revoked ${revoked}` })
+      } else if (askedAt > endedAt) {
+        report({ ...about, kind: 'leaked', attempt: index, id: answeredAt * MICROS_PER_MILLI, text: `it subscribed with a token that was revoked ${revoked}` })
+      }
+    }
   }
 }
 

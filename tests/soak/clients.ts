@@ -8,8 +8,9 @@ import WebSocket from 'ws'
 import { Client, SIGNING_KEY } from '../support/client.ts'
 import { PUBLISH } from '../support/journals.ts'
 import type { ClientVersion } from '../support/client.ts'
-import type { Attempt, ClientRecord } from './history.ts'
+import type { Attempt, ClientRecord, PresenceEvent } from './history.ts'
 import type { Line } from './line.ts'
+import { Members } from './members.ts'
 import type { Random } from './random.ts'
 
 /** The time limit of a call, in milliseconds. */
@@ -20,6 +21,9 @@ const TOKEN_CHECK = 500
 
 /** The time that a slow stock client takes for each event, in milliseconds. */
 export const SLOW_EVENT = 5
+
+/** The probability that a bare client reconnects with its last token. */
+const REUSE = 0.4
 
 /** The close codes for sockets that a Durable Object cannot serve any more: internal error, and service restart. */
 const RECONNECT_CODES: ReadonlySet<number> = new Set([1011, 1012])
@@ -33,6 +37,12 @@ export interface ClientOptions {
   random: Random
   /** The connection id, the same on each reconnect. */
   connection?: string
+  /** The subject of its tokens. */
+  subject: string
+  /** The tags of its tokens, if they can have tags. */
+  tags: string[]
+  /** Whether the channel has presence. */
+  hasPresence: boolean
   /** The token lifetime of this client, in seconds. */
   tokenLifetime: number
   /** The issue time of the first token, in seconds since 1970. Default: now. */
@@ -57,8 +67,9 @@ export abstract class SoakClient {
   /** The time until which its application reads slowly; not for bare clients. */
   slowUntil = 0
   protected stopped = false
-  /** The times of the newest socket's token. */
-  protected claims = { iat: 0, exp: 0 }
+  /** The times of the newest socket's token; `issued` is that of a token that replaced it. */
+  protected claims: { iat: number; exp: number; issued?: number } = { iat: 0, exp: 0 }
+  readonly #members = new Members()
   #tokens = 0
 
   constructor(kind: string, options: ClientOptions) {
@@ -70,6 +81,7 @@ export abstract class SoakClient {
       kind,
       channel: options.channel,
       ...(options.connection === undefined ? {} : { connection: options.connection }),
+      subject: options.subject,
       attempts: [],
       delivered: [],
       stayed: true,
@@ -97,8 +109,9 @@ export abstract class SoakClient {
   }
 
   #sign(times: { iat: number; exp: number }): string {
-    const claims = { chn: this.options.channel, rpc: [PUBLISH], ...times }
-    return this.options.isSecond ? signSecond(claims) : sign(claims)
+    const { channel, subject, tags, isSecond } = this.options
+    const claims = { chn: channel, sub: subject, rpc: [PUBLISH], ...times }
+    return isSecond ? signSecond({ ...claims, tags }) : sign(claims)
   }
 
   /** Issues a new token for the open socket, with a function to call when the socket has it. */
@@ -110,8 +123,8 @@ export abstract class SoakClient {
       token: this.#sign(claims),
       done: (attempt) => {
         // Without an event, the start remains the issue of the socket's first token.
-        this.claims = { iat, exp: claims.exp }
-        if (attempt !== undefined) attempt.expires = this.endOf(claims.exp)
+        this.claims = { iat, exp: claims.exp, issued: now }
+        if (attempt !== undefined) Object.assign(attempt, { expires: this.endOf(claims.exp), issued: now })
       },
     }
   }
@@ -133,10 +146,43 @@ export abstract class SoakClient {
       from: lastEventId === undefined ? { issuedAt: iat } : { lastEventId: Number(lastEventId) },
       sentAt: Date.now(),
       expires: this.endOf(exp),
+      issued: this.claims.issued ?? iat,
       frames: [],
     }
     this.record.attempts.push(attempt)
     return attempt
+  }
+
+  /** Records a presence event of the subscription. */
+  protected heardPresence(event: PresenceEvent, attempt: number, after: number): void {
+    this.record.presence?.push({ event, at: Date.now(), attempt, after })
+  }
+
+  /** Applies an event that its application received to its list of members. Returns whether it is a presence event. */
+  protected isPresence(event: unknown): event is PresenceEvent {
+    return this.#members.apply(event)
+  }
+
+  /** Records the members that its application has, and whether it is one of them. */
+  seesMembers(): void {
+    if (this.record.presence === undefined) return
+    this.record.isPresent = this.record.stayed && this.isMember
+    this.record.members = this.#members.ids
+  }
+
+  /** Its member id, if it has received a list of members. */
+  get member(): string | undefined {
+    return this.record.presence?.findLast(({ event }) => event.self !== undefined)?.event.self
+  }
+
+  /** The members that its application has. */
+  get members(): string[] {
+    return this.#members.ids
+  }
+
+  /** Whether it has a subscription over a socket. */
+  get isMember(): boolean {
+    return this.record.presence !== undefined && this.isSubscribed
   }
 
   /** Records a frame of the subscription. Returns the id of its event, if it has one. */
@@ -148,7 +194,10 @@ export abstract class SoakClient {
       if (gap !== undefined) attempt.gap = Number(gap)
       // If the client sent the request on the next connection, the token of that one counts.
       attempt.expires = this.endOf(this.claims.exp)
+      attempt.issued = this.claims.issued ?? this.claims.iat
       if ('issuedAt' in attempt.from) attempt.from.issuedAt = this.claims.iat
+    } else if (frame.t === 3 && frame.p?.e === 'message' && frame.p.d.json.type === 'presence') {
+      this.heardPresence(frame.p.d.json, this.record.attempts.indexOf(attempt), attempt.frames.at(-1)?.id ?? 0)
     } else if (frame.t === 3 && frame.p?.e === 'message') {
       const id: string = frame.p.m.id
       attempt.frames.push({ id: Number(id), n: frame.p.d.json.n })
@@ -194,6 +243,7 @@ export class StockClient extends SoakClient {
   constructor(version: ClientVersion, options: ClientOptions) {
     super(`stock ${version}`, options)
     this.#version = version
+    if (options.hasPresence) this.record.presence = []
   }
 
   async start(): Promise<void> {
@@ -247,6 +297,7 @@ export class StockClient extends SoakClient {
       }
       try {
         for await (const event of await raw.subscribe(undefined, options)) {
+          if (this.isPresence(event)) continue
           this.record.delivered.push({ id: Number(library.getEventMeta(event)?.id), n: event.n })
           if (Date.now() < this.slowUntil) await pause(SLOW_EVENT)
           if (this.stopped) return
@@ -289,6 +340,8 @@ export class BareClient extends SoakClient {
   #socket: WebSocket | undefined
   #subscription: { i: string; attempt: Attempt } | undefined
   #calls = new Map<string, (result: CallResult) => void>()
+  /** The URL of the last socket, and the times of its token. */
+  #used: { url: string; claims: BareClient['claims'] } | undefined
   #next = 0
   /** Whether it has flow control. It never acknowledges, so that its subscription is parked as often as possible. */
   readonly #hasFlowControl: boolean
@@ -296,6 +349,7 @@ export class BareClient extends SoakClient {
   constructor(options: ClientOptions) {
     super(options.isSecond ? 'bare with DurableIterator tokens' : 'bare', options)
     this.#hasFlowControl = options.random.chance(0.5)
+    if (options.hasPresence) this.record.presence = []
   }
 
   async start(): Promise<void> {
@@ -304,18 +358,31 @@ export class BareClient extends SoakClient {
 
   #connect(): void {
     if (this.stopped) return
-    const socket = new WebSocket(this.url(), { handshakeTimeout: 5_000 })
+    const socket = new WebSocket(this.#address(), { handshakeTimeout: 5_000 })
     this.#socket = socket
     this.#subscription = undefined
     socket.on('error', () => {}) // followed by its close
-    socket.on('open', () => this.subscribe())
+    let isOpen = false
+    socket.on('open', () => {
+      isOpen = true
+      this.subscribe()
+    })
     // Messages on a socket that was given up are ignored, as by real clients.
     socket.on('message', (data) => this.#socket === socket && this.#message(JSON.parse(data.toString())))
     socket.on('close', (code) => {
+      if (!isOpen) this.#used = undefined
       if (this.#socket !== socket) return
       this.closed(this.#subscription?.attempt, code)
       this.#lost()
     })
+  }
+
+  /** Returns the URL of the next socket, at times with the token of the last one, which may be revoked. */
+  #address(): string {
+    const isUsed = this.random.chance(REUSE)
+    if (this.#used === undefined || !isUsed || this.#used.claims.exp * 1_000 <= Date.now()) this.#used = { url: this.url(), claims: this.claims }
+    this.claims = this.#used.claims
+    return this.#used.url
   }
 
   #lost(): void {
@@ -365,6 +432,7 @@ export class BareClient extends SoakClient {
     if (frame.i !== this.#subscription?.i) return
     const { attempt } = this.#subscription as { attempt: Attempt }
     if (this.heard(attempt, frame) !== undefined) this.record.delivered.push(attempt.frames.at(-1)!)
+    else if (frame.t === 3) this.isPresence(frame.p?.d?.json)
     if (frame.t === 3 && frame.p?.e === 'parked') return this.subscribe()
     const isEnd = frame.t === 3 && frame.p?.e !== 'message'
     const isRefused = frame.t === undefined && frame.p?.s >= 400

@@ -1,10 +1,15 @@
 // The recorded history of a run, from which the checker computes its verdict. Times are milliseconds since 1970, by the clock
 // of the machine, which clients, publishers and the runtime share.
 
+import type { PresenceEvent } from '../../npm/durable-event-iterator/src/client/index.ts'
+
+export type { PresenceEvent }
+
 export interface History {
   channels: Channel[]
   publishes: Publish[]
   wipes: Wipe[]
+  revocations: Revocation[]
   clients: ClientRecord[]
   /** The faults, for the excerpt. */
   faults: Fault[]
@@ -16,11 +21,24 @@ export interface Channel {
   retention: number
   /** The maximum number of retained events. At least three quarters of it are retained. */
   bound: number
+  /** Present if the channel has presence. */
+  presence?: ChannelPresence
   /** The event that was published after all clients had reconnected: all remaining clients must have received it. */
   last?: number
 }
 
-/** One call of `publish`. */
+export interface ChannelPresence {
+  /** The time for which a member without a socket remains, in milliseconds. */
+  grace: number
+  /** The key of members. Clients without it have random member ids, which may also be those of their connection ids. */
+  key: 'connection' | 'subject'
+  /** Whether replays have more than one step, so that events are stored during a replay. */
+  hasLongReplays?: boolean
+  /** The members in a response of the Durable Object, when the clients had stopped to connect and disconnect. */
+  members?: string[]
+}
+
+/** One event of one call of `publish` or `publishBatch`. */
 export interface Publish {
   /** The number in the event, unique in a run. */
   n: number
@@ -35,6 +53,8 @@ export interface Publish {
   outcome: 'stored' | 'rejected' | 'unknown'
   id?: number
   audience: Audience
+  /** The batch that contains it: the number of its first event, and its index in the batch. All have the same audience. */
+  batch?: { first: number; index: number; length: number }
 }
 
 /** One deletion of the storage of a channel. */
@@ -45,6 +65,20 @@ export interface Wipe {
   endedAt: number
   /** `unknown`: no response, the events may be deleted or not. */
   outcome: 'wiped' | 'unknown'
+}
+
+/** One call of `revoke`. */
+export interface Revocation {
+  channel: string
+  sentAt: number
+  /** The time of its response. */
+  endedAt: number
+  /** `unknown`: no response, the tokens may be revoked or not. */
+  outcome: 'revoked' | 'unknown'
+  /** Exactly one is present. `issuedBefore` is in milliseconds. */
+  connection?: string
+  subject?: string
+  issuedBefore?: number
 }
 
 /** Connection ids, see the library's Audience. */
@@ -60,6 +94,8 @@ export interface ClientRecord {
   kind: string
   channel: string
   connection?: string
+  /** The subject of its tokens. */
+  subject?: string
   attempts: Attempt[]
   /** The events that its application received: all frames of a bare client, the yielded events of other clients. */
   delivered: Delivery[]
@@ -75,6 +111,12 @@ export interface ClientRecord {
   transports?: Record<string, number>
   /** The number of times that its subscription was parked; only for clients whose frames are recorded. */
   parked?: number
+  /** The presence events that its application received; only for clients of channels with presence that receive them. */
+  presence?: PresenceDelivery[]
+  /** The ids of the members that its application had at the end. */
+  members?: string[]
+  /** Whether it had a live subscription when the clients had stopped to connect and disconnect. */
+  isPresent?: boolean
   /** Whether it stayed to the end, and must have received the last event of the channel. */
   stayed: boolean
 }
@@ -91,12 +133,24 @@ export interface Attempt {
   ended?: boolean
   /** The expiry of the socket's token, in seconds since 1970. */
   expires: number
+  /** The time of issue of the socket's token, in seconds since 1970; missing if it has none. */
+  issued?: number
   frames: Delivery[]
 }
 
 export interface Delivery {
   id: number
   n: number
+}
+
+/** A presence event that a client received. */
+export interface PresenceDelivery {
+  event: PresenceEvent
+  at: number
+  /** The index of the client's attempt; the number of subscriptions before for clients without attempts. */
+  attempt: number
+  /** The id of the event before it in the same attempt; 0 if there was none. */
+  after: number
 }
 
 /** A gap notification. */

@@ -83,6 +83,7 @@ export class SseClient extends HttpClient {
 
   constructor(options: HttpClientOptions) {
     super('server-sent events', options)
+    if (options.hasPresence) this.record.presence = []
   }
 
   protected read(): void {
@@ -132,7 +133,9 @@ export class SseClient extends HttpClient {
   #take(kind: string, id: string | undefined, data: any): void {
     const attempt = this.#attempt
     if (attempt === undefined) return
-    if (kind === 'message') {
+    if (kind === 'message' && this.isPresence(data.json)) {
+      this.heardPresence(data.json, this.record.attempts.indexOf(attempt), attempt.frames.at(-1)?.id ?? 0)
+    } else if (kind === 'message') {
       const frame = { id: Number(id), n: data.json.n }
       attempt.frames.push(frame)
       this.record.delivered.push(frame)

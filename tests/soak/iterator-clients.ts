@@ -14,10 +14,19 @@ import type { HttpClientOptions } from './http-clients.ts'
 
 abstract class IteratorClient extends SoakClient {
   protected isOpen = false
+  /** The number of times that its subscription has opened. */
+  protected openings = 0
 
   constructor(kind: string, options: ClientOptions) {
     super(kind, options)
-    Object.assign(this.record, { notified: [], isUnobserved: true })
+    Object.assign(this.record, { notified: [], isUnobserved: true }, options.hasPresence && { presence: [] })
+  }
+
+  /** Records a presence event. Returns whether it is one. */
+  protected sees(event: unknown): boolean {
+    if (!this.isPresence(event)) return false
+    this.heardPresence(event, this.openings, this.last ?? 0)
+    return true
   }
 
   protected deliver(id: string | undefined, n: number): void {
@@ -43,6 +52,7 @@ export class FallbackClient extends IteratorClient {
   readonly #endpoint: string
   readonly #stop = new AbortController()
   #events: Subscription<{ n: number }> | undefined
+  #hasSubscription = false
 
   constructor({ endpoint, ...options }: HttpClientOptions) {
     super(options.isSecond ? 'fallback, DurableIterator token' : 'fallback', options)
@@ -78,12 +88,15 @@ export class FallbackClient extends IteratorClient {
         onGap: ({ nextEventId }: SubscriptionGap) => this.notify(nextEventId),
         onStateChange: (state, { transport }) => {
           this.isOpen = state === 'open'
+          this.#hasSubscription = this.isOpen && transport !== 'long-polling'
+          if (this.isOpen) this.openings++
           if (this.isOpen && transport !== undefined) transports[transport] = (transports[transport] ?? 0) + 1
         },
       })
       this.#events = events
       try {
         for await (const event of events) {
+          if (this.sees(event)) continue
           this.deliver(getEventMeta(event)?.id, event.n)
           if (Date.now() < this.slowUntil) await pause(SLOW_EVENT)
         }
@@ -95,6 +108,10 @@ export class FallbackClient extends IteratorClient {
       this.isOpen = false
       await pause(500)
     }
+  }
+
+  override get isMember(): boolean {
+    return this.record.presence !== undefined && this.#hasSubscription
   }
 
   async publish(event: object): Promise<CallResult> {
@@ -154,6 +171,7 @@ abstract class StubReader extends IteratorClient {
     }
     const sent = request(new URL(path, `http://127.0.0.1:${this.line.port}`), { method: 'POST' }, (response) => {
       if (response.statusCode !== 200) return over()
+      this.openings++
       this.opened()
       const lines = createInterface({ input: response })
       lines.on('line', (line) => {
@@ -199,6 +217,7 @@ export class StubClient extends StubReader {
 
   protected take(text: string): boolean {
     const line = JSON.parse(text)
+    if (this.sees(line.event)) return true
     if (line.event !== undefined) this.deliver(line.id, line.event.n)
     else if (line.gap !== undefined) this.notify(line.gap)
     else if (line.state !== undefined) this.isOpen = line.state === 'open'
@@ -224,6 +243,8 @@ export class RustStubClient extends StubReader {
 
   protected take(line: string): boolean {
     const [, id, n] = /^(\d+) \{"n":(\d+)[,}]/.exec(line) ?? []
+    const [, presence] = /^live (\{"type":"presence".*\}) None $/.exec(line) ?? []
+    if (presence !== undefined) return this.sees(JSON.parse(presence))
     const [, gap] = /^gap (\d{16})$/.exec(line) ?? []
     if (gap !== undefined) this.notify(gap)
     else if (n !== undefined) this.deliver(id, Number(n))

@@ -54,14 +54,20 @@ const figures = {
   leaked: result.leaked,
   invented: result.invented,
   misbehaved: result.misbehaved,
+  torn: result.torn,
   gaps_told: result.gapsTold,
   gaps_missed: result.gapsMissed,
   gaps_false: result.gapsFalse,
+  presence_events: result.presenceEvents,
+  ghosts: result.ghosts,
+  members_missed: result.membersMissed,
+  members_wrong: result.membersWrong,
+  convergence_ms: result.convergence,
 }
 if (values.json) {
   console.log(JSON.stringify(figures))
 } else {
-  for (const [name, figure] of Object.entries(figures)) console.log(`${name.padEnd(12)} ${figure}`)
+  for (const [name, figure] of Object.entries(figures)) console.log(`${name.padEnd(15)} ${figure}`)
   const kinds = Object.entries(result.faultsByKind).map(([kind, count]) => `${kind} ${count}`)
   console.log(`\nFaults: ${kinds.join(', ')}\nTransports of clients with a fallback: ${JSON.stringify(result.transports)}; subscriptions parked: ${result.parked}\nPublishes rejected: ${result.rejected}; without a response: ${result.unanswered}, of which ${result.seen} were stored\nTime: ${Math.round((Date.now() - startedAt) / 1000)} s`)
 }

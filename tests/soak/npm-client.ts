@@ -17,9 +17,9 @@ export class NpmClient extends PackageClient {
   readonly #open: Promise<(opening: Opening) => Promise<OpenIterator>>
 
   constructor(orpc: 1 | 2, options: ClientOptions) {
-    const { channel, tokenLifetime: lifetime, isSecond = false } = options
+    const { channel, subject, tokenLifetime: lifetime, isSecond = false } = options
     super(`npm with oRPC ${orpc}.x, ${isSecond ? 'DurableIterator' : 'DurableEventIterator'}`, options)
-    const application = { signingKey: SIGNING_KEY, channel, lifetime, publish: PUBLISH, isSecond, plugin: this.connecting }
+    const application = { signingKey: SIGNING_KEY, channel, subject, lifetime, publish: PUBLISH, isSecond, plugin: this.connecting }
     this.#open = (orpc === 1 ? Promise.resolve({ connect }) : withOrpc2()).then(({ connect }) => connect(application))
   }
 

@@ -48,7 +48,7 @@ export abstract class PackageClient extends SoakClient {
 
   constructor(kind: string, options: ClientOptions) {
     super(kind, options)
-    Object.assign(this.record, { notified: [], ended: [], handshakes: [] })
+    Object.assign(this.record, { notified: [], ended: [], handshakes: [] }, options.hasPresence && { presence: [] })
   }
 
   /** Opens an iterator. Rejects when the first connection does not open within the time limit. */
@@ -67,6 +67,7 @@ export abstract class PackageClient extends SoakClient {
         this.#iterator = iterator
         try {
           for await (const event of iterator.events) {
+            if (this.isPresence(event)) continue
             delivered.push({ id: Number(iterator.idOf(event)), n: event.n })
             if (Date.now() < this.slowUntil) await pause(SLOW_EVENT)
           }
@@ -161,7 +162,7 @@ export abstract class PackageClient extends SoakClient {
     const refresh = this.#refreshes.get(frame.i)
     if (refresh !== undefined && !(frame.p?.s >= 400)) {
       this.claims = refresh
-      if (this.#answered !== undefined) this.#answered.expires = this.endOf(refresh.exp)
+      if (this.#answered !== undefined) Object.assign(this.#answered, { expires: this.endOf(refresh.exp), issued: refresh.iat })
     }
     const attempt = this.#attempts.get(frame.i)
     if (attempt === undefined) return

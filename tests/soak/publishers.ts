@@ -4,7 +4,7 @@ import type { Journals } from '../support/journals.ts'
 import type { SoakClient } from './clients.ts'
 import { FRONT_ORIGIN } from './front.ts'
 import type { FrontRequest, WIPES } from './front.ts'
-import type { Audience, Publish, Wipe } from './history.ts'
+import type { Audience, Publish, Revocation, Wipe } from './history.ts'
 import type { Random } from './random.ts'
 
 export const PUBLISH_KEY = 'the publish key of the soak'
@@ -28,7 +28,7 @@ const spoiled = {
 }
 export default {
   async fetch(request, env) {
-    const { binding, channel, event, options, spoil, front, evict } = await request.json()
+    const { binding, channel, event, events, options, spoil, front, evict, call } = await request.json()
     try {
       if (evict) {
         await unsafe.evict(env[binding].getByName(channel), { webSockets: evict })
@@ -37,6 +37,15 @@ export default {
       if (front) {
         const stub = env[binding].getByName(channel)
         return await stub.fetch('${FRONT_ORIGIN}', { method: 'POST', body: JSON.stringify(front) })
+      }
+      if (call) {
+        const [method, ...args] = call
+        return Response.json({ result: await env[binding].getByName(channel)[method](...args) })
+      }
+      if (events) {
+        const batch = events.map((event, n) => n === spoil?.index ? spoiled[spoil.kind](event) : event)
+        const published = await env[binding].getByName(channel).publishBatch(batch, options)
+        return Response.json({ ids: published.map(({ id }) => id) })
       }
       const { id } = await env[binding].getByName(channel).publish(spoil ? spoiled[spoil](event) : event, options)
       return Response.json({ id })
@@ -51,7 +60,7 @@ export const SPOILED = ['function', 'bytes', 'deep', 'large', 'text', 'number', 
 export type Spoiled = (typeof SPOILED)[number]
 
 /** The ways to publish. With `socket`, one of the clients publishes. */
-export const WAYS = ['stub', 'relay', 'socket', 'http'] as const
+export const WAYS = ['stub', 'batch', 'relay', 'socket', 'http', 'http batch'] as const
 export type Way = (typeof WAYS)[number]
 
 /** A channel for publishers. */
@@ -63,9 +72,19 @@ export interface Target {
   padding: number
 }
 
+/** The sockets to disconnect, see the library's `disconnect`. */
+export type Disconnected = { to: string[] } | { tags: string[] } | { except: string[]; everyone: true } | { everyone: true }
+
+/** The tokens to revoke: exactly one member. `issuedBefore` is in milliseconds. */
+export type Revoked = Pick<Revocation, 'connection' | 'subject' | 'issuedBefore'>
+
+/** The maximum number of events of a batch. */
+const BATCH = 8
+
 export class Publishers {
   readonly publishes: Publish[] = []
   readonly wipes: Wipe[] = []
+  readonly revocations: Revocation[] = []
   /** The number of acknowledged publishes. */
   stored = 0
   readonly #journals: Journals
@@ -89,13 +108,16 @@ export class Publishers {
 
   /** Publishes once, to random recipients. Resolves when the outcome is known, or finally unknown. */
   async publish(target: Target, by: string, random: Random, clients: SoakClient[]): Promise<void> {
-    const way = random.weighted({ stub: 0, relay: 0, socket: 0, http: 0, ...target.ways })
+    const way = random.weighted({ stub: 0, batch: 0, relay: 0, socket: 0, http: 0, 'http batch': 0, ...target.ways })
     // Random numbers are always drawn, so that the presence of a client does not change later ones.
     const ids = clients.flatMap(({ record }) => record.connection ?? [])
     const audience = chooseAudience(random, ids)
     const caller = clients.length > 0 ? random.pick(clients) : undefined
     if (way === 'socket' && caller !== undefined) return this.#bySocket(target, by, caller)
+    const length = random.whole(1, BATCH)
     if (way === 'stub') await this.send(target, by, audience)
+    if (way === 'batch') await this.sendBatch(target, by, length, audience)
+    if (way === 'http batch') return this.#batchByRequest(target, by, length, audience)
     if (way === 'relay') return this.#byRequest(target, by, new URL(`/relay/${target.binding}/${target.name}`, this.#relay), {}, (event) => JSON.stringify({ json: event }))
     if (way === 'http') {
       const url = new URL(`/channels/${encodeURIComponent(target.name)}/events`, this.#deployable)
@@ -106,9 +128,7 @@ export class Publishers {
   /** Publishes through a stub. A spoiled event must be rejected. */
   async send(target: Target, by: string, audience: Audience, spoil?: Spoiled): Promise<number | undefined> {
     const publish = this.#begin(target, `${by} ${spoil ?? 'stub'}`, audience)
-    const { to, except } = audience
-    const options = { ...(to === undefined ? {} : { to }), ...(except === undefined ? {} : { except }) }
-    const body = { binding: target.binding, channel: target.name, event: event(publish, target), options, spoil }
+    const body = { binding: target.binding, channel: target.name, event: event(publish, target), options: recipients(audience), spoil }
     try {
       const response = await this.#journals.fetch(this.#publisher, { method: 'POST', body: JSON.stringify(body) })
       const { id, error } = (await response.json()) as { id?: string; error?: { code?: string } }
@@ -118,6 +138,75 @@ export class Publishers {
       this.#end(publish, 'unknown')
     }
     return publish.id
+  }
+
+  /** Publishes a batch through a stub. One with a spoiled event must be rejected. */
+  async sendBatch(target: Target, by: string, length: number, audience: Audience, spoil?: { index: number; kind: Spoiled }): Promise<void> {
+    const batch = this.#beginBatch(target, `${by} ${spoil?.kind ?? 'batch'}`, length, audience)
+    const events = batch.map((publish) => event(publish, target))
+    const body = { binding: target.binding, channel: target.name, events, options: recipients(audience), spoil }
+    try {
+      const response = await this.#journals.fetch(this.#publisher, { method: 'POST', body: JSON.stringify(body) })
+      const { ids, error } = (await response.json()) as { ids?: string[]; error?: { code?: string } }
+      this.#endBatch(batch, ids !== undefined ? 'stored' : error?.code === undefined ? 'unknown' : 'rejected', ids)
+    } catch {
+      this.#endBatch(batch, 'unknown')
+    }
+  }
+
+  async #batchByRequest(target: Target, by: string, length: number, audience: Audience): Promise<void> {
+    const batch = this.#beginBatch(target, `${by} http batch`, length, audience)
+    const url = new URL(`/channels/${encodeURIComponent(target.name)}/batch`, this.#deployable)
+    const body = JSON.stringify(batch.map((publish) => ({ event: event(publish, target), ...recipients(audience) })))
+    try {
+      const headers = { authorization: `Bearer ${PUBLISH_KEY}`, 'content-type': 'application/json' }
+      const response = await this.#journals.fetch(url, { method: 'POST', headers, body })
+      if (!response.ok) return this.#endBatch(batch, response.status < 500 ? 'rejected' : 'unknown')
+      const { published } = (await response.json()) as { published: { id: string }[] }
+      this.#endBatch(batch, 'stored', published.map(({ id }) => id))
+    } catch {
+      this.#endBatch(batch, 'unknown')
+    }
+  }
+
+  #beginBatch(target: Target, by: string, length: number, audience: Audience): Publish[] {
+    const first = this.publishes.length + 1
+    return Array.from({ length }, (_, index) => Object.assign(this.#begin(target, by, audience), { batch: { first, index, length } }))
+  }
+
+  #endBatch(batch: Publish[], outcome: Publish['outcome'], ids: string[] = []): void {
+    for (const [n, publish] of batch.entries()) this.#end(publish, outcome, ids[n] === undefined ? undefined : Number(ids[n]))
+  }
+
+  /** Closes the sockets of some clients. */
+  async disconnect(target: Target, disconnected: Disconnected): Promise<void> {
+    await this.#call(target, 'disconnect', { ...disconnected, reason: 'disconnected by the soak' })
+  }
+
+  /** Revokes tokens. */
+  async revoke(target: Target, revoked: Revoked): Promise<void> {
+    const revocation: Revocation = { channel: target.name, sentAt: Date.now(), endedAt: Number.POSITIVE_INFINITY, outcome: 'unknown', ...revoked }
+    this.revocations.push(revocation)
+    try {
+      const { issuedBefore, ...other } = revoked
+      const before = issuedBefore !== undefined && { issuedBefore: new Date(issuedBefore).toISOString() }
+      await this.#call(target, 'revoke', { ...other, ...before, reason: 'revoked by the soak' })
+      revocation.outcome = 'revoked'
+    } finally {
+      revocation.endedAt = Date.now()
+    }
+  }
+
+  /** Returns the ids of the members of a channel. */
+  async members(target: Target): Promise<string[]> {
+    return ((await this.#call(target, 'members')) as { members: { id: string }[] }).members.map(({ id }) => id)
+  }
+
+  async #call({ name, binding }: Target, ...call: unknown[]): Promise<unknown> {
+    const response = await this.#journals.fetch(this.#publisher, { method: 'POST', body: JSON.stringify({ binding, channel: name, call }) })
+    const { result, error } = (await response.json()) as { result?: unknown; error?: { message: string } }
+    if (error !== undefined) throw new Error(error.message)
+    return result
   }
 
   /** Deletes the storage of the channel. */
@@ -204,6 +293,11 @@ export class Publishers {
 
 function event({ n }: Publish, { padding }: Target): object {
   return padding === 0 ? { n } : { n, padding: 'x'.repeat(padding) }
+}
+
+/** Returns the options of a publish. */
+function recipients({ to, except }: Audience): object {
+  return { ...(to === undefined ? {} : { to }), ...(except === undefined ? {} : { except }) }
 }
 
 /** Returns a random audience, usually everyone. */

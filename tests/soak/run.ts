@@ -23,7 +23,7 @@ import { NpmClient } from './npm-client.ts'
 import { PackageClient } from './package-client.ts'
 import { PublisherClient } from './publisher-client.ts'
 import { PUBLISHER, PUBLISH_KEY, Publishers, SPOILED } from './publishers.ts'
-import type { Target } from './publishers.ts'
+import type { Revoked, Target } from './publishers.ts'
 import { Random } from './random.ts'
 import { StandaloneClient } from './standalone-client.ts'
 
@@ -51,11 +51,23 @@ export interface SoakResult {
   leaked: number
   /** Events that were never published, whose publish was rejected, or with another id than in the response. */
   invented: number
+  /** Batches of which a part arrived, or with another event in between. */
+  torn: number
   /** Clients of the npm package that connected too often, or whose iterator ended. */
   misbehaved: number
   gapsTold: number
   gapsMissed: number
   gapsFalse: number
+  /** Members in a list without a subscription, at the end. */
+  ghosts: number
+  /** Members with a subscription that are not in a list. */
+  membersMissed: number
+  /** Members that left within the grace period, and lists of members that are late or invalid. */
+  membersWrong: number
+  /** The number of checked presence events. */
+  presenceEvents: number
+  /** The time until the members of all channels had converged at the end, in milliseconds. */
+  convergence: number
   /** The number of checked deliveries. */
   deliveries: number
   /** How often subscriptions with a fallback have opened, by transport. */
@@ -92,6 +104,9 @@ const BULK_PADDING = 8_000
 /** The number of publishers of each channel. Each one waits for a response before its next publish. */
 const PUBLISHERS_PER_CHANNEL = 3
 
+/** The time for which members without a socket remain, in seconds, so short that many leave during a run. */
+const GRACE_SECONDS = 1
+
 /** The average interval of faults in milliseconds. */
 const FAULT_INTERVAL = 50
 /** The interval in seconds at which the runtime is killed, at least once. */
@@ -103,6 +118,9 @@ const CALM_EVERY = 6
 
 /** The time limit for all clients to reconnect and receive the last event, in milliseconds. */
 const SETTLE_TIMEOUT = 30_000
+
+/** The time limit for the members to converge, in milliseconds, beyond the grace period. */
+const CONVERGE_TIMEOUT = 15_000
 
 /** The time that a wipe waits for the replay to interrupt, in milliseconds. */
 const SUBSCRIBE_TIMEOUT = 1_000
@@ -135,7 +153,8 @@ function plan(events: number): ChannelPlan[] {
     className: CLASSES[binding],
     path: `/upgrade/${binding}`,
     endpoint: `/http/${binding}`,
-    ways: { stub: 6, relay: 1, socket: 3 },
+    ways: { stub: 6, batch: 1, relay: 1, socket: 3 },
+    presence: { grace: GRACE_SECONDS * 1_000, key: 'connection', hasLongReplays: padding > 0 },
   })
   const count = events / 5
   return [
@@ -153,7 +172,8 @@ function plan(events: number): ChannelPlan[] {
       className: 'DurableEventIteratorObject',
       path: '/',
       endpoint: '/channels',
-      ways: { stub: 4, http: 6 },
+      ways: { stub: 4, batch: 0.5, http: 6, 'http batch': 0.5 },
+      presence: { grace: GRACE_SECONDS * 1_000, key: 'subject' },
     },
   ]
 }
@@ -168,13 +188,21 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   const journals = await startJournals({
     persistence,
     front: front(Object.values(CLASSES)),
+    variables: { PRESENCE: 'connection', PRESENCE_GRACE_SECONDS: String(GRACE_SECONDS) },
     workers: [
       { name: 'publisher', source: PUBLISHER, compatibilityFlags: ['unsafe_module'], durableObjects: bindings },
       {
         name: 'deployable',
         crate: '.',
         front: front(['DurableEventIteratorObject']),
-        variables: { SIGNING_KEY, PUBLISH_KEY, PUBLISHER: 'true', EVENT_RETENTION_SECONDS: String(DEPLOYABLE_RETENTION_SECONDS) },
+        variables: {
+          SIGNING_KEY,
+          PUBLISH_KEY,
+          PUBLISHER: 'true',
+          EVENT_RETENTION_SECONDS: String(DEPLOYABLE_RETENTION_SECONDS),
+          PRESENCE: 'subject',
+          PRESENCE_GRACE_SECONDS: String(GRACE_SECONDS),
+        },
         durableObjects: { CHANNEL: { className: 'DurableEventIteratorObject' } },
       },
       publisherWorker(WORKERS.publisher, bindings),
@@ -184,14 +212,14 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   try {
     const run = new Run(options, journals, channels, await Publishers.of(journals))
     await run.go()
-    return judge(options, run.history())
+    return judge(options, run.history(), run.convergence)
   } finally {
     await journals.dispose()
     rmSync(persistence, { recursive: true, force: true })
   }
 }
 
-function judge({ seed }: SoakOptions, history: History): SoakResult {
+function judge({ seed }: SoakOptions, history: History, convergence: number): SoakResult {
   const { violations, gapsTold } = check(history)
   const count = (kind: ViolationKind): number => violations.filter((violation) => violation.kind === kind).length
   const faultsByKind: Record<string, number> = {}
@@ -208,10 +236,16 @@ function judge({ seed }: SoakOptions, history: History): SoakResult {
     reordered: count('reordered'),
     leaked: count('leaked'),
     invented: count('invented'),
+    torn: count('torn'),
     misbehaved: count('too many attempts') + count('iteration ended'),
     gapsTold,
     gapsMissed: count('gap missed'),
     gapsFalse: count('gap false'),
+    ghosts: count('ghost'),
+    membersMissed: count('member missed'),
+    membersWrong: count('left early') + count('members late') + count('members invalid'),
+    presenceEvents: history.clients.reduce((sum, { presence = [] }) => sum + presence.length, 0),
+    convergence,
     deliveries: history.clients.reduce((sum, { delivered }) => sum + delivered.length, 0),
     transports: sums(history.clients.map(({ transports = {} }) => transports)),
     parked: history.clients.reduce((sum, { parked = 0 }) => sum + parked, 0),
@@ -244,6 +278,8 @@ class Run {
   readonly #startedAt = Date.now()
   #late = 0
   #publishing = true
+  /** The time until the members of all channels had converged, in milliseconds. */
+  convergence = Number.NaN
   /** Resolved while the runtime is running. */
   #running = Promise.resolve()
 
@@ -260,6 +296,7 @@ class Run {
       channels: this.#channels,
       publishes: this.#publishers.publishes,
       wipes: this.#publishers.wipes,
+      revocations: this.#publishers.revocations,
       clients: this.#clients.map(({ record }) => record),
       faults: this.#faults,
     }
@@ -318,6 +355,10 @@ class Run {
       path: channel.path,
       line: await Line.open(Number(target.port)),
       random,
+      // Some users have two clients.
+      subject: `user-${Math.floor(n / 2 / this.#channels.length)}`,
+      tags: [n % 2 === 0 ? 'even' : 'odd'],
+      hasPresence: channel.presence !== undefined,
       ...(hasConnection ? { connection: `id-of-${name}` } : {}),
       tokenLifetime: random.chance(0.25) ? random.whole(4, 8) : 86_400,
       ...(late ? { issuedAt: late.issuedAt } : {}),
@@ -388,6 +429,8 @@ class Run {
       pruned: 0.5,
       'bad publish': 2,
       wiped: 2,
+      disconnected: 2,
+      revoked: 1.5,
       'unreadable attachments': 2,
       'online storm': 1,
       'WebSockets blocked': 3,
@@ -460,9 +503,15 @@ class Run {
         return this.#note(kind, channel.name)
       case 'bad publish': {
         this.#note(kind, channel.name)
-        await this.#publishers.send(channel, 'scheduler', {}, SPOILED[Math.floor(small * SPOILED.length)]!)
+        const spoiled = SPOILED[Math.floor(small * SPOILED.length)]!
+        if (large < 0.5) await this.#publishers.send(channel, 'scheduler', {}, spoiled)
+        else await this.#publishers.sendBatch(channel, 'scheduler', 5, {}, { index: Math.floor((large - 0.5) * 10), kind: spoiled })
         return
       }
+      case 'disconnected':
+        return this.#disconnect(channel, this.#random.part(`disconnected ${small}`))
+      case 'revoked':
+        return this.#revoke(channel, this.#random.part(`revoked ${small}`))
       case 'wiped':
         return this.#wipe(channel, this.#random.part(`wipe ${small}`))
       case 'unreadable attachments':
@@ -499,6 +548,31 @@ class Run {
     const client = await this.#join(this.#options.clients + this.#late++, late)
     this.#note('joined late', client.record.name)
     return client
+  }
+
+  /** Closes the sockets of some clients of a channel, which reconnect. */
+  async #disconnect(channel: ChannelPlan, random: Random): Promise<void> {
+    const ids = this.#clientsOf(channel).flatMap(({ record }) => record.connection ?? [])
+    const some = Array.from({ length: ids.length === 0 ? 0 : random.whole(1, 3) }, () => random.pick(ids))
+    const kind = random.weighted({ some: 5, tagged: 2, others: 1, everyone: 1 })
+    const tags = [random.pick(['even', 'odd'])]
+    if (some.length === 0 && (kind === 'some' || kind === 'others')) return
+    this.#note(`disconnected (${kind})`, channel.name)
+    await this.#publishers.disconnect(
+      channel,
+      kind === 'some' ? { to: some } : kind === 'tagged' ? { tags } : kind === 'others' ? { except: some, everyone: true } : { everyone: true },
+    )
+  }
+
+  /** Revokes tokens of a channel. The clients return with new ones. */
+  async #revoke(channel: ChannelPlan, random: Random): Promise<void> {
+    const { connection, subject } = random.pick(this.#clientsOf(channel)).record
+    const kind = random.weighted({ connection: 4, subject: 4, time: 1 })
+    const age = random.whole(0, 5_000)
+    if (kind === 'connection' && connection === undefined) return
+    this.#note(`revoked (${kind})`, channel.name)
+    const revoked = kind === 'connection' ? { connection } : kind === 'subject' ? { subject } : { issuedBefore: Date.now() - age }
+    await this.#publishers.revoke(channel, revoked as Revoked)
   }
 
   async #evict(channel: ChannelPlan, kind: 'hibernated' | 'closed'): Promise<void> {
@@ -549,7 +623,9 @@ class Run {
   async #kill(random: Random): Promise<void> {
     let back = (): void => {}
     const burst: Promise<unknown>[] = Array.from({ length: random.whole(5, 15) }, () =>
-      this.#publishers.send(random.pick(this.#channels), 'burst', {}),
+      random.chance(0.3)
+        ? this.#publishers.sendBatch(random.pick(this.#channels), 'burst', 20, {})
+        : this.#publishers.send(random.pick(this.#channels), 'burst', {}),
     )
     const [isWiped, channel, kind] = [random.chance(0.5), random.pick(this.#channels), random.pick(WIPES)]
     if (isWiped) {
@@ -582,6 +658,32 @@ class Run {
       if (client.isSubscribed) continue
       this.#options.onProgress?.(`${client.record.name} (${client.record.kind}) did not reconnect in time`)
     }
+    await this.#converge()
+  }
+
+  /** The members that have left leave the lists of all clients, and nothing changes after it. */
+  async #converge(): Promise<void> {
+    const start = Date.now()
+    const withPresence = this.#channels.filter(({ presence }) => presence !== undefined)
+    const grace = Math.max(...withPresence.map(({ presence }) => presence!.grace))
+    await until(() => withPresence.every((channel) => this.#hasConverged(channel)), { timeout: grace + CONVERGE_TIMEOUT })
+    this.convergence = Date.now() - start
+    // They stay as they are, except for clients whose tokens expire.
+    await pause(grace + 500)
+    const end = Date.now() + CONVERGE_TIMEOUT
+    for (const channel of withPresence) {
+      do {
+        channel.presence!.members = await this.#publishers.members(channel)
+        for (const client of this.#clientsOf(channel)) client.seesMembers()
+      } while (!this.#hasConverged(channel, channel.presence!.members) && Date.now() < end && (await pause(50), true))
+    }
+  }
+
+  /** Whether all clients, and the Durable Object, have the members of a channel. */
+  #hasConverged(channel: ChannelPlan, listed?: string[]): boolean {
+    const clients = this.#clientsOf(channel).filter(({ isMember }) => isMember)
+    const expected = [...new Set(clients.flatMap(({ member }) => member ?? []))].sort().join()
+    return [...clients.map(({ members }) => members), ...(listed === undefined ? [] : [listed])].every((ids) => ids.toSorted().join() === expected)
   }
 }
 

@@ -117,13 +117,17 @@ export interface JournalOptions extends Omit<StartOptions, 'workers'> {
   datasets?: string[]
   /** The module in front of the Worker of the Durable Objects, see `WorkerCode`. */
   front?: string
+  /** The code of other Workers that `front` imports, see `WorkerDefinition`. */
+  beside?: Record<string, WorkerCode>
+  /** Variables of the Worker of the Durable Objects. */
+  variables?: Record<string, string>
   /** The implementation of the Durable Objects. Default: the one of the project. */
   implementation?: typeof IMPLEMENTATION
   /** The version of oRPC with which classes in TypeScript are bundled. Default: the one of the project. */
   orpc?: string | undefined
 }
 
-export async function startJournals({ workers: more = [], front, datasets = [], implementation, orpc, ...options }: JournalOptions = {}): Promise<Journals> {
+export async function startJournals({ workers: more = [], front, datasets = [], beside, variables, implementation, orpc, ...options }: JournalOptions = {}): Promise<Journals> {
   const objects = Object.fromEntries(Object.entries(CLASSES).map(([binding, className]) => [binding, { className }]))
   const foreign = Object.fromEntries(
     Object.entries(CLASSES).map(([binding, className]) => [binding, { className, scriptName: 'objects' }]),
@@ -135,7 +139,8 @@ export async function startJournals({ workers: more = [], front, datasets = [], 
         name: 'objects',
         ...objectsCode(implementation, orpc),
         ...(front === undefined ? {} : { front }),
-        variables: { SIGNING_KEY },
+        ...(beside === undefined ? {} : { beside }),
+        variables: { SIGNING_KEY, ...variables },
         durableObjects: objects,
         datasets,
       },

@@ -44,6 +44,8 @@ export type WorkerCode =
 
 export type WorkerDefinition = WorkerCode & {
   name: string
+  /** The code of other Workers that `front` imports: that of `old` as `./old/index.js`. */
+  beside?: Record<string, WorkerCode>
   /** Default: the one in wrangler.toml of the Workers. */
   compatibilityDate?: string
   compatibilityFlags?: string[]
@@ -248,7 +250,16 @@ function definedClasses(workers: WorkerDefinition[], hasRegistry: boolean): Map<
 
 type Manifest = NonNullable<WorkerOptions['config']['manifest']>
 
-function manifest(code: WorkerCode): Manifest {
+function manifest({ beside = {}, ...code }: WorkerCode & Pick<WorkerDefinition, 'beside'>): Manifest {
+  const built = manifestOf(code)
+  const modules = { ...built.modules }
+  for (const [folder, other] of Object.entries(beside)) {
+    for (const [name, module] of Object.entries(manifestOf(other).modules)) modules[`${folder}/${name}`] = module
+  }
+  return { ...built, modules }
+}
+
+function manifestOf(code: WorkerCode): Manifest {
   if ('source' in code) {
     const modules: Manifest['modules'] = { 'index.js': { type: 'esm', contents: code.source } }
     for (const [name, file] of Object.entries(code.wasm ?? {})) {
@@ -294,7 +305,7 @@ function bundled(entry: string, define: Record<string, string>, orpc: string | u
   })
   if (warnings.length > 0) throw new Error(`${entry}: ${warnings.map(({ text }) => text).join('\n')}`)
   const source = outputFiles[0]!.text
-  const bundle = manifest({ source, ...(source.includes('index_bg.wasm') ? { wasm: CORE } : {}) })
+  const bundle = manifestOf({ source, ...(source.includes('index_bg.wasm') ? { wasm: CORE } : {}) })
   bundles.set(key, bundle)
   return bundle
 }

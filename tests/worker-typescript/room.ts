@@ -12,6 +12,13 @@ import type {
 
 export interface Env {
   SIGNING_KEY: string
+  /** Turns on presence: the key of members, and their grace period. */
+  PRESENCE?: 'connection' | 'subject'
+  PRESENCE_GRACE_SECONDS?: string
+}
+
+function presenceOf({ PRESENCE: key, PRESENCE_GRACE_SECONDS: seconds }: Env): Pick<DurableEventIteratorObjectLimits, 'presence'> {
+  return key === undefined ? {} : { presence: { key, ...(seconds !== undefined && { graceSeconds: Number(seconds) }) } }
 }
 
 /** The options of both of oRPC's classes, with one name each. */
@@ -55,7 +62,7 @@ export const isDurableIteratorObject: boolean = BASE_CLASS === 'DurableIteratorO
 
 class DurableEventIteratorRoom<TEvent extends object> extends DurableEventIteratorObject<TEvent, any, object, Env> {
   constructor(ctx: DurableObjectState, env: Env, { retentionSeconds, ...options }: RoomOptions<TEvent> = {}) {
-    super(ctx, env, { ...options, eventRetentionSeconds: retentionSeconds })
+    super(ctx, env, { ...presenceOf(env), ...options, eventRetentionSeconds: retentionSeconds })
   }
 
   publishInside(event: TEvent, recipients: Recipients = {}): Published {
@@ -92,7 +99,7 @@ class DurableEventIteratorRoom<TEvent extends object> extends DurableEventIterat
 
 class DurableIteratorRoom<TEvent extends object> extends DurableIteratorObject<TEvent, Env> {
   constructor(ctx: DurableObjectState, env: Env, { retentionSeconds, ...options }: RoomOptions<TEvent> = {}) {
-    super(ctx, env, { ...options, signingKey: env.SIGNING_KEY, resumeRetentionSeconds: retentionSeconds })
+    super(ctx, env, { ...presenceOf(env), ...options, signingKey: env.SIGNING_KEY, resumeRetentionSeconds: retentionSeconds })
   }
 
   publishInside(event: TEvent, recipients?: Recipients): Published {

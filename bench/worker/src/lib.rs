@@ -1,7 +1,8 @@
 //! The measured Durable Object: that of the generic Worker, with two procedures.
 
 use durable_event_iterator::{
-    Call, Channel, Claims, DurableEventIteratorObject, Options, Procedures, Upgrade, Value, durable_object,
+    Call, Channel, Claims, DurableEventIteratorObject, Options, Presence, Procedures, Upgrade, Value,
+    durable_object,
     http::{ChannelEndpoint, path_of},
 };
 use std::time::Duration;
@@ -25,7 +26,15 @@ impl DurableEventIteratorObject for Measured {
     fn options(env: &Env) -> Options {
         // Longer than a run, except for the row that counts the cost of deletion.
         let seconds = env.var("RETENTION_SECONDS").ok().and_then(|seconds| seconds.to_string().parse().ok());
-        Options::default().event_retention(Duration::from_secs(seconds.unwrap_or(3_600)))
+        let options = Options::default().event_retention(Duration::from_secs(seconds.unwrap_or(3_600)));
+        let options = match env.var("METRICS_BINDING") {
+            Ok(binding) => options.metrics(binding.to_string()),
+            Err(_) => options,
+        };
+        match env.var("PRESENCE") {
+            Ok(_) => options.presence(Presence::by_subject()),
+            Err(_) => options,
+        }
     }
 
     fn procedures() -> Procedures<Self, Call<Self>> {

@@ -129,6 +129,7 @@ export class Room {
       },
     )
     this.#iterator = iterator
+    void this.#reportStatus()
     void this.sendWaiting()
     for await (const event of iterator) {
       this.lastEventId = getEventMeta(event)?.id ?? this.lastEventId

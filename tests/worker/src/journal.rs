@@ -2,8 +2,8 @@
 
 use durable_event_iterator::{
     Audience, BigInt, Call, Channel, Code, Date, DurableEventIteratorObject, Error, EventId, Object, Options,
-    Procedures, PublishOptions, Result, Revocation, RpcMethods, SqlStorageValue, Transaction, Undefined,
-    Upload, Value, durable_object,
+    Presence, Procedures, PublishOptions, Result, Revocation, RpcMethods, SqlStorageValue, Transaction,
+    Undefined, Upload, Value, durable_object,
 };
 use serde::{Deserialize, Serialize};
 use std::{cell::RefCell, rc::Rc, time::Duration};
@@ -242,8 +242,19 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
         Ok(Self { channel, kind: std::marker::PhantomData })
     }
 
-    fn options(_env: &Env) -> Options {
-        K::options()
+    /// The variable `PRESENCE` turns on presence, with the grace period `PRESENCE_GRACE_SECONDS`.
+    fn options(env: &Env) -> Options {
+        let Ok(key) = env.var("PRESENCE") else { return K::options() };
+        let mut presence = match key.to_string().as_str() {
+            "subject" => Presence::by_subject(),
+            _ => Presence::by_connection(),
+        };
+        let grace =
+            env.var("PRESENCE_GRACE_SECONDS").ok().and_then(|seconds| seconds.to_string().parse().ok());
+        if let Some(seconds) = grace {
+            presence = presence.grace(Duration::from_secs(seconds));
+        }
+        K::options().presence(presence)
     }
 
     fn procedures() -> Procedures<Self, Call<Self>> {

@@ -1,0 +1,136 @@
+// Checks the members of a channel as its clients saw them, against the sockets that were certainly open.
+//
+// The id of an event is the time at which it was stored. A client that receives it live has proven that its subscription was open at that
+// time, whatever its line did since. So the times at which a member certainly had a live subscription are known exactly; for all
+// other times, the member may have had one or not. A presence event was sent after the event that its client received before it, and
+// before it arrived. A violation is reported only if there is one for every time between the two.
+
+import { createHash } from 'node:crypto'
+
+import { MICROS_PER_MILLI } from './checker.ts'
+import type { Report } from './checker.ts'
+import type { Channel, ClientRecord, PresenceEvent } from './history.ts'
+
+/** The precision of the clocks, in milliseconds. */
+const PRECISION = 10
+
+/** A time range in milliseconds. */
+interface Range {
+  from: number
+  to: number
+}
+
+export function checkPresence(channel: Channel, clients: ClientRecord[], report: Report): void {
+  if (channel.presence === undefined) return
+  const open = provenRanges(clients)
+  const connections = new Set(clients.flatMap(({ connection }) => connection ?? []))
+  for (const client of clients) {
+    const about = { channel: channel.name, client: client.name }
+    for (const delivery of client.presence ?? []) {
+      const { event, attempt, at } = delivery
+      const sent: Range = { from: Math.max(delivery.after / MICROS_PER_MILLI, client.attempts[attempt]?.sentAt ?? 0), to: at }
+      const violation = { ...about, ...(client.isUnobserved ? {} : { attempt }), id: at * MICROS_PER_MILLI }
+      const invalid = problemOf(event, connections)
+      if (invalid !== undefined) report({ ...violation, kind: 'members invalid', text: `${invalid}: ${JSON.stringify(event)}` })
+      for (const id of event.left ?? []) {
+        if (mayHaveLeft(open.get(id) ?? [], sent, channel.presence.grace)) continue
+        report({ ...violation, kind: 'left early', text: `${id} left, but had a subscription within the grace period` })
+      }
+      if (event.members === undefined) continue
+      const listed = new Set(event.members.map(({ id }) => id))
+      for (const [id, ranges] of open) {
+        if (listed.has(id) || !ranges.some(({ from, to }) => from <= sent.from && sent.to <= to)) continue
+        report({ ...violation, kind: 'member missed', text: `${id} had a subscription, and is not in a list of members` })
+      }
+    }
+    checkNewcomer(channel, client, report)
+  }
+  checkEnd(channel, clients, report)
+}
+
+/** Returns the time ranges in which members certainly had a live subscription, by member id, sorted. */
+function provenRanges(clients: ClientRecord[]): Map<string, Range[]> {
+  const ranges = new Map<string, Range[]>()
+  for (const { attempts, presence = [] } of clients) {
+    for (const [index, { frames }] of attempts.entries()) {
+      const first = presence.find(({ attempt, event }) => attempt === index && event.self !== undefined)
+      if (first === undefined) continue
+      const to = frames.reduce((last, { id }) => Math.max(last, id), 0) / MICROS_PER_MILLI
+      if (to <= first.at) continue
+      const id = first.event.self as string
+      ranges.set(id, [...(ranges.get(id) ?? []), { from: first.at, to }])
+    }
+  }
+  for (const each of ranges.values()) each.sort((a, b) => a.from - b.from)
+  return ranges
+}
+
+/** Whether there is a time in `sent` before which a member may have had no subscription for the grace period. */
+function mayHaveLeft(open: Range[], sent: Range, grace: number): boolean {
+  let before = Number.NEGATIVE_INFINITY
+  for (const { from, to } of [...open, { from: Number.POSITIVE_INFINITY, to: Number.POSITIVE_INFINITY }]) {
+    if (Math.max(sent.from, before + grace - PRECISION) <= Math.min(sent.to, from)) return true
+    before = Math.max(before, to)
+  }
+  return false
+}
+
+/** Returns what is wrong with an event by itself. */
+function problemOf({ members = [], joined = [], changed = [], left = [], self }: PresenceEvent, connections: Set<string>): string | undefined {
+  const upserts = [...members, ...joined, ...changed].map(({ id }) => id)
+  if (upserts.some((id) => connections.has(id)) || left.some((id) => connections.has(id))) return 'it contains a connection id'
+  if (new Set(upserts).size !== upserts.length || new Set(left).size !== left.length) return 'it contains a member twice'
+  if (left.some((id) => upserts.includes(id))) return 'a member is there and has left'
+  return self === undefined || upserts.includes(self) ? undefined : 'it does not contain the client itself'
+}
+
+/** The first presence event of a subscription is the list of members, before the first event that was published later. */
+function checkNewcomer({ name, presence }: Channel, { name: client, connection, subject, attempts, presence: received }: ClientRecord, report: Report): void {
+  if (received === undefined) return
+  for (const [index, { answeredAt, frames }] of attempts.entries()) {
+    if (answeredAt === undefined) continue
+    const first = received.find(({ attempt }) => attempt === index)
+    const about = { channel: name, client, attempt: index, id: (first?.at ?? answeredAt) * MICROS_PER_MILLI }
+    // Stored after the client had the response, and a replay of one step was sent with it.
+    const later = frames.find(({ id }) => id > (answeredAt + PRECISION) * MICROS_PER_MILLI)
+    if (later !== undefined && presence?.hasLongReplays !== true && !(first !== undefined && first.after < later.id)) {
+      report({ ...about, kind: 'members late', text: `event ${later.n} arrived before the list of members` })
+    }
+    if (first === undefined) continue
+    const expected = memberOf(presence?.key, connection, subject)
+    if (first.event.members === undefined || first.event.self === undefined) {
+      report({ ...about, kind: 'members invalid', text: `the first presence event is ${JSON.stringify(first.event)}` })
+    } else if (expected !== undefined && first.event.self !== expected) {
+      report({ ...about, kind: 'members invalid', text: `it is the member ${first.event.self}, not ${expected}` })
+    }
+  }
+}
+
+/** Returns the member id of a client; undefined if it is random. */
+function memberOf(key: 'connection' | 'subject' | undefined, connection: string | undefined, subject: string | undefined): string | undefined {
+  if (key === 'subject' && subject !== undefined) return subject
+  return connection === undefined ? undefined : createHash('sha256').update(connection).digest('base64url').slice(0, 22)
+}
+
+/** At the end, all clients and the Durable Object have the same members: those with a live subscription. */
+function checkEnd({ name: channel, presence, last = 0 }: Channel, clients: ClientRecord[], report: Report): void {
+  const there = clients.filter(({ isPresent, presence }) => isPresent && presence !== undefined)
+  const selfOf = ({ presence = [] }: ClientRecord): string | undefined => presence.findLast(({ event }) => event.self !== undefined)?.event.self
+  for (const client of there) {
+    if (selfOf(client) !== undefined) continue
+    report({ kind: 'members late', channel, client: client.name, id: last, text: 'it never received a list of members' })
+  }
+  const members = new Set(there.flatMap((client) => selfOf(client) ?? []))
+  const compare = (seen: string[] | undefined, client?: string): void => {
+    if (seen === undefined) return
+    const about = { channel, id: last, ...(client === undefined ? {} : { client }) }
+    for (const id of seen) {
+      if (!members.has(id)) report({ ...about, kind: 'ghost', text: `${id} is in the list of members at the end, and has no subscription` })
+    }
+    for (const id of members) {
+      if (!seen.includes(id)) report({ ...about, kind: 'member missed', text: `${id} has a subscription, and is not in the list of members at the end` })
+    }
+  }
+  compare(presence?.members)
+  for (const { name, members } of there) compare(members, name)
+}
