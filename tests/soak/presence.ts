@@ -107,15 +107,21 @@ function checkNewcomer({ name, presence }: Channel, { name: client, connection, 
 }
 
 /** Returns the member id of a client; undefined if it is random. */
-function memberOf(key: 'connection' | 'subject' | undefined, connection: string | undefined, subject: string | undefined): string | undefined {
+export function memberOf(key: 'connection' | 'subject' | undefined, connection: string | undefined, subject: string | undefined): string | undefined {
   if (key === 'subject' && subject !== undefined) return subject
   return connection === undefined ? undefined : createHash('sha256').update(connection).digest('base64url').slice(0, 22)
 }
 
-/** At the end, all clients and the Durable Object have the same members: those with a live subscription. */
+/**
+ * At the end, all clients and the Durable Object have the same members: those with a live subscription. A client that waits for pages is
+ * a member too, and receives no presence events.
+ */
 function checkEnd({ name: channel, presence, last = 0 }: Channel, clients: ClientRecord[], report: Report): void {
-  const there = clients.filter(({ isPresent, presence }) => isPresent && presence !== undefined)
-  const selfOf = ({ presence = [] }: ClientRecord): string | undefined => presence.findLast(({ event }) => event.self !== undefined)?.event.self
+  const there = clients.filter(({ isPresent }) => isPresent)
+  const selfOf = ({ presence: received, connection, subject }: ClientRecord): string | undefined =>
+    received === undefined
+      ? memberOf(presence?.key, connection, subject)
+      : received.findLast(({ event }) => event.self !== undefined)?.event.self
   for (const client of there) {
     if (selfOf(client) !== undefined) continue
     report({ kind: 'members late', channel, client: client.name, id: last, text: 'it never received a list of members' })
