@@ -18,11 +18,11 @@ const everyVersion = {
 const typescriptClasses = {
   DurableEventIteratorObject: [
     'audiences', 'batches', 'broken-code', 'calls', 'close-hook', 'disconnect', 'events', 'gaps', 'hibernation', 'hostile', 'http-reading', 'idempotency', 'pages',
-    'settling', 'npm/stub', 'npm/subscribe', 'presence', 'publisher', 'revoke', 'snapshots', 'soak', 'stubs', 'types',
+    'metrics', 'settling', 'npm/stub', 'npm/subscribe', 'presence', 'publisher', 'revoke', 'snapshots', 'soak', 'stats', 'stubs', 'types',
   ],
   DurableIteratorObject: [
     'audiences', 'batches', 'close-hook', 'disconnect', 'durable-iterator', 'hibernation', 'http-reading', 'npm/stub', 'npm/subscribe', 'pages', 'presence',
-    'publisher', 'revoke',
+    'publisher', 'revoke', 'stats',
   ],
 }
 

@@ -93,7 +93,8 @@ async function serve(port) {
 
   const url = `http://localhost:${port}`
   if (await responds(url, () => status === undefined && !isStopping())) {
-    console.log(`\nThe chat room is at ${url} (stop it with Ctrl-C)\n`)
+    console.log(`\nThe chat room is at ${url} (stop it with Ctrl-C)`)
+    console.log(`The inspector is at ${url}/inspect: its key is INSPECT_KEY in examples/chat-room/.dev.vars\n`)
   }
   process.exitCode = await ended
 }

@@ -71,6 +71,7 @@ async function steps() {
     { title: 'Types', run: () => succeeds('tsc', ['--noEmit']) },
     { title: 'Types with oRPC 2.x', run: () => succeeds('tsc', ['--noEmit', '--project', 'tests/npm/orpc-v2']) },
     { title: 'Types in the runtime', run: () => succeeds('tsc', ['--noEmit', '--project', 'bench/workers']) },
+    { title: 'Types of the inspector', run: () => succeeds('tsc', ['--noEmit', '--project', 'crates/durable-event-iterator/src/http/inspector']) },
     { title: 'Types of the TypeScript classes of the tests', run: () => succeeds('tsc', ['--noEmit', '--project', 'tests/worker-typescript']) },
   ]
   if (process.argv.includes('--check')) return checks

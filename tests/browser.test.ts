@@ -131,6 +131,11 @@ class Visitor {
     return this.page.getByRole('region', { name: 'Here now' }).getByRole('listitem')
   }
 
+  /** Waits until the page lists these people. */
+  async sees(names: string[]): Promise<void> {
+    await expect.poll(() => this.people.locator('.name').allTextContents(), { timeout: PATIENCE }).toEqual(names)
+  }
+
   /** The radio button of a client. */
   async client(kind: ClientKind): Promise<Locator> {
     const isHidden = (await this.page.getByRole('group', { name: 'Client' }).count()) === 0
@@ -158,20 +163,53 @@ class Visitor {
   }
 }
 
-test('two pages chat, and show who is present and who is typing', async () => {
+test('two pages chat, and show who is present and who is typing', { timeout: 60_000 }, async () => {
   const anna = await Visitor.enter('talk', 'Anna')
   const bert = await Visitor.enter('talk', 'Bert')
-  await anna.page.getByRole('list').getByText('Bert', { exact: true }).waitFor()
+  await anna.sees(['Anna (you)', 'Bert'])
+  await bert.sees(['Anna', 'Bert (you)'])
   await anna.say('Hello')
   await bert.hears(['Hello'])
   await bert.input.pressSequentially('Hi')
   await anna.page.getByRole('status').getByText('Bert is typing').waitFor()
+  await anna.people.filter({ hasText: 'Bert' }).getByRole('img', { name: 'typing' }).waitFor()
   await bert.page.keyboard.press('Enter')
   await anna.hears(['Hello', 'Hi'])
   await expect.poll(() => anna.page.getByText('is typing').count(), { timeout: PATIENCE }).toBe(0)
   await bert.page.getByRole('button', { name: 'Announce' }).click()
   await anna.hears(['Hello', 'Hi', 'Bert says hello through the server.'])
-  await bert.page.close({ runBeforeUnload: false })
+  await bert.page.close()
+  await anna.sees(['Anna (you)'])
+})
+
+test('a reload, a reconnect and a change of the client do not change the list of people', { timeout: 60_000 }, async () => {
+  const anna = await Visitor.enter('steady', 'Anna')
+  const bert = await Visitor.enter('steady', 'Bert')
+  await anna.sees(['Anna (you)', 'Bert'])
+  await anna.page.evaluate(() => {
+    const seen = new Set<string>()
+    const people = document.querySelector('#people')!
+    new MutationObserver(() => seen.add([...people.querySelectorAll('.name')].map((name) => name.textContent).join())).observe(people, { childList: true })
+    Object.assign(globalThis, { seen })
+  })
+  // Typing ends with the page.
+  await bert.input.pressSequentially('A')
+  await anna.page.getByRole('status').getByText('Bert is typing').waitFor()
+  await bert.page.reload()
+  await bert.is('Connected')
+  await expect.poll(() => anna.page.getByText('Bert is typing').count(), { timeout: PATIENCE }).toBe(0)
+  await bert.goOffline()
+  await bert.goOnline()
+  await bert.is('Connected')
+  await (await bert.client('durableIterator')).check()
+  await expect.poll(() => bert.token.kind, { timeout: PATIENCE }).toBe('DurableIterator')
+  await bert.is('Connected')
+  // A name is a person: the old one leaves after the grace period.
+  await bert.page.getByLabel('Your name').fill('Clara')
+  await bert.page.getByRole('button', { name: 'Change' }).click()
+  await anna.sees(['Anna (you)', 'Clara'])
+  const seen = await anna.page.evaluate(() => [...(globalThis as unknown as { seen: Set<string> }).seen])
+  expect(seen).toEqual(['Anna (you),Bert', 'Anna (you),Bert,Clara', 'Anna (you),Clara'])
 })
 
 test('clients of both kinds are in one room, and the setting switches between them', async () => {
@@ -189,7 +227,7 @@ test('clients of both kinds are in one room, and the setting switches between th
   await expect.poll(() => anna.token.kind, { timeout: PATIENCE }).toBe('DurableIterator')
   await anna.is('Connected')
   expect(new URL(anna.page.url()).searchParams.get('client')).toBe('durableIterator')
-  await anna.page.getByRole('list').getByText('Bert', { exact: true }).waitFor()
+  await anna.sees(['Anna (you)', 'Bert'])
   await expect.poll(() => anna.sockets.map((socket) => socket.isClosed()), { timeout: PATIENCE }).toEqual([true, false])
   await (await bert.client('durableEventIterator')).check()
   await expect.poll(() => bert.token.kind, { timeout: PATIENCE }).toBe('DurableEventIterator')
@@ -268,7 +306,7 @@ describe('without WebSockets', () => {
     }
     await say(anna, 'Hello')
     await say(bert, 'Hi')
-    await bert.page.getByRole('list').getByText('Anna', { exact: true }).waitFor()
+    await bert.sees(['Anna', 'Bert (you)'])
     await bert.input.pressSequentially('I')
     await anna.page.getByRole('status').getByText('Bert is typing').waitFor()
     await Promise.all([anna.hears(said), bert.hears(said)])
@@ -436,7 +474,7 @@ test('a second tab has its own connection, and the page says so', async () => {
   await second.goTo('tabs')
   for (const tab of [anna, second]) {
     await note(tab).getByText('each tab has its own connection, and you are listed once').waitFor()
-    await expect.poll(() => tab.people.allTextContents(), { timeout: PATIENCE }).toEqual(['AAnna (you)'])
+    await tab.sees(['Anna (you)'])
     expect(tab.sockets.length).toBe(1)
   }
   await anna.say('From the first')
@@ -516,9 +554,47 @@ test('all controls are reachable by keyboard and have labels', async () => {
   expect(await page.getByRole('button', { name: 'keys' }).getAttribute('aria-current')).toBe('page')
 })
 
-test.each([['desktop', 1280], ['phone', 360]])('nothing overflows on a %s', async (_, width) => {
-  const { page } = await Visitor.enter('narrow', 'Anna')
+test.each([['desktop', 1280], ['phone', 360]])('nothing overflows on a %s', { timeout: 60_000 }, async (_, width) => {
+  const room = `narrow ${width}`
+  const anna = await Visitor.enter(room, 'Anna')
+  const { page } = anna
   await page.setViewportSize({ width, height: 720 })
-  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
-  expect(await page.getByRole('button', { name: 'Send' }).isVisible()).toBe(true)
+  const fits = async (): Promise<void> => {
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
+    for (const name of ['Send', 'Announce', /^Go o/]) {
+      const { x = -1, width: used = 0 } = (await page.getByRole('button', { name }).boundingBox()) ?? {}
+      expect(x).toBeGreaterThanOrEqual(0)
+      expect(x + used).toBeLessThanOrEqual(width)
+    }
+  }
+  await fits()
+  await anna.say('A'.repeat(200))
+  const long = '€'.repeat(1_500)
+  await anna.send(long)
+  await anna.delivers(long, 'Not sent')
+  await fits()
+  await anna.goOffline()
+  await anna.send('B'.repeat(200))
+  await page.getByText('Advanced').click()
+  const second = await Visitor.open('Bert', anna.context)
+  await second.goTo(room)
+  await page.getByRole('status').getByText('Also open in another tab, as Bert').waitFor()
+  await fits()
+  // The longest state.
+  await page.locator('#state').evaluate((state) => (state.textContent = 'Connected over HTTP, by polling'))
+  await fits()
+})
+
+test('the page follows the settings for colours and motion', async () => {
+  const { page } = await Visitor.enter('settings', 'Anna')
+  const colour = (): Promise<string> => page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+  await page.emulateMedia({ colorScheme: 'light' })
+  const light = await colour()
+  await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' })
+  expect(await colour()).not.toBe(light)
+  await page.getByRole('button', { name: 'Go offline' }).click()
+  await page.getByLabel('Message', { exact: true }).fill('Hello')
+  await page.keyboard.press('Enter')
+  await page.getByText('Queued').waitFor()
+  expect(await page.evaluate(() => document.getAnimations().length)).toBe(0)
 })

@@ -5,7 +5,8 @@ import { RPCLink } from '@orpc/client/fetch'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import type { Server } from '../examples/chat-room/web/contract.ts'
-import type { ClientKind } from '../examples/chat-room/web/generated.ts'
+import type { ClientKind, Status } from '../examples/chat-room/web/generated.ts'
+import { PresenceMembers } from '../npm/durable-event-iterator/src/client/index.ts'
 import { startChatRoom } from './support/chat-room.ts'
 import { Client } from './support/client.ts'
 import type { Subscription } from './support/client.ts'
@@ -34,18 +35,17 @@ beforeAll(async () => {
 afterAll(() => chat.dispose())
 
 /** Without the link plugin: the output of the procedure is the token. */
-async function enter(room: string, name: string, client?: ClientKind): Promise<Client> {
+async function enter(room: string, name: string, client?: ClientKind, id = name): Promise<Client> {
   const token: unknown = await server.onMessage({ room, name, ...(client === undefined ? {} : { client }) })
   const url = new URL('/chat-room', chat.url)
   url.protocol = 'ws:'
   url.searchParams.set('token', String(token))
-  url.searchParams.set('id', name)
+  url.searchParams.set('id', id)
   return Client.connect(url.href)
 }
 
 const messages = ({ events }: Subscription): string[] =>
   events.filter(({ type }) => type === 'message').map(({ message }) => message)
-const people = ({ events }: Subscription): unknown => events.findLast(({ type }) => type === 'people')?.people
 const until = (subscription: Subscription, count: number): Promise<void> =>
   subscription.until((now) => messages(now).length >= count)
 
@@ -68,7 +68,7 @@ test.each(CLIENTS)('a message of a client, of the server or of another Worker re
   await Promise.all([until(heardByAnna, 3), until(heardByBert, 3)])
   expect(messages(heardByAnna)).toEqual(['Hello', 'We close at nine.', 'from a stub'])
   expect(messages(heardByBert)).toEqual(['Hello', 'We close at nine.', 'from a stub'])
-  expect(heardByBert.events[0]).toEqual({ type: 'message', id: '1', message: 'Hello', name: 'anna', at: expect.any(Date) })
+  expect(heardByBert.events.find(({ type }) => type === 'message')).toEqual({ type: 'message', id: '1', message: 'Hello', name: 'anna', at: expect.any(Date) })
   expect(await anna.call(['router', 'ping'])).toBe('pong')
   expect(await bert.call(['router', 'echo'], { text: 'Hello' })).toBe('Echo: Hello')
   anna.close()
@@ -90,20 +90,34 @@ test('a message that is sent again is published once', async () => {
   bert.close()
 })
 
-test('the list of people is sent live and not stored', async () => {
-  const [anna, bert] = await Promise.all([enter('quiet', 'anna'), enter('quiet', 'bert')])
-  const [seenByAnna, seenByBert] = await Promise.all([anna.subscribe(), bert.subscribe()])
-  await anna.call(['setStatus'], 'typing')
-  await bert.call(['setStatus'], 'here')
-  await seenByBert.count(2)
-  const both = [{ name: 'anna', status: 'typing' }, { name: 'bert', status: 'here' }]
-  expect([people(seenByAnna), people(seenByBert)]).toEqual([both, both])
-  await anna.call(['setStatus'], 'leaving')
-  await seenByBert.count(3)
-  expect(people(seenByBert)).toEqual([{ name: 'bert', status: 'here' }])
-  expect(seenByBert.received.map(({ id }) => id)).toEqual([undefined, undefined, undefined])
-  anna.close()
+/** The people in the room, with their status, as a client knows them. */
+function people({ events }: Subscription): [string, Status | undefined][] {
+  const members = new PresenceMembers<Status>()
+  for (const event of events) members.apply(event)
+  return [...members].map(({ id, state }) => [id, state])
+}
+
+test('presence: a client knows the people in the room and their status', async () => {
+  const anna = await enter('quiet', 'anna')
+  const seenByAnna = await anna.subscribe()
+  const bert = await enter('quiet', 'bert')
+  const seenByBert = await bert.subscribe()
+  const both = (status: Status) => (subscription: Subscription) => JSON.stringify(people(subscription)) === JSON.stringify([['anna', 'here'], ['bert', status]])
+  await Promise.all([seenByAnna.until(both('here')), seenByBert.until(both('here'))])
+  expect(await bert.call(['setPresence'], 'typing')).toBeUndefined()
+  await Promise.all([seenByAnna.until(both('typing')), seenByBert.until(both('typing'))])
+
+  // A user with two pages is one person. A user who reconnects is in the room, and not typing.
+  const second = await enter('quiet', 'bert', undefined, 'another-page')
+  await second.subscribe()
+  await seenByAnna.until(both('here'))
   bert.close()
+  second.close()
+  await seenByAnna.until((now) => people(now).length === 1)
+  expect(people(seenByAnna)).toEqual([['anna', 'here']])
+  // They are not stored.
+  expect(new Set(seenByAnna.received.map(({ id }) => id))).toEqual(new Set([undefined]))
+  anna.close()
 })
 
 test('blank names and messages, and messages without a valid id are rejected', async () => {

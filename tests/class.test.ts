@@ -31,13 +31,13 @@ beforeAll(async () => {
 })
 afterAll(() => journals.dispose())
 
-test('a class has the members of a Durable Object, the library's and its own RPC methods, and nothing of wasm-bindgen', async () => {
+test('a class has the members of a Durable Object, those of the library, its own RPC methods, and nothing of wasm-bindgen', async () => {
   const { members, parent } = (await (await journals.fetch('/members')).json()) as { members: string[]; parent: string }
   expect(parent).toBe('DurableObject')
   const own = ['add', 'state', 'failNext', 'wipe', 'greetings']
   const expected = [
-    'alarm', 'connections', 'constructor', 'disconnect', 'fetch', 'members', 'publish', 'revoke', 'stats', 'webSocketClose', 'webSocketError',
-    'webSocketMessage', '~settle',
+    'Symbol(presence)', 'alarm', 'connections', 'constructor', 'disconnect', 'fetch', 'members', 'publish', 'publishBatch', 'revoke', 'stats',
+    'webSocketClose', 'webSocketError', 'webSocketMessage', '~settle',
   ]
   expect(members.filter((name) => !own.includes(name)).sort()).toEqual(expected)
 })

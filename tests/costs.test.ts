@@ -205,6 +205,38 @@ test('a resume reads each event at most twice', async () => {
   socket.vanish()
 })
 
+test('without revocations nothing is read for them; with revocations an upgrade runs one statement', async () => {
+  const connect = async (): Promise<Statement[]> => {
+    const socket = await BareSocket.open(await journals.upgrade('USUAL', { chn: 'revocations', sub: 'anna' }))
+    socket.send({ i: '0', p: { u: '/subscribe', b: {} } })
+    await socket.frames(1)
+    socket.vanish()
+    return statements('revocations')
+  }
+  const wake = async (): Promise<Statement[]> => {
+    await journals.hibernate('USUAL', 'revocations')
+    return connect()
+  }
+  await connect()
+  expect((await wake()).map(({ text }) => text.split(' ')[0])).toEqual(['SELECT'])
+  expect(await connect()).toEqual([])
+  await journals.stub('USUAL', 'revocations', 'revoke', { subject: 'bert' })
+  const [created] = [await statements('revocations')]
+  expect(sum(created, 'written')).toBeLessThanOrEqual(3) // the table and the row
+  await journals.stub('USUAL', 'revocations', 'revoke', { subject: 'carl' })
+  expect(sum(await statements('revocations'), 'written')).toBe(1)
+  const checks = await connect()
+  expect(checks.map(({ text }) => text.includes('dei_revoked'))).toEqual([true])
+  expect(sum(checks, 'written')).toBe(0)
+  expect(sum(checks, 'read')).toBeLessThanOrEqual(3)
+  // A publish reads nothing for them, after waking neither.
+  await journals.stub('USUAL', 'revocations', 'publish', { n: 1 })
+  await statements('revocations')
+  await journals.hibernate('USUAL', 'revocations')
+  await journals.stub('USUAL', 'revocations', 'publish', { n: 2 })
+  expect((await statements('revocations')).filter(({ text }) => text.includes('"dei_revoked"'))).toEqual([])
+})
+
 test('the numbers of a channel read one row per bucket of the timeline, however many events are stored', async () => {
   await journals.stub('USUAL', 'numbers', 'publishMany', 10_000)
   await statements('numbers')

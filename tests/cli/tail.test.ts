@@ -32,6 +32,9 @@ const READERS = [
   ['an access key', { DEI_KEY: READ_KEY }, 'connected (server-sent events)'],
 ] as const
 
+/** A secret that the Worker does not have. */
+const WRONG = 'a-secret-that-is-never-printed'
+
 const jsonOf = (running: Running): unknown[] => running.lines.map((line) => JSON.parse(line))
 
 describe.each(READERS)('with %s', (_, env, connected) => {
@@ -91,7 +94,8 @@ describe.each(READERS)('with %s', (_, env, connected) => {
       await publish(workers, channel, { n })
       proxy.refuses = false
       await tail.until(`{"n":${n}}`, 'stdout')
-      await tail.until(connected, 'stderr', n + 1)
+      // A client whose WebSockets failed repeatedly may continue over HTTP.
+      await tail.until('connected (', 'stderr', n + 1)
     }
     await publish(workers, channel, { n: 3 })
     await tail.ended
@@ -142,11 +146,6 @@ describe.each(READERS)('with %s', (_, env, connected) => {
     await tail.ended
     expect({ status: tail.status, stderr: tail.stderr }).toEqual({ status: 0, stderr: expect.not.stringContaining('EPIPE') })
   })
-
-  test('it never prints the secret', async () => {
-    const { stdout, stderr } = await cli.run(['tail', newChannel()], { env: { DEI_URL: 'http://127.0.0.1:1025', ...Object.fromEntries(Object.keys(env).map((name) => [name, 'not-printed'])) }, node: nodes.packaged })
-    expect(stdout + stderr).not.toContain('not-printed')
-  }, 60_000)
 })
 
 test('with a token of a client, its expiry ends the command with 1', async () => {
@@ -170,13 +169,14 @@ test('a token with tags and a subject receives the events of its audience', asyn
 })
 
 test.each([
-  ['a wrong access key', { DEI_KEY: 'wrong' }, 'it does not accept the access key (DEI_KEY of the environment)'],
+  ['a wrong access key', { DEI_KEY: WRONG }, 'it does not accept the access key (DEI_KEY of the environment)'],
   ['a key without the right', { PUBLISH_KEY: 'x', DEI_KEY: 'the publish key of these tests' }, 'the access key (DEI_KEY of the environment)'],
-  ['a wrong signing key', { SIGNING_KEY: 'wrong' }, 'the server responds with 401 "Invalid Token"; check that the server that issues the token has the signing key'],
+  ['a wrong signing key', { SIGNING_KEY: WRONG }, 'the server responds with 401 "Invalid Token"; check that the server that issues the token has the signing key'],
 ])('%s ends the command with 1', async (_, env, message) => {
   const { status, stdout, stderr } = await cli.run(['tail', newChannel()], { env })
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
   expect(stderr).toContain(message)
+  expect(stderr).not.toContain(WRONG)
 }, 60_000)
 
 // The program `script` runs a command in a terminal. Its options differ on other systems.

@@ -20,6 +20,9 @@ export interface JoinOptions extends Partial<Claims> {
 export class MemberSocket {
   readonly socket: BareSocket
   #next = 0
+  readonly #members = new PresenceMembers()
+  /** The number of messages that `members` has applied. */
+  #applied = 0
 
   private constructor(socket: BareSocket) {
     this.socket = socket
@@ -55,11 +58,11 @@ export class MemberSocket {
     return this.socket.messages.slice(from).map(eventOf).filter((event) => event !== undefined)
   }
 
-  /** The members after all events. */
+  /** The members after all events so far: the same object each time. */
   get members(): PresenceMembers {
-    const members = new PresenceMembers()
-    for (const event of this.events()) members.apply(event)
-    return members
+    for (const event of this.events(this.#applied)) this.#members.apply(event)
+    this.#applied = this.length
+    return this.#members
   }
 
   get ids(): string[] {

@@ -240,6 +240,31 @@ impl<O: DurableEventIteratorObject> TestObject<O> {
         published
     }
 
+    /// Publishes events in order, each with options or an audience, all or none, as another Worker does with
+    /// [`ChannelStub::publish_batch_with`](durable_event_iterator::ChannelStub::publish_batch_with).
+    ///
+    /// # Errors
+    /// Returns the error that the caller of the stub receives.
+    pub fn publish_batch_with<'e, E: Serialize + ?Sized + 'e, P: Into<PublishOptions>>(
+        &self,
+        events: impl IntoIterator<Item = (&'e E, P)>,
+    ) -> Result<Vec<Published>> {
+        let events = events.into_iter().map(|(event, options)| (event, options.into()));
+        let published = self.driver.instance().publish_batch_with(events);
+        self.run_until_idle();
+        published
+    }
+
+    /// Publishes events as a JavaScript Worker does with `stub.publishBatch(events, options)`, with arguments of any shape.
+    ///
+    /// # Errors
+    /// Returns the same errors as [`publish_batch_with`](Self::publish_batch_with).
+    pub fn publish_batch_value(&self, events: &Value, options: Option<&Value>) -> Result<Vec<Published>> {
+        let published = self.driver.instance().publish_batch(events, options);
+        self.run_until_idle();
+        published
+    }
+
     /// Publishes an event as a JavaScript Worker does with `stub.publish(event, options)`, with options of any shape.
     ///
     /// # Errors

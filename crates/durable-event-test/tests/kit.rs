@@ -157,6 +157,41 @@ fn javascript_may_pass_options_of_any_shape() {
 }
 
 #[test]
+fn a_batch_is_published_in_order_or_not_at_all() {
+    let room = TestObject::<Room>::new();
+    let anna = subscribed(&room);
+    let (a, b, c) = (said("a"), said("b"), said("c"));
+    let nobody = || Audience::everyone().to_connections::<String>([]).into();
+    let everyone = PublishOptions::new;
+    let published = room.publish_batch_with([(&a, everyone()), (&b, nobody()), (&c, everyone())]).unwrap();
+    assert_eq!(texts(&anna), ["a", "c"]);
+    assert!(published.is_sorted_by_key(|published| published.id));
+
+    let event = |text: &str| durable_event_iterator::to_value(&said(text)).unwrap();
+    let events = |texts: &[&str]| Value::from(texts.iter().map(|text| event(text)).collect::<Vec<_>>());
+    let key: Value = durable_event_iterator::Object::from_iter([("idempotencyKey", "k")]).into();
+    let first = room.publish_batch_value(&events(&["d", "e"]), Some(&key)).unwrap();
+    assert!(room.hibernate());
+    let again = room.publish_batch_value(&events(&["d", "e", "f"]), Some(&key)).unwrap();
+    assert_eq!(again.iter().map(|published| published.is_duplicate).collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!((again[0].id, again[1].id), (first[0].id, first[1].id));
+    assert_eq!(texts(&anna), ["a", "c", "d", "e", "f"]);
+
+    // An event of another type, and the undefined option of one event.
+    let mixed = Value::from(vec![event("g"), Value::from(7)]);
+    let error = room.publish_batch_value(&mixed, None).unwrap_err();
+    assert_eq!((error.status(), error.public_message().split(':').next()), (400, Some("events[1]")));
+    let undefined: Value = durable_event_iterator::Object::from_iter([("to", Value::Undefined)]).into();
+    let empty: Value = durable_event_iterator::Object::new().into();
+    let options = Value::from(vec![empty, undefined]);
+    let error = room.publish_batch_value(&events(&["g", "h"]), Some(&options)).unwrap_err();
+    assert!(error.public_message().starts_with("events[1]: Invalid publish options"), "{error}");
+    assert!(room.publish_batch_value(&event("g"), None).is_err());
+    assert!(room.publish_batch_with::<Said, PublishOptions>([]).is_err());
+    assert_eq!(texts(&anna).len(), 5);
+}
+
+#[test]
 fn calls_return_values_errors_and_streams() {
     let room = TestObject::<Room>::new();
     let anna = room.connect(token()).unwrap();

@@ -243,6 +243,24 @@ fn a_member_has_all_sockets_of_its_subject_and_the_latest_state() {
 }
 
 #[test]
+fn a_socket_without_a_subscription_sets_the_state_of_its_member() {
+    let room = TestObject::<Room>::new();
+    let watch = join(&room, "watch");
+    let _anna = join(&room, "anna");
+    room.advance(INTERVAL);
+    presence(&watch);
+    // As for a call over HTTP.
+    let call = room.connect_as(token("anna"), "anna").unwrap();
+    call.call(["setPresence"], "typing").unwrap();
+    call.close(1000);
+    room.advance(INTERVAL);
+    let anna = PresenceMember { id: "anna".into(), state: Some("typing".into()) };
+    assert_eq!(presence(&watch), [event(|event| event.changed = vec![anna])]);
+    assert!(room.hibernate());
+    assert_eq!(members(&room)[0], ("anna".to_owned(), Some("typing".into()), 1));
+}
+
+#[test]
 fn the_server_sets_the_state_with_which_a_member_joins() {
     let room = TestObject::<Room>::new();
     let watch = join(&room, "watch");
@@ -258,6 +276,7 @@ fn the_server_sets_the_state_with_which_a_member_joins() {
     let failing = room.connect_as(token("bert"), "b").unwrap();
     failing.call(["keep"], "failing").unwrap();
     failing.subscribe();
+    assert_eq!(members(&room).len(), 2);
     room.advance(GRACE * 2);
     assert_eq!(presence(&failing), []);
     assert_eq!(members(&room).len(), 2);

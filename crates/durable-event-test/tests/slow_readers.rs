@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)] // all of it is a test
 
 use durable_event_iterator::{
-    Call, Channel, DurableEventIteratorObject, EventId, Options, Procedures, Result, Subscribed, Token, Value,
+    Call, Channel, DurableEventIteratorObject, EventId, Options, Procedures, PublishOptions, Result,
+    Subscribed, Token, Value,
 };
 use durable_event_test::{Content, Received, TestObject, TestSocket};
 use serde::{Deserialize, Serialize};
@@ -206,6 +207,32 @@ fn a_reader_that_acknowledges_has_room_after_hibernation() {
     assert_eq!(parked(&client).len(), 1);
     let more = numbers(&client).len() - 420;
     assert!(more * SIZE <= LIVE_WINDOW + SIZE, "{more}");
+}
+
+#[test]
+fn a_batch_after_hibernation_is_sent_as_far_as_there_is_room() {
+    let batch = |journal: &TestObject<Journal>, numbers: std::ops::Range<u32>| {
+        let events: Vec<_> = numbers.map(numbered).collect();
+        let events = events.iter().map(|event| (event, PublishOptions::new()));
+        journal.publish_batch_with(events).unwrap()
+    };
+    // The events of the batch that are stored and not sent yet do not count as sent.
+    let journal = TestObject::<Journal>::new();
+    let client = connected(&journal);
+    subscribe(&client, "s1", None, true);
+    assert!(journal.hibernate());
+    batch(&journal, 0..20);
+    assert_eq!((numbers(&client), parked(&client)), ((0..20).collect(), vec![]));
+
+    // A larger one is parked after an event of it, and continues after that.
+    assert!(journal.hibernate());
+    let published = batch(&journal, 20..60);
+    let count = numbers(&client).len();
+    assert!((20..40).contains(&count), "{count}");
+    assert_eq!(parked(&client), [Some(published.get(count - 21).unwrap().id)]);
+    subscribe(&client, "s2", last(&client), true);
+    journal.advance(Duration::from_millis(100));
+    assert_eq!(numbers(&client), (0..60).collect::<Vec<_>>());
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The Durable Object of a room.
 
 use durable_event_iterator::{
-    Call, Channel, Code, Date, DurableEventIteratorObject, Error, Options, Procedures, PublishOptions,
-    Result, RpcMethods, durable_object,
+    Call, Channel, Code, Date, DurableEventIteratorObject, Error, Options, Presence, PresenceEvent,
+    Procedures, PublishOptions, Result, RpcMethods, Subscribed, durable_object,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 #[cfg(feature = "typescript")]
 use ts_rs::TS;
 use worker::Env;
@@ -19,6 +19,9 @@ const RETENTION: Duration = Duration::from_secs(300);
 /// How long a page may be offline and still send its messages again without duplicates.
 const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long a user stays in the list without a connection, so that a reload or a reconnect does not change the list.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// The events of a room.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(TS))]
@@ -26,11 +29,8 @@ const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 pub enum Event {
     /// A message. It is stored, so that disconnected clients receive it when they reconnect.
     Message(Message),
-    /// The people in the room. It is sent live, since it is outdated for clients that connect later.
-    People {
-        /// Each person once, in alphabetical order.
-        people: Vec<Person>,
-    },
+    /// Who is in the room. The library sends it, see [`Options::presence`].
+    Presence(PresenceEvent<Status>),
 }
 
 /// A chat message.
@@ -59,14 +59,6 @@ impl Message {
     }
 }
 
-/// A person in the room.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(TS))]
-pub struct Person {
-    name: String,
-    status: Status,
-}
-
 /// The token attachment: the user, as the server that issues the token knows them.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(TS))]
@@ -76,13 +68,11 @@ pub struct User {
     pub user_id: String,
 }
 
-/// The attachment of a socket: the status of its user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// The presence state of a user, which their pages set by the procedure `setPresence` of the library.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum Status {
-    /// The page is closing.
-    Leaving,
     /// The user is in the room.
     Here,
     /// The user is typing.
@@ -105,30 +95,35 @@ struct Echo {
 
 /// The Durable Object of a room.
 pub struct Chat {
-    channel: Channel<Event, User, Status>,
+    channel: Channel<Event, User>,
 }
 
 impl DurableEventIteratorObject for Chat {
-    type Channel = Channel<Event, User, Status>;
+    type Channel = Channel<Event, User>;
 
     fn new(channel: Self::Channel, _env: Env) -> Result<Self> {
         Ok(Self { channel })
     }
 
     fn options(_env: &Env) -> Options {
-        Options::default().event_retention(RETENTION).idempotency_window(IDEMPOTENCY_WINDOW)
+        Options::default()
+            .event_retention(RETENTION)
+            .idempotency_window(IDEMPOTENCY_WINDOW)
+            .presence(Presence::by_attachment("userId").grace(GRACE))
+    }
+
+    /// Sets the status with which a user joins, and replaces the one that they had before a reconnect.
+    fn on_subscribed(&self, client: &Subscribed<Self>) -> Result<()> {
+        client.socket.set_presence(&Status::Here)
     }
 
     fn procedures() -> Procedures<Self, Call<Self>> {
-        Procedures::new()
-            .procedure("publishMessage", Self::publish_message)
-            .procedure("setStatus", Self::set_status)
-            .nest(
-                "router",
-                Procedures::new()
-                    .procedure("ping", async |_: &Self, _, ()| Ok("pong"))
-                    .procedure("echo", async |_: &Self, _, Echo { text }| Ok(format!("Echo: {text}"))),
-            )
+        Procedures::new().procedure("publishMessage", Self::publish_message).nest(
+            "router",
+            Procedures::new()
+                .procedure("ping", async |_: &Self, _, ()| Ok("pong"))
+                .procedure("echo", async |_: &Self, _, Echo { text }| Ok(format!("Echo: {text}"))),
+        )
     }
 
     fn rpc_methods() -> RpcMethods<Self> {
@@ -146,33 +141,7 @@ impl Chat {
         let message = Message::new(Some(id.clone()), Some(user_id), message)?;
         let once = PublishOptions::new().idempotency_key(id);
         self.channel.publish_with(&Event::Message(message), once)?;
-        call.socket.set_attachment(&Status::Here)?;
-        self.show_people()
-    }
-
-    async fn set_status(&self, call: Call<Self>, status: Status) -> Result<()> {
-        call.socket.set_attachment(&status)?;
-        self.show_people()
-    }
-
-    /// Sends the list of people to all connected clients.
-    fn show_people(&self) -> Result<()> {
-        let sockets = self.channel.sockets()?;
-        let mut people = BTreeMap::new();
-        for socket in &sockets {
-            // A socket that has closed meanwhile has no attachments.
-            let (Ok(user), Ok(Some(status))) = (socket.token_attachment(), socket.attachment()) else {
-                continue;
-            };
-            if status == Status::Leaving {
-                continue;
-            }
-            // A user with two pages is typing if one of the pages is.
-            let shown = people.entry(user.user_id).or_insert(status);
-            *shown = status.max(*shown);
-        }
-        let people = people.into_iter().map(|(name, status)| Person { name, status }).collect();
-        self.channel.send_live(&sockets, &Event::People { people })
+        Ok(())
     }
 }
 

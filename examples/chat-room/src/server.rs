@@ -69,7 +69,9 @@ async fn on_message(_: &(), call: HttpCall, Entrance { room, name, client }: Ent
         Token::builder(room)
             .for_clients(client.kind())
             .attachment(&User { user_id: name.to_owned() })
-            .procedures_from(&existing, ["publishMessage", "setStatus", "router"]),
+            .procedures_from(&existing, ["publishMessage", "router"])
+            // A procedure of the library, with which a page sets the presence state of its user.
+            .procedures(["setPresence"]),
     )
 }
 

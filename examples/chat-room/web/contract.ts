@@ -8,14 +8,19 @@ import type {
   DurableIteratorLinkPluginContext,
 } from 'durable-event-iterator/orpc-v1'
 
-import type { ChatRoom, Entrance, Server as Generated } from './generated.ts'
+import type { ChatRoom, Entrance, Server as Generated, Status } from './generated.ts'
 
 /** The context of a call. Each plugin reads its own part. */
 export interface Context extends DurableEventIteratorLinkPluginContext, DurableIteratorLinkPluginContext {}
 
-type Allowed = 'publishMessage' | 'setStatus'
+/** The Durable Object, with the procedure that the library adds for presence. */
+interface Room extends ChatRoom {
+  setPresence(): Client<Record<never, never>, Status, void, Error>
+}
 
-type Iterator = ClientDurableEventIterator<ChatRoom, Allowed> | ClientDurableIterator<ChatRoom, Allowed>
+type Allowed = 'publishMessage' | 'setPresence'
+
+type Iterator = ClientDurableEventIterator<Room, Allowed> | ClientDurableIterator<Room, Allowed>
 
 /** The procedures in `src/server.rs`. The link plugins convert the token that `onMessage` returns to an iterator. */
 export type Server = Omit<Generated<Context>, 'onMessage'> & {

@@ -6,7 +6,6 @@ import type { ChannelStub } from 'durable-event-iterator/durable-object'
 
 export interface ChatRoom extends DurableEventIteratorObject<Event, User> {
   publishMessage(): Client<Record<never, never>, Said, void, Error>
-  setStatus(): Client<Record<never, never>, Status, void, Error>
   router(): {
     ping: Client<Record<never, never>, void, string, Error>
     echo: Client<Record<never, never>, Echo, string, Error>
@@ -38,13 +37,7 @@ export type Echo = { text: string }
 export type Entrance = { room: string; name: string; client?: ClientKind }
 
 /** The events of a room. */
-export type Event =
-  | { type: 'message' } & Message
-  | {
-      type: 'people'
-      /** Each person once, in alphabetical order. */
-      people: Array<Person>
-    }
+export type Event = { type: 'message' } & Message | { type: 'presence' } & PresenceEvent<Status>
 
 /** A chat message. */
 export type Message = {
@@ -56,8 +49,32 @@ export type Message = {
   at: Date
 }
 
-/** A person in the room. */
-export type Person = { name: string; status: Status }
+/**
+ * A presence event: the content of the variant `Presence` of the application's events, an enum with the tag `type`.
+ *
+ * Apply the members in this order: `members` replaces the whole list, `joined` and `changed` add or replace members, `left` removes
+ * members. A long list has several parts: the further ones are `joined`, and the last one has the member itself (`self`).
+ */
+export type PresenceEvent<S = unknown> = {
+  /** The id of the member that receives the event. Present after each subscription. */
+  self?: string
+  /** All members. */
+  members?: Array<PresenceMember<S>>
+  /** The members who have joined. */
+  joined?: Array<PresenceMember<S>>
+  /** The members whose state has changed. */
+  changed?: Array<PresenceMember<S>>
+  /** The ids of the members who have left. */
+  left?: Array<string>
+}
+
+/** A member in a presence event. */
+export type PresenceMember<S = unknown> = {
+  /** The id. */
+  id: string
+  /** The state that the member has set. */
+  state?: S
+}
 
 export type Said = {
   /** The idempotency key: a page that has received no response sends the message again. */
@@ -65,8 +82,8 @@ export type Said = {
   message: string
 }
 
-/** The attachment of a socket: the status of its user. */
-export type Status = 'leaving' | 'here' | 'typing'
+/** The presence state of a user, which their pages set by the procedure `setPresence` of the library. */
+export type Status = 'here' | 'typing'
 
 /** The token attachment: the user, as the server that issues the token knows them. */
 export type User = {

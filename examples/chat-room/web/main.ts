@@ -1,11 +1,11 @@
 // The page of the chat room.
 
 import { cut, isWhole, mend } from './cable.ts'
-import type { ClientKind, Person } from './generated.ts'
+import type { ClientKind } from './generated.ts'
 import { element, make } from './elements.ts'
 import { Outbox } from './outbox.ts'
 import { reasonOf, Room } from './room.ts'
-import type { RoomView } from './room.ts'
+import type { People, RoomView } from './room.ts'
 import { onOtherTab } from './tabs.ts'
 import { colourOf, initialOf, showAgain, showMessage, showNote, showOutgoing, showSent, takeAway } from './timeline.ts'
 
@@ -68,6 +68,7 @@ function enter(name: string): Room {
 
 /** Leaves the room, and enters another one, or the same one with another name or client. */
 function move(name: string): void {
+  stopTyping()
   const known = rooms.get(room.name)
   if (known) Object.assign(known, { lastEventId: room.lastEventId, shown: takeAway() })
   leave(room)
@@ -155,37 +156,39 @@ function showRooms(): void {
   )
 }
 
-function showPeople(people: Person[]): void {
+function showPeople(people: People): void {
+  const sorted = [...people].sort((one, other) => one.id.localeCompare(other.id))
+  const names = sorted.map(({ id }) => id)
+  const typing = sorted.filter(({ state }) => state === 'typing').map(({ id }) => id)
   peopleList.replaceChildren(
-    ...people.map(({ name, status }) =>
+    ...names.map((name) =>
       make(
         'li',
         {},
         make('span', { class: 'avatar', 'aria-hidden': 'true', 'data-colour': String(colourOf(name)) }, initialOf(name)),
         make('span', { class: 'name' }, name === me ? `${name} (you)` : name),
-        ...(status === 'typing' ? [make('span', { class: 'dots', 'aria-label': 'typing' }, '•••')] : []),
+        ...(typing.includes(name) ? [make('span', { class: 'dots', role: 'img', 'aria-label': 'typing' }, '•••')] : []),
       ),
     ),
   )
-  const typing = people.filter(({ name, status }) => status === 'typing' && name !== me).map(({ name }) => name)
+  const others = typing.filter((name) => name !== me)
   typingLine.textContent =
-    typing.length === 0 ? '' : `${new Intl.ListFormat('en').format(typing)} ${typing.length === 1 ? 'is' : 'are'} typing …`
+    others.length === 0 ? '' : `${new Intl.ListFormat('en').format(others)} ${others.length === 1 ? 'is' : 'are'} typing …`
 }
 
 let typingTimer: ReturnType<typeof setTimeout> | undefined
 function stopTyping(): void {
   clearTimeout(typingTimer)
-  typingTimer = undefined
+  room.status = 'here'
 }
 text.addEventListener('input', () => {
   sessionStorage.setItem(draftKey(room.name), text.value)
-  if (typingTimer === undefined) void room.status('typing')
+  room.status = 'typing'
   clearTimeout(typingTimer)
-  typingTimer = setTimeout(() => {
-    stopTyping()
-    void room.status('here')
-  }, TYPING_PAUSE)
+  typingTimer = setTimeout(stopTyping, TYPING_PAUSE)
 })
+// A page that returns within the grace period keeps its status.
+addEventListener('pagehide', stopTyping)
 
 /** Hands the text to the room. It stays on the page and in the outbox until the room has confirmed it. */
 function send(message: string, from: 'user' | 'server'): void {

@@ -2,6 +2,7 @@
 
 import { createORPCClient, getEventMeta, ORPCError } from '@orpc/client'
 import { RPCLink } from '@orpc/client/fetch'
+import { PresenceMembers } from 'durable-event-iterator/client'
 import { httpFallback } from 'durable-event-iterator/http'
 import {
   DurableEventIteratorConnectionError,
@@ -12,7 +13,7 @@ import type { DurableEventIteratorHooks, DurableEventIteratorState, DurableEvent
 
 import { CuttableWebSocket, cuttableFetch, isWhole, whole } from './cable.ts'
 import type { Context, Server } from './contract.ts'
-import type { ClientKind, Message, Person, Status } from './generated.ts'
+import type { ClientKind, Message, PresenceEvent, PresenceMember, Status } from './generated.ts'
 import type { Outbox, Outgoing } from './outbox.ts'
 
 /** How often a message is sent again if the room cannot respond. Repetitions are safe, since the room publishes each id once. */
@@ -48,12 +49,15 @@ const FROM_THE_BEGINNING = '0'
 /** How the events of the room arrive, if the page is connected. */
 export type Transport = DurableEventIteratorStateDetails['transport']
 
+/** The people in a room. Their ids are their names. */
+export type People = Iterable<PresenceMember<Status>>
+
 /** The callbacks with which the page shows a room. */
 export interface RoomView {
   message(message: Message): void
   /** The room has stored the message with this id. */
   sent(id: string): void
-  people(people: Person[]): void
+  people(people: People): void
   state(state: DurableEventIteratorState, transport: Transport): void
   /** The iterator has reconnected and received this number of missed messages. */
   recovered(missed: number): void
@@ -71,7 +75,13 @@ export class Room {
   readonly #view: RoomView
   readonly #left = new AbortController()
   #iterator: Awaited<ReturnType<Server['onMessage']>> | undefined
-  #messages = 0
+  readonly #people = new PresenceMembers<Status>()
+  #status: Status = 'here'
+  /** The status that the room has received. */
+  #reported: Status = 'here'
+  /** Whether the page receives missed messages. */
+  #isReturning = false
+  #missed = 0
   #state: DurableEventIteratorState | undefined
   #isSending = false
   #isLeaving = false
@@ -119,13 +129,13 @@ export class Room {
       },
     )
     this.#iterator = iterator
-    void this.#arrive()
+    void this.#reportStatus()
     void this.sendWaiting()
     for await (const event of iterator) {
       this.lastEventId = getEventMeta(event)?.id ?? this.lastEventId
-      if (event.type === 'people') this.#view.people(event.people)
+      if (event.type === 'presence') this.#onPresence(event)
       else {
-        this.#messages += 1
+        this.#missed += 1
         this.#view.message(event)
         // The event may arrive before the response to the call, or instead of it if the connection was lost.
         if (event.id !== null) this.#outbox.remove(event.id)
@@ -133,29 +143,39 @@ export class Room {
     }
   }
 
+  #onPresence(event: PresenceEvent<Status>): void {
+    if (this.#people.apply(event)) this.#view.people(this.#people)
+    // A page receives its own id when its subscription is live again: after all missed messages.
+    if (event.self !== undefined && this.#isReturning) {
+      this.#isReturning = false
+      this.#view.recovered(this.#missed)
+    }
+  }
+
   #enter(state: DurableEventIteratorState, transport: Transport): void {
-    const isBack = state === 'open' && this.#state === 'recovering'
+    if (state === 'recovering' && !this.#isReturning) {
+      this.#isReturning = true
+      this.#missed = 0
+    }
+    // The room sets this status for each subscription.
+    if (state === 'open') this.#reported = 'here'
     this.#state = state
     this.#view.state(state, transport)
-    if (isBack) void this.#return()
+    void this.#reportStatus()
     void this.sendWaiting()
   }
 
-  /** Announces the user. The room then sends the list of people. */
-  async #arrive(): Promise<void> {
-    await this.status('here')
+  /** Sets the status of the user. */
+  set status(status: Status) {
+    this.#status = status
+    void this.#reportStatus()
   }
 
-  /** Counts the missed messages: they arrive before the response to the first call. */
-  async #return(): Promise<void> {
-    const before = this.#messages
-    await this.#arrive()
-    if (this.#state === 'open') this.#view.recovered(this.#messages - before)
-  }
-
-  /** Sets the status of the user. Errors are ignored, since the status is sent live anyway. */
-  async status(status: Status): Promise<void> {
-    await this.#iterator?.setStatus(status).catch(() => {})
+  async #reportStatus(): Promise<void> {
+    if (this.#status === this.#reported || !this.isConnected) return
+    this.#reported = this.#status
+    // The next connection reports it again.
+    await this.#iterator?.setPresence(this.#status).catch(() => {})
   }
 
   /** Whether messages can be sent. */

@@ -10,14 +10,21 @@ interface Notice {
 
 /** Calls the listener with the name of the user in another tab, and with `undefined` if there may be none. */
 export function onOtherTab(name: () => string, listener: (name: string | undefined) => void): void {
-  const channel = new BroadcastChannel('chat-room')
+  let channel: BroadcastChannel | undefined
   const report = (notice: Partial<Notice>): void =>
-    channel.postMessage({ name: name(), asks: false, isClosing: false, ...notice } satisfies Notice)
-  channel.addEventListener('message', ({ data }: MessageEvent<Notice>) => {
-    listener(data.isClosing ? undefined : data.name)
-    if (data.asks) report({})
-    else if (data.isClosing) report({ asks: true })
+    channel?.postMessage({ name: name(), asks: false, isClosing: false, ...notice } satisfies Notice)
+  addEventListener('pageshow', () => {
+    channel ??= new BroadcastChannel('chat-room')
+    channel.onmessage = ({ data }: MessageEvent<Notice>) => {
+      listener(data.isClosing ? undefined : data.name)
+      if (data.asks) report({})
+      else if (data.isClosing) report({ asks: true })
+    }
+    report({ asks: true })
   })
-  addEventListener('pagehide', () => report({ isClosing: true }))
-  addEventListener('pageshow', () => report({ asks: true }))
+  addEventListener('pagehide', () => {
+    report({ isClosing: true })
+    channel?.close()
+    channel = undefined
+  })
 }

@@ -274,6 +274,30 @@ impl Options {
     ///
     /// let options = Options::default().presence(Presence::by_subject());
     /// ```
+    ///
+    /// A [`PresenceEvent`](crate::PresenceEvent) is the content of a variant of the channel's events, with the type of the states:
+    ///
+    /// ```
+    /// use durable_event_iterator::PresenceEvent;
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    /// #[serde(tag = "type", rename_all = "camelCase")]
+    /// enum Event {
+    ///     Message { text: String },
+    ///     Presence(PresenceEvent<Status>),
+    /// }
+    ///
+    /// #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    /// struct Status {
+    ///     away: bool,
+    /// }
+    ///
+    /// let json = r#"{"type":"presence","joined":[{"id":"anna","state":{"away":true}}]}"#;
+    /// let Event::Presence(event) = serde_json::from_str(json)? else { panic!("expected a presence event") };
+    /// assert_eq!(event.joined[0].state, Some(Status { away: true }));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     #[must_use]
     pub fn presence(mut self, presence: Presence) -> Self {
         self.presence = Some(presence);

@@ -247,6 +247,19 @@ impl ChannelStub {
 
     /// Returns the numbers of the channel, as [`Channel::stats`](crate::Channel::stats) does.
     ///
+    /// ```
+    /// use durable_event_iterator::{ChannelStub, ConnectionState, ConnectionsQuery, Result, StatsQuery};
+    ///
+    /// /// Returns the number of events of the busiest of 60 buckets, and of the slow clients among the first 100.
+    /// async fn report(list: &ChannelStub) -> Result<(u64, usize)> {
+    ///     let stats = list.stats(&StatsQuery::new().timeline(60)).await?;
+    ///     let busiest = stats.timeline.iter().flatten().map(|bucket| bucket.events).max().unwrap_or_default();
+    ///     let page = list.connections(&ConnectionsQuery::new()).await?;
+    ///     let parked = |state: Option<ConnectionState>| state == Some(ConnectionState::Parked);
+    ///     Ok((busiest, page.connections.iter().filter(|each| parked(each.subscription)).count()))
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// BAD_REQUEST for an invalid query, and an error if the Durable Object cannot be reached.
     pub async fn stats(&self, query: &StatsQuery) -> Result<ChannelStats> {

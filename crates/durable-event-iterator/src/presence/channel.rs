@@ -119,6 +119,9 @@ impl PresenceState {
     /// Removes a socket with this session, whose member was known to the clients.
     fn leave(&self, core: &ChannelCore, ws: &RawSocket, session: &Session) -> Result<()> {
         let socket = ws.id()?;
+        if self.arriving.try_borrow()?.contains(&socket) {
+            return Ok(()); // it has not joined
+        }
         if self.with(core, |roster| roster.member_of(socket).is_none())? {
             // The socket has closed while the Durable Object hibernated.
             let Some(id) = self.known_id(session) else { return Ok(()) };
@@ -350,6 +353,18 @@ pub(crate) fn set_state(core: &ChannelCore, ws: &RawSocket, state: Serialized) -
     })?;
     let state = read_state(state)?;
     let mut session = core.sessions.read_to_change(ws)?;
+    let mut ws = ws;
+    let subscribed;
+    if !session.is_present()
+        && session.may_be_member()
+        && let Some(id) = presence.known_id(&session)
+        && let Some(other) = presence.with(core, |roster| roster.socket_of(&id))?
+    {
+        // A call over HTTP has a socket of its own, without a subscription. The state is that of the member.
+        subscribed = other;
+        ws = &subscribed;
+        session = core.sessions.read_to_change(ws)?;
+    }
     let is_present = session.is_present();
     let (socket, now_ms) = (ws.id()?, runtime::now_ms());
     let at = match is_present {

@@ -8,31 +8,8 @@ use serde_json::value::RawValue;
 /// Maximum size of the lists of one event in bytes of JSON, except for its last entry. Longer lists are sent as several events.
 const PART_BYTES: usize = 64 * 1024;
 
-/// A presence event, as clients receive it from a channel with [presence](crate::Options::presence).
-///
-/// It is the content of a variant of the application's own events with the tag `type`:
-///
-/// ```
-/// use durable_event_iterator::PresenceEvent;
-/// use serde::{Deserialize, Serialize};
-///
-/// #[derive(Debug, PartialEq, Serialize, Deserialize)]
-/// #[serde(tag = "type", rename_all = "camelCase")]
-/// enum Event {
-///     Message { text: String },
-///     Presence(PresenceEvent<Status>),
-/// }
-///
-/// #[derive(Debug, PartialEq, Serialize, Deserialize)]
-/// struct Status {
-///     away: bool,
-/// }
-///
-/// let json = r#"{"type":"presence","joined":[{"id":"anna","state":{"away":true}}]}"#;
-/// let Event::Presence(event) = serde_json::from_str(json)? else { panic!("expected a presence event") };
-/// assert_eq!(event.joined[0].state, Some(Status { away: true }));
-/// # Ok::<(), serde_json::Error>(())
-/// ```
+// Generated TypeScript contains these comments, so they have no links and no examples in Rust.
+/// A presence event: the content of the variant `Presence` of the application's events, an enum with the tag `type`.
 ///
 /// Apply the members in this order: `members` replaces the whole list, `joined` and `changed` add or replace members, `left` removes
 /// members. A long list has several parts: the further ones are `joined`, and the last one has the member itself (`self`).
@@ -62,7 +39,7 @@ pub struct PresenceEvent<S = Value> {
     pub left: Vec<String>,
 }
 
-/// A member in a [`PresenceEvent`].
+/// A member in a presence event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(bound(deserialize = "S: Deserialize<'de>"))]

@@ -11,11 +11,9 @@ mod options;
 mod roster;
 
 pub(crate) use self::channel::{
-    PresenceState, SET_PRESENCE, arrive, closed, departing, members, members_json, refresh, resync,
-    set_state, settle, timer, welcome,
+    PresenceState, SET_PRESENCE, arrive, closed, count, departing, member_of, members, members_json, refresh,
+    resync, set_state, settle, timer, welcome,
 };
-#[allow(unused_imports, reason = "for the numbers of a channel, and the list of its connections")]
-pub(crate) use self::channel::{count, member_of};
 pub(crate) use self::options::MAX_GRACE;
 pub use self::{
     event::{Member, PresenceEvent, PresenceMember},

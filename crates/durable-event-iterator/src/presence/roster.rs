@@ -207,6 +207,11 @@ impl<S: Clone> Roster<S> {
         self.sockets.get(&socket).map(|id| &**id)
     }
 
+    /// Returns a socket of a member.
+    pub(super) fn socket_of(&self, id: &str) -> Option<S> {
+        self.members.get(id)?.sockets.first().map(|(_, handle)| handle.clone())
+    }
+
     /// Makes everyone receive the full list.
     pub(super) fn owe_list(&mut self) {
         self.owes_list = true;
@@ -299,7 +304,6 @@ impl<S: Clone> Roster<S> {
     }
 
     /// Returns the number of members who are present.
-    #[allow(dead_code, reason = "for the numbers of a channel")]
     pub(super) fn len(&self) -> usize {
         self.members.values().filter(|member| member.is_present()).count()
     }

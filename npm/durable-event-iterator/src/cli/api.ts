@@ -112,18 +112,22 @@ export class ChannelApi {
     // A page of another server does not explain anything.
     const said = message ?? (text === '' || text.startsWith('<') ? undefined : text.slice(0, MAX_TEXT))
     const what = [status, code, said === code || said === undefined ? undefined : `"${plain(said)}"`].filter((part) => part !== undefined).join(' ')
-    return new ApiError(`${this.#settings.url} responds with ${what}${this.#hint(status, code)}`, {
+    return new ApiError(`${this.#settings.url} responds with ${what}${this.#hint(status, message ?? text)}`, {
       status,
       ...(code === undefined ? {} : { code }),
       ...(seconds > 0 ? { retryAfter: seconds * 1_000 } : {}),
     })
   }
 
-  #hint(status: number, code: string | undefined): string {
+  #hint(status: number, message: string): string {
     const { kind, title } = this.#credential
+    const { channels } = this.#settings
     if (status === 401) return `; it does not accept the ${kind} (${title})`
     if (status === 403) return `; the ${kind} (${title}) does not have this right for channel ${JSON.stringify(this.#channel)}`
-    if (status === 405 || (status === 404 && code === undefined)) return `; ${this.#settings.channels} is not the HTTP endpoint of the channels: check --url and --prefix`
+    if (status === 405) return '; the Worker has no access key with this right (secret ACCESS_KEYS)'
+    if (status === 404 && (message === 'Not Found' || message.startsWith('<'))) {
+      return `; ${channels} is not the HTTP endpoint of the channels (check --url and --prefix), or the Worker has no access key with this right`
+    }
     if (status === 500) return '; the log of the Worker states the reason'
     return ''
   }

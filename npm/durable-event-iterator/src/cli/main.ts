@@ -6,6 +6,7 @@ import { messageOf } from '../client/errors.js'
 import { Failure } from './errors.js'
 import { stderr, stdout } from './output.js'
 import { createProgram } from './program.js'
+import { plain } from './text.js'
 
 /** The exit code for invalid arguments. */
 const USAGE = 2
@@ -18,10 +19,10 @@ async function main(): Promise<number> {
     // The parser has printed its message.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE
     if (error instanceof Failure) {
-      if (error.message !== '') await stderr.line(`durable-event-iterator: ${error.message}`)
+      if (error.message !== '') await stderr.line(`durable-event-iterator: ${plain(error.message)}`)
       return error.exitCode
     }
-    await stderr.line(`durable-event-iterator: unexpected error: ${messageOf(error)}`)
+    await stderr.line(`durable-event-iterator: unexpected error: ${plain(messageOf(error))}`)
     if (process.env['DEI_DEBUG']) await stderr.line(error instanceof Error ? (error.stack ?? '') : '')
     return 1
   }

@@ -19,7 +19,7 @@ export class Output {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       // The reader has ended, as `head` does.
       if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
-      throw error
+      process.stderr.write(`durable-event-iterator: cannot write: ${error.message}\n`, () => process.exit(1))
     })
   }
 

@@ -16,11 +16,12 @@ const TIMEOUT_MS = 10_000
  * Returns the URL of the upgrade endpoint: with the path that is set, or the first usual path at which an upgrade endpoint responds, or
  * one that fails. `undefined` if there is none.
  */
-export async function findUpgradeUrl({ url, upgradePath }: Settings): Promise<string | undefined> {
+export async function findUpgradeUrl({ url, upgradePath }: Settings, signal?: AbortSignal): Promise<string | undefined> {
   if (upgradePath !== undefined) return url + upgradePath
   let failing: string | undefined
   for (const path of USUAL_PATHS) {
-    const init: RequestInit = { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) }
+    const signals = [AbortSignal.timeout(TIMEOUT_MS), ...(signal === undefined ? [] : [signal])]
+    const init: RequestInit = { redirect: 'manual', signal: AbortSignal.any(signals) }
     const response = await fetch(url + path, init).catch(() => undefined)
     await response?.body?.cancel().catch(() => {})
     if (response?.status === UPGRADE_REQUIRED) return url + path

@@ -96,6 +96,8 @@ export class Session {
 
   /** Whether a token was rejected, and no subscription has opened with a later one: that may be rejected too. */
   #isTokenDoubtful = false
+  /** The token of the last attempt to connect. */
+  #triedToken: HeldToken | undefined
 
   /** The number of consecutive diagnoses that the server rejects the connection. */
   #rejections = 0
@@ -207,7 +209,7 @@ export class Session {
     try {
       this.#pace.start()
       await this.#prepareToken()
-      const token = this.#token.current!
+      const token = (this.#triedToken = this.#token.current!)
       isFirst = this.#connectionId === undefined
       // After the first token: without a cursor, the events published since then arrive.
       if (isFirst && load !== undefined) this.#startLoading()
@@ -244,7 +246,8 @@ export class Session {
   /** Refreshes the token if the next connection needs a new one. */
   async #prepareToken(): Promise<void> {
     // Handshakes may fail because of the token: browsers do not report the reason.
-    if (!this.#token.isDue && !this.#isTokenDoubtful && !isPowerOfTwo(this.#pace.failures)) return
+    const isDoubtful = this.#isTokenDoubtful && this.#token.current === this.#triedToken
+    if (!this.#token.isDue && !isDoubtful && !isPowerOfTwo(this.#pace.failures)) return
     try {
       await this.#token.refresh()
     } catch (error) {

@@ -169,8 +169,8 @@ export class EventRows {
 
 /** @param {ReceivedEvent} event */
 function eventItem(event) {
-  const { id, json, meta } = event
-  const at = id === null ? new Date() : timeOfId(id)
+  const { id, json, meta, receivedAt = Date.now() } = event
+  const at = id === null ? new Date(receivedAt) : timeOfId(id)
   const value = Value.of(json, meta)
   const moment = element('time', { datetime: Number.isNaN(at.getTime()) ? undefined : at.toISOString() }, Number.isNaN(at.getTime()) ? '–' : time(at))
   const idText = element('span', { class: 'id' }, id ?? 'not stored')

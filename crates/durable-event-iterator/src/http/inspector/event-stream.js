@@ -13,6 +13,7 @@ import { ApiError } from './api.js'
  * @property {Meta[]} [meta]
  * @property {number} [retry]
  * @property {string[]} [comments]
+ * @property {number} [receivedAt] - For an event that is not stored.
  *
  * @typedef {{ name: 'connecting' } | { name: 'live' } | { name: 'waiting', until: number, error: ApiError } | { name: 'stopped', error: ApiError }} StreamState
  *
@@ -40,6 +41,8 @@ export class EventStream {
   #handlers
   #stopped = new AbortController()
   #skipDelay = () => {}
+  /** Whether an error has ended the stream. */
+  #hasStopped = false
   /** When the response of the current attempt began. */
   #openedAt = Infinity
 
@@ -63,9 +66,10 @@ export class EventStream {
     this.#skipDelay()
   }
 
-  /** Ends the delay before the next attempt. */
+  /** Ends the delay before the next attempt. Returns false if the stream has stopped. */
   retryNow() {
     this.#skipDelay()
+    return !this.#hasStopped
   }
 
   async #run() {
@@ -83,7 +87,10 @@ export class EventStream {
         error = thrown instanceof ApiError ? thrown : new ApiError(0, 'LOST', 'The connection was lost')
       }
       if (signal.aborted) return
-      if (error.isFinal) return this.#handlers.onState({ name: 'stopped', error })
+      if (error.isFinal) {
+        this.#hasStopped = true
+        return this.#handlers.onState({ name: 'stopped', error })
+      }
       failures = performance.now() - this.#openedAt > STABLE ? 0 : failures + 1
       const bound = Math.min(MAX_DELAY, MIN_DELAY * 2 ** failures)
       const delay = Math.max(error.retryAfter ?? 0, MIN_DELAY + Math.random() * (bound - MIN_DELAY))
@@ -146,6 +153,7 @@ export class EventStream {
       meta,
       ...(retry !== undefined && { retry }),
       ...(comments.length > 0 && { comments }),
+      ...(id === undefined && { receivedAt: Date.now() }),
     })
   }
 }

@@ -36,12 +36,13 @@ export class History {
     })
     find('history-oldest', HTMLButtonElement).addEventListener('click', () => void this.show(0))
     this.#previous.addEventListener('click', () => {
+      if (this.#queries.length < 2) return
       this.#queries.pop()
       void this.#load()
     })
     this.#next.addEventListener('click', () => {
       const next = this.#page?.next
-      if (next === null || next === undefined) return
+      if (this.#page?.more !== true || next === null || next === undefined) return
       this.#queries.push({ after: next })
       void this.#load()
     })

@@ -116,8 +116,9 @@ export class LiveEvents {
     this.#show()
   }
 
+  /** Ends the delay before the next attempt to connect. Returns false if there is no stream that is waiting. */
   retryNow() {
-    this.#stream?.retryNow()
+    return this.#stream?.retryNow() ?? false
   }
 
   focus() {

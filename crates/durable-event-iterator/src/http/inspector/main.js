@@ -26,6 +26,9 @@ const MIN_REFRESH = 2_000
 /** The time after an error without another automatic refresh, in milliseconds. */
 const PAUSE_AFTER_ERROR = 30_000
 
+/** The delay after a failed attempt to load the first events, in milliseconds. */
+const RETRY = 3_000
+
 /** The duration of an attempt to connect that is not shown, in milliseconds, so that the state does not flicker. */
 const GRACE = 400
 
@@ -146,9 +149,13 @@ class Inspector {
     find('help', HTMLButtonElement).addEventListener('click', () => this.#showShortcuts())
     find('refresh', HTMLButtonElement).addEventListener('click', () => this.#refreshSoon(0))
     this.#autoRefresh.addEventListener('change', () => this.#refreshSoon(0))
+    find('skip', HTMLAnchorElement).addEventListener('click', (event) => {
+      event.preventDefault() // the address contains the channel
+      find('main', HTMLElement).focus()
+    })
     this.#retryNow.addEventListener('click', () => {
-      this.#live.retryNow()
-      this.#events.querySelector('button')?.focus()
+      if (!this.#live.retryNow()) this.#open()
+      find('pause', HTMLButtonElement).focus()
     })
     this.#filter.addEventListener('input', () => {
       this.#live.filter = this.#filter.value
@@ -208,6 +215,7 @@ class Inspector {
   #open() {
     const hash = new URLSearchParams(location.hash.slice(1).replaceAll('+', '%2B'))
     const channel = hash.get('channel') ?? ''
+    this.#clearTimers()
     this.#channel.value = this.#entryChannel.value = channel
     const key = this.#key
     if (key === null || key === '' || channel === '') return this.#lock('', key ?? '')
@@ -219,13 +227,34 @@ class Inspector {
     this.#forms.clear()
     this.#history.open(source.api, channel)
     this.view = 'live'
+    this.#state.dataset['state'] = 'none' // that of another channel
     this.#showState({ name: 'connecting' })
     document.body.dataset['state'] = 'open'
-    this.#live.open(source.api, channel).then(
-      () => this.#source === source && this.#remember(key, channel),
-      (error) => this.#source === source && this.#failed(error),
-    )
+    void this.#follow(source, key)
     this.#refreshSoon(0)
+  }
+
+  /**
+   * @param {{ api: Api, channel: string }} source
+   * @param {string} key
+   */
+  async #follow(source, key) {
+    const { api, channel } = source
+    try {
+      await this.#live.open(api, channel)
+      if (this.#source === source) this.#remember(key, channel)
+    } catch (error) {
+      if (this.#source !== source) return
+      const failure = error instanceof ApiError ? error : new ApiError(0, 'FAILED', textOf(error))
+      find('live-empty', HTMLElement).textContent = ''
+      if (failure.isFinal) return this.#showState({ name: 'stopped', error: failure })
+      const delay = Math.max(failure.retryAfter ?? 0, RETRY)
+      this.#showState({ name: 'waiting', until: Date.now() + delay, error: failure })
+      this.#stateTimer = setTimeout(() => {
+        this.#showState({ name: 'connecting' })
+        void this.#follow(source, key)
+      }, delay)
+    }
   }
 
   /**
@@ -269,14 +298,6 @@ class Inspector {
       ;(this.#keyInput.value === '' ? this.#keyInput : find('entry', HTMLFormElement).querySelector('button'))?.focus()
     }
     find('recent-list', HTMLUListElement).replaceChildren(...names.map((name) => element('li', {}, button(name, choose(name)))))
-  }
-
-  /** @param {unknown} error */
-  #failed(error) {
-    if (error instanceof ApiError && error.status === 401) return this.#lock(error.text)
-    const failure = error instanceof ApiError ? error : new ApiError(0, 'FAILED', textOf(error))
-    find('live-empty', HTMLElement).textContent = ''
-    this.#showState({ name: 'stopped', error: failure })
   }
 
   /** @param {StreamState} state */

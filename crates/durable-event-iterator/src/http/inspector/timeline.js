@@ -44,7 +44,9 @@ export class Timeline {
     const gaps = holes(segments)
 
     this.#summary.textContent = `${counted(total, 'event')} in ${duration((end - start) / 1_000)}${gaps.length > 0 ? `, ${counted(gaps.length, 'gap')}` : ''}`
-    this.#from.textContent = `${clock(new Date(start))} · retention begins`
+    // The first part begins with the oldest retained event: events before it have expired, or there were none.
+    const isWindow = end - start > events.retentionSeconds * 1_000 - width
+    this.#from.textContent = `${clock(new Date(start))} · ${isWindow ? 'retention begins' : 'oldest event'}`
     this.#to.textContent = `${clock(new Date(end))} · now`
     this.#peak.textContent = peak > 0 ? `peak ${count(peak)} per ${duration(width / 1_000)}` : 'no events'
 

@@ -14,7 +14,6 @@ export class Value {
   /** @readonly */ json
   #path
   #types
-  #absent
 
   /**
    * @param {unknown} json
@@ -24,18 +23,8 @@ export class Value {
   static of(json, meta = []) {
     /** @type {Map<string, string>} */
     const types = new Map()
-    /** @type {Map<string, string[]>} */
-    const absent = new Map()
-    for (const [type, ...path] of Array.isArray(meta) ? meta : []) {
-      const name = TYPES[type] ?? `custom type ${type}`
-      types.set(keyOf(path), name)
-      const last = path.at(-1)
-      // JSON does not contain a property whose value is undefined.
-      if (name !== 'undefined' || last === undefined) continue
-      const parent = keyOf(path.slice(0, -1))
-      absent.set(parent, [...(absent.get(parent) ?? []), String(last)])
-    }
-    return new Value(json, [], types, absent)
+    for (const [type, ...path] of meta) types.set(keyOf(path), TYPES[type] ?? `custom type ${type}`)
+    return new Value(json, [], types)
   }
 
   /**
@@ -43,13 +32,11 @@ export class Value {
    * @param {unknown} json
    * @param {(string | number)[]} path
    * @param {Map<string, string>} types
-   * @param {Map<string, string[]>} absent
    */
-  constructor(json, path, types, absent) {
+  constructor(json, path, types) {
     this.json = json
     this.#path = path
     this.#types = types
-    this.#absent = absent
   }
 
   /** The type, such as `string`, `date` or `map`. */
@@ -67,12 +54,7 @@ export class Value {
 
   get size() {
     if (Array.isArray(this.json)) return this.json.length
-    return this.isContainer ? Object.keys(/** @type {object} */ (this.json)).length + this.#absentKeys.length : 0
-  }
-
-  get #absentKeys() {
-    const keys = this.#absent.get(keyOf(this.#path)) ?? []
-    return keys.filter((key) => !Object.hasOwn(/** @type {object} */ (this.json), key))
+    return this.isContainer ? Object.keys(/** @type {object} */ (this.json)).length : 0
   }
 
   /**
@@ -90,7 +72,6 @@ export class Value {
       }
     } else if (typeof json === 'object' && json !== null) {
       for (const [key, value] of Object.entries(json)) yield [key, this.#child(value, key)]
-      for (const key of this.#absentKeys) yield [key, this.#child(undefined, key)]
     }
   }
 
@@ -99,7 +80,7 @@ export class Value {
    * @param {...(string | number)} path
    */
   #child(json, ...path) {
-    return new Value(json, [...this.#path, ...path], this.#types, this.#absent)
+    return new Value(json, [...this.#path, ...path], this.#types)
   }
 
   /** The text of a value that contains no others. */

@@ -5,8 +5,13 @@ import { subscribe } from 'durable-event-iterator/client'
 import { httpFallback } from 'durable-event-iterator/http'
 
 const form = document.querySelector('form')!
+const input = document.querySelector('input')!
+const button = document.querySelector('button')!
+const problem = document.querySelector('[role=alert]')!
 const list = document.querySelector('ol')!
 const status = document.querySelector('output')!
+
+const STATES = { connecting: 'Connecting', open: 'Connected', recovering: 'Reconnecting', paused: 'Catching up', closed: 'Disconnected' }
 
 const { token, publishKey } = Object.fromEntries(new URLSearchParams(location.hash.slice(1)))
 if (token === undefined) {
@@ -16,13 +21,22 @@ if (token === undefined) {
 
 form.addEventListener('submit', async (event) => {
   event.preventDefault()
-  const message = new FormData(form).get('message')
-  form.reset()
-  await fetch('/channels/some-room/events', {
-    method: 'POST',
-    headers: { authorization: `Bearer ${publishKey}` },
-    body: JSON.stringify({ message }),
-  })
+  input.readOnly = button.disabled = true
+  try {
+    const response = await fetch('/channels/some-room/events', {
+      method: 'POST',
+      headers: { authorization: `Bearer ${publishKey}` },
+      body: JSON.stringify({ message: input.value }),
+    })
+    if (!response.ok) throw new Error(`the server responds with status ${response.status}`)
+    form.reset()
+    problem.textContent = ''
+  } catch (error) {
+    // The text stays in the field, to be sent again.
+    problem.textContent = `Not sent: ${error instanceof Error ? error.message : error}`
+  } finally {
+    input.readOnly = button.disabled = false
+  }
 })
 
 // Reconnects and resumes by itself. In an application, `token` is a function that fetches a token from your server.
@@ -31,7 +45,7 @@ const messages = subscribe<{ message: string }>({
   token,
   fallback: httpFallback({ url: '/channels' }),
   onStateChange: (state) => {
-    status.value = state
+    status.value = STATES[state]
     status.dataset.state = state
   },
 })

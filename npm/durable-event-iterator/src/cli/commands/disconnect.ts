@@ -36,9 +36,10 @@ export function disconnectCommand(): Command {
 }
 
 async function run(channel: string, { to, tags, except, everyone, reason, json, ...options }: Options): Promise<void> {
-  const selections = [to, tags, except, everyone].filter((selection) => selection !== undefined)
-  if (selections.length === 0) throw new UsageError('pass --to, --tags, --except or --everyone')
-  if (everyone !== undefined && selections.length > 1) throw new UsageError('--everyone excludes --to, --tags and --except')
+  // As the endpoint: nobody is disconnected because a selection was forgotten.
+  const isSelection = to !== undefined || tags !== undefined
+  if (!isSelection && everyone === undefined) throw new UsageError('pass --to, --tags or --everyone')
+  if (isSelection && everyone !== undefined) throw new UsageError('pass either --everyone, or --to and --tags')
   const settings = settingsOf(options)
   const api = new ChannelApi(settings, channel, accessKeyFor(settings, 'disconnect', channel))
   const body = JSON.stringify({ to, tags, except, everyone, reason })

@@ -7,7 +7,7 @@ import { stdout } from '../output.js'
 import type { Style } from '../output.js'
 import { addVarsFile, addKey, addLocation, addSigningKey, addUpgradePath, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
-import { count } from '../text.js'
+import { count, plain } from '../text.js'
 import { addJson, command } from './command.js'
 
 interface Options extends ConnectionOptions {
@@ -48,6 +48,6 @@ async function run({ channel, origin, json, ...options }: Options): Promise<void
 
 async function print({ status, title, detail, advice }: Finding): Promise<void> {
   const [mark, style] = MARKS[status]
-  await stdout.line(`${stdout.style(style, mark)} ${stdout.style('bold', title)}: ${detail}`)
+  await stdout.line(`${stdout.style(style, mark)} ${stdout.style('bold', title)}: ${plain(detail)}`)
   if (advice !== undefined) await stdout.line(`    ${advice}`)
 }

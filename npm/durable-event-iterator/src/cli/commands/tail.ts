@@ -76,7 +76,7 @@ async function run(channel: string, options: Options): Promise<void> {
     const isToken = credential.kind === 'token'
     if (!isToken) await issue() // reports invalid claims at once
     // Without an upgrade endpoint, the client continues over HTTP, or reports what responds.
-    const upgradeUrl = (await findUpgradeUrl(settings)) ?? `${settings.url}/`
+    const upgradeUrl = (await findUpgradeUrl(settings, stop.signal)) ?? `${settings.url}/`
     await readSocket({ ...common, settings, channel, upgradeUrl, credential, token: isToken ? credential.text : issue }, report)
   } catch (error) {
     // Requests are aborted by the user, or by the limit.

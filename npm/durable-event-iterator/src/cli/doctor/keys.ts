@@ -45,7 +45,8 @@ async function keyFinding(settings: Settings, channel: string, { text, title, ri
     const answer = await ask(url, { method, headers: { authorization: `Bearer ${text}` }, ...(method === 'POST' ? { body: '' } : {}) })
     if (typeof answer === 'string') return failed(name, plain(answer), 'check --url')
     if (answer.status === 401) unknown += 1
-    else if (answer.status === 403) missing.push(right)
+    // If no key of the Worker has a right, the endpoint does not have its path or its method.
+    else if (answer.status === 403 || ([404, 405].includes(answer.status) && right !== 'read')) missing.push(right)
     else if (answer.status === 400 || answer.status < 300) granted.push(right)
     else problems.push(`${right}: ${describe(answer)}`)
   }

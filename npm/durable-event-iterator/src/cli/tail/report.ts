@@ -1,6 +1,8 @@
 import { inspect } from 'node:util'
 
 import type { SubscriptionGap } from '../../client/hooks.js'
+import { isPresenceEvent } from '../../client/presence.js'
+import type { PresenceEvent, PresenceMember } from '../../client/presence.js'
 import { Serializer } from '../../client/wire/serializer.js'
 import { stderr, stdout } from '../output.js'
 import { plain, time, timeOfId } from '../text.js'
@@ -26,9 +28,11 @@ export class Report implements Listener {
 
   onEvent = async (event: SerializedEvent): Promise<void> => {
     const { json, onPublished } = this.#options
-    const isPresence = event.id === undefined && isPresenceEvent(event.json)
-    await stdout.line(json ? JSON.stringify(event) : isPresence ? this.#presenceLine(event.json as PresenceEvent) : this.#line(event))
-    if (!isPresence) onPublished()
+    // An application's own event of this type has an id.
+    const presence = event.id === undefined && isPresenceEvent(event.json) ? event.json : undefined
+    const isReadable = presence !== undefined && isDescribable(presence)
+    await stdout.line(json ? JSON.stringify(event) : isReadable ? this.#presenceLine(presence) : this.#line(event))
+    if (presence === undefined) onPublished()
   }
 
   onGap = ({ lastEventId, nextEventId }: SubscriptionGap): void => {
@@ -75,25 +79,12 @@ export class Report implements Listener {
   }
 }
 
-interface PresenceMember {
-  readonly id: string
-  readonly state?: unknown
-}
-
-interface PresenceEvent {
-  readonly members?: readonly PresenceMember[]
-  readonly joined?: readonly PresenceMember[]
-  readonly changed?: readonly PresenceMember[]
-  readonly left?: readonly string[]
-}
-
-function isPresenceEvent(value: unknown): value is PresenceEvent {
-  if (typeof value !== 'object' || value === null) return false
-  const { type, members, joined, changed, left } = value as Record<string, unknown>
-  const isMembers = (list: unknown): boolean =>
-    list === undefined || (Array.isArray(list) && list.every((member) => typeof member?.id === 'string'))
-  const isIds = left === undefined || (Array.isArray(left) && left.every((id) => typeof id === 'string'))
-  return type === 'presence' && [members, joined, changed].every(isMembers) && isIds
+/** Whether an event has the shape of a presence event, so that it can be described. */
+function isDescribable(event: PresenceEvent): boolean {
+  const isMembers = (members: unknown): boolean =>
+    members === undefined || (Array.isArray(members) && members.every((member) => typeof member?.id === 'string'))
+  const isIds = (ids: unknown): boolean => ids === undefined || (Array.isArray(ids) && ids.every((id) => typeof id === 'string'))
+  return [event.members, event.joined, event.changed].every(isMembers) && isIds(event.left)
 }
 
 /** Returns a value on one line. Control characters in strings are escaped. */
