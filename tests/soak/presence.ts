@@ -53,12 +53,13 @@ function provenRanges(clients: ClientRecord[]): Map<string, Range[]> {
   const ranges = new Map<string, Range[]>()
   for (const { attempts, presence = [] } of clients) {
     for (const [index, { frames }] of attempts.entries()) {
-      const first = presence.find(({ attempt, event }) => attempt === index && event.self !== undefined)
-      if (first === undefined) continue
+      // A Worker that streams events may have subscribed again by itself, which only the list shows.
+      const list = presence.findLast(({ attempt, event }) => attempt === index && event.self !== undefined)
+      if (list === undefined) continue
       const to = frames.reduce((last, { id }) => Math.max(last, id), 0) / MICROS_PER_MILLI
-      if (to <= first.at) continue
-      const id = first.event.self as string
-      ranges.set(id, [...(ranges.get(id) ?? []), { from: first.at, to }])
+      if (to <= list.at) continue
+      const id = list.event.self as string
+      ranges.set(id, [...(ranges.get(id) ?? []), { from: list.at, to }])
     }
   }
   for (const each of ranges.values()) each.sort((a, b) => a.from - b.from)
