@@ -192,10 +192,14 @@ class Channel {
     expect(log.filter((line) => line.includes('attachment'))).toEqual([])
   }
 
+  async #members(): Promise<object[]> {
+    return (await journals.stub('PUBLISHED', this.chn, 'members')).members
+  }
+
   /** The number of members is that of the sockets with a subscription, and a newcomer receives them. */
   async checkMembers(): Promise<void> {
     const count = this.opened.filter(({ subscription }) => subscription !== undefined).length
-    expect(await journals.stub('PUBLISHED', this.chn, 'members')).toHaveLength(count)
+    expect(await this.#members()).toHaveLength(count)
     const newcomer = await open(this.chn, 'live')
     await newcomer.socket.until(() => presenceOf(newcomer).length > 0)
     expect(presenceOf(newcomer)[0].members).toHaveLength(count + 1)
@@ -204,7 +208,7 @@ class Channel {
     const [leaving] = this.opened.splice(this.opened.findIndex(({ subscription }) => subscription !== undefined), 1) as [Open]
     leaving.socket.vanish()
     await newcomer.socket.until(() => presenceOf(newcomer).some(({ left = [] }) => left.length === 1))
-    expect(await journals.stub('PUBLISHED', this.chn, 'members')).toHaveLength(count)
+    expect(await this.#members()).toHaveLength(count)
   }
 
   close(): void {

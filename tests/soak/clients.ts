@@ -41,8 +41,9 @@ export interface ClientOptions {
   subject: string
   /** The tags of its tokens, if they can have tags. */
   tags: string[]
-  /** Whether the channel has presence. */
+  /** Whether the channel has presence, and its member id, if that is not random. */
   hasPresence: boolean
+  member: string | undefined
   /** The token lifetime of this client, in seconds. */
   tokenLifetime: number
   /** The issue time of the first token, in seconds since 1970. Default: now. */
@@ -165,13 +166,18 @@ export abstract class SoakClient {
 
   /** Records the members that its application has, and whether it is one of them. */
   seesMembers(): void {
-    if (this.record.presence === undefined) return
     this.record.isPresent = this.record.stayed && this.isMember
-    this.record.members = this.#members.ids
+    if (this.record.presence !== undefined) this.record.members = this.#members.ids
   }
 
-  /** Its member id, if it has received a list of members. */
+  /** Whether it receives presence events. */
+  get seesPresence(): boolean {
+    return this.record.presence !== undefined
+  }
+
+  /** Its member id, if it has received a list of members, or receives none. */
   get member(): string | undefined {
+    if (!this.seesPresence) return this.options.member
     return this.record.presence?.findLast(({ event }) => event.self !== undefined)?.event.self
   }
 

@@ -221,6 +221,11 @@ export class PageClient extends HttpClient {
     if (next !== null) this.#cursor = next
   }
 
+  /** While it waits. The grace period is longer than the time between two requests. */
+  override get isMember(): boolean {
+    return this.options.hasPresence && this.isSubscribed
+  }
+
   /** Between two requests too: the next page has what it has missed. */
   get isSubscribed(): boolean {
     return this.#hasRead

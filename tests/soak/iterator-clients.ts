@@ -52,7 +52,6 @@ export class FallbackClient extends IteratorClient {
   readonly #endpoint: string
   readonly #stop = new AbortController()
   #events: Subscription<{ n: number }> | undefined
-  #hasSubscription = false
 
   constructor({ endpoint, ...options }: HttpClientOptions) {
     super(options.isSecond ? 'fallback, DurableIterator token' : 'fallback', options)
@@ -88,7 +87,6 @@ export class FallbackClient extends IteratorClient {
         onGap: ({ nextEventId }: SubscriptionGap) => this.notify(nextEventId),
         onStateChange: (state, { transport }) => {
           this.isOpen = state === 'open'
-          this.#hasSubscription = this.isOpen && transport !== 'long-polling'
           if (this.isOpen) this.openings++
           if (this.isOpen && transport !== undefined) transports[transport] = (transports[transport] ?? 0) + 1
         },
@@ -108,10 +106,6 @@ export class FallbackClient extends IteratorClient {
       this.isOpen = false
       await pause(500)
     }
-  }
-
-  override get isMember(): boolean {
-    return this.record.presence !== undefined && this.#hasSubscription
   }
 
   async publish(event: object): Promise<CallResult> {

@@ -53,12 +53,13 @@ function provenRanges(clients: ClientRecord[]): Map<string, Range[]> {
   const ranges = new Map<string, Range[]>()
   for (const { attempts, presence = [] } of clients) {
     for (const [index, { frames }] of attempts.entries()) {
-      const first = presence.find(({ attempt, event }) => attempt === index && event.self !== undefined)
-      if (first === undefined) continue
+      // A Worker that streams events may have subscribed again by itself, which only the list shows.
+      const list = presence.findLast(({ attempt, event }) => attempt === index && event.self !== undefined)
+      if (list === undefined) continue
       const to = frames.reduce((last, { id }) => Math.max(last, id), 0) / MICROS_PER_MILLI
-      if (to <= first.at) continue
-      const id = first.event.self as string
-      ranges.set(id, [...(ranges.get(id) ?? []), { from: first.at, to }])
+      if (to <= list.at) continue
+      const id = list.event.self as string
+      ranges.set(id, [...(ranges.get(id) ?? []), { from: list.at, to }])
     }
   }
   for (const each of ranges.values()) each.sort((a, b) => a.from - b.from)
@@ -107,15 +108,21 @@ function checkNewcomer({ name, presence }: Channel, { name: client, connection, 
 }
 
 /** Returns the member id of a client; undefined if it is random. */
-function memberOf(key: 'connection' | 'subject' | undefined, connection: string | undefined, subject: string | undefined): string | undefined {
+export function memberOf(key: 'connection' | 'subject' | undefined, connection: string | undefined, subject: string | undefined): string | undefined {
   if (key === 'subject' && subject !== undefined) return subject
   return connection === undefined ? undefined : createHash('sha256').update(connection).digest('base64url').slice(0, 22)
 }
 
-/** At the end, all clients and the Durable Object have the same members: those with a live subscription. */
+/**
+ * At the end, all clients and the Durable Object have the same members: those with a live subscription. A client that waits for pages is
+ * a member too, and receives no presence events.
+ */
 function checkEnd({ name: channel, presence, last = 0 }: Channel, clients: ClientRecord[], report: Report): void {
-  const there = clients.filter(({ isPresent, presence }) => isPresent && presence !== undefined)
-  const selfOf = ({ presence = [] }: ClientRecord): string | undefined => presence.findLast(({ event }) => event.self !== undefined)?.event.self
+  const there = clients.filter(({ isPresent }) => isPresent)
+  const selfOf = ({ presence: received, connection, subject }: ClientRecord): string | undefined =>
+    received === undefined
+      ? memberOf(presence?.key, connection, subject)
+      : received.findLast(({ event }) => event.self !== undefined)?.event.self
   for (const client of there) {
     if (selfOf(client) !== undefined) continue
     report({ kind: 'members late', channel, client: client.name, id: last, text: 'it never received a list of members' })

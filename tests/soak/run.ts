@@ -20,6 +20,7 @@ import { FallbackClient, RustStubClient, StubClient } from './iterator-clients.t
 import { Line } from './line.ts'
 import { Network } from './network.ts'
 import { NpmClient } from './npm-client.ts'
+import { memberOf } from './presence.ts'
 import { PackageClient } from './package-client.ts'
 import { PublisherClient } from './publisher-client.ts'
 import { PUBLISHER, PUBLISH_KEY, Publishers, SPOILED } from './publishers.ts'
@@ -347,7 +348,10 @@ class Run {
     const kind = inTurn === 'rust stub' && channel.worker !== 'objects' ? 'stub' : inTurn
     const target = await this.#journals.urlOf(WORKERS[kind] ?? channel.worker)
     const isSecond = kind.endsWith('2')
-    const hasConnection = (random.chance(0.7) || isSecond || isOfPackage(kind)) && WORKERS[kind] === undefined
+    const hasConnection = (random.chance(0.7) || isSecond || isOfPackage(kind) || kind.startsWith('pages')) && WORKERS[kind] === undefined
+    const connection = hasConnection ? `id-of-${name}` : undefined
+    // Some users have two clients.
+    const subject = `user-${Math.floor(n / 2 / this.#channels.length)}`
     const options: ClientOptions = {
       name,
       isSecond,
@@ -355,11 +359,11 @@ class Run {
       path: channel.path,
       line: await Line.open(Number(target.port)),
       random,
-      // Some users have two clients.
-      subject: `user-${Math.floor(n / 2 / this.#channels.length)}`,
+      subject,
       tags: [n % 2 === 0 ? 'even' : 'odd'],
       hasPresence: channel.presence !== undefined,
-      ...(hasConnection ? { connection: `id-of-${name}` } : {}),
+      member: memberOf(channel.presence?.key, connection, subject),
+      ...(connection === undefined ? {} : { connection }),
       tokenLifetime: random.chance(0.25) ? random.whole(4, 8) : 86_400,
       ...(late ? { issuedAt: late.issuedAt } : {}),
     }
@@ -683,7 +687,7 @@ class Run {
   #hasConverged(channel: ChannelPlan, listed?: string[]): boolean {
     const clients = this.#clientsOf(channel).filter(({ isMember }) => isMember)
     const expected = [...new Set(clients.flatMap(({ member }) => member ?? []))].sort().join()
-    return [...clients.map(({ members }) => members), ...(listed === undefined ? [] : [listed])].every((ids) => ids.toSorted().join() === expected)
+    return [...clients.filter(({ seesPresence }) => seesPresence).map(({ members }) => members), ...(listed === undefined ? [] : [listed])].every((ids) => ids.toSorted().join() === expected)
   }
 }
 

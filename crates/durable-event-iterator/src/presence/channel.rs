@@ -278,6 +278,8 @@ pub(crate) fn welcome(
         if session.may_be_member() {
             presence.join(core, ws, &session)?;
         }
+        // Before the list is built: a grace period that ends now ends for this client too.
+        settle_except(core, Some(ws));
         let bodies = presence.with(core, |roster| {
             let own_id = roster.member_of(socket).map(str::to_owned);
             event::list(roster.entries(), own_id.as_deref())
@@ -290,7 +292,7 @@ pub(crate) fn welcome(
         Ok(())
     });
     report(joined);
-    settle_except(core, Some(ws));
+    settle(core);
     result
 }
 
