@@ -118,6 +118,7 @@
 //! | `durable-event-log` | the event log in SQLite |
 
 mod channel;
+mod counters;
 mod error;
 pub mod http;
 #[cfg(not(target_arch = "wasm32"))]

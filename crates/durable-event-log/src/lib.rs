@@ -76,6 +76,7 @@ mod page;
 mod position;
 mod resume;
 mod retention;
+mod revocation_table;
 mod revocations;
 mod segment;
 mod step;

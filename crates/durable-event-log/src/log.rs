@@ -5,7 +5,7 @@ use super::id::EventId;
 use super::key_tables::{self, KeyTables};
 use super::lead::Lead;
 use super::retention::Retention;
-use super::revocations::{self, RevocationTable, Revocations};
+use super::revocation_table::{COLUMNS as REVOCATION_COLUMNS, RevocationTable, Revocations};
 use super::segment::{self, Segment, SegmentName, TablePrefix};
 use super::view::VIEW_BODY;
 
@@ -81,7 +81,7 @@ impl Log {
             "' THEN 2 WHEN 'CREATE VIEW \"' || name || '",
             VIEW_BODY,
             "' THEN 3 WHEN 'CREATE TABLE \"' || name || '",
-            revocations::COLUMNS,
+            REVOCATION_COLUMNS,
             "' THEN 4 END FROM sqlite_master WHERE type = 'table' AND \
              (name >= ?1 AND name < ?2 OR name >= ?3 AND name < ?4 OR name = ?8) \
              OR type = 'view' AND (name = ?5 OR name >= ?6 AND name < ?7)",

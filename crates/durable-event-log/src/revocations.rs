@@ -16,19 +16,13 @@ use super::id::EventId;
 use super::issuer_clock::{MAX_LEAD_US, micros};
 use super::lead::MICROS_PER_SECOND;
 use super::log::Log;
+use super::revocation_table::{COLUMNS, RevocationTable, Revocations};
 
 /// The maximum number of revocations of connection ids and subjects. The table then takes about 1 MB.
 pub const MAX_REVOCATIONS: u64 = 10_000;
 
 /// The number of rows that become one row when the maximum is exceeded: a tenth, so that it rarely happens.
 const MERGED: u64 = 1_000;
-
-/// The part of the CREATE TABLE statement after the table's name. It contains no apostrophes.
-///
-/// `name` is `c:` with a connection id, `s:` with a subject, or empty for all tokens. Tokens issued before `before`, in
-/// microseconds since the Unix epoch, are revoked, by issuers whose clocks are up to `lead` seconds ahead.
-pub(super) const COLUMNS: &str =
-    "\" (name TEXT PRIMARY KEY, before INTEGER NOT NULL, lead INTEGER NOT NULL) WITHOUT ROWID";
 
 /// The name of the row about all tokens.
 const ALL: &str = "";
@@ -81,24 +75,6 @@ fn connection_name(id: &str) -> String {
 
 fn subject_name(subject: &str) -> String {
     ["s:", subject].concat()
-}
-
-/// The table of revocations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Revocations {
-    pub(super) table: RevocationTable,
-    /// An upper bound of the number of rows. `None` until it is needed.
-    at_most: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum RevocationTable {
-    /// There is none: no token is revoked.
-    #[default]
-    Missing,
-    Ours,
-    /// It has other columns.
-    Foreign,
 }
 
 impl Log {

@@ -3,15 +3,16 @@
 use super::{
     Audience, Options, PublishOptions, Published,
     audience::AudienceRule,
-    counters::{Anomaly, Counters},
+    presence::{self, PresenceState},
     subscription,
     transaction::Transactions,
 };
 use crate::{
+    counters::{Anomaly, Counters},
     error::{Error, PublishError, Result},
-    presence::{self, PresenceState},
     runtime::{self, Context, Dataset, EventMessages, Hub, Identity, LIVE_WINDOW, RawSocket, Storage},
     socket::{
+        Owner,
         session::{Flow, Kind, PUBLISHER_TAG},
         session_store::SessionStore,
     },
@@ -93,7 +94,7 @@ impl ChannelCore {
         let storage = Rc::new(Storage::new(&ctx)?);
         let identity = Rc::new(identity);
         let counters = Rc::new(Counters::new(
-            &options,
+            options.logs_anomalies,
             Rc::clone(&hub),
             Rc::clone(&storage),
             Rc::clone(&identity),
@@ -418,6 +419,16 @@ impl ChannelCore {
                 let _ = runtime::pause(pause_ms).await; // if the pause fails, the next attempt is only sooner
             }
         });
+    }
+}
+
+impl Owner for ChannelCore {
+    fn sessions(&self) -> &SessionStore {
+        &self.sessions
+    }
+
+    fn set_presence(&self, ws: &RawSocket, state: Serialized) -> Result<()> {
+        presence::set_state(self, ws, state)
     }
 }
 

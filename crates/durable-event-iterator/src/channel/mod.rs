@@ -3,10 +3,10 @@
 pub(crate) mod audience;
 pub(crate) mod batch;
 mod core;
-pub(crate) mod counters;
 mod disconnect;
 pub(crate) mod options;
 pub(crate) mod page;
+pub(crate) mod presence;
 mod publish_options;
 pub(crate) mod reading;
 mod replay_row;
@@ -36,7 +36,7 @@ pub use self::{
 
 use crate::{
     error::{Error, PublishError, Result},
-    presence::{self, Member},
+    presence::Member,
     runtime::RawSocket,
     socket::{Socket, Untyped},
     sql::Sql,
@@ -228,7 +228,7 @@ impl<E, T, S> Channel<E, T, S> {
         let sessions = &self.core.sessions;
         let socket = |raw: RawSocket| {
             let session = sessions.read(&raw).ok().filter(|session| !session.is_publisher())?;
-            Some(Socket::new(Rc::clone(&self.core), session.connection.clone(), raw))
+            Some(Socket::new(Rc::clone(&self.core) as _, session.connection.clone(), raw))
         };
         Ok(sockets.into_iter().filter_map(socket).collect())
     }
@@ -422,7 +422,7 @@ where
     }
 
     fn socket(core: &__Core, raw: __Raw) -> Socket<T, S> {
-        Socket::new(Rc::clone(&core.0), raw.connection, raw.socket)
+        Socket::new(Rc::clone(&core.0) as _, raw.connection, raw.socket)
     }
 
     fn set_presence(socket: &Socket<T, S>, state: &Value) -> Result<()> {

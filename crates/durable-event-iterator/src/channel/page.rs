@@ -3,11 +3,11 @@
 use super::{
     ChannelCore, MICROS_PER_MILLI,
     audience::AudienceRule,
-    counters::Anomaly,
     replay_row::{event_of, page_expression},
     revocation::revoked,
 };
 use crate::{
+    counters::Anomaly,
     error::{Code, Error, Result},
     runtime::{self, Page, RpcValue},
     socket::session::Kind,

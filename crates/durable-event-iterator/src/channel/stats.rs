@@ -1,10 +1,11 @@
 //! The numbers of a channel, and its open sockets, for operators.
 
-use super::{ChannelCore, counters::Anomaly};
+use super::{ChannelCore, presence};
 use crate::{
     channel::MICROS_PER_MILLI,
+    counters::Anomaly,
     error::{Code, Error, Result},
-    presence, runtime,
+    runtime,
     socket::session::Session,
     time::{from_millis, from_seconds},
 };

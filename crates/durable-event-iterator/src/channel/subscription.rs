@@ -1,10 +1,13 @@
 //! Subscriptions: resume and replay, live events, and the end of a subscription.
 
-use super::replay_row::{event_expression, publisher_expression};
-use crate::{
-    channel::{ChannelCore, MICROS_PER_MILLI, audience::AudienceRule, counters::Anomaly},
-    error::{Code, Error, PublishError, Result},
+use super::{
     presence,
+    replay_row::{event_expression, publisher_expression},
+};
+use crate::{
+    channel::{ChannelCore, MICROS_PER_MILLI, audience::AudienceRule},
+    counters::Anomaly,
+    error::{Code, Error, PublishError, Result},
     runtime::{self, Cursor, LIVE_WINDOW, RawSocket, Replay},
     socket::{
         close_code,

@@ -70,7 +70,7 @@ pub struct Member {
 }
 
 /// Returns the events with the full list. `own_id` is the id of the member that receives it.
-pub(super) fn list(entries: impl IntoIterator<Item = Entry>, own_id: Option<&str>) -> Vec<Serialized> {
+pub(crate) fn list(entries: impl IntoIterator<Item = Entry>, own_id: Option<&str>) -> Vec<Serialized> {
     let mut writer = Writer::new();
     writer.begin("members");
     for entry in entries {
@@ -85,7 +85,7 @@ pub(super) fn list(entries: impl IntoIterator<Item = Entry>, own_id: Option<&str
 }
 
 /// Returns the events of an update.
-pub(super) fn events(update: Update) -> Vec<Serialized> {
+pub(crate) fn events(update: Update) -> Vec<Serialized> {
     match update {
         Update::List(entries) => list(entries, None),
         Update::Changes { joined, changed, left } => {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 const DIGEST_CHARACTERS: usize = 22;
 
 /// Returns the member id of a socket, or `None` if it has neither the key nor a connection id.
-pub(super) fn member_id(key: &MemberKey, session: &Session) -> Option<String> {
+pub(crate) fn member_id(key: &MemberKey, session: &Session) -> Option<String> {
     let by_key = match key {
         MemberKey::Connection => None,
         MemberKey::Subject => session.claims.subject.as_deref().map(str::to_owned),
@@ -32,7 +32,7 @@ fn property_of(attachment: &RawJson, property: &str) -> Option<String> {
 
 /// Returns the id of a socket without a key and connection id. The numbers make it unique: the time, and the socket's id, which is
 /// unique in its instance.
-pub(super) fn generated_id(now_ms: u64, socket_id: u32) -> String {
+pub(crate) fn generated_id(now_ms: u64, socket_id: u32) -> String {
     digest(&format!("{now_ms} {socket_id}"))
 }
 

@@ -13,10 +13,10 @@ const MIN_INTERVAL_MS: u64 = 100;
 const SOCKETS_PER_MS: usize = 20;
 
 /// The id of a member. A roster contains it several times.
-pub(super) type MemberId = Rc<str>;
+pub(crate) type MemberId = Rc<str>;
 
 /// The members, by id, and their sockets of type `S`.
-pub(super) struct Roster<S> {
+pub(crate) struct Roster<S> {
     grace_ms: u64,
     members: BTreeMap<MemberId, Member<S>>,
     /// The members of the sockets, by the sockets' ids.
@@ -71,15 +71,15 @@ enum News {
 
 /// A member as its clients see it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
-    pub(super) id: MemberId,
-    pub(super) state: Option<Rc<MemberState>>,
-    pub(super) connections: usize,
+pub(crate) struct Entry {
+    pub(crate) id: MemberId,
+    pub(crate) state: Option<Rc<MemberState>>,
+    pub(crate) connections: usize,
 }
 
 /// What everyone is to receive.
 #[derive(Debug, PartialEq)]
-pub(super) enum Update {
+pub(crate) enum Update {
     /// The full list.
     List(Vec<Entry>),
     Changes {
@@ -90,7 +90,7 @@ pub(super) enum Update {
 }
 
 impl<S: Clone> Roster<S> {
-    pub(super) fn new(grace_ms: u64) -> Self {
+    pub(crate) fn new(grace_ms: u64) -> Self {
         Self {
             grace_ms,
             members: BTreeMap::new(),
@@ -103,7 +103,7 @@ impl<S: Clone> Roster<S> {
     }
 
     /// Adds a socket that was there before this roster: the clients know its member.
-    pub(super) fn restore(&mut self, socket: u32, id: &str, handle: S, state: Option<MemberState>) {
+    pub(crate) fn restore(&mut self, socket: u32, id: &str, handle: S, state: Option<MemberState>) {
         let id = self.enter(socket, id, handle);
         let Some(member) = self.members.get_mut(&id) else { return };
         let is_later = |state: &MemberState| member.state.as_ref().is_none_or(|other| other.at < state.at);
@@ -115,7 +115,7 @@ impl<S: Clone> Roster<S> {
     }
 
     /// Adds a socket. Returns the member's state if the socket is to keep it in its attachment.
-    pub(super) fn join(
+    pub(crate) fn join(
         &mut self,
         socket: u32,
         id: &str,
@@ -154,7 +154,7 @@ impl<S: Clone> Roster<S> {
     }
 
     /// Removes a socket. Returns another socket of the member, and the state that is to be kept in its attachment from now on.
-    pub(super) fn leave(&mut self, socket: u32, now_ms: u64) -> Option<(S, Rc<MemberState>)> {
+    pub(crate) fn leave(&mut self, socket: u32, now_ms: u64) -> Option<(S, Rc<MemberState>)> {
         let id = self.sockets.remove(&socket)?;
         let member = self.members.get_mut(&id)?;
         member.sockets.retain(|(other, _)| *other != socket);
@@ -180,7 +180,7 @@ impl<S: Clone> Roster<S> {
     }
 
     /// Sets the state of a socket's member. The socket keeps it in its attachment.
-    pub(super) fn set_state(&mut self, socket: u32, state: MemberState) {
+    pub(crate) fn set_state(&mut self, socket: u32, state: MemberState) {
         let Some(id) = self.sockets.get(&socket).cloned() else { return };
         let Some(member) = self.members.get_mut(&id) else { return };
         let is_same = match &member.state {
@@ -196,24 +196,24 @@ impl<S: Clone> Roster<S> {
     }
 
     /// Returns the time for a new state of a socket's member: later than that of its state.
-    pub(super) fn time_of_state(&self, socket: u32, now_ms: u64) -> u64 {
+    pub(crate) fn time_of_state(&self, socket: u32, now_ms: u64) -> u64 {
         let member = self.sockets.get(&socket).and_then(|id| self.members.get(id));
         let last = member.and_then(|member| member.state.as_ref()).map_or(0, |state| state.at);
         now_ms.max(last.saturating_add(1))
     }
 
     /// Returns the member of a socket.
-    pub(super) fn member_of(&self, socket: u32) -> Option<&str> {
+    pub(crate) fn member_of(&self, socket: u32) -> Option<&str> {
         self.sockets.get(&socket).map(|id| &**id)
     }
 
     /// Returns a socket of a member.
-    pub(super) fn socket_of(&self, id: &str) -> Option<S> {
+    pub(crate) fn socket_of(&self, id: &str) -> Option<S> {
         self.members.get(id)?.sockets.first().map(|(_, handle)| handle.clone())
     }
 
     /// Makes everyone receive the full list.
-    pub(super) fn owe_list(&mut self) {
+    pub(crate) fn owe_list(&mut self) {
         self.owes_list = true;
     }
 
@@ -232,7 +232,7 @@ impl<S: Clone> Roster<S> {
     }
 
     /// Returns the time at which [`advance`](Self::advance) has something to do, or `None` if there is nothing.
-    pub(super) fn next_ms(&self) -> Option<u64> {
+    pub(crate) fn next_ms(&self) -> Option<u64> {
         let end = self.grace.first().map(|(end, _)| *end);
         let update = self.owes_something().then(|| self.next_update_ms());
         end.into_iter().chain(update).min()
@@ -249,7 +249,7 @@ impl<S: Clone> Roster<S> {
     }
 
     /// Ends the grace periods that are over, and returns what everyone is to receive now.
-    pub(super) fn advance(&mut self, now_ms: u64) -> Option<Update> {
+    pub(crate) fn advance(&mut self, now_ms: u64) -> Option<Update> {
         while let Some((end, id)) = self.grace.first().filter(|(end, _)| *end <= now_ms).cloned() {
             self.grace.remove(&(end, Rc::clone(&id)));
             if let Some(member) = self.members.get_mut(&id) {
@@ -294,17 +294,17 @@ impl<S: Clone> Roster<S> {
     }
 
     /// Returns the members who are present, sorted by id.
-    pub(super) fn entries(&self) -> impl Iterator<Item = Entry> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> {
         self.members.iter().filter(|(_, member)| member.is_present()).map(|(id, member)| entry(id, member))
     }
 
     /// Returns a socket of each member.
-    pub(super) fn handles(&self) -> impl Iterator<Item = &S> {
+    pub(crate) fn handles(&self) -> impl Iterator<Item = &S> {
         self.members.values().filter_map(|member| member.sockets.first()).map(|(_, handle)| handle)
     }
 
     /// Returns the number of members who are present.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.members.values().filter(|member| member.is_present()).count()
     }
 }

@@ -5,11 +5,12 @@ pub(crate) mod session;
 pub(crate) mod session_store;
 
 use crate::{
-    channel::ChannelCore,
     error::{Code, Error, Result},
-    presence,
     runtime::RawSocket,
-    socket::session::{Application, RawJson, Session},
+    socket::{
+        session::{Application, RawJson, Session},
+        session_store::SessionStore,
+    },
     time::from_seconds,
 };
 use durable_event_token::read_attachment;
@@ -49,8 +50,16 @@ pub struct Socket<T = Untyped, S = Untyped> {
     types: PhantomData<fn() -> (T, S)>,
 }
 
+/// What a handle needs of the channel of its socket.
+pub(crate) trait Owner {
+    /// Returns the sessions of the channel's sockets.
+    fn sessions(&self) -> &SessionStore;
+    /// Sets the state of a socket's member.
+    fn set_presence(&self, ws: &RawSocket, state: Serialized) -> Result<()>;
+}
+
 struct Parts {
-    core: Rc<ChannelCore>,
+    owner: Rc<dyn Owner>,
     /// Constant, and available after the socket has closed.
     connection: Option<String>,
     raw: RawSocket,
@@ -75,8 +84,8 @@ impl<T, S> fmt::Debug for Socket<T, S> {
 }
 
 impl<T, S> Socket<T, S> {
-    pub(crate) fn new(core: Rc<ChannelCore>, connection: Option<String>, raw: RawSocket) -> Self {
-        Self { parts: Rc::new(Parts { core, connection, raw }), types: PhantomData }
+    pub(crate) fn new(owner: Rc<dyn Owner>, connection: Option<String>, raw: RawSocket) -> Self {
+        Self { parts: Rc::new(Parts { owner, connection, raw }), types: PhantomData }
     }
 
     pub(crate) fn raw(&self) -> &RawSocket {
@@ -84,7 +93,7 @@ impl<T, S> Socket<T, S> {
     }
 
     pub(crate) fn session(&self) -> Result<Rc<Session>> {
-        self.parts.core.sessions.read(self.raw())
+        self.parts.owner.sessions().read(self.raw())
     }
 
     /// Returns the connection id that the client sent, which stays the same when it reconnects.
@@ -129,7 +138,7 @@ impl<T, S> Socket<T, S> {
     /// PAYLOAD_TOO_LARGE if the state is too large, BAD_REQUEST if it contains a file or blob, and an internal error if presence is off
     /// or the socket has closed. The previous state is kept.
     pub fn set_presence<P: Serialize + ?Sized>(&self, state: &P) -> Result<()> {
-        presence::set_state(&self.parts.core, self.raw(), serialize(state)?)
+        self.parts.owner.set_presence(self.raw(), serialize(state)?)
     }
 
     /// Closes the socket. The client reconnects and resumes while its token is valid.
@@ -189,7 +198,7 @@ impl<T, S: Serialize + DeserializeOwned> Socket<T, S> {
             return Err(Error::new(Code::InternalServerError)
                 .message("A socket attachment cannot contain a file or blob."));
         }
-        self.parts.core.sessions.set_application(self.raw(), Application::new(json, meta)?)
+        self.parts.owner.sessions().set_application(self.raw(), Application::new(json, meta)?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The sessions of a Durable Object's open sockets, cached after they are read from the sockets' attachments.
 
 use crate::{
-    channel::counters::{Anomaly, Counters},
+    counters::{Anomaly, Counters},
     error::Result,
     runtime::{self, Admits, EventMessages, Hub, JsError, LiveView, PUBLISHER_HEAD, RawSocket, Unsent},
     socket::{

@@ -18,9 +18,8 @@ use super::{
     instance::{AnyHost, Instance},
 };
 use crate::{
-    channel::{Audience, Channel, ChannelCore, PublishOptions, subscription},
+    channel::{Audience, Channel, ChannelCore, PublishOptions, presence, subscription},
     error::{Code, Error, Result},
-    presence,
     runtime::{self, Infinity, JsWire, NotWire, RawSocket},
     socket::Socket,
 };

@@ -1,7 +1,7 @@
 //! The alarm.
 
 use super::Host;
-use crate::{channel::counters::Anomaly, error::Result, object::DurableEventIteratorObject, runtime};
+use crate::{counters::Anomaly, error::Result, object::DurableEventIteratorObject, runtime};
 
 impl<O: DurableEventIteratorObject> Host<O> {
     /// Handles the Durable Object's alarm. A stub can call it by its name too, which is harmless.

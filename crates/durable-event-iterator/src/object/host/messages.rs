@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     channel::{
+        presence,
         revocation::revoked,
         subscription::{self, Subscribe},
     },
@@ -15,7 +16,6 @@ use crate::{
         routing::{self, InvalidMessage, Route},
         running_calls::Aborted,
     },
-    presence,
     runtime::{self, Message, RawSocket, Verdict},
     socket::{close_code, session::Session},
 };

@@ -25,13 +25,16 @@ pub(in crate::object) use self::rpc_methods::{
 pub(in crate::object) use self::external::{External, ExternalCall, Responder};
 pub(in crate::object) use self::publisher::PublisherSocket;
 use crate::{
-    channel::{__Core, __Raw, ChannelCore, IsChannel, options::Options},
+    channel::{
+        __Core, __Raw, ChannelCore, IsChannel,
+        options::Options,
+        presence::{self, SET_PRESENCE},
+    },
     error::Result,
     object::{
         Call, DurableEventIteratorObject, SocketOf, overrides_alarm,
         running_calls::{Aborted, Calls},
     },
-    presence::{self, SET_PRESENCE},
     procedure::{Procedures, RpcMethods},
     runtime::{self, Context, Dataset, Identity, RawSocket},
     socket::{close_code, session::Session},

@@ -5,7 +5,8 @@ use super::{
     rpc_methods::{is_untyped, typed_event},
 };
 use crate::{
-    channel::{PublishOptions, counters::Anomaly, event_body, subscription},
+    channel::{PublishOptions, event_body, subscription},
+    counters::Anomaly,
     error::{Error, JsError, Result},
     object::DurableEventIteratorObject,
     runtime::{self, OpenedSocket, RawSocket},

@@ -2,7 +2,7 @@
 
 use super::Host;
 use crate::{
-    channel::counters::Anomaly,
+    counters::Anomaly,
     object::DurableEventIteratorObject,
     runtime::{OpenedSocket, UpgradeRequest, Verdict},
     socket::session::{Membership, Session},

@@ -1,7 +1,7 @@
 //! `~members`, the members of a channel with presence.
 
 use super::Host;
-use crate::{error::Result, object::DurableEventIteratorObject, presence, runtime::RpcValue};
+use crate::{channel::presence, error::Result, object::DurableEventIteratorObject, runtime::RpcValue};
 
 impl<O: DurableEventIteratorObject> Host<O> {
     /// Handles `~members`: returns the members as JSON text.

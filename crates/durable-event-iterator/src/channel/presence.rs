@@ -1,14 +1,9 @@
 //! Presence of a channel: its members join and leave with their subscriptions.
 
-use super::{
-    event::{self, Member},
-    member_id::{generated_id, member_id},
-    options::{MemberKey, Presence},
-    roster::{Entry, Roster, Update},
-};
+use super::{ChannelCore, subscription};
 use crate::{
-    channel::{ChannelCore, subscription},
     error::{Code, Error, Result},
+    presence::{Entry, Member, MemberKey, Presence, Roster, Update, event, generated_id, member_id},
     runtime::{self, EventMessages, RawSocket},
     socket::session::{MemberState, PUBLISHER_TAG, RawJson, Session},
 };

@@ -1,9 +1,6 @@
 //! What an instance counts: events, deliveries and anomalies. The counts are lost with the instance.
 
-use crate::{
-    channel::Options,
-    runtime::{self, Dataset, Hub, Identity, Storage},
-};
+use crate::runtime::{self, Dataset, Hub, Identity, Storage};
 use serde::Serialize;
 use std::{
     cell::{Cell, RefCell},
@@ -162,7 +159,7 @@ struct Metrics {
 
 impl Counters {
     pub(crate) fn new(
-        options: &Options,
+        logs_anomalies: bool,
         hub: Rc<Hub>,
         storage: Rc<Storage>,
         identity: Rc<Identity>,
@@ -184,7 +181,7 @@ impl Counters {
             opened: Counter::default(),
             disconnected: Counter::default(),
             anomalies: RefCell::default(),
-            logs_anomalies: options.logs_anomalies,
+            logs_anomalies,
             hub,
             storage,
             identity,
