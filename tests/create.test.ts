@@ -248,6 +248,13 @@ describe.each(templates)('the template %s', (template) => {
       const link = /http:\S+#\S+/.exec(server.output())?.[0] ?? ''
       const { stdout, output } = await runIn(project, 'node', ['first-event.ts', server.url, link])
       expect(stdout, output).toBe('{"message":"Hello"}\n')
+
+      const inspector = await fetch(new URL('/inspect', server.url))
+      expect(await inspector.text()).toContain('data-prefix="/channels"')
+      const [, key] = /^INSPECT_KEY=(.*)$/m.exec(await readFile(join(project, '.dev.vars'), 'utf8'))!
+      const headers = { authorization: `Bearer ${key}` }
+      const { events } = (await (await fetch(new URL('/channels/some-room/events', server.url), { headers })).json()) as { events: { json: object }[] }
+      expect(events.map(({ json }) => json)).toContainEqual({ message: 'Hello' })
     } finally {
       await server.stop()
     }

@@ -307,6 +307,8 @@ describe.for(both)('the page of %s', ([, of]) => {
     await visit.page.getByText('Timeline as a table').click()
     const bars = visit.page.getByRole('table', { name: 'Events over time' })
     await expect.poll(() => bars.getByRole('row').count(), { timeout: PATIENCE }).toBe(2)
+    expect(await visit.page.getByRole('table', { name: /^Segments/ }).getByRole('row').count()).toBe(2)
+    expect(await visit.page.getByRole('img', { name: /^Events over time: 1 event/ }).count()).toBe(1)
     await bars.getByRole('button', { name: /^Show events from/ }).click()
     await visit.page.getByRole('list', { name: 'Retained events' }).getByText('{ n: 1 }').waitFor()
     expect(await visit.page.getByRole('radio', { name: 'History' }).isChecked()).toBe(true)

@@ -419,7 +419,8 @@ describe('clients', () => {
     const id = await journals.stub('PRESENT', chn, 'publish', { type: 'message', n: 1, text: null })
     await subscription.until(({ events }) => events.some(({ type }) => type === 'message'))
     expect(subscription.received.filter(({ id }) => id !== undefined).map(({ id }) => id)).toEqual([id])
-    await subscription.iterator.return?.()
+    // Not awaited: the generator of oRPC 1.6 first waits for its next event.
+    void subscription.iterator.return?.()
     client.close()
     await watch.untilIds('watch')
   })

@@ -116,6 +116,16 @@ describe('the secrets of .dev.vars', () => {
     for (const { stderr } of [without, named]) expect(stderr).not.toContain(SECRET)
   })
 
+  test('are sent to the Worker that the file names', async () => {
+    const file = join(cli.folder, '.dev.vars')
+    const secrets = await readFile(file, 'utf8')
+    await writeFile(file, `${secrets}DEI_URL=http://channels.invalid\n`)
+    const { status, stderr } = await cli.run(['publish', 'orders/1', '{}'])
+    await writeFile(file, secrets)
+    expect(stderr).toContain('cannot reach http://channels.invalid')
+    expect(status).toBe(1)
+  })
+
   test('an access key is used only for channels with its prefix, and for its rights', async () => {
     for (const args of [['publish', 'others/1', '{}'], ['stats', 'orders/1']]) {
       const { status, stderr } = await cli.run(args)

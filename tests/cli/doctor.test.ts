@@ -13,7 +13,7 @@ import { CommandLine, nodes } from '../support/command-line.ts'
 import type { RunOptions } from '../support/command-line.ts'
 import { startWorkers } from '../support/workerd.ts'
 import type { RunningWorkers } from '../support/workerd.ts'
-import { PUBLISH_KEY, READ_KEY, SIGNING_KEY, startChannels } from './channels.ts'
+import { CLASS, PUBLISH_KEY, READ_KEY, SIGNING_KEY, startChannels } from './channels.ts'
 
 /** In front of the Worker, adds the header `Date`, which the runtime alone does not send. */
 const WITH_DATE = `
@@ -142,6 +142,25 @@ describe('it finds', () => {
       status: 'failed',
       detail: expect.stringContaining('the secret SIGNING_KEY of the Worker is probably not set'),
       advice: expect.stringContaining('npx wrangler secret put SIGNING_KEY'),
+    })
+  })
+
+  test('a Durable Object with another signing key than the Worker in front of it', async () => {
+    const { className } = CLASS
+    const two = await startWorkers({
+      workers: [
+        { name: 'front', crate: '.', variables: { SIGNING_KEY }, durableObjects: { CHANNEL: { className, scriptName: 'behind' } } },
+        { name: 'behind', crate: '.', variables: { SIGNING_KEY: 'another key' }, durableObjects: { CHANNEL: { className } } },
+      ],
+    })
+    const { status, findings } = await examine(['--url', two.url.href])
+    await two.dispose()
+    expect(status).toBe(1)
+    expect(findings['signing key (SIGNING_KEY of the environment)']?.status).toBe('ok')
+    expect(findings.WebSocket).toMatchObject({
+      status: 'failed',
+      detail: 'the upgrade is rejected with status 401 (Invalid Token)',
+      advice: 'the Worker accepts the token and the Durable Object does not: give both the same SIGNING_KEY',
     })
   })
 

@@ -100,6 +100,28 @@ describe('the lines of the standard input', () => {
     expect(await eventsOf(channel)).toHaveLength(2)
   })
 
+  test('are all published although the reader of the output ends', async () => {
+    const channel = newChannel()
+    const publish = cli.start(['publish', channel, '--json'])
+    publish.process.stdin!.write('{"n":1}\n')
+    await publish.until('"duplicate":false', 'stdout')
+    publish.process.stdout!.destroy()
+    publish.process.stdin!.end(Array.from({ length: 3_000 }, (_, n) => JSON.stringify({ n: n + 2 })).join('\n'))
+    await publish.ended
+    expect({ status: publish.status, stderr: publish.stderr }).toEqual({ status: 0, stderr: '' })
+    const last = await workers.fetch(`/channels/${encodeURIComponent(channel)}/events?last=1`, { headers: { authorization: `Bearer ${READ_KEY}` } })
+    expect(await last.json()).toMatchObject({ events: [{ json: { n: 3_001 } }] })
+  })
+
+  test('are sent as they are: no number is rounded', async () => {
+    const channel = newChannel()
+    const text = '{"n":12345678901234567890}'
+    await cli.run(['publish', channel, text])
+    await cli.run(['publish', channel], { stdin: `${text}\n` })
+    const page = await workers.fetch(`/channels/${encodeURIComponent(channel)}/events`, { headers: { authorization: `Bearer ${READ_KEY}` } })
+    expect((await page.text()).match(/1234567890123456789\d/g)).toHaveLength(2)
+  })
+
   test('without a line, nothing is published', async () => {
     expect(await cli.run(['publish', newChannel()])).toMatchObject({ status: 0, stdout: 'published 0 events\n' })
   })

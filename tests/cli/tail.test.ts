@@ -63,6 +63,7 @@ describe.each(READERS)('with %s', (_, env, connected) => {
     for (const [args, expected] of [
       [['--last', '2', '--limit', '2'], [2, 3]],
       [['--after', ids[0]!, '--limit', '2'], [2, 3]],
+      [['--after', ids[0]!, '--limit', '1'], [2]],
       [['--since', '10m', '--limit', '3'], [1, 2, 3]],
       [['--since', new Date(Date.now() - 60_000).toISOString(), '--limit', '1'], [1]],
     ] as const) {

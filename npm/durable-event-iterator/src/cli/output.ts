@@ -11,6 +11,10 @@ export type Style = keyof typeof STYLES
 export class Output {
   readonly hasColors: boolean
   readonly #stream: NodeJS.WriteStream
+  #outlivesReader = false
+  #isClosed = false
+  /** Ends the wait of a `line`. */
+  #drained: () => void = () => {}
 
   constructor(stream: NodeJS.WriteStream) {
     this.#stream = stream
@@ -18,14 +22,28 @@ export class Output {
     this.hasColors = stream.isTTY === true && (stream as WriteStream).hasColors()
     stream.on('error', (error: NodeJS.ErrnoException) => {
       // The reader has ended, as `head` does.
-      if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
+      if (error.code === 'EPIPE') {
+        if (!this.#outlivesReader) process.exit(process.exitCode ?? 0)
+        this.#isClosed = true
+        this.#drained()
+        return
+      }
       process.stderr.write(`durable-event-iterator: cannot write: ${error.message}\n`, () => process.exit(1))
     })
   }
 
+  /** Discards what is written after the reader of the stream has ended. Without it, the process ends. */
+  outliveReader(): void {
+    this.#outlivesReader = true
+  }
+
   /** Writes a line. Resolves when the stream accepts more. */
   async line(text = ''): Promise<void> {
-    if (!this.#stream.write(`${text}\n`)) await new Promise((resolve) => this.#stream.once('drain', resolve))
+    if (this.#isClosed || this.#stream.write(`${text}\n`)) return
+    await new Promise<void>((resolve) => {
+      this.#drained = resolve
+      this.#stream.once('drain', resolve)
+    })
   }
 
   /** Writes a value as one line of JSON. */
@@ -35,6 +53,7 @@ export class Output {
 
   /** Resolves when everything is written. */
   flush(): Promise<void> {
+    if (this.#isClosed) return Promise.resolve()
     return new Promise((resolve) => this.#stream.write('', () => resolve()))
   }
 

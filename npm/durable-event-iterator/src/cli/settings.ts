@@ -79,7 +79,7 @@ export function settingsOf(options: ConnectionOptions): Settings {
   const isLocal = isLoopback(url.hostname)
   const { process, file, isFileNamed } = environment
   // Its secrets must not be sent to another machine by mistake.
-  const isFileUsed = file !== undefined && (isFileNamed || isLocal || (options.url === undefined && file.values['DEI_URL'] === url.href))
+  const isFileUsed = file !== undefined && (isFileNamed || isLocal || (options.url === undefined && isUrlOf(file, url)))
   const flags: Source = {
     title: 'the arguments',
     values: { DEI_KEY: options.key, SIGNING_KEY: options.signingKey, DEI_TOKEN: options.token },
@@ -92,6 +92,16 @@ export function settingsOf(options: ConnectionOptions): Settings {
     isLocal,
     sources: [flags, process, ...(isFileUsed ? [file] : [])],
     unusedFile: isFileUsed ? undefined : file?.title,
+  }
+}
+
+/** Whether a file contains this URL. */
+function isUrlOf(file: Source, url: URL): boolean {
+  const text = file.values['DEI_URL']
+  try {
+    return text !== undefined && workerUrl(text).href === url.href
+  } catch {
+    return false // the URL is from elsewhere
   }
 }
 

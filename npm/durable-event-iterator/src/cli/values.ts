@@ -24,6 +24,12 @@ export function json(text: string): unknown {
   }
 }
 
+/** Returns the text of a JSON value unchanged: parsing would round large numbers. */
+export function jsonText(text: string): string {
+  json(text)
+  return text
+}
+
 export function idempotencyKey(text: string): string {
   if (/^[!-~]{1,255}$/.test(text)) return text
   throw new InvalidArgumentError('Expected 1–255 visible ASCII characters.')

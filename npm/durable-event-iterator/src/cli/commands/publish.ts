@@ -12,7 +12,7 @@ import { publishLines } from '../publish/lines.js'
 import { addVarsFile, addKey, addLocation, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { count } from '../text.js'
-import { collect, idempotencyKey, integer, json } from '../values.js'
+import { collect, idempotencyKey, integer, jsonText } from '../values.js'
 import { addJson, command } from './command.js'
 
 interface Options extends ConnectionOptions {
@@ -36,7 +36,7 @@ export function publishCommand(): Command {
     'publish some-room < events.jsonl',
   )
     .argument('<channel>', 'channel name')
-    .argument('[event]', 'JSON of the event; without it, each line of the standard input is the JSON of an event', json)
+    .argument('[event]', 'JSON of the event; without it, each line of the standard input is the JSON of an event', jsonText)
     .option('--to <id>', 'only the client with this connection id receives the event; repeatable', collect)
     .option('--tags <tag>', 'only clients with this tag receive the event; repeatable', collect)
     .option('--except <id>', 'the client with this connection id does not receive the event; repeatable', collect)
@@ -47,7 +47,7 @@ export function publishCommand(): Command {
   return addJson(publish, 'print a line of JSON for each event').action(run)
 }
 
-async function run(channel: string, event: unknown, options: Options): Promise<void> {
+async function run(channel: string, event: string | undefined, options: Options): Promise<void> {
   const settings = settingsOf(options)
   const api = new ChannelApi(settings, channel, accessKeyFor(settings, 'publish', channel))
   const { to, tags, except, retry, comment: comments, idempotencyKey: key } = options
@@ -59,6 +59,8 @@ async function run(channel: string, event: unknown, options: Options): Promise<v
     return
   }
   if (process.stdin.isTTY) await stderr.line('Enter one event in JSON per line. End with Ctrl+D (Windows: Ctrl+Z, Enter).')
+  // A reader of the output that ends, as `head` does, must not end the publishing.
+  stdout.outliveReader()
   const total = { events: 0, duplicates: 0, lastId: '' }
   await publishLines(createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY }), {
     publisher,

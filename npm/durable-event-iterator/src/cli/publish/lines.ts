@@ -58,15 +58,15 @@ export async function publishLines(lines: AsyncIterable<string>, { publisher, id
     number += 1
     next = iterator.next()
     if (result.value.trim() === '') continue
-    let event: unknown
+    const event = result.value
     try {
-      event = JSON.parse(result.value)
+      JSON.parse(event)
     } catch (error) {
       await flush()
       throw new Failure(`line ${number} is not JSON: ${(error as Error).message}${number === 1 ? '' : '; all lines before are published'}`)
     }
     batch.push({ event, number, ...(idempotencyKey === undefined ? {} : { idempotencyKey: `${idempotencyKey}#${number}` }) })
-    characters += result.value.length + publisher.optionsLength
+    characters += event.length + publisher.optionsLength
     if (batch.length >= MAX_EVENTS || characters >= MAX_CHARACTERS) await flush()
   }
   await flush()

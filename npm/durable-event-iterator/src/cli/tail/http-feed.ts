@@ -50,6 +50,8 @@ export async function readHttp({ api, url, position, signal, ...options }: HttpF
       }
       const items: AsyncGenerator<StreamItem, void, void> = stream(api, cursor, signal)
       for await (const item of items) {
+        // Further events may have arrived together with the last one.
+        if (signal.aborted) return
         failures = 0
         if (item === 'opened') {
           hasOpened = true
