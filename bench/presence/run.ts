@@ -65,7 +65,7 @@ const ROOM = 'presence'
 const GRACE = 10_000
 
 /** The time limit for each phase, in milliseconds. */
-const TIMEOUT = 180_000
+const TIMEOUT = 600_000
 
 /** The number of members whose lists are read. */
 const OBSERVERS = 6
