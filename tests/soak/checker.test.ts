@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 
 import { check, excerpt } from './checker.ts'
-import type { ViolationKind } from './checker.ts'
+import type { ViolationKind } from './violation.ts'
 import type {
   Attempt, ClientRecord, GapNotification, History, PresenceDelivery, PresenceEvent, Publish, Revocation, Wipe,
 } from './history.ts'

@@ -23,34 +23,8 @@
 
 import type { Attempt, Audience, Channel, ClientRecord, Delivery, History, Publish, Revocation, Wipe } from './history.ts'
 import { checkPresence } from './presence.ts'
-
-export type ViolationKind =
-  | 'lost'
-  | 'duplicated'
-  | 'reordered'
-  | 'leaked'
-  | 'invented'
-  | 'torn'
-  | 'gap missed'
-  | 'gap false'
-  | 'iteration ended'
-  | 'too many attempts'
-  | 'ghost'
-  | 'member missed'
-  | 'left early'
-  | 'members late'
-  | 'members invalid'
-
-export interface Violation {
-  kind: ViolationKind
-  channel: string
-  /** Missing for a violation by publishers. */
-  client?: string
-  attempt?: number
-  /** The id of the event, or an id of the time of the violation. */
-  id: number
-  text: string
-}
+import { MICROS_PER_MILLI } from './violation.ts'
+import type { Report, Violation, ViolationKind } from './violation.ts'
 
 export interface Verdict {
   violations: Violation[]
@@ -58,7 +32,6 @@ export interface Verdict {
   gapsTold: number
 }
 
-export const MICROS_PER_MILLI = 1_000
 const MICROS_PER_SECOND = 1_000_000
 
 /**
@@ -121,8 +94,6 @@ export function check(history: History): Verdict {
   }
   return verdict
 }
-
-export type Report = (violation: Violation) => void
 
 /** The events that are known to be in the log of a channel: acknowledged or received ones. */
 class ChannelLog {

@@ -7,9 +7,9 @@
 
 import { createHash } from 'node:crypto'
 
-import { MICROS_PER_MILLI } from './checker.ts'
-import type { Report } from './checker.ts'
 import type { Channel, ClientRecord, PresenceEvent } from './history.ts'
+import { MICROS_PER_MILLI } from './violation.ts'
+import type { Report } from './violation.ts'
 
 /** The precision of the clocks, in milliseconds. */
 const PRECISION = 10

@@ -10,7 +10,6 @@ import { startJournals } from '../support/journals.ts'
 import type { Journals } from '../support/journals.ts'
 import { publisherWorker } from '../support/publisher.ts'
 import { check, excerpt } from './checker.ts'
-import type { Violation, ViolationKind } from './checker.ts'
 import { BareClient, StockClient } from './clients.ts'
 import type { ClientOptions, SoakClient } from './clients.ts'
 import { ATTACHMENTS, WIPES, front } from './front.ts'
@@ -27,6 +26,7 @@ import { PUBLISHER, PUBLISH_KEY, Publishers, SPOILED } from './publishers.ts'
 import type { Revoked, Target } from './publishers.ts'
 import { Random } from './random.ts'
 import { StandaloneClient } from './standalone-client.ts'
+import type { Violation, ViolationKind } from './violation.ts'
 
 export interface SoakOptions {
   /** Runs with the same seed have the same faults, but not to the millisecond. */
