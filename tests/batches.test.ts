@@ -155,6 +155,11 @@ describe('by a stub', () => {
     ['a number among the events', [[{ n: 1 }, 2, { n: 3 }]], 'BAD_REQUEST', /^events\[1\]: event must be an object or an array$/],
     ['null among the events', [[{ n: 1 }, null]], 'BAD_REQUEST', /^events\[1\]: event must be an object or an array$/],
     ['an event that is too large', [[{ n: 1 }, { x: 'x'.repeat(2_000_000) }]], 'PAYLOAD_TOO_LARGE', /^events\[1\]: event must be at most/],
+    [
+      'a shared audience of more than 8 MiB',
+      [Array(1_000).fill({ n: 1 }), { to: Array.from({ length: 2_000 }, (_, n) => `connection-${n}`) }],
+      'PAYLOAD_TOO_LARGE', /^a batch must have at most 8388608 bytes/,
+    ],
     ['more than 8 MiB', [Array(5).fill({ x: 'x'.repeat(1_900_000) })], 'PAYLOAD_TOO_LARGE', /^a batch must have at most 8388608 bytes/],
     ['too few options', [events(1, 2), [{}]], 'BAD_REQUEST', /expected one object, or an array with an object for each of 2 events, got 1/],
     ['null as options', [events(1, 2), null], 'BAD_REQUEST', /Invalid publish options/],

@@ -34,7 +34,7 @@ pub(crate) enum Anomaly {
     Gap,
     /// An upgrade was rejected, for this reason.
     Rejected(&'static str),
-    /// A client must first read what was sent, and then subscribe again.
+    /// A client reads more slowly than events are sent, and must subscribe again.
     Parked,
     /// Retention has deleted events of a replay before they were sent.
     ReplayOutrun,
@@ -221,7 +221,7 @@ impl Counters {
         tallies.iter().filter_map(|(anomaly, tally)| Some((anomaly.reason()?, tally.count))).collect()
     }
 
-    /// Counts an anomaly, and logs it if the options say so: one line per anomaly and minute, with the number since the last line.
+    /// Counts an anomaly. With [`Options::log_anomalies`], logs one line per anomaly and minute, with the number since the last line.
     pub(crate) fn report(self: &Rc<Self>, anomaly: Anomaly) {
         let Ok(mut tallies) = self.anomalies.try_borrow_mut() else { return };
         let tally = tallies.entry(anomaly).or_default();

@@ -20,7 +20,7 @@ pub(super) const CLOCK_SLACK_US: u64 = 2_000_000;
 
 /// The largest plausible lead, in microseconds; an `iat` beyond it is ignored. 1 day is more than the error of a
 /// clock that is set at all, and less than the difference caused by a wrong time unit.
-pub(super) const MAX_LEAD_US: u64 = 86_400_000_000;
+pub const MAX_LEAD_US: u64 = 86_400_000_000;
 
 /// How long a lead is kept after its token has expired, in seconds. With 1 day the lead is written at most once a
 /// day, and it also applies to tokens of the same issuer that arrive later.

@@ -91,7 +91,7 @@ pub use self::{
     epoch::Memory,
     id::{EventId, InvalidEventId},
     idempotency::Appended,
-    issuer_clock::is_early,
+    issuer_clock::{MAX_LEAD_US, is_early},
     log::Log,
     page::Page,
     position::{Position, Stored},

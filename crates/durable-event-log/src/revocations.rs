@@ -126,7 +126,7 @@ impl Log {
     /// now and that the revocation includes.
     ///
     /// A token of the connection id or subject is revoked if it was issued until now. Times of issue are whole seconds,
-    /// so this is rounded up to the next second. The time is later by the lead of issuers whose clocks are ahead, as far
+    /// so this is the start of the next second. The time is later by the lead of issuers whose clocks are ahead, as far
     /// as the log knows it, and not before any of `issued`.
     ///
     /// # Errors
@@ -150,8 +150,9 @@ impl Log {
             Revocation::Connection(_) | Revocation::Subject(_) => {
                 let latest = now_us.saturating_add(MAX_LEAD_US);
                 let issued = issued.into_iter().map(micros).filter(|issued| *issued <= latest).max();
+                // Not `div_ceil`: at the start of a second, tokens of this second are revoked too.
                 let next_second =
-                    now_us.div_ceil(MICROS_PER_SECOND).saturating_add(1).saturating_mul(MICROS_PER_SECOND);
+                    (now_us / MICROS_PER_SECOND).saturating_add(1).saturating_mul(MICROS_PER_SECOND);
                 EventId::saturating(next_second.max(issued.unwrap_or_default().saturating_add(1))).as_micros()
             }
         };
@@ -326,7 +327,7 @@ mod tests {
         let now = NOW + 300_000; // in the middle of a second
         revoke(&mut log, &db, now, &subject("anna"));
         for (issued, expected) in
-            [(-100.0, true), (0.0, true), (1.0, true), (1.9, true), (2.0, false), (100.0, false)]
+            [(-100.0, true), (0.0, true), (0.9, true), (1.0, false), (1.9, false), (100.0, false)]
         {
             let issued = NOW_S + issued;
             // When the token arrives does not matter.
@@ -379,7 +380,11 @@ mod tests {
         revoke(&mut log, &db, NOW + 9 * SECOND, &Revocation::IssuedBefore(NOW + 3 * SECOND));
         let rows = db.execute("SELECT name FROM dei_revoked ORDER BY name", &[]).unwrap();
         let text = |text: &str| vec![Cell::Text(text.to_owned())];
-        assert_eq!(rows, [text(""), text("s:3"), text("s:4")], "a subject's time is up to two seconds later");
+        assert_eq!(
+            rows,
+            [text(""), text("s:3"), text("s:4")],
+            "a subject's time is the start of the next second"
+        );
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn the_numbers_are_those_of_the_history() {
 }
 
 #[test]
-fn connections_are_sorted_and_paged() {
+fn connections_are_paged_in_a_stable_order() {
     let room = TestObject::<Room>::new();
     let mut sockets: Vec<_> = ["c", "a", "b"]
         .iter()
@@ -94,12 +94,14 @@ fn connections_are_sorted_and_paged() {
     sockets[1].subscribe();
     let connections = |query: &ConnectionsQuery| room.object().0.connections(query).unwrap();
     let all = connections(&ConnectionsQuery::new());
-    let ids: Vec<_> = all.connections.iter().map(|each| each.connection.as_deref()).collect();
+    let mut sorted: Vec<_> = all.connections.iter().collect();
+    sorted.sort_by_key(|each| &each.connection);
+    let ids: Vec<_> = sorted.iter().map(|each| each.connection.as_deref()).collect();
     assert_eq!(ids, [None, None, None, None, Some("a"), Some("b"), Some("c")]);
     assert_eq!(all.next, None);
-    let a = &all.connections[4];
+    let a = sorted[4];
     assert_eq!((a.subject.as_deref(), a.subscription), (Some("s-a"), Some(ConnectionState::Live)));
-    assert_eq!((a.issued_at, all.connections[5].subscription), (room.now(), None));
+    assert_eq!((a.issued_at, sorted[5].subscription), (room.now(), None));
     for limit in 1..8 {
         let mut pages = Vec::new();
         let mut query = ConnectionsQuery::new().limit(limit);
@@ -108,6 +110,8 @@ fn connections_are_sorted_and_paged() {
             assert!(page.connections.len() <= limit as usize);
             pages.extend(page.connections);
             let Some(next) = page.next else { break };
+            // The digest of 16 bytes, and a number.
+            assert_eq!(next.find('.'), Some(22), "{next}");
             query = ConnectionsQuery::new().limit(limit).after(next);
         }
         assert_eq!(pages, all.connections, "pages of {limit}");

@@ -22,14 +22,6 @@ macro_rules! bearer_key {
             pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, InvalidKey> {
                 Secret::new(secret.as_ref()).map(Self)
             }
-
-            /// Whether the value of an `Authorization` header contains this key. The scheme `Bearer` is case-insensitive.
-            ///
-            /// HMACs of the keys are compared, in constant time, so that the time taken reveals neither the position of the first
-            /// wrong byte nor the length of the key.
-            pub fn admits(&self, authorization: Option<&str>) -> bool {
-                self.0.admits(authorization)
-            }
         }
 
         impl std::fmt::Debug for $name {
@@ -47,12 +39,13 @@ bearer_key! {
     /// not show it.
     ///
     /// ```
-    /// use durable_event_token::PublishKey;
+    /// use durable_event_token::{AccessKeys, PublishKey};
     ///
     /// let key = PublishKey::new("another secret")?;
-    /// assert!(key.admits(Some("Bearer another secret")));
-    /// assert!(!key.admits(Some("Bearer a guess")) && !key.admits(None));
     /// assert_eq!(format!("{key:?}"), "PublishKey(..)");
+    ///
+    /// let keys = AccessKeys::new().with(key);
+    /// assert!(keys.contains(Some("Bearer another secret")) && !keys.contains(Some("Bearer a guess")));
     /// # Ok::<(), durable_event_token::InvalidKey>(())
     /// ```
     PublishKey
@@ -64,10 +57,10 @@ bearer_key! {
     /// It is separate from the signing keys and the publish key. `Debug` does not show it.
     ///
     /// ```
-    /// use durable_event_token::ReadKey;
+    /// use durable_event_token::{AccessKeys, ReadKey};
     ///
-    /// let key = ReadKey::new("a third secret")?;
-    /// assert!(key.admits(Some("Bearer a third secret")) && !key.admits(Some("Bearer a guess")));
+    /// let keys = AccessKeys::new().with(ReadKey::new("a third secret")?);
+    /// assert!(keys.contains(Some("Bearer a third secret")) && !keys.contains(Some("Bearer a guess")));
     /// # Ok::<(), durable_event_token::InvalidKey>(())
     /// ```
     ReadKey
@@ -79,10 +72,10 @@ bearer_key! {
     /// It is separate from the other keys. `Debug` does not show it.
     ///
     /// ```
-    /// use durable_event_token::InspectKey;
+    /// use durable_event_token::{AccessKeys, InspectKey};
     ///
-    /// let key = InspectKey::new("a fourth secret")?;
-    /// assert!(key.admits(Some("Bearer a fourth secret")) && !key.admits(Some("Bearer a guess")));
+    /// let keys = AccessKeys::new().with(InspectKey::new("a fourth secret")?);
+    /// assert!(keys.contains(Some("Bearer a fourth secret")) && !keys.contains(Some("Bearer a guess")));
     /// # Ok::<(), durable_event_token::InvalidKey>(())
     /// ```
     InspectKey
@@ -102,11 +95,10 @@ impl Secret {
         Ok(Self { mac, expected })
     }
 
-    pub(super) fn admits(&self, authorization: Option<&str>) -> bool {
-        authorization.and_then(bearer).is_some_and(|presented| self.equals(presented))
-    }
-
-    /// Whether a text is this secret. Compares in constant time.
+    /// Whether a text is this secret.
+    ///
+    /// HMACs are compared, in constant time, so that the time taken reveals neither the position of the first wrong byte nor the
+    /// length of the secret.
     pub(super) fn equals(&self, presented: &str) -> bool {
         self.mac.clone().chain_update(presented).verify_slice(&self.expected).is_ok()
     }
@@ -120,13 +112,14 @@ pub(super) fn bearer(authorization: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::AccessKeys;
     use super::*;
 
     #[test]
-    fn only_the_exact_key_is_admitted() {
-        let key = PublishKey::new("geheim").unwrap();
-        assert!(key.admits(Some("Bearer geheim")));
-        assert!(key.admits(Some("bEARER geheim")));
+    fn only_the_exact_key_is_accepted() {
+        let keys = AccessKeys::new().with(PublishKey::new("geheim").unwrap());
+        assert!(keys.contains(Some("Bearer geheim")));
+        assert!(keys.contains(Some("bEARER geheim")));
         for wrong in [
             "",
             "Bearer",
@@ -142,9 +135,9 @@ mod tests {
             "Bearer geheim, Bearer geheim",
             " Bearer geheim",
         ] {
-            assert!(!key.admits(Some(wrong)), "{wrong:?}");
+            assert!(!keys.contains(Some(wrong)), "{wrong:?}");
         }
-        assert!(!key.admits(None));
+        assert!(!keys.contains(None));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::{
 };
 use durable_event_log::{AppendError, Appended, BatchItem, MAX_KEY_LENGTH, Record};
 use durable_event_wire::Serialized;
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, rc::Rc};
 
 /// The number of events of a batch.
 pub(crate) const BATCH_EVENTS: RangeInclusive<usize> = 1..=1_000;
@@ -19,25 +19,71 @@ pub(crate) const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
 const MAX_SHARED_KEY_LENGTH: usize = MAX_KEY_LENGTH - "#999".len();
 
 /// An event and its options.
-pub(crate) type BatchEvent = (Serialized, PublishOptions);
+pub(crate) struct BatchEvent {
+    pub(crate) body: Serialized,
+    /// Its idempotency key is not used. Events may share their options.
+    pub(crate) options: Rc<PublishOptions>,
+    pub(crate) key: Option<String>,
+}
+
+impl BatchEvent {
+    /// Returns an event with its own options.
+    pub(crate) fn new(body: Serialized, mut options: PublishOptions) -> Self {
+        let key = options.idempotency_key.take();
+        Self { body, options: Rc::new(options), key }
+    }
+}
+
+/// The texts of options to store. An audience may have megabytes.
+#[derive(Clone, Default)]
+struct OptionTexts {
+    extra: Option<Rc<str>>,
+    audience: Option<Rc<str>>,
+}
+
+impl OptionTexts {
+    fn of(options: &PublishOptions) -> Result<Self> {
+        let extra = options.meta()?.to_extra();
+        Ok(Self { extra: extra.map(Rc::from), audience: options.audience.rule.to_text().map(Rc::from) })
+    }
+}
 
 /// The texts of an event to store.
 struct Texts<'a> {
     json: &'a str,
     meta: Option<&'a str>,
-    extra: Option<String>,
-    audience: Option<String>,
+    options: OptionTexts,
 }
 
 impl Texts<'_> {
-    fn of<'a>((body, options): &'a BatchEvent) -> Result<Texts<'a>> {
-        let json = body.json.as_deref().filter(|_| body.has_plain_root()).ok_or(PublishError::NotAnObject)?;
-        let extra = options.meta()?.to_extra();
-        Ok(Texts { json, meta: body.meta.as_deref(), extra, audience: options.audience.rule.to_text() })
+    /// Returns the texts of the events of a batch. Events that share their options share the texts of them.
+    ///
+    /// # Errors
+    /// PAYLOAD_TOO_LARGE as soon as the events are larger than a batch may be, or the error of an event with its index.
+    fn of_all(events: &[BatchEvent]) -> Result<Vec<Texts<'_>>> {
+        let mut all: Vec<Texts<'_>> = Vec::with_capacity(events.len());
+        let mut bytes = 0_usize;
+        let mut previous: Option<(&Rc<PublishOptions>, OptionTexts)> = None;
+        for (at, BatchEvent { body, options, .. }) in events.iter().enumerate() {
+            let json = body.json.as_deref().filter(|_| body.has_plain_root());
+            let json = json.ok_or_else(|| Error::from(PublishError::NotAnObject).at_event(at))?;
+            let of_options = match previous.take() {
+                Some((known, texts)) if Rc::ptr_eq(known, options) => texts,
+                _ => OptionTexts::of(options).map_err(|error| error.at_event(at))?,
+            };
+            previous = Some((options, of_options.clone()));
+            let texts = Texts { json, meta: body.meta.as_deref(), options: of_options };
+            bytes = bytes.saturating_add(texts.bytes());
+            if bytes > MAX_BATCH_BYTES {
+                return Err(too_large());
+            }
+            all.push(texts);
+        }
+        Ok(all)
     }
 
     fn record(&self) -> Record<'_> {
-        let Self { json, meta, extra, audience } = self;
+        let Self { json, meta, options: OptionTexts { extra, audience } } = self;
         Record { json, meta: *meta, extra: extra.as_deref(), audience: audience.as_deref() }
     }
 
@@ -55,20 +101,13 @@ impl ChannelCore {
     /// The errors of a publish, with the index of the event; BAD_REQUEST for a wrong number of events, and PAYLOAD_TOO_LARGE.
     pub(crate) fn publish_batch(&self, events: &[BatchEvent]) -> Result<Vec<Published>> {
         check_count(events.len())?;
-        let texts = events.iter().enumerate().map(|(at, event)| Texts::of(event).map_err(|e| e.at_event(at)));
-        let texts = texts.collect::<Result<Vec<_>>>()?;
-        if texts.iter().fold(0_usize, |sum, texts| sum.saturating_add(texts.bytes())) > MAX_BATCH_BYTES {
-            return Err(too_large());
-        }
+        let texts = Texts::of_all(events)?;
         let now_ms = runtime::now_ms();
         let now_us = now_ms.saturating_mul(MICROS_PER_MILLI);
         let items: Vec<_> = texts
             .iter()
             .zip(events)
-            .map(|(texts, (_, options))| BatchItem {
-                record: texts.record(),
-                key: options.idempotency_key.as_deref(),
-            })
+            .map(|(texts, event)| BatchItem { record: texts.record(), key: event.key.as_deref() })
             .collect();
         let appended = self.append(|log, sql| {
             log.append_batch(sql, now_us, &items).map_err(|failed| match failed.index {
@@ -91,16 +130,16 @@ impl ChannelCore {
         let size = |texts: &Texts<'_>| (texts.bytes() as u64).saturating_add(MESSAGE_BYTES);
         let mut later = stored.iter().fold(0_u64, |sum, (_, (texts, _))| sum.saturating_add(size(texts)));
         let is_in_transaction = self.transactions.is_open();
-        for (id, (texts, (_, PublishOptions { audience, .. }))) in &stored {
+        for (id, (texts, BatchEvent { options, .. })) in &stored {
             later = later.saturating_sub(size(texts));
             let (id, messages) = (*id, self.messages(*id, &texts.record()));
             if is_in_transaction {
-                let audience = audience.clone();
+                let options = Rc::clone(options);
                 self.send_on_commit(Some(id), move |core| {
-                    core.send(id, &messages, runtime::now_ms(), &audience, later);
+                    core.send(id, &messages, runtime::now_ms(), &options.audience, later);
                 })?;
             } else {
-                self.send(id, &messages, now_ms, audience, later);
+                self.send(id, &messages, now_ms, &options.audience, later);
             }
         }
         if !is_in_transaction && !stored.is_empty() {
@@ -148,6 +187,36 @@ pub(crate) fn shared_key(key: &str, index: usize) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Audience, channel::event_body};
+
+    fn event() -> Serialized {
+        event_body(&serde_json::json!({ "n": 1 })).unwrap()
+    }
+
+    #[test]
+    fn shared_options_are_written_once_and_count_for_each_event() {
+        let audience = Audience::everyone().to_connections((0..2_000).map(|n| format!("connection-{n}")));
+        let options = Rc::new(PublishOptions::from(audience));
+        let batch = |count: usize| -> Vec<BatchEvent> {
+            let one = |_| BatchEvent { body: event(), options: Rc::clone(&options), key: None };
+            (0..count).map(one).collect()
+        };
+        let some = batch(100);
+        let texts = Texts::of_all(&some).unwrap();
+        let audiences: Vec<_> = texts.iter().filter_map(|texts| texts.options.audience.as_ref()).collect();
+        assert_eq!(audiences.len(), 100);
+        assert!(audiences.iter().all(|audience| Rc::ptr_eq(audience, audiences[0])));
+        assert_eq!(Texts::of_all(&batch(1_000)).err().unwrap().status(), 413);
+    }
+
+    #[test]
+    fn an_event_has_its_own_options() {
+        let tagged = |tag: &str| BatchEvent::new(event(), Audience::everyone().tagged(tag).into());
+        let events = [tagged("a"), tagged("b"), BatchEvent::new(event(), PublishOptions::new())];
+        let texts = Texts::of_all(&events).unwrap();
+        let audiences: Vec<_> = texts.iter().map(|texts| texts.options.audience.as_deref()).collect();
+        assert_eq!(audiences, [Some(r#"{"tagged":["a"]}"#), Some(r#"{"tagged":["b"]}"#), None]);
+    }
 
     #[test]
     fn the_keys_of_the_largest_batch_are_valid() {

@@ -172,7 +172,7 @@ impl<E: Serialize, T, S> Channel<E, T, S> {
         // One more than a batch may have is enough to reject it.
         let events = events.into_iter().take(batch::BATCH_EVENTS.end().saturating_add(1)).enumerate();
         let events = events.map(|(at, (event, options))| {
-            Ok((event_body(event).map_err(|error| error.at_event(at))?, options.into()))
+            Ok(batch::BatchEvent::new(event_body(event).map_err(|error| error.at_event(at))?, options.into()))
         });
         self.core.publish_batch(&events.collect::<Result<Vec<_>>>()?)
     }

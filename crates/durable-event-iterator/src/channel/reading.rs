@@ -5,7 +5,7 @@ use super::{
     stub::error_of,
 };
 use crate::{
-    error::{Code, Error, MALFORMED_REQUEST, Result},
+    error::{Code, Error, Result},
     runtime::{self, ReaderEnd, ReaderItem, ReaderToken, Stub},
     time::seconds,
 };
@@ -302,7 +302,7 @@ pub(crate) fn rejection(status: u16, text: Option<String>) -> Error {
     match (code, text) {
         // The log of the Durable Object states the reason.
         (Some(Code::InternalServerError) | None, _) => Error::new(Code::InternalServerError),
-        (Some(Code::BadRequest), None) => Error::new(Code::BadRequest).message(MALFORMED_REQUEST),
+        (Some(Code::BadRequest), None) => Error::malformed_request(),
         (Some(code), text) => {
             let error = Error::new(code);
             match text {

@@ -6,8 +6,8 @@ use crate::{
     runtime,
     socket::{close_code, session::Session},
 };
-use durable_event_log::{EventId, TokenParts};
-use std::time::SystemTime;
+use durable_event_log::{EventId, MAX_LEAD_US, TokenParts};
+use std::time::{Duration, SystemTime};
 
 /// The tokens that [`Channel::revoke`] revokes.
 ///
@@ -53,7 +53,7 @@ pub(crate) fn revoked() -> Error {
     Error::new(Code::Unauthorized).message(REVOKED)
 }
 
-/// The text of the response to a revoked token.
+/// The text of the response to a revoked token, and the reason of a close frame if the caller states none.
 pub(crate) const REVOKED: &str = "Token revoked";
 
 impl<E, T, S> Channel<E, T, S> {
@@ -64,8 +64,8 @@ impl<E, T, S> Channel<E, T, S> {
     /// for WebSockets, and for reading and calls over HTTP. Revocations are stored: they survive hibernation and restarts.
     ///
     /// A token that is issued later is accepted: whether a client receives one is the decision of the server that issues tokens. Times
-    /// of issue are whole seconds, so a token that is issued within the same or the next second is rejected too, and one that is issued
-    /// by a clock that is ahead, as far as the channel knows. Our client requests a new token.
+    /// of issue are whole seconds, so a token that is issued later within the same second is rejected too. Our client requests a new
+    /// one. If the channel knows that an issuer's clock is ahead, it rejects tokens of that much longer.
     ///
     /// A channel keeps up to 10,000 revocations; then the oldest ones become one that revokes all tokens issued before them. Deleting
     /// the Durable Object's storage deletes revocations. In a transaction that is rolled back, sockets are closed, but nothing is
@@ -103,15 +103,15 @@ fn parts(session: &Session) -> TokenParts<'_> {
     }
 }
 
-/// How far in the future [`Revocation::issued_before`] may be, in microseconds: a day, as far as a token issuer's clock may be ahead. Until
+/// How far in the future [`Revocation::issued_before`] may be, a day, as far as a token issuer's clock may be ahead. Until
 /// that time the channel accepts no token.
-const MAX_AHEAD_US: u64 = 86_400_000_000;
+pub(crate) const MAX_AHEAD: Duration = Duration::from_micros(MAX_LEAD_US);
 
 impl ChannelCore {
     pub(crate) fn revoke(&self, Revocation(revocation): &Revocation, reason: &str) -> Result<usize> {
         let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
         if let durable_event_log::Revocation::IssuedBefore(time) = revocation
-            && *time > now_us.saturating_add(MAX_AHEAD_US)
+            && *time > now_us.saturating_add(MAX_LEAD_US)
         {
             let message = "Tokens can be revoked that were issued before a time at most a day in the future.";
             return Err(Error::new(Code::BadRequest).message(message));

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::error::Error;
 use durable_event_token::{ConnectionId, limits::TAG_BYTES};
-use durable_event_wire::{InvalidInput, Issue, MAX_RETRY_MS, Object, Serialized, Value};
-use serde::Serialize;
+use durable_event_wire::{InvalidInput, Issue, MAX_RETRY_MS, Object, Serialized, Value, parse};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::time::Duration;
 
 /// The second argument of `stub.publish`.
@@ -140,6 +141,35 @@ impl BatchCall {
         }
         check_count(serialized.len())?;
         Ok(Self { events: serialized, options: all })
+    }
+}
+
+/// The body of a request in oRPC's serialized form. oRPC ignores other properties, but here they could be meant as options.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SerializedBody<'a> {
+    #[serde(borrow)]
+    json: Option<&'a RawValue>,
+    #[serde(borrow)]
+    meta: Option<&'a RawValue>,
+}
+
+impl<'a> SerializedBody<'a> {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// BAD_REQUEST if it is malformed, or has an unknown property.
+    pub(crate) fn read(body: &'a [u8]) -> Result<Self, Error> {
+        serde_json::from_slice(body).map_err(|_| Error::malformed_request())
+    }
+
+    /// Returns the value.
+    ///
+    /// # Errors
+    /// BAD_REQUEST if it is malformed.
+    pub(crate) fn parse(&self) -> Result<Value, Error> {
+        let Self { json, meta } = self;
+        parse(json.map(RawValue::get), meta.map(RawValue::get)).map_err(Error::malformed)
     }
 }
 
@@ -272,10 +302,30 @@ fn expected(what: &str, found: &Value) -> InvalidInput {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use durable_event_wire::{parse, to_value};
+    use durable_event_wire::to_value;
 
     fn read(json: &str) -> Result<RpcOptions, InvalidInput> {
         RpcOptions::read(parse(Some(json), None).unwrap())
+    }
+
+    #[test]
+    fn a_serialized_body_has_only_json_and_meta() {
+        let read = |body: &str| SerializedBody::read(body.as_bytes()).and_then(|body| body.parse());
+        assert_eq!(
+            read(r#"{"json":{"n":1},"meta":[]}"#).unwrap(),
+            Value::Object(Object::from_iter([("n", Value::from(1_u32))]))
+        );
+        for body in [
+            "",
+            "[]",
+            "null",
+            r#"{"json":1,"to":["a"]}"#,
+            r#"{"json":1,"json":2}"#,
+            r#"{"json":1,"meta":[[1,"x"]]}"#,
+        ] {
+            assert_eq!(read(body).unwrap_err().status(), 400, "{body}");
+        }
+        assert_eq!(SerializedBody::read(b"{\"json\":\"\xff\"}").err().unwrap().status(), 400);
     }
 
     #[test]

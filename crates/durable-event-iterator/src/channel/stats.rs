@@ -12,7 +12,8 @@ use crate::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use durable_event_log::{EventId, Period, SegmentUsage, Stored};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, rc::Rc, time::SystemTime};
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeMap, fmt, rc::Rc, time::SystemTime};
 
 /// Maximum number of buckets of a timeline.
 const MAX_BUCKETS: u32 = 240;
@@ -23,8 +24,8 @@ const MAX_CONNECTIONS: u32 = 1_000;
 /// The number of sockets of a page without a limit.
 const DEFAULT_CONNECTIONS: u32 = 100;
 
-/// Maximum length of the cursor of a page in bytes: the texts of a socket in base64.
-const MAX_CURSOR_BYTES: usize = 2_048;
+/// The length of the digest in the cursor of a page, in bytes.
+const DIGEST_BYTES: usize = 16;
 
 /// The largest integer that a JavaScript number represents exactly. Larger numbers are unlimited options.
 const MAX_INTEGER: u64 = (1 << 53) - 1;
@@ -87,11 +88,14 @@ pub struct ChannelStats {
     pub published: u64,
     /// The publishes whose idempotency key was used before.
     pub duplicates: u64,
-    /// The messages with a live event, one per recipient. Replayed events and snapshots are not counted.
+    /// The messages with a live event, one per recipient: events when they are published, events of
+    /// [`Channel::send_live`](crate::Channel::send_live), and presence events. Replayed events, snapshots, and the list of members for a
+    /// new subscription are not counted.
     pub delivered: u64,
     /// The gap notifications.
     pub gaps: u64,
-    /// How often a subscription was parked.
+    /// How often a subscription was parked because its client reads more slowly than events are sent. The parts of a replay to a client
+    /// of oRPC are not counted.
     pub parkings: u64,
     /// The upgrades that the Durable Object has rejected, by reason. A Worker rejects most invalid tokens itself.
     pub rejections: BTreeMap<String, u64>,
@@ -187,7 +191,7 @@ impl ConnectionsQuery {
     }
 }
 
-/// A page of open sockets, sorted by connection id, subject and time of issue.
+/// A page of open sockets, in an order that is stable while they are open: by a digest of connection id, subject and times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -374,28 +378,23 @@ impl ChannelCore {
             )));
         }
         let after = query.after.as_deref().map(Place::read).transpose()?;
-        let mut sessions: Vec<_> = self.client_sessions()?.collect();
-        sessions.sort_by_cached_key(|session| Place::of(session));
+        let mut sessions: Vec<_> =
+            self.client_sessions()?.map(|session| (Place::of(&session), session)).collect();
+        sessions.sort_by_key(|(place, _)| *place);
         let mut page = Vec::new();
-        let mut place: Option<Place> = None;
-        let mut last = None;
-        for session in sessions {
-            let mut next = Place::of(&session);
-            if let Some(place) = &place
-                && place.is_like(&next)
-            {
-                next.number = place.number.saturating_add(1);
+        let mut before: Option<Place> = None;
+        for (mut place, session) in sessions {
+            if let Some(before) = before.filter(|before| before.digest == place.digest) {
+                place.number = before.number.saturating_add(1);
             }
-            place = Some(next.clone());
-            if after.as_ref().is_some_and(|after| next <= *after) {
-                continue;
+            if after.is_none_or(|after| place > after) {
+                if page.len() >= limit as usize {
+                    let next = before.map(|before| before.to_string());
+                    return Ok(ConnectionsPage { connections: page, next });
+                }
+                page.push(self.connection(&session));
             }
-            if page.len() >= limit as usize {
-                let next = last.as_ref().map(Place::write);
-                return Ok(ConnectionsPage { connections: page, next });
-            }
-            page.push(self.connection(&session));
-            last = Some(next);
+            before = Some(place);
         }
         Ok(ConnectionsPage { connections: page, next: None })
     }
@@ -414,48 +413,70 @@ impl ChannelCore {
     }
 }
 
-/// The place of a socket in the order of [`ChannelCore::connections`]. Sockets without a connection id may be equal, and are numbered.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// The place of a socket in the order of [`ChannelCore::connections`]. Its text is the cursor of a page, which appears in URLs and logs: it
+/// reveals no connection id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    #[serde(rename = "c")]
-    connection: String,
-    #[serde(rename = "s")]
-    subject: String,
-    /// In milliseconds since 1970.
-    #[serde(rename = "i")]
-    issued_ms: u64,
-    #[serde(rename = "e")]
-    expires_ms: u64,
-    #[serde(rename = "n")]
+    /// Of the connection id, the subject and the times of the token.
+    digest: [u8; DIGEST_BYTES],
+    /// Distinguishes sockets without a connection id that have the same digest.
     number: u32,
 }
 
 impl Place {
     fn of(session: &Session) -> Self {
-        let claims = &session.claims;
-        Self {
-            connection: session.connection.clone().unwrap_or_default(),
-            subject: claims.subject.as_deref().unwrap_or_default().to_owned(),
-            issued_ms: (claims.iat * 1_000.0) as u64,
-            expires_ms: (claims.exp * 1_000.0) as u64,
-            number: 0,
-        }
-    }
-
-    /// Returns whether two places differ only in their number.
-    fn is_like(&self, other: &Self) -> bool {
-        *self == Self { number: self.number, ..other.clone() }
+        let Session { connection, claims, .. } = session;
+        let hash = Sha256::new()
+            .chain_update(connection.as_deref().unwrap_or_default())
+            .chain_update("\n") // not part of a connection id
+            .chain_update(claims.subject.as_deref().unwrap_or_default())
+            .chain_update(claims.iat.to_be_bytes())
+            .chain_update(claims.exp.to_be_bytes())
+            .finalize();
+        let mut digest = [0; DIGEST_BYTES];
+        digest.iter_mut().zip(hash).for_each(|(byte, hashed)| *byte = hashed);
+        Self { digest, number: 0 }
     }
 
     fn read(cursor: &str) -> Result<Self> {
-        let bytes = (cursor.len() <= MAX_CURSOR_BYTES).then(|| URL_SAFE_NO_PAD.decode(cursor).ok()).flatten();
-        let place = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        place.ok_or_else(|| {
+        let read = || {
+            let (digest, number) = cursor.split_once('.')?;
+            let mut bytes = [0; DIGEST_BYTES];
+            let length = URL_SAFE_NO_PAD.decode_slice(digest, &mut bytes).ok()?;
+            Some(Self { digest: bytes, number: number.parse().ok()? }).filter(|_| length == DIGEST_BYTES)
+        };
+        read().ok_or_else(|| {
             invalid("Invalid connections query: after must be the cursor of a previous page".to_owned())
         })
     }
+}
 
-    fn write(&self) -> String {
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", URL_SAFE_NO_PAD.encode(self.digest), self.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_cursor_is_rejected() {
+        let digest = "A".repeat(22);
+        assert!(Place::read(&format!("{digest}.4294967295")).is_ok());
+        for cursor in [
+            "",
+            ".",
+            "a",
+            "a.0",
+            &digest,
+            &format!("{digest}."),
+            &format!("{digest}.-1"),
+            &format!("{digest}A.0"),
+            &format!("{digest}AA.0"),
+        ] {
+            assert_eq!(Place::read(cursor).unwrap_err().status(), 400, "{cursor}");
+        }
     }
 }

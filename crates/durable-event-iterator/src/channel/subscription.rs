@@ -398,10 +398,13 @@ fn interrupt(core: &ChannelCore, ws: &RawSocket, mut session: Session, after: Op
     if session.is_present() {
         presence::arrive(core, ws, &mut session); // an earlier version may not have recorded it
     }
-    let Some(Subscription { id, flow, .. }) = session.subscription.take() else { return Ok(()) };
+    let Some(Subscription { id, flow, live }) = session.subscription.take() else { return Ok(()) };
     session.is_parked = true;
     core.sessions.write(ws, session)?;
-    core.counters.report(Anomaly::Parked);
+    // Without flow control every long replay is sent in parts, which is nothing unusual.
+    if live || flow.is_some() {
+        core.counters.report(Anomaly::Parked);
+    }
     let item = match flow {
         Some(_) => parked(&id, after),
         None => {

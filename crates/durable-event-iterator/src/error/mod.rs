@@ -133,9 +133,14 @@ impl Error {
         error
     }
 
-    /// Returns the error for a request body that cannot be read.
+    /// Returns the error for a malformed request body.
+    pub(crate) fn malformed_request() -> Self {
+        Self::new(Code::BadRequest).message(MALFORMED_REQUEST)
+    }
+
+    /// Returns the error for a request body that cannot be read, with the reason as its source.
     pub(crate) fn malformed(reason: DeserializeError) -> Self {
-        let mut error = Self::new(Code::BadRequest).message(MALFORMED_REQUEST);
+        let mut error = Self::malformed_request();
         error.0.source = Some(Box::new(reason));
         error
     }

@@ -6,7 +6,7 @@ use super::{
     inspector,
     operation::{Operation, publish_options},
     parameters::{Parameters, Position, Query, Route},
-    publish::{MAX_BATCH_BODY, MAX_EVENT_BODY, MAX_OPTIONS_BODY, event_of, is_serialized, malformed},
+    publish::{MAX_BATCH_BODY, MAX_EVENT_BODY, MAX_OPTIONS_BODY, event_of, is_serialized},
 };
 use crate::{
     channel::{
@@ -391,7 +391,7 @@ impl ChannelEndpoint {
             return Err(Error::new(Code::InternalServerError).into());
         }
         let authorization = header("authorization");
-        // Before other errors: a stranger learns only that the key is wrong.
+        // Checked before everything else: without a valid key, the response is always 401.
         if !keys.contains(authorization.as_deref()) {
             return Err(Error::new(Code::Unauthorized).into());
         }
@@ -423,20 +423,25 @@ impl ChannelEndpoint {
                 let argument = js_value(argument)?;
                 let text = text_of(request, MAX_BATCH_BODY).await?;
                 js_sys::Reflect::set(&argument, &"body".into(), &text).map_err(runtime::JsError::from)?;
-                let published = call(&stub, operation, &argument).await?;
+                let published = call(&stub, "~publishBatch", &argument).await?;
                 // The text contains no strings of the caller.
                 let is_new = published.as_string().is_some_and(|text| text.contains(r#""duplicate":false"#));
                 (if is_new { CREATED } else { OK }, published)
             }
-            Operation::Stats | Operation::Connections | Operation::Presence => {
-                let argument = js_value(operation.argument(query)?)?;
-                (OK, call(&stub, operation, &argument).await?)
+            Operation::Stats => (OK, call(&stub, "~stats", &js_value(operation.argument(query)?)?).await?),
+            Operation::Connections => {
+                (OK, call(&stub, "~connections", &js_value(operation.argument(query)?)?).await?)
             }
-            Operation::Disconnect | Operation::Revoke => {
+            Operation::Presence => {
+                (OK, call(&stub, "~members", &js_value(operation.argument(query)?)?).await?)
+            }
+            Operation::Disconnect => {
                 operation.argument(query)?;
-                let text = text_of(request, MAX_OPTIONS_BODY).await?;
-                let options = runtime::parse_object(&text)?.ok_or_else(malformed)?;
-                (OK, call(&stub, operation, &options).await?)
+                (OK, call(&stub, "~disconnect", &options_of(request).await?).await?)
+            }
+            Operation::Revoke => {
+                operation.argument(query)?;
+                (OK, call(&stub, "~revoke", &options_of(request).await?).await?)
             }
         };
         let mut headers = headers.to_vec();
@@ -525,13 +530,19 @@ async fn text_of(request: &Request, limit: usize) -> Result<JsValue> {
             Err(Error::new(Code::PayloadTooLarge)
                 .message(format!("The body must have at most {limit} bytes.")))
         }
-        TextBody::NotUtf8 => Err(malformed()),
+        TextBody::NotUtf8 => Err(Error::malformed_request()),
     }
 }
 
+/// Reads the body of a request as an object of options.
+async fn options_of(request: &Request) -> Result<JsValue> {
+    let text = text_of(request, MAX_OPTIONS_BODY).await?;
+    runtime::parse_object(&text)?.ok_or_else(Error::malformed_request)
+}
+
 /// Calls a trusted RPC method, which returns JSON text.
-async fn call(stub: &Stub, operation: Operation, argument: &JsValue) -> Result<JsValue> {
-    stub.call(operation.rpc_method(), &Array::of1(argument)).await.map_err(error_of)
+async fn call(stub: &Stub, method: &str, argument: &JsValue) -> Result<JsValue> {
+    stub.call(method, &Array::of1(argument)).await.map_err(error_of)
 }
 
 fn bad_request(message: &str) -> Error {

@@ -60,19 +60,6 @@ impl Operation {
         }
     }
 
-    /// Returns the RPC method of the Durable Object.
-    pub(super) const fn rpc_method(self) -> &'static str {
-        match self {
-            Self::Publish => "publish",
-            Self::Batch => "~publishBatch",
-            Self::Stats => "~stats",
-            Self::Connections => "~connections",
-            Self::Presence => "~members",
-            Self::Disconnect => "~disconnect",
-            Self::Revoke => "~revoke",
-        }
-    }
-
     /// Returns the description for the log.
     pub(super) const fn what(self) -> &'static str {
         match self {

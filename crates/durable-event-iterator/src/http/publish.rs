@@ -3,8 +3,10 @@
 //! The body is the event's JSON; or, with the content type `application/vnd.orpc+json`, oRPC's serialized form
 //! `{"json":…,"meta":…}`. An unknown parameter or property is rejected, since it could be meant to restrict the recipients.
 
-use super::MALFORMED_REQUEST;
-use crate::error::{Code, Error, Result};
+use crate::{
+    channel::rpc_options::SerializedBody,
+    error::{Error, Result},
+};
 use durable_event_wire::Value;
 
 /// The maximum size of the body of a publish, in bytes: the largest event, and its serialized form. A larger body is not read.
@@ -30,22 +32,8 @@ pub(super) fn is_serialized(content_type: Option<&str>) -> bool {
 /// # Errors
 /// BAD_REQUEST if it is malformed.
 pub(super) fn event_of(body: &[u8], is_serialized: bool) -> Result<Value> {
-    let event = if is_serialized {
-        check_properties(body).and_then(|()| Ok(Value::from_serialized(body)?))
-    } else {
-        Value::from_json(body).map_err(Error::from)
-    };
-    event.map_err(|_| malformed())
-}
-
-/// Returns the error for a body that cannot be read.
-pub(super) fn malformed() -> Error {
-    Error::new(Code::BadRequest).message(MALFORMED_REQUEST)
-}
-
-/// Checks that the serialized form has only the properties `json` and `meta`. oRPC ignores others, but here they could be meant
-/// as options.
-fn check_properties(body: &[u8]) -> Result<()> {
-    let Value::Object(properties) = Value::from_json(body)? else { return Err(malformed()) };
-    if properties.keys().all(|key| matches!(key, "json" | "meta")) { Ok(()) } else { Err(malformed()) }
+    if is_serialized {
+        return SerializedBody::read(body)?.parse();
+    }
+    Value::from_json(body).map_err(|_| Error::malformed_request())
 }

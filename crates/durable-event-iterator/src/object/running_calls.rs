@@ -36,7 +36,7 @@ pub(crate) struct Running {
     pub(crate) on_abort: Option<Rc<dyn Fn()>>,
 }
 
-/// An aborted external call. It must be told after the calls are no longer borrowed, since it runs other code.
+/// An aborted external call. It must be notified after the calls are no longer borrowed, since it runs other code.
 #[must_use]
 pub(crate) struct Aborted(Rc<dyn Fn()>);
 

@@ -53,7 +53,7 @@ pub(crate) struct Session {
     /// Written by [`Session::encode`] if there is no subscription.
     #[serde(default, deserialize_with = "present", skip_serializing)]
     pub(crate) unfinished: Option<Unfinished>,
-    /// Whether the client has been told to subscribe again once it has read what was sent. Written by [`Session::encode`] if there
+    /// Whether the client subscribes again once it has read what was sent. Written by [`Session::encode`] if there
     /// is no subscription.
     #[serde(default, rename = "parked", skip_serializing)]
     pub(crate) is_parked: bool,
@@ -71,7 +71,7 @@ pub(crate) struct Membership {
     /// Whether the socket has had a live subscription that the client has not ended. It may be parked.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) here: bool,
-    /// Whether the clients of the channel have not been told everything yet.
+    /// Whether presence events to the clients of the channel are pending.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) owed: bool,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -380,7 +380,7 @@ impl Session {
         self.may_be_member() && (is_here || is_live())
     }
 
-    /// Returns whether the clients of the channel have not been told everything about its members.
+    /// Returns whether presence events to the clients of the channel are pending.
     pub(crate) fn owes_presence(&self) -> bool {
         self.member.as_ref().is_some_and(|member| member.owed)
     }

@@ -39,8 +39,8 @@ export class Pace {
   /**
    * Plans the next attempt after a failed attempt or a lost connection.
    *
-   * @param delay - `backoff`: a random delay that grows with each failure. `alone`: the same for the loss of an open connection that
-   * others have probably not lost. `soon`: a short random delay. `now`: none, and the
+   * @param delay - `backoff`: a random delay that grows with each failure. `alone`: the same after an open
+   * connection was closed for a reason that probably concerns only this client. `soon`: a short random delay. `now`: none, and the
    * connection counts as no failure. All of them keep the minimum interval between the starts of two attempts.
    * @param lasted - For how long the connection was open, if an open connection was lost. A stable connection is no failure.
    */

@@ -59,7 +59,7 @@ export class PresenceMembers<State = unknown> implements Iterable<PresenceMember
 
   /**
    * Applies an event. Returns whether the members or the id of this client's member may have changed: false for an event that is not
-   * a presence event, and for one that says what is known.
+   * a presence event, or that contains no change.
    */
   apply(event: unknown): boolean {
     if (!isPresenceEvent<State>(event)) return false

@@ -49,7 +49,7 @@ export interface SessionOptions extends SubscriptionHooks {
  * Why there is no subscription any more:
  * - `lost`: the connection has ended.
  * - `full`: the buffer is full.
- * - `parked`: the Durable Object sends nothing more, since it had sent more than it had been told is received. It is now.
+ * - `parked`: the Durable Object has stopped sending, because too much was not acknowledged. The client has received all of it now.
  * - `gap`: missed events are no longer available, and the application loads its state.
  * - `expired`: the token has expired.
  * - `failed`: the Durable Object rejected the subscription, or could not continue it.

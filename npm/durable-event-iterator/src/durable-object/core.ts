@@ -63,6 +63,11 @@ export interface AudienceSockets {
   readonly except?: readonly WebSocket[] | undefined
 }
 
+/** Returns the sockets as the core reads them. */
+function listsOf({ to, except }: AudienceSockets): unknown {
+  return to === undefined && except === undefined ? undefined : [to, except]
+}
+
 /** The options of a batch: the same for all events, or one for each. */
 export type BatchOptions = object | readonly object[] | undefined
 
@@ -99,15 +104,16 @@ export class ObjectCore {
   }
 
   /** Publishes an event. Throws an {@link ORPCError} if it was not stored. */
-  publish(event: object, options: object | undefined, { to, except }: AudienceSockets = {}): Published {
-    const sockets = to === undefined && except === undefined ? undefined : [to, except]
-    return this.#operate(PUBLISH, event, options, this.#customs, sockets) as Published
+  publish(event: object, options: object | undefined, sockets: AudienceSockets = {}): Published {
+    return this.#operate(PUBLISH, event, options, this.#customs, listsOf(sockets)) as Published
   }
 
   /** Publishes events, all or none. `sockets` has an item for each event. Throws an {@link ORPCError} if they were not stored. */
   publishBatch(events: readonly object[], options: BatchOptions, sockets?: readonly AudienceSockets[]): Published[] {
-    const lists = sockets?.map(({ to, except }) => (to === undefined && except === undefined ? undefined : [to, except]))
-    return JSON.parse(this.#operate(PUBLISH_BATCH, events, options, this.#customs, lists) as string)
+    // Events that share their sockets share the list, so that the core reads the sockets once.
+    const lists = new Map(sockets?.map((each) => [each, listsOf(each)]))
+    const all = sockets?.map((each) => lists.get(each))
+    return JSON.parse(this.#operate(PUBLISH_BATCH, events, options, this.#customs, all) as string)
   }
 
   /** Publishes events for a stub: see `publishForStub`. */

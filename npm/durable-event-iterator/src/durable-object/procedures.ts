@@ -164,13 +164,16 @@ function isCopy(error: unknown, { code, message, data }: AnyORPCError): boolean 
 
 /**
  * Returns a method that the application's class declares, or one of the application's classes that it extends. Accessors,
- * properties of the instance, and names that the base class has are excluded.
+ * properties of the instance, and names that the base class has are excluded. `setPresence` with two parameters overrides the helper
+ * of the base class, and is not a procedure.
  */
 function declaredMethod(object: object, base: object, name: string): ((ws: WebSocket) => unknown) | undefined {
   if (name in base && name !== SET_PRESENCE) return undefined
   for (let prototype = Object.getPrototypeOf(object); prototype !== base && prototype !== null; prototype = Object.getPrototypeOf(prototype)) {
     const descriptor = Object.getOwnPropertyDescriptor(prototype, name)
-    if (descriptor !== undefined) return typeof descriptor.value === 'function' ? descriptor.value : undefined
+    if (descriptor === undefined) continue
+    const isMethod = typeof descriptor.value === 'function' && (name !== SET_PRESENCE || descriptor.value.length < 2)
+    return isMethod ? descriptor.value : undefined
   }
   return undefined
 }

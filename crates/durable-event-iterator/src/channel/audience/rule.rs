@@ -111,6 +111,14 @@ impl AudienceRule {
         (self.to.as_ref().map(|names| &*names.0), self.tagged.as_ref().map(|names| &*names.0), &self.except.0)
     }
 
+    /// Returns the size of all names, in bytes.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn bytes(&self) -> usize {
+        let lists = [self.to.as_ref(), self.tagged.as_ref(), Some(&self.except)];
+        let names = lists.into_iter().flatten().flat_map(|Names(names)| names);
+        names.fold(0, |sum, name| sum.saturating_add(name.len()))
+    }
+
     /// Returns the text that is stored: compact JSON, or `None` for everyone.
     pub(crate) fn to_text(&self) -> Option<String> {
         let text = (*self != Self::everyone()).then(|| serde_json::to_string(self));

@@ -4,7 +4,7 @@ use super::{
     CONNECTION_IDS, TAGS, expected, given, is_connection_id, is_tag, names, not_empty, nothing_else, object,
     optional, string,
 };
-use crate::channel::{Audience, Revocation, audience::AudienceRule};
+use crate::channel::{Audience, Revocation, audience::AudienceRule, revocation::MAX_AHEAD};
 use durable_event_token::limits::SUBJECT_BYTES;
 use durable_event_wire::{Date, InvalidInput, Issue, Object, Value};
 use std::time::{Duration, SystemTime};
@@ -128,9 +128,6 @@ impl RevokeOptions {
         Object::from_iter([(key, value), ("reason", reason.into())]).into()
     }
 }
-
-/// How far in the future a time may be: as far as the clock of a token issuer may be ahead.
-const MAX_AHEAD: Duration = Duration::from_secs(86_400);
 
 /// Reads a time: a `Date`, its ISO 8601 form, or seconds since 1970.
 fn time(value: &Value, now: SystemTime) -> Result<SystemTime, InvalidInput> {

@@ -18,14 +18,18 @@ use super::{
     instance::{AnyHost, Instance},
 };
 use crate::{
-    channel::{Audience, Channel, ChannelCore, PublishOptions, presence, subscription},
+    channel::{
+        Audience, Channel, ChannelCore, PublishOptions,
+        batch::{MAX_BATCH_BYTES, too_large},
+        presence, subscription,
+    },
     error::{Code, Error, Result},
     runtime::{self, Infinity, JsWire, NotWire, RawSocket},
     socket::Socket,
 };
 use durable_event_log::MAX_EVENT_BYTES;
 use durable_event_wire::{Serialized, Value};
-use js_sys::Array;
+use js_sys::{Array, Object};
 use std::{cell::OnceCell, rc::Rc};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Env, worker_sys::DurableObjectState};
@@ -206,20 +210,59 @@ fn publish_batch(
     sockets: &JsValue,
 ) -> Result<JsValue> {
     let count = batch_length(events)?;
-    let options = BatchOptions::read((!options.is_undefined()).then_some(options), count)?;
+    let mut options = BatchOptions::read((!options.is_undefined()).then_some(options), count)?;
     let wires = runtime::to_wire_all_with(events, BATCH_LIMITS, customs).map_err(unpublishable_batch)?;
     let sockets = sockets.dyn_ref::<Array>();
+    let mut restricted = Restricted::default();
     let event = |(at, wire): (usize, JsWire)| {
-        let mut options = options.of(at)?;
+        let mut event = options.event(at, Serialized::from(wire))?;
         let sockets = sockets.map(|sockets| sockets.get(u32::try_from(at).unwrap_or(u32::MAX)));
         if let Some(sockets) = sockets.as_ref().and_then(|sockets| sockets.dyn_ref::<Array>()) {
-            options.audience = with_sockets(core, options.audience, &sockets.get(0), &sockets.get(1));
+            event.options = restricted.options(core, event.options, sockets)?;
         }
-        Ok((Serialized::from(wire), options))
+        Ok(event)
     };
     let events = wires.into_iter().enumerate().map(event).collect::<Result<Vec<_>>>()?;
     let published = core.publish_batch(&events)?;
     Ok(serde_json::to_string(&published)?.into())
+}
+
+/// The options of a batch that are restricted to sockets.
+#[derive(Default)]
+struct Restricted {
+    /// The options and sockets of the last event, and its restricted options. Events that share both share the result.
+    last: Option<(Rc<PublishOptions>, Array, Rc<PublishOptions>)>,
+    /// The size of all audiences in bytes.
+    bytes: usize,
+}
+
+impl Restricted {
+    /// Restricts the options of the next event. `sockets` are the recipients and the excluded sockets.
+    ///
+    /// # Errors
+    /// PAYLOAD_TOO_LARGE as soon as the audiences are larger than a batch may be.
+    fn options(
+        &mut self,
+        core: &ChannelCore,
+        options: Rc<PublishOptions>,
+        sockets: &Array,
+    ) -> Result<Rc<PublishOptions>> {
+        if let Some((known, known_sockets, restricted)) = &self.last
+            && Rc::ptr_eq(known, &options)
+            && Object::is(known_sockets, sockets)
+        {
+            return Ok(Rc::clone(restricted));
+        }
+        let mut own = PublishOptions::clone(&options);
+        own.audience = with_sockets(core, own.audience, &sockets.get(0), &sockets.get(1));
+        self.bytes = self.bytes.saturating_add(own.audience.rule.bytes());
+        if self.bytes > MAX_BATCH_BYTES {
+            return Err(too_large());
+        }
+        let own = Rc::new(own);
+        self.last = Some((options, sockets.clone(), Rc::clone(&own)));
+        Ok(own)
+    }
 }
 
 /// Restricts an audience to sockets, and excludes others.

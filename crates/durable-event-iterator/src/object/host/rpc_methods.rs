@@ -4,7 +4,7 @@ use super::Host;
 use crate::{
     channel::{
         IsChannel, PublishOptions, Published,
-        batch::{MAX_BATCH_BYTES, check_count, shared_key, too_large},
+        batch::{BatchEvent, MAX_BATCH_BYTES, check_count, shared_key, too_large},
         event_body,
         rpc_options::{RESTRICTIONS, RpcOptions},
     },
@@ -14,7 +14,7 @@ use crate::{
 };
 use durable_event_log::MAX_EVENT_BYTES;
 use durable_event_wire::{InvalidInput, Issue, Serialized, Value, from_value, parse};
-use std::any::TypeId;
+use std::{any::TypeId, rc::Rc};
 
 /// Maximum size of all arguments of an RPC method, in bytes of JSON: four events of maximum size.
 const MAX_ARGUMENT_BYTES: usize = 8 * 1024 * 1024;
@@ -58,7 +58,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
 
     fn try_publish_batch(&self, events: &RpcValue, options: Option<&RpcValue>) -> Result<Vec<Published>> {
         let count = batch_length(events)?;
-        let options = BatchOptions::read(options, count)?;
+        let mut options = BatchOptions::read(options, count)?;
         let is_serialized = options.is_serialized()?;
         let wires = runtime::to_wire_all(events, BATCH_LIMITS, is_serialized).map_err(unpublishable_batch)?;
         let body = |wire: JsWire| match (is_serialized, is_untyped::<O>()) {
@@ -69,7 +69,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let events = wires
             .into_iter()
             .enumerate()
-            .map(|(at, wire)| Ok((body(wire).map_err(|error| error.at_event(at))?, options.of(at)?)));
+            .map(|(at, wire)| options.event(at, body(wire).map_err(|error| error.at_event(at))?));
         self.core.publish_batch(&events.collect::<Result<Vec<_>>>()?)
     }
 
@@ -132,8 +132,8 @@ pub(in crate::object) fn unpublishable_batch(NotWireAll { index, reason }: NotWi
 
 /// The options of a batch.
 pub(in crate::object) enum BatchOptions {
-    /// The same for all events.
-    Shared(RpcOptions),
+    /// The same for all events. They are not copied: the audience may have thousands of connection ids.
+    Shared { options: Rc<PublishOptions>, key: Option<String>, is_serialized: bool },
     /// One per event.
     Each(Vec<RpcOptions>),
 }
@@ -144,9 +144,9 @@ impl BatchOptions {
     /// # Errors
     /// BAD_REQUEST if the options are invalid.
     pub(in crate::object) fn read(options: Option<&RpcValue>, count: usize) -> Result<Self> {
-        let Some(options) = options else { return Ok(Self::Shared(RpcOptions::default())) };
+        let Some(options) = options else { return Ok(Self::shared(RpcOptions::default())) };
         let Some(length) = runtime::length_of(options)? else {
-            return read_options(options).map(Self::Shared);
+            return read_options(options).map(Self::shared);
         };
         if length != count {
             return Err(Error::new(Code::BadRequest).message(format!(
@@ -169,10 +169,17 @@ impl BatchOptions {
         options.collect::<Result<_>>().map(Self::Each)
     }
 
+    fn shared(options: RpcOptions) -> Self {
+        let is_serialized = options.is_serialized();
+        let mut options = PublishOptions::from(options);
+        let key = options.idempotency_key.take();
+        Self::Shared { options: Rc::new(options), key, is_serialized }
+    }
+
     /// Whether the events are `{ json, meta }`: all of them, or none.
     fn is_serialized(&self) -> Result<bool> {
         match self {
-            Self::Shared(options) => Ok(options.is_serialized()),
+            Self::Shared { is_serialized, .. } => Ok(*is_serialized),
             Self::Each(options) => {
                 let serialized = options.iter().filter(|options| options.is_serialized()).count();
                 match serialized {
@@ -186,15 +193,16 @@ impl BatchOptions {
         }
     }
 
-    /// Returns the options of the event at an index. A shared idempotency key makes the whole batch idempotent.
-    pub(in crate::object) fn of(&self, index: usize) -> Result<PublishOptions> {
+    /// Returns the event at an index with its options, which are taken. A shared idempotency key makes the whole batch idempotent.
+    pub(in crate::object) fn event(&mut self, index: usize, body: Serialized) -> Result<BatchEvent> {
         match self {
-            Self::Each(options) => Ok(options.get(index).cloned().unwrap_or_default().into()),
-            Self::Shared(options) => {
-                let mut options = PublishOptions::from(options.clone());
-                let key = options.idempotency_key.as_deref().map(|key| shared_key(key, index)).transpose()?;
-                options.idempotency_key = key;
-                Ok(options)
+            Self::Each(options) => {
+                let options = options.get_mut(index).map(std::mem::take).unwrap_or_default();
+                Ok(BatchEvent::new(body, options.into()))
+            }
+            Self::Shared { options, key, .. } => {
+                let key = key.as_deref().map(|key| shared_key(key, index)).transpose()?;
+                Ok(BatchEvent { body, options: Rc::clone(options), key })
             }
         }
     }

@@ -6,17 +6,17 @@ use crate::{
         IsChannel, PublishOptions, Published,
         batch::{BatchEvent, MAX_BATCH_BYTES, check_count, shared_key, too_large},
         event_body,
-        rpc_options::RpcOptions,
+        rpc_options::{RpcOptions, SerializedBody},
     },
-    error::{Code, Error, MALFORMED_REQUEST, Result},
+    error::{Error, Result},
     object::{
         DurableEventIteratorObject,
         host::rpc_methods::{invalid_options, is_untyped, typed_event},
     },
     runtime::{self, RpcValue},
 };
-use durable_event_wire::{Issue, Value, parse};
-use serde::{Deserialize, Serialize};
+use durable_event_wire::{Issue, Value};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// Maximum number of values of a batch in oRPC's serialized form, which is read as a whole: one value takes 40 bytes in WASM.
@@ -36,7 +36,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     /// crate::channel::ChannelCore::publish_batch).
     pub(super) fn publish_http_batch(&self, batch: &RpcValue) -> Result<String> {
         let body = runtime::text_member(batch, "body", MAX_BATCH_BYTES).map_err(|_| too_large())?;
-        let body = body.ok_or_else(malformed)?;
+        let body = body.ok_or_else(Error::malformed_request)?;
         let is_serialized = runtime::flag_member(batch, "serialized");
         let key = runtime::text_member(batch, "idempotencyKey", usize::MAX).ok().flatten();
         let items = if is_serialized { Items::read(&body)? } else { Items::read_json(&body)? };
@@ -75,18 +75,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
             true => event_body(&event)?,
             false => event_body::<<O::Channel as IsChannel>::Event>(&typed_event::<O>(event)?)?,
         };
-        Ok((body, options))
+        Ok(BatchEvent::new(body, options))
     }
-}
-
-/// oRPC's serialized form. oRPC ignores other properties, but here they could be meant as options.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Serialized<'a> {
-    #[serde(borrow)]
-    json: Option<&'a RawValue>,
-    #[serde(borrow)]
-    meta: Option<&'a RawValue>,
 }
 
 /// The items of a batch.
@@ -99,7 +89,7 @@ enum Items<'a> {
 impl<'a> Items<'a> {
     /// Reads an array of JSON.
     fn read_json(body: &'a str) -> Result<Self> {
-        let items: Vec<&RawValue> = serde_json::from_str(body).map_err(|_| malformed())?;
+        let items: Vec<&RawValue> = serde_json::from_str(body).map_err(|_| Error::malformed_request())?;
         check_count(items.len())?;
         Ok(Self::Json(items))
     }
@@ -109,9 +99,8 @@ impl<'a> Items<'a> {
         if !has_at_most(body, MAX_VALUES) {
             return Err(too_large());
         }
-        let Serialized { json, meta } = serde_json::from_str(body).map_err(|_| malformed())?;
-        let Ok(Value::Array(items)) = parse(json.map(RawValue::get), meta.map(RawValue::get)) else {
-            return Err(malformed());
+        let Value::Array(items) = SerializedBody::read(body.as_bytes())?.parse()? else {
+            return Err(Error::malformed_request());
         };
         check_count(items.len())?;
         Ok(Self::Values(items))
@@ -128,7 +117,7 @@ impl<'a> Items<'a> {
         match self {
             Self::Json(items) => items.into_iter().enumerate().try_for_each(|(at, item)| {
                 let item = Value::from_json(item.get().as_bytes());
-                work(at, item.map_err(|_| malformed().at_event(at))?)
+                work(at, item.map_err(|_| Error::malformed_request().at_event(at))?)
             }),
             Self::Values(items) => items.into_iter().enumerate().try_for_each(|(at, item)| work(at, item)),
         }
@@ -150,10 +139,6 @@ fn has_at_most(json: &str, values: usize) -> bool {
         }
     }
     count <= values
-}
-
-fn malformed() -> Error {
-    Error::new(Code::BadRequest).message(MALFORMED_REQUEST)
 }
 
 #[cfg(test)]

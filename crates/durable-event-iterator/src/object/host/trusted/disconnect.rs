@@ -2,7 +2,10 @@
 
 use super::Host;
 use crate::{
-    channel::rpc_options::removal::{DisconnectOptions, RevokeOptions, SELECTIONS},
+    channel::{
+        revocation::REVOKED,
+        rpc_options::removal::{DisconnectOptions, RevokeOptions, SELECTIONS},
+    },
     error::{Code, Error, Result},
     object::DurableEventIteratorObject,
     runtime::{self, Infinity, RpcValue},
@@ -13,9 +16,8 @@ use durable_event_wire::{InvalidInput, Issue, Value, parse};
 /// Maximum size of the options, in bytes of JSON: thousands of connection ids.
 const MAX_OPTIONS_BYTES: usize = 1024 * 1024;
 
-/// The reasons of close frames if the caller states none.
+/// The reason of close frames of `~disconnect` if the caller states none.
 const DISCONNECTED: &str = "Disconnected";
-const REVOKED: &str = "Token revoked";
 
 impl<O: DurableEventIteratorObject> Host<O> {
     /// Handles `~disconnect`: returns the number of closed sockets as JSON text.
