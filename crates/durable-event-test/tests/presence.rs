@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)] // all of it is a test
 
 use durable_event_iterator::{
-    Call, Channel, ClientKind, Date, DurableEventIteratorObject, Member, Options, Presence, PresenceEvent,
-    PresenceMember, Procedures, Result, SocketOf, Subscribed, Token, TokenBuilder, Undefined, Value,
+    Call, Channel, ClientKind, Date, DurableEventIteratorObject, EventId, Member, Options, Presence,
+    PresenceEvent, PresenceMember, Procedures, PublishOptions, Result, SocketOf, Subscribed, Token,
+    TokenBuilder, Undefined, Value,
 };
 use durable_event_test::{Content, TestObject, TestSocket};
 use serde::{Deserialize, Serialize};
@@ -546,4 +547,93 @@ fn the_hook_is_called_once_for_each_socket_that_has_closed() {
     hibernating.close(None);
     assert_eq!(seen(), of("hibernating", 0));
     assert_eq!(room.take_log(), Vec::<String>::new());
+}
+
+/// Subscribes with flow control, after the event `after`.
+fn subscribe_with_flow<O: DurableEventIteratorObject>(
+    client: &TestSocket<O>,
+    call: &str,
+    after: Option<EventId>,
+) {
+    let after = after.map(|id| format!(r#","last-event-id":"{id}""#)).unwrap_or_default();
+    client.send_text(format!(
+        r#"{{"i":"{call}","p":{{"u":"/subscribe","b":{{}},"h":{{"x-durable-event-flow":"1"{after}}}}}}}"#
+    ));
+}
+
+/// Returns the first characters of the messages, and the cursor of the parked subscription, and forgets both.
+fn read_all<O: DurableEventIteratorObject>(client: &TestSocket<O>) -> (String, Option<EventId>) {
+    let (mut texts, mut parked) = (String::new(), None);
+    for received in client.received() {
+        match received.content {
+            Content::Parked { after } => parked = after,
+            Content::Event(event) => {
+                if let Event::Message { text } = event.to().unwrap() {
+                    texts.push_str(&text[..1]);
+                }
+            }
+            _ => {}
+        }
+    }
+    let _ = client.take_messages();
+    (texts, parked)
+}
+
+/// Sends the events 5–7 to a reader with little room, after `cause` has made a presence event due meanwhile.
+fn send_to_slow_reader<O>(sending: &str, filling: usize, cause: impl FnOnce(&TestObject<O>, TestSocket<O>))
+where
+    O: DurableEventIteratorObject<Channel = Channel<Event, Option<BTreeMap<String, Value>>, String>>,
+{
+    let text = |n: usize, size: usize| message(&format!("{n}{}", "x".repeat(size)));
+    let room = TestObject::<O>::new();
+    let anna = room.connect_as(token("anna"), "anna").unwrap();
+    anna.subscribe();
+    let slow = room.connect_as(token("slow"), "s").unwrap();
+    subscribe_with_flow(&slow, "1", None);
+    let leaving = room.connect_as(token("leaving").lifetime(Duration::from_secs(60)), "l").unwrap();
+    leaving.subscribe();
+    room.advance(INTERVAL * 2);
+    for n in 0..filling {
+        room.publish(&text(n, 60_000)).unwrap();
+    }
+    let (mut read, parked) = read_all(&slow);
+    assert_eq!((read.len(), parked), (filling, None));
+    cause(&room, leaving);
+    let events = [text(5, 60_000), text(6, 10), text(7, 10)];
+    match sending {
+        "single" => events.iter().for_each(|event| {
+            room.publish(event).unwrap();
+        }),
+        "batch" => {
+            let events = events.iter().map(|event| (event, PublishOptions::new()));
+            room.publish_batch_with(events).unwrap();
+        }
+        _ => {
+            let channel = room.channel();
+            let publish = |event: &Event| channel.publish(event).map(drop);
+            channel.transaction(|_| events.iter().try_for_each(publish)).unwrap();
+        }
+    }
+    room.run_until_idle();
+    let (first, parked) = read_all(&slow);
+    assert!(parked.is_some(), "{sending}, {filling}: parked");
+    read.push_str(&first);
+    subscribe_with_flow(&slow, "2", parked);
+    room.advance(INTERVAL);
+    read.push_str(&read_all(&slow).0);
+    assert_eq!(read, format!("{}567", &"01234"[..filling]), "{sending}");
+    room.advance(GRACE);
+    let left = presence(&anna).into_iter().any(|event| !event.left.is_empty() || event.members.is_some());
+    assert!(left, "{sending}, {filling}: the presence event was sent");
+}
+
+#[test]
+fn a_full_reader_misses_no_event_when_presence_is_sent_meanwhile() {
+    for sending in ["single", "batch", "transaction"] {
+        send_to_slow_reader::<Room>(sending, 4, |room, leaving| {
+            leaving.close(1000);
+            room.evict();
+        });
+        send_to_slow_reader::<Immediate>(sending, 5, |room, _| room.advance(Duration::from_secs(60)));
+    }
 }

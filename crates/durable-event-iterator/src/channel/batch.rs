@@ -3,7 +3,7 @@
 use super::{ChannelCore, MICROS_PER_MILLI, PublishOptions, Published, core::MESSAGE_BYTES};
 use crate::{
     error::{Code, Error, PublishError, Result},
-    runtime,
+    presence, runtime,
 };
 use durable_event_log::{AppendError, Appended, BatchItem, MAX_KEY_LENGTH, Record};
 use durable_event_wire::Serialized;
@@ -91,18 +91,21 @@ impl ChannelCore {
         let size = |texts: &Texts<'_>| (texts.bytes() as u64).saturating_add(MESSAGE_BYTES);
         let mut later = stored.iter().fold(0_u64, |sum, (_, (texts, _))| sum.saturating_add(size(texts)));
         let is_in_transaction = self.transactions.is_open();
-        for (id, (texts, (_, PublishOptions { audience, .. }))) in &stored {
-            later = later.saturating_sub(size(texts));
-            let (id, messages) = (*id, self.messages(*id, &texts.record()));
-            if is_in_transaction {
-                let audience = audience.clone();
-                self.send_on_commit(Some(id), move |core| {
-                    core.send(id, &messages, runtime::now_ms(), &audience, later);
-                })?;
-            } else {
-                self.send(id, &messages, now_ms, audience, later);
+        presence::hold(self, || {
+            for (id, (texts, (_, PublishOptions { audience, .. }))) in &stored {
+                later = later.saturating_sub(size(texts));
+                let (id, messages) = (*id, self.messages(*id, &texts.record()));
+                if is_in_transaction {
+                    let audience = audience.clone();
+                    self.send_on_commit(Some(id), move |core| {
+                        core.send(id, &messages, runtime::now_ms(), &audience, later);
+                    })?;
+                } else {
+                    self.send(id, &messages, now_ms, audience, later);
+                }
             }
-        }
+            Ok::<_, Error>(())
+        })?;
         if !is_in_transaction && !stored.is_empty() {
             self.after_publish();
         }

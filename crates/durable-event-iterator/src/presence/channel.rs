@@ -39,6 +39,10 @@ pub(crate) struct PresenceState {
     /// The socket whose attachment states that presence is owed.
     debtor: RefCell<Option<RawSocket>>,
     is_settling: Cell<bool>,
+    /// Whether stored events are being sent. A subscription that is parked meanwhile would skip those that it has not received.
+    is_held: Cell<bool>,
+    /// Whether [`settle`] was called meanwhile.
+    is_deferred: Cell<bool>,
     /// The time of the timer, in milliseconds since 1970.
     timer_ms: Cell<Option<u64>>,
 }
@@ -51,6 +55,8 @@ impl PresenceState {
             arriving: RefCell::default(),
             debtor: RefCell::default(),
             is_settling: Cell::new(false),
+            is_held: Cell::new(false),
+            is_deferred: Cell::new(false),
             timer_ms: Cell::new(None),
         }
     }
@@ -211,9 +217,10 @@ fn send(core: &ChannelCore, update: Update, except: Option<&RawSocket>) {
         };
         match unsent {
             Ok(unsent) => {
-                unsent.expired.iter().for_each(|ws| subscription::expire(core, ws));
+                // All stored events have been sent: see `hold`.
                 let end = core.last_event_id().ok().flatten().map(EventId::as_micros);
                 unsent.full.iter().for_each(|ws| subscription::park(core, ws, end));
+                unsent.expired.iter().for_each(|ws| subscription::expire(core, ws));
             }
             Err(error) => runtime::log_error(&format!("sending a presence event failed: {error}")),
         }
@@ -227,6 +234,20 @@ fn report(result: Result<()>) {
     }
 }
 
+/// Runs `work`, which sends stored events. Presence events are sent after it.
+pub(crate) fn hold<R>(core: &ChannelCore, work: impl FnOnce() -> R) -> R {
+    let Some(presence) = &core.presence else { return work() };
+    if presence.is_held.replace(true) {
+        return work(); // the outer call sends them
+    }
+    let result = work();
+    presence.is_held.set(false);
+    if presence.is_deferred.take() {
+        settle(core);
+    }
+    result
+}
+
 /// Sends what is due, and sets the timer for the rest.
 pub(crate) fn settle(core: &ChannelCore) {
     settle_except(core, None);
@@ -234,6 +255,10 @@ pub(crate) fn settle(core: &ChannelCore) {
 
 fn settle_except(core: &ChannelCore, except: Option<&RawSocket>) {
     let Some(presence) = &core.presence else { return };
+    if presence.is_held.get() {
+        presence.is_deferred.set(true);
+        return;
+    }
     // Sending may end subscriptions. The outer call handles what follows from it.
     if !presence.is_settling.replace(true) {
         report(presence.settle(core, except));
@@ -417,10 +442,8 @@ pub(crate) fn timer(core: &ChannelCore) {
 /// Handles an attachment which states that presence is owed, found by an instance that sends an event.
 pub(crate) fn resync(core: &ChannelCore) {
     let Some(presence) = &core.presence else { return };
-    if !presence.is_built() {
-        report(presence.with(core, |_| ()));
-        settle(core);
-    }
+    report(presence.with(core, |_| ()));
+    settle(core);
 }
 
 fn entries(core: &ChannelCore) -> Result<Vec<Entry>> {

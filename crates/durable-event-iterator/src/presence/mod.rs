@@ -11,8 +11,8 @@ mod options;
 mod roster;
 
 pub(crate) use self::channel::{
-    PresenceState, SET_PRESENCE, arrive, closed, count, departing, member_of, members, members_json, refresh,
-    resync, set_state, settle, timer, welcome,
+    PresenceState, SET_PRESENCE, arrive, closed, count, departing, hold, member_of, members, members_json,
+    refresh, resync, set_state, settle, timer, welcome,
 };
 pub(crate) use self::options::MAX_GRACE;
 pub use self::{
