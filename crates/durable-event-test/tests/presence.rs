@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)] // all of it is a test
 
 use durable_event_iterator::{
-    Call, Channel, ClientKind, Date, DurableEventIteratorObject, Member, Options, Presence, PresenceEvent,
-    PresenceMember, Procedures, Result, SocketOf, Subscribed, Token, TokenBuilder, Undefined, Value,
+    Audience, Call, Channel, ClientKind, Date, DurableEventIteratorObject, EventId, Member, Options,
+    Presence, PresenceEvent, PresenceMember, Procedures, PublishOptions, Result, SocketOf, StatsQuery,
+    Subscribed, Token, TokenBuilder, Undefined, Value,
 };
 use durable_event_test::{Content, TestObject, TestSocket};
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,9 @@ macro_rules! room {
                 let greeting = client.socket.attachment()?;
                 if greeting.as_deref() == Some("with a state") {
                     client.socket.set_presence("from the server")?;
+                }
+                if greeting.as_deref() == Some("closing") {
+                    client.socket.close(4000, "closing");
                 }
                 if greeting.as_deref() == Some("failing") {
                     return Err(durable_event_iterator::Error::new(durable_event_iterator::Code::Conflict));
@@ -323,7 +327,7 @@ fn states_have_all_types_and_limits() {
 
 #[test]
 fn an_eviction_during_a_grace_period_is_made_up_for_by_the_full_list() {
-    for wake in ["publish", "join", "members", "close"] {
+    for wake in ["publish", "join", "members", "close", "stats", "state"] {
         let room = TestObject::<Room>::new();
         let (anna, bert) = (join(&room, "anna"), join(&room, "bert"));
         let carl = join(&room, "carl");
@@ -335,6 +339,12 @@ fn an_eviction_during_a_grace_period_is_made_up_for_by_the_full_list() {
             "publish" => drop(room.publish(&message("x")).unwrap()),
             "join" => drop(join(&room, "dora")),
             "members" => drop(members(&room)),
+            "stats" => drop(room.object().channel.stats(&StatsQuery::new()).unwrap()),
+            // A socket without a subscription.
+            "state" => {
+                let call = room.connect_as(token("nobody"), "call").unwrap();
+                call.call(["setPresence"], &1).unwrap();
+            }
             _ => bert.close(1000),
         }
         room.advance(INTERVAL);
@@ -546,4 +556,236 @@ fn the_hook_is_called_once_for_each_socket_that_has_closed() {
     hibernating.close(None);
     assert_eq!(seen(), of("hibernating", 0));
     assert_eq!(room.take_log(), Vec::<String>::new());
+}
+
+/// Subscribes with flow control, after the event `after`.
+fn subscribe_with_flow<O: DurableEventIteratorObject>(
+    client: &TestSocket<O>,
+    call: &str,
+    after: Option<EventId>,
+) {
+    let after = after.map(|id| format!(r#","last-event-id":"{id}""#)).unwrap_or_default();
+    client.send_text(format!(
+        r#"{{"i":"{call}","p":{{"u":"/subscribe","b":{{}},"h":{{"x-durable-event-flow":"1"{after}}}}}}}"#
+    ));
+}
+
+/// Returns the first characters of the messages, and the cursor of the parked subscription, and forgets both.
+fn read_all<O: DurableEventIteratorObject>(client: &TestSocket<O>) -> (String, Option<EventId>) {
+    let (mut texts, mut parked) = (String::new(), None);
+    for received in client.received() {
+        match received.content {
+            Content::Parked { after } => parked = after,
+            Content::Event(event) => {
+                if let Event::Message { text } = event.to().unwrap() {
+                    texts.push_str(&text[..1]);
+                }
+            }
+            _ => {}
+        }
+    }
+    let _ = client.take_messages();
+    (texts, parked)
+}
+
+/// Sends the events 5–7 to a reader with little room, after `cause` has made a presence event due meanwhile.
+fn send_to_slow_reader<O>(sending: &str, filling: usize, cause: impl FnOnce(&TestObject<O>, TestSocket<O>))
+where
+    O: DurableEventIteratorObject<Channel = Channel<Event, Option<BTreeMap<String, Value>>, String>>,
+{
+    let text = |n: usize, size: usize| message(&format!("{n}{}", "x".repeat(size)));
+    let room = TestObject::<O>::new();
+    let anna = room.connect_as(token("anna"), "anna").unwrap();
+    anna.subscribe();
+    let slow = room.connect_as(token("slow"), "s").unwrap();
+    subscribe_with_flow(&slow, "1", None);
+    let leaving = room.connect_as(token("leaving").lifetime(Duration::from_secs(60)), "l").unwrap();
+    leaving.subscribe();
+    room.advance(INTERVAL * 2);
+    for n in 0..filling {
+        room.publish(&text(n, 60_000)).unwrap();
+    }
+    let (mut read, parked) = read_all(&slow);
+    assert_eq!((read.len(), parked), (filling, None));
+    cause(&room, leaving);
+    let events = [text(5, 60_000), text(6, 10), text(7, 10)];
+    match sending {
+        "single" => events.iter().for_each(|event| {
+            room.publish(event).unwrap();
+        }),
+        "batch" => {
+            let events = events.iter().map(|event| (event, PublishOptions::new()));
+            room.publish_batch_with(events).unwrap();
+        }
+        _ => {
+            let channel = room.channel();
+            let publish = |event: &Event| channel.publish(event).map(drop);
+            channel.transaction(|_| events.iter().try_for_each(publish)).unwrap();
+        }
+    }
+    room.run_until_idle();
+    let (first, parked) = read_all(&slow);
+    assert!(parked.is_some(), "{sending}, {filling}: parked");
+    read.push_str(&first);
+    subscribe_with_flow(&slow, "2", parked);
+    room.advance(INTERVAL);
+    read.push_str(&read_all(&slow).0);
+    assert_eq!(read, format!("{}567", &"01234"[..filling]), "{sending}");
+    room.advance(GRACE);
+    let left = presence(&anna).into_iter().any(|event| !event.left.is_empty() || event.members.is_some());
+    assert!(left, "{sending}, {filling}: the presence event was sent");
+}
+
+#[test]
+fn a_full_reader_misses_no_event_when_presence_is_sent_meanwhile() {
+    for sending in ["single", "batch", "transaction"] {
+        send_to_slow_reader::<Room>(sending, 4, |room, leaving| {
+            leaving.close(1000);
+            room.evict();
+        });
+        send_to_slow_reader::<Immediate>(sending, 5, |room, _| room.advance(Duration::from_secs(60)));
+    }
+}
+
+#[test]
+fn a_disconnected_member_leaves_even_if_its_client_does_not_answer() {
+    let room = TestObject::<Room>::new();
+    let watch = join(&room, "watch");
+    let bert = join(&room, "bert");
+    let slow = room.connect_as(token("slow"), "s").unwrap();
+    subscribe_with_flow(&slow, "1", None);
+    for _ in 0..6 {
+        room.publish(&message(&"x".repeat(60_000))).unwrap();
+    }
+    assert!(read_all(&slow).1.is_some(), "parked");
+    room.advance(INTERVAL);
+    presence(&watch);
+    // Before the close frames are answered.
+    let channel = room.channel();
+    let everyone_else = Audience::everyone().except_connection("watch-1");
+    assert_eq!(channel.disconnect(&everyone_else, "bye").unwrap(), 2);
+    let connections =
+        |members: Vec<Member>| members.iter().map(|member| member.connections).collect::<Vec<_>>();
+    assert_eq!(connections(channel.members().unwrap()), [0, 0, 1]);
+    drop(channel);
+    room.advance(GRACE);
+    assert_eq!(
+        presence(&watch),
+        [event(|event| event.left = vec!["bert".to_owned(), "slow".to_owned()])],
+        "once, although the sockets have closed since"
+    );
+    assert!(!bert.is_open() && room.hibernate());
+    assert_eq!(members(&room).len(), 1);
+}
+
+#[test]
+fn a_member_whose_next_subscription_fails_leaves() {
+    for hibernates in [false, true] {
+        let room = TestObject::<Room>::new();
+        let watch = join(&room, "watch");
+        let anna = join(&room, "anna");
+        room.advance(INTERVAL);
+        anna.call(["keep"], "failing").unwrap();
+        if hibernates {
+            assert!(room.hibernate());
+        }
+        presence(&watch);
+        anna.subscribe();
+        room.advance(INTERVAL);
+        room.advance(GRACE);
+        assert_eq!(presence(&watch), [left("anna")], "hibernates: {hibernates}");
+    }
+}
+
+#[test]
+fn a_socket_that_closes_before_it_has_joined_does_not_leave() {
+    let room = TestObject::<Room>::new();
+    let watch = join(&room, "watch");
+    room.advance(INTERVAL);
+    presence(&watch);
+    let client = room.connect_as(token("anna"), "a").unwrap();
+    client.call(["keep"], "closing").unwrap();
+    client.subscribe();
+    room.advance(GRACE * 2);
+    assert!(!client.is_open());
+    assert_eq!(presence(&watch), []);
+}
+
+#[test]
+fn an_eviction_is_made_up_for_if_the_marked_socket_closes_with_another_one() {
+    let room = TestObject::<Room>::new();
+    let (_anna, _bert, carl) = (join(&room, "anna"), join(&room, "bert"), join(&room, "carl"));
+    let watch = join(&room, "watch");
+    room.advance(INTERVAL);
+    carl.close(1000);
+    presence(&watch);
+    room.evict();
+    for socket in room.channel().sockets().unwrap().into_iter().rev() {
+        // The marked socket is among them. Both are closed before the first of them is handled.
+        if socket.connection_id() != Some("watch-1") {
+            socket.close(4000, "bye");
+        }
+    }
+    room.run_until_idle();
+    room.advance(GRACE);
+    let lists: Vec<_> = presence(&watch).into_iter().filter_map(|event| event.members).collect();
+    assert_eq!(lists.len(), 1);
+    assert!(!ids(&lists[0]).contains(&"carl"));
+}
+
+#[test]
+fn an_eviction_is_made_up_for_if_only_a_reader_of_every_audience_is_left() {
+    let room = TestObject::<Room>::new();
+    let anna = join(&room, "anna");
+    let reader = room.connect_as(token("reader").every_audience(), "r").unwrap();
+    reader.subscribe();
+    room.advance(INTERVAL);
+    anna.close(1000);
+    presence(&reader);
+    room.evict();
+    room.publish(&message("x")).unwrap();
+    assert_eq!(presence(&reader), [list(None, &[])]);
+    assert!(room.hibernate());
+}
+
+#[test]
+fn an_aborted_parked_subscription_leaves() {
+    let room = TestObject::<Room>::new();
+    let watch = join(&room, "watch");
+    let slow = room.connect_as(token("slow"), "s").unwrap();
+    subscribe_with_flow(&slow, "1", None);
+    for _ in 0..6 {
+        room.publish(&message(&"x".repeat(60_000))).unwrap();
+    }
+    room.advance(INTERVAL);
+    presence(&watch);
+    slow.abort("1");
+    room.advance(GRACE);
+    assert_eq!(presence(&watch), [left("slow")]);
+    assert!(slow.is_open());
+}
+
+#[test]
+fn a_pending_change_is_sent_although_another_socket_of_the_member_has_closed() {
+    let room = TestObject::<Room>::new();
+    let watch = join(&room, "watch");
+    let phone = room.connect_as(token("anna"), "phone").unwrap();
+    phone.subscribe();
+    let laptop = room.connect_as(token("anna"), "laptop").unwrap();
+    laptop.subscribe();
+    room.advance(INTERVAL);
+    assert!(room.hibernate());
+    presence(&watch);
+    let sockets = room.channel().sockets().unwrap();
+    let of = |id: &str| sockets.iter().find(|socket| socket.connection_id() == Some(id)).unwrap();
+    // Closed before the members are read, and handled after a change that is not sent yet.
+    of("laptop").close(4000, "bye");
+    of("phone").set_presence("first").unwrap();
+    of("phone").set_presence("second").unwrap();
+    drop(sockets);
+    room.run_until_idle();
+    room.advance(INTERVAL);
+    let states: Vec<_> =
+        presence(&watch).into_iter().flat_map(|event| event.changed).map(|anna| anna.state).collect();
+    assert_eq!(states, [Some("first".into()), Some("second".into())]);
 }

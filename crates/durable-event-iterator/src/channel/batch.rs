@@ -1,6 +1,6 @@
 //! Publishing several events at once.
 
-use super::{ChannelCore, MICROS_PER_MILLI, PublishOptions, Published, core::MESSAGE_BYTES};
+use super::{ChannelCore, MICROS_PER_MILLI, PublishOptions, Published, core::MESSAGE_BYTES, presence};
 use crate::{
     error::{Code, Error, PublishError, Result},
     runtime,
@@ -130,18 +130,21 @@ impl ChannelCore {
         let size = |texts: &Texts<'_>| (texts.bytes() as u64).saturating_add(MESSAGE_BYTES);
         let mut later = stored.iter().fold(0_u64, |sum, (_, (texts, _))| sum.saturating_add(size(texts)));
         let is_in_transaction = self.transactions.is_open();
-        for (id, (texts, BatchEvent { options, .. })) in &stored {
-            later = later.saturating_sub(size(texts));
-            let (id, messages) = (*id, self.messages(*id, &texts.record()));
-            if is_in_transaction {
-                let options = Rc::clone(options);
-                self.send_on_commit(Some(id), move |core| {
-                    core.send(id, &messages, runtime::now_ms(), &options.audience, later);
-                })?;
-            } else {
-                self.send(id, &messages, now_ms, &options.audience, later);
+        presence::hold(self, || {
+            for (id, (texts, BatchEvent { options, .. })) in &stored {
+                later = later.saturating_sub(size(texts));
+                let (id, messages) = (*id, self.messages(*id, &texts.record()));
+                if is_in_transaction {
+                    let options = Rc::clone(options);
+                    self.send_on_commit(Some(id), move |core| {
+                        core.send(id, &messages, runtime::now_ms(), &options.audience, later);
+                    })?;
+                } else {
+                    self.send(id, &messages, now_ms, &options.audience, later);
+                }
             }
-        }
+            Ok::<_, Error>(())
+        })?;
         if !is_in_transaction && !stored.is_empty() {
             self.after_publish();
         }

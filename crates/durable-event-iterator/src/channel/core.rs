@@ -298,6 +298,10 @@ impl ChannelCore {
         audience: &Audience,
         later: u64,
     ) {
+        presence::hold(self, || self.send_now(id, messages, now_ms, audience, later));
+    }
+
+    fn send_now(&self, id: EventId, messages: &EventMessages, now_ms: u64, audience: &Audience, later: u64) {
         self.counters.count(|counters| &counters.published);
         let unsent = later.saturating_add(messages.tail.len() as u64);
         let room_of = |flow| self.room(flow, unsent);
@@ -312,9 +316,9 @@ impl ChannelCore {
         };
         match unsent {
             Ok(unsent) => {
-                unsent.expired.iter().for_each(|ws| subscription::expire(self, ws));
                 let before = id.as_micros().saturating_sub(1);
                 unsent.full.iter().for_each(|ws| subscription::park(self, ws, Some(before)));
+                unsent.expired.iter().for_each(|ws| subscription::expire(self, ws));
             }
             Err(error) => {
                 runtime::log_error(&format!("sending event {id} to the subscriptions failed: {error}"))

@@ -1,6 +1,6 @@
 //! Disconnecting clients.
 
-use super::{Audience, Channel, ChannelCore};
+use super::{Audience, Channel, ChannelCore, presence};
 use crate::{
     error::Result,
     runtime::RawSocket,
@@ -73,17 +73,17 @@ impl ChannelCore {
         for (raw, session) in clients {
             // Ends a replay that waits, and removes the subscription from the fan-out. An error, here and below, means that the
             // socket has closed.
-            if session.subscription.is_some() || session.unfinished.is_some() {
-                let ended = Session {
-                    subscription: None,
-                    unfinished: None,
-                    is_parked: false,
-                    ..Session::clone(session)
-                };
+            let is_used =
+                session.subscription.is_some() || session.unfinished.is_some() || session.is_present();
+            if is_used && let Ok(mut ended) = self.sessions.read_to_change(raw) {
+                // A client may never answer the close frame.
+                presence::departing(self, raw, &mut ended);
+                (ended.subscription, ended.unfinished, ended.is_parked) = (None, None, false);
                 let _ = self.sessions.write(raw, ended);
             }
             let _ = raw.close(code, reason);
         }
+        presence::settle(self);
         // At last, since it may run code of the application.
         if let Some(abort_calls) = self.abort_calls.get() {
             clients.iter().for_each(|(raw, _)| abort_calls(raw));

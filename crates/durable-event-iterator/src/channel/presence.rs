@@ -15,7 +15,7 @@ use durable_event_wire::{
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
 };
 
 /// Maximum size of a state, in bytes of JSON.
@@ -31,9 +31,13 @@ pub(crate) struct PresenceState {
     roster: RefCell<Option<Roster<RawSocket>>>,
     /// The sockets whose subscription has become live, and whose member has not joined yet.
     arriving: RefCell<BTreeSet<u32>>,
-    /// The socket whose attachment states that presence is owed.
-    debtor: RefCell<Option<RawSocket>>,
+    /// The sockets whose attachment states that presence is owed, as far as this instance knows. Almost always one or none.
+    marked: RefCell<BTreeMap<u32, RawSocket>>,
     is_settling: Cell<bool>,
+    /// Whether stored events are being sent. A subscription that is parked meanwhile would skip those that it has not received.
+    is_held: Cell<bool>,
+    /// Whether [`settle`] was called meanwhile.
+    is_deferred: Cell<bool>,
     /// The time of the timer, in milliseconds since 1970.
     timer_ms: Cell<Option<u64>>,
 }
@@ -44,8 +48,10 @@ impl PresenceState {
             options,
             roster: RefCell::default(),
             arriving: RefCell::default(),
-            debtor: RefCell::default(),
+            marked: RefCell::default(),
             is_settling: Cell::new(false),
+            is_held: Cell::new(false),
+            is_deferred: Cell::new(false),
             timer_ms: Cell::new(None),
         }
     }
@@ -58,10 +64,23 @@ impl PresenceState {
     fn with<R>(&self, core: &ChannelCore, work: impl FnOnce(&mut Roster<RawSocket>) -> R) -> Result<R> {
         if !self.is_built() {
             let roster = self.build(core)?;
+            let next = roster.next_ms();
             *self.roster.try_borrow_mut()? = Some(roster);
+            if next.is_some() {
+                // The caller need not settle what another instance has left.
+                self.schedule(core, next)?;
+            }
         }
         let mut slot = self.roster.try_borrow_mut()?;
         Ok(work(slot.get_or_insert_with(|| Roster::new(self.options.grace_ms()))))
+    }
+
+    /// Sets the timer, or deletes it.
+    fn schedule(&self, core: &ChannelCore, at_ms: Option<u64>) -> Result<()> {
+        if self.timer_ms.replace(at_ms) != at_ms {
+            core.hub.schedule(at_ms)?;
+        }
+        Ok(())
     }
 
     fn build(&self, core: &ChannelCore) -> Result<Roster<RawSocket>> {
@@ -70,7 +89,7 @@ impl PresenceState {
             let (Ok(socket), Ok(session)) = (ws.id(), core.sessions.read(&ws)) else { continue };
             if session.owes_presence() {
                 roster.owe_list();
-                self.debtor.replace(Some(ws.clone()));
+                self.marked.try_borrow_mut()?.insert(socket, ws.clone());
             }
             if session.is_present() && !self.arriving.try_borrow()?.contains(&socket) {
                 self.restore(core, &mut roster, &ws, &session);
@@ -111,20 +130,26 @@ impl PresenceState {
         Ok(())
     }
 
-    /// Removes a socket with this session, whose member was known to the clients.
+    /// Returns whether the roster contains a socket. It is not built for this.
+    fn knows(&self, ws: &RawSocket) -> bool {
+        let Ok(roster) = self.roster.try_borrow() else { return false };
+        roster.as_ref().is_some_and(|roster| ws.id().is_ok_and(|socket| roster.member_of(socket).is_some()))
+    }
+
+    /// Removes a socket with this session from its member, if it has joined.
     fn leave(&self, core: &ChannelCore, ws: &RawSocket, session: &Session) -> Result<()> {
         let socket = ws.id()?;
-        if self.arriving.try_borrow()?.contains(&socket) {
-            return Ok(()); // it has not joined
-        }
         if self.with(core, |roster| roster.member_of(socket).is_none())? {
-            // The socket has closed while the Durable Object hibernated.
+            if self.arriving.try_borrow()?.contains(&socket) {
+                return Ok(()); // it has not joined
+            }
+            // The socket had closed before the roster was built.
             let Some(id) = self.known_id(session) else { return Ok(()) };
-            self.with(core, |roster| roster.restore(socket, &id, ws.clone(), kept_state(session)))?;
+            self.with(core, |roster| roster.restore_closed(socket, &id, ws.clone(), kept_state(session)))?;
         }
         let now_ms = runtime::now_ms();
-        if let Some((heir, state)) = self.with(core, |roster| roster.leave(socket, now_ms))? {
-            keep_state(core, &heir, &state);
+        if let Some((other, state)) = self.with(core, |roster| roster.leave(socket, now_ms))? {
+            keep_state(core, &other, &state);
         }
         Ok(())
     }
@@ -142,32 +167,42 @@ impl PresenceState {
         }
         let next = self.with(core, |roster| roster.next_ms())?;
         self.owe(core, next.is_some())?;
-        if self.timer_ms.replace(next) != next {
-            core.hub.schedule(next)?;
-        }
-        Ok(())
+        self.schedule(core, next)
     }
 
     /// Records in the attachment of one socket that presence is owed, or removes the record.
     fn owe(&self, core: &ChannelCore, is_owed: bool) -> Result<()> {
-        let debtor = self.debtor.try_borrow()?.clone();
-        match debtor {
-            Some(ws) if !is_owed => {
-                self.debtor.replace(None);
+        let mut marked = self.marked.try_borrow_mut()?;
+        if !is_owed {
+            for ws in std::mem::take(&mut *marked).into_values() {
                 let _ = mark(core, &ws, false); // an error means that the socket has closed
             }
-            Some(ws) if ws.is_open() => {}
-            _ if is_owed => {
-                let sockets: Vec<RawSocket> = self.with(core, |roster| {
-                    roster.handles().filter(|ws| ws.is_open()).take(CANDIDATES).cloned().collect()
-                })?;
-                let marked = sockets.into_iter().find(|ws| mark(core, ws, true).is_ok());
-                self.debtor.replace(marked);
-            }
-            _ => {}
+            return Ok(());
+        }
+        if marked.values().any(RawSocket::is_open) {
+            return Ok(());
+        }
+        let members: Vec<RawSocket> = self.with(core, |roster| {
+            roster.handles().filter(|ws| ws.is_open()).take(CANDIDATES).cloned().collect()
+        })?;
+        let try_mark = |ws: &RawSocket| mark(core, ws, true).is_ok();
+        let found = match members.into_iter().find(try_mark) {
+            Some(ws) => Some(ws),
+            // A subscriber that is not a member, such as a reader that receives every audience.
+            None => core.hub.sockets()?.into_iter().filter(|ws| is_subscriber(core, ws)).find(try_mark),
+        };
+        if let Some(ws) = found {
+            marked.insert(ws.id()?, ws);
         }
         Ok(())
     }
+}
+
+/// Returns whether a socket has a live subscription of a client.
+fn is_subscriber(core: &ChannelCore, ws: &RawSocket) -> bool {
+    core.sessions.peek(ws).is_ok_and(|session| {
+        !session.is_publisher() && session.subscription.as_ref().is_some_and(|subscription| subscription.live)
+    })
 }
 
 /// The number of sockets of which one is to state that presence is owed. Almost always the first one does.
@@ -206,9 +241,10 @@ fn send(core: &ChannelCore, update: Update, except: Option<&RawSocket>) {
         };
         match unsent {
             Ok(unsent) => {
-                unsent.expired.iter().for_each(|ws| subscription::expire(core, ws));
+                // All stored events have been sent: see `hold`.
                 let end = core.last_event_id().ok().flatten().map(EventId::as_micros);
                 unsent.full.iter().for_each(|ws| subscription::park(core, ws, end));
+                unsent.expired.iter().for_each(|ws| subscription::expire(core, ws));
             }
             Err(error) => runtime::log_error(&format!("sending a presence event failed: {error}")),
         }
@@ -222,6 +258,20 @@ fn report(result: Result<()>) {
     }
 }
 
+/// Runs `work`, which sends stored events. Presence events are sent after it.
+pub(crate) fn hold<R>(core: &ChannelCore, work: impl FnOnce() -> R) -> R {
+    let Some(presence) = &core.presence else { return work() };
+    if presence.is_held.replace(true) {
+        return work(); // the outer call sends them
+    }
+    let result = work();
+    presence.is_held.set(false);
+    if presence.is_deferred.take() {
+        settle(core);
+    }
+    result
+}
+
 /// Sends what is due, and sets the timer for the rest.
 pub(crate) fn settle(core: &ChannelCore) {
     settle_except(core, None);
@@ -229,6 +279,10 @@ pub(crate) fn settle(core: &ChannelCore) {
 
 fn settle_except(core: &ChannelCore, except: Option<&RawSocket>) {
     let Some(presence) = &core.presence else { return };
+    if presence.is_held.get() {
+        presence.is_deferred.set(true);
+        return;
+    }
     // Sending may end subscriptions. The outer call handles what follows from it.
     if !presence.is_settling.replace(true) {
         report(presence.settle(core, except));
@@ -236,12 +290,13 @@ fn settle_except(core: &ChannelCore, except: Option<&RawSocket>) {
     }
 }
 
-/// Makes the session of a subscription that becomes live, or is parked, one of a member.
-pub(crate) fn arrive(core: &ChannelCore, ws: &RawSocket, session: &mut Session) {
-    let Some(presence) = &core.presence else { return };
+/// Makes the session of a subscription that becomes live, or is parked, one of a member. Returns whether it was one already.
+pub(crate) fn arrive(core: &ChannelCore, ws: &RawSocket, session: &mut Session) -> bool {
+    let Some(presence) = &core.presence else { return false };
     if !session.may_be_member() {
-        return;
+        return false;
     }
+    let was_member = session.member.as_ref().is_some_and(|member| member.here);
     let is_new = session.member.is_none();
     let needs_id = presence.known_id(session).is_none();
     let member = session.member.get_or_insert_default();
@@ -252,27 +307,37 @@ pub(crate) fn arrive(core: &ChannelCore, ws: &RawSocket, session: &mut Session) 
     if is_new && session.encode().is_err() {
         session.member = None; // the socket was opened without presence, and its attachment has no space for it
     }
+    was_member
 }
 
-/// Runs `on_live` for a subscription that has become live, and then lets its member join. The client receives the full list.
+/// Runs `on_live` for a subscription that has become live, and then makes its member join. The client receives the full list.
+///
+/// `was_member` is the result of [`arrive`].
 pub(crate) fn welcome(
     core: &ChannelCore,
     ws: &RawSocket,
+    was_member: bool,
     on_live: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
     let Some(presence) = &core.presence else { return on_live() };
     let socket = ws.id()?;
-    presence.arriving.try_borrow_mut()?.insert(socket);
+    if !was_member {
+        presence.arriving.try_borrow_mut()?.insert(socket);
+    }
     let result = on_live();
     // Built before the socket counts as known.
     let joined = presence.with(core, |_| ()).and_then(|()| {
-        presence.arriving.try_borrow_mut()?.remove(&socket);
         let Ok(session) = core.sessions.read(ws) else { return Ok(()) };
-        let live = session.subscription.as_ref().filter(|subscription| subscription.live && ws.is_open());
-        let Some(subscription) = live else { return Ok(()) }; // `on_live` has failed, or the socket has closed
-        if session.may_be_member() {
+        if !ws.is_open() {
+            return Ok(()); // it does not join, and does not leave when it has closed
+        }
+        presence.arriving.try_borrow_mut()?.remove(&socket);
+        if session.is_present() {
             presence.join(core, ws, &session)?;
         }
+        // `on_live` may have failed or parked the subscription.
+        let live = session.subscription.as_ref().filter(|subscription| subscription.live);
+        let Some(subscription) = live else { return Ok(()) };
         // Before the list is built: a grace period that ends now ends for this client too.
         settle_except(core, Some(ws));
         let bodies = presence.with(core, |roster| {
@@ -294,7 +359,7 @@ pub(crate) fn welcome(
 /// Handles a subscription that ends, before its session is written. Call [`settle`] afterwards.
 pub(crate) fn departing(core: &ChannelCore, ws: &RawSocket, session: &mut Session) {
     let Some(presence) = &core.presence else { return };
-    if !session.is_present() {
+    if !session.is_present() && !presence.knows(ws) {
         return;
     }
     report(presence.leave(core, ws, session));
@@ -306,16 +371,17 @@ pub(crate) fn departing(core: &ChannelCore, ws: &RawSocket, session: &mut Sessio
 /// Handles a socket that has closed.
 pub(crate) fn closed(core: &ChannelCore, ws: &RawSocket, session: &Session) {
     let Some(presence) = &core.presence else { return };
-    let was_built = presence.is_built();
-    let is_debtor = |debtor: &RawSocket| debtor == ws;
-    if presence.debtor.try_borrow().is_ok_and(|debtor| debtor.as_ref().is_some_and(is_debtor)) {
-        presence.debtor.replace(None);
-    }
-    if session.owes_presence() && !was_built {
+    let Ok(socket) = ws.id() else { return };
+    let is_ours = presence.marked.try_borrow_mut().is_ok_and(|mut marked| marked.remove(&socket).is_some());
+    if session.owes_presence() && !is_ours {
+        // Marked by another instance, and closed before this one has built its roster.
         report(presence.with(core, Roster::owe_list));
     }
-    if session.is_present() {
+    if session.is_present() || presence.knows(ws) {
         report(presence.leave(core, ws, session));
+    }
+    if let Ok(mut arriving) = presence.arriving.try_borrow_mut() {
+        arriving.remove(&socket);
     }
     settle(core);
 }
@@ -412,10 +478,8 @@ pub(crate) fn timer(core: &ChannelCore) {
 /// Handles an attachment which states that presence is owed, found by an instance that sends an event.
 pub(crate) fn resync(core: &ChannelCore) {
     let Some(presence) = &core.presence else { return };
-    if !presence.is_built() {
-        report(presence.with(core, |_| ()));
-        settle(core);
-    }
+    report(presence.with(core, |_| ()));
+    settle(core);
 }
 
 fn entries(core: &ChannelCore) -> Result<Vec<Entry>> {

@@ -283,12 +283,12 @@ async fn deliver(
         };
         let Some((end, cursor)) = step else {
             session.subscription = Some(live(core, ask)?);
-            presence::arrive(core, ws, &mut session);
+            let was_member = presence::arrive(core, ws, &mut session);
             core.hub.go_live(ws, ask.has_flow_control)?;
             core.sessions.write(ws, session)?;
             let Some((Unfinished { is_first, gap }, on_live)) = client else { return Ok(()) };
             let gap = gap.map(EventId::saturating);
-            return presence::welcome(core, ws, || {
+            return presence::welcome(core, ws, was_member, || {
                 on_live(is_first, gap).or_else(|error| fail(core, ws, &ask.id, &error))
             });
         };
@@ -523,9 +523,13 @@ pub(crate) fn abort(core: &ChannelCore, ws: &RawSocket, session: &Session, id: &
 }
 
 /// Ends the wait of a parked subscription, whose client has aborted a call. Its call has ended, so that its id is not known.
-pub(crate) fn unpark(core: &ChannelCore, ws: &RawSocket, session: &Session) -> Result<()> {
+pub(crate) fn unpark(core: &ChannelCore, ws: &RawSocket) -> Result<()> {
+    // Read again: an abort listener of the application may have changed the attachment, or closed the socket.
+    let Ok(mut session) = core.sessions.read_to_change(ws) else { return Ok(()) };
     if session.is_parked {
-        core.sessions.write(ws, Session { is_parked: false, ..session.clone() })?;
+        presence::departing(core, ws, &mut session);
+        core.sessions.write(ws, Session { is_parked: false, ..session })?;
+        presence::settle(core);
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Transactions: events published in a transaction are sent after its commit, and discarded by a rollback.
 
+use super::presence;
 use crate::{
     channel::{Channel, ChannelCore, PublishOptions, Published},
     error::{Error, Result},
@@ -255,9 +256,11 @@ impl ChannelCore {
         }
         drop(state);
         let has_stored = queue.iter().any(|queued| queued.id.is_some());
-        for queued in queue {
-            (queued.send)(self);
-        }
+        presence::hold(self, || {
+            for queued in queue {
+                (queued.send)(self);
+            }
+        });
         if has_stored {
             self.after_publish();
         }

@@ -1,4 +1,4 @@
-//! The members of a channel, and what their clients have not been told yet. A pure state machine: times are parameters.
+//! The members of a channel, and the changes that have not been sent to their clients. A pure state machine: times are parameters.
 
 use crate::socket::session::MemberState;
 use std::{
@@ -10,7 +10,7 @@ use std::{
 const MIN_INTERVAL_MS: u64 = 100;
 
 /// The number of sockets per millisecond of the interval, on a large channel: each update is one message for each.
-const SOCKETS_PER_MS: usize = 20;
+const SOCKETS_PER_MS: usize = 5;
 
 /// The id of a member. A roster contains it several times.
 pub(crate) type MemberId = Rc<str>;
@@ -21,8 +21,8 @@ pub(crate) struct Roster<S> {
     members: BTreeMap<MemberId, Member<S>>,
     /// The members of the sockets, by the sockets' ids.
     sockets: BTreeMap<u32, MemberId>,
-    /// The members whose clients do not know the current state.
-    untold: BTreeSet<MemberId>,
+    /// The members with a change that has not been sent.
+    unsent: BTreeSet<MemberId>,
     /// The ends of the grace periods.
     grace: BTreeSet<(u64, MemberId)>,
     /// Whether everyone is to receive the full list.
@@ -35,7 +35,7 @@ struct Member<S> {
     sockets: Vec<(u32, S)>,
     state: Option<Rc<MemberState>>,
     /// The socket whose attachment contains the state.
-    keeper: Option<u32>,
+    stored_by: Option<u32>,
     /// The number of changes of the state.
     revision: u64,
     /// The revision that the clients know, if they know the member.
@@ -46,24 +46,24 @@ struct Member<S> {
 
 impl<S> Member<S> {
     fn new() -> Self {
-        Self { sockets: Vec::new(), state: None, keeper: None, revision: 0, known: None, leaves_ms: None }
+        Self { sockets: Vec::new(), state: None, stored_by: None, revision: 0, known: None, leaves_ms: None }
     }
 
     fn is_present(&self) -> bool {
         !self.sockets.is_empty() || self.leaves_ms.is_some()
     }
 
-    fn news(&self) -> Option<News> {
+    fn change(&self) -> Option<Change> {
         match (self.known, self.is_present()) {
-            (None, true) => Some(News::Joined),
-            (Some(known), true) => (known != self.revision).then_some(News::Changed),
-            (Some(_), false) => Some(News::Left),
+            (None, true) => Some(Change::Joined),
+            (Some(known), true) => (known != self.revision).then_some(Change::Changed),
+            (Some(_), false) => Some(Change::Left),
             (None, false) => None,
         }
     }
 }
 
-enum News {
+enum Change {
     Joined,
     Changed,
     Left,
@@ -95,7 +95,7 @@ impl<S: Clone> Roster<S> {
             grace_ms,
             members: BTreeMap::new(),
             sockets: BTreeMap::new(),
-            untold: BTreeSet::new(),
+            unsent: BTreeSet::new(),
             grace: BTreeSet::new(),
             owes_list: false,
             sent_ms: None,
@@ -104,14 +104,33 @@ impl<S: Clone> Roster<S> {
 
     /// Adds a socket that was there before this roster: the clients know its member.
     pub(crate) fn restore(&mut self, socket: u32, id: &str, handle: S, state: Option<MemberState>) {
+        let is_new = !self.members.contains_key(id);
         let id = self.enter(socket, id, handle);
         let Some(member) = self.members.get_mut(&id) else { return };
         let is_later = |state: &MemberState| member.state.as_ref().is_none_or(|other| other.at < state.at);
         if let Some(state) = state.filter(is_later) {
             member.state = Some(Rc::new(state));
-            member.keeper = Some(socket);
+            member.stored_by = Some(socket);
         }
-        member.known = Some(member.revision);
+        if is_new {
+            member.known = Some(member.revision); // otherwise, a change may be unsent
+        }
+    }
+
+    /// Adds a socket that had closed before this roster was built, and is about to leave.
+    pub(crate) fn restore_closed(&mut self, socket: u32, id: &str, handle: S, state: Option<MemberState>) {
+        let before = self.members.get(id).map(|member| member.state.clone());
+        self.restore(socket, id, handle, state);
+        let Some((id, _)) = self.members.get_key_value(id) else { return };
+        let id = Rc::clone(id);
+        let Some(member) = self.members.get_mut(&id) else { return };
+        if let Some(end) = member.leaves_ms.take() {
+            self.grace.remove(&(end, Rc::clone(&id)));
+        }
+        if before.is_some_and(|state| state != member.state) {
+            member.revision = member.revision.wrapping_add(1); // a newcomer may have received the earlier state
+        }
+        self.note(&id);
     }
 
     /// Adds a socket. Returns the member's state if the socket is to keep it in its attachment.
@@ -134,10 +153,10 @@ impl<S: Clone> Roster<S> {
                 member.revision = member.revision.wrapping_add(1);
             }
             member.state = Some(Rc::new(state));
-            member.keeper = Some(socket);
-        } else if member.keeper.is_none() && member.state.is_some() {
+            member.stored_by = Some(socket);
+        } else if member.stored_by.is_none() && member.state.is_some() {
             to_keep.clone_from(&member.state);
-            member.keeper = Some(socket);
+            member.stored_by = Some(socket);
         }
         self.note(&id);
         to_keep
@@ -158,14 +177,14 @@ impl<S: Clone> Roster<S> {
         let id = self.sockets.remove(&socket)?;
         let member = self.members.get_mut(&id)?;
         member.sockets.retain(|(other, _)| *other != socket);
-        if member.keeper == Some(socket) {
-            member.keeper = None;
+        if member.stored_by == Some(socket) {
+            member.stored_by = None;
         }
-        let mut heir = None;
+        let mut successor = None;
         match member.sockets.first() {
-            Some((other, handle)) if member.keeper.is_none() => {
-                heir = member.state.as_ref().map(|state| (handle.clone(), Rc::clone(state)));
-                member.keeper = heir.as_ref().map(|_| *other);
+            Some((other, handle)) if member.stored_by.is_none() => {
+                successor = member.state.as_ref().map(|state| (handle.clone(), Rc::clone(state)));
+                member.stored_by = successor.as_ref().map(|_| *other);
             }
             Some(_) => {}
             None if self.grace_ms > 0 => {
@@ -176,7 +195,7 @@ impl<S: Clone> Roster<S> {
             None => {}
         }
         self.note(&id);
-        heir
+        successor
     }
 
     /// Sets the state of a socket's member. The socket keeps it in its attachment.
@@ -191,7 +210,7 @@ impl<S: Clone> Roster<S> {
             member.revision = member.revision.wrapping_add(1);
         }
         member.state = Some(Rc::new(state));
-        member.keeper = Some(socket);
+        member.stored_by = Some(socket);
         self.note(&id);
     }
 
@@ -220,10 +239,10 @@ impl<S: Clone> Roster<S> {
     /// Records whether a member's clients know its current state, and forgets a member who has left.
     fn note(&mut self, id: &MemberId) {
         let Some(member) = self.members.get(id) else { return };
-        match member.news() {
-            Some(_) => drop(self.untold.insert(Rc::clone(id))),
+        match member.change() {
+            Some(_) => drop(self.unsent.insert(Rc::clone(id))),
             None => {
-                self.untold.remove(id);
+                self.unsent.remove(id);
                 if !member.is_present() {
                     self.members.remove(id);
                 }
@@ -239,7 +258,7 @@ impl<S: Clone> Roster<S> {
     }
 
     fn owes_something(&self) -> bool {
-        self.owes_list || !self.untold.is_empty()
+        self.owes_list || !self.unsent.is_empty()
     }
 
     /// Returns the earliest time of the next update.
@@ -266,7 +285,7 @@ impl<S: Clone> Roster<S> {
 
     fn take_list(&mut self) -> Update {
         self.owes_list = false;
-        self.untold.clear();
+        self.unsent.clear();
         self.members.retain(|_, member| {
             member.known = Some(member.revision);
             member.is_present()
@@ -276,14 +295,14 @@ impl<S: Clone> Roster<S> {
 
     fn take_changes(&mut self) -> Update {
         let (mut joined, mut changed, mut left) = (Vec::new(), Vec::new(), Vec::new());
-        for id in std::mem::take(&mut self.untold) {
+        for id in std::mem::take(&mut self.unsent) {
             let Some(member) = self.members.get_mut(&id) else { continue };
-            let news = member.news();
+            let change = member.change();
             member.known = Some(member.revision);
-            match news {
-                Some(News::Joined) => joined.push(entry(&id, member)),
-                Some(News::Changed) => changed.push(entry(&id, member)),
-                Some(News::Left) => {
+            match change {
+                Some(Change::Joined) => joined.push(entry(&id, member)),
+                Some(Change::Changed) => changed.push(entry(&id, member)),
+                Some(Change::Left) => {
                     self.members.remove(&id);
                     left.push(id);
                 }
@@ -406,7 +425,7 @@ mod tests {
     }
 
     proptest! {
-        /// Everyone learns the truth, whatever happens, at most every 100 ms, and what is sent is consistent.
+        /// All clients converge to the members, with at most one update per 100 ms, and the updates are consistent.
         #[test]
         fn clients_and_attachments_converge_to_the_members(steps in proptest::collection::vec(step(), 0..60)) {
             let mut now_ms = 1_000_000;
@@ -429,8 +448,8 @@ mod tests {
                         attachments.insert(socket, (member, kept.map(|state| (*state).clone())));
                     }
                     Step::Leave { socket } if attachments.remove(&socket).is_some() => {
-                        if let Some((heir, state)) = roster.leave(socket, now_ms) {
-                            attachments.get_mut(&heir).unwrap().1 = Some((*state).clone());
+                        if let Some((other, state)) = roster.leave(socket, now_ms) {
+                            attachments.get_mut(&other).unwrap().1 = Some((*state).clone());
                         }
                     }
                     Step::Set { socket, state: number } if attachments.contains_key(&socket) => {

@@ -96,7 +96,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
                 if !subscription::abort(&self.core, ws, &session, &id)? {
                     let aborted = self.calls.try_borrow_mut()?.abort(socket_id, &id);
                     aborted.into_iter().for_each(Aborted::tell);
-                    subscription::unpark(&self.core, ws, &session)?;
+                    subscription::unpark(&self.core, ws)?;
                 }
                 Ok(None)
             }
