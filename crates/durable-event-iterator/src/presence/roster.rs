@@ -428,14 +428,14 @@ mod tests {
         /// All clients converge to the members, with at most one update per 100 ms, and the updates are consistent.
         #[test]
         fn clients_and_attachments_converge_to_the_members(steps in proptest::collection::vec(step(), 0..60)) {
-            let mut now_ms = 1_000_000;
+            let mut now_ms = 1_000_000_u64;
             let mut roster = Roster::new(GRACE_MS);
             let mut attachments = Attachments::new();
             let mut client = Client::default();
             let mut sent_ms: Option<u64> = None;
             let settle = |roster: &mut Roster<u32>, client: &mut Client, sent_ms: &mut Option<u64>, now_ms: u64| {
                 while let Some(update) = roster.advance(now_ms) {
-                    assert!(sent_ms.is_none_or(|sent| sent + MIN_INTERVAL_MS <= now_ms), "sent too often");
+                    assert!(sent_ms.is_none_or(|sent| sent.saturating_add(MIN_INTERVAL_MS) <= now_ms), "sent too often");
                     *sent_ms = Some(now_ms);
                     client.apply(update);
                 }
@@ -457,7 +457,7 @@ mod tests {
                         attachments.get_mut(&socket).unwrap().1 = Some(state.clone());
                         roster.set_state(socket, state);
                     }
-                    Step::Wait { ms } => now_ms += ms,
+                    Step::Wait { ms } => now_ms = now_ms.saturating_add(ms),
                     Step::Lose => {
                         let is_owed = roster.next_ms().is_some();
                         roster = rebuilt(&attachments);
