@@ -374,7 +374,12 @@ test('1,000 members: a newcomer receives the list in parts', { timeout: 120_000 
   const names = Array.from({ length: 1_000 }, (_, n) => `member-${String(n).padStart(4, '0')}`)
   const att = { state: 'x'.repeat(200) }
   const watch = await join('many', 'watch')
-  for (let n = 0; n < names.length; n += 50) await Promise.all(names.slice(n, n + 50).map((name) => join('many', name, { att })))
+  // They subscribe together, and do not parse their lists.
+  for (let n = 0; n < names.length; n += 100) {
+    const batch = names.slice(n, n + 100).map((name) => MemberSocket.connect(journals, 'PRESENT', 'many', name, { att }))
+    opened.push(...(await Promise.all(batch)))
+  }
+  for (const member of opened.slice(1)) member.subscribe()
   await watch.until(({ size }) => size === 1_001)
   const newcomer = await join('many', 'newcomer')
   const parts = newcomer.events()
@@ -419,8 +424,9 @@ describe('clients', () => {
     const id = await journals.stub('PRESENT', chn, 'publish', { type: 'message', n: 1, text: null })
     await subscription.until(({ events }) => events.some(({ type }) => type === 'message'))
     expect(subscription.received.filter(({ id }) => id !== undefined).map(({ id }) => id)).toEqual([id])
-    // Not awaited: the generator of oRPC 1.6 first waits for its next event.
-    void subscription.iterator.return?.()
+    // The generator of oRPC 1.6 first waits for its next event, and that of oRPC 1.16 rejects if its socket has closed.
+    const returned = Promise.resolve(subscription.iterator.return?.()).catch(() => {})
+    if (version !== '1.6.6') await Promise.race([returned, pause(1_000)])
     client.close()
     await watch.untilIds('watch')
   })

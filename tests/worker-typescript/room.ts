@@ -2,10 +2,13 @@
 
 import { DurableEventIteratorObject, DurableIteratorObject, toDurableIteratorWebsocket } from 'durable-event-iterator/durable-object'
 import type {
+  Disconnected,
+  DisconnectOptions,
   DurableEventIteratorObjectHandlerOptions,
   DurableEventIteratorObjectLimits,
   Published,
   PublishOptions,
+  RevokeOptions,
   SessionClaims,
   Subscribed,
 } from 'durable-event-iterator/durable-object'
@@ -53,6 +56,8 @@ export interface Room<TEvent extends object> {
   /** Deletes expired events. */
   alarm(): void | Promise<void>
   publish(event: TEvent, options?: PublishOptions): Promise<Published>
+  disconnect(options: DisconnectOptions): Promise<Disconnected>
+  revoke(options: RevokeOptions): Promise<Disconnected>
 }
 
 /** The name of oRPC's class that all classes extend, set by `tests/support/workerd.ts`. */

@@ -578,7 +578,7 @@ fn read_all<O: DurableEventIteratorObject>(client: &TestSocket<O>) -> (String, O
             Content::Parked { after } => parked = after,
             Content::Event(event) => {
                 if let Event::Message { text } = event.to().unwrap() {
-                    texts.push_str(&text[..1]);
+                    texts.extend(text.chars().next());
                 }
             }
             _ => {}
@@ -630,7 +630,7 @@ where
     subscribe_with_flow(&slow, "2", parked);
     room.advance(INTERVAL);
     read.push_str(&read_all(&slow).0);
-    assert_eq!(read, format!("{}567", &"01234"[..filling]), "{sending}");
+    assert_eq!(read, format!("{}567", "01234".get(..filling).unwrap()), "{sending}");
     room.advance(GRACE);
     let left = presence(&anna).into_iter().any(|event| !event.left.is_empty() || event.members.is_some());
     assert!(left, "{sending}, {filling}: the presence event was sent");
@@ -788,4 +788,46 @@ fn a_pending_change_is_sent_although_another_socket_of_the_member_has_closed() {
     let states: Vec<_> =
         presence(&watch).into_iter().flat_map(|event| event.changed).map(|anna| anna.state).collect();
     assert_eq!(states, [Some("first".into()), Some("second".into())]);
+}
+
+#[test]
+fn newcomers_of_a_large_channel_receive_all_members() {
+    let room = TestObject::<Room>::new();
+    let name = |n: usize| format!("member-{:05}", (n * 7_919) % 10_000);
+    let mut clients: Vec<TestSocket<Room>> = Vec::new();
+    let mut states: BTreeMap<String, Option<Value>> = BTreeMap::new();
+    for n in 0..900 {
+        let client = room.connect_as(token(&name(n)), &name(n)).unwrap();
+        client.call(["setPresence"], &"x".repeat(150)).unwrap();
+        client.subscribe();
+        states.insert(name(n), Some("x".repeat(150).into()));
+        if n % 3 == 0 {
+            client.call(["setPresence"], "changed").unwrap();
+            states.insert(name(n), Some("changed".into()));
+        }
+        if n % 50 == 0 {
+            room.advance(INTERVAL);
+        }
+        if n == 700 {
+            // Their grace period ends at once.
+            for client in clients.drain(..20) {
+                client.close(1000);
+            }
+            (0..20).for_each(|n| drop(states.remove(&name(n))));
+            room.advance(GRACE);
+        }
+        let mut known: BTreeMap<String, Option<Value>> = BTreeMap::new();
+        let events = presence(&client);
+        assert_eq!(events.iter().filter(|event| event.own_id == Some(name(n))).count(), 1);
+        for (part, event) in events.into_iter().enumerate() {
+            assert_eq!(event.members.is_some(), part == 0);
+            let upserts = event.members.into_iter().flatten().chain(event.joined).chain(event.changed);
+            known.extend(upserts.map(|member| (member.id, member.state)));
+            event.left.iter().for_each(|id| drop(known.remove(id)));
+        }
+        // Its own change may be unsent.
+        states.get(&name(n)).into_iter().for_each(|state| drop(known.insert(name(n), state.clone())));
+        assert_eq!(known, states, "{n}");
+        clients.push(client);
+    }
 }

@@ -16,6 +16,7 @@ use durable_event_wire::{
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
+    rc::Rc,
 };
 
 /// Maximum size of a state, in bytes of JSON.
@@ -33,6 +34,8 @@ pub(crate) struct PresenceState {
     arriving: RefCell<BTreeSet<u32>>,
     /// The sockets whose attachment states that presence is owed, as far as this instance knows. Almost always one or none.
     marked: RefCell<BTreeMap<u32, RawSocket>>,
+    /// The last long list that was sent to a newcomer.
+    list: RefCell<Option<Vec<Rc<Serialized>>>>,
     is_settling: Cell<bool>,
     /// Whether stored events are being sent. A subscription that is parked meanwhile would skip those that it has not received.
     is_held: Cell<bool>,
@@ -49,6 +52,7 @@ impl PresenceState {
             roster: RefCell::default(),
             arriving: RefCell::default(),
             marked: RefCell::default(),
+            list: RefCell::default(),
             is_settling: Cell::new(false),
             is_held: Cell::new(false),
             is_deferred: Cell::new(false),
@@ -73,6 +77,29 @@ impl PresenceState {
         }
         let mut slot = self.roster.try_borrow_mut()?;
         Ok(work(slot.get_or_insert_with(|| Roster::new(self.options.grace_ms()))))
+    }
+
+    /// Returns the events with the list for a socket whose subscription has become live.
+    ///
+    /// A long list is kept until the channel is quiet, and is followed by the changes since: otherwise, a thousand clients that
+    /// reconnect after a deployment would cause the serialization of a thousand lists.
+    fn list_for(&self, core: &ChannelCore, socket: u32) -> Result<Vec<Rc<Serialized>>> {
+        let mut kept = self.list.try_borrow_mut()?;
+        self.with(core, |roster| {
+            let own_id = roster.member_of(socket).map(str::to_owned);
+            let own_id = own_id.as_deref();
+            if let (Some(list), Some(changes)) = (kept.as_ref(), roster.since_list()) {
+                let changes = event::changes_for(changes, own_id).into_iter().map(Rc::new);
+                return list.iter().cloned().chain(changes).collect();
+            }
+            *kept = None;
+            let list: Vec<_> = event::list(roster.entries(), own_id).into_iter().map(Rc::new).collect();
+            if list.len() > 1 {
+                roster.mark_list();
+                *kept = Some(event::list(roster.entries(), None).into_iter().map(Rc::new).collect());
+            }
+            list
+        })
     }
 
     /// Sets the timer, or deletes it.
@@ -155,17 +182,20 @@ impl PresenceState {
     }
 
     /// Sends what is due, and sets the timer for the rest.
-    fn settle(&self, core: &ChannelCore, except: Option<&RawSocket>) -> Result<()> {
+    fn settle(&self, core: &ChannelCore) -> Result<()> {
         if !self.is_built() {
             return Ok(());
         }
         // Events are not sent from a transaction, which may be rolled back.
         if !core.transactions.is_open() {
             while let Some(update) = self.with(core, |roster| roster.advance(runtime::now_ms()))? {
-                send(core, update, except);
+                send(core, update);
             }
         }
         let next = self.with(core, |roster| roster.next_ms())?;
+        if next.is_none() {
+            self.list.replace(None);
+        }
         self.owe(core, next.is_some())?;
         self.schedule(core, next)
     }
@@ -226,18 +256,17 @@ fn keep_state(core: &ChannelCore, ws: &RawSocket, state: &MemberState) {
 }
 
 /// Sends an update to the live subscriptions of clients.
-fn send(core: &ChannelCore, update: Update, except: Option<&RawSocket>) {
+fn send(core: &ChannelCore, update: Update) {
     for body in event::events(update) {
         let messages = EventMessages { tail: live_tail(&body), for_publishers: None };
         let now_ms = runtime::now_ms();
         let room_of = |flow| core.room(flow, 0);
-        let unsent = if except.is_none() && !core.options.serves_publishers {
+        let unsent = if !core.options.serves_publishers {
             core.sessions.fan_out(&messages, now_ms, &room_of)
         } else {
             let is_client =
                 |_: Option<&str>, tags: &[String], _| !tags.iter().any(|tag| tag == PUBLISHER_TAG);
-            let except: Vec<RawSocket> = except.into_iter().cloned().collect();
-            core.sessions.fan_out_to(&messages, now_ms, &room_of, &is_client, &[], &except)
+            core.sessions.fan_out_to(&messages, now_ms, &room_of, &is_client, &[], &[])
         };
         match unsent {
             Ok(unsent) => {
@@ -274,10 +303,6 @@ pub(crate) fn hold<R>(core: &ChannelCore, work: impl FnOnce() -> R) -> R {
 
 /// Sends what is due, and sets the timer for the rest.
 pub(crate) fn settle(core: &ChannelCore) {
-    settle_except(core, None);
-}
-
-fn settle_except(core: &ChannelCore, except: Option<&RawSocket>) {
     let Some(presence) = &core.presence else { return };
     if presence.is_held.get() {
         presence.is_deferred.set(true);
@@ -285,7 +310,7 @@ fn settle_except(core: &ChannelCore, except: Option<&RawSocket>) {
     }
     // Sending may end subscriptions. The outer call handles what follows from it.
     if !presence.is_settling.replace(true) {
-        report(presence.settle(core, except));
+        report(presence.settle(core));
         presence.is_settling.set(false);
     }
 }
@@ -339,14 +364,12 @@ pub(crate) fn welcome(
         let live = session.subscription.as_ref().filter(|subscription| subscription.live);
         let Some(subscription) = live else { return Ok(()) };
         // Before the list is built: a grace period that ends now ends for this client too.
-        settle_except(core, Some(ws));
-        let bodies = presence.with(core, |roster| {
-            let own_id = roster.member_of(socket).map(str::to_owned);
-            event::list(roster.entries(), own_id.as_deref())
-        })?;
+        // The client does not receive changes before the list.
+        core.hub.without(ws, || settle(core))?;
+        let bodies = presence.list_for(core, socket)?;
         // Sent whole, and not counted as sent without an acknowledgement: a long list would park the subscription again and again.
-        for body in bodies {
-            let event = stream_event(&subscription.id, StreamEventKind::Message, Some(&body), None);
+        for body in bodies.iter() {
+            let event = stream_event(&subscription.id, StreamEventKind::Message, Some(body), None);
             let _ = ws.send_text(&event); // an error means that the socket has closed
         }
         Ok(())

@@ -77,17 +77,19 @@ pub(crate) fn list(entries: impl IntoIterator<Item = Entry>, own_id: Option<&str
         writer.entry(&entry, "joined");
     }
     writer.end();
-    if let Some(id) = own_id {
-        writer.json.push_str(r#","self":"#);
-        push_text(&mut writer.json, id);
-    }
+    writer.own_id(own_id);
     writer.finish()
 }
 
 /// Returns the events of an update.
 pub(crate) fn events(update: Update) -> Vec<Serialized> {
+    changes_for(update, None)
+}
+
+/// Returns the events of an update for the member with the id `own_id`.
+pub(crate) fn changes_for(update: Update, own_id: Option<&str>) -> Vec<Serialized> {
     match update {
-        Update::List(entries) => list(entries, None),
+        Update::List(entries) => list(entries, own_id),
         Update::Changes { joined, changed, left } => {
             let mut writer = Writer::new();
             for (name, entries) in [("joined", joined), ("changed", changed)] {
@@ -101,6 +103,7 @@ pub(crate) fn events(update: Update) -> Vec<Serialized> {
                 writer.end();
             }
             writer.left(&left);
+            writer.own_id(own_id);
             writer.finish()
         }
     }
@@ -179,6 +182,13 @@ impl Writer {
                 self.meta.push_str(segment.get());
             }
             self.meta.push(']');
+        }
+    }
+
+    fn own_id(&mut self, id: Option<&str>) {
+        if let Some(id) = id {
+            self.json.push_str(r#","self":"#);
+            push_text(&mut self.json, id);
         }
     }
 

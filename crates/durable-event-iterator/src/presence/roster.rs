@@ -12,6 +12,9 @@ const MIN_INTERVAL_MS: u64 = 100;
 /// The number of sockets per millisecond of the interval, on a large channel: each update is one message for each.
 const SOCKETS_PER_MS: usize = 5;
 
+/// Maximum number of changes that are sent after a kept list. Then the list is serialized again.
+const MAX_CHANGES_SINCE_LIST: usize = 200;
+
 /// The id of a member. A roster contains it several times.
 pub(crate) type MemberId = Rc<str>;
 
@@ -27,6 +30,8 @@ pub(crate) struct Roster<S> {
     grace: BTreeSet<(u64, MemberId)>,
     /// Whether everyone is to receive the full list.
     owes_list: bool,
+    /// The members that may have changed since [`mark_list`](Self::mark_list), unless they are too many.
+    since_list: Option<BTreeSet<MemberId>>,
     /// The time of the last update.
     sent_ms: Option<u64>,
 }
@@ -98,6 +103,7 @@ impl<S: Clone> Roster<S> {
             unsent: BTreeSet::new(),
             grace: BTreeSet::new(),
             owes_list: false,
+            since_list: None,
             sent_ms: None,
         }
     }
@@ -238,6 +244,10 @@ impl<S: Clone> Roster<S> {
 
     /// Records whether a member's clients know its current state, and forgets a member who has left.
     fn note(&mut self, id: &MemberId) {
+        if let Some(since) = &mut self.since_list {
+            since.insert(Rc::clone(id));
+        }
+        self.since_list.take_if(|since| since.len() > MAX_CHANGES_SINCE_LIST);
         let Some(member) = self.members.get(id) else { return };
         match member.change() {
             Some(_) => drop(self.unsent.insert(Rc::clone(id))),
@@ -310,6 +320,24 @@ impl<S: Clone> Roster<S> {
             }
         }
         Update::Changes { joined, changed, left }
+    }
+
+    /// Records that the current list is kept.
+    pub(crate) fn mark_list(&mut self) {
+        self.since_list = Some(BTreeSet::new());
+    }
+
+    /// Returns the changes since the list was kept, or `None` if there are too many.
+    pub(crate) fn since_list(&self) -> Option<Update> {
+        let since = self.since_list.as_ref()?;
+        let (mut joined, mut left) = (Vec::new(), Vec::new());
+        for id in since {
+            match self.members.get(id).filter(|member| member.is_present()) {
+                Some(member) => joined.push(entry(id, member)),
+                None => left.push(Rc::clone(id)),
+            }
+        }
+        Some(Update::Changes { joined, changed: Vec::new(), left })
     }
 
     /// Returns the members who are present, sorted by id.
@@ -487,9 +515,9 @@ mod tests {
         roster.set_state(0, state(Some(1), 1));
         assert!(roster.advance(1).is_some(), "the first change is sent at once");
         roster.set_state(1, state(Some(1), 1));
-        assert_eq!(roster.next_ms(), Some(501));
-        assert_eq!(roster.advance(500), None);
-        let Some(Update::Changes { changed, .. }) = roster.advance(501) else { panic!("changes are due") };
+        assert_eq!(roster.next_ms(), Some(2_001));
+        assert_eq!(roster.advance(2_000), None);
+        let Some(Update::Changes { changed, .. }) = roster.advance(2_001) else { panic!("changes are due") };
         assert_eq!(changed.len(), 1);
     }
 }

@@ -222,6 +222,15 @@ export class Hub {
     return true
   }
 
+  /** Excludes a socket from fan-outs until `show`, or until its attachment is set. */
+  hide(ws) {
+    this.#live.set(ws, NOT_LIVE)
+  }
+
+  show(ws) {
+    this.#live.delete(ws)
+  }
+
   /** Sets the time at which the entry point `PRESENCE` is called, in milliseconds since 1970; undefined deletes it. */
   schedule(at) {
     const object = this.#object

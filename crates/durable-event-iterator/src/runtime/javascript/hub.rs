@@ -59,6 +59,12 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = schedule)]
     fn schedule_js(this: &Hub, at: Option<f64>) -> Result<(), JsValue>;
 
+    #[wasm_bindgen(method, catch, js_name = hide)]
+    fn hide_js(this: &Hub, ws: &RawSocket) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = show)]
+    fn show_js(this: &Hub, ws: &RawSocket) -> Result<(), JsValue>;
+
     #[wasm_bindgen(method, catch, js_name = take)]
     fn take_js(this: &Hub, ws: &RawSocket, characters: f64, left: f64) -> Result<bool, JsValue>;
 
@@ -276,6 +282,14 @@ impl Hub {
     /// [`acknowledge`](Self::acknowledge).
     pub(crate) fn take(&self, ws: &RawSocket, characters: u64, left: u64) -> Result<bool, JsError> {
         Ok(self.take_js(ws, characters as f64, left as f64)?)
+    }
+
+    /// Excludes a socket from fan-outs while `work` is running, or until its attachment is set.
+    pub(crate) fn without<R>(&self, ws: &RawSocket, work: impl FnOnce() -> R) -> Result<R, JsError> {
+        self.hide_js(ws)?;
+        let result = work();
+        self.show_js(ws)?;
+        Ok(result)
     }
 
     /// Sets the time of the entry point `PRESENCE`, in milliseconds since 1970, or deletes it. The timer is JavaScript's: it outlives the

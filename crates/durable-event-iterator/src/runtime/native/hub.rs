@@ -288,6 +288,14 @@ impl Hub {
         self.with_room(ws, left, |room| room.take(characters))
     }
 
+    /// Excludes a socket from fan-outs while `work` is running, or until its attachment is set.
+    pub(crate) fn without<R>(&self, ws: &RawSocket, work: impl FnOnce() -> R) -> Result<R, JsError> {
+        self.live.borrow_mut().insert(ws.id()?, None);
+        let result = work();
+        self.live.borrow_mut().remove(&ws.id()?);
+        Ok(result)
+    }
+
     /// Sets the function that the timer calls.
     pub(crate) fn on_timer(&self, call: Rc<dyn Fn()>) {
         self.on_timer.replace(Some(call));
