@@ -370,7 +370,7 @@ test('publishers’ subscribers receive no presence events and are no members', 
   expect(await membersOf('published', 'PUBLISHED_PRESENT')).toHaveLength(2)
 })
 
-test('1,000 members: a newcomer receives the list in parts', { timeout: 120_000 }, async () => {
+test('1,000 members: a newcomer receives the list in parts', { timeout: 240_000 }, async () => {
   const names = Array.from({ length: 1_000 }, (_, n) => `member-${String(n).padStart(4, '0')}`)
   const att = { state: 'x'.repeat(200) }
   const watch = await join('many', 'watch')
