@@ -3,7 +3,7 @@
 //! | request | response |
 //! | --- | --- |
 //! | `GET /` with `Upgrade: websocket`, `?token=…` | opens a WebSocket to the channel of the token |
-//! | `/channels/<channel>/events` and other paths below `/channels/<channel>` | reads, publishes to and administers a channel: see [`ChannelEndpoint`](http::ChannelEndpoint) |
+//! | `/channels/<channel>/events` and other paths below `/channels/<channel>` | reads, publishes to and administers a channel: see [`ChannelEndpoint`] |
 //! | `/events?channel=<channel>` | the same as `/channels/events?channel=<channel>` |
 //! | `GET /inspect` | the inspector, if the secret `INSPECT_KEY` exists |
 //!

@@ -244,7 +244,10 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
 
     /// The variable `PRESENCE` turns on presence, with the grace period `PRESENCE_GRACE_SECONDS`.
     fn options(env: &Env) -> Options {
-        let Ok(key) = env.var("PRESENCE") else { return K::options() };
+        // Natively there are no variables.
+        let Some(Ok(key)) = cfg!(target_arch = "wasm32").then(|| env.var("PRESENCE")) else {
+            return K::options();
+        };
         let mut presence = match key.to_string().as_str() {
             "subject" => Presence::by_subject(),
             _ => Presence::by_connection(),
