@@ -155,12 +155,13 @@ pub(crate) struct SerializedBody<'a> {
 }
 
 impl<'a> SerializedBody<'a> {
-    /// Reads a body.
+    /// Reads a body, with or without a byte order mark.
     ///
     /// # Errors
     /// BAD_REQUEST if it is malformed, or has an unknown property.
     pub(crate) fn read(body: &'a [u8]) -> Result<Self, Error> {
-        serde_json::from_slice(body).map_err(|_| Error::malformed_request())
+        let text = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+        serde_json::from_slice(text).map_err(|_| Error::malformed_request())
     }
 
     /// Returns the value.
@@ -315,6 +316,7 @@ mod tests {
             read(r#"{"json":{"n":1},"meta":[]}"#).unwrap(),
             Value::Object(Object::from_iter([("n", Value::from(1_u32))]))
         );
+        assert_eq!(read("\u{feff}{\"json\":1}").unwrap(), Value::from(1_u32));
         for body in [
             "",
             "[]",
