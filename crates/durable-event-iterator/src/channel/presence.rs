@@ -113,7 +113,10 @@ impl PresenceState {
     fn build(&self, core: &ChannelCore) -> Result<Roster<RawSocket>> {
         let mut roster = Roster::new(self.options.grace_ms());
         for ws in core.hub.sockets()? {
-            let (Ok(socket), Ok(session)) = (ws.id(), core.sessions.read(&ws)) else { continue };
+            let (Ok(socket), Ok(session)) = (ws.id(), core.sessions.read(&ws)) else {
+                roster.owe_list(); // its member is unknown, and clients may know it
+                continue;
+            };
             if session.owes_presence() {
                 roster.owe_list();
                 self.marked.try_borrow_mut()?.insert(socket, ws.clone());
@@ -174,6 +177,11 @@ impl PresenceState {
             let Some(id) = self.known_id(session) else { return Ok(()) };
             self.with(core, |roster| roster.restore_closed(socket, &id, ws.clone(), kept_state(session)))?;
         }
+        self.remove(core, socket)
+    }
+
+    /// Removes a socket from the roster.
+    fn remove(&self, core: &ChannelCore, socket: u32) -> Result<()> {
         let now_ms = runtime::now_ms();
         if let Some((other, state)) = self.with(core, |roster| roster.leave(socket, now_ms))? {
             keep_state(core, &other, &state);
@@ -405,6 +413,21 @@ pub(crate) fn closed(core: &ChannelCore, ws: &RawSocket, session: &Session) {
     }
     if let Ok(mut arriving) = presence.arriving.try_borrow_mut() {
         arriving.remove(&socket);
+    }
+    settle(core);
+}
+
+/// Handles a socket that has closed, and whose session cannot be read. An instance without a roster cannot know its member.
+pub(crate) fn closed_unreadable(core: &ChannelCore, ws: &RawSocket) {
+    let Some(presence) = &core.presence else { return };
+    let Ok(socket) = ws.id() else { return };
+    report(if presence.is_built() {
+        presence.remove(core, socket)
+    } else {
+        presence.with(core, Roster::owe_list)
+    });
+    if let Ok(mut marked) = presence.marked.try_borrow_mut() {
+        marked.remove(&socket);
     }
     settle(core);
 }

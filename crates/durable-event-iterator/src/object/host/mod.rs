@@ -161,13 +161,15 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let Ok(socket) = ws.id() else { return };
         abort_calls(&self.calls, ws);
         // The attachment is readable until the end of this call. A socket that another version has accepted may have none.
-        if let Ok(session) = self.core.sessions.read(ws)
-            && !session.is_publisher()
-        {
-            presence::closed(&self.core, ws, &session); // first, since the handler may break the instance
-            if let Err(error) = self.object.on_closed(&self.socket(ws, &session)) {
-                runtime::log_error(&format!("on_closed failed: {error}"));
+        match self.core.sessions.read(ws) {
+            Ok(session) if !session.is_publisher() => {
+                presence::closed(&self.core, ws, &session); // first, since the handler may break the instance
+                if let Err(error) = self.object.on_closed(&self.socket(ws, &session)) {
+                    runtime::log_error(&format!("on_closed failed: {error}"));
+                }
             }
+            Ok(_) => {}
+            Err(_) => presence::closed_unreadable(&self.core, ws),
         }
         self.core.sessions.forget(socket);
     }
