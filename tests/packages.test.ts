@@ -77,7 +77,7 @@ describe.each(published)('the crate $name', (crate) => {
       .map((entry) => join(entry.parentPath, entry.name).slice(join(root, folder).length + 1))
     for (const file of ['Cargo.toml', 'README.md', 'src/lib.rs']) expect(files).toContain(file)
     for (const license of ['LICENSE-MIT', 'LICENSE-APACHE']) expect(read(folder, license)).toBe(read(license))
-    const expected = /^(src\/.+\.(rs|js|sql)|README\.md|LICENSE-(MIT|APACHE)|Cargo\.(toml|toml\.orig|lock)|\.cargo_vcs_info\.json)$/
+    const expected = /^(src\/.+\.(css|html|js|rs|sql|svg)|README\.md|LICENSE-(MIT|APACHE)|Cargo\.(toml|toml\.orig|lock)|\.cargo_vcs_info\.json)$/
     expect(files.filter((file) => !expected.test(file))).toEqual([])
     const contents = files.map((file) => read(folder, file))
     for (const path of [root, homedir() + '/']) expect(contents.filter((content) => content.includes(path))).toEqual([])
