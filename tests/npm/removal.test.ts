@@ -159,6 +159,22 @@ describe('without WebSockets', () => {
     expect(events.requested()).toBeGreaterThan(1)
   })
 
+  test.each(['a WebSocket', 'HTTP'])('a client over %s whose token is revoked before its first use requests another one', async (transport) => {
+    const chn = newChannel()
+    let isFirst = true
+    const token = async (): Promise<string> => {
+      const signed = await sign('DurableIterator', chn)
+      if (isFirst) await journals.stub('USUAL', chn, 'revoke', { subject: 'anna' })
+      isFirst = false
+      return signed
+    }
+    const fallback = httpFallback({ url: new URL('/http/USUAL', network.url) })
+    const events = open(chn, 'DurableIterator', transport === 'HTTP' ? { url: network.url, fallback, token } : { token })
+    await events.opened()
+    await publish(chn, 1)
+    expect(await take(events)).toBe(1)
+  })
+
   test('a client over HTTP to which the server refuses a new token ends', async () => {
     const chn = newChannel()
     let isBanned = false

@@ -54,6 +54,9 @@ export const TOKEN_EXPIRED_CLOSE = { code: 1008, reason: 'Token expired' }
 /** The close code with which the Durable Object closes the socket of a client whose token is revoked, and the one above. */
 export const TOKEN_REJECTED_CODE = 1008
 
+/** The message of the error, with status 401, for a revoked token: `REVOKED` in `channel/revocation.rs` of the library. */
+export const TOKEN_REVOKED = 'Token revoked'
+
 /** The maximum length of a connection id in characters. */
 export const MAX_CONNECTION_ID_LENGTH = 128
 

@@ -1,6 +1,16 @@
 import { DurableIteratorError } from '../error.js'
 import type { DurableIteratorTokenPayload } from '../token/payload.js'
-import { ACKNOWLEDGED_CHARACTERS, FLOW_HEADER, FLOW_HEADER_VALUE, GAP_HEADER, SINCE_HEADER, TOKEN_EXPIRED_CLOSE, TOKEN_EXPIRED_HEADER, TOKEN_REJECTED_CODE } from '../wire.js'
+import {
+  ACKNOWLEDGED_CHARACTERS,
+  FLOW_HEADER,
+  FLOW_HEADER_VALUE,
+  GAP_HEADER,
+  SINCE_HEADER,
+  TOKEN_EXPIRED_CLOSE,
+  TOKEN_EXPIRED_HEADER,
+  TOKEN_REJECTED_CODE,
+  TOKEN_REVOKED,
+} from '../wire.js'
 import { backoff } from './backoff.js'
 import { DurableEventIteratorConnectionError } from './connection-error.js'
 import { Connection } from './connection.js'
@@ -349,9 +359,10 @@ export class Session {
 
   #endOf(response: PeerResponse, token: HeldToken): End {
     const error = this.#errorOf(response.status, response.body)
-    // The token may be rejected because of its age: it has expired, it has been accepted before, or it was issued at the time of a
-    // revocation.
-    const isWorn = this.#token.isExpired || this.#isTokenDoubtful || this.#provenToken === token
+    // The token may be rejected because of its age: it has expired, it has been accepted before, or it was issued before or at the time
+    // of a revocation.
+    const isRevoked = errorOf(this.serializer, response.status, response.body).message === TOKEN_REVOKED
+    const isWorn = isRevoked || this.#token.isExpired || this.#isTokenDoubtful || this.#provenToken === token
     return { reason: isTokenExpired(response) || (response.status === 401 && isWorn) ? 'expired' : 'failed', error }
   }
 
