@@ -40,7 +40,7 @@ struct Item {
     key: Option<String>,
 }
 
-/// Publishes the body, an array of [`Item`]s, as a batch.
+/// Publishes the body, an array of `Item`s, as a batch.
 pub async fn publish_batch(
     mut request: Request,
     env: &Env,
