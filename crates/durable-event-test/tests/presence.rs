@@ -215,7 +215,7 @@ fn changes_are_batched_after_the_first_one() {
         event(|event| (event.joined, event.changed) = (vec![member("b"), member("c")], vec![changed]));
     assert_eq!(presence(&watch), std::slice::from_ref(&update));
     assert_eq!(presence(&clients[2]), [list(Some("c"), &["a", "b", "c", "watch"]), update]);
-    // The state that everyone knows is no change.
+    // Setting the same state again changes nothing.
     clients[0].call(["setPresence"], &2).unwrap();
     room.advance(INTERVAL);
     assert_eq!(presence(&watch), []);

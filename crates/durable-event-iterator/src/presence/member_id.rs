@@ -21,7 +21,7 @@ pub(crate) fn member_id(key: &MemberKey, session: &Session) -> Option<String> {
     by_key.or_else(|| session.connection.as_deref().map(digest))
 }
 
-/// Returns a text or an integer of the token's attachment. Any other value is no key.
+/// Returns a text or an integer of the token's attachment. Other values are not used as a key.
 fn property_of(attachment: &RawJson, property: &str) -> Option<String> {
     match serde_json::from_str::<Value>(attachment.as_str()).ok()?.get(property)? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
