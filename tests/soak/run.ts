@@ -112,6 +112,8 @@ const GRACE_SECONDS = 1
 const FAULT_INTERVAL = 50
 /** The interval in seconds at which the runtime is killed, at least once. */
 const SECONDS_PER_KILL = 20
+/** The kinds of faults of each run, however slow its machine is: those that have not occurred in its first half are injected next. */
+const KINDS_OF_EACH_RUN = ['wiped', 'unreadable attachment', 'online storm', 'WebSockets blocked', 'disconnected', 'revoked', 'hibernated'] as const
 /** The share of clients that join during the run, relative to those at the start. */
 const LATECOMERS = 0.3
 /** One of this number of clients has no network faults, so that reconnects do not hide faults of Durable Objects. */
@@ -279,6 +281,8 @@ class Run {
   readonly #startedAt = Date.now()
   #late = 0
   #publishing = true
+  /** When the runtime is to be killed, as shares of the events. */
+  #killAt: number[] = []
   /** The time until the members of all channels had converged, in milliseconds. */
   convergence = Number.NaN
   /** Resolved while the runtime is running. */
@@ -385,7 +389,7 @@ class Run {
     const random = this.#random.part(name)
     const interval = (seconds * 1000 * this.#channels.length * PUBLISHERS_PER_CHANNEL) / events
     let due = Date.now()
-    while (this.#publishers.stored < events) {
+    while (this.#publishers.stored < events || this.#killAt.length > 0 || this.#outstanding.length > 0) {
       due += interval * (0.2 + 1.6 * random.next())
       await pause(due - Date.now())
       await this.#running
@@ -398,15 +402,21 @@ class Run {
   async #schedule(): Promise<void> {
     const random = this.#random.part('faults')
     const kills = Math.max(1, Math.round(this.#options.seconds / SECONDS_PER_KILL))
-    const killAt = Array.from({ length: kills }, (_, n) => (n + 0.2 + 0.6 * random.next()) / kills)
+    this.#killAt = Array.from({ length: kills }, (_, n) => (n + 0.2 + 0.6 * random.next()) / kills)
     while (this.#publishing) {
       await pause(2 * FAULT_INTERVAL * random.next())
-      if (this.#progress >= (killAt[0] ?? 2)) {
-        killAt.shift()
+      if (this.#progress >= (this.#killAt[0] ?? Number.POSITIVE_INFINITY)) {
+        this.#killAt.shift()
         await this.#kill(random)
       }
       await this.#injure(random).catch((error: Error) => this.#options.onProgress?.(`A fault could not be injected: ${error.message}`))
     }
+  }
+
+  /** The kinds of faults that have not occurred, except for kills. */
+  get #outstanding(): (typeof KINDS_OF_EACH_RUN)[number][] {
+    // The names of some faults have details in parentheses.
+    return KINDS_OF_EACH_RUN.filter((kind) => !this.#faults.some((fault) => fault.kind.startsWith(kind)))
   }
 
   #note(kind: string, target?: string): void {
@@ -414,7 +424,7 @@ class Run {
   }
 
   async #injure(random: Random): Promise<void> {
-    const kind = random.weighted({
+    const drawn = random.weighted({
       cut: 3,
       'torn on the way down': 5,
       'torn on the way up': 2,
@@ -435,10 +445,11 @@ class Run {
       wiped: 2,
       disconnected: 2,
       revoked: 1.5,
-      'unreadable attachments': 2,
+      'unreadable attachment': 2,
       'online storm': 1,
       'WebSockets blocked': 3,
     })
+    const kind = this.#progress < 0.5 ? drawn : (this.#outstanding[0] ?? drawn)
     const channel = random.pick(this.#channels)
     const client = random.pick(this.#clients.filter((candidate) => !this.#calm.has(candidate) && candidate.record.stayed))
     const { line, record } = client
@@ -518,7 +529,7 @@ class Run {
         return this.#revoke(channel, this.#random.part(`revoked ${small}`))
       case 'wiped':
         return this.#wipe(channel, this.#random.part(`wipe ${small}`))
-      case 'unreadable attachments':
+      case 'unreadable attachment':
         return this.#spoilAttachments(channel, this.#random.part(`attachments ${small}`))
       case 'WebSockets blocked': {
         const part = this.#random.part(`blocked ${small}`)
