@@ -1,7 +1,7 @@
 // The compared variants. Each one runs in its own runtime process, whose CPU time is that of the variant.
 
 import { existsSync, readFileSync } from 'node:fs'
-import { relative, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { build } from 'esbuild'
@@ -115,10 +115,15 @@ async function onTheCore(name: string): Promise<WorkerCode> {
   return { ...(await bundled(name)), wasm: { 'index_bg.wasm': 'npm/durable-event-iterator/core/build/index_bg.wasm' } }
 }
 
-/** The folder of `bench/worker` in a built checkout of an earlier commit. */
+/** The folder of `bench/worker` in a built checkout of an earlier commit, relative to the root of the repository. */
 let before = 'bench/worker'
-export function measureBefore(folder: string): void {
-  before = relative(fileURLToPath(new URL('..', import.meta.url)), resolve(folder))
+/** @throws {Error} If `bench/worker` of this checkout is not built. */
+export function measureBefore(checkout: string): void {
+  const folder = resolve(checkout, 'bench/worker')
+  if (!existsSync(join(folder, 'build/index_bg.wasm'))) {
+    throw new Error(`--before must be a checkout with a built bench/worker (npm run build -- bench/worker), got ${checkout}`)
+  }
+  before = relative(fileURLToPath(new URL('..', import.meta.url)), folder)
 }
 
 const crate = async (): Promise<WorkerCode> => ({ crate: 'bench/worker' })

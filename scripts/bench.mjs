@@ -9,7 +9,7 @@
 //
 // `npm run bench -- batches [--rounds 7] [--quick] [--report]` compares batches with single publishes.
 //
-// `npm run bench -- features [--rounds 7] [--before <folder>] [--only publish_stub,…]` compares rows with and without presence
+// `npm run bench -- features [--rounds 7] [--before <checkout>] [--only publish_stub,…]` compares rows with and without presence
 // and metrics, and with `bench/worker` as an earlier commit has built it.
 //
 // `npm run bench -- clients [--quick] [--only storm,latency,sizes] [--clients 5000] [--rounds 3] [--report]` measures clients.

@@ -1,4 +1,4 @@
-// `npm run bench -- features [--rounds 7] [--before <folder>] [--only publish_stub,fanout_1000_100] [--json]`: rows of the benchmark
+// `npm run bench -- features [--rounds 7] [--before <checkout>] [--only publish_stub,fanout_1000_100] [--json]`: rows of the benchmark
 // with presence and with metrics, in turns with the same Durable Object without them, and with `bench/worker` of a built checkout
 // of an earlier commit.
 
@@ -31,7 +31,12 @@ if (unknown !== undefined) {
   console.error(`--only must list some of ${Object.keys(ROWS).join(', ')}, got ${unknown}`)
   process.exit(2)
 }
-if (values.before !== undefined) measureBefore(values.before)
+try {
+  if (values.before !== undefined) measureBefore(values.before)
+} catch (error) {
+  console.error((error as Error).message)
+  process.exit(2)
+}
 
 /** All are compared with the first one. */
 const compared: VariantName[] = [...(values.before === undefined ? [] : (['before'] as const)), 'ours', 'presence', 'metrics']
