@@ -19,6 +19,7 @@ test('under faults no event is lost, duplicated, reordered or leaked, and all ga
   // Clients with a fallback have used it, and subscriptions were parked.
   expect(Object.keys(result.transports).length).toBeGreaterThan(1)
   expect(result.parked).toBeGreaterThan(0)
+  expect(result.statesSet).toBeGreaterThan(0)
   // A run without gap notifications would not test them.
   expect(result.gapsTold).toBeGreaterThan(0)
 })

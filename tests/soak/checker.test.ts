@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { check, excerpt } from './checker.ts'
 import type { ViolationKind } from './violation.ts'
 import type {
-  Attempt, ClientRecord, GapNotification, History, PresenceDelivery, PresenceEvent, Publish, Revocation, Wipe,
+  Attempt, ClientRecord, GapNotification, History, PresenceDelivery, PresenceEvent, PresenceMember, Publish, Revocation, StateCall, Wipe,
 } from './history.ts'
 
 /** A time like those of a run, in milliseconds. */
@@ -60,6 +60,7 @@ function good(): History & { clients: [ClientRecord] } {
     publishes: Array.from({ length: 10 }, (_, n) => publish(n + 1)),
     wipes: [],
     revocations: [],
+    states: [],
     clients: [client([attempt(undefined, START, [1, 2, 3, 4]), attempt(4, after(6), [5, 6, 7, 8, 9, 10])], { stayed: true })],
     faults: [{ at: after(4), kind: 'cut', target: 'anna' }],
   }
@@ -193,6 +194,7 @@ describe('gaps', () => {
     publishes: Array.from({ length: 40 }, (_, n) => publish(n + 1)),
     wipes: [],
     revocations: [],
+    states: [],
     clients: [client([attempt(undefined, START, [1, 2, 3, 4]), attempt(4, after(40), numbers, gap === undefined ? {} : { gap })])],
     faults: [],
   })
@@ -266,6 +268,7 @@ describe('gaps', () => {
     publishes: Array.from({ length: 40 }, (_, n) => publish(n + 1)),
     wipes: [],
     revocations: [],
+    states: [],
     clients: attempts.map((each, n) => client([each], { name: `client-${n}` })),
     faults: [],
   })
@@ -300,6 +303,7 @@ describe('wipes', () => {
     publishes: Array.from({ length: 40 }, (_, n) => publish(n + 1)),
     wipes,
     revocations: [],
+    states: [],
     clients: [client(attempts, more)],
     faults: [],
   })
@@ -669,10 +673,10 @@ describe('presence', () => {
       { event: event({ joined: list(BERT) }), at: after(2) + 10, attempt: 0, after: id(2) },
     ]
     const bert: PresenceDelivery[] = [{ event: event({ members: list(ANNA, BERT), self: BERT }), at: after(2) + 5, attempt: 0, after: id(2) }]
-    const about = { isPresent: true, members: [ANNA, BERT], stayed: true }
+    const about = { isPresent: true, members: list(ANNA, BERT), stayed: true }
     return {
       ...good(),
-      channels: [{ name: 'c', retention: RETENTION, bound: 1_000, last: id(10), presence: { grace: GRACE, key: 'connection', members: [BERT, ANNA] } }],
+      channels: [{ name: 'c', retention: RETENTION, bound: 1_000, last: id(10), presence: { grace: GRACE, key: 'connection', members: list(BERT, ANNA) } }],
       clients: [
         client([attempt(undefined, START, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])], { ...about, presence: anna }),
         client([attempt(1, after(2), [2, 3, 4, 5, 6, 7, 8, 9, 10])], { ...about, name: 'bert', connection: 'bert-id', presence: bert }),
@@ -695,15 +699,15 @@ describe('presence', () => {
     const history = present()
     history.clients[1].isPresent = false
     expect(found(history)).toEqual(['ghost', 'ghost'])
-    history.clients[0].members = [ANNA]
+    history.clients[0].members = list(ANNA)
     expect(found(history)).toEqual(['ghost'])
-    history.channels[0]!.presence!.members = [ANNA]
+    history.channels[0]!.presence!.members = list(ANNA)
     expect(found(history)).toEqual([])
   })
 
   test('a member with a subscription that is not listed at the end is found', () => {
     const history = present()
-    history.clients[0].members = [ANNA]
+    history.clients[0].members = list(ANNA)
     expect(check(history).violations).toMatchObject([{ kind: 'member missed', client: 'anna' }])
   })
 
@@ -718,8 +722,8 @@ describe('presence', () => {
       bert.attempts[0]!.frames = frames(2, 3, 4)
       bert.delivered = bert.attempts[0]!.frames
       Object.assign(bert, { isPresent: false, stayed: false })
-      anna.members = [ANNA]
-      history.channels[0]!.presence!.members = [ANNA]
+      anna.members = list(ANNA)
+      history.channels[0]!.presence!.members = list(ANNA)
       return found(history)
     }
     expect(left(5)).toEqual(['left early'])
@@ -758,6 +762,53 @@ describe('presence', () => {
     const history = present()
     history.clients[1].presence![0]!.event = event({ members: list(ANNA, BERT), self: ANNA })
     expect(found(history)).toContain('members invalid')
+  })
+
+  describe('states', () => {
+    const call = (n: number, fields: Partial<StateCall> = {}): StateCall => {
+      const about = { channel: 'c', client: 'bert', member: BERT, attempt: 0, state: 'typing' }
+      return { ...about, sentAt: after(n), endedAt: after(n) + 1, outcome: 'set', ...fields }
+    }
+    const typing = [{ id: ANNA }, { id: BERT, state: 'typing' }]
+
+    /** Bert is typing. Anna and the Durable Object have these members at the end, Bert has the right ones. */
+    function withStates(states: StateCall[], anna: PresenceMember[] = typing, listed = anna): History {
+      const history = received(6, { changed: [{ id: BERT, state: 'typing' }] })
+      history.states = states
+      history.channels[0]!.presence!.members = listed
+      Object.assign(history.clients[0]!, { members: anna })
+      Object.assign(history.clients[1]!, { members: typing })
+      return history
+    }
+
+    test('that their members have set have no violations', () => {
+      expect(found(withStates([call(5)]))).toEqual([])
+      expect(found(withStates([call(5, { outcome: 'unknown', endedAt: Number.POSITIVE_INFINITY })]))).toEqual([])
+    })
+
+    test('that nobody, or another member, has set are found', () => {
+      expect(found(withStates([]))).toContain('members invalid')
+      expect(found(withStates([call(5, { member: ANNA, client: 'anna' })]))).toContain('members invalid')
+      expect(found(withStates([call(5, { outcome: 'rejected' })]))).toContain('members invalid')
+      expect(found(withStates([call(8)]))).toContain('members invalid')
+    })
+
+    test('that differ between the lists at the end are found', () => {
+      expect(found(withStates([call(5)], list(ANNA, BERT), typing))).toEqual(['state wrong'])
+      const unknown = call(5, { outcome: 'unknown', endedAt: Number.POSITIVE_INFINITY })
+      expect(found(withStates([unknown], list(ANNA, BERT), typing))).toEqual(['state wrong'])
+    })
+
+    test('that are not the last ones at the end are found', () => {
+      expect(found(withStates([call(4, { state: 'reading' }), call(5)], [{ id: ANNA }, { id: BERT, state: 'reading' }]))).toContain('state wrong')
+      expect(found(withStates([call(5)], list(ANNA, BERT)))).toContain('state wrong')
+    })
+
+    test('of an earlier subscription may be missing at the end', () => {
+      const history = withStates([call(5, { attempt: -1 })], list(ANNA, BERT))
+      Object.assign(history.clients[1]!, { members: list(ANNA, BERT) })
+      expect(found(history)).toEqual([])
+    })
   })
 
   test.each<[string, Partial<PresenceEvent>]>([

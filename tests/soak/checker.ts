@@ -74,6 +74,7 @@ export function check(history: History): Verdict {
     log.checkBatches(report)
     const revocations = history.revocations.filter((revocation) => revocation.channel === channel.name)
     const wipes = history.wipes.filter((wipe) => wipe.channel === channel.name)
+    const states = history.states.filter((call) => call.channel === channel.name)
     for (const client of clients) {
       checkContents(client, publishes, log, report)
       checkNotifications(client, report)
@@ -90,7 +91,7 @@ export function check(history: History): Verdict {
       }
       checkApplication(client, gaps, log, report)
     }
-    checkPresence(channel, clients, report)
+    checkPresence(channel, clients, states, report)
   }
   return verdict
 }

@@ -8,10 +8,13 @@ import WebSocket from 'ws'
 import { Client, SIGNING_KEY } from '../support/client.ts'
 import { PUBLISH } from '../support/journals.ts'
 import type { ClientVersion } from '../support/client.ts'
-import type { Attempt, ClientRecord, PresenceEvent } from './history.ts'
+import type { Attempt, ClientRecord, PresenceEvent, PresenceMember, StateCall } from './history.ts'
 import type { Line } from './line.ts'
 import { Members } from './members.ts'
 import type { Random } from './random.ts'
+
+/** The built-in procedure that sets the state of a member. */
+const SET_PRESENCE = 'setPresence'
 
 /** The time limit of a call, in milliseconds. */
 const CALL_TIMEOUT = 10_000
@@ -70,6 +73,8 @@ export abstract class SoakClient {
   protected stopped = false
   /** The times of the newest socket's token; `issued` is that of a token that replaced it. */
   protected claims: { iat: number; exp: number; issued?: number } = { iat: 0, exp: 0 }
+  /** Its calls of `setPresence`. */
+  readonly states: StateCall[] = []
   readonly #members = new Members()
   #tokens = 0
 
@@ -111,7 +116,7 @@ export abstract class SoakClient {
 
   #sign(times: { iat: number; exp: number }): string {
     const { channel, subject, tags, isSecond } = this.options
-    const claims = { chn: channel, sub: subject, rpc: [PUBLISH], ...times }
+    const claims = { chn: channel, sub: subject, rpc: [PUBLISH, SET_PRESENCE], ...times }
     return isSecond ? signSecond({ ...claims, tags }) : sign(claims)
   }
 
@@ -167,7 +172,7 @@ export abstract class SoakClient {
   /** Records the members that its application has, and whether it is one of them. */
   seesMembers(): void {
     this.record.isPresent = this.record.stayed && this.isMember
-    if (this.record.presence !== undefined) this.record.members = this.#members.ids
+    if (this.record.presence !== undefined) this.record.members = this.#members.all
   }
 
   /** Whether it receives presence events. */
@@ -182,8 +187,8 @@ export abstract class SoakClient {
   }
 
   /** The members that its application has. */
-  get members(): string[] {
-    return this.#members.ids
+  get members(): PresenceMember[] {
+    return this.#members.all
   }
 
   /** Whether it has a subscription over a socket. */
@@ -233,6 +238,27 @@ export abstract class SoakClient {
   readonly excludesItself: boolean = true
   /** Publishes by a call over the socket, or as its kind does. */
   abstract publish(event: object): Promise<CallResult>
+  /** Calls a procedure over the socket; not for kinds of clients whose application does not call procedures with any name. */
+  protected call?(name: string, input: unknown): Promise<CallResult>
+
+  /** Whether it can set the state of its member now. */
+  get canSetState(): boolean {
+    return this.seesPresence && this.isSubscribed && this.call !== undefined
+  }
+
+  /** Sets the state of its member. The call is recorded at once, and its outcome later. */
+  async setState(state: string): Promise<StateCall> {
+    const { channel, name } = this.options
+    const attempt = this.record.attempts.length - 1
+    const call: StateCall = { channel, client: name, attempt, state, sentAt: Date.now(), endedAt: Number.POSITIVE_INFINITY, outcome: 'unknown' }
+    // The member of this subscription: without a key, each socket has another one.
+    const self = this.record.presence?.findLast(({ attempt: of, event }) => of === attempt && event.self !== undefined)?.event.self
+    if (self !== undefined) call.member = self
+    this.states.push(call)
+    const result = await this.call!(SET_PRESENCE, state)
+    if (result === 'unknown') return call
+    return Object.assign(call, { endedAt: Date.now(), outcome: typeof result === 'object' && 'rejected' in result ? 'rejected' : 'set' })
+  }
   /** Reconnects with a new token and resumes after the last id. */
   abstract renew(): void
   abstract stop(): void
@@ -320,9 +346,13 @@ export class StockClient extends SoakClient {
     return this.#answered !== undefined
   }
 
-  async publish(event: object): Promise<CallResult> {
+  publish(event: object): Promise<CallResult> {
+    return this.call(PUBLISH, event)
+  }
+
+  protected override async call(name: string, input: unknown): Promise<CallResult> {
     try {
-      const call: Promise<string> = this.#client!.call([PUBLISH], event)
+      const call: Promise<string> = this.#client!.call([name], input)
       return await Promise.race([call.then((id) => ({ id: Number(id) })), pause(CALL_TIMEOUT).then(() => 'unknown' as const)])
     } catch (error: any) {
       // A lost connection is an error without a code.
@@ -450,13 +480,17 @@ export class BareClient extends SoakClient {
   }
 
   publish(event: object): Promise<CallResult> {
+    return this.call(PUBLISH, event)
+  }
+
+  protected override call(name: string, input: unknown): Promise<CallResult> {
     const socket = this.#socket
     if (socket?.readyState !== WebSocket.OPEN) return Promise.resolve({ rejected: 'not connected' })
     const i = this.#id()
     return new Promise((resolve) => {
       this.#calls.set(i, resolve)
       setTimeout(() => resolve('unknown'), CALL_TIMEOUT).unref()
-      socket.send(JSON.stringify({ i, p: { u: '/call', b: { json: { path: [PUBLISH], input: event } } } }))
+      socket.send(JSON.stringify({ i, p: { u: '/call', b: { json: { path: [name], input } } } }))
     })
   }
 

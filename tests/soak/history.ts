@@ -1,15 +1,16 @@
 // The recorded history of a run, from which the checker computes its verdict. Times are milliseconds since 1970, by the clock
 // of the machine, which clients, publishers and the runtime share.
 
-import type { PresenceEvent } from '../../npm/durable-event-iterator/src/client/index.ts'
+import type { PresenceEvent, PresenceMember } from '../../npm/durable-event-iterator/src/client/index.ts'
 
-export type { PresenceEvent }
+export type { PresenceEvent, PresenceMember }
 
 export interface History {
   channels: Channel[]
   publishes: Publish[]
   wipes: Wipe[]
   revocations: Revocation[]
+  states: StateCall[]
   clients: ClientRecord[]
   /** The faults, for the excerpt. */
   faults: Fault[]
@@ -35,7 +36,7 @@ export interface ChannelPresence {
   /** Whether replays have more than one step, so that events are stored during a replay. */
   hasLongReplays?: boolean
   /** The members in a response of the Durable Object, when the clients had stopped to connect and disconnect. */
-  members?: string[]
+  members?: PresenceMember[]
 }
 
 /** One event of one call of `publish` or `publishBatch`. */
@@ -81,6 +82,23 @@ export interface Revocation {
   issuedBefore?: number
 }
 
+/** One call of `setPresence`. */
+export interface StateCall {
+  channel: string
+  client: string
+  /** The member id of the client; missing if it did not know it. */
+  member?: string
+  /** The index of the subscription during which the client sent it. */
+  attempt: number
+  /** Unique in a run. */
+  state: string
+  sentAt: number
+  /** The time of the response. */
+  endedAt: number
+  /** `unknown`: no response, the state may be set or not. */
+  outcome: 'set' | 'rejected' | 'unknown'
+}
+
 /** Connection ids, see the library's Audience. */
 export interface Audience {
   to?: string[]
@@ -113,8 +131,8 @@ export interface ClientRecord {
   parked?: number
   /** The presence events that its application received; only for clients of channels with presence that receive them. */
   presence?: PresenceDelivery[]
-  /** The ids of the members that its application had at the end. */
-  members?: string[]
+  /** The members that its application had at the end. */
+  members?: PresenceMember[]
   /** Whether it had a live subscription when the clients had stopped to connect and disconnect. */
   isPresent?: boolean
   /** Whether it stayed to the end, and must have received the last event of the channel. */

@@ -59,6 +59,7 @@ const figures = {
   gaps_missed: result.gapsMissed,
   gaps_false: result.gapsFalse,
   presence_events: result.presenceEvents,
+  states_set: result.statesSet,
   ghosts: result.ghosts,
   members_missed: result.membersMissed,
   members_wrong: result.membersWrong,

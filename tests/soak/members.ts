@@ -1,7 +1,7 @@
 // The members of a channel as an application has them.
 
 import { isPresenceEvent, PresenceMembers } from '../../npm/durable-event-iterator/src/client/index.ts'
-import type { PresenceEvent } from '../../npm/durable-event-iterator/src/client/index.ts'
+import type { PresenceEvent, PresenceMember } from '../../npm/durable-event-iterator/src/client/index.ts'
 
 /** The reducer of the npm package. */
 export class Members {
@@ -13,9 +13,12 @@ export class Members {
     return isPresenceEvent(event)
   }
 
-  /** The ids of the members. */
+  get all(): PresenceMember[] {
+    return [...this.#members]
+  }
+
   get ids(): string[] {
-    return [...this.#members].map(({ id }) => id)
+    return this.all.map(({ id }) => id)
   }
 
   get size(): number {

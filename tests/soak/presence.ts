@@ -7,7 +7,7 @@
 
 import { createHash } from 'node:crypto'
 
-import type { Channel, ClientRecord, PresenceEvent } from './history.ts'
+import type { Channel, ClientRecord, PresenceEvent, PresenceMember, StateCall } from './history.ts'
 import { MICROS_PER_MILLI } from './violation.ts'
 import type { Report } from './violation.ts'
 
@@ -20,7 +20,7 @@ interface Range {
   to: number
 }
 
-export function checkPresence(channel: Channel, clients: ClientRecord[], report: Report): void {
+export function checkPresence(channel: Channel, clients: ClientRecord[], states: StateCall[], report: Report): void {
   if (channel.presence === undefined) return
   const open = provenRanges(clients)
   const connections = new Set(clients.flatMap(({ connection }) => connection ?? []))
@@ -30,7 +30,7 @@ export function checkPresence(channel: Channel, clients: ClientRecord[], report:
       const { event, attempt, at } = delivery
       const sent: Range = { from: Math.max(delivery.after / MICROS_PER_MILLI, client.attempts[attempt]?.sentAt ?? 0), to: at }
       const violation = { ...about, ...(client.isUnobserved ? {} : { attempt }), id: at * MICROS_PER_MILLI }
-      const invalid = problemOf(event, connections)
+      const invalid = problemOf(event, connections) ?? problemOfStates(event, states, at)
       if (invalid !== undefined) report({ ...violation, kind: 'members invalid', text: `${invalid}: ${JSON.stringify(event)}` })
       for (const id of event.left ?? []) {
         if (mayHaveLeft(open.get(id) ?? [], sent, channel.presence.grace)) continue
@@ -45,7 +45,7 @@ export function checkPresence(channel: Channel, clients: ClientRecord[], report:
     }
     checkNewcomer(channel, client, report)
   }
-  checkEnd(channel, clients, report)
+  checkEnd(channel, clients, states, report)
 }
 
 /** Returns the time ranges in which members certainly had a live subscription, by member id, sorted. */
@@ -85,6 +85,16 @@ function problemOf({ members = [], joined = [], changed = [], left = [], self }:
   return self === undefined || upserts.includes(self) ? undefined : 'it does not contain the client itself'
 }
 
+/** Returns which state of an event its member had not set. */
+function problemOfStates({ members = [], joined = [], changed = [] }: PresenceEvent, states: StateCall[], at: number): string | undefined {
+  const foreign = [...members, ...joined, ...changed].find(
+    ({ id, state }) =>
+      state !== undefined &&
+      !states.some(({ member, state: set, sentAt, outcome }) => set === state && (member ?? id) === id && sentAt <= at + PRECISION && outcome !== 'rejected'),
+  )
+  return foreign && `${foreign.id} has not set the state ${JSON.stringify(foreign.state)}`
+}
+
 /** The first presence event of a subscription is the list of members, before the first event that was published later. */
 function checkNewcomer({ name, presence }: Channel, { name: client, connection, subject, attempts, presence: received }: ClientRecord, report: Report): void {
   if (received === undefined) return
@@ -114,10 +124,10 @@ export function memberOf(key: 'connection' | 'subject' | undefined, connection: 
 }
 
 /**
- * At the end, all clients and the Durable Object have the same members: those with a live subscription. A client that waits for pages is
- * a member too, and receives no presence events.
+ * At the end, all clients and the Durable Object have the same members, with the same states: those with a live subscription. A client that
+ * waits for pages is a member too, and receives no presence events.
  */
-function checkEnd({ name: channel, presence, last = 0 }: Channel, clients: ClientRecord[], report: Report): void {
+function checkEnd({ name: channel, presence, last = 0 }: Channel, clients: ClientRecord[], states: StateCall[], report: Report): void {
   const there = clients.filter(({ isPresent }) => isPresent)
   const selfOf = ({ presence: received, connection, subject }: ClientRecord): string | undefined =>
     received === undefined
@@ -128,16 +138,36 @@ function checkEnd({ name: channel, presence, last = 0 }: Channel, clients: Clien
     report({ kind: 'members late', channel, client: client.name, id: last, text: 'it never received a list of members' })
   }
   const members = new Set(there.flatMap((client) => selfOf(client) ?? []))
-  const compare = (seen: string[] | undefined, client?: string): void => {
+  const stateOf = new Map((presence?.members ?? []).map(({ id, state }) => [id, state]))
+  for (const member of members) {
+    const set = lastState(member, there, states)
+    if (set !== undefined) stateOf.set(member, set)
+  }
+  const compare = (seen: readonly PresenceMember[] | undefined, client?: string): void => {
     if (seen === undefined) return
     const about = { channel, id: last, ...(client === undefined ? {} : { client }) }
-    for (const id of seen) {
-      if (!members.has(id)) report({ ...about, kind: 'ghost', text: `${id} is in the list of members at the end, and has no subscription` })
+    for (const { id, state } of seen) {
+      if (!members.has(id)) {
+        report({ ...about, kind: 'ghost', text: `${id} is in the list of members at the end, and has no subscription` })
+      } else if (stateOf.has(id) && state !== stateOf.get(id)) {
+        const text = `${id} has the state ${JSON.stringify(state)} at the end, not ${JSON.stringify(stateOf.get(id))}`
+        report({ ...about, kind: 'state wrong', text })
+      }
     }
     for (const id of members) {
-      if (!seen.includes(id)) report({ ...about, kind: 'member missed', text: `${id} has a subscription, and is not in the list of members at the end` })
+      if (seen.some((member) => member.id === id)) continue
+      report({ ...about, kind: 'member missed', text: `${id} has a subscription, and is not in the list of members at the end` })
     }
   }
   compare(presence?.members)
   for (const { name, members } of there) compare(members, name)
+}
+
+/** Returns the state that a member certainly has: the last one that it has set, on a subscription that is still open. */
+function lastState(member: string, there: ClientRecord[], all: StateCall[]): string | undefined {
+  const calls = all.filter((call) => call.member === member && call.outcome !== 'rejected')
+  const last = calls.reduce<StateCall | undefined>((latest, call) => (latest === undefined || call.sentAt > latest.sentAt ? call : latest), undefined)
+  if (last === undefined || last.outcome !== 'set' || calls.some((call) => call !== last && call.endedAt >= last.sentAt)) return undefined
+  const client = there.find(({ name }) => name === last.client)
+  return client?.attempts.length === last.attempt + 1 ? last.state : undefined
 }

@@ -4,7 +4,7 @@ import type { Journals } from '../support/journals.ts'
 import type { SoakClient } from './clients.ts'
 import { FRONT_ORIGIN } from './front.ts'
 import type { FrontRequest, WIPES } from './front.ts'
-import type { Audience, Publish, Revocation, Wipe } from './history.ts'
+import type { Audience, PresenceMember, Publish, Revocation, Wipe } from './history.ts'
 import type { Random } from './random.ts'
 
 export const PUBLISH_KEY = 'the publish key of the soak'
@@ -197,9 +197,9 @@ export class Publishers {
     }
   }
 
-  /** Returns the ids of the members of a channel. */
-  async members(target: Target): Promise<string[]> {
-    return ((await this.#call(target, 'members')) as { members: { id: string }[] }).members.map(({ id }) => id)
+  /** Returns the members of a channel. */
+  async members(target: Target): Promise<PresenceMember[]> {
+    return ((await this.#call(target, 'members')) as { members: PresenceMember[] }).members
   }
 
   async #call({ name, binding }: Target, ...call: unknown[]): Promise<unknown> {

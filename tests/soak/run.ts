@@ -13,7 +13,7 @@ import { check, excerpt } from './checker.ts'
 import { BareClient, StockClient } from './clients.ts'
 import type { ClientOptions, SoakClient } from './clients.ts'
 import { ATTACHMENTS, WIPES, front } from './front.ts'
-import type { Channel, Fault, History } from './history.ts'
+import type { Channel, Fault, History, PresenceMember } from './history.ts'
 import { PageClient, SseClient } from './http-clients.ts'
 import { FallbackClient, RustStubClient, StubClient } from './iterator-clients.ts'
 import { Line } from './line.ts'
@@ -63,8 +63,10 @@ export interface SoakResult {
   ghosts: number
   /** Members with a subscription that are not in a list. */
   membersMissed: number
-  /** Members that left within the grace period, and lists of members that are late or invalid. */
+  /** Members that left within the grace period, lists of members that are late or invalid, and wrong states. */
   membersWrong: number
+  /** The number of states that members have set. */
+  statesSet: number
   /** The number of checked presence events. */
   presenceEvents: number
   /** The time until the members of all channels had converged at the end, in milliseconds. */
@@ -246,7 +248,8 @@ function judge({ seed }: SoakOptions, history: History, convergence: number): So
     gapsFalse: count('gap false'),
     ghosts: count('ghost'),
     membersMissed: count('member missed'),
-    membersWrong: count('left early') + count('members late') + count('members invalid'),
+    membersWrong: count('left early') + count('members late') + count('members invalid') + count('state wrong'),
+    statesSet: history.states.filter(({ outcome }) => outcome === 'set').length,
     presenceEvents: history.clients.reduce((sum, { presence = [] }) => sum + presence.length, 0),
     convergence,
     deliveries: history.clients.reduce((sum, { delivered }) => sum + delivered.length, 0),
@@ -302,6 +305,7 @@ class Run {
       publishes: this.#publishers.publishes,
       wipes: this.#publishers.wipes,
       revocations: this.#publishers.revocations,
+      states: this.#clients.flatMap(({ states }) => states),
       clients: this.#clients.map(({ record }) => record),
       faults: this.#faults,
     }
@@ -448,6 +452,7 @@ class Run {
       'unreadable attachment': 2,
       'online storm': 1,
       'WebSockets blocked': 3,
+      'state set': 6,
     })
     const kind = this.#progress < 0.5 ? drawn : (this.#outstanding[0] ?? drawn)
     const channel = random.pick(this.#channels)
@@ -527,6 +532,15 @@ class Run {
         return this.#disconnect(channel, this.#random.part(`disconnected ${small}`))
       case 'revoked':
         return this.#revoke(channel, this.#random.part(`revoked ${small}`))
+      case 'state set': {
+        const able = this.#clients.filter(({ canSetState }) => canSetState)
+        if (able.length === 0) return
+        const member = able[Math.floor(small * able.length)]!
+        this.#note(kind, member.record.name)
+        // Its response may never arrive.
+        void member.setState(`${member.record.name} ${large}`)
+        return
+      }
       case 'wiped':
         return this.#wipe(channel, this.#random.part(`wipe ${small}`))
       case 'unreadable attachment':
@@ -678,8 +692,10 @@ class Run {
 
   /** The members that have left leave the lists of all clients, and nothing changes after it. */
   async #converge(): Promise<void> {
-    const start = Date.now()
     const withPresence = this.#channels.filter(({ presence }) => presence !== undefined)
+    // One after the other, so that it is known which one is the last one of its member.
+    for (const client of this.#clients) if (client.canSetState) await client.setState(`${client.record.name} at the end`)
+    const start = Date.now()
     const grace = Math.max(...withPresence.map(({ presence }) => presence!.grace))
     await until(() => withPresence.every((channel) => this.#hasConverged(channel)), { timeout: grace + CONVERGE_TIMEOUT })
     this.convergence = Date.now() - start
@@ -694,11 +710,13 @@ class Run {
     }
   }
 
-  /** Whether all clients, and the Durable Object, have the members of a channel. */
-  #hasConverged(channel: ChannelPlan, listed?: string[]): boolean {
+  /** Whether all clients, and the Durable Object, have the members of a channel, with the same states. */
+  #hasConverged(channel: ChannelPlan, listed?: readonly PresenceMember[]): boolean {
     const clients = this.#clientsOf(channel).filter(({ isMember }) => isMember)
     const expected = [...new Set(clients.flatMap(({ member }) => member ?? []))].sort().join()
-    return [...clients.filter(({ seesPresence }) => seesPresence).map(({ members }) => members), ...(listed === undefined ? [] : [listed])].every((ids) => ids.toSorted().join() === expected)
+    const lists = [...clients.filter(({ seesPresence }) => seesPresence).map(({ members }) => members), ...(listed === undefined ? [] : [listed])]
+    const states = new Set(lists.map((list) => list.map(({ id, state }) => JSON.stringify([id, state])).sort().join()))
+    return states.size <= 1 && lists.every((list) => list.map(({ id }) => id).sort().join() === expected)
   }
 }
 

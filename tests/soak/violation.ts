@@ -16,6 +16,7 @@ export type ViolationKind =
   | 'left early'
   | 'members late'
   | 'members invalid'
+  | 'state wrong'
 
 export interface Violation {
   kind: ViolationKind
