@@ -24,17 +24,25 @@ export async function workers() {
     }))
 }
 
-/** @throws {Error} If the Worker does not compile. The compiler has printed its errors. */
-export async function buildWorker({ name, folder, title, wasm }) {
-  const startedAt = Date.now()
-  // The same environment and arguments as in worker-build, whose own call of cargo then has nothing to compile.
+/** @throws {Error} If a Worker does not compile. The compiler has printed its errors. */
+export async function buildWorkers(wanted) {
+  // The same environment and arguments as in worker-build, whose own calls of cargo then have nothing to compile.
   const environment = { ...toolEnvironment(), WASM_BINDGEN_USE_JS_SYS: '1', [FLAGS_VARIABLE]: withoutMachinePaths() }
-  await requireSuccess(
-    'cargo',
-    ['build', '--package', name, '--lib', '--release', '--target', wasmTarget],
-    { env: environment },
-    title,
-  )
+  // By one call, since the last step of each Worker, the optimization of the whole program, uses one core.
+  const packages = wanted.flatMap(({ name }) => ['--package', name])
+  const titles = wanted.map(({ title }) => title).join(', ')
+  await requireSuccess('cargo', ['build', ...packages, '--lib', '--release', '--target', wasmTarget], { env: environment }, titles)
+  // Two at once: the tools of this step use one core.
+  const left = [...wanted]
+  const finish = async () => {
+    for (let worker; (worker = left.shift()) !== undefined; ) await finishWorker(worker, environment)
+  }
+  await Promise.all([finish(), finish()])
+}
+
+/** Makes `build/` of a Worker from its compiled module. */
+async function finishWorker({ folder, title, wasm }, environment) {
+  const startedAt = Date.now()
   const stamp = join(folder, 'build', '.built-from')
   const source = fingerprint(wasm)
   const current = existsSync(stamp) && readFileSync(stamp, 'utf8') === source
@@ -113,7 +121,7 @@ async function main(folders) {
     }
     return worker
   })
-  for (const worker of wanted.length > 0 ? wanted : known) await buildWorker(worker)
+  await buildWorkers(wanted.length > 0 ? wanted : known)
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {

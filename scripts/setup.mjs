@@ -1,12 +1,18 @@
 // Installs the tools and packages that the other scripts need. Fast if everything is installed.
 
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 import { endChildrenWithScript } from './children.mjs'
 import { elapsedSince, pinnedTools, root, run, toolsFolder, wasmTarget } from './toolchain.mjs'
+
+/** The compiled dependencies of the tools, which share most of them. */
+const toolsTarget = join(toolsFolder, 'target')
+
+/** Without optimizations, the tools compile in half the time. They need half a second more for a Worker. */
+const TOOL_PROFILE = { CARGO_PROFILE_RELEASE_OPT_LEVEL: '0', CARGO_PROFILE_RELEASE_DEBUG: '0' }
 
 /** The interval of progress messages during a long step, in milliseconds. */
 const PROGRESS_INTERVAL = 10_000
@@ -16,6 +22,7 @@ export async function setup() {
   await requireRust()
   await installNodePackages()
   for (const tool of pinnedTools()) await installTool(tool)
+  rmSync(toolsTarget, { recursive: true, force: true })
 }
 
 export async function requireRust() {
@@ -62,16 +69,17 @@ async function installTool({ crate, version }) {
     'cargo',
     ['install', '--root', toolsFolder, `${crate}@${version}`],
     `Building ${crate} ${version} (once, a few minutes)`,
+    { ...TOOL_PROFILE, CARGO_TARGET_DIR: toolsTarget },
   )
   writeFileSync(stamp, version)
 }
 
-async function requireSuccess(command, args, title) {
+async function requireSuccess(command, args, title, environment = {}) {
   console.log(`${title} …`)
   const startedAt = Date.now()
   const progress = setInterval(() => console.log(`  … ${elapsedSince(startedAt)}`), PROGRESS_INTERVAL)
   // The user's environment: the tools are not installed yet.
-  const { status, output } = await run(command, args, { quiet: true, env: process.env })
+  const { status, output } = await run(command, args, { quiet: true, env: { ...process.env, ...environment } })
   clearInterval(progress)
   if (status !== 0) throw new Error(`${output}\n\n${title} failed: ${command} ${args.join(' ')}`)
   console.log(`  done in ${elapsedSince(startedAt)}`)

@@ -6,7 +6,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 
-import { buildWorker, workers } from './build.mjs'
+import { buildWorkers, workers } from './build.mjs'
 import { endChildrenWithScript, isStopping, spawnChild } from './children.mjs'
 import { setup } from './setup.mjs'
 import { root, toolEnvironment } from './toolchain.mjs'
@@ -34,7 +34,7 @@ async function main() {
   const { values } = parseArgs({ options: { port: { type: 'string' } } })
   await setup()
   const worker = (await workers()).find(({ folder }) => folder === chatRoom)
-  await buildWorker(worker)
+  await buildWorkers([worker])
   createSecrets(join(chatRoom, '.dev.vars'))
   await serve(values.port === undefined ? await freePort() : await requirePort(Number(values.port)))
 }

@@ -4,7 +4,7 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
-import { buildWorker, workers } from './build.mjs'
+import { buildWorkers, workers } from './build.mjs'
 import { endChildrenWithScript } from './children.mjs'
 import { buildOutside, packCrates } from './package.mjs'
 import { setup } from './setup.mjs'
@@ -83,13 +83,7 @@ async function steps() {
     { title: 'TypeScript types of the library', run: () => cargoTest(libraryWithTypeScript) },
     { title: 'Oldest supported Rust', run: () => checkOldestRust(published, nativeOnlyPackages) },
     { title: packTitle, run: () => completes(packCrates) },
-    {
-      title: buildTitle,
-      run: () =>
-        completes(async () => {
-          for (const worker of all) await buildWorker(worker)
-        }),
-    },
+    { title: buildTitle, run: () => completes(() => buildWorkers(all)) },
     { title: outsideTitle, needs: packTitle, run: () => completes(buildOutside) },
     { title: 'Tests on the runtime', needs: buildTitle, run: vitest },
     ...all
