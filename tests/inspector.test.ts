@@ -16,6 +16,12 @@ import type { RunningWorkers } from './support/workerd.ts'
 
 const INSPECT_KEY = 'the inspect key of the tests'
 const READ_KEY = 'the read key of the tests'
+const STATS_KEY = 'the key for numbers of the tests'
+const PUBLISH_KEY = 'the key for publishing of the tests'
+const ACCESS_KEYS = JSON.stringify([
+  { key: STATS_KEY, rights: ['stats'] },
+  { key: PUBLISH_KEY, rights: ['publish'] },
+])
 
 /** The time limit for changes of the page, in milliseconds. */
 const PATIENCE = 20_000
@@ -40,7 +46,7 @@ const CHANNEL = { CHANNEL: { className: 'DurableEventIteratorObject' } }
 
 beforeAll(async () => {
   persistence = await mkdtemp(join(tmpdir(), 'inspector-'))
-  const variables = { SIGNING_KEY, INSPECT_KEY, READ_KEY, MAX_RETAINED_EVENTS: '200' }
+  const variables = { SIGNING_KEY, INSPECT_KEY, READ_KEY, ACCESS_KEYS, MAX_RETAINED_EVENTS: '200' }
   const [first, second, third, fourth, launched] = await Promise.all([
     startWorkers({ workers: [{ name: 'worker', crate: '.', variables: { ...variables, PRESENCE: 'subject' }, durableObjects: CHANNEL }] }),
     startWorkers({
@@ -377,6 +383,21 @@ test('a key with fewer rights shows what it may, and names the missing right', a
   await visit.page.getByRole('alert').getByText('Use a key that has this right').waitFor()
 })
 
+test.for([
+  ['numbers', STATS_KEY],
+  ['publishing', PUBLISH_KEY],
+] as const)('the tab keeps a key that has only the right for %s', async ([, key]) => {
+  const visit = await Visit.start(plain.worker, '#channel=limited', { expected: '403' })
+  const { page } = visit
+  await visit.enter(key)
+  await visit.is('Stopped')
+  await expect.poll(() => page.evaluate(() => sessionStorage.length), { timeout: PATIENCE }).toBe(1)
+  await page.reload()
+  await visit.is('Stopped')
+  if (key === STATS_KEY) await page.getByText(/^at \d/).waitFor()
+  expect(await page.getByLabel('Key', { exact: true }).isVisible()).toBe(false)
+})
+
 test('the stream resumes after the end of the runtime, and reports a gap', async () => {
   const visit = await Visit.open(plain, 'resume', { expected: 'net::ERR' })
   await publish(plain, 'resume', { n: 1 })
@@ -458,6 +479,75 @@ test('a paused list collects events, the filter counts matches, and older events
   await page.getByRole('button', { name: 'Previous page' }).click()
   await expect.poll(() => history.count()).toBe(100)
 })
+
+test('the pages of the history follow each other after repeated clicks and errors', async () => {
+  await Promise.all(Array.from({ length: 250 }, (_, n) => publish(typescript, 'history', { n })))
+  const visit = await Visit.open(typescript, 'history', { expected: 'net::ERR' })
+  const { page } = visit
+  const [previous, next] = [page.getByRole('button', { name: 'Previous page' }), page.getByRole('button', { name: 'Next page' })]
+  const first = page.getByRole('list', { name: 'Retained events' }).locator('.event .id').first()
+  const isEnabled = async () => [await previous.getAttribute('aria-disabled'), await next.getAttribute('aria-disabled')].map((value) => value === 'false')
+  await page.getByRole('radio', { name: 'History' }).check()
+  await expect.poll(isEnabled).toEqual([false, true])
+  const firsts = [await first.textContent()]
+
+  // The second click is while the page of the first one is loading.
+  const requested: string[] = []
+  const clicked = Promise.withResolvers<void>()
+  let isBroken = false
+  await page.route('**/rooms/events?*', async (route) => {
+    requested.push(route.request().url())
+    await clicked.promise
+    await (isBroken ? route.abort() : route.continue())
+  })
+  await next.dblclick()
+  clicked.resolve()
+  await expect.poll(isEnabled).toEqual([true, true])
+  firsts.push(await first.textContent())
+  expect(requested).toHaveLength(1)
+
+  isBroken = true
+  await next.click()
+  await page.locator('#history-note').getByText('cannot be reached').waitFor()
+  expect(await first.textContent()).toBe(firsts[1])
+  isBroken = false
+  await next.click()
+  await expect.poll(isEnabled).toEqual([true, false])
+  firsts.push(await first.textContent())
+  expect(new Set(firsts).size).toBe(3)
+
+  await previous.click()
+  await expect.poll(() => first.textContent()).toBe(firsts[1])
+  await previous.click()
+  await expect.poll(() => first.textContent()).toBe(firsts[0])
+  expect(await isEnabled()).toEqual([false, true])
+})
+
+test('in the history, P does not pause the live list, and the focus stays on a visible control', async () => {
+  await publish(plain, 'views', { n: 1 })
+  const visit = await Visit.open(plain, 'views', { expected: 'net::ERR' })
+  const { page } = visit
+  await visit.shows(['{ n: 1 }'])
+  await page.getByRole('radio', { name: 'History' }).check()
+  await page.locator('#history .event').first().waitFor()
+  await page.keyboard.press('p')
+  await page.keyboard.press('l')
+  await publish(plain, 'views', { n: 2 })
+  await visit.shows(['{ n: 2 }', '{ n: 1 }'])
+  expect(await page.getByText('Paused:').count()).toBe(0)
+
+  for (const [view, control] of [['History', 'view-history'], ['Live', 'pause']] as const) {
+    await page.getByRole('radio', { name: view }).check()
+    await page.context().setOffline(true)
+    await plain.worker.kill()
+    await visit.is('Reconnecting')
+    // The button disappears during each attempt.
+    await page.locator('#retry-now').dispatchEvent('click')
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe(control)
+    await page.context().setOffline(false)
+    await visit.is('Live')
+  }
+}, 90_000)
 
 test('the numbers are requested only while the page is visible', async () => {
   const visit = await Visit.start(plain.worker, '#channel=visible')

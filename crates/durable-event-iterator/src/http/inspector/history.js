@@ -23,6 +23,8 @@ export class History {
   #source
   /** The queries of the pages up to the current one. @type {Record<string, string | number>[]} */
   #queries = []
+  /** Those of the page that is loading. @type {Record<string, string | number>[] | undefined} */
+  #loading
   /** @type {EventPage | undefined} */
   #page
 
@@ -36,15 +38,13 @@ export class History {
     })
     find('history-oldest', HTMLButtonElement).addEventListener('click', () => void this.show(0))
     this.#previous.addEventListener('click', () => {
-      if (this.#queries.length < 2) return
-      this.#queries.pop()
-      void this.#load()
+      if (this.#loading !== undefined || this.#queries.length < 2) return
+      void this.#load(this.#queries.slice(0, -1))
     })
     this.#next.addEventListener('click', () => {
       const next = this.#page?.next
-      if (this.#page?.more !== true || next === null || next === undefined) return
-      this.#queries.push({ after: next })
-      void this.#load()
+      if (this.#loading !== undefined || this.#page?.more !== true || next === null || next === undefined) return
+      void this.#load([...this.#queries, { after: next }])
     })
   }
 
@@ -66,14 +66,15 @@ export class History {
   open(api, channel) {
     this.#source = { api, channel }
     this.#queries = []
+    this.#loading = undefined
     this.#page = undefined
     this.#rows.clear()
     this.#note.textContent = ''
   }
 
-  /** Shows the oldest events, unless a page is shown. */
+  /** Shows the oldest events, unless a page is shown or loading. */
   async start() {
-    if (this.#queries.length === 0) await this.show(0)
+    if (this.#queries.length === 0 && this.#loading === undefined) await this.show(0)
   }
 
   /**
@@ -86,22 +87,28 @@ export class History {
       const local = new Date(milliseconds - new Date(milliseconds).getTimezoneOffset() * 60_000)
       this.#from.value = local.toISOString().slice(0, 19)
     }
-    this.#queries = [{ since: milliseconds / 1_000 }]
-    await this.#load()
+    await this.#load([{ since: milliseconds / 1_000 }])
   }
 
   focus() {
     this.#rows.focus()
   }
 
-  async #load() {
+  /**
+   * Loads a page. If that fails, the current page stays.
+   *
+   * @param {Record<string, string | number>[]} queries - Those of the pages up to this one.
+   */
+  async #load(queries) {
     const source = this.#source
-    const query = this.#queries.at(-1)
+    const query = queries.at(-1)
     if (source === undefined || query === undefined) return
+    this.#loading = queries
     this.#note.textContent = 'Loading …'
     try {
       const page = await source.api.events(source.channel, { ...query, limit: PAGE })
-      if (this.#source !== source || this.#queries.at(-1) !== query) return
+      if (this.#loading !== queries) return
+      this.#queries = queries
       this.#page = page
       this.#rows.clear()
       this.#rows.add([...(page.gap === null || query['since'] === 0 ? [] : [{ gap: page.gap }]), ...page.events])
@@ -112,8 +119,10 @@ export class History {
           ? 'No events from here on.'
           : `${dateTime(timeOfId(first.id))} to ${dateTime(timeOfId(last.id))}`
     } catch (error) {
+      if (this.#loading !== queries) return
       this.#note.textContent = textOf(error)
     }
+    this.#loading = undefined
     this.#enable(this.#previous, this.#queries.length > 1)
     this.#enable(this.#next, this.#page?.more === true)
     this.#onPage()

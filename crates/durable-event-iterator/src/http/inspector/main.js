@@ -10,7 +10,15 @@ import { LiveEvents } from './live-events.js'
 import { Clients, Numbers } from './panels.js'
 import { BUCKETS, Timeline } from './timeline.js'
 
-/** @import { StreamState } from './event-stream.js' */
+/**
+ * @import { StreamState } from './event-stream.js'
+ *
+ * @typedef {object} Source
+ * @property {Api} api
+ * @property {string} channel
+ * @property {string} key
+ * @property {boolean} isRemembered - Whether the key and the channel are stored.
+ */
 
 const KEY = 'durable-event-iterator inspector: key'
 const RECENT = 'durable-event-iterator inspector: channels'
@@ -84,7 +92,7 @@ function recentChannels() {
 
 class Inspector {
   #key = store.get(tab, KEY)
-  /** The open channel. @type {{ api: Api, channel: string } | undefined} */
+  /** The open channel. @type {Source | undefined} */
   #source
   #state = find('state', HTMLElement)
   #note = find('note', HTMLElement)
@@ -154,8 +162,14 @@ class Inspector {
       find('main', HTMLElement).focus()
     })
     this.#retryNow.addEventListener('click', () => {
-      if (!this.#live.retryNow()) this.#open()
-      find('pause', HTMLButtonElement).focus()
+      const source = this.#source
+      if (!this.#live.retryNow() && source !== undefined) {
+        this.#showState({ name: 'connecting' })
+        void this.#follow(source)
+        this.#refreshSoon(0)
+      }
+      // The button, which disappears, had the focus.
+      find(this.#isLive ? 'pause' : 'view-history', HTMLElement).focus()
     })
     this.#filter.addEventListener('input', () => {
       this.#live.filter = this.#filter.value
@@ -220,7 +234,7 @@ class Inspector {
     const key = this.#key
     if (key === null || key === '' || channel === '') return this.#lock('', key ?? '')
     document.title = `${channel} · Inspector`
-    const source = (this.#source = { api: new Api(prefix, key), channel })
+    const source = (this.#source = { api: new Api(prefix, key), channel, key, isRemembered: false })
     this.#numbers.clear()
     this.#timeline.clear()
     this.#clients.clear()
@@ -230,19 +244,16 @@ class Inspector {
     this.#state.dataset['state'] = 'none' // that of another channel
     this.#showState({ name: 'connecting' })
     document.body.dataset['state'] = 'open'
-    void this.#follow(source, key)
+    void this.#follow(source)
     this.#refreshSoon(0)
   }
 
-  /**
-   * @param {{ api: Api, channel: string }} source
-   * @param {string} key
-   */
-  async #follow(source, key) {
+  /** @param {Source} source */
+  async #follow(source) {
     const { api, channel } = source
     try {
       await this.#live.open(api, channel)
-      if (this.#source === source) this.#remember(key, channel)
+      if (this.#source === source) this.#remember(source)
     } catch (error) {
       if (this.#source !== source) return
       const failure = error instanceof ApiError ? error : new ApiError(0, 'FAILED', textOf(error))
@@ -252,7 +263,7 @@ class Inspector {
       this.#showState({ name: 'waiting', until: Date.now() + delay, error: failure })
       this.#stateTimer = setTimeout(() => {
         this.#showState({ name: 'connecting' })
-        void this.#follow(source, key)
+        void this.#follow(source)
       }, delay)
     }
   }
@@ -279,13 +290,16 @@ class Inspector {
   }
 
   /**
-   * @param {string} key
-   * @param {string} channel
+   * Stores the key and the channel, once. It is called when the server has accepted the key, which need not have the right to read events.
+   *
+   * @param {Source} source
    */
-  #remember(key, channel) {
-    store.set(tab, KEY, key)
-    const others = recentChannels().filter((name) => name !== channel)
-    store.set(browser, RECENT, JSON.stringify([channel, ...others].slice(0, MAX_RECENT)))
+  #remember(source) {
+    if (source.isRemembered) return
+    source.isRemembered = true
+    store.set(tab, KEY, source.key)
+    const others = recentChannels().filter((name) => name !== source.channel)
+    store.set(browser, RECENT, JSON.stringify([source.channel, ...others].slice(0, MAX_RECENT)))
     this.#showRecent()
   }
 
@@ -326,8 +340,12 @@ class Inspector {
     else show()
   }
 
+  get #isLive() {
+    return this.#events.dataset['view'] === 'live'
+  }
+
   #showCount() {
-    const isLive = this.#events.dataset['view'] === 'live'
+    const isLive = this.#isLive
     const count = isLive ? this.#live.countText : this.#history.countText
     if (this.#count.textContent !== count) this.#count.textContent = count
     const paused = this.#live.pausedText
@@ -383,6 +401,7 @@ class Inspector {
     try {
       const stats = await api.stats(channel, BUCKETS)
       if (!isCurrent()) return
+      this.#remember(source)
       this.#numbers.show(stats)
       this.#timeline.show(stats)
       hasPresence = stats.members !== null
@@ -391,6 +410,8 @@ class Inspector {
     } catch (failure) {
       if (!isCurrent()) return
       if (failure instanceof ApiError && failure.status === 401) return this.#lock(failure.text)
+      // A valid key without this right.
+      if (failure instanceof ApiError && failure.status === 403) this.#remember(source)
       const text = textOf(failure)
       if (error.textContent !== text) error.textContent = text
       this.#refreshedAt = performance.now() + PAUSE_AFTER_ERROR
@@ -414,10 +435,13 @@ class Inspector {
     /** @type {Record<string, () => void>} */
     const open = {
       c: () => this.#channel.select(),
-      e: () => (this.#events.dataset['view'] === 'live' ? this.#live : this.#history).focus(),
+      e: () => (this.#isLive ? this.#live : this.#history).focus(),
       f: () => this.#filter.focus(),
       '/': () => this.#filter.focus(),
-      p: () => this.#live.togglePause(),
+      p: () => {
+        // The list is not visible in the history.
+        if (this.#isLive) this.#live.togglePause()
+      },
       l: () => (this.view = 'live'),
       h: () => {
         this.view = 'history'
