@@ -314,6 +314,8 @@ if (isRust) {
 
   test('a recursion that publishes until the stack overflows fails only its own call: ids keep increasing, and the next call succeeds', async () => {
     const chn = 'faulty publishing'
+    const follower = await journals.client('FAULTY', { chn })
+    const followed = await follower.subscribe()
     await expect(journals.stub('FAULTY', chn, 'publishRecursively', 1)).rejects.toThrow()
     await journals.stub('FAULTY', chn, 'publish', { n: 2 })
     const client = await journals.client('FAULTY', { chn })
@@ -321,7 +323,11 @@ if (isRust) {
     await subscription.until(({ events }) => events.at(-1)?.n === 2)
     const ids = subscription.received.map(({ id }) => Number(id))
     expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b))
+    // A subscription that was live before has received all of them, or has resumed.
+    await followed.until(({ events }) => events.at(-1)?.n === 2)
+    expect(followed.received.map(({ id }) => Number(id))).toEqual(ids)
     client.close()
+    follower.close()
   })
 
   test.each(THROWING)('a constructor that fails by %s: the caller receives an error, and clients reconnect without a gap', async (how) => {

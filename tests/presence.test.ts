@@ -14,6 +14,7 @@ import type { Binding, Journals } from './support/journals.ts'
 import { MemberSocket } from './support/members.ts'
 import type { JoinOptions } from './support/members.ts'
 import { Publisher, publisherWorker } from './support/publisher.ts'
+import { BareSocket } from './support/socket.ts'
 
 /** The grace period of the classes, in milliseconds. */
 const GRACE = 500
@@ -327,6 +328,18 @@ describe.skipIf(!isRust)('the loss of the WebAssembly instance', () => {
     await join('lost batch', 'carl')
     await lose()
     await anna.untilIds('anna', 'bert', 'carl')
+  })
+
+  test('in on_subscribed: a member that returns within the grace period has joined', async () => {
+    const options = { binding: 'PATIENT' } as const
+    const anna = await join('lost subscribed', 'anna', options)
+    await quiet()
+    const socket = await BareSocket.open(await journals.upgrade('PATIENT', { chn: 'lost subscribed', att: { manner: 'panicSubscribed' } }, 'bert-id'))
+    socket.send({ i: 's', p: { u: '/subscribe', b: {} } })
+    await socket.end()
+    const bert = await join('lost subscribed', 'bert', options)
+    await anna.until(({ size }) => size === 2)
+    expect([...bert.members].map(({ id }) => id)).toEqual([...anna.members].map(({ id }) => id))
   })
 
   test('in on_closed: the member leaves', async () => {

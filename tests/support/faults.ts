@@ -7,8 +7,8 @@ import type { Binding, JournalOptions, Journals } from './journals.ts'
 const FRONT = `
 import * as worker from './index.js'
 
-const faults = { ahead: 0, isHeld: false, statement: undefined, thrown: undefined, held: null }
-const seen = { made: 0, messages: 0 }
+const faults = { ahead: 0, isHeld: false, statement: undefined, thrown: undefined, held: null, unwound: null, late: null }
+const seen = { made: 0, messages: 0, committed: 0 }
 
 const [now, later] = [Date.now, setTimeout]
 Date.now = () => now() + faults.ahead
@@ -60,6 +60,14 @@ for (const key of ['WebSocketPair', 'Response']) {
   })
 }
 
+/** Waits after a commit as long as the test requests it. */
+const late = async (transaction) => {
+  const result = await transaction
+  seen.committed++
+  while (faults.late !== null) await new Promise((resolve) => later(resolve, 5))
+  return result
+}
+
 /** A \`storage\` with a statement that throws. */
 const faulty = (storage, name) => new Proxy(storage, {
   get(storage, key) {
@@ -73,10 +81,14 @@ const faulty = (storage, name) => new Proxy(storage, {
     if (typeof value !== 'function') return value
     return (...args) => {
       interfere(key, name)
+      if (key === 'transaction' && faults.late === name) return late(value.apply(storage, args))
       return value.apply(storage, args)
     }
   },
 })
+
+/** Not a socket: the exception of the check whether it is one passes through WebAssembly, whose instance is lost. */
+const hostile = new Proxy({}, { getPrototypeOf: () => { throw new Error('not a socket') } })
 
 const watched = (target) => new Proxy(target, {
   construct(target, [ctx, env], newTarget) {
@@ -90,6 +102,8 @@ const watched = (target) => new Proxy(target, {
         return (...args) => {
           interfere(key, ctx.id.name)
           const result = value.apply(ctx, args)
+          const { unwound } = faults
+          if (key === 'getWebSockets' && unwound?.name === ctx.id.name && unwound.after-- === 0) result.splice(1, 0, hostile)
           if (key === 'getWebSockets' && faults.held?.name === ctx.id.name) result.length = faults.held.sockets
           return result
         }
@@ -177,16 +191,25 @@ export interface Faults {
   thrown?: { call: string; value: Thrown; times: number; name?: string } | null
   /** The Durable Object with this name lists additional sockets. */
   held?: { name: string; sockets: number } | null
+  /**
+   * The list of sockets of the Durable Object with this name contains a value after the first socket that loses the WebAssembly instance,
+   * when it is listed the next time but `after`.
+   */
+  unwound?: { name: string; after: number } | null
+  /** Asynchronous transactions of the Durable Object with this name do not return after their commit. */
+  late?: string | null
   /** A timer throws this value, uncaught. */
   uncaught?: Thrown
   /** The next `times` statements with this start throw, of the Durable Object with this name. */
   statement?: { name: string; start: string; message: string; times: number }
 }
 
-/** The constructed Durable Objects and received frames that the front has counted. */
+/** The constructed Durable Objects, received frames and late transactions that the front has counted. */
 export interface Seen {
   made: number
   messages: number
+  /** The number of asynchronous transactions that have committed, see `late`. */
+  committed: number
 }
 
 export interface FaultyJournals extends Journals {

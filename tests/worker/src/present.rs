@@ -45,6 +45,8 @@ pub enum Manner {
     FailClosed,
     /// `on_closed` panics.
     PanicClosed,
+    /// `on_subscribed` panics.
+    PanicSubscribed,
 }
 
 /// Records the sockets that have closed.
@@ -136,6 +138,7 @@ impl<const OPTIONS: u8> DurableEventIteratorObject for Present<OPTIONS> {
         }
         match manner {
             Some(Manner::FailSubscribed) => Err(Error::new(Code::Conflict)),
+            Some(Manner::PanicSubscribed) => panic!("on purpose"),
             _ => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 use super::{ChannelCore, MICROS_PER_MILLI, PublishOptions, Published, core::MESSAGE_BYTES, presence};
 use crate::{
     error::{Code, Error, PublishError, Result},
-    runtime,
+    runtime::{self, Work},
 };
 use durable_event_log::{AppendError, Appended, BatchItem, MAX_KEY_LENGTH, Record};
 use durable_event_wire::Serialized;
@@ -109,6 +109,7 @@ impl ChannelCore {
             .zip(events)
             .map(|(texts, event)| BatchItem { record: texts.record(), key: event.key.as_deref() })
             .collect();
+        let _delivery = self.hub.begin(Work::Delivery);
         let appended = self.append(|log, sql| {
             log.append_batch(sql, now_us, &items).map_err(|failed| match failed.index {
                 Some(at) => Error::from(failed.error).at_event(at),

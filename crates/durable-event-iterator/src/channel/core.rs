@@ -10,7 +10,7 @@ use super::{
 use crate::{
     counters::{Anomaly, Counters},
     error::{Error, PublishError, Result},
-    runtime::{self, Context, Dataset, EventMessages, Hub, Identity, LIVE_WINDOW, RawSocket, Storage},
+    runtime::{self, Context, Dataset, EventMessages, Hub, Identity, LIVE_WINDOW, RawSocket, Storage, Work},
     socket::{
         Owner,
         session::{Flow, Kind, PUBLISHER_TAG},
@@ -235,6 +235,7 @@ impl ChannelCore {
         let now_us = now_ms.saturating_mul(MICROS_PER_MILLI);
         let rule = audience.rule.to_text();
         let record = Record { json, meta, extra: extra.as_deref(), audience: rule.as_deref() };
+        let _delivery = self.hub.begin(Work::Delivery);
         let appended = self.append(|log, sql| match idempotency_key {
             None => log.append(sql, now_us, &record).map(Appended::Stored),
             Some(key) => log.append_once(sql, now_us, &record, key),
@@ -321,7 +322,10 @@ impl ChannelCore {
                 unsent.expired.iter().for_each(|ws| subscription::expire(self, ws));
             }
             Err(error) => {
-                runtime::log_error(&format!("sending event {id} to the subscriptions failed: {error}"))
+                runtime::log_error(&format!(
+                    "sending event {id} failed, so the subscriptions begin again: {error}"
+                ));
+                self.hub.interrupt_live();
             }
         }
         if self.sessions.take_owes_presence() {

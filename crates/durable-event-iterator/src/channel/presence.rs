@@ -4,7 +4,7 @@ use super::{ChannelCore, subscription};
 use crate::{
     error::{Code, Error, Result},
     presence::{Entry, Member, MemberKey, Presence, Roster, Update, event, generated_id, member_id},
-    runtime::{self, EventMessages, RawSocket},
+    runtime::{self, EventMessages, RawSocket, Work},
     socket::session::{MemberState, PUBLISHER_TAG, RawJson, Session},
 };
 use durable_event_log::EventId;
@@ -112,6 +112,9 @@ impl PresenceState {
 
     fn build(&self, core: &ChannelCore) -> Result<Roster<RawSocket>> {
         let mut roster = Roster::new(self.options.grace_ms());
+        if core.hub.take_unannounced() {
+            roster.owe_list();
+        }
         for ws in core.hub.sockets()? {
             let (Ok(socket), Ok(session)) = (ws.id(), core.sessions.read(&ws)) else {
                 roster.owe_list(); // its member is unknown, and clients may know it
@@ -354,6 +357,8 @@ pub(crate) fn welcome(
 ) -> Result<()> {
     let Some(presence) = &core.presence else { return on_live() };
     let socket = ws.id()?;
+    // `on_live` runs code of the application, and the attachment states already that the member is there.
+    let _arrival = core.hub.begin(Work::Arrival);
     if !was_member {
         presence.arriving.try_borrow_mut()?.insert(socket);
     }

@@ -4,7 +4,7 @@ use super::presence;
 use crate::{
     channel::{Channel, ChannelCore, PublishOptions, Published},
     error::{Error, Result},
-    runtime::{self, StorageEvent},
+    runtime::{self, StorageEvent, Work},
     sql::Sql,
 };
 use durable_event_log::{DatabaseError, EventId, Memory};
@@ -256,6 +256,7 @@ impl ChannelCore {
         }
         drop(state);
         let has_stored = queue.iter().any(|queued| queued.id.is_some());
+        let _delivery = has_stored.then(|| self.hub.begin(Work::Delivery));
         presence::hold(self, || {
             for queued in queue {
                 (queued.send)(self);

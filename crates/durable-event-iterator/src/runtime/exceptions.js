@@ -6,7 +6,7 @@
 // promise, and the next call of one of its functions creates a new instance. Any other exception, regardless of its class and
 // text, leaves the instance intact.
 
-import { entering, instanceLost } from './hot.js'
+import { entering, instanceLost, recoverWork } from './hot.js'
 
 /** The functions that fail the calls waiting for WebAssembly. */
 const waiting = new Set()
@@ -116,6 +116,7 @@ function handle() {
   report(error)
   // After an overflow, wasm-bindgen may have had no room to mark the instance, whose frames are unwound.
   if (!replaceIfLost() && error instanceof RangeError) state().criticalError = true
+  recoverWork() // now: the Durable Object may hibernate before the next call, and forget it
   unhandled = undefined
 }
 

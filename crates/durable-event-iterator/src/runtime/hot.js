@@ -74,8 +74,39 @@ export function entering(object) {
   entered = object
 }
 
+/** The newest hub of each Durable Object, by its `ctx`. */
+const hubs = new WeakMap()
+
 /** The timers of class objects. They outlive a WASM instance. */
 const timers = new WeakMap()
+
+/** The kinds of work that must not be lost silently, as in javascript/hub.rs. */
+const DELIVERY = 0
+const ARRIVAL = 1
+
+/** The hubs with such work, by its kind. */
+const working = [new Set(), new Set()]
+
+/** The `ctx` of Durable Objects whose live subscriptions may have missed a stored event. */
+const missed = new WeakSet()
+
+/** The `ctx` of Durable Objects that may not have announced a member. */
+const unannounced = new WeakSet()
+
+/** The delay before sockets that could not be listed are listed again, in milliseconds. */
+const RETRY_DELAY = 1_000
+
+/** Handles the work that an instance has begun and not ended when it was lost. */
+export function recoverWork() {
+  for (const hub of working[DELIVERY]) {
+    hub.interruptLive()
+    working[DELIVERY].delete(hub)
+  }
+  for (const hub of working[ARRIVAL]) {
+    unannounced.add(hub.ctx)
+    working[ARRIVAL].delete(hub)
+  }
+}
 
 /** The id of the call to which a running replay responds, by socket. */
 export const replaying = new WeakMap()
@@ -104,6 +135,37 @@ export class Hub {
   constructor(ctx) {
     this.#ctx = ctx
     this.#object = entered
+    hubs.set(ctx, this)
+  }
+
+  get ctx() {
+    return this.#ctx
+  }
+
+  /** Begins work of a kind. If the instance is lost before its end, `recoverWork` handles it. */
+  begin(kind) {
+    working[kind].add(this)
+  }
+
+  end(kind) {
+    working[kind].delete(this)
+  }
+
+  /** Closes the sockets of all subscriptions, which may have missed a stored event: their clients reconnect and resume. Cannot throw. */
+  interruptLive() {
+    missed.add(this.#ctx)
+    try {
+      for (const ws of this.sockets()) if (this.#live.get(ws) !== NOT_LIVE) interrupt(ws)
+      missed.delete(this.#ctx)
+    } catch {
+      // The event that is sent next comes first, or this timer. It keeps the Durable Object from hibernating, and losing this.
+      setTimeout(() => missed.has(this.#ctx) && this.interruptLive(), RETRY_DELAY)
+    }
+  }
+
+  /** Returns whether an earlier instance may not have announced a member, once. */
+  takeUnannounced() {
+    return unannounced.delete(this.#ctx)
   }
 
   /** Returns all open sockets. */
@@ -259,6 +321,7 @@ export class Hub {
    * or undefined if the class does not serve them.
    */
   fanOut(tail, now, forPublishers, read, admits, chosen, except) {
+    if (missed.has(this.#ctx)) this.interruptLive()
     const sockets = this.#ctx.getWebSockets()
     const [isChosen, isLeftOut] = admits === undefined ? [] : [new Set(chosen), new Set(except)]
     const frames = new Map()
@@ -373,6 +436,7 @@ const running = new Set()
 /** Rolls back all open asynchronous transactions after the WASM instance, and with it their code, was lost. */
 export function instanceLost() {
   instance++
+  recoverWork()
   for (const reject of running) reject(new Error('The WebAssembly instance was lost'))
   running.clear()
 }
@@ -381,7 +445,8 @@ export function instanceLost() {
  * Wraps the methods of a Durable Object's storage that run transactions or delete everything. This covers calls by the
  * application too, since `ctx.storage` always returns the same JavaScript object.
  */
-function hook(storage) {
+function hook(ctx) {
+  const { storage } = ctx
   const { transactionSync, transaction, deleteAll } = storage
   const hooks = {
     transactionSync: (work) => transactionSync.call(storage, work),
@@ -412,9 +477,12 @@ function hook(storage) {
     let level
     let reject
     const lost = new Promise((_, rejected) => (reject = rejected))
+    const begun = hooks.instance
     const settle = (what) => {
       running.delete(reject)
-      if (level !== undefined) tell(what, level)
+      if (level === undefined) return
+      if (hooks.instance === begun && begun === instance) tell(what, level)
+      else if (what === SETTLED) hubs.get(ctx)?.interruptLive() // its events may be stored, and only the lost instance could send them
     }
     let result
     try {
@@ -453,7 +521,7 @@ export class Storage {
 
   constructor(ctx) {
     this.#storage = ctx.storage
-    this.#hooks = this.#storage[HOOKS] ?? hook(this.#storage)
+    this.#hooks = this.#storage[HOOKS] ?? hook(ctx)
   }
 
   /** Calls `listener(what, level)` for transactions and deletions. For `BEGUN` the listener returns the level's number. */

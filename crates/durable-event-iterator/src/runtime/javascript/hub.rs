@@ -26,6 +26,21 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = held)]
     fn held_js(this: &Hub) -> Result<u32, JsValue>;
 
+    // These four cannot throw.
+    #[wasm_bindgen(method, js_name = begin)]
+    fn begin_js(this: &Hub, kind: u32);
+
+    #[wasm_bindgen(method, js_name = end)]
+    fn end_js(this: &Hub, kind: u32);
+
+    /// Closes the sockets of all subscriptions, which may have missed a stored event: their clients reconnect and resume.
+    #[wasm_bindgen(method, js_name = interruptLive)]
+    pub(crate) fn interrupt_live(this: &Hub);
+
+    /// Returns whether an earlier instance may not have announced a member, once.
+    #[wasm_bindgen(method, js_name = takeUnannounced)]
+    pub(crate) fn take_unannounced(this: &Hub) -> bool;
+
     #[wasm_bindgen(method, catch, js_name = delivered)]
     fn delivered_js(this: &Hub) -> Result<f64, JsValue>;
 
@@ -158,6 +173,27 @@ impl LiveView {
 /// `WebSocket.OPEN`, a ready state (WHATWG WebSockets Standard).
 const OPEN: u16 = 1;
 
+/// Work that must not be lost silently with the instance: see `recoverWork` in `hot.js`.
+#[derive(Clone, Copy)]
+pub(crate) enum Work {
+    /// An event is stored and sent. If the instance is lost, all subscriptions begin again, and resume.
+    Delivery = 0,
+    /// A member joins. If the instance is lost, the next one sends the full list of members.
+    Arrival = 1,
+}
+
+/// Work that ends when this is dropped. A trap does not drop it.
+pub(crate) struct Working<'a> {
+    hub: &'a Hub,
+    work: Work,
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.hub.end_js(self.work as u32);
+    }
+}
+
 /// A replay that has begun.
 pub(crate) struct Replay {
     number: u32,
@@ -212,6 +248,12 @@ impl Hub {
     /// Returns the number of sockets that the Workers runtime holds, including closing ones.
     pub(crate) fn held(&self) -> Result<usize, JsError> {
         Ok(self.held_js()? as usize)
+    }
+
+    /// Begins work.
+    pub(crate) fn begin(&self, work: Work) -> Working<'_> {
+        self.begin_js(work as u32);
+        Working { hub: self, work }
     }
 
     /// Returns the number of messages that fan-outs of this instance have sent.

@@ -14,7 +14,7 @@ pub(crate) use self::{
     at_once::at_once,
     class::{OpenStream, extend, failure, watch_replay},
     event_loop::{log_error, log_warning, next_turn, now_ms, pause, spawn},
-    hub::{Admits, Hub, LiveView, RawSocket, Replay, Unsent},
+    hub::{Admits, Hub, LiveView, RawSocket, Replay, Unsent, Work},
     identity::Identity,
     observe::{Dataset, log_object},
     options::{published, undefined_option, undefined_option_in},

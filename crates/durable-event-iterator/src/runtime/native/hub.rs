@@ -141,8 +141,34 @@ pub(crate) struct Hub {
     delivered: Cell<u64>,
 }
 
+/// Work that must not be lost silently with the instance. Native code has no traps.
+#[derive(Clone, Copy)]
+pub(crate) enum Work {
+    /// An event is stored and sent.
+    Delivery,
+    /// A member joins.
+    Arrival,
+}
+
+/// Work that ends when this is dropped.
+pub(crate) struct Working;
+
 #[expect(clippy::unnecessary_wraps, reason = "on the Workers runtime they may fail")]
+#[expect(clippy::unused_self, reason = "on the Workers runtime they have an effect")]
 impl Hub {
+    /// Begins work.
+    pub(crate) const fn begin(&self, _: Work) -> Working {
+        Working
+    }
+
+    /// Closes the sockets of all subscriptions after a fan-out that has failed, which does not happen here.
+    pub(crate) const fn interrupt_live(&self) {}
+
+    /// Returns whether an earlier instance may not have announced a member.
+    pub(crate) const fn take_unannounced(&self) -> bool {
+        false
+    }
+
     /// Creates the hub from the `ctx` of the Durable Object.
     pub(crate) fn new(ctx: &Context) -> Result<Self, JsError> {
         Ok(Self {

@@ -11,7 +11,7 @@ mod storage;
 
 pub(crate) use self::{
     event_loop::{next_turn, pause, spawn},
-    hub::{Admits, Cursor, Hub, LiveView, Replay, Unsent},
+    hub::{Admits, Cursor, Hub, LiveView, Replay, Unsent, Work},
     object_state::{ObjectState as Context, log_error, log_warning, now_ms},
     observe::{Dataset, log_object},
     page::Page,
