@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import type { Client, Subscription } from './support/client.ts'
 import { startFaultyJournals } from './support/faults.ts'
 import type { FaultyJournals } from './support/faults.ts'
+import { BareSocket } from './support/socket.ts'
 
 /** The value that a test throws. */
 const THROWN = { call: 'getWebSockets', value: 'Error' } as const
@@ -62,6 +63,21 @@ test('sockets that can be listed again when the next event is sent: it does not 
   await publish(2)
   await publish(3)
   await expectAll(3)
+})
+
+test('an open socket that cannot send: its subscription resumes', async () => {
+  await journals.set({ thrown: { call: 'send', value: 'Error', times: 1 } })
+  await publish(2)
+  await expectAll(2)
+})
+
+test('an open socket that cannot send in a replay: its subscription resumes', async () => {
+  await journals.stub('FAULTY', chn, 'publishBatch', [{ n: 2 }, { n: 3 }])
+  const socket = await BareSocket.open(await journals.upgrade('FAULTY', { chn }))
+  // Not the response.
+  await journals.set({ thrown: { call: 'send', value: 'Error', after: 1, times: 1 } })
+  socket.send({ i: 's', p: { u: '/subscribe', b: {}, h: { 'last-event-id': '1' } } })
+  expect(await socket.end()).toMatchObject({ code: 1012 })
 })
 
 test('an instance that is lost in the middle of a fan-out: the subscriptions resume, without another event', async () => {

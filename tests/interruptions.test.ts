@@ -231,6 +231,6 @@ test('a ping receives a pong without our code: it neither constructs nor reaches
   // Another message constructs one, so the count above is meaningful.
   socket.send({ i: '1', p: { u: '/call', b: { json: { path: ['kept'] } } } })
   await socket.message(4)
-  expect(await journals.set({})).toEqual({ made: before.made + 1, messages: before.messages + 1 })
+  expect(await journals.set({})).toEqual({ ...before, made: before.made + 1, messages: before.messages + 1 })
   socket.vanish()
 })

@@ -40,7 +40,9 @@ const values = {
 /** Throws if a test requests it, for all Durable Objects or for the one with this name. */
 const interfere = (call, name) => {
   const fault = faults.thrown
-  if (fault?.call !== call || (fault.name !== undefined && name !== undefined && fault.name !== name) || fault.times-- <= 0) return
+  if (fault?.call !== call || (fault.name !== undefined && name !== undefined && fault.name !== name)) return
+  if ((fault.after ?? 0) > 0) return void fault.after--
+  if (fault.times-- <= 0) return
   throw values[fault.value]()
 }
 
@@ -186,9 +188,10 @@ export interface Faults {
   /** Holds all pauses until this is false. */
   isHeld?: boolean
   /**
-   * The next `times` calls of this function of the runtime throw, of the Durable Object with this name if it belongs to one.
+   * The next `times` calls of this function of the runtime throw, of the Durable Object with this name if it belongs to one, except for
+   * the first ones, whose number is `after`.
    */
-  thrown?: { call: string; value: Thrown; times: number; name?: string } | null
+  thrown?: { call: string; value: Thrown; after?: number; times: number; name?: string } | null
   /** The Durable Object with this name lists additional sockets. */
   held?: { name: string; sockets: number } | null
   /**

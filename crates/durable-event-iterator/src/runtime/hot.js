@@ -350,10 +350,7 @@ export class Hub {
         frame = head === PUBLISHER ? forPublishers : head + tail
         if (frames.size < SAME_FRAMES) frames.set(head, frame)
       }
-      try {
-        ws.send(frame)
-        sent++
-      } catch {} // closed or closing: the client resumes when it reconnects
+      if (send(ws, frame)) sent++ // otherwise the client resumes when it reconnects
     }
     this.#delivered += sent
     return expired.length + full.length === 0 ? undefined : [expired, full]
@@ -387,11 +384,7 @@ export class Hub {
       if (!open || !admitted) continue
       if (tail.charCodeAt(0) === BRACKET && (tail = makeSafe(tail)) === undefined) continue
       sent += head.length + tail.length
-      try {
-        ws.send(head + tail)
-      } catch {
-        open = false
-      }
+      open = send(ws, head + tail)
     }
     this.#roomOf(ws, 0).left -= sent
     return open ? [last, work] : undefined
@@ -624,12 +617,13 @@ function isOpen(ws) {
   return ws.readyState === WebSocket.READY_STATE_OPEN
 }
 
-/** Sends a message. Returns false if the socket has closed. */
+/** Sends a message. Returns false if the socket has closed. One that cannot send is closed: its client would miss the message. */
 export function send(ws, message) {
   try {
     ws.send(message)
     return true
   } catch {
+    if (isOpen(ws)) interrupt(ws)
     return false
   }
 }
