@@ -182,6 +182,35 @@ test('two pages chat, and show who is present and who is typing', { timeout: 60_
   await anna.sees(['Anna (you)'])
 })
 
+test('nobody is shown as typing while the page is offline, or before it knows', { timeout: 60_000 }, async () => {
+  const anna = await Visitor.enter('unknown', 'Anna')
+  const bert = await Visitor.open('Bert')
+  // Typing ends only when the message is sent.
+  await bert.page.addInitScript((pause) => {
+    const { setTimeout } = globalThis
+    Object.assign(globalThis, { setTimeout: (action: () => void, delay?: number) => (delay === pause ? 0 : setTimeout(action, delay)) })
+  }, 3_000)
+  await bert.goTo('unknown')
+  const shown = (): Promise<string[]> => anna.page.locator('#typing, .dots').allTextContents()
+  await bert.input.fill('H')
+  await expect.poll(shown, { timeout: PATIENCE }).toEqual(['•••', 'Bert is typing …'])
+  await anna.goOffline()
+  expect(await shown()).toEqual([''])
+  await anna.goOnline()
+  await expect.poll(shown, { timeout: PATIENCE }).toEqual(['•••', 'Bert is typing …'])
+
+  await anna.goOffline()
+  await bert.say('Hi')
+  await anna.page.evaluate(() => {
+    const seen = new Set<string>()
+    new MutationObserver(() => seen.add(document.querySelector('#typing')!.textContent)).observe(document.body, { childList: true, subtree: true, characterData: true })
+    Object.assign(globalThis, { seen })
+  })
+  await anna.goOnline()
+  await anna.log.getByText('received 1 missed message').waitFor()
+  expect(await anna.page.evaluate(() => [...(globalThis as unknown as { seen: Set<string> }).seen])).toEqual([''])
+})
+
 test('a reload, a reconnect and a change of the client do not change the list of people', { timeout: 60_000 }, async () => {
   const anna = await Visitor.enter('steady', 'Anna')
   const bert = await Visitor.enter('steady', 'Bert')
@@ -435,6 +464,41 @@ describe('messages that are not confirmed yet', () => {
     await anna.hears(['One', 'Two'])
   })
 
+  test('messages are sent under the name under which they were written', { timeout: 60_000 }, async () => {
+    const anna = await Visitor.enter('renamed', 'Anna')
+    const bert = await Visitor.enter('renamed', 'Bert')
+    const rename = async (name: string): Promise<void> => {
+      await anna.page.getByLabel('Your name').fill(name)
+      await anna.page.getByRole('button', { name: 'Change' }).click()
+    }
+    const authors = async (visitor: Visitor): Promise<string[]> => {
+      const shown = await visitor.log.locator('.message').evaluateAll((items) => items.map((item) => `${item.getAttribute('data-author')}: ${item.querySelector('p')?.textContent}`))
+      return shown.sort()
+    }
+    const long = '€'.repeat(2_000)
+    await anna.send(long)
+    await anna.delivers(long, 'Not sent')
+    await anna.goOffline()
+    await anna.send('One')
+    await rename('Clara')
+    await anna.send('Two')
+    for (const text of ['One', 'Two']) await anna.delivers(text, queued)
+    await anna.goOnline()
+    await expect.poll(() => authors(bert), { timeout: PATIENCE }).toEqual(['Anna: One', 'Clara: Two'])
+    for (const text of ['One', 'Two']) await anna.delivers(text, /^$/)
+
+    // A room of the previous name is entered again.
+    await anna.message(long).getByRole('button', { name: 'Retry' }).click()
+    await anna.delivers(long, 'Not sent')
+    await anna.goOffline()
+    await anna.send('Three')
+    await rename('Dora')
+    await anna.page.reload()
+    await expect.poll(() => authors(bert), { timeout: PATIENCE }).toEqual(['Anna: One', 'Clara: Three', 'Clara: Two'])
+    await anna.sees(['Bert', 'Dora (you)'])
+    expect(await authors(anna)).toEqual(['Anna: One', `Anna: ${long}`, 'Clara: Three', 'Clara: Two'])
+  })
+
   test('a rejected message is shown as not sent, and the others are sent', async () => {
     const anna = await Visitor.enter('rejected', 'Anna')
     const bert = await Visitor.enter('rejected', 'Bert')
@@ -512,6 +576,42 @@ test('a room resumes where the page left it', async () => {
   await bert.page.getByRole('button', { name: 'corner' }).click()
   // His own message is shown once.
   await bert.hears(['One', 'Me too', 'Two'])
+})
+
+test('the page keeps the newest messages, and those that the user reads do not move', { timeout: 90_000 }, async () => {
+  let sent = 0
+  const announce = async (count: number): Promise<void> => {
+    for (const end = sent + count; sent < end; sent += 1) {
+      const input = { json: { room: 'busy', id: String(sent), message: `Message ${sent}` } }
+      const headers = { 'content-type': 'application/json' }
+      const { status } = await chat.fetch('/rpc/sendMessage', { method: 'POST', headers, body: JSON.stringify(input) })
+      expect(status).toBe(200)
+    }
+  }
+  await announce(700)
+  const anna = await Visitor.enter('busy', 'Anna')
+  await anna.message('Message 699').waitFor()
+  const check = async (): Promise<void> => {
+    const numbers = (await anna.messages()).map((text) => Number(text.split(' ')[1]))
+    expect(numbers).toEqual(Array.from({ length: numbers.length }, (_, n) => sent - numbers.length + n))
+    expect(numbers.length).toBeGreaterThanOrEqual(500)
+    expect(numbers.length).toBeLessThan(550)
+    // Only the first message has the name of the author.
+    expect(await anna.log.locator('.message:not(.same)').allTextContents()).toEqual([expect.stringContaining(`Message ${numbers[0]}`)])
+  }
+  await check()
+  const atEnd = (): Promise<boolean> => anna.log.evaluate((list) => list.scrollHeight - list.scrollTop - list.clientHeight < 2)
+  await expect.poll(atEnd).toBe(true)
+
+  const read = anna.message('Message 640')
+  await read.evaluate((item) => item.scrollIntoView())
+  const before = await read.boundingBox()
+  await announce(100)
+  await anna.message('Message 799').waitFor()
+  await check()
+  expect(Math.abs((await read.boundingBox())!.y - before!.y)).toBeLessThan(1)
+  await anna.say('Last')
+  await expect.poll(atEnd).toBe(true)
 })
 
 test('the page survives a restart of the server', { timeout: 90_000 }, async () => {

@@ -1,7 +1,7 @@
 // The page of the chat room.
 
 import { cut, isWhole, mend } from './cable.ts'
-import type { ClientKind } from './generated.ts'
+import type { ClientKind, PresenceMember, Status } from './generated.ts'
 import { element, make } from './elements.ts'
 import { Outbox } from './outbox.ts'
 import { reasonOf, Room } from './room.ts'
@@ -42,13 +42,15 @@ const rooms = new Map<string, { lastEventId?: string | undefined; shown: Node[] 
 for (const name of ['lobby', 'rustaceans', 'coffee']) rooms.set(name, { shown: [] })
 
 let connection: Parameters<RoomView['state']> = ['connecting', undefined]
+let people: readonly PresenceMember<Status>[] = []
 const outbox = new Outbox(() => {
   showUnsent()
   showRooms()
 })
 
-/** Rooms that the page has left, with messages that are not sent yet. */
+/** Rooms that the page has left, with messages that are not sent yet: by the name of the room and that of the user. */
 const leaving = new Map<string, Room>()
+const leavingKey = (name: string, author: string): string => JSON.stringify([name, author])
 
 let room = enter(query.get('room') ?? 'lobby')
 
@@ -61,7 +63,7 @@ function enter(name: string): Room {
   showAgain(known.shown)
   showPeople([])
   text.value = sessionStorage.getItem(draftKey(name)) ?? ''
-  leaving.get(name)?.close()
+  leaving.get(leavingKey(name, me))?.close()
   const entered: Room = new Room(name, me, client, known.lastEventId, outbox, view(() => entered === room))
   return entered
 }
@@ -77,8 +79,19 @@ function move(name: string): void {
 }
 
 function leave(left: Room): void {
-  leaving.set(left.name, left)
+  leaving.set(leavingKey(left.name, left.me), left)
   left.leave()
+}
+
+/** Sends the waiting messages. Those to other rooms, and those of the user's previous names, are sent without showing a room. */
+function sendWaiting(): void {
+  for (const name of outbox.rooms) {
+    for (const author of outbox.authors(name)) {
+      const sender = name === room.name && author === me ? room : leaving.get(leavingKey(name, author))
+      if (sender?.isClosed === false) void sender.sendWaiting()
+      else leave(new Room(name, author, client, undefined, outbox, view(() => false)))
+    }
+  }
 }
 
 function showEntered(): void {
@@ -118,15 +131,16 @@ function showState(...now: typeof connection): void {
   const isOffline = !isWhole() || (!navigator.onLine && ['connecting', 'recovering'].includes(name))
   state.dataset.state = isOffline ? 'offline' : name
   state.value = isOffline ? 'Offline' : STATES[name] + (transport === undefined ? '' : TRANSPORTS[transport])
+  showPeople(people)
   showUnsent()
 }
 
 /** Shows the messages to the current room that are not confirmed yet. */
 function showUnsent(): void {
-  showOutgoing(outbox.of(room.name), me, room.isConnected, {
+  showOutgoing(outbox.of(room.name), room.isConnected, {
     retry: (id) => {
       outbox.retry(id)
-      void room.sendWaiting()
+      sendWaiting()
       text.focus()
     },
     remove: (id) => {
@@ -156,10 +170,12 @@ function showRooms(): void {
   )
 }
 
-function showPeople(people: People): void {
-  const sorted = [...people].sort((one, other) => one.id.localeCompare(other.id))
-  const names = sorted.map(({ id }) => id)
-  const typing = sorted.filter(({ state }) => state === 'typing').map(({ id }) => id)
+function showPeople(now: People): void {
+  people = [...now].sort((one, other) => one.id.localeCompare(other.id))
+  const names = people.map(({ id }) => id)
+  // A page that is offline or behind does not know who is typing.
+  const isCurrent = state.dataset.state === 'open'
+  const typing = people.filter((person) => isCurrent && person.state === 'typing').map(({ id }) => id)
   peopleList.replaceChildren(
     ...names.map((name) =>
       make(
@@ -172,8 +188,9 @@ function showPeople(people: People): void {
     ),
   )
   const others = typing.filter((name) => name !== me)
-  typingLine.textContent =
-    others.length === 0 ? '' : `${new Intl.ListFormat('en').format(others)} ${others.length === 1 ? 'is' : 'are'} typing …`
+  const line = others.length === 0 ? '' : `${new Intl.ListFormat('en').format(others)} ${others.length === 1 ? 'is' : 'are'} typing …`
+  // The text is announced: it is set only when it changes.
+  if (typingLine.textContent !== line) typingLine.textContent = line
 }
 
 let typingTimer: ReturnType<typeof setTimeout> | undefined
@@ -195,7 +212,7 @@ function send(message: string, from: 'user' | 'server'): void {
   text.value = ''
   sessionStorage.removeItem(draftKey(room.name))
   stopTyping()
-  outbox.add({ room: room.name, message, from })
+  outbox.add({ room: room.name, message, author: me, from })
   void room.sendWaiting()
 }
 
@@ -249,7 +266,7 @@ cutButton.addEventListener('click', () => {
 for (const change of ['online', 'offline']) {
   addEventListener(change, () => {
     showState(...connection)
-    void room.sendWaiting()
+    sendWaiting()
   })
 }
 
@@ -262,9 +279,7 @@ onOtherTab(
   },
 )
 
-// Messages from before a reload. Those to other rooms are sent without showing the room.
-for (const name of outbox.rooms) {
-  if (!rooms.has(name)) rooms.set(name, { shown: [] })
-  if (name !== room.name) leave(new Room(name, me, client, undefined, outbox, view(() => false)))
-}
+// Messages from before a reload.
+for (const name of outbox.rooms) if (!rooms.has(name)) rooms.set(name, { shown: [] })
+sendWaiting()
 showEntered()

@@ -11,7 +11,9 @@ export interface Outgoing {
   readonly id: string
   readonly room: string
   readonly message: string
-  /** The author: the user, or the server for an announcement. */
+  /** The name of the user when the message was written. */
+  readonly author: string
+  /** Who publishes the message: the user, or the server for an announcement. */
   readonly from: 'user' | 'server'
   /** In milliseconds since 1970. */
   readonly at: number
@@ -32,9 +34,9 @@ export class Outbox {
     return this.#messages.filter((outgoing) => outgoing.room === room)
   }
 
-  /** Returns the message that the room has to receive next. */
-  next(room: string): Outgoing | undefined {
-    return this.of(room).find(({ error }) => error === undefined)
+  /** Returns the message that the room has to receive next from the author. */
+  next(room: string, author: string): Outgoing | undefined {
+    return this.of(room).find((outgoing) => outgoing.author === author && outgoing.error === undefined)
   }
 
   /** The rooms with messages. */
@@ -42,7 +44,12 @@ export class Outbox {
     return new Set(this.#messages.map(({ room }) => room))
   }
 
-  add(message: Pick<Outgoing, 'room' | 'message' | 'from'>): void {
+  /** Returns the authors of the messages that a room has to receive. */
+  authors(room: string): Set<string> {
+    return new Set(this.of(room).flatMap(({ author, error }) => (error === undefined ? [author] : [])))
+  }
+
+  add(message: Pick<Outgoing, 'room' | 'message' | 'author' | 'from'>): void {
     this.#change([...this.#messages, { ...message, id: randomId(), at: Date.now() }])
   }
 

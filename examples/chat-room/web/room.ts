@@ -69,6 +69,8 @@ export interface RoomView {
 /** A room that the page has entered. */
 export class Room {
   readonly name: string
+  /** The name of the user. */
+  readonly me: string
   /** The cursor from which the page resumes when it enters the room again. */
   lastEventId: string | undefined
   readonly #outbox: Outbox
@@ -88,17 +90,18 @@ export class Room {
 
   constructor(name: string, me: string, client: ClientKind, lastEventId: string | undefined, outbox: Outbox, view: RoomView) {
     this.name = name
+    this.me = me
     this.lastEventId = lastEventId
     this.#outbox = outbox
     this.#view = view
-    void this.#live(me, client)
+    void this.#live(client)
   }
 
   /** Follows the room until the page leaves it, or the server rejects the page. */
-  async #live(me: string, client: ClientKind): Promise<void> {
+  async #live(client: ClientKind): Promise<void> {
     while (!this.#left.signal.aborted) {
       try {
-        await this.#follow(me, client)
+        await this.#follow(client)
       } catch (error) {
         if (this.#left.signal.aborted) return
         if (!isTemporary(error)) {
@@ -111,7 +114,7 @@ export class Room {
     }
   }
 
-  async #follow(me: string, client: ClientKind): Promise<void> {
+  async #follow(client: ClientKind): Promise<void> {
     const resumes = this.lastEventId !== undefined
     const hooks: DurableEventIteratorHooks = {
       onStateChange: (state, { transport }) => this.#enter(state, transport),
@@ -121,7 +124,7 @@ export class Room {
       },
     }
     const iterator = await server.onMessage(
-      { room: this.name, name: me, client },
+      { room: this.name, name: this.me, client },
       {
         signal: this.#left.signal,
         lastEventId: this.lastEventId ?? FROM_THE_BEGINNING,
@@ -159,10 +162,17 @@ export class Room {
     }
     // The room sets this status for each subscription.
     if (state === 'open') this.#reported = 'here'
+    if (state !== 'open') this.#forgetStatuses()
     this.#state = state
     this.#view.state(state, transport)
     void this.#reportStatus()
     void this.sendWaiting()
+  }
+
+  /** Without a subscription the status of the others is unknown, until the next list of the room. */
+  #forgetStatuses(): void {
+    const changed = [...this.#people].map(({ id }) => ({ id }))
+    if (this.#people.apply({ type: 'presence', changed })) this.#view.people(this.#people)
   }
 
   /** Sets the status of the user. */
@@ -183,17 +193,17 @@ export class Room {
     return this.#iterator !== undefined && (this.#state === 'open' || this.#state === 'paused') && isWhole()
   }
 
-  /** Sends the waiting messages to the room, each after the response to the previous one, so that they stay in order. */
+  /** Sends the waiting messages of the user to the room, each after the response to the previous one, so that they stay in order. */
   async sendWaiting(): Promise<void> {
     if (this.#isSending) return
     this.#isSending = true
     let next: Outgoing | undefined
-    while (this.isConnected && (next = this.#outbox.next(this.name))) {
+    while (this.isConnected && (next = this.#outbox.next(this.name, this.me))) {
       // Without a connection the message waits for the next one.
       if (!(await this.#send(next))) break
     }
     this.#isSending = false
-    if (this.#isLeaving && this.#outbox.next(this.name) === undefined) this.close()
+    if (this.#isLeaving && this.#outbox.next(this.name, this.me) === undefined) this.close()
   }
 
   /** Sends a message. Returns `false` if the connection failed, and it is unknown whether the message was stored. */
@@ -220,6 +230,10 @@ export class Room {
   /** Leaves the room now. */
   close(): void {
     this.#left.abort()
+  }
+
+  get isClosed(): boolean {
+    return this.#left.signal.aborted
   }
 }
 

@@ -13,6 +13,10 @@ const COLOURS = 6
 /** The distance from the end, in pixels, within which the list scrolls to new messages. */
 const READING_ALONG = 80
 
+/** The number of confirmed messages and notes to which the list is reduced, and the number at which this happens. */
+const KEPT = 500
+const FULL = 550
+
 /** What the user can do with a message that the room has rejected. */
 export interface OutgoingActions {
   retry(id: string): void
@@ -35,22 +39,19 @@ export function showSent(id: string): void {
   item.querySelector('.delivery')?.remove()
   const first = list.querySelector('.pending')
   // Messages are usually confirmed in order. An element that moves would be read out again.
-  if (first !== null && item.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_PRECEDING) {
-    first.before(item)
-    joinAuthors()
-  }
+  if (first !== null && item.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_PRECEDING) place(item, first)
 }
 
 /** Shows the messages that wait for their confirmation, and their state. */
-export function showOutgoing(messages: readonly Outgoing[], me: string, isConnected: boolean, actions: OutgoingActions): void {
-  const atEnd = readsAlong()
+export function showOutgoing(messages: readonly Outgoing[], isConnected: boolean, actions: OutgoingActions): void {
+  keepEnd()
   for (const item of list.querySelectorAll<HTMLElement>('.pending')) {
-    if (!messages.some(({ id }) => id === item.dataset.id)) item.remove()
+    if (!messages.some(({ id }) => id === item.dataset.id)) remove(item)
   }
-  for (const { id, message, from, at, error } of messages) {
+  for (const { id, message, from, author, at, error } of messages) {
     let item = find(id)
     if (item === null) {
-      item = itemOf({ id, message, name: from === 'user' ? me : null, at: new Date(at) }, me)
+      item = itemOf({ id, message, name: from === 'user' ? author : null, at: new Date(at) }, author)
       item.classList.add('pending')
       append(item)
     }
@@ -60,8 +61,6 @@ export function showOutgoing(messages: readonly Outgoing[], me: string, isConnec
     item.querySelector('.delivery')?.remove()
     item.querySelector('.bubble')?.append(deliveryOf(id, delivery, error, actions))
   }
-  joinAuthors()
-  if (atEnd) list.scrollTop = list.scrollHeight
 }
 
 function deliveryOf(id: string, delivery: 'sending' | 'queued' | 'failed', error: string | undefined, actions: OutgoingActions): Node {
@@ -89,7 +88,7 @@ export function takeAway(): Node[] {
 
 export function showAgain(shown: readonly Node[]): void {
   list.replaceChildren(...shown)
-  list.scrollTop = list.scrollHeight
+  keepEnd(true)
 }
 
 export function colourOf(name: string): number {
@@ -125,10 +124,28 @@ function find(id: string): HTMLLIElement | null {
 
 /** Adds an element after the confirmed messages, or after the others if it is not confirmed. */
 function append(item: HTMLLIElement): void {
-  const atEnd = readsAlong()
-  list.insertBefore(item, item.matches('.pending') ? null : list.querySelector('.pending'))
-  joinAuthors()
-  if (atEnd || item.matches('.pending')) list.scrollTop = list.scrollHeight
+  const isPending = item.matches('.pending')
+  keepEnd(isPending)
+  place(item, isPending ? null : list.querySelector('.pending'))
+  removeOldest()
+}
+
+/** Whether the list scrolls to its end before the next frame. Undefined if it has not changed since the last one. */
+let scrollsToEnd: boolean | undefined
+
+/**
+ * Is called before a change of the list. The list then scrolls to its end if the user reads the newest messages, or in any case. It is
+ * measured once for all changes before a frame, since measuring after each change would compute the layout each time.
+ */
+function keepEnd(always = false): void {
+  if (scrollsToEnd === undefined) {
+    scrollsToEnd = readsAlong()
+    requestAnimationFrame(() => {
+      if (scrollsToEnd === true) list.scrollTop = list.scrollHeight
+      scrollsToEnd = undefined
+    })
+  }
+  scrollsToEnd ||= always
 }
 
 /** Whether the user reads the newest messages. */
@@ -136,10 +153,32 @@ function readsAlong(): boolean {
   return list.scrollHeight - list.scrollTop - list.clientHeight < READING_ALONG
 }
 
-/** Shows the name of an author once for several messages. */
-function joinAuthors(): void {
-  for (const item of list.children) {
-    const author = item.getAttribute('data-author')
-    item.classList.toggle('same', author !== null && author === item.previousElementSibling?.getAttribute('data-author'))
-  }
+/** Removes the oldest confirmed messages and notes if there are too many. The messages that the user reads do not move. */
+function removeOldest(): void {
+  const count = list.childElementCount - list.querySelectorAll('.pending').length
+  if (count < FULL) return
+  const top = list.scrollTop
+  const height = scrollsToEnd === true ? 0 : list.scrollHeight
+  for (const item of [...list.children].slice(0, count - KEPT)) item.remove()
+  joinAuthor(list.firstElementChild)
+  if (scrollsToEnd !== true) list.scrollTop = top - (height - list.scrollHeight)
+}
+
+/** Puts an element before another one, or at the end. */
+function place(item: Element, next: Element | null): void {
+  const left = item.nextElementSibling
+  list.insertBefore(item, next)
+  for (const changed of [left, item, next]) joinAuthor(changed)
+}
+
+function remove(item: Element): void {
+  const next = item.nextElementSibling
+  item.remove()
+  joinAuthor(next)
+}
+
+/** Hides the author of a message if the previous message has the same one. */
+function joinAuthor(item: Element | null): void {
+  const author = item?.getAttribute('data-author')
+  item?.classList.toggle('same', author != null && author === item.previousElementSibling?.getAttribute('data-author'))
 }
