@@ -580,6 +580,17 @@ describe.each(['sse', 'long-polling'] as const)('tokens with the transport %s', 
     expect(await errorOf(events.next())).toMatchObject({ name: 'TokenError' })
   })
 
+  test('may contain characters beyond ASCII', async () => {
+    const channel = `${newChannel()} ☃`
+    const issue = async (): Promise<string> => signDurableIteratorToken(SIGNING_KEY, { ...shortLived(channel, 60), tags: ['é', '😀'] })
+    const events = open(channel, { token: issue, openTimeout: 5_000 })
+    await events.opened()
+    expect(events.transport).toBe('sse')
+    await publish(channel, 1, { tags: ['😀'] })
+    expect(await events.next()).toMatchObject({ value: { n: 1 } })
+    expect(await events.call(['whoAmI'])).toBeNull()
+  })
+
   test('that the server rejects end the subscription', async () => {
     const events = open(newChannel(), { token: async () => signDurableIteratorToken('another key', shortLived('x', 60)), openTimeout: 5_000 })
     expect(await errorOf(events.next())).toMatchObject({ status: 401 })

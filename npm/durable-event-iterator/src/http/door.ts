@@ -44,7 +44,7 @@ export class Door {
     const isName = channel !== '.' && channel !== '..'
     const parameters = { ...(isName ? {} : { channel }), [CONNECTION_ID_PARAMETER]: connectionId, ...query }
     const text = Object.entries(parameters).flatMap(([name, value]) => (value === undefined ? [] : `${name}=${encodeURIComponent(value)}`))
-    const headers = { ...(init.headers as Record<string, string>), authorization: `Bearer ${this.token}` }
+    const headers = { ...(init.headers as Record<string, string>), authorization: headerValue(`Bearer ${this.token}`) }
     let response: Response
     try {
       const target = `${url}/${isName ? `${encodeURIComponent(channel)}/` : ''}${what}?${text.join('&')}`
@@ -100,6 +100,13 @@ export class Door {
     return new DurableEventIteratorConnectionError('unavailable', { message: `no connection to ${this.#options.url}: ${what}`, status, cause })
   }
 }
+
+/**
+ * Returns a text as the value of a header: its bytes in UTF-8, as `fetch` accepts only bytes. The tokens of `DurableIterator` clients may
+ * contain characters beyond ASCII.
+ */
+export const headerValue = (text: string): string =>
+  encodeURIComponent(text).replace(/%(..)/g, (_, byte: string) => String.fromCharCode(Number.parseInt(byte, 16)))
 
 /** Whether the body of a response is JSON. */
 export const isJson = (response: Response): boolean => hasType(response, 'application/json')
