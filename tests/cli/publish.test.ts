@@ -1,6 +1,10 @@
 // `durable-event-iterator publish`: one event, and the lines of the standard input.
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createServer } from 'node:http'
+import type { ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 
 import { CommandLine, nodes } from '../support/command-line.ts'
 import type { RunningWorkers } from '../support/workerd.ts'
@@ -149,5 +153,79 @@ describe('the lines of the standard input', () => {
     const { stdout } = await cli.run(args, { stdin: '{"n":1}\n{"n":2}\n{"n":3}\n' })
     expect(stdout).toMatch(/^published 3 events, of which 2 duplicates, last id \d+\n$/)
     expect((await eventsOf(channel)).map(({ json }) => json)).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
+  })
+})
+
+describe('after a failure', () => {
+  const servers: ReturnType<typeof createServer>[] = []
+  afterEach(() => {
+    for (const server of servers.splice(0)) server.close().closeAllConnections()
+  })
+
+  type Answer = (response: ServerResponse) => void
+
+  /** Starts a server that gives these answers in order, and the last one to all further requests. Returns its URL. */
+  async function serverWith(...answers: Answer[]): Promise<string> {
+    const server = createServer((request, response) => {
+      const answer = answers.length > 1 ? answers.shift()! : answers[0]!
+      request.resume().on('end', () => answer(response))
+    })
+    servers.push(server)
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  }
+
+  const status = (code: number, body = ''): Answer => (response) => void response.writeHead(code).end(body)
+  /** The events are stored, and the connection is lost while the response is sent. */
+  const cut: Answer = (response) => {
+    response.writeHead(201, { 'content-length': '100' }).write('{"id":', () => response.destroy())
+  }
+  const stdin = '{"n":1}\n{"n":2}\n'
+
+  test.each([
+    ['a response that is cut off', cut, 'is incomplete: other side closed'],
+    ['status 500', status(500), 'responds with 500'],
+    ['status 502', status(502), 'responds with 502'],
+    ['status 503', status(503), 'responds with 503'],
+    ['status 504', status(504), 'responds with 504'],
+    ['status 524', status(524), 'responds with 524'],
+    ['a redirect', status(302), 'responds with a redirect'],
+    ['a page', status(200, '<p>Hello'), 'responds with something else than JSON'],
+  ])('%s: it is unknown whether the events are published', async (_, answer, message) => {
+    const env = { DEI_URL: await serverWith(answer) }
+    const one = await cli.run(['publish', 'room', '{}'], { env })
+    expect({ status: one.status, stdout: one.stdout }).toEqual({ status: 1, stdout: '' })
+    expect(one.stderr).toMatch(/^durable-event-iterator: it is unknown whether the event is published: /)
+    expect(one.stderr).toContain(message)
+    const lines = await cli.run(['publish', 'room'], { env, stdin })
+    expect({ status: lines.status, stdout: lines.stdout }).toEqual({ status: 1, stdout: '' })
+    expect(lines.stderr).toMatch(/^durable-event-iterator: it is unknown whether lines 1–2 are published: /)
+    expect(lines.stderr).toContain(message)
+  })
+
+  test.each([400, 401, 403, 404, 413, 429])('status %i: the events are not published', async (code) => {
+    const env = { DEI_URL: await serverWith(status(code)) }
+    expect((await cli.run(['publish', 'room', '{}'], { env })).stderr).not.toContain('unknown')
+    expect((await cli.run(['publish', 'room'], { env, stdin })).stderr).toMatch(/^durable-event-iterator: lines 1–2 are not published: /)
+  })
+
+  test('without a connection, the events are not published', async () => {
+    const { stderr } = await cli.run(['publish', 'room'], { env: { DEI_URL: 'http://127.0.0.1:1025' }, stdin })
+    expect(stderr).toMatch(/^durable-event-iterator: lines 1–2 are not published: cannot reach .*ECONNREFUSED/)
+  })
+
+  test('with an idempotency key, a response that is cut off is requested again', async () => {
+    const id = '1795373846123456'
+    const one = await serverWith(cut, status(200, `{"id":"${id}","duplicate":true}`))
+    expect(await cli.run(['publish', 'room', '{}', '--idempotency-key', 'a'], { env: { DEI_URL: one } })).toMatchObject({ status: 0, stdout: `duplicate of ${id}\n` })
+    const lines = await serverWith(cut, status(200, `{"published":[{"id":"${id}","duplicate":true}]}`))
+    const { stdout } = await cli.run(['publish', 'room', '--idempotency-key', 'a'], { env: { DEI_URL: lines }, stdin: '{}' })
+    expect(stdout).toBe(`published 1 event, of which 1 duplicate, last id ${id}\n`)
+  })
+
+  test('of one attempt, another attempt that is rejected does not mean that the events are not published', async () => {
+    const env = { DEI_URL: await serverWith(status(503), status(401)) }
+    const { stderr } = await cli.run(['publish', 'room', '--idempotency-key', 'a'], { env, stdin })
+    expect(stderr).toMatch(/^durable-event-iterator: it is unknown whether lines 1–2 are published: .* responds with 401/)
   })
 })

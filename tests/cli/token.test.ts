@@ -41,7 +41,7 @@ test('a token with tags is that of a DurableIterator', async () => {
 })
 
 test.each([
-  ['a channel name that is too long', ['c'.repeat(513)], 'channel name must be 1–512 bytes, got 513'],
+  ['a channel name that is too long', ['c'.repeat(513)], "argument 'channel' is invalid: channel name must be 1–512 bytes, got 513."],
   ['tags in the token of a DurableEventIterator', ['room', '--kind', 'DurableEventIterator', '--tags', 'a'], 'tokens of DurableEventIterator clients cannot have tags'],
   ['a lifetime of zero', ['room', '--ttl', '0'], 'token lifetime must be'],
   ['a large attachment', ['room', '--attachment', JSON.stringify('a'.repeat(9_000))], 'token must be at most 8192 bytes'],

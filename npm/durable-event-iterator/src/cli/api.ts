@@ -1,3 +1,4 @@
+import { headerValue } from '../http/door.js'
 import type { Credential } from './credentials.js'
 import { Failure } from './errors.js'
 import type { Settings } from './settings.js'
@@ -24,23 +25,35 @@ export interface ApiRequest {
 
 /** The HTTP endpoint responds with an error, or does not respond. */
 export class ApiError extends Failure {
-  /** Undefined without a response. */
+  /** Undefined without a complete response. */
   readonly status: number | undefined
   /** Such as `FORBIDDEN`, if the endpoint states it. */
   readonly code: string | undefined
   /** In milliseconds. */
   readonly retryAfter: number | undefined
+  /** Whether there was no connection, so that the request was not sent. */
+  readonly isUnsent: boolean
 
-  constructor(message: string, { status, code, retryAfter }: { status?: number; code?: string; retryAfter?: number } = {}) {
+  constructor(
+    message: string,
+    { status, code, retryAfter, isUnsent = false }: { status?: number; code?: string; retryAfter?: number; isUnsent?: boolean } = {},
+  ) {
     super(message)
     this.status = status
     this.code = code
     this.retryAfter = retryAfter
+    this.isUnsent = isUnsent
   }
 
   /** Whether another attempt may succeed. */
   get isTemporary(): boolean {
     return this.status === undefined || [408, 425, 429].includes(this.status) || this.status >= 502
+  }
+
+  /** Whether the endpoint may have done what was requested. It certainly has not if it rejects the request. */
+  get mayHaveEffect(): boolean {
+    if (this.isUnsent) return false
+    return this.status === undefined || this.status < 400 || this.status >= 500
   }
 }
 
@@ -62,14 +75,14 @@ export class ChannelApi {
    * @throws {ApiError} When there is no response, or a redirect.
    */
   async fetch({ method = 'GET', query = {}, headers = {}, signal, timeout = TIMEOUT_MS, ...request }: ApiRequest): Promise<Response> {
-    const url = this.#url(request.last, query)
+    const url = urlOf(this.#settings, this.#channel, request.last, query)
     const limit = Number.isFinite(timeout) ? [AbortSignal.timeout(timeout)] : []
     const signals = [...limit, ...(signal === undefined ? [] : [signal])]
     let response: Response
     try {
       response = await fetch(url, {
         method,
-        headers: { ...headers, authorization: `Bearer ${this.#credential.text}` },
+        headers: { ...headers, authorization: headerValue(`Bearer ${this.#credential.text}`) },
         ...(request.body === undefined ? {} : { body: request.body }),
         // The key must not be sent to another server.
         redirect: 'manual',
@@ -77,10 +90,10 @@ export class ChannelApi {
       })
     } catch (error) {
       signal?.throwIfAborted()
-      throw new ApiError(unreachable(this.#settings.url, error))
+      throw new ApiError(unreachable(this.#settings.url, error), { isUnsent: isUnsent(error) })
     }
     if (response.status >= 300 && response.status < 400) {
-      throw new ApiError(`${this.#settings.channels} responds with a redirect to ${plain(response.headers.get('location') ?? 'nowhere')}; check --url`, {
+      throw new ApiError(`${this.#settings.channels} responds with a redirect to ${targetOf(response.headers)}; check --url`, {
         status: response.status,
       })
     }
@@ -90,12 +103,18 @@ export class ChannelApi {
   /**
    * Sends a request and returns the JSON of the response.
    *
-   * @throws {ApiError} When the response is an error, or is not from the endpoint.
+   * @throws {ApiError} When the response is an error, is incomplete, or is not from the endpoint.
    */
   async json<T>(request: ApiRequest): Promise<T> {
     const response = await this.fetch(request)
     if (!response.ok) throw await this.errorOf(response)
-    const text = await response.text()
+    let text: string
+    try {
+      text = await response.text()
+    } catch (error) {
+      request.signal?.throwIfAborted()
+      throw new ApiError(`the response of ${this.#settings.url} is incomplete: ${plain(reasonOf(error))}`)
+    }
     try {
       return JSON.parse(text) as T
     } catch {
@@ -122,7 +141,7 @@ export class ChannelApi {
   #hint(status: number, message: string): string {
     const { kind, title } = this.#credential
     const { channels } = this.#settings
-    if (status === 401) return `; it does not accept the ${kind} (${title})`
+    if (status === 401) return `; it does not accept the ${kind} (${title})${kind === 'token' ? ', which may have expired or been revoked' : ''}`
     if (status === 403) return `; the ${kind} (${title}) does not have this right for channel ${JSON.stringify(this.#channel)}`
     if (status === 405) return '; the Worker has no access key with this right (secret ACCESS_KEYS)'
     if (status === 404 && (message === 'Not Found' || message.startsWith('<'))) {
@@ -131,26 +150,46 @@ export class ChannelApi {
     if (status === 500) return '; the log of the Worker states the reason'
     return ''
   }
+}
 
-  #url(last: string | undefined, query: NonNullable<ApiRequest['query']>): string {
-    const parameters = new URLSearchParams()
-    // URLs cannot contain these names as segments of a path.
-    const isName = this.#channel !== '.' && this.#channel !== '..'
-    if (!isName) parameters.set('channel', this.#channel)
-    for (const [name, value] of Object.entries(query)) {
-      const values = typeof value === 'object' ? value : value === undefined ? [] : [String(value)]
-      for (const text of values) parameters.append(name, text)
-    }
-    const path = isName ? [encodeURIComponent(this.#channel), last] : [last ?? 'stats']
-    const text = parameters.toString()
-    return [this.#settings.channels, ...path.filter((segment) => segment !== undefined)].join('/') + (text === '' ? '' : `?${text}`)
+/**
+ * Returns the URL of a request.
+ *
+ * @param last - The last segment of the path; none for the statistics.
+ */
+export function urlOf({ channels }: Settings, channel: string, last: string | undefined, query: NonNullable<ApiRequest['query']> = {}): string {
+  const parameters = new URLSearchParams()
+  // The path `<channels>/<channel>` of the statistics is that of another request if the channel is named `events`. URLs cannot contain `.`
+  // and `..` as segments of a path.
+  const isInPath = last !== undefined && channel !== '.' && channel !== '..'
+  if (!isInPath) parameters.set('channel', channel)
+  for (const [name, value] of Object.entries(query)) {
+    const values = typeof value === 'object' ? value : value === undefined ? [] : [String(value)]
+    for (const text of values) parameters.append(name, text)
   }
+  const path = isInPath ? [encodeURIComponent(channel), last] : [last ?? 'stats']
+  const text = parameters.toString()
+  return [channels, ...path].join('/') + (text === '' ? '' : `?${text}`)
+}
+
+/** Returns the target of a redirect, without user, query and fragment, which may contain secrets. */
+export function targetOf(headers: Headers): string {
+  const location = headers.get('location')
+  return location === null ? 'nowhere' : plain(location.replace(/[?#].*$/s, '').replace(/^([^/]*\/\/)[^/]*@/, '$1'))
 }
 
 /** Returns the message for a server without a response. */
 export function unreachable(url: string, error: unknown): string {
   const reason = error instanceof DOMException && error.name === 'TimeoutError' ? 'no response in time' : reasonOf(error)
   return `cannot reach ${url}: ${plain(reason)}`
+}
+
+/** The codes of the errors of Node.js before a request is sent. */
+const UNSENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']
+
+function isUnsent(error: unknown): boolean {
+  const { cause } = error as { cause?: { code?: unknown } }
+  return typeof cause?.code === 'string' && UNSENT.includes(cause.code)
 }
 
 /** Returns the code and the message of an oRPC error. */

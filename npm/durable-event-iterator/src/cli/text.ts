@@ -1,9 +1,15 @@
 // Texts for people: times, sizes, numbers and tables.
 
+// eslint-disable-next-line no-control-regex
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f]/g
+
+export function hasControls(text: string): boolean {
+  return text.search(CONTROLS) !== -1
+}
+
 /** Replaces control characters, so that a text of a client or server cannot control the terminal. */
 export function plain(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`)
+  return text.replaceAll(CONTROLS, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`)
 }
 
 /** Returns a count with its noun: `1 event`, `2 events`. */
@@ -67,5 +73,5 @@ export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const { cause, message } = error
   if (error instanceof AggregateError && message === '' && error.errors.length > 0) return reasonOf(error.errors[0])
-  return cause instanceof Error && /^fetch failed$/.test(message) ? reasonOf(cause) : message
+  return cause instanceof Error && /^(fetch failed|terminated)$/.test(message) ? reasonOf(cause) : message
 }

@@ -2,9 +2,21 @@
 
 import { InvalidArgumentError } from 'commander'
 
+import { messageOf } from '../client/errors.js'
+import { checkChannel } from '../token/limits.js'
+
 /** Adds a value to those of an option that is given several times. */
 export function collect(value: string, previous: readonly string[] = []): string[] {
   return [...previous, value]
+}
+
+export function channelName(text: string): string {
+  try {
+    checkChannel(text)
+  } catch (error) {
+    throw new InvalidArgumentError(`${messageOf(error)}.`)
+  }
+  return text
 }
 
 /** Returns a function that reads an integer of a range. */
@@ -46,13 +58,15 @@ export function seconds(text: string): number {
 
 /** Reads a time: a duration before now, a date, or seconds since 1970. Returns seconds since 1970. */
 export function instant(text: string): number {
+  const time = secondsOf(text)
+  if (time >= 0) return time
+  throw new InvalidArgumentError('Expected a duration before now (15m), a date (2026-01-31T12:00:00Z), or seconds since 1970.')
+}
+
+function secondsOf(text: string): number {
   if (/^\d+(\.\d+)?[smhd]$/.test(text)) return Date.now() / 1_000 - seconds(text)
   if (/^\d+(\.\d+)?$/.test(text)) return Number(text)
-  const date = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(date)) {
-    throw new InvalidArgumentError('Expected a duration before now (15m), a date (2026-01-31T12:00:00Z), or seconds since 1970.')
-  }
-  return date / 1_000
+  return /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) / 1_000 : Number.NaN
 }
 
 /** Reads the URL of a Worker: `ws:` and `wss:` are the same as `http:` and `https:`. */
@@ -64,7 +78,7 @@ export function workerUrl(text: string): URL {
     throw new InvalidArgumentError('Expected a URL, such as https://channels.example.com.')
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new InvalidArgumentError('Expected a URL with http: or https:.')
-  if (url.username !== '' || url.search !== '' || url.hash !== '') {
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
     throw new InvalidArgumentError('Expected a URL without user, query and fragment.')
   }
   return url

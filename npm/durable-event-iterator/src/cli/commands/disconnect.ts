@@ -7,7 +7,7 @@ import { stdout } from '../output.js'
 import { addVarsFile, addKey, addLocation, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { count } from '../text.js'
-import { collect } from '../values.js'
+import { channelName, collect } from '../values.js'
 import { addJson, command } from './command.js'
 
 interface Options extends ConnectionOptions {
@@ -25,7 +25,7 @@ export function disconnectCommand(): Command {
     'close connections; their clients may reconnect, unless their tokens are revoked',
     'disconnect some-room --tags trial --reason "Maintenance"',
   )
-    .argument('<channel>', 'channel name')
+    .argument('<channel>', 'channel name', channelName)
     .option('--to <id>', 'the client with this connection id; repeatable', collect)
     .option('--tags <tag>', 'clients with this tag; repeatable', collect)
     .option('--except <id>', 'not the client with this connection id; repeatable', collect)

@@ -5,14 +5,15 @@ import type { Command } from 'commander'
 
 import { ChannelApi } from '../api.js'
 import { accessKeyFor } from '../credentials.js'
+import { Failure, UsageError } from '../errors.js'
 import { stderr, stdout } from '../output.js'
-import { Publisher } from '../publish/publisher.js'
+import { Publisher, PublishError } from '../publish/publisher.js'
 import type { Published, PublishOptions } from '../publish/publisher.js'
 import { publishLines } from '../publish/lines.js'
 import { addVarsFile, addKey, addLocation, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
-import { count } from '../text.js'
-import { collect, idempotencyKey, integer, jsonText } from '../values.js'
+import { count, plain } from '../text.js'
+import { channelName, collect, idempotencyKey, integer, jsonText } from '../values.js'
 import { addJson, command } from './command.js'
 
 interface Options extends ConnectionOptions {
@@ -25,8 +26,11 @@ interface Options extends ConnectionOptions {
   readonly json?: true
 }
 
-/** The maximum retry delay of an event, in milliseconds. */
-const MAX_RETRY_MS = Number.MAX_SAFE_INTEGER
+/** The maximum retry delay of an event, in milliseconds: `MAX_RETRY_MS` in `event_meta.rs` of the wire format. */
+const MAX_RETRY_MS = 2_147_483_647
+
+/** The maximum length of the idempotency key of lines, whose keys end with `#` and up to 14 digits. Other keys have up to 255 characters. */
+const MAX_KEY_OF_LINES = 240
 
 export function publishCommand(): Command {
   const publish = command(
@@ -35,7 +39,7 @@ export function publishCommand(): Command {
     'publish some-room \'{"message":"Hello"}\'',
     'publish some-room < events.jsonl',
   )
-    .argument('<channel>', 'channel name')
+    .argument('<channel>', 'channel name', channelName)
     .argument('[event]', 'JSON of the event; without it, each line of the standard input is the JSON of an event', jsonText)
     .option('--to <id>', 'only the client with this connection id receives the event; repeatable', collect)
     .option('--tags <tag>', 'only clients with this tag receive the event; repeatable', collect)
@@ -48,12 +52,18 @@ export function publishCommand(): Command {
 }
 
 async function run(channel: string, event: string | undefined, options: Options): Promise<void> {
+  const { to, tags, except, retry, comment: comments, idempotencyKey: key } = options
+  if (event === undefined && key !== undefined && key.length > MAX_KEY_OF_LINES) {
+    throw new UsageError(`--idempotency-key for lines must be 1–${MAX_KEY_OF_LINES} characters, got ${key.length}, since line n has the key <key>#<n>`)
+  }
   const settings = settingsOf(options)
   const api = new ChannelApi(settings, channel, accessKeyFor(settings, 'publish', channel))
-  const { to, tags, except, retry, comment: comments, idempotencyKey: key } = options
   const publisher = new Publisher(api, defined({ to, tags, except, retry, comments }))
   if (event !== undefined) {
-    const published = await publisher.publish(event, key)
+    const published = await publisher.publish(event, key).catch((error: unknown) => {
+      const mayBePublished = error instanceof PublishError && error.mayBePublished
+      throw mayBePublished ? new Failure(`it is unknown whether the event is published: ${error.message}`) : error
+    })
     if (options.json) await stdout.json(published)
     else await stdout.line(describe(published))
     return
@@ -77,11 +87,11 @@ async function run(channel: string, event: string | undefined, options: Options)
   })
   if (options.json) return
   const duplicates = total.duplicates === 0 ? '' : `, of which ${count(total.duplicates, 'duplicate')}`
-  await stdout.line(`published ${count(total.events, 'event')}${duplicates}${total.lastId === '' ? '' : `, last id ${total.lastId}`}`)
+  await stdout.line(`published ${count(total.events, 'event')}${duplicates}${total.lastId === '' ? '' : `, last id ${plain(total.lastId)}`}`)
 }
 
 function describe({ id, duplicate }: Published): string {
-  return duplicate ? `duplicate of ${id}` : `published ${id}`
+  return duplicate ? `duplicate of ${plain(id)}` : `published ${plain(id)}`
 }
 
 function defined(options: { [K in keyof PublishOptions]: PublishOptions[K] | undefined }): PublishOptions {

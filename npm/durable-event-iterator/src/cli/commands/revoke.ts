@@ -8,7 +8,7 @@ import { stdout } from '../output.js'
 import { addVarsFile, addKey, addLocation, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { count } from '../text.js'
-import { instant } from '../values.js'
+import { channelName, instant } from '../values.js'
 import { addJson, command } from './command.js'
 
 interface Options extends ConnectionOptions {
@@ -25,7 +25,7 @@ export function revokeCommand(): Command {
     'reject the tokens of a connection or a subject, or older tokens, and close their connections',
     'revoke some-room --subject user-17 --reason "Banned"',
   )
-    .argument('<channel>', 'channel name')
+    .argument('<channel>', 'channel name', channelName)
     .option('--connection <id>', 'tokens that this connection id uses')
     .option('--subject <subject>', 'tokens of this subject')
     .addOption(new Option('--issued-before <time>', 'tokens issued before a time: 15m (ago), a date, or seconds since 1970').argParser(instant))

@@ -7,7 +7,7 @@ import { stdout } from '../output.js'
 import { addVarsFile, addSigningKey, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { issueToken } from '../tokens.js'
-import { collect, json, seconds } from '../values.js'
+import { channelName, collect, json, seconds } from '../values.js'
 import { addJson, command } from './command.js'
 
 interface Options extends ConnectionOptions {
@@ -22,7 +22,7 @@ interface Options extends ConnectionOptions {
 
 export function tokenCommand(): Command {
   const token = command('token', 'issue a token for a channel', 'token some-room --sub user-17 --ttl 15m', 'token some-room --procedures say --attachment \'{"name":"Anna"}\'')
-    .argument('<channel>', 'channel name')
+    .argument('<channel>', 'channel name', channelName)
     .addOption(new Option('--kind <kind>', 'kind of clients (default: DurableIterator with tags, otherwise DurableEventIterator)').choices(['DurableEventIterator', 'DurableIterator']))
     .option('--sub <subject>', 'subject: who the client is, such as a user id')
     .option('--tags <tag>', 'tag of the client, for audiences; repeatable', collect)

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { messageOf } from '../../client/errors.js'
-import { ApiError } from '../api.js'
 import { Failure } from '../errors.js'
+import { PublishError } from './publisher.js'
 import type { BatchItem, Published, Publisher } from './publisher.js'
 
 export interface LinesOptions {
@@ -25,8 +25,8 @@ interface Line extends BatchItem {
 /**
  * Publishes each line as an event, in batches and in order. Blank lines are ignored.
  *
- * @throws {Failure} When a line is not JSON, or the endpoint rejects it; the message has the numbers of the lines. All lines before are
- *   published then, and none after.
+ * @throws {Failure} When a line is not JSON, or publishing fails; the message has the numbers of the lines. All lines before are published
+ *   then, and none after.
  */
 export async function publishLines(lines: AsyncIterable<string>, { publisher, idempotencyKey, onPublished }: LinesOptions): Promise<void> {
   const iterator = lines[Symbol.asyncIterator]()
@@ -39,14 +39,16 @@ export async function publishLines(lines: AsyncIterable<string>, { publisher, id
     const items = batch.map(({ number: _, ...item }) => item)
     batch = []
     characters = 0
+    let published: readonly Published[]
     try {
-      await onPublished(await publisher.publishBatch(items))
+      published = await publisher.publishBatch(items)
     } catch (error) {
-      const which = first === last ? `line ${first}` : `lines ${first}–${last}`
-      const isUnknown = error instanceof ApiError && error.status === undefined
-      const what = isUnknown ? 'may not be published' : `${first === last ? 'is' : 'are'} not published`
-      throw new Failure(`${which} ${what}: ${messageOf(error)}${first === 1 ? '' : '; all lines before are published'}`)
+      const [which, verb] = first === last ? [`line ${first}`, 'is'] : [`lines ${first}–${last}`, 'are']
+      const mayBePublished = error instanceof PublishError && error.mayBePublished
+      const what = mayBePublished ? `it is unknown whether ${which} ${verb} published` : `${which} ${verb} not published`
+      throw new Failure(`${what}: ${messageOf(error)}${first === 1 ? '' : '; all lines before are published'}`)
     }
+    await onPublished(published)
   }
   for (let next = iterator.next(); ; ) {
     const result = batch.length === 0 ? await next : await orIdle(next)

@@ -1,5 +1,6 @@
 import { ApiError } from '../api.js'
 import type { ChannelApi } from '../api.js'
+import { Failure } from '../errors.js'
 
 /** The options of a publish, with the names of the HTTP endpoint. */
 export interface PublishOptions {
@@ -22,6 +23,17 @@ export interface BatchItem {
   readonly idempotencyKey?: string
 }
 
+/** Publishing failed. */
+export class PublishError extends Failure {
+  /** Whether the events may be published although the request failed. */
+  readonly mayBePublished: boolean
+
+  constructor(message: string, mayBePublished: boolean) {
+    super(message)
+    this.mayBePublished = mayBePublished
+  }
+}
+
 /** The attempts of a request whose events have idempotency keys, so that a repeated request publishes nothing twice. */
 const ATTEMPTS = 4
 
@@ -41,6 +53,7 @@ export class Publisher {
     this.optionsLength = JSON.stringify(options).length
   }
 
+  /** @throws {PublishError} */
   publish(event: string, idempotencyKey: string | undefined): Promise<Published> {
     const { to, tags, except, retry, comments } = this.#options
     const headers = { 'content-type': 'application/json', ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }) }
@@ -48,7 +61,11 @@ export class Publisher {
     return repeat(idempotencyKey !== undefined, () => this.#api.json<Published>(request))
   }
 
-  /** Publishes events atomically and in order. */
+  /**
+   * Publishes events atomically and in order.
+   *
+   * @throws {PublishError}
+   */
   async publishBatch(items: readonly BatchItem[]): Promise<readonly Published[]> {
     const texts = items.map(({ event, ...options }) => {
       const members = JSON.stringify({ ...options, ...this.#options }).slice(1)
@@ -66,12 +83,16 @@ export class Publisher {
 
 /** Repeats a request after temporary failures. */
 async function repeat<T>(isRepeatable: boolean, send: () => Promise<T>): Promise<T> {
+  let mayBePublished = false
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await send()
     } catch (error) {
-      const isWorthwhile = isRepeatable && attempt < ATTEMPTS && error instanceof ApiError && error.isTemporary
-      if (!isWorthwhile) throw error
+      if (!(error instanceof ApiError)) throw error
+      // By any of the attempts.
+      mayBePublished ||= error.mayHaveEffect
+      const isWorthwhile = isRepeatable && attempt < ATTEMPTS && error.isTemporary
+      if (!isWorthwhile) throw new PublishError(error.message, mayBePublished)
       const delay = Math.max(FIRST_DELAY_MS * 2 ** (attempt - 1), error.retryAfter ?? 0)
       await new Promise((resolve) => setTimeout(resolve, delay))
     }
