@@ -10,7 +10,7 @@ import { Proxy } from '../npm/support/proxy.ts'
 import { CommandLine, nodes } from '../support/command-line.ts'
 import type { Running } from '../support/command-line.ts'
 import type { RunningWorkers } from '../support/workerd.ts'
-import { newChannel, publish, READ_KEY, SIGNING_KEY, startChannels } from './channels.ts'
+import { newChannel, publish, PUBLISH_KEY, READ_KEY, SIGNING_KEY, startChannels } from './channels.ts'
 
 let folder: string
 let workers: RunningWorkers
@@ -31,6 +31,29 @@ const READERS = [
   ['a signing key', { SIGNING_KEY }, 'connected (WebSocket)'],
   ['an access key', { DEI_KEY: READ_KEY }, 'connected (server-sent events)'],
 ] as const
+
+/** Publishes an event in oRPC's serialized form. */
+async function publishSerialized(channel: string, json: unknown, meta: unknown): Promise<void> {
+  const headers = { authorization: `Bearer ${PUBLISH_KEY}`, 'content-type': 'application/vnd.orpc+json' }
+  const response = await workers.fetch(`/channels/${encodeURIComponent(channel)}/events`, { method: 'POST', headers, body: JSON.stringify({ json, meta }) })
+  expect(response.status, await response.text()).toBe(201)
+}
+
+/** Control characters of the ranges C0 and C1, in each type that can contain text. */
+const CONTROLS = '\u001b[8m\u0007\u007f\u009b2J'
+const HOSTILE = {
+  json: {
+    text: CONTROLS,
+    [CONTROLS]: 1,
+    regexp: `/a${CONTROLS}]b/gi`,
+    url: `https://example.com/?${encodeURIComponent(CONTROLS)}`,
+    set: [CONTROLS, `/${CONTROLS}]/`],
+    map: [[CONTROLS, `/${CONTROLS}]/`]],
+    custom: CONTROLS,
+    constructor: { name: CONTROLS },
+  },
+  meta: [[5, 'regexp'], [4, 'url'], [5, 'set', 1], [6, 'set'], [5, 'map', 0, 1], [7, 'map'], [20, 'custom']],
+}
 
 /** A secret that the Worker does not have. */
 const WRONG = 'a-secret-that-is-never-printed'
@@ -54,6 +77,17 @@ describe.each(READERS)('with %s', (_, env, connected) => {
     const { status, stdout, stderr } = await cli.run(['tail', channel, '--last', '1', '--limit', '1', '--quiet'], { env })
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toMatch(new RegExp(`^(\\d{4}-\\d\\d-\\d\\d )?\\d\\d:\\d\\d:\\d\\d  ${id}  \\{ text: 'a\\\\x1B\\[2Jb\\\\n', n: \\[ 1, \\{ x: null \\} \\] \\}\n$`))
+  })
+
+  test('it prints no control characters of any type', async () => {
+    const channel = newChannel()
+    await publishSerialized(channel, HOSTILE.json, HOSTILE.meta)
+    const { stdout } = await cli.run(['tail', channel, '--last', '1', '--limit', '1', '--quiet'], { env })
+    expect(stdout).toMatch(/^[^\x00-\x1f\x7f-\x9f]*\n$/)
+    expect(stdout).toContain('regexp: /a\\x1b[8m\\x07\\x7f\\x9b2J]b/gi,')
+    const json = await cli.run(['tail', channel, '--last', '1', '--limit', '1', '--json'], { env })
+    expect(json.stdout).toMatch(/^[^\x00-\x1f\x7f-\x9f]*\n$/)
+    expect(JSON.parse(json.stdout)).toMatchObject({ json: { text: CONTROLS, regexp: HOSTILE.json.regexp } })
   })
 
   test('it begins with the last events, after an event, or at a time', async () => {
@@ -156,7 +190,7 @@ test('with a token of a client, its expiry ends the command with 1', async () =>
   await tail.until('connected (WebSocket)')
   await tail.ended
   expect(tail.status).toBe(1)
-  expect(tail.stderr).toMatch(/durable-event-iterator: .*expired.*\n$/)
+  expect(tail.stderr).toMatch(/\ndurable-event-iterator: the token has expired; pass a new token, or a signing key\n$/)
   expect(tail.stderr).not.toContain(token.trim())
 })
 
@@ -167,6 +201,14 @@ test('a token with tags and a subject receives the events of its audience', asyn
   await publish(workers, channel, { n: 1 })
   await tail.ended
   expect(jsonOf(tail)).toMatchObject([{ json: { n: 1 } }])
+})
+
+test('a token whose claims are not ASCII reads over HTTP', async () => {
+  const channel = `${newChannel()} ☃`
+  const id = await publish(workers, channel, { n: 1 })
+  const { status, stdout, stderr } = await cli.run(['tail', channel, '--tags', 'é', '--last', '1', '--limit', '1', '--json', '--quiet'], { env: { SIGNING_KEY } })
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  expect(JSON.parse(stdout)).toEqual({ id, json: { n: 1 } })
 })
 
 test.each([
@@ -183,7 +225,7 @@ test.each([
 // The program `script` runs a command in a terminal. Its options differ on other systems.
 test.skipIf(process.platform !== 'linux')('in a terminal, it has colors, unless NO_COLOR is set', async () => {
   const channel = newChannel()
-  await publish(workers, channel, { n: 1 })
+  await publishSerialized(channel, HOSTILE.json, HOSTILE.meta)
   const { spawn } = await import('node:child_process')
   for (const [env, hasColors] of [[{}, true], [{ NO_COLOR: '1' }, false]] as const) {
     const command = `${nodes.packaged} ${cli.bundle} tail '${channel}' --last 1 --limit 1 --quiet`
@@ -193,5 +235,9 @@ test.skipIf(process.platform !== 'linux')('in a terminal, it has colors, unless 
     child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
     expect(await new Promise((resolve) => child.on('close', resolve)), output).toBe(0)
     expect(output.includes('\u001b['), output).toBe(hasColors)
+    // Only colors.
+    // eslint-disable-next-line no-control-regex
+    expect(output.replaceAll(/\u001b\[\d+m|\r?\n/g, ''), output).not.toMatch(/[\x00-\x1f\x7f-\x9f]/)
+    expect(output).not.toContain('\u001b[8m')
   }
 })

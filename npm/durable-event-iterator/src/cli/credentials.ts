@@ -1,7 +1,8 @@
 // The secret with which a command is authorized.
 
+import { readClaims } from '../client/claims.js'
 import { UsageError } from './errors.js'
-import { list } from './text.js'
+import { hasControls, list } from './text.js'
 import type { Settings } from './settings.js'
 
 /** What an access key allows. */
@@ -40,16 +41,18 @@ export function accessKeyFor(settings: Settings, right: Right, channel: string):
   throw new UsageError(`no access key with the right ${right}: ${advice(settings, names, '--key')}`)
 }
 
-/** Like {@link accessKeyFor}, but returns `undefined` when there is none. */
+/**
+ * Like {@link accessKeyFor}, but returns `undefined` when there is none.
+ *
+ * @throws {UsageError} When the access keys of a source are invalid.
+ */
 export function findAccessKey({ sources }: Settings, right: Right, channel: string): Credential | undefined {
   for (const { title, values } of sources) {
-    const candidates = [
-      named('DEI_KEY', values),
-      ...listed(values['ACCESS_KEYS'], title, right, channel),
-      named(SINGLE_RIGHT[right], values),
-      named('INSPECT_KEY', values),
-    ]
-    const found = candidates.find((candidate) => candidate !== undefined)
+    const found =
+      named('DEI_KEY', values) ??
+      listed(values['ACCESS_KEYS'], title, right, channel) ??
+      named(SINGLE_RIGHT[right], values) ??
+      named('INSPECT_KEY', values)
     if (found === undefined) continue
     if (!/^[ -~]+$/.test(found.text)) throw new UsageError(`${found.name} of ${title} has characters that are not ASCII, which no HTTP header can contain`)
     return { kind: 'access key', text: found.text, title: `${found.name} of ${title}` }
@@ -57,11 +60,21 @@ export function findAccessKey({ sources }: Settings, right: Right, channel: stri
   return undefined
 }
 
-/** Returns the token or the signing key: of the first source that has one. */
+/**
+ * Returns the token or the signing key: of the first source that has one.
+ *
+ * @throws {UsageError} When the token is malformed.
+ */
 export function findTokenSource({ sources }: Settings): Credential | undefined {
   for (const { title, values } of sources) {
     const token = named('DEI_TOKEN', values)
-    if (token !== undefined) return { kind: 'token', text: token.text, title: `${token.name} of ${title}` }
+    if (token !== undefined) {
+      // `fetch` would print the token if no header can contain it.
+      if (readClaims(token.text) === undefined || hasControls(token.text)) {
+        throw new UsageError(`${token.name} of ${title} is invalid: expected the token of a DurableEventIterator or DurableIterator client`)
+      }
+      return { kind: 'token', text: token.text, title: `${token.name} of ${title}` }
+    }
     const signingKey = named('SIGNING_KEY', values)
     if (signingKey !== undefined) return { kind: 'signing key', text: signingKey.text, title: `${signingKey.name} of ${title}` }
   }
@@ -110,9 +123,9 @@ function named(name: string | undefined, values: Values): { readonly name: strin
   return name === undefined || text === undefined || text === '' ? undefined : { name, text }
 }
 
-/** Returns the keys of `ACCESS_KEYS` that have the right for the channel. */
-function listed(json: string | undefined, source: string, right: Right, channel: string): { name: string; text: string }[] {
-  if (json === undefined || json === '') return []
+/** Returns the first key of `ACCESS_KEYS` that has the right for the channel. */
+function listed(json: string | undefined, source: string, right: Right, channel: string): { readonly name: string; readonly text: string } | undefined {
+  if (json === undefined || json === '') return undefined
   let keys: unknown
   try {
     keys = JSON.parse(json)
@@ -122,9 +135,9 @@ function listed(json: string | undefined, source: string, right: Right, channel:
   if (!Array.isArray(keys) || !keys.every(isAccessKey)) {
     throw new UsageError(`ACCESS_KEYS of ${source} is invalid: expected a JSON array of {"key", "name"?, "prefix"?, "rights"}`)
   }
-  return keys
-    .filter(({ prefix = '', rights }) => rights.includes(right) && channel.startsWith(prefix))
-    .map(({ key, name }) => ({ name: name === undefined ? 'ACCESS_KEYS' : `the key ${name} in ACCESS_KEYS`, text: key }))
+  const found = keys.find(({ prefix = '', rights }) => rights.includes(right) && channel.startsWith(prefix))
+  if (found === undefined) return undefined
+  return { name: found.name === undefined ? 'ACCESS_KEYS' : `the key ${found.name} in ACCESS_KEYS`, text: found.key }
 }
 
 function isAccessKey(value: unknown): value is AccessKey {

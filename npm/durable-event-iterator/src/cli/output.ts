@@ -46,9 +46,9 @@ export class Output {
     })
   }
 
-  /** Writes a value as one line of JSON. */
+  /** Writes a value as one line of JSON. Control characters are escaped, also those that JSON allows. */
   json(value: unknown): Promise<void> {
-    return this.line(JSON.stringify(value))
+    return this.line(JSON.stringify(value).replaceAll(/[\u007f-\u009f]/g, (character) => `\\u00${character.charCodeAt(0).toString(16)}`))
   }
 
   /** Resolves when everything is written. */

@@ -33,6 +33,8 @@ export interface TokenSource {
   refreshTimes(payload: DurableIteratorTokenPayload): RefreshTimes | Promise<RefreshTimes>
   /** The message of the error if the application returns something else. */
   readonly expected: string
+  /** What to do when the only token has expired. Default: for the option `token` of the functions. */
+  readonly advice?: string
 }
 
 /** Holds the token for the next connection, and refreshes it. */
@@ -87,7 +89,7 @@ export class TokenHolder {
         this.#hold(await fetch(signal), requestedAt),
       )
     } else if (this.isExpired) {
-      throw new TokenError(`the token ${this.#end}; set \`token\` to a function that returns a new token`)
+      throw new TokenError(`the token ${this.#end}; ${this.#source.advice ?? 'set `token` to a function that returns a new token'}`)
     }
   }
 

@@ -7,7 +7,7 @@ import { stdout } from '../output.js'
 import { addVarsFile, addKey, addLocation, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { plain, table, time } from '../text.js'
-import { integer } from '../values.js'
+import { channelName, integer } from '../values.js'
 import { addJson, command } from './command.js'
 
 interface Options extends ConnectionOptions {
@@ -34,7 +34,7 @@ const MAX_LIMIT = 1_000
 
 export function connectionsCommand(): Command {
   const connections = command('connections', 'print the connections of a channel', 'connections some-room --limit 20')
-    .argument('<channel>', 'channel name')
+    .argument('<channel>', 'channel name', channelName)
     .addOption(new Option('--limit <number>', 'maximum number of connections').argParser(integer(1, MAX_LIMIT)).default(100))
     .option('--after <cursor>', 'continue after the cursor that the previous page ended with')
   for (const add of [addLocation, addKey, addVarsFile]) add(connections)
@@ -50,7 +50,7 @@ async function run(channel: string, { limit, after, ...options }: Options): Prom
     plain(connection ?? '–'),
     plain(subject ?? '–'),
     plain(tags.join(', ') || '–'),
-    subscription ?? 'none',
+    plain(subscription ?? 'none'),
     timeText(expiresAt),
     plain(member ?? '–'),
   ])

@@ -1,13 +1,13 @@
-import { inspect } from 'node:util'
-
 import type { Command } from 'commander'
 
 import { ChannelApi } from '../api.js'
 import { accessKeyFor } from '../credentials.js'
+import { inspected } from '../inspected.js'
 import { stdout } from '../output.js'
 import { addVarsFile, addKey, addLocation, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { count, plain, table } from '../text.js'
+import { channelName } from '../values.js'
 import { addJson, command } from './command.js'
 
 interface Options extends ConnectionOptions {
@@ -20,7 +20,7 @@ interface Presence {
 }
 
 export function presenceCommand(): Command {
-  const presence = command('presence', 'print the members that are present on a channel', 'presence some-room').argument('<channel>', 'channel name')
+  const presence = command('presence', 'print the members that are present on a channel', 'presence some-room').argument('<channel>', 'channel name', channelName)
   for (const add of [addLocation, addKey, addVarsFile]) add(presence)
   return addJson(presence, 'print the response as JSON').action(run)
 }
@@ -32,11 +32,10 @@ async function run(channel: string, options: Options): Promise<void> {
   if (options.json) return stdout.json(presence)
   const { members } = presence
   await stdout.line(`${count(members.length, 'member')} present`)
-  const shown = { depth: Number.POSITIVE_INFINITY, breakLength: Number.POSITIVE_INFINITY, compact: true }
   const rows = members.map(({ id, state, connections }) => [
     plain(id),
     connections === 0 ? 'left, may return' : count(connections, 'connection'),
-    state === undefined ? '' : inspect(state, shown),
+    state === undefined ? '' : inspected(state),
   ])
   for (const line of table(rows)) await stdout.line(`  ${line}`)
 }

@@ -7,7 +7,7 @@ import { stdout } from '../output.js'
 import { addVarsFile, addKey, addLocation, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { bytes, count, duration, plain, table, time, timeOfId } from '../text.js'
-import { integer } from '../values.js'
+import { channelName, integer } from '../values.js'
 import { addJson, command } from './command.js'
 
 interface Options extends ConnectionOptions {
@@ -46,7 +46,7 @@ const MAX_BUCKETS = 240
 
 export function statsCommand(): Command {
   const stats = command('stats', 'print what a channel holds and does', 'stats some-room', 'stats some-room --timeline 20')
-    .argument('<channel>', 'channel name')
+    .argument('<channel>', 'channel name', channelName)
     .addOption(new Option('--timeline <number>', 'also print this number of intervals of the retention window').argParser(integer(1, MAX_BUCKETS)))
   for (const add of [addLocation, addKey, addVarsFile]) add(stats)
   return addJson(stats, 'print the response as JSON').action(run)
@@ -57,8 +57,8 @@ async function run(channel: string, { timeline, ...options }: Options): Promise<
   const api = new ChannelApi(settings, channel, accessKeyFor(settings, 'stats', channel))
   const stats = await api.json<Stats>({ query: { timeline } })
   if (options.json) return stdout.json(stats)
-  for (const line of table(rowsOf(stats))) await stdout.line(line)
-  if (stats.timeline !== undefined) for (const line of timelineOf(stats.timeline)) await stdout.line(line)
+  for (const line of table(rowsOf(stats))) await stdout.line(plain(line))
+  if (stats.timeline !== undefined) for (const line of timelineOf(stats.timeline)) await stdout.line(plain(line))
 }
 
 function rowsOf(stats: Stats): string[][] {
@@ -74,19 +74,19 @@ function rowsOf(stats: Stats): string[][] {
     ...(events.lastId === null ? [] : [['Last event', idAndTime(events.lastId)]]),
     ['Retention', `${duration(events.retentionSeconds)}, ${count(events.maxEvents, 'event')}, ${bytes(events.maxBytes)}`],
     ['Database', bytes(stats.databaseBytes)],
-    ['Since', Number.isNaN(since.getTime()) ? plain(stats.since) : `${time(since)} (start of this instance)`],
+    ['Since', Number.isNaN(since.getTime()) ? stats.since : `${time(since)} (start of this instance)`],
     ['Published', `${number(stats.published)} (${count(stats.duplicates, 'duplicate')})`],
     ['Delivered', number(stats.delivered)],
     ['Gaps', number(stats.gaps)],
     ['Parkings', number(stats.parkings)],
     ['Disconnected', number(stats.disconnected)],
-    ['Rejected', rejected.length === 0 ? '0' : rejected.map(([reason, times]) => `${number(times)} ${plain(reason)}`).join(', ')],
+    ['Rejected', rejected.length === 0 ? '0' : rejected.map(([reason, times]) => `${number(times)} ${reason}`).join(', ')],
   ]
 }
 
 function idAndTime(id: string): string {
   const at = timeOfId(id)
-  return at === undefined ? plain(id) : `${plain(id)} (${time(at)})`
+  return at === undefined ? id : `${id} (${time(at)})`
 }
 
 const BAR_WIDTH = 30

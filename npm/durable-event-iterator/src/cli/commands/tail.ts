@@ -1,8 +1,10 @@
 import { Option } from 'commander'
 import type { Command } from 'commander'
 
+import { readClaims } from '../../client/claims.js'
 import { ChannelApi } from '../api.js'
 import { readerOf } from '../credentials.js'
+import type { Credential } from '../credentials.js'
 import { UsageError } from '../errors.js'
 import { addVarsFile, addKey, addLocation, addSigningKey, addUpgradePath, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
@@ -13,7 +15,7 @@ import { readSocket } from '../tail/socket-feed.js'
 import { issueToken } from '../tokens.js'
 import type { TokenOptions } from '../tokens.js'
 import { findUpgradeUrl } from '../upgrade.js'
-import { collect, instant, integer } from '../values.js'
+import { channelName, collect, instant, integer } from '../values.js'
 import { addJson, command } from './command.js'
 
 interface Options extends ConnectionOptions {
@@ -34,7 +36,7 @@ const MAX_LAST = 1_000
 
 export function tailCommand(): Command {
   const tail = command('tail', 'print the events of a channel as they are published', 'tail some-room', 'tail some-room --last 10 --json')
-    .argument('<channel>', 'channel name')
+    .argument('<channel>', 'channel name', channelName)
     .addOption(new Option('-n, --last <number>', 'begin with this number of newest events').argParser(integer(0, MAX_LAST)).conflicts(['since', 'after']))
     .addOption(new Option('--since <time>', 'begin at a time: 15m (ago), a date, or seconds since 1970').argParser(instant).conflicts(['after']))
     .option('--after <id>', 'begin after the event with this id')
@@ -50,6 +52,7 @@ export function tailCommand(): Command {
 async function run(channel: string, options: Options): Promise<void> {
   const settings = settingsOf(options)
   const credential = readerOf(settings, channel)
+  checkUse(credential, channel, options)
   const position: Position = options.last !== undefined ? { last: options.last } : options.since !== undefined ? { since: options.since } : undefined
   const stop = new AbortController()
   process.once('SIGINT', () => stop.abort())
@@ -66,7 +69,6 @@ async function run(channel: string, options: Options): Promise<void> {
   const common = { position, lastEventId: options.after, signal: stop.signal }
   try {
     if (credential.kind === 'access key') {
-      if (options.sub !== undefined || options.tags !== undefined) throw new UsageError('--sub and --tags require a signing key')
       const api = new ChannelApi(settings, channel, credential)
       return await readHttp({ ...common, api, url: settings.channels }, report)
     }
@@ -82,4 +84,12 @@ async function run(channel: string, options: Options): Promise<void> {
     // Requests are aborted by the user, or by the limit.
     if (!stop.signal.aborted) throw error
   }
+}
+
+/** @throws {UsageError} When the credential is not for these options or this channel. */
+function checkUse({ kind, text, title }: Credential, channel: string, { sub, tags }: Options): void {
+  if (kind === 'signing key') return
+  if (sub !== undefined || tags !== undefined) throw new UsageError(`--sub and --tags require a signing key: the ${kind} (${title}) is used`)
+  const chn = kind === 'token' ? readClaims(text)?.payload.chn : channel
+  if (chn !== channel) throw new UsageError(`the token (${title}) is for channel ${JSON.stringify(chn)}, not for ${JSON.stringify(channel)}`)
 }

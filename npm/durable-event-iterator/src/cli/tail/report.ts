@@ -1,9 +1,8 @@
-import { inspect } from 'node:util'
-
 import type { SubscriptionGap } from '../../client/hooks.js'
 import { isPresenceEvent } from '../../client/presence.js'
 import type { PresenceEvent, PresenceMember } from '../../client/presence.js'
 import { Serializer } from '../../client/wire/serializer.js'
+import { inspected, PRINTED_REGEXP } from '../inspected.js'
 import { stderr, stdout } from '../output.js'
 import { plain, time, timeOfId } from '../text.js'
 import type { Listener, SerializedEvent } from './item.js'
@@ -20,7 +19,7 @@ export interface ReportOptions {
 /** Writes events to the standard output, and gaps and states to the standard error output. */
 export class Report implements Listener {
   readonly #options: ReportOptions
-  readonly #serializer = new Serializer()
+  readonly #serializer = new Serializer([PRINTED_REGEXP])
 
   constructor(options: ReportOptions) {
     this.#options = options
@@ -31,7 +30,8 @@ export class Report implements Listener {
     // An application's own event of this type has an id.
     const presence = event.id === undefined && isPresenceEvent(event.json) ? event.json : undefined
     const isReadable = presence !== undefined && isDescribable(presence)
-    await stdout.line(json ? JSON.stringify(event) : isReadable ? this.#presenceLine(presence) : this.#line(event))
+    if (json) await stdout.json(event)
+    else await stdout.line(isReadable ? this.#presenceLine(presence) : this.#line(event))
     if (presence === undefined) onPublished()
   }
 
@@ -85,16 +85,4 @@ function isDescribable(event: PresenceEvent): boolean {
     members === undefined || (Array.isArray(members) && members.every((member) => typeof member?.id === 'string'))
   const isIds = (ids: unknown): boolean => ids === undefined || (Array.isArray(ids) && ids.every((id) => typeof id === 'string'))
   return [event.members, event.joined, event.changed].every(isMembers) && isIds(event.left)
-}
-
-/** Returns a value on one line. Control characters in strings are escaped. */
-function inspected(value: unknown): string {
-  return inspect(value, {
-    colors: stdout.hasColors,
-    depth: Number.POSITIVE_INFINITY,
-    breakLength: Number.POSITIVE_INFINITY,
-    compact: true,
-    maxArrayLength: null,
-    maxStringLength: null,
-  })
 }

@@ -43,6 +43,7 @@ export async function readSocket(options: SocketFeedOptions, listener: Listener)
       ...(typeof token === 'string' ? { first: { text: token, requestedAt: Date.now() } } : { fetch: token }),
       refreshTimes: () => ({}),
       expected: 'the token is invalid: expected the token of a DurableEventIterator or a DurableIterator',
+      advice: 'pass a new token, or a signing key',
     },
     sockets: socketsOf({ WebSocket: await webSocketClass(), fallback: httpFallback({ url: settings.channels }) }),
     numbers: resolveNumbers(DELAYS),
