@@ -8,6 +8,7 @@ import { pathToFileURL } from 'node:url'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { verifyToken } from '../../npm/durable-event-iterator/src/token/token.ts'
 import { RestrictedNetwork } from '../npm/support/restricted-network.ts'
 import { CommandLine, nodes } from '../support/command-line.ts'
 import type { RunOptions } from '../support/command-line.ts'
@@ -164,6 +165,32 @@ describe('it finds', () => {
     })
   })
 
+  test('invalid access keys, and continues with the other checks', async () => {
+    const { status, findings } = await examine(['--origin', 'https://app.example'], { env: { ACCESS_KEYS: '[{"key":' } })
+    expect(status).toBe(1)
+    expect(findings['access key']).toMatchObject({
+      status: 'failed',
+      detail: 'ACCESS_KEYS of the environment is invalid: expected a JSON array of {"key", "name"?, "prefix"?, "rights"}',
+    })
+    expect(findings.CORS?.status).toBe('ok')
+    // A key of another name is still checked.
+    const other = await examine([], { env: { ACCESS_KEYS: '{}', DEI_KEY: PUBLISH_KEY } })
+    expect(other.status).toBe(0)
+    expect(other.findings['access key (DEI_KEY of the environment)']).toMatchObject({ status: 'ok', detail: 'has the right publish for channel "doctor"' })
+  })
+
+  test('the rights for channels that are named like a request', async () => {
+    const keys = JSON.stringify([{ key: 'all', rights: ['publish', 'read', 'disconnect', 'stats'] }, { key: 'reader', rights: ['read'] }])
+    const keyed = await startChannels({ variables: { SIGNING_KEY, ACCESS_KEYS: keys } })
+    const title = 'access key (DEI_KEY of the environment)'
+    for (const channel of ['events', 'stats', '.']) {
+      const run = async (key: string) => (await examine(['--url', keyed.url.href, '--channel', channel], { env: { DEI_KEY: key } })).findings[title]
+      expect(await run('all')).toMatchObject({ status: 'ok', detail: `has the rights publish, read, disconnect and stats for channel "${channel}"` })
+      expect(await run('reader')).toMatchObject({ status: 'ok', detail: `has the right read for channel "${channel}"` })
+    }
+    await keyed.dispose()
+  })
+
   test('a wrong access key, and one whose prefix does not include the channel', async () => {
     const keys = JSON.stringify([{ key: 'the key of the orders', name: 'orders', prefix: 'orders/', rights: ['publish', 'stats'] }])
     const keyed = await startChannels({ variables: { SIGNING_KEY, ACCESS_KEYS: keys } })
@@ -232,6 +259,28 @@ async function skewedBy(offset: number): Promise<string> {
   await writeFile(file, `const now = Date.now; Date.now = () => now() + ${offset}`)
   return `--import ${pathToFileURL(file)}`
 }
+
+test('tokens in URLs are valid for at most two days and for an unused channel; only the WebSocket has one for the channel, for a minute', async () => {
+  const tokens: { upgrade: boolean; token: string }[] = []
+  const server = createServer((request, response) => {
+    const token = new URL(request.url!, 'http://localhost').searchParams.get('token')
+    if (token !== null) tokens.push({ upgrade: request.headers.upgrade !== undefined, token })
+    response.sendDate = false
+    response.writeHead(426).end()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await examine(['--url', `http://127.0.0.1:${(server.address() as AddressInfo).port}`, '--channel', 'orders'])
+  server.close().closeAllConnections()
+  const claims = await Promise.all(tokens.map(async ({ upgrade, token }) => ({ upgrade, ...(await verifyToken(token, [SIGNING_KEY], Date.now()))! })))
+  const [probes, upgrades] = [claims.filter(({ upgrade }) => !upgrade), claims.filter(({ upgrade }) => upgrade)]
+  expect(upgrades).toMatchObject([{ chn: 'orders' }])
+  expect(upgrades[0]!.exp - upgrades[0]!.iat).toBe(60)
+  expect(probes.length).toBeGreaterThan(1)
+  for (const { chn, iat, exp } of probes) {
+    expect(chn).toMatch(/^durable-event-iterator doctor [0-9a-f]{32}$/)
+    expect(exp - iat).toBeLessThanOrEqual(2 * 86_400)
+  }
+})
 
 test('it examines the chat room, whose upgrade endpoint has another path', async () => {
   const rooms = await startWorkers({

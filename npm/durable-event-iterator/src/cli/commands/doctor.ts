@@ -1,3 +1,4 @@
+import { Option } from 'commander'
 import type { Command } from 'commander'
 
 import { examine } from '../doctor/examine.js'
@@ -8,6 +9,7 @@ import type { Style } from '../output.js'
 import { addVarsFile, addKey, addLocation, addSigningKey, addUpgradePath, settingsOf } from '../settings.js'
 import type { ConnectionOptions } from '../settings.js'
 import { count, plain } from '../text.js'
+import { channelName } from '../values.js'
 import { addJson, command } from './command.js'
 
 interface Options extends ConnectionOptions {
@@ -25,7 +27,7 @@ const MARKS: Readonly<Record<Finding['status'], readonly [mark: string, style: S
 
 export function doctorCommand(): Command {
   const doctor = command('doctor', 'check the Worker, its keys and this machine', 'doctor', 'doctor --url https://channels.example.com --origin https://app.example')
-    .option('--channel <channel>', 'channel for the checks; nothing is published on it', 'doctor')
+    .addOption(new Option('--channel <channel>', 'channel for the checks; nothing is published on it').argParser(channelName).default('doctor'))
     .option('--token <token>', 'token of a client (better: DEI_TOKEN)')
     .option('--origin <origin>', 'also check that pages of this origin may read over HTTP')
   for (const add of [addLocation, addUpgradePath, addSigningKey, addKey, addVarsFile]) add(doctor)

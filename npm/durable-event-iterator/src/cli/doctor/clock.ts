@@ -37,16 +37,18 @@ export function clockFinding(lead: number | undefined): Finding {
 /** The tested differences, in seconds. */
 const OFFSETS = [2, 10, 60, 600, 3_600, 86_400]
 
+/** The lifetime of the tokens that are accepted whatever the difference, in seconds: longer than the largest tested one. */
+export const PROBE_LIFETIME = 2 * 86_400
+
 /**
  * Determines the difference without the header: by tokens that are valid only from or until a time close to now.
  *
  * @param isAccepted - Whether the Worker accepts a token with these times, in seconds since 1970. Its signature fits.
  */
 export async function clockByTokens(isAccepted: (times: { nbf: number; exp: number }) => Promise<boolean>): Promise<Finding> {
-  const always = { nbf: 0, exp: Number.MAX_SAFE_INTEGER }
   const times = (offset: number, direction: 'ahead' | 'behind'): { nbf: number; exp: number } => {
     const now = Math.floor(Date.now() / 1_000)
-    return direction === 'ahead' ? { ...always, nbf: now - offset } : { ...always, exp: now + offset }
+    return direction === 'ahead' ? { nbf: now - offset, exp: now + PROBE_LIFETIME } : { nbf: 0, exp: now + offset }
   }
   for (const direction of ['ahead', 'behind'] as const) {
     let beyond: number | undefined

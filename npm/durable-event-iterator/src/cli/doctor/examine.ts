@@ -3,8 +3,10 @@
 import { newConnectionId } from '../../client/upgrade-url.js'
 import { TOKEN_PARAMETER, CONNECTION_ID_PARAMETER } from '../../wire.js'
 import { signToken } from '../../token/token.js'
-import { errorIn } from '../api.js'
+import { errorIn, targetOf, urlOf } from '../api.js'
 import { findTokenSource } from '../credentials.js'
+import type { Credential } from '../credentials.js'
+import { UsageError } from '../errors.js'
 import type { Settings } from '../settings.js'
 import { plain } from '../text.js'
 import { issueToken } from '../tokens.js'
@@ -13,7 +15,7 @@ import { ask } from './answer.js'
 import type { Answer } from './answer.js'
 import { failed, ok, skipped, warning } from './check.js'
 import type { Finding } from './check.js'
-import { clockByTokens, clockFinding, leadOf } from './clock.js'
+import { clockByTokens, clockFinding, leadOf, PROBE_LIFETIME } from './clock.js'
 import { compatibilityFinding } from './compatibility.js'
 import { describe, keyFindings } from './keys.js'
 import { openSocket } from './socket.js'
@@ -32,6 +34,9 @@ const SET_SIGNING_KEY =
 /** The lifetime of the tokens of the checks, in seconds. */
 const TOKEN_LIFETIME = 60
 
+/** The beginning of the channel name in tokens that reach no Durable Object. */
+const PROBE_CHANNEL = 'durable-event-iterator doctor '
+
 /** Checks a Worker. Yields each finding as soon as it is known. */
 export async function* examine(settings: Settings, { channel, origin }: ExamineOptions): AsyncGenerator<Finding, void, void> {
   yield compatibilityFinding()
@@ -44,7 +49,7 @@ export async function* examine(settings: Settings, { channel, origin }: ExamineO
   const endpoint = endpointFinding(upgradeUrl, answer)
   yield endpoint
   const lead = leadOf(answer)
-  const http = await ask(`${settings.channels}/${encodeURIComponent(channel)}/events?last=0`)
+  const http = await ask(urlOf(settings, channel, 'events', { last: 0 }))
   if (lead !== undefined) yield clockFinding(lead)
   yield* tokenFindings({ settings, channel, upgradeUrl, lead, isEndpoint: endpoint.status === 'ok' })
   const httpEndpoint = httpFinding(settings, http)
@@ -67,8 +72,7 @@ function endpointFinding(url: string, answer: Answer): Finding {
   if (status === UPGRADE_REQUIRED) return ok(title, url)
   const advice = 'pass --upgrade-path (or set DEI_UPGRADE_PATH) with the path of the WebSocket endpoint, such as /events'
   if (status >= 300 && status < 400) {
-    const target = plain(headers.get('location') ?? 'nowhere')
-    return failed(title, `${url} responds with a redirect to ${target}, which a WebSocket cannot follow`, 'pass the final URL as --url')
+    return failed(title, `${url} responds with a redirect to ${targetOf(headers)}, which a WebSocket cannot follow`, 'pass the final URL as --url')
   }
   if (status === 500) return failed(title, `${url} responds with ${describe(answer)}: the secret SIGNING_KEY of the Worker is probably not set`, SET_SIGNING_KEY)
   if (status > 500) return failed(title, `${url} responds with ${describe(answer)}`, READ_LOG)
@@ -84,7 +88,13 @@ interface TokenCheck {
 }
 
 async function* tokenFindings({ settings, channel, upgradeUrl, lead, isEndpoint }: TokenCheck): AsyncGenerator<Finding, void, void> {
-  const credential = findTokenSource(settings)
+  let credential: Credential | undefined
+  try {
+    credential = findTokenSource(settings)
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    return yield failed('token', error.message, 'issue a token: `npx durable-event-iterator token`')
+  }
   if (credential === undefined) {
     const hint = settings.unusedFile === undefined ? '' : `; ${settings.unusedFile} is not used for another machine, unless --vars-file names it`
     return yield skipped('signing key', `none is set (SIGNING_KEY)${hint}`)
@@ -97,9 +107,12 @@ async function* tokenFindings({ settings, channel, upgradeUrl, lead, isEndpoint 
   const check = async (token: string): Promise<Answer | string> => ask(urlWith(token))
   let token = credential.text
   if (credential.kind === 'signing key') {
+    // URLs appear in logs: these tokens are for a channel that nobody uses.
+    const probeChannel = PROBE_CHANNEL + newConnectionId()
+    const now = Math.floor((Date.now() - (lead ?? 0)) / 1_000)
     const sign = (claims: { nbf?: number; exp: number }): Promise<string> =>
-      signToken({ chn: channel, rpc: [], iat: 0, ...claims }, credential.text, 'DurableEventIterator')
-    const answer = await check(await sign({ exp: Number.MAX_SAFE_INTEGER }))
+      signToken({ chn: probeChannel, rpc: [], iat: now, ...claims }, credential.text, 'DurableEventIterator')
+    const answer = await check(await sign({ exp: now + PROBE_LIFETIME }))
     const finding = tokenFinding(title, credential.title, answer)
     yield finding
     if (finding.status !== 'ok') return
@@ -126,7 +139,7 @@ function tokenFinding(kind: string, title: string, answer: Answer | string): Fin
   if (answer.status === 401) {
     return kind === 'token'
       ? failed(name, 'the Worker rejects the token', 'it has expired, or was signed with another key: issue a new one')
-      : failed(name, 'the Worker rejects tokens that are signed with this key', 'set SIGNING_KEY here to the secret SIGNING_KEY of the Worker (`npx wrangler secret put SIGNING_KEY`, or .dev.vars)')
+      : failed(name, 'the Worker rejects tokens that are signed with this key', 'set SIGNING_KEY here to the secret SIGNING_KEY of the Worker (`npx wrangler secret put SIGNING_KEY`, or .dev.vars), and check that the date of this machine is correct')
   }
   if (answer.status === 500) {
     return failed(name, 'the Worker responds with status 500: its secret SIGNING_KEY is probably not set', SET_SIGNING_KEY)
@@ -168,10 +181,10 @@ function httpFinding({ channels }: Settings, answer: Answer | string): Finding {
   )
 }
 
-async function corsFinding({ channels }: Settings, channel: string, origin: string): Promise<Finding> {
+async function corsFinding(settings: Settings, channel: string, origin: string): Promise<Finding> {
   const title = 'CORS'
   const headers = { origin, 'access-control-request-method': 'GET', 'access-control-request-headers': 'authorization' }
-  const answer = await ask(`${channels}/${encodeURIComponent(channel)}/events`, { method: 'OPTIONS', headers })
+  const answer = await ask(urlOf(settings, channel, 'events'), { method: 'OPTIONS', headers })
   if (typeof answer === 'string') return failed(title, plain(answer), 'check --url')
   const allowed = answer.headers.get('access-control-allow-origin')
   if (allowed === '*' || allowed === origin) return ok(title, `pages of ${origin} may read over HTTP`)

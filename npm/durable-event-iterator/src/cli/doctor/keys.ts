@@ -1,8 +1,10 @@
 // The access keys: whether the endpoint accepts them, and their rights.
 
-import { errorIn } from '../api.js'
+import { errorIn, urlOf } from '../api.js'
+import type { ApiRequest } from '../api.js'
 import { findAccessKey, RIGHTS } from '../credentials.js'
 import type { Credential, Right } from '../credentials.js'
+import { UsageError } from '../errors.js'
 import type { Settings } from '../settings.js'
 import { list, plain } from '../text.js'
 import { ask } from './answer.js'
@@ -11,25 +13,36 @@ import { failed, ok, skipped, warning } from './check.js'
 import type { Finding } from './check.js'
 
 /** Requests that change nothing: a right is checked before the body. */
-const PROBES: Readonly<Record<Right, { readonly last: string; readonly method: 'GET' | 'POST' }>> = {
-  publish: { last: '/events', method: 'POST' },
-  read: { last: '/events?last=0', method: 'GET' },
-  disconnect: { last: '/disconnect', method: 'POST' },
-  stats: { last: '', method: 'GET' },
+const PROBES: Readonly<Record<Right, Pick<ApiRequest, 'last' | 'query' | 'method'>>> = {
+  publish: { last: 'events', method: 'POST' },
+  read: { last: 'events', query: { last: 0 } },
+  disconnect: { last: 'disconnect', method: 'POST' },
+  stats: {},
 }
 
 /** Checks all access keys that commands would use for the channel. */
 export async function keyFindings(settings: Settings, channel: string): Promise<Finding[]> {
   const keys = new Map<string, Credential & { rights: Right[] }>()
+  /** The rights whose commands fail, by the messages. */
+  const invalid = new Map<string, Right[]>()
   for (const right of RIGHTS) {
-    const key = findAccessKey(settings, right, channel)
+    let key: Credential | undefined
+    try {
+      key = findAccessKey(settings, right, channel)
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error
+      invalid.set(error.message, [...(invalid.get(error.message) ?? []), right])
+    }
     if (key === undefined) continue
     const known = keys.get(key.text) ?? { ...key, rights: [] }
     known.rights.push(right)
     keys.set(key.text, known)
   }
-  if (keys.size === 0) return [skipped('access key', 'none is set (DEI_KEY, ACCESS_KEYS, PUBLISH_KEY, READ_KEY or INSPECT_KEY)')]
-  return Promise.all([...keys.values()].map((key) => keyFinding(settings, channel, key)))
+  const findings = [...invalid].map(([message, rights]) =>
+    failed('access key', message, `correct it: commands that need ${rights.length === 1 ? 'the right' : 'one of the rights'} ${list(rights, 'or')} fail`),
+  )
+  if (keys.size === 0 && findings.length === 0) return [skipped('access key', 'none is set (DEI_KEY, ACCESS_KEYS, PUBLISH_KEY, READ_KEY or INSPECT_KEY)')]
+  return [...findings, ...(await Promise.all([...keys.values()].map((key) => keyFinding(settings, channel, key))))]
 }
 
 async function keyFinding(settings: Settings, channel: string, { text, title, rights }: Credential & { rights: Right[] }): Promise<Finding> {
@@ -39,15 +52,15 @@ async function keyFinding(settings: Settings, channel: string, { text, title, ri
   const problems: string[] = []
   let unknown = 0
   for (const right of rights) {
-    const { last, method } = PROBES[right]
-    const url = `${settings.channels}/${encodeURIComponent(channel)}${last}`
+    const { last, query, method = 'GET' } = PROBES[right]
+    const url = urlOf(settings, channel, last, query)
     // The body is invalid, so that nothing is published or disconnected.
     const answer = await ask(url, { method, headers: { authorization: `Bearer ${text}` }, ...(method === 'POST' ? { body: '' } : {}) })
     if (typeof answer === 'string') return failed(name, plain(answer), 'check --url')
     if (answer.status === 401) unknown += 1
     // If no key of the Worker has a right, the endpoint does not have its path or its method.
     else if (answer.status === 403 || ([404, 405].includes(answer.status) && right !== 'read')) missing.push(right)
-    else if (answer.status === 400 || answer.status < 300) granted.push(right)
+    else if (answer.status < 300 || (answer.status === 400 && method === 'POST')) granted.push(right)
     else problems.push(`${right}: ${describe(answer)}`)
   }
   // A key for one right is unknown where another right is required.
