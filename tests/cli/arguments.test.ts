@@ -6,12 +6,15 @@ import { fileURLToPath } from 'node:url'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { signDurableIteratorToken } from '../../npm/durable-event-iterator/src/index.ts'
 import { CommandLine, nodes } from '../support/command-line.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 /** A port at which nothing listens. */
 const NOWHERE = 'http://127.0.0.1:9'
 const SECRET = 'a-secret-that-is-never-printed'
+/** A token for the channel `room`. */
+const TOKEN = await signDurableIteratorToken(SECRET, { chn: 'room', rpc: [], iat: 0, exp: 1 })
 
 let cli: CommandLine
 beforeAll(async () => {
@@ -25,6 +28,17 @@ test('--help lists the commands and the exit codes', async () => {
   const { status, stdout, stderr } = await cli.run(['--help'])
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   for (const text of [...COMMANDS, 'Exit codes: 0 success, 1 failure, 2 invalid']) expect(stdout).toContain(text)
+})
+
+test.each(COMMANDS)('docs/command-line.md contains each option of %s', async (command) => {
+  const page = await readFile(join(root, 'docs/command-line.md'), 'utf8')
+  const [beginning, ...sections] = page.split(/^## /m)
+  const sectionOf = (title: string): string => sections.find((section) => section.startsWith(`${title}\n`)) ?? ''
+  const text = [beginning, sectionOf('Settings'), sectionOf(command)].join('')
+  const { stdout } = await cli.run([command, '--help'])
+  const options = [...stdout.matchAll(/^  (?:(-\w), )?(--[\w-]+)/gm)].flatMap(([, short, long]) => [short, long]).filter((option) => option !== undefined && option !== '-h')
+  expect(options).toContain('--json')
+  expect(options.filter((option) => !new RegExp(`[\`\\s]${option}[\`\\s]`).test(text))).toEqual([])
 })
 
 test.each(COMMANDS)('%s --help has an example and the output as JSON', async (command) => {
@@ -61,6 +75,24 @@ describe('invalid arguments end with 2 and a message', () => {
     ['an invalid attachment', ['token', 'room', '--attachment', '{'], 'Expected JSON'],
     ['an event that is not JSON', ['publish', 'room', 'Hello'], 'Expected JSON'],
     ['an invalid idempotency key', ['publish', 'room', '{}', '--idempotency-key', 'a b'], 'Expected 1–255 visible ASCII characters.'],
+    ['a long idempotency key', ['publish', 'room', '{}', '--idempotency-key', 'a'.repeat(256)], 'Expected 1–255 visible ASCII characters.'],
+    ['a long idempotency key of lines', ['publish', 'room', '--idempotency-key', 'a'.repeat(241)], '--idempotency-key for lines must be 1–240 characters, got 241'],
+    ['a long retry delay', ['publish', 'room', '{}', '--retry', '2147483648'], 'Expected an integer from 0 to 2147483647.'],
+    ['no channel name', ['stats', ''], "argument 'channel' is invalid: channel name must be 1–512 bytes, got 0."],
+    ['a long channel name', ['doctor', '--channel', 'c'.repeat(513)], "option '--channel <channel>' is invalid: channel name must be 1–512 bytes, got 513."],
+    ['a time before 1970', ['tail', 'room', '--since', '99999d'], 'Expected a duration before now (15m), a date'],
+    ['a token that is none', ['tail', 'room', '--token', SECRET], 'DEI_TOKEN of the arguments is invalid: expected the token of'],
+    ['a token that no header can contain', ['tail', 'room', '--token', `${TOKEN}\n${SECRET}`], 'DEI_TOKEN of the arguments is invalid: expected the token of'],
+    ['a token for another channel', ['tail', 'other', '--token', TOKEN], 'the token (DEI_TOKEN of the arguments) is for channel "room", not for "other"'],
+    ['tags with a token', ['tail', 'room', '--token', TOKEN, '--tags', 'a'], '--sub and --tags require a signing key: the token (DEI_TOKEN of the arguments) is used'],
+    ['a subject with a token', ['tail', 'room', '--token', TOKEN, '--sub', 'a'], '--sub and --tags require a signing key: the token'],
+    ['tags with an access key', ['tail', 'room', '--key', SECRET, '--tags', 'a'], '--sub and --tags require a signing key: the access key (DEI_KEY of the arguments) is used'],
+    ['a secret of a misspelled option', ['tail', 'room', `--signingkey=${SECRET}`], "unknown option '--signingkey'"],
+    ['a secret with line breaks of a misspelled option', ['tail', 'room', `--signingkey=a'\n${SECRET}`], "unknown option '--signingkey'"],
+    ['a secret of an unknown short option', ['stats', 'room', `-k${SECRET}`], "unknown option '-k'"],
+    ['a URL with a user', ['stats', 'room', '--url', `https://user:${SECRET}@localhost`], "option '--url <url>' is invalid: Expected a URL without user, query and fragment."],
+    ['a URL with a password', ['stats', 'room', '--url', `https://:${SECRET}@localhost`], 'Expected a URL without user, query and fragment.'],
+    ['a URL that is invalid', ['stats', 'room', '--url', `https://user:${SECRET}@`], 'Expected a URL, such as https://channels.example.com.'],
     ['an access key that no header can contain', ['stats', 'room', '--key', '🔑'], 'DEI_KEY of the arguments has characters that are not ASCII'],
     ['a URL of another protocol', ['stats', 'room', '--url', 'ftp://localhost'], 'Expected a URL with http: or https:.'],
     ['a URL with a secret', ['stats', 'room', '--url', 'http://localhost?token=1'], 'Expected a URL without user, query and fragment.'],
@@ -80,6 +112,7 @@ describe('invalid arguments end with 2 and a message', () => {
     if (args.length > 0) expect(stderr).toMatch(/^durable-event-iterator: /)
     expect(stderr).not.toMatch(/\n +at |Error:/)
     expect(stderr).not.toContain(SECRET)
+    expect(stderr).not.toContain(TOKEN)
   })
 
   test.each([
@@ -133,6 +166,12 @@ describe('the secrets of .dev.vars', () => {
       expect(stderr).toContain('no access key with the right')
     }
   })
+})
+
+test('the access key of a source is used although its ACCESS_KEYS are invalid', async () => {
+  const { status, stderr } = await cli.run(['stats', 'room'], { env: { DEI_URL: 'http://127.0.0.1:1025', DEI_KEY: SECRET, ACCESS_KEYS: '{' } })
+  expect(status).toBe(1)
+  expect(stderr).toContain('cannot reach')
 })
 
 test('without a Worker, a command ends with 1 and states the URL', async () => {

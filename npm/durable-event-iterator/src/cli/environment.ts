@@ -20,7 +20,7 @@ export interface Environment {
   readonly process: Source
   /** The file, if it exists. */
   readonly file: Source | undefined
-  /** Whether the user has named the file. Otherwise its secrets are only for Workers on this machine. */
+  /** Whether the user has named the file. Otherwise its secrets are only for Workers on this machine, and the Worker of its `DEI_URL`. */
   readonly isFileNamed: boolean
 }
 

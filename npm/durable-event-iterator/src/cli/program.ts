@@ -14,7 +14,7 @@ import { tokenCommand } from './commands/token.js'
 declare const VERSION: string
 
 const ENVIRONMENT = `
-Environment, or the file .dev.vars for a Worker on this machine:
+Environment, or the file .dev.vars for a Worker on this machine or at its DEI_URL:
   DEI_URL, DEI_PREFIX, DEI_UPGRADE_PATH           where the Worker is
   DEI_KEY, ACCESS_KEYS, PUBLISH_KEY, READ_KEY,
   INSPECT_KEY                                     access keys
@@ -48,7 +48,16 @@ export function createProgram(): Command {
   for (const command of commands) program.addCommand(command.helpOption('-h, --help', 'print this help').copyInheritedSettings(program))
   for (const command of [program, ...commands]) {
     command.exitOverride().showHelpAfterError('Run with --help for the options.')
-    command.configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'durable-event-iterator: ')) })
+    command.configureOutput({ outputError: (text, write) => write(withoutValues(text)) })
   }
   return program
+}
+
+/** Returns a message of the parser without the values of options and arguments, which may be secrets. An unknown option may contain one too. */
+function withoutValues(message: string): string {
+  return message
+    .replace(/^error: /, 'durable-event-iterator: ')
+    .replace(/(unknown option ')(--[^=]*|-.).*'(?=(\n\(Did you mean [^\n]*\n)?\n?$)/s, "$1$2'")
+    .replace(/^([^\n]*?option '[^'\n]*') argument '.*' is invalid\. /s, '$1 is invalid: ')
+    .replace(/^([^\n]*?)command-argument value '.*' is invalid for argument '(\w+)'\. /s, "$1argument '$2' is invalid: ")
 }

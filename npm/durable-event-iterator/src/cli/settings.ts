@@ -29,7 +29,7 @@ export interface Settings {
   readonly isLocal: boolean
   /** The sources of secrets: flags first. */
   readonly sources: readonly Source[]
-  /** The file whose secrets are not used, since the Worker is on another machine. */
+  /** The file whose secrets are not used, since the Worker is on another machine, and the file does not name it. */
   readonly unusedFile: string | undefined
 }
 
@@ -52,7 +52,7 @@ export function addUpgradePath(command: Command): Command {
 
 /** Adds the option for another file than `.dev.vars`. Node.js itself reads `--env-file`, also after the name of the script. */
 export function addVarsFile(command: Command): Command {
-  return command.option('--vars-file <file>', 'file with settings and secrets (default: .dev.vars, for a Worker on this machine)')
+  return command.option('--vars-file <file>', 'file with settings and secrets (default: .dev.vars, for a Worker on this machine or at its DEI_URL)')
 }
 
 /** Adds the option for an access key. */
