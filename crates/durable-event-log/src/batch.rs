@@ -1,10 +1,12 @@
 //! Storing several events at once.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::append::{Record, validated};
 use super::append_error::AppendError;
 use super::database::{Database, DatabaseError};
+use super::id::EventId;
 use super::idempotency::{Appended, is_valid_key};
 use super::log::Log;
 
@@ -68,7 +70,7 @@ impl Log {
         let before = self.clone();
         let mut stored = Err(DatabaseError::new("the transaction did not run").into());
         let ended = db.atomically(&mut || {
-            stored = items.iter().map(|item| self.append_item(db, now_us, item)).collect();
+            stored = self.append_items(db, now_us, &items);
             stored.is_ok()
         });
         let stored: Result<_, AppendError> = ended.map_err(AppendError::from).and(stored);
@@ -79,19 +81,48 @@ impl Log {
         })
     }
 
-    fn append_item(
+    /// Stores the events that are not duplicates.
+    fn append_items<'a>(
         &mut self,
         db: &impl Database,
         now_us: u64,
-        BatchItem { record, key }: &BatchItem<'_>,
-    ) -> Result<Appended, AppendError> {
-        let key = key.filter(|_| !self.retention.keys.is_zero());
-        let Some(key) = key else { return self.append(db, now_us, record).map(Appended::Stored) };
-        if let Some(id) = self.find_key(db, now_us, key)? {
-            return Ok(Appended::Duplicate(id));
+        items: &[BatchItem<'a>],
+    ) -> Result<Vec<Appended>, AppendError> {
+        let has_keys = !self.retention.keys.is_zero();
+        let mut known = BTreeMap::new();
+        for key in items.iter().filter_map(|item| item.key.filter(|_| has_keys)) {
+            if let Some(id) = self.find_any_key(db, now_us, key)? {
+                known.insert(key, id);
+            }
         }
-        self.append_with_key(db, now_us, record, key).map(Appended::Stored)
+        let horizon = horizon_of(self.retention.key_horizon(now_us), known.values());
+        known.retain(|_, id| id.as_micros() > horizon);
+        let append = |item: &BatchItem<'a>| {
+            let BatchItem { record, key } = item;
+            let Some(key) = key.filter(|_| has_keys) else {
+                return self.append(db, now_us, record).map(Appended::Stored);
+            };
+            if let Some(id) = known.get(key) {
+                return Ok(Appended::Duplicate(*id));
+            }
+            let id = self.append_with_key(db, now_us, record, key)?;
+            known.insert(key, id);
+            Ok(Appended::Stored(id))
+        };
+        items.iter().map(append).collect()
     }
+}
+
+/// How far apart the ids of a batch are at most, in microseconds, if it has up to 1,000 events.
+const MAX_SPAN_US: u64 = 1_000;
+
+/// Returns the highest id that has expired for a batch whose keys have the events `known`.
+///
+/// The ids of a batch are successive. If some of them have expired and others have not, none has, so that a batch that is repeated at
+/// the end of its window is not stored in part.
+fn horizon_of<'a>(horizon: u64, known: impl Iterator<Item = &'a EventId>) -> u64 {
+    let first = known.map(|id| id.as_micros()).filter(|id| *id > horizon).min();
+    first.map_or(horizon, |first| horizon.min(first.saturating_sub(MAX_SPAN_US)))
 }
 
 fn checked<'a>(item: &BatchItem<'a>) -> Result<BatchItem<'a>, AppendError> {
@@ -183,6 +214,42 @@ mod tests {
         let ids = [NOW, NOW + 2, NOW + 2, NOW + 3];
         assert_eq!(again, ids.map(duplicate), "after hibernation");
         assert_eq!(texts(&log, &db).len(), 4);
+    }
+
+    #[test]
+    fn a_batch_that_is_repeated_at_the_end_of_its_window_is_stored_as_a_whole_or_not_at_all() {
+        const WINDOW: u64 = 300 * SECOND;
+        let keys: Vec<String> = (0..1_000).map(|n| format!("k#{n}")).collect();
+        let batch: Vec<_> = keys.iter().map(|key| keyed("{}", key)).collect();
+        // In the middle of a millisecond: the ids of the batch end in the next one.
+        for first in [NOW, NOW + 600] {
+            for count in [2, 500, 1_000] {
+                let db = TestDatabase::new();
+                let mut log = open(&db, USUAL);
+                append(&mut log, &db, first - 1);
+                log.append_batch(&db, NOW, &batch[..count]).unwrap();
+                let last = first + count as u64 - 1;
+                let times = [first - 1, first, first + 1, first.midpoint(last), NOW + 1_000, last - 1];
+                for again in times.into_iter().filter(|time| *time < last) {
+                    let again = log.append_batch(&db, again + WINDOW, &batch[..count]).unwrap();
+                    assert!((first..=last).map(duplicate).eq(again));
+                }
+                let later = last + WINDOW;
+                let again = log.append_batch(&db, later, &batch[..count]).unwrap();
+                assert!((later..).take(count).map(stored).eq(again));
+            }
+        }
+    }
+
+    #[test]
+    fn an_expired_key_of_an_earlier_event_is_stored_again_beside_a_key_within_its_window() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        log.append_once(&db, NOW, &event("{}"), "a").unwrap();
+        log.append_once(&db, NOW + 1_000, &event("{}"), "b").unwrap();
+        let now = NOW + 300 * SECOND;
+        let again = log.append_batch(&db, now, &[keyed("{}", "a"), keyed("{}", "b")]).unwrap();
+        assert_eq!(again, [stored(now), duplicate(NOW + 1_000)]);
     }
 
     #[test]

@@ -67,19 +67,30 @@ impl Log {
         Ok(id)
     }
 
-    /// Returns the event of an idempotency key. If the application has dropped the tables, the key is unknown.
+    /// Returns the event of an idempotency key that has not expired.
     pub(super) fn find_key(
         &mut self,
         db: &impl Database,
         now_us: u64,
         key: &str,
     ) -> Result<Option<EventId>, DatabaseError> {
-        self.keys.find(db, key, now_us, &self.retention).or_else(|error| {
+        let horizon = self.retention.key_horizon(now_us);
+        Ok(self.find_any_key(db, now_us, key)?.filter(|id| id.as_micros() > horizon))
+    }
+
+    /// Returns the event of an idempotency key, which may have expired. If the application has dropped the tables, the key is unknown.
+    pub(super) fn find_any_key(
+        &mut self,
+        db: &impl Database,
+        now_us: u64,
+        key: &str,
+    ) -> Result<Option<EventId>, DatabaseError> {
+        self.keys.find(db, key).or_else(|error| {
             if self.keys.newest_table_exists(db) {
                 return Err(error);
             }
             self.reload(db, now_us)?;
-            self.keys.find(db, key, now_us, &self.retention)
+            self.keys.find(db, key)
         })
     }
 }

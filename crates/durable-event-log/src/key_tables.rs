@@ -65,14 +65,8 @@ impl KeyTables {
         }
     }
 
-    /// Returns the event of an idempotency key that has not expired.
-    pub(super) fn find(
-        &self,
-        db: &impl Database,
-        key: &str,
-        now_us: u64,
-        retention: &Retention,
-    ) -> Result<Option<EventId>, DatabaseError> {
+    /// Returns the newest event of an idempotency key, which may have expired.
+    pub(super) fn find(&self, db: &impl Database, key: &str) -> Result<Option<EventId>, DatabaseError> {
         if self.tables.is_empty() {
             return Ok(None);
         }
@@ -82,13 +76,12 @@ impl KeyTables {
             .map(|table| format!("SELECT CAST(id AS TEXT) FROM \"{}\" WHERE key = ?1", table.name))
             .collect();
         let rows = db.execute(&selects.join(" UNION ALL "), &[Param::Text(key)])?;
-        let horizon = now_us.saturating_sub(retention.key_micros());
         let mut found = None;
         for row in &rows {
             let [Cell::Text(text)] = row.as_slice() else { continue };
             found = found.max(Some(id(text)?)); // a key reused after its window is in two tables
         }
-        Ok(found.filter(|id| *id > horizon).map(EventId::saturating))
+        Ok(found.map(EventId::saturating))
     }
 
     /// Stores an idempotency key with the id of its event. Creates a table if the newest one is full.

@@ -50,6 +50,11 @@ impl Retention {
         micros(self.keys)
     }
 
+    /// Returns the highest id whose idempotency key has expired at `now_us`, or 0.
+    pub(crate) fn key_horizon(&self, now_us: u64) -> u64 {
+        now_us.saturating_sub(self.key_micros())
+    }
+
     /// Returns the time that one idempotency key table spans, in microseconds: half the idempotency window.
     pub(crate) fn key_table_micros(&self) -> u64 {
         (self.key_micros() / 2).max(SHORTEST_SPAN)
