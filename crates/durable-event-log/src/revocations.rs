@@ -410,6 +410,19 @@ mod tests {
         assert!(!is_revoked(&forgotten, &db, later, token(None, "bert", NOW_S + 68.0)));
     }
 
+    /// Afterwards, it cannot be distinguished from a token that was issued after the revocation by a clock that is ahead.
+    #[test]
+    fn a_revoked_token_from_a_clock_that_is_more_than_a_day_ahead_is_rejected_until_it_is_a_day_ahead() {
+        let db = TestDatabase::new();
+        let mut log = open(&db, USUAL);
+        let early = token(None, "anna", NOW_S + 2.0 * 86_400.0);
+        revoke(&mut log, &db, NOW, &subject("anna"));
+        let a_day = NOW + 86_400 * SECOND;
+        assert!(is_revoked(&log, &db, NOW, early));
+        assert!(is_revoked(&log, &db, a_day - SECOND, early));
+        assert!(!is_revoked(&log, &db, a_day, early));
+    }
+
     #[test]
     fn tokens_that_are_in_use_are_revoked_whatever_their_time_of_issue() {
         let db = TestDatabase::new();
