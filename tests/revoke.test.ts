@@ -154,9 +154,20 @@ describe('tokens', () => {
     const url = await urlOf({ chn, sub: 'anna' })
     await revoke(chn, { subject: 'anna' })
     const socket = await subscribed(await urlOf({ chn, sub: 'bert' }))
+    const refreshing = await BareSocket.open(upgradeUrl(journals, 'USUAL', await durableIteratorToken({ chn, sub: 'carl' }), 'c'))
     await set({ thrown: { call: 'sql', value: 'Error', times: 1_000, name: chn } })
     try {
       expect(await upgradeAnswer(url)).toEqual({ status: 503, text: 'Service Unavailable', retryAfter: '2' })
+      const authorization = `Bearer ${await token({ chn, sub: 'anna' })}`
+      for (const accept of ['application/json', 'text/event-stream']) {
+        const response = await journals.fetch(new URL(`/http/USUAL/${encodeURIComponent(chn)}/events`, journals.url), { headers: { authorization, accept } })
+        const { json } = (await response.json()) as any
+        expect([response.status, json.code, response.headers.get('retry-after')]).toEqual([503, 'SERVICE_UNAVAILABLE', '2'])
+      }
+      refreshing.send({ i: '1', p: { u: '/updateToken', b: { json: { token: await durableIteratorToken({ chn, sub: 'carl' }) } } } })
+      const [{ p }] = await refreshing.frames(1)
+      expect([p.s, p.b.json.code]).toEqual([503, 'SERVICE_UNAVAILABLE'])
+      refreshing.vanish()
       // Nothing is done by halves: the socket stays open.
       expect((await revoke(chn, { subject: 'bert' }).catch((error) => error)).code).toBe('INTERNAL_SERVER_ERROR')
     } finally {

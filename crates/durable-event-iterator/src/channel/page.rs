@@ -126,7 +126,8 @@ impl ChannelCore {
     /// `{"events":[{"id":"…","json":…,"meta":[…]?,"retry":n?,"comments":[…]?}],"next":"…"|null,"gap":"…"|null,"more":bool}`.
     ///
     /// # Errors
-    /// BAD_REQUEST for an invalid query, UNAUTHORIZED if the reader's token is revoked, or a storage failure.
+    /// BAD_REQUEST for an invalid query, UNAUTHORIZED if the reader's token is revoked, SERVICE_UNAVAILABLE if the storage fails while the
+    /// token is checked, or another storage failure.
     pub(crate) fn read(&self, query: &PageQuery) -> Result<RpcValue> {
         query.check()?;
         if let (Some(issued_at), Some(expires_at)) = (query.reader.issued_at, query.reader.expires_at) {

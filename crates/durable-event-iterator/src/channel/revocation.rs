@@ -132,14 +132,17 @@ impl ChannelCore {
     /// Returns whether the token of a session is revoked. Without revocations it runs no statement.
     ///
     /// # Errors
-    /// A storage failure: the token must not be accepted then.
+    /// SERVICE_UNAVAILABLE if the storage fails: the token must not be accepted then.
     pub(crate) fn is_revoked(&self, session: &Session) -> Result<bool> {
         self.is_token_revoked(&parts(session))
     }
 
+    /// Does the same for the parts of a token.
     pub(crate) fn is_token_revoked(&self, token: &TokenParts<'_>) -> Result<bool> {
         let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
-        self.again_if_deleted(|| self.with_log(|log, sql| log.is_revoked(sql, now_us, token)))
+        let is_revoked =
+            self.again_if_deleted(|| self.with_log(|log, sql| log.is_revoked(sql, now_us, token)));
+        is_revoked.map_err(Error::into_temporary)
     }
 
     /// Runs `work`, once again after a storage failure: the application may have dropped the table of revocations, and the log is then

@@ -370,9 +370,19 @@ impl Error {
         self.message(message)
     }
 
-    /// Returns the delay before a retry in seconds, for a failure that the Workers runtime reports as temporary.
+    /// Returns the error with the code SERVICE_UNAVAILABLE: a retry may succeed.
+    pub(crate) fn into_temporary(mut self) -> Self {
+        let Inner { code, status, message, .. } = &mut *self.0;
+        *code = Cow::Borrowed(Code::ServiceUnavailable.as_str());
+        (*status, *message) = (Code::ServiceUnavailable.status(), None);
+        self
+    }
+
+    /// Returns the delay before a retry in seconds, for a failure that the Workers runtime reports as temporary, and for one of
+    /// [`into_temporary`](Self::into_temporary).
     pub(crate) fn retry_after(&self) -> Option<u32> {
-        let is_transient = self.0.source.as_deref()?.downcast_ref().is_some_and(JsError::is_transient);
+        let is_transient = self.0.source.as_deref()?.downcast_ref().is_some_and(JsError::is_transient)
+            || (self.is_storage_failure() && self.status() == Code::ServiceUnavailable.status());
         is_transient.then_some(TRANSIENT_RETRY_AFTER)
     }
 
@@ -612,6 +622,10 @@ mod tests {
         let storage = Error::from(AppendError::Storage(DatabaseError::new("disk full")));
         assert!(storage.is_storage_failure() && storage.status() == 500);
         assert_eq!(storage.public_message(), "Internal server error");
+        assert_eq!(storage.retry_after(), None);
+        let storage = storage.into_temporary();
+        assert!(storage.is_storage_failure() && storage.retry_after() == Some(TRANSIENT_RETRY_AFTER));
+        assert_eq!((storage.status(), storage.public_message()), (503, "Service Unavailable"));
         assert!(storage.to_string().contains("disk full"), "{storage}");
     }
 
