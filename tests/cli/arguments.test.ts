@@ -102,6 +102,7 @@ describe('invalid arguments end with 2 and a message', () => {
     ['two revocations', ['revoke', 'room', '--subject', 'a', '--connection', 'b'], 'pass exactly one of --connection, --subject and --issued-before'],
     ['no revocation', ['revoke', 'room'], 'pass exactly one of'],
     ['a missing file', ['stats', 'room', '--vars-file', 'none.vars'], 'file none.vars does not exist'],
+    ['a file that cannot be read', ['stats', 'room', '--vars-file', '.'], 'cannot read .: EISDIR'],
     ['no signing key', ['token', 'room'], 'no signing key: set SIGNING_KEY in the environment or in .dev.vars, or pass --signing-key'],
     ['no access key', ['publish', 'room', '{}'], 'no access key with the right publish: set DEI_KEY, PUBLISH_KEY, ACCESS_KEYS or INSPECT_KEY'],
     ['no secret of a reader', ['tail', 'room'], 'no token and no key with the right read'],

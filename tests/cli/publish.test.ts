@@ -6,6 +6,8 @@ import type { AddressInfo } from 'node:net'
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 
+import { publishLines } from '../../npm/durable-event-iterator/src/cli/publish/lines.ts'
+import type { BatchItem, Publisher } from '../../npm/durable-event-iterator/src/cli/publish/publisher.ts'
 import { CommandLine, nodes } from '../support/command-line.ts'
 import type { RunningWorkers } from '../support/workerd.ts'
 import { newChannel, PUBLISH_KEY, READ_KEY, startChannels } from './channels.ts'
@@ -130,6 +132,26 @@ describe('the lines of the standard input', () => {
     expect(await cli.run(['publish', newChannel()])).toMatchObject({ status: 0, stdout: 'published 0 events\n' })
   })
 
+  test('that cannot be read end the command: lines before are published', async () => {
+    const published: unknown[] = []
+    const publisher = {
+      optionsLength: 2,
+      publishBatch: async (items: readonly BatchItem[]) => {
+        // The next line fails meanwhile.
+        await new Promise((resolve) => setImmediate(resolve))
+        published.push(...items)
+        return []
+      },
+    } as unknown as Publisher
+    async function* lines(): AsyncGenerator<string> {
+      yield* ['{"n":1}', '{"n":2}']
+      throw new Error('EIO')
+    }
+    const ended = publishLines(lines(), { publisher, idempotencyKey: undefined, onPublished: async () => {} })
+    await expect(ended).rejects.toThrow('cannot read line 3: EIO; all lines before are published')
+    expect(published).toEqual([{ event: '{"n":1}' }, { event: '{"n":2}' }])
+  })
+
   test('an invalid line is reported with its number: lines before it are published, and none after it', async () => {
     const channel = newChannel()
     const { status, stderr } = await cli.run(['publish', channel], { stdin: '{"n":1}\n\n{"n":2}\n{n:3}\n{"n":4}\n' })
@@ -190,7 +212,9 @@ describe('after a failure', () => {
     ['status 504', status(504), 'responds with 504'],
     ['status 524', status(524), 'responds with 524'],
     ['a redirect', status(302), 'responds with a redirect'],
-    ['a page', status(200, '<p>Hello'), 'responds with something else than JSON'],
+    ['a page', status(200, '<p>Hello'), 'responds with something else than the JSON of the endpoint; check --url'],
+    ['other JSON', status(200, '{"ok":true}'), 'responds with something else than the JSON of the endpoint'],
+    ['the JSON null', status(200, 'null'), 'responds with something else than the JSON of the endpoint'],
   ])('%s: it is unknown whether the events are published', async (_, answer, message) => {
     const env = { DEI_URL: await serverWith(answer) }
     const one = await cli.run(['publish', 'room', '{}'], { env })

@@ -103,9 +103,10 @@ export class ChannelApi {
   /**
    * Sends a request and returns the JSON of the response.
    *
+   * @param member - A member that every response of the endpoint has.
    * @throws {ApiError} When the response is an error, is incomplete, or is not from the endpoint.
    */
-  async json<T>(request: ApiRequest): Promise<T> {
+  async json<T extends object>(request: ApiRequest, member: keyof T): Promise<T> {
     const response = await this.fetch(request)
     if (!response.ok) throw await this.errorOf(response)
     let text: string
@@ -113,13 +114,17 @@ export class ChannelApi {
       text = await response.text()
     } catch (error) {
       request.signal?.throwIfAborted()
-      throw new ApiError(`the response of ${this.#settings.url} is incomplete: ${plain(reasonOf(error))}`)
+      throw new ApiError(`the response of ${this.#settings.url} is incomplete: ${plain(timeoutOr(error))}`)
     }
     try {
-      return JSON.parse(text) as T
+      const value = JSON.parse(text)
+      if (value[member] !== undefined && value[member] !== null) return value
     } catch {
-      throw new ApiError(`${this.#settings.channels} responds with something else than JSON; check --url and --prefix`, { status: response.status })
+      // It is not JSON, or null.
     }
+    throw new ApiError(`${this.#settings.channels} responds with something else than the JSON of the endpoint; check --url and --prefix`, {
+      status: response.status,
+    })
   }
 
   /** Returns the error for an error response. */
@@ -180,8 +185,11 @@ export function targetOf(headers: Headers): string {
 
 /** Returns the message for a server without a response. */
 export function unreachable(url: string, error: unknown): string {
-  const reason = error instanceof DOMException && error.name === 'TimeoutError' ? 'no response in time' : reasonOf(error)
-  return `cannot reach ${url}: ${plain(reason)}`
+  return `cannot reach ${url}: ${plain(timeoutOr(error))}`
+}
+
+function timeoutOr(error: unknown): string {
+  return error instanceof DOMException && error.name === 'TimeoutError' ? 'no response in time' : reasonOf(error)
 }
 
 /** The codes of the errors of Node.js before a request is sent. */

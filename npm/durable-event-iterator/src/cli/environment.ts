@@ -28,7 +28,7 @@ export interface Environment {
  * Reads the environment.
  *
  * @param path - The file that the user has named, if any.
- * @throws {Failure} When a file cannot be read.
+ * @throws {UsageError} When a file cannot be read.
  */
 export function readEnvironment(path: string | undefined): Environment {
   const file = path ?? DEV_VARS
@@ -38,7 +38,7 @@ export function readEnvironment(path: string | undefined): Environment {
   } catch (error) {
     const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
     if (isMissing && path === undefined) return { process: PROCESS, file: undefined, isFileNamed: false }
-    throw isMissing ? new UsageError(`file ${file} does not exist`) : new Failure(`cannot read ${file}: ${(error as Error).message}`)
+    throw new UsageError(isMissing ? `file ${file} does not exist` : `cannot read ${file}: ${(error as Error).message}`)
   }
   return { process: PROCESS, file: { title: file, values: parse(text) }, isFileNamed: path !== undefined }
 }

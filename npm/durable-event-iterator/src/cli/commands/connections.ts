@@ -44,7 +44,7 @@ export function connectionsCommand(): Command {
 async function run(channel: string, { limit, after, ...options }: Options): Promise<void> {
   const settings = settingsOf(options)
   const api = new ChannelApi(settings, channel, accessKeyFor(settings, 'stats', channel))
-  const page = await api.json<Connections>({ last: 'connections', query: { limit, after } })
+  const page = await api.json<Connections>({ last: 'connections', query: { limit, after } }, 'connections')
   if (options.json) return stdout.json(page)
   const rows = page.connections.map(({ connection, subject, tags = [], expiresAt, subscription, member }) => [
     plain(connection ?? '–'),

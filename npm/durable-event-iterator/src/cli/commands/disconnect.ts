@@ -43,7 +43,7 @@ async function run(channel: string, { to, tags, except, everyone, reason, json, 
   const settings = settingsOf(options)
   const api = new ChannelApi(settings, channel, accessKeyFor(settings, 'disconnect', channel))
   const body = JSON.stringify({ to, tags, except, everyone, reason })
-  const result = await api.json<{ readonly disconnected: number }>({ method: 'POST', last: 'disconnect', body, headers: JSON_BODY })
+  const result = await api.json<{ readonly disconnected: number }>({ method: 'POST', last: 'disconnect', body, headers: JSON_BODY }, 'disconnected')
   if (json) return stdout.json(result)
   await stdout.line(`disconnected ${count(result.disconnected, 'client')}`)
 }

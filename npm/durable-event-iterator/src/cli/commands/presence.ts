@@ -28,7 +28,7 @@ export function presenceCommand(): Command {
 async function run(channel: string, options: Options): Promise<void> {
   const settings = settingsOf(options)
   const api = new ChannelApi(settings, channel, accessKeyFor(settings, 'read', channel))
-  const presence = await api.json<Presence>({ last: 'presence' })
+  const presence = await api.json<Presence>({ last: 'presence' }, 'members')
   if (options.json) return stdout.json(presence)
   const { members } = presence
   await stdout.line(`${count(members.length, 'member')} present`)

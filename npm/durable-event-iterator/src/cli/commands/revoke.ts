@@ -42,7 +42,7 @@ async function run(channel: string, { connection, subject, issuedBefore, reason,
   const api = new ChannelApi(settings, channel, accessKeyFor(settings, 'disconnect', channel))
   const body = JSON.stringify({ connection, subject, issuedBefore, reason })
   const headers = { 'content-type': 'application/json' }
-  const result = await api.json<{ readonly disconnected: number }>({ method: 'POST', last: 'revoke', body, headers })
+  const result = await api.json<{ readonly disconnected: number }>({ method: 'POST', last: 'revoke', body, headers }, 'disconnected')
   if (json) return stdout.json(result)
   await stdout.line(`revoked; disconnected ${count(result.disconnected, 'client')}`)
 }

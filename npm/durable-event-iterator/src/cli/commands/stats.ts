@@ -55,7 +55,7 @@ export function statsCommand(): Command {
 async function run(channel: string, { timeline, ...options }: Options): Promise<void> {
   const settings = settingsOf(options)
   const api = new ChannelApi(settings, channel, accessKeyFor(settings, 'stats', channel))
-  const stats = await api.json<Stats>({ query: { timeline } })
+  const stats = await api.json<Stats>({ query: { timeline } }, 'events')
   if (options.json) return stdout.json(stats)
   for (const line of table(rowsOf(stats))) await stdout.line(plain(line))
   if (stats.timeline !== undefined) for (const line of timelineOf(stats.timeline)) await stdout.line(plain(line))

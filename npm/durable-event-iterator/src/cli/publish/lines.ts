@@ -25,7 +25,7 @@ interface Line extends BatchItem {
 /**
  * Publishes each line as an event, in batches and in order. Blank lines are ignored.
  *
- * @throws {Failure} When a line is not JSON, or publishing fails; the message has the numbers of the lines. All lines before are published
+ * @throws {Failure} When a line cannot be read or is not JSON, or publishing fails; the message has the numbers of the lines. All lines before are published
  *   then, and none after.
  */
 export async function publishLines(lines: AsyncIterable<string>, { publisher, idempotencyKey, onPublished }: LinesOptions): Promise<void> {
@@ -50,15 +50,27 @@ export async function publishLines(lines: AsyncIterable<string>, { publisher, id
     }
     await onPublished(published)
   }
-  for (let next = iterator.next(); ; ) {
-    const result = batch.length === 0 ? await next : await orIdle(next)
+  const read = (): Promise<IteratorResult<string>> => {
+    const result = iterator.next()
+    // It may fail while a batch is published. The error is thrown when the result is awaited.
+    result.catch(() => {})
+    return result
+  }
+  for (let next = read(); ; ) {
+    let result: IteratorResult<string> | undefined
+    try {
+      result = batch.length === 0 ? await next : await orIdle(next)
+    } catch (error) {
+      await flush()
+      throw new Failure(`cannot read line ${number + 1}: ${messageOf(error)}${number === 0 ? '' : '; all lines before are published'}`)
+    }
     if (result === undefined) {
       await flush()
       continue
     }
     if (result.done === true) break
     number += 1
-    next = iterator.next()
+    next = read()
     if (result.value.trim() === '') continue
     const event = result.value
     try {

@@ -58,7 +58,7 @@ export class Publisher {
     const { to, tags, except, retry, comments } = this.#options
     const headers = { 'content-type': 'application/json', ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }) }
     const request = { method: 'POST', last: 'events', headers, query: { to, tags, except, retry, comments }, body: event } as const
-    return repeat(idempotencyKey !== undefined, () => this.#api.json<Published>(request))
+    return repeat(idempotencyKey !== undefined, () => this.#api.json<Published>(request, 'id'))
   }
 
   /**
@@ -75,7 +75,7 @@ export class Publisher {
     const headers = { 'content-type': 'application/json' }
     const isRepeatable = items.every(({ idempotencyKey }) => idempotencyKey !== undefined)
     const { published } = await repeat(isRepeatable, () =>
-      this.#api.json<{ published: Published[] }>({ method: 'POST', last: 'batch', headers, body }),
+      this.#api.json<{ published: Published[] }>({ method: 'POST', last: 'batch', headers, body }, 'published'),
     )
     return published
   }

@@ -23,7 +23,7 @@ export async function readBacklog(
   { signal, query }: { readonly signal: AbortSignal; readonly query: Readonly<Record<string, string>> },
 ): Promise<string | undefined> {
   const read = (parameters: Record<string, string | number>): Promise<Page> =>
-    api.json<Page>({ last: 'events', query: { ...query, ...parameters }, signal })
+    api.json<Page>({ last: 'events', query: { ...query, ...parameters }, signal }, 'events')
   let page = await read(position === undefined ? { last: 0 } : 'last' in position ? position : { ...position, limit: PAGE_EVENTS })
   for (;;) {
     if (page.gap !== null && position !== undefined && 'since' in position) listener.onGap({ lastEventId: undefined, nextEventId: page.gap })
