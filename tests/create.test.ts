@@ -2,17 +2,21 @@
 // `node scripts/package.mjs` packs the crates.
 
 import { spawn } from 'node:child_process'
+import { createHmac } from 'node:crypto'
 import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseEnv } from 'node:util'
 
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 // @ts-expect-error The scripts have no declarations.
 import { toolEnvironment } from '../scripts/toolchain.mjs'
+import { INSTALL_TIMEOUT as BROWSER_TIMEOUT, launchBrowser } from './support/browser.ts'
 import { repositoryUrl } from './support/documents.ts'
 import { packNpmPackage } from './support/npm-package.ts'
 import type { PackedPackage } from './support/npm-package.ts'
@@ -46,6 +50,7 @@ const environment = {
 let folder: string
 let library: PackedPackage
 let command: PackedPackage
+let browser: Browser
 beforeAll(async () => {
   folder = await mkdtemp(join(await realpath(tmpdir()), 'create-'))
   const pack = async (name: string): Promise<PackedPackage> => {
@@ -57,7 +62,13 @@ beforeAll(async () => {
   const installed = await runIn(folder, 'npm', ['install', '--prefix', join(folder, 'command'), command.tarball])
   expect(installed.status, installed.output).toBe(0)
 }, INSTALL_TIMEOUT)
-afterAll(() => rm(folder, { recursive: true, force: true }))
+beforeAll(async () => {
+  browser = await launchBrowser()
+}, BROWSER_TIMEOUT)
+afterAll(async () => {
+  await browser?.close()
+  await rm(folder, { recursive: true, force: true })
+})
 
 interface Result {
   status: number
@@ -182,6 +193,49 @@ const firstEvent: Record<Template, string> = {
   rust: '',
 }
 
+/** What the page of a template does in a browser. */
+const usePage: Record<Template, (page: Page, address: string, project: string) => Promise<void>> = {
+  worker: async (page, address, project) => {
+    // The other address has a token that has expired.
+    const { SIGNING_KEY = '' } = parseEnv(await readFile(join(project, '.dev.vars'), 'utf8'))
+    const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+    const unsigned = `${encode({ alg: 'HS256' })}.${encode({ chn: 'some-room', rpc: [], iat: 1_700_000_000, exp: 1_700_003_600 })}`
+    const token = `${unsigned}.${createHmac('sha256', SIGNING_KEY).update(unsigned).digest('base64url')}`
+    const expired = new URL(address)
+    expired.hash = new URLSearchParams({ ...Object.fromEntries(new URLSearchParams(expired.hash.slice(1))), token }).toString()
+    await page.goto(expired.href)
+    await page.getByRole('alert').getByText('Run `node src/link.ts`, and open the address that it prints').waitFor()
+    await page.getByRole('status').getByText('Disconnected').waitFor()
+    expect(await page.locator('form[inert]').count()).toBe(1)
+
+    // It differs only after `#`.
+    await page.goto(address)
+    await sendManyMessages(page)
+  },
+  typescript: async (page, address) => {
+    await page.route('**/rpc/onMessage', (route) => route.fulfill({ status: 503, body: '' }))
+    await page.goto(address)
+    await page.getByRole('status').getByText('Cannot connect: ').waitFor()
+    await page.unroute('**/rpc/onMessage')
+    await sendManyMessages(page)
+  },
+  rust: async () => {},
+}
+
+/** Sends messages until the page removes the oldest one. */
+async function sendManyMessages(page: Page): Promise<void> {
+  await page.getByRole('status').getByText('Connected').waitFor()
+  const items = page.getByRole('listitem')
+  // As if the page had received these messages.
+  await page.locator('ol').evaluate((list) => list.append(...Array.from({ length: 499 }, () => document.createElement('li'))))
+  for (const message of ['One', 'Two']) {
+    await page.getByPlaceholder('Message').fill(message)
+    await page.getByRole('button', { name: 'Send' }).click()
+    await items.first().getByText(message).waitFor()
+  }
+  expect(await items.count()).toBe(500)
+}
+
 describe.each(templates)('the template %s', (template) => {
   let project: string
   beforeAll(async () => {
@@ -234,7 +288,7 @@ describe.each(templates)('the template %s', (template) => {
     expect(output).toMatch(/^ℹ pass [1-9]/m)
   }, BUILD_TIMEOUT)
 
-  // The Worker in Rust would be built again.
+  // The Worker in Rust would be built again. Its page is the same as that of `typescript`.
   if (template !== 'rust') test('serves the page, and sends an event to a client', async () => {
     // The first event would otherwise be one that the project's own test has just published.
     await rm(join(project, '.wrangler/state'), { recursive: true, force: true })
@@ -248,6 +302,15 @@ describe.each(templates)('the template %s', (template) => {
       const link = /http:\S+#\S+/.exec(server.output())?.[0] ?? ''
       const { stdout, output } = await runIn(project, 'node', ['first-event.ts', server.url, link])
       expect(stdout, output).toBe('{"message":"Hello"}\n')
+
+      const visitor = await browser.newPage()
+      const failures: string[] = []
+      visitor.on('pageerror', (error) => failures.push(error.message))
+      const address = new URL(template === 'worker' ? link : '/', server.url)
+      address.host = new URL(server.url).host
+      await usePage[template](visitor, address.href, project)
+      await visitor.close()
+      expect(failures).toEqual([])
 
       const inspector = await fetch(new URL('/inspect', server.url))
       expect(await inspector.text()).toContain('data-prefix="/channels"')

@@ -13,6 +13,12 @@ const status = document.querySelector('output')!
 
 const STATES = { connecting: 'Connecting', open: 'Connected', recovering: 'Reconnecting', paused: 'Catching up', closed: 'Disconnected' }
 
+/** The maximum number of messages on the page. */
+const LIMIT = 500
+
+// Another address that differs only after `#` would not load the page again.
+addEventListener('hashchange', () => location.reload())
+
 const { token, publishKey } = Object.fromEntries(new URLSearchParams(location.hash.slice(1)))
 if (token === undefined) {
   status.value = 'open the address that `npm run dev` prints'
@@ -50,8 +56,17 @@ const messages = subscribe<{ message: string }>({
   },
 })
 
-for await (const { message } of messages) {
-  const item = document.createElement('li')
-  item.textContent = message
-  list.prepend(item)
+try {
+  for await (const { message } of messages) {
+    const item = document.createElement('li')
+    item.textContent = message
+    list.prepend(item)
+    if (list.childElementCount > LIMIT) list.lastElementChild?.remove()
+  }
+} catch (error) {
+  // The end of the token ends the subscription, unlike lost connections.
+  form.inert = true
+  problem.textContent =
+    'The token in the address of this page is not valid: it expires after one hour. Run `node src/link.ts`, and open the address that it prints.'
+  console.error(error)
 }
