@@ -70,6 +70,7 @@ export class History {
     this.#page = undefined
     this.#rows.clear()
     this.#note.textContent = ''
+    delete this.#note.dataset['kind']
   }
 
   /** Shows the oldest events, unless a page is shown or loading. */
@@ -105,6 +106,7 @@ export class History {
     if (source === undefined || query === undefined) return
     this.#loading = queries
     this.#note.textContent = 'Loading …'
+    delete this.#note.dataset['kind']
     try {
       const page = await source.api.events(source.channel, { ...query, limit: PAGE })
       if (this.#loading !== queries) return
@@ -121,6 +123,7 @@ export class History {
     } catch (error) {
       if (this.#loading !== queries) return
       this.#note.textContent = textOf(error)
+      this.#note.dataset['kind'] = 'error'
     }
     this.#loading = undefined
     this.#enable(this.#previous, this.#queries.length > 1)
