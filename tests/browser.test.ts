@@ -668,6 +668,9 @@ test.each([['desktop', 1280], ['phone', 360]])('nothing overflows on a %s', { ti
     }
   }
   await fits()
+  await page.reload()
+  await expect.poll(() => page.getByRole('button', { name: room }).evaluate((button) => button.getBoundingClientRect().right)).toBeLessThanOrEqual(width)
+  await anna.is('Connected')
   await anna.say('A'.repeat(200))
   const long = '€'.repeat(1_500)
   await anna.send(long)

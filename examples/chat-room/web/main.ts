@@ -168,6 +168,17 @@ function showRooms(): void {
       return make('li', {}, button)
     }),
   )
+  scrollToRoom()
+}
+
+/** On a narrow screen, the list of rooms is a row that scrolls. `scrollIntoView` would also change where the Tab key continues. */
+function scrollToRoom(): void {
+  const row = roomList.parentElement
+  const current = roomList.querySelector('[aria-current]')?.getBoundingClientRect()
+  if (row === null || current === undefined) return
+  const { left, right } = row.getBoundingClientRect()
+  const hidden = Math.max(current.right - right, 0)
+  row.scrollLeft += Math.ceil(hidden + Math.min(current.left - hidden - left, 0))
 }
 
 function showPeople(now: People): void {
