@@ -44,9 +44,9 @@ const testsWith = (wanted: string): string[] =>
 export default defineConfig({
   test: {
     environment: 'node',
-    // Each worker process starts its own runtimes; more processes would only slow each other down.
+    // More than the cores of a small machine: most tests wait for timers most of the time.
     pool: 'forks',
-    maxWorkers: 2,
+    maxWorkers: 4,
     // In milliseconds. Starting a runtime takes a second or two, and much longer on a busy machine.
     testTimeout: 30_000,
     hookTimeout: 60_000,
