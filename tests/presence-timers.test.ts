@@ -1,6 +1,6 @@
-// A newcomer while the timer of presence is late: a grace period that is over ends for the newcomer too.
+// The timer of presence: a newcomer while it is late, and changes in a transaction.
 
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 
 import { startFaultyJournals } from './support/faults.ts'
 import type { FaultyJournals } from './support/faults.ts'
@@ -14,6 +14,7 @@ let journals: FaultyJournals
 beforeAll(async () => {
   journals = await startFaultyJournals({ variables: { PRESENCE: 'subject', PRESENCE_GRACE_SECONDS: String(GRACE / 1_000) } })
 })
+afterEach(() => journals.set({ ahead: 0 }))
 afterAll(() => journals.dispose())
 
 async function join(chn: string, sub: string): Promise<BareSocket> {
@@ -44,4 +45,20 @@ test('a newcomer does not keep a member whose grace period was over when it subs
     await socket.until((messages) => membersOf(messages).join() === 'anna,carl')
     expect(membersOf(socket.messages)).toEqual(['anna', 'carl'])
   }
+})
+
+test.each(['commit', 'roll back', 'fail'])('changes in an asynchronous transaction set no timer without a delay, and are sent at its end: %s', async (end) => {
+  const chn = `transaction: ${end}`
+  const anna = await join(chn, 'anna')
+  const bert = await join(chn, 'bert')
+  await anna.until((messages) => membersOf(messages).includes('bert'))
+  // No update was sent recently.
+  const { timers } = await journals.set({ ahead: 1_000 })
+  const before = anna.messages.length
+  await journals.stub('USUAL', chn, 'transactSlowly', [{ setPresence: end }, ...(end === 'fail' ? [{ fail: 'by the test' }] : [])], end)
+  await anna.until((messages) => messages.length > before)
+  const changed = ['anna', 'bert'].map((id) => ({ id, state: end }))
+  expect(JSON.parse(anna.messages[before]!).p.d.json).toEqual({ type: 'presence', changed })
+  expect((await journals.set({})).timers).toBe(timers)
+  for (const socket of [anna, bert]) socket.vanish()
 })

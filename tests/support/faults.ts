@@ -8,12 +8,15 @@ const FRONT = `
 import * as worker from './index.js'
 
 const faults = { ahead: 0, isHeld: false, statement: undefined, thrown: undefined, held: null, unwound: null, late: null }
-const seen = { made: 0, messages: 0, committed: 0 }
+const seen = { made: 0, messages: 0, committed: 0, timers: 0 }
 
 const [now, later] = [Date.now, setTimeout]
 Date.now = () => now() + faults.ahead
 /** Ends the pauses when nothing holds them. */
-globalThis.setTimeout = (work, milliseconds) => later(function turn() { faults.isHeld ? later(turn, 5) : work() }, milliseconds)
+globalThis.setTimeout = (work, milliseconds) => {
+  if (milliseconds === 0) seen.timers++
+  return later(function turn() { faults.isHeld ? later(turn, 5) : work() }, milliseconds)
+}
 
 /** The values that can be thrown. */
 const values = {
@@ -207,12 +210,13 @@ export interface Faults {
   statement?: { name: string; start: string; message: string; times: number }
 }
 
-/** The constructed Durable Objects, received frames and late transactions that the front has counted. */
+/** The constructed Durable Objects, received frames, late transactions and timers without a delay that the front has counted. */
 export interface Seen {
   made: number
   messages: number
   /** The number of asynchronous transactions that have committed, see `late`. */
   committed: number
+  timers: number
 }
 
 export interface FaultyJournals extends Journals {

@@ -190,6 +190,8 @@ enum Step {
     /// Sends a live event.
     Live(Value),
     Prune(Undefined),
+    /// Sets the presence state of all members.
+    SetPresence(Value),
     /// Publishes a batch.
     Batch(Vec<Value>),
     /// Runs a nested transaction. Its failure does not fail the outer transaction.
@@ -220,6 +222,9 @@ fn run(
             (Step::Sql(sql), None) => drop(channel.sql().exec(sql, None)?),
             (Step::Live(event), _) => channel.send_live(&channel.sockets()?, event)?,
             (Step::Prune(_), _) => drop(channel.prune()?),
+            (Step::SetPresence(state), _) => {
+                channel.sockets()?.iter().try_for_each(|socket| socket.set_presence(state))?
+            }
             (Step::Nested(steps), _) => {
                 let _ = channel.transaction(|tx| run(channel, Some(tx), steps, ids));
             }

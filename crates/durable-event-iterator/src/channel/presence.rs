@@ -25,6 +25,9 @@ const MAX_STATE_BYTES: usize = 1_024;
 /// The built-in procedure with which a client sets the state of its member.
 pub(crate) const SET_PRESENCE: &str = "setPresence";
 
+/// The least delay of the timer while a transaction is open, in milliseconds.
+const TRANSACTION_PAUSE_MS: u64 = 1_000;
+
 /// What an instance knows of presence.
 pub(crate) struct PresenceState {
     options: Presence,
@@ -197,8 +200,9 @@ impl PresenceState {
         if !self.is_built() {
             return Ok(());
         }
-        // Events are not sent from a transaction, which may be rolled back.
-        if !core.transactions.is_open() {
+        // Events are not sent from a transaction, which may be rolled back. Its end calls this again.
+        let is_open = core.transactions.is_open();
+        if !is_open {
             while let Some(update) = self.with(core, |roster| roster.advance(runtime::now_ms()))? {
                 send(core, update);
             }
@@ -208,7 +212,9 @@ impl PresenceState {
             self.list.replace(None);
         }
         self.owe(core, next.is_some())?;
-        self.schedule(core, next)
+        // If the instance is lost in the transaction, only the timer is left.
+        let earliest = if is_open { runtime::now_ms().saturating_add(TRANSACTION_PAUSE_MS) } else { 0 };
+        self.schedule(core, next.map(|next| next.max(earliest)))
     }
 
     /// Records in the attachment of one socket that presence is owed, or removes the record.
@@ -466,27 +472,41 @@ pub(crate) fn set_state(core: &ChannelCore, ws: &RawSocket, state: Serialized) -
             .message("Presence is off: turn it on with the option `presence`.")
     })?;
     let state = read_state(state)?;
-    let mut session = core.sessions.read_to_change(ws)?;
-    let mut ws = ws;
-    let subscribed;
-    if !session.is_present()
-        && session.may_be_member()
-        && let Some(id) = presence.known_id(&session)
-        && let Some(other) = presence.with(core, |roster| roster.socket_of(&id))?
-    {
-        // A call over HTTP has a socket of its own, without a subscription. The state is that of the member.
-        subscribed = other;
-        ws = &subscribed;
-        session = core.sessions.read_to_change(ws)?;
-    }
-    let is_present = session.is_present();
-    let (socket, now_ms) = (ws.id()?, runtime::now_ms());
-    let at = match is_present {
-        true => presence.with(core, |roster| roster.time_of_state(socket, now_ms))?,
-        false => now_ms,
+    let session = core.sessions.read(ws)?;
+    let id = presence.known_id(&session).filter(|_| session.may_be_member());
+    let now_ms = runtime::now_ms();
+    let at = match &id {
+        Some(id) => presence.with(core, |roster| roster.time_of_state(id, now_ms))?,
+        None => now_ms,
     };
     let state = MemberState { at, ..state };
-    session.member.get_or_insert_default().state = Some(state.clone());
+    if session.is_present() {
+        store_state(core, ws, state.clone())?;
+        let socket = ws.id()?;
+        presence.with(core, |roster| roster.set_state(socket, state))?;
+    } else if let Some(id) = &id
+        && let Some(sockets) = presence.with(core, |roster| roster.sockets_of(id))?
+    {
+        // A call over HTTP has a socket of its own, without a subscription. The state is that of the member.
+        let kept_by = sockets.iter().find(|socket| socket.is_open());
+        if let Some(socket) = kept_by {
+            store_state(core, socket, state.clone())?;
+        }
+        let kept_by = kept_by.map(RawSocket::id).transpose()?;
+        presence.with(core, |roster| roster.set_state_of(id, kept_by, state))?;
+    } else if session.member.as_ref().is_some_and(|member| member.is_call) {
+        return Err(Error::new(Code::Conflict).message(NOT_A_MEMBER));
+    } else {
+        return store_state(core, ws, state);
+    }
+    settle(core);
+    Ok(())
+}
+
+/// Stores a state in the attachment of a socket.
+fn store_state(core: &ChannelCore, ws: &RawSocket, state: MemberState) -> Result<()> {
+    let mut session = core.sessions.read_to_change(ws)?;
+    session.member.get_or_insert_default().state = Some(state);
     session.encode().map_err(|_| {
         Error::new(Code::PayloadTooLarge).message(
             "The presence state does not fit into the attachment of the socket beside its other content.",

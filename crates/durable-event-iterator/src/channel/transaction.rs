@@ -183,6 +183,15 @@ impl ChannelCore {
 
     /// Handles an event of the storage. Returns the number of a transaction that has begun, otherwise 0.
     pub(crate) fn on_storage(&self, event: StorageEvent) -> Result<u32> {
+        use StorageEvent::{Committed, Failed, RolledBack, Settled};
+        let handled = self.handle(event);
+        if matches!(event, Committed(_) | RolledBack(_) | Settled(_) | Failed(_)) {
+            presence::settle(self); // presence events are not sent in a transaction
+        }
+        handled
+    }
+
+    fn handle(&self, event: StorageEvent) -> Result<u32> {
         match event {
             StorageEvent::Begun => {
                 let memory = self.log_memory()?;
