@@ -140,6 +140,35 @@ test('an invalid state is rejected, and the previous one stays', async () => {
   expect((await unlisted.call('setPresence', 1)).s).toBe(403)
 })
 
+test('a call over HTTP sets the state of a member in its grace period, and is rejected for a client that is not a member', async () => {
+  const options = { binding: 'PATIENT' } as const
+  const watch = await join('http', 'watch', options)
+  const bert = await join('http', 'bert', options)
+  await watch.until((members) => members.size === 2)
+  const setPresence = async (id: string, state: string): Promise<unknown[]> => {
+    const authorization = `Bearer ${await token({ chn: 'http', sub: 'any', rpc: ['setPresence'] })}`
+    const response = await journals.fetch(new URL(`/http/PATIENT/http/call?id=${id}`, journals.url), {
+      method: 'POST',
+      headers: { authorization, 'content-type': 'application/json' },
+      body: JSON.stringify({ json: { path: ['setPresence'], input: state } }),
+    })
+    return [response.status, ((await response.json()) as any).json?.code]
+  }
+  const states = (): unknown[] => [...watch.members].map(({ state }) => state).filter((state) => state !== undefined)
+  expect(await setPresence('bert-id', 'here')).toEqual([200, undefined])
+  await watch.until(() => states().includes('here'))
+  await bert.close()
+  await expect.poll(async () => (await membersOf('http', 'PATIENT')).map(({ connections }) => connections).sort()).toEqual([0, 1])
+  expect(await setPresence('bert-id', 'away')).toEqual([200, undefined])
+  await watch.until(() => states().includes('away'))
+  expect(await setPresence('carl-id', 'lost')).toEqual([409, 'CONFLICT'])
+  const again = await join('http', 'bert', options)
+  expect([...again.members].map(({ state }) => state)).toContain('away')
+  await quiet()
+  await journals.hibernate('PATIENT', 'http')
+  expect((await membersOf('http', 'PATIENT')).filter(({ state }) => state !== undefined)).toMatchObject([{ state: 'away', connections: 1 }])
+})
+
 test('an own procedure of the class replaces the built-in one', async () => {
   const anna = await join('own', 'anna', { binding: 'OWN_PRESENT' })
   await anna.call('setPresence', 'fine')

@@ -457,6 +457,161 @@ fn a_token_refresh_may_change_the_member() {
 }
 
 #[test]
+fn a_token_refresh_does_not_pass_the_state_on_to_another_member() {
+    let room = TestObject::<ByAttachment>::new();
+    let attached = |user: &str| {
+        token("one subject")
+            .for_clients(ClientKind::DurableIterator)
+            .attachment(&BTreeMap::from([("userId", user)]))
+    };
+    let watch = room.connect_as(attached("watch"), "w").unwrap();
+    watch.subscribe();
+    let states = || -> Vec<_> {
+        let members = room.object().channel.members().unwrap().into_iter();
+        members.filter_map(|Member { id, state, .. }| Some((id, state?))).collect()
+    };
+    let of = |user: &str| vec![(user.to_owned(), Value::from("of anna"))];
+    for is_subscribed in [true, false] {
+        let (client, other) = (
+            room.connect_as(attached("anna"), "c").unwrap(),
+            room.connect_as(attached("anna"), "d").unwrap(),
+        );
+        if is_subscribed {
+            client.subscribe();
+        }
+        client.call(["setPresence"], "of anna").unwrap();
+        client.refresh_token(&room.sign(attached("bert"))).unwrap();
+        if is_subscribed {
+            // The other member keeps it.
+            assert_eq!(states(), of("anna"));
+            other.subscribe();
+            room.advance(GRACE);
+            assert!(room.hibernate());
+            assert_eq!(states(), of("anna"));
+        } else {
+            client.subscribe();
+            assert_eq!(states(), []);
+        }
+        client.close(1000);
+        other.close(1000);
+        room.advance(GRACE);
+    }
+}
+
+#[test]
+fn a_token_refresh_may_make_a_member_a_reader_of_every_audience_and_back() {
+    for hibernates in [false, true] {
+        let room = TestObject::<Room>::new();
+        let watch = join(&room, "watch");
+        let anna = |every: bool| {
+            let token = token("anna").for_clients(ClientKind::DurableIterator);
+            if every { token.every_audience() } else { token }
+        };
+        let client = room.connect_as(anna(false), "a").unwrap();
+        let call = client.subscribe();
+        client.call(["setPresence"], "of a member").unwrap();
+        room.advance(INTERVAL * 2);
+        let pause = || {
+            if hibernates {
+                assert!(room.hibernate());
+            }
+        };
+        pause();
+        presence(&watch);
+        client.refresh_token(&room.sign(anna(true))).unwrap();
+        room.advance(GRACE);
+        assert_eq!(presence(&watch), [left("anna")]);
+        room.advance(INTERVAL);
+        pause();
+        client.refresh_token(&room.sign(anna(false))).unwrap();
+        assert_eq!(presence(&watch), [joined("anna")], "without the state of the member who has left");
+        room.advance(INTERVAL);
+        pause();
+        client.refresh_token(&room.sign(anna(true))).unwrap();
+        client.abort(&call);
+        client.refresh_token(&room.sign(anna(false))).unwrap();
+        room.advance(GRACE);
+        assert_eq!(presence(&watch), [left("anna")], "it has no subscription");
+        client.close(1000);
+        pause();
+        room.advance(GRACE);
+        assert_eq!(presence(&watch), []);
+        assert_eq!(members(&room).len(), 1);
+    }
+}
+
+/// Connects as the HTTP endpoint does for a call.
+fn connect_for_call(room: &TestObject<Room>, token: TokenBuilder, id: &str) -> TestSocket<Room> {
+    room.connect_with(&format!("token={}&id={id}&call=1", room.sign(token))).unwrap()
+}
+
+#[test]
+fn a_call_over_http_sets_the_state_of_a_member_in_its_grace_period() {
+    for is_lost in [true, false] {
+        let room = TestObject::<Room>::new();
+        let (watch, bert) = (join(&room, "watch"), join(&room, "bert"));
+        bert.call(["setPresence"], "first").unwrap();
+        room.advance(INTERVAL);
+        if is_lost {
+            bert.lose();
+        } else {
+            // Its socket has closed, which is not handled yet.
+            room.channel().sockets().unwrap()[1].close(4000, "bye");
+        }
+        presence(&watch);
+        let call = connect_for_call(&room, token("bert"), "bert");
+        call.call(["setPresence"], "away").unwrap();
+        call.close(1000);
+        room.advance(INTERVAL);
+        let away = PresenceMember { id: "bert".into(), state: Some("away".into()) };
+        assert_eq!(presence(&watch), [event(|event| event.changed = vec![away.clone()])]);
+        let bert = join(&room, "bert");
+        let list = presence(&bert).remove(0).members.unwrap();
+        assert_eq!(list, [away, member("watch")]);
+        // The new socket keeps it.
+        room.advance(GRACE);
+        assert!(room.hibernate());
+        assert_eq!(members(&room)[0], ("bert".to_owned(), Some("away".into()), 1));
+        // A state lasts until the member has left.
+        bert.close(1000);
+        let call = connect_for_call(&room, token("bert"), "bert");
+        call.call(["setPresence"], &Undefined).unwrap();
+        call.call(["setPresence"], "back").unwrap();
+        room.advance(GRACE);
+        assert_eq!(call.call(["setPresence"], "late").unwrap_err().code, "CONFLICT");
+        assert_eq!(presence(&join(&room, "bert"))[0].members.as_ref().unwrap()[0], member("bert"));
+    }
+}
+
+#[test]
+fn a_call_over_http_of_a_client_that_is_not_a_member_is_rejected() {
+    let room = TestObject::<Room>::new();
+    for call in [
+        connect_for_call(&room, token("anna"), "a"),
+        connect_for_call(&room, token("reader").every_audience(), "r"),
+        room.connect_with(&format!(
+            "token={}&call=1",
+            room.sign(Token::builder("test").procedures(["state"]))
+        ))
+        .unwrap(),
+    ] {
+        let error = call.call(["state"], "lost").unwrap_err();
+        assert_eq!((error.code.as_str(), error.status), ("CONFLICT", 409));
+        assert_eq!(
+            error.message,
+            "Only a member of the channel has a presence state: subscribe before you set it."
+        );
+        call.close(1000);
+    }
+    assert_eq!(members(&room), []);
+    // A WebSocket may subscribe later.
+    let socket = room.connect_as(token("anna"), "a").unwrap();
+    socket.call(["setPresence"], "early").unwrap();
+    socket.subscribe();
+    assert_eq!(members(&room), [("anna".to_owned(), Some("early".into()), 1)]);
+}
+
+#[test]
 fn a_long_list_has_parts_of_which_the_last_one_has_the_own_id() {
     let room = TestObject::<Room>::new();
     let clients: Vec<_> = (0..1_000)

@@ -3,7 +3,7 @@
 use super::{ChannelCore, subscription};
 use crate::{
     error::{Code, Error, Result},
-    presence::{Entry, Member, MemberKey, Presence, Roster, Update, event, generated_id, member_id},
+    presence::{Entry, Member, Presence, Roster, Update, event, generated_id, member_id},
     runtime::{self, EventMessages, RawSocket, Work},
     socket::session::{MemberState, PUBLISHER_TAG, RawJson, Session},
 };
@@ -24,6 +24,9 @@ const MAX_STATE_BYTES: usize = 1_024;
 
 /// The built-in procedure with which a client sets the state of its member.
 pub(crate) const SET_PRESENCE: &str = "setPresence";
+
+/// The message of the error for a call over HTTP of a client that is not a member.
+const NOT_A_MEMBER: &str = "Only a member of the channel has a presence state: subscribe before you set it.";
 
 /// The least delay of the timer while a transaction is open, in milliseconds.
 const TRANSACTION_PAUSE_MS: u64 = 1_000;
@@ -342,7 +345,7 @@ pub(crate) fn arrive(core: &ChannelCore, ws: &RawSocket, session: &mut Session) 
     let is_new = session.member.is_none();
     let needs_id = presence.known_id(session).is_none();
     let member = session.member.get_or_insert_default();
-    member.here = true;
+    (member.here, member.is_call) = (true, false);
     if let (true, Ok(socket)) = (needs_id, ws.id()) {
         member.id = Some(generated_id(runtime::now_ms(), socket).into());
     }
@@ -443,29 +446,50 @@ pub(crate) fn closed_unreadable(core: &ChannelCore, ws: &RawSocket) {
     settle(core);
 }
 
-/// Writes the session of a token refresh, which may change the member.
-pub(crate) fn refresh(core: &ChannelCore, ws: &RawSocket, write: impl FnOnce() -> Result<()>) -> Result<()> {
-    let changeable = |presence: &&PresenceState| matches!(presence.options.key, MemberKey::Attachment(_));
-    let Some(presence) = core.presence.as_ref().filter(changeable) else { return write() };
-    let before = core.sessions.read(ws)?;
-    if !before.is_present() {
-        return write();
+/// Writes the session of a token refresh. The new token may be that of another member, or of a reader who is not a member.
+pub(crate) fn refresh(
+    core: &ChannelCore,
+    ws: &RawSocket,
+    before: &Session,
+    mut refreshed: Session,
+) -> Result<()> {
+    let Some(presence) = &core.presence else { return core.sessions.write(ws, refreshed) };
+    let was_present = before.is_present();
+    let has_same_id = presence.known_id(before) == presence.known_id(&refreshed);
+    if has_same_id && was_present == refreshed.is_present() {
+        return core.sessions.write(ws, refreshed);
     }
-    presence.with(core, |_| ())?;
-    write()?;
-    let after = core.sessions.read(ws)?;
-    if presence.known_id(&before) != presence.known_id(&after) {
-        presence.leave(core, ws, &before)?;
-        presence.join(core, ws, &after)?;
-        settle(core);
+    if (was_present || !has_same_id)
+        && let Some(member) = &mut refreshed.member
+    {
+        member.state = None; // that of the earlier member
     }
+    let is_present = refreshed.is_present();
+    if is_present {
+        arrive(core, ws, &mut refreshed);
+    } else if let Some(member) = &mut refreshed.member {
+        member.here = false;
+    }
+    if was_present || is_present {
+        presence.with(core, |_| ())?; // built from the session before
+    }
+    core.sessions.write(ws, refreshed.clone())?;
+    // The new token is in use. An error concerns only presence.
+    if was_present {
+        report(presence.leave(core, ws, before));
+    }
+    if is_present {
+        report(presence.join(core, ws, &refreshed));
+    }
+    settle(core);
     Ok(())
 }
 
 /// Sets the state of a socket's member.
 ///
 /// # Errors
-/// Presence is off, the state is too large or contains a blob, or the socket has closed.
+/// Presence is off, the state is too large or contains a blob, the socket has closed, or it is that of a call over HTTP whose client is
+/// not a member.
 pub(crate) fn set_state(core: &ChannelCore, ws: &RawSocket, state: Serialized) -> Result<()> {
     let presence = core.presence.as_ref().ok_or_else(|| {
         Error::new(Code::InternalServerError)
@@ -512,12 +536,7 @@ fn store_state(core: &ChannelCore, ws: &RawSocket, state: MemberState) -> Result
             "The presence state does not fit into the attachment of the socket beside its other content.",
         )
     })?;
-    core.sessions.write(ws, session)?;
-    if is_present {
-        presence.with(core, |roster| roster.set_state(socket, state))?;
-        settle(core);
-    }
-    Ok(())
+    core.sessions.write(ws, session)
 }
 
 fn read_state(Serialized { json, meta, blobs }: Serialized) -> Result<MemberState> {

@@ -15,6 +15,6 @@ pub use self::{
 };
 pub(crate) use self::{
     member_id::{generated_id, member_id},
-    options::{MAX_GRACE, MemberKey},
+    options::MAX_GRACE,
     roster::{Entry, Roster, Update},
 };

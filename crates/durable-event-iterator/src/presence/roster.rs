@@ -58,6 +58,21 @@ impl<S> Member<S> {
         !self.sockets.is_empty() || self.leaves_ms.is_some()
     }
 
+    fn is_outdated_by(&self, state: &MemberState) -> bool {
+        self.state.as_ref().is_none_or(|own| own.at < state.at)
+    }
+
+    fn set_state(&mut self, state: MemberState, stored_by: Option<u32>) {
+        let is_same = match &self.state {
+            Some(other) => other.is_same(&state),
+            None => state.json.is_none(),
+        };
+        if !is_same {
+            self.revision = self.revision.wrapping_add(1);
+        }
+        (self.state, self.stored_by) = (Some(Rc::new(state)), stored_by);
+    }
+
     fn change(&self) -> Option<Change> {
         match (self.known, self.is_present()) {
             (None, true) => Some(Change::Joined),
@@ -109,30 +124,30 @@ impl<S: Clone> Roster<S> {
     }
 
     /// Adds a socket that was there before this roster: the clients know its member.
-    pub(crate) fn restore(&mut self, socket: u32, id: &str, handle: S, state: Option<MemberState>) {
+    pub(crate) fn restore(
+        &mut self,
+        socket: u32,
+        id: &str,
+        handle: S,
+        state: Option<MemberState>,
+    ) -> MemberId {
         let is_new = !self.members.contains_key(id);
         let id = self.enter(socket, id, handle);
-        let Some(member) = self.members.get_mut(&id) else { return };
-        let is_later = |state: &MemberState| member.state.as_ref().is_none_or(|other| other.at < state.at);
-        if let Some(state) = state.filter(is_later) {
-            member.state = Some(Rc::new(state));
-            member.stored_by = Some(socket);
+        let Some(member) = self.members.get_mut(&id) else { return id };
+        if let Some(state) = state.filter(|state| member.is_outdated_by(state)) {
+            (member.state, member.stored_by) = (Some(Rc::new(state)), Some(socket));
         }
         if is_new {
             member.known = Some(member.revision); // otherwise, a change may be unsent
         }
+        id
     }
 
     /// Adds a socket that had closed before this roster was built, and is about to leave.
     pub(crate) fn restore_closed(&mut self, socket: u32, id: &str, handle: S, state: Option<MemberState>) {
         let before = self.members.get(id).map(|member| member.state.clone());
-        self.restore(socket, id, handle, state);
-        let Some((id, _)) = self.members.get_key_value(id) else { return };
-        let id = Rc::clone(id);
+        let id = self.restore(socket, id, handle, state);
         let Some(member) = self.members.get_mut(&id) else { return };
-        if let Some(end) = member.leaves_ms.take() {
-            self.grace.remove(&(end, Rc::clone(&id)));
-        }
         if before.is_some_and(|state| state != member.state) {
             member.revision = member.revision.wrapping_add(1); // a newcomer may have received the earlier state
         }
@@ -149,17 +164,9 @@ impl<S: Clone> Roster<S> {
     ) -> Option<Rc<MemberState>> {
         let id = self.enter(socket, id, handle);
         let member = self.members.get_mut(&id)?;
-        if let Some(end) = member.leaves_ms.take() {
-            self.grace.remove(&(end, Rc::clone(&id)));
-        }
-        let is_later = |state: &MemberState| member.state.as_ref().is_none_or(|other| other.at < state.at);
         let mut to_keep = None;
-        if let Some(state) = state.filter(is_later) {
-            if !member.state.as_ref().is_some_and(|other| other.is_same(&state)) {
-                member.revision = member.revision.wrapping_add(1);
-            }
-            member.state = Some(Rc::new(state));
-            member.stored_by = Some(socket);
+        if let Some(state) = state.filter(|state| member.is_outdated_by(state)) {
+            member.set_state(state, Some(socket));
         } else if member.stored_by.is_none() && member.state.is_some() {
             to_keep.clone_from(&member.state);
             member.stored_by = Some(socket);
@@ -168,12 +175,15 @@ impl<S: Clone> Roster<S> {
         to_keep
     }
 
-    /// Adds a socket to its member, and removes it from another one.
+    /// Adds a socket to its member, whose grace period ends.
     fn enter(&mut self, socket: u32, id: &str, handle: S) -> MemberId {
         let id = self.members.get_key_value(id).map_or_else(|| MemberId::from(id), |(id, _)| Rc::clone(id));
         let member = self.members.entry(Rc::clone(&id)).or_insert_with(Member::new);
         if self.sockets.insert(socket, Rc::clone(&id)).is_none() {
             member.sockets.push((socket, handle));
+        }
+        if let Some(end) = member.leaves_ms.take() {
+            self.grace.remove(&(end, Rc::clone(&id)));
         }
         id
     }
@@ -206,24 +216,23 @@ impl<S: Clone> Roster<S> {
 
     /// Sets the state of a socket's member. The socket keeps it in its attachment.
     pub(crate) fn set_state(&mut self, socket: u32, state: MemberState) {
-        let Some(id) = self.sockets.get(&socket).cloned() else { return };
-        let Some(member) = self.members.get_mut(&id) else { return };
-        let is_same = match &member.state {
-            Some(other) => other.is_same(&state),
-            None => state.json.is_none(),
-        };
-        if !is_same {
-            member.revision = member.revision.wrapping_add(1);
+        if let Some(id) = self.sockets.get(&socket).cloned() {
+            self.set_state_of(&id, Some(socket), state);
         }
-        member.state = Some(Rc::new(state));
-        member.stored_by = Some(socket);
+    }
+
+    /// Sets the state of a member. The socket `kept_by` keeps it in its attachment. Without one, the next socket that joins does.
+    pub(crate) fn set_state_of(&mut self, id: &str, kept_by: Option<u32>, state: MemberState) {
+        let Some((id, _)) = self.members.get_key_value(id) else { return };
+        let id = Rc::clone(id);
+        let Some(member) = self.members.get_mut(&id) else { return };
+        member.set_state(state, kept_by);
         self.note(&id);
     }
 
-    /// Returns the time for a new state of a socket's member: later than that of its state.
-    pub(crate) fn time_of_state(&self, socket: u32, now_ms: u64) -> u64 {
-        let member = self.sockets.get(&socket).and_then(|id| self.members.get(id));
-        let last = member.and_then(|member| member.state.as_ref()).map_or(0, |state| state.at);
+    /// Returns the time for a new state of a member: later than that of its state.
+    pub(crate) fn time_of_state(&self, id: &str, now_ms: u64) -> u64 {
+        let last = self.members.get(id).and_then(|member| member.state.as_ref()).map_or(0, |state| state.at);
         now_ms.max(last.saturating_add(1))
     }
 
@@ -232,9 +241,10 @@ impl<S: Clone> Roster<S> {
         self.sockets.get(&socket).map(|id| &**id)
     }
 
-    /// Returns a socket of a member.
-    pub(crate) fn socket_of(&self, id: &str) -> Option<S> {
-        self.members.get(id)?.sockets.first().map(|(_, handle)| handle.clone())
+    /// Returns the sockets of a member who is present: none in the grace period.
+    pub(crate) fn sockets_of(&self, id: &str) -> Option<Vec<S>> {
+        let member = self.members.get(id).filter(|member| member.is_present())?;
+        Some(member.sockets.iter().map(|(_, handle)| handle.clone()).collect())
     }
 
     /// Makes everyone receive the full list.
@@ -435,6 +445,11 @@ mod tests {
             socket: u32,
             state: Option<u8>,
         },
+        /// By a call over HTTP.
+        SetOfMember {
+            member: u8,
+            state: Option<u8>,
+        },
         Wait {
             ms: u64,
         },
@@ -447,6 +462,7 @@ mod tests {
             3 => (0_u32..6, 0_u8..4).prop_map(|(socket, member)| Step::Join { socket, member }),
             3 => (0_u32..6).prop_map(|socket| Step::Leave { socket }),
             2 => (0_u32..6, proptest::option::of(0_u8..3)).prop_map(|(socket, state)| Step::Set { socket, state }),
+            2 => (0_u8..4, proptest::option::of(0_u8..3)).prop_map(|(member, state)| Step::SetOfMember { member, state }),
             3 => prop_oneof![0_u64..150, 0_u64..2_000].prop_map(|ms| Step::Wait { ms }),
             1 => Just(Step::Lose),
         ]
@@ -481,9 +497,20 @@ mod tests {
                         }
                     }
                     Step::Set { socket, state: number } if attachments.contains_key(&socket) => {
-                        let state = state(number, roster.time_of_state(socket, now_ms));
-                        attachments.get_mut(&socket).unwrap().1 = Some(state.clone());
+                        let (member, kept) = attachments.get_mut(&socket).unwrap();
+                        let state = state(number, roster.time_of_state(&member.to_string(), now_ms));
+                        *kept = Some(state.clone());
                         roster.set_state(socket, state);
+                    }
+                    Step::SetOfMember { member, state: number } => {
+                        let id = member.to_string();
+                        let state = state(number, roster.time_of_state(&id, now_ms));
+                        let Some(sockets) = roster.sockets_of(&id) else { continue };
+                        if let Some(socket) = sockets.last() {
+                            attachments.get_mut(socket).unwrap().1 = Some(state.clone());
+                        }
+                        roster.set_state_of(&id, sockets.last().copied(), state.clone());
+                        assert_eq!(roster.entries().find(|entry| *entry.id == *id).unwrap().state.is_some(), number.is_some());
                     }
                     Step::Wait { ms } => now_ms = now_ms.saturating_add(ms),
                     Step::Lose => {

@@ -70,10 +70,11 @@ async function inTime(promise) {
 /**
  * Opens a WebSocket to a channel. Returns the accepted socket, or the response that rejects it.
  *
- * The token is verified by the Durable Object: neither the origin nor the path has a meaning.
+ * The token is verified by the Durable Object: neither the origin nor the path has a meaning. `isCall` states that the socket is used for
+ * a single call.
  */
-export async function open(stub, token, id) {
-  const opening = request(stub, token, id)
+export async function open(stub, token, id, isCall = false) {
+  const opening = request(stub, token, id, isCall)
   try {
     return await inTime(opening)
   } catch (error) {
@@ -82,10 +83,11 @@ export async function open(stub, token, id) {
   }
 }
 
-async function request(stub, token, id) {
+async function request(stub, token, id, isCall) {
   const url = new URL('https://channel/')
   url.searchParams.set('token', token)
   if (id !== undefined) url.searchParams.set('id', id)
+  if (isCall) url.searchParams.set('call', '1')
   const response = await freshStub(stub).fetch(url.href, { headers: { upgrade: 'websocket' } })
   const socket = response.webSocket
   if (!socket) return response

@@ -70,7 +70,7 @@ export async function callOverSocket(stub, token, id, request, comment, common) 
   if (body === undefined) return TOO_LARGE
   const frame = frameOf(request, body)
   if (frame === undefined) return [400, undefined, Number.NaN]
-  const socket = await open(stub, token, id)
+  const socket = await open(stub, token, id, true)
   if (socket instanceof Response) return rejectionOf(socket)
   try {
     return await respond(socket, frame, comment, common)

@@ -135,8 +135,8 @@ impl<T, S> Socket<T, S> {
     /// subscription, it is the state with which the member joins. A member with several sockets has the state that was set last.
     ///
     /// # Errors
-    /// PAYLOAD_TOO_LARGE if the state is too large, BAD_REQUEST if it contains a file or blob, and an internal error if presence is off
-    /// or the socket has closed. The previous state is kept.
+    /// PAYLOAD_TOO_LARGE if the state is too large, BAD_REQUEST if it contains a file or blob, CONFLICT in a call over HTTP of a client
+    /// that is not a member, and an internal error if presence is off or the socket has closed. The previous state is kept.
     pub fn set_presence<P: Serialize + ?Sized>(&self, state: &P) -> Result<()> {
         self.parts.owner.set_presence(self.raw(), serialize(state)?)
     }

@@ -74,6 +74,9 @@ pub(crate) struct Membership {
     /// Whether presence events to the clients of the channel are pending.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) owed: bool,
+    /// Whether the socket is that of a call over HTTP. Such a socket has no subscription.
+    #[serde(default, rename = "call", skip_serializing_if = "is_false")]
+    pub(crate) is_call: bool,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<MemberState>,
 }
@@ -591,7 +594,7 @@ mod tests {
         let plain = (0..MAX_BYTES).rfind(|size| session(*size, None).encode().is_ok()).unwrap();
         assert_eq!(plain - limit, MEMBER_BYTES);
         let id = Some("1234567890123456789012".into());
-        let largest = Membership { id, here: true, owed: true, state: None };
+        let largest = Membership { id, here: true, owed: true, is_call: false, state: None };
         let subscribed =
             Session { member: Some(largest.clone()), ..session(limit, Some(&"\u{1}".repeat(64))) };
         let bytes = subscribed.encode().unwrap();

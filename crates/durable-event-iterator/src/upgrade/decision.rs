@@ -26,6 +26,8 @@ pub(crate) struct Accepted {
     pub(crate) claims: Claims,
     /// `None` for unmodified `DurableEventIterator` clients, which do not send a connection id.
     pub(crate) connection_id: Option<ConnectionId>,
+    /// Whether the socket is that of a call over HTTP.
+    pub(crate) is_call: bool,
 }
 
 /// The reason why a request may not open a WebSocket.
@@ -170,7 +172,7 @@ pub(crate) fn decide(head: &RequestHead<'_>, keys: &SigningKeys, now_ms: u64) ->
 }
 
 fn check(
-    Parameters { token, id }: Parameters,
+    Parameters { token, id, call }: Parameters,
     keys: &SigningKeys,
     now_ms: u64,
 ) -> Result<Accepted, Rejection> {
@@ -181,7 +183,7 @@ fn check(
         return Err(Rejection::ConnectionIdMissing);
     }
     check_tags(claims.tags()).map_err(Rejection::InvalidTags)?;
-    Ok(Accepted { claims, connection_id })
+    Ok(Accepted { claims, connection_id, is_call: call.is_some() })
 }
 
 /// Tokens do not belong in logs.
@@ -190,6 +192,7 @@ impl std::fmt::Debug for Accepted {
         f.debug_struct("Accepted")
             .field("claims", &self.claims)
             .field("connection_id", &self.connection_id)
+            .field("is_call", &self.is_call)
             .finish_non_exhaustive()
     }
 }
@@ -200,6 +203,8 @@ impl std::fmt::Debug for Accepted {
 struct Parameters {
     token: Option<String>,
     id: Option<String>,
+    /// Any value: the socket is that of a call over HTTP.
+    call: Option<String>,
 }
 
 impl Parameters {
@@ -211,6 +216,7 @@ impl Parameters {
             let parameter = match &*name {
                 "token" => &mut parameters.token,
                 "id" => &mut parameters.id,
+                "call" => &mut parameters.call,
                 _ => continue,
             };
             *parameter = Some(value.into_owned()).filter(|value| !value.is_empty());

@@ -185,8 +185,9 @@ export abstract class BaseObject<TEvent extends object, TTokenAttachment, TEnv, 
    * The state is stored with the socket. In `onSubscribed` and before the subscription, it is the state with which the member joins.
    * A member with several sockets has the state that was set last.
    *
-   * @throws {ORPCError} PAYLOAD_TOO_LARGE if the state is too large, BAD_REQUEST if it cannot be serialized, and an internal error if
-   * presence is off or the socket has closed. The previous state is kept.
+   * @throws {ORPCError} PAYLOAD_TOO_LARGE if the state is too large, BAD_REQUEST if it cannot be serialized, CONFLICT in a call over
+   * HTTP of a client that is not a member, and an internal error if presence is off or the socket has closed. The previous state is
+   * kept.
    */
   protected setPresence(ws: WebSocket, state: unknown): void {
     this.#core.setPresence(this.#sockets.original(ws), state)

@@ -138,7 +138,10 @@ impl<O: DurableEventIteratorObject> Host<O> {
             Route::UpdateToken => {
                 let answer = match self.update_token(peer, request) {
                     Ok(()) => response(&id, OK, Serialized::default()),
-                    Err(error) => error_response(&id, &error.body()),
+                    Err(error) => {
+                        runtime::log_internal("a token refresh", &error);
+                        error_response(&id, &error.body())
+                    }
                 };
                 ws.answer(answer);
                 Ok(None)
@@ -174,6 +177,6 @@ impl<O: DurableEventIteratorObject> Host<O> {
         if self.core.is_revoked(&refreshed)? {
             return Err(revoked());
         }
-        presence::refresh(&self.core, ws, || self.core.sessions.write(ws, refreshed))
+        presence::refresh(&self.core, ws, session, refreshed)
     }
 }

@@ -23,7 +23,7 @@ impl<O: DurableEventIteratorObject> Host<O> {
     fn try_upgrade(&self, request: &UpgradeRequest) -> Result<OpenedSocket, Rejection> {
         let keys = self.keys().ok_or(Rejection::NoKeys)?; // the log states what to do
         // The Worker has verified the token too, but any Worker with a binding of the namespace can send requests.
-        let Accepted { claims, connection_id, .. } = upgrade::read(request, keys)?;
+        let Accepted { claims, connection_id, is_call, .. } = upgrade::read(request, keys)?;
         match self.core.identity.is(claims.channel().as_str())? {
             Verdict::Yes => {}
             Verdict::No => return Err(Rejection::OtherChannel),
@@ -32,7 +32,8 @@ impl<O: DurableEventIteratorObject> Host<O> {
         let connection = connection_id.map(|id| id.as_str().to_owned());
         let mut session = Session::new(&claims, connection, self.options().enforce_expiry);
         // Reserves space, so that a subscription can make the client a member.
-        session.member = self.options().presence.as_ref().map(|_| Membership::default());
+        session.member =
+            self.options().presence.as_ref().map(|_| Membership { is_call, ..Membership::default() });
         let attachment = session.encode().map_err(|_| Rejection::AttachmentTooLarge)?;
         self.core.note_token(session.claims.iat, session.claims.exp);
         if self.core.is_revoked(&session).map_err(Rejection::Storage)? {
