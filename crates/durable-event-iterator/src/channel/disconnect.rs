@@ -6,17 +6,14 @@ use crate::{
     runtime::RawSocket,
     socket::{close_code, session::Session, truncated_reason},
 };
-use std::{collections::BTreeSet, rc::Rc};
-
-/// The open sockets of clients, with their sessions.
-pub(super) type Clients = Vec<(RawSocket, Rc<Session>)>;
+use std::collections::BTreeSet;
 
 impl<E, T, S> Channel<E, T, S> {
     /// Closes the sockets of the connected clients in an [`Audience`], and returns their number. `reason` is truncated to 123 bytes.
     ///
     /// The effect is immediate: when it returns, nothing more is sent to these clients, none of their messages is handled, and their
-    /// running calls are aborted. A client whose token is still valid may connect again and resume, and most clients do so by
-    /// themselves: see [`Channel::revoke`]. The close code is 4001.
+    /// running calls are aborted. A call that disconnects its own client ends when it next waits. A client whose token is still valid may
+    /// connect again and resume, and most clients do so by themselves: see [`Channel::revoke`]. The close code is 4001.
     ///
     /// Subscribers of oRPC's publisher are not disconnected: they are Workers.
     ///
@@ -47,46 +44,57 @@ impl ChannelCore {
             sockets.iter().filter_map(|socket| socket.id().ok()).collect()
         };
         let (chosen, except) = (ids(&audience.chosen), ids(&audience.except));
-        let mut clients = self.clients()?;
-        clients.retain(|(raw, session)| {
+        let clients = self.clients_where(|raw, session| {
             let is_in = |sockets: &BTreeSet<u32>| raw.id().is_ok_and(|id| sockets.contains(&id));
-            let Session { connection, claims, .. } = &**session;
+            let Session { connection, claims, .. } = session;
             !is_in(&except) && audience.rule.admits(connection.as_deref(), &claims.tags, is_in(&chosen))
-        });
+        })?;
         self.close_clients(&clients, close_code::DISCONNECTED, reason);
         Ok(clients.len())
     }
 
-    /// Returns the open sockets of clients. A socket whose session cannot be read has closed, or is closed by reading it.
-    pub(super) fn clients(&self) -> Result<Clients> {
-        let client = |raw: RawSocket| {
-            let session = self.sessions.read(&raw).ok().filter(|session| !session.is_publisher())?;
-            Some((raw, session))
-        };
-        Ok(self.hub.sockets()?.into_iter().filter_map(client).collect())
+    /// Returns the open sockets of clients whose session fulfils a condition. A socket whose session cannot be read has closed, or is
+    /// closed by reading it.
+    ///
+    /// The sessions are not returned: those of all sockets together may need more memory than there is.
+    pub(super) fn clients_where(
+        &self,
+        mut condition: impl FnMut(&RawSocket, &Session) -> bool,
+    ) -> Result<Vec<RawSocket>> {
+        let mut clients = self.hub.sockets()?;
+        clients.retain(|raw| {
+            let session = self.sessions.read(raw);
+            session.is_ok_and(|session| !session.is_publisher() && condition(raw, &session))
+        });
+        Ok(clients)
     }
 
     /// Closes sockets, and ends their subscriptions and calls.
-    pub(super) fn close_clients(&self, clients: &Clients, code: u16, reason: &str) {
+    pub(super) fn close_clients(&self, clients: &[RawSocket], code: u16, reason: &str) {
         let reason = truncated_reason(reason);
         self.counters.count_many(clients.len() as u64, |counters| &counters.disconnected);
-        for (raw, session) in clients {
-            // Ends a replay that waits, and removes the subscription from the fan-out. An error, here and below, means that the
-            // socket has closed.
-            let is_used =
-                session.subscription.is_some() || session.unfinished.is_some() || session.is_present();
-            if is_used && let Ok(mut ended) = self.sessions.read_to_change(raw) {
-                // A client may never answer the close frame.
-                presence::departing(self, raw, &mut ended);
-                (ended.subscription, ended.unfinished, ended.is_parked) = (None, None, false);
-                let _ = self.sessions.write(raw, ended);
-            }
-            let _ = raw.close(code, reason);
-        }
+        clients.iter().for_each(|raw| self.close_client(raw, code, reason));
         presence::settle(self);
         // At last, since it may run code of the application.
         if let Some(abort_calls) = self.abort_calls.get() {
-            clients.iter().for_each(|(raw, _)| abort_calls(raw));
+            clients.iter().for_each(abort_calls);
         }
+    }
+
+    /// Closes a socket, and ends its subscription. Call [`presence::settle`] afterwards.
+    ///
+    /// The client may never answer the close frame: it is no member from now on, and no event closes its socket again.
+    pub(super) fn close_client(&self, raw: &RawSocket, code: u16, reason: &str) {
+        // An error, here and below, means that the socket has closed.
+        if let Ok(session) = self.sessions.read(raw)
+            && (session.subscription.is_some() || session.unfinished.is_some() || session.is_present())
+        {
+            let mut ended = Session::clone(&session);
+            presence::departing(self, raw, &mut ended);
+            // Ends a replay that waits, and removes the subscription from the fan-out.
+            (ended.subscription, ended.unfinished, ended.is_parked) = (None, None, false);
+            let _ = self.sessions.write(raw, ended);
+        }
+        let _ = raw.close(code, reason);
     }
 }

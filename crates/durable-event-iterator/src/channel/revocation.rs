@@ -116,12 +116,14 @@ impl ChannelCore {
             let message = "Tokens can be revoked that were issued before a time at most a day in the future.";
             return Err(Error::new(Code::BadRequest).message(message));
         }
-        let mut clients = self.clients()?;
-        self.with_log(|log, _| {
-            clients.retain(|(_, session)| log.revokes(now_us, revocation, &parts(session)));
-            Ok::<_, Error>(())
+        let mut issued = Vec::new();
+        let clients = self.with_log(|log, _| {
+            self.clients_where(|_, session| {
+                let is_revoked = log.revokes(now_us, revocation, &parts(session));
+                issued.extend(is_revoked.then_some(session.claims.iat));
+                is_revoked
+            })
         })?;
-        let issued: Vec<f64> = clients.iter().map(|(_, session)| session.claims.iat).collect();
         self.again_if_deleted(|| {
             self.with_log(|log, sql| log.revoke(sql, now_us, revocation, issued.iter().copied()))
         })?;

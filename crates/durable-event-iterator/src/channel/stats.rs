@@ -5,7 +5,7 @@ use crate::{
     channel::MICROS_PER_MILLI,
     counters::Anomaly,
     error::{Code, Error, Result},
-    runtime,
+    runtime::{self, RawSocket},
     socket::session::Session,
     time::{from_millis, from_seconds},
 };
@@ -13,7 +13,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use durable_event_log::{EventId, Period, SegmentUsage, Stored};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, fmt, rc::Rc, time::SystemTime};
+use std::{collections::BTreeMap, fmt, time::SystemTime};
 
 /// Maximum number of buckets of a timeline.
 const MAX_BUCKETS: u32 = 240;
@@ -300,9 +300,10 @@ impl ChannelCore {
             true => self.stored(query),
             false => Err(error),
         })?;
-        let states: Vec<_> = self.client_sessions()?.map(|session| ConnectionState::of(&session)).collect();
+        let states = self.of_clients(ConnectionState::of)?;
         let number_of = |is_counted: &dyn Fn(&ConnectionState) -> bool| {
-            states.iter().flatten().filter(|state| is_counted(state)).count() as u64
+            states.iter().filter_map(|(_, state)| state.as_ref()).filter(|state| is_counted(state)).count()
+                as u64
         };
         let counters = &self.counters;
         let rejections = counters.rejections().into_iter();
@@ -359,11 +360,14 @@ impl ChannelCore {
         Ok((events, segments.collect(), timeline))
     }
 
-    /// Returns the sessions of the open sockets of clients. A session that cannot be read belongs to a socket that has closed.
-    fn client_sessions(&self) -> Result<impl Iterator<Item = Rc<Session>>> {
-        let sockets = self.hub.sockets()?.into_iter();
-        let sessions = sockets.filter_map(|raw| self.sessions.peek(&raw).ok());
-        Ok(sessions.filter(|session| !session.is_publisher()))
+    /// Returns the open sockets of clients with a value of each session. Those of all sockets together may need more memory than there is,
+    /// so only one session at a time is read. A socket whose session cannot be read has closed, or is closed by reading it.
+    fn of_clients<R>(&self, value: impl Fn(&Session) -> R) -> Result<Vec<(RawSocket, R)>> {
+        let client = |raw: RawSocket| {
+            let session = self.sessions.peek(&raw).ok().filter(|session| !session.is_publisher())?;
+            Some((raw, value(&session)))
+        };
+        Ok(self.hub.sockets()?.into_iter().filter_map(client).collect())
     }
 
     /// Returns a page of the open sockets of clients.
@@ -378,12 +382,11 @@ impl ChannelCore {
             )));
         }
         let after = query.after.as_deref().map(Place::read).transpose()?;
-        let mut sessions: Vec<_> =
-            self.client_sessions()?.map(|session| (Place::of(&session), session)).collect();
-        sessions.sort_by_key(|(place, _)| *place);
+        let mut clients = self.of_clients(Place::of)?;
+        clients.sort_by_key(|(_, place)| *place);
         let mut page = Vec::new();
         let mut before: Option<Place> = None;
-        for (mut place, session) in sessions {
+        for (raw, mut place) in clients {
             if let Some(before) = before.filter(|before| before.digest == place.digest) {
                 place.number = before.number.saturating_add(1);
             }
@@ -392,7 +395,7 @@ impl ChannelCore {
                     let next = before.map(|before| before.to_string());
                     return Ok(ConnectionsPage { connections: page, next });
                 }
-                page.push(self.connection(&session));
+                page.extend(self.sessions.peek(&raw).ok().map(|session| self.connection(&session)));
             }
             before = Some(place);
         }
