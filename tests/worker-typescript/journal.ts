@@ -87,6 +87,15 @@ class Journal extends Room<object> {
       .callable()
   }
 
+  /** Disconnects its own client in the turn in which the call begins, and never responds. */
+  leave() {
+    void this.disconnect({ everyone: true })
+    return os
+      .input(eventIterator(type<unknown>()))
+      .handler(() => new Promise<void>(() => {}))
+      .callable()
+  }
+
   // RPC methods.
 
   publishMany(count: unknown, size: number = 0): void {

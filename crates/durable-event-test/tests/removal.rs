@@ -80,6 +80,24 @@ impl DurableEventIteratorObject for Journal {
                 journal.channel.publish(&numbered(7))?;
                 Ok(closed)
             })
+            .procedure("leave", async |journal: &Self, call: Call<Self>, by: String| {
+                match by.as_str() {
+                    "disconnect" => {
+                        journal.channel.disconnect(&Audience::everyone().to_socket(&call.socket), "Bye")?
+                    }
+                    _ => journal.channel.revoke(&Revocation::subject("anna"), "Bye")?,
+                };
+                journal.seen.borrow_mut().push(1);
+                // Continues before the client answers the close frame.
+                let mut has_waited = false;
+                poll_fn(|context| {
+                    context.waker().wake_by_ref();
+                    if std::mem::replace(&mut has_waited, true) { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
+                journal.seen.borrow_mut().push(2);
+                Ok(())
+            })
     }
 
     fn rpc_methods() -> RpcMethods<Self> {
@@ -93,7 +111,7 @@ fn numbered(n: u32) -> Numbered {
 
 fn token() -> TokenBuilder {
     Token::builder("test")
-        .procedures(["see", "hold", "open", "banAndPublish"])
+        .procedures(["see", "hold", "open", "banAndPublish", "leave"])
         .lifetime(Duration::from_secs(600))
 }
 
@@ -172,6 +190,22 @@ fn nothing_is_sent_to_or_executed_for_a_disconnected_client() {
     assert!(client.take_messages().is_empty() && client.response(&held).is_none());
     assert!(other.response(&others).is_some_and(|response| response.is_ok()));
     assert_eq!(journal.rpc::<_, Vec<u32>>("seen", ()).unwrap(), [3]);
+}
+
+#[test]
+fn a_call_that_disconnects_its_own_client_is_aborted() {
+    for by in ["disconnect", "revoke"] {
+        let journal = TestObject::<Journal>::new();
+        let client = subscribed(&journal, token().subject("anna"), "a");
+        let other = subscribed(&journal, token().subject("bert"), "b");
+        let call = client.start_call(["leave"], by);
+        assert!(!client.is_open() && client.response(&call).is_none());
+        assert_eq!(journal.rpc::<_, Vec<u32>>("seen", ()).unwrap(), [1], "{by}");
+        // Another call is not.
+        let others = other.start_call(["hold"], &3);
+        other.call(["open"], &()).unwrap();
+        assert!(other.response(&others).is_some_and(|response| response.is_ok()));
+    }
 }
 
 #[test]

@@ -300,6 +300,13 @@ impl<K: Kind> DurableEventIteratorObject for Journal<K> {
                 drop(values);
                 Ok(())
             })
+            // Disconnects its own client, and never responds.
+            .upload("leave", async |journal: &Self, _, values: Upload<Value>| {
+                journal.channel.disconnect(&Audience::everyone(), "Left")?;
+                std::future::pending::<()>().await;
+                drop(values);
+                Ok(())
+            })
     }
 
     fn rpc_methods() -> RpcMethods<Self> {

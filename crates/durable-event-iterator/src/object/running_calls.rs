@@ -23,6 +23,8 @@ pub(crate) struct Calls {
     total: Rc<Cell<usize>>,
     max_bytes: usize,
     max_total_bytes: usize,
+    /// The socket of the call that is in its first turn, and is not recorded yet.
+    beginning: Option<(u32, AbortHandle)>,
 }
 
 /// A call that has not completed in the turn of the event loop in which it began.
@@ -53,6 +55,7 @@ impl Calls {
             total: Rc::default(),
             max_bytes: options.max_call_bytes,
             max_total_bytes: options.max_total_call_bytes,
+            beginning: None,
         }
     }
 
@@ -112,6 +115,16 @@ impl Calls {
         self.get(socket, id).is_some()
     }
 
+    /// Sets the call whose first turn begins. Most calls complete in it and are never added, but they may close their own socket.
+    pub(crate) fn begin(&mut self, socket: u32, handle: &AbortHandle) {
+        self.beginning = Some((socket, handle.clone()));
+    }
+
+    /// Ends the first turn of a call.
+    pub(crate) fn has_begun(&mut self) {
+        self.beginning = None;
+    }
+
     /// Adds a running call.
     pub(crate) fn start(&mut self, socket: u32, id: &str, call: Running) {
         self.running.entry(socket).or_default().push((id.to_owned(), call));
@@ -154,6 +167,9 @@ impl Calls {
 
     /// Aborts all calls of a socket that has closed. Returns the external ones.
     pub(crate) fn abort_all(&mut self, socket: u32) -> Vec<Aborted> {
+        if let Some((_, handle)) = self.beginning.as_ref().filter(|(of, _)| *of == socket) {
+            handle.abort();
+        }
         let calls = self.running.remove(&socket).into_iter().flatten();
         let aborted = calls.filter_map(|(_, call)| {
             call.handle.abort();

@@ -133,7 +133,10 @@ impl External for Tasks {
         let task = self.last.get().wrapping_add(1);
         self.last.set(task);
         match self.begin(task, &responder, &path, input, &headers) {
-            Ok(upload) => self.put_back(task, Task { responder, _upload: upload }, true),
+            Ok(upload) => {
+                let is_running = responder.is_running();
+                self.put_back(task, Task { responder, _upload: upload }, is_running);
+            }
             Err(error) => {
                 runtime::log_internal("a call", &error);
                 let error = Error::new(Code::InternalServerError);

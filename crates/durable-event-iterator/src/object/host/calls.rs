@@ -95,7 +95,9 @@ impl<O: DurableEventIteratorObject> Host<O> {
         };
         let mut work = pin!(Abortable::new(work, registration));
         // Most calls complete at once. Only a call that waits is recorded, since other code can run only meanwhile.
+        self.calls.try_borrow_mut()?.begin(socket_id, &handle);
         let now = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+        self.calls.try_borrow_mut()?.has_begun();
         let is_unread = if now.is_ready() {
             upload.is_some()
         } else {

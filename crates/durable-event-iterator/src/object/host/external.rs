@@ -79,6 +79,11 @@ impl Responder {
         &self.id
     }
 
+    /// Returns whether the call is running: it may have closed its own socket.
+    pub(in crate::object) fn is_running(&self) -> bool {
+        self.calls.try_borrow().is_ok_and(|calls| calls.is_running(self.socket_id, &self.id))
+    }
+
     /// Sets the function that is called when the client aborts the call or closes its socket.
     pub(in crate::object) fn on_abort(&self, tell: Rc<dyn Fn()>) -> Result<()> {
         self.calls.try_borrow_mut()?.on_abort(self.socket_id, &self.id, tell);
