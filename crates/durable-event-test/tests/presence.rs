@@ -58,6 +58,10 @@ macro_rules! room {
                     .procedure("state", async |_: &Self, call: Call<Self>, state: Value| {
                         call.socket.set_presence(&state)
                     })
+                    .procedure("wait", async |_: &Self, _, ()| {
+                        std::future::pending::<()>().await;
+                        Ok(())
+                    })
             }
 
             fn on_subscribed(&self, client: &Subscribed<Self>) -> Result<()> {
@@ -93,7 +97,7 @@ room!(Plain, Options::default());
 fn token(subject: &str) -> TokenBuilder {
     Token::builder("test")
         .subject(subject)
-        .procedures(["setPresence", "keep", "state"])
+        .procedures(["setPresence", "keep", "state", "wait"])
         .lifetime(Duration::from_secs(600))
 }
 
@@ -986,4 +990,33 @@ fn newcomers_of_a_large_channel_receive_all_members() {
         assert_eq!(known, states, "{n}");
         clients.push(client);
     }
+}
+
+/// Connects a client that is parked at once, and whose token expires after a minute.
+fn parked(room: &TestObject<Room>, kind: ClientKind) -> TestSocket<Room> {
+    let token = token("slow").for_clients(kind).lifetime(Duration::from_secs(60));
+    let slow = room.connect_as(token, "s").unwrap();
+    subscribe_with_flow(&slow, "1", None);
+    for _ in 0..6 {
+        room.publish(&message(&"x".repeat(60_000))).unwrap();
+    }
+    assert!(read_all(&slow).1.is_some(), "parked");
+    room.advance(INTERVAL);
+    slow
+}
+
+#[test]
+fn an_aborted_call_leaves_a_parked_subscription_as_it_is() {
+    let room = TestObject::<Room>::new();
+    let watch = join(&room, "watch");
+    let slow = parked(&room, ClientKind::DurableEventIterator);
+    let call = slow.start_call(["wait"], &Undefined);
+    presence(&watch);
+    slow.abort(&call);
+    room.advance(GRACE * 2);
+    assert_eq!(presence(&watch), []);
+    assert_eq!(members(&room).len(), 2);
+    slow.abort("1");
+    room.advance(GRACE);
+    assert_eq!(presence(&watch), [left("slow")]);
 }

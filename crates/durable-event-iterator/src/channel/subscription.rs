@@ -522,11 +522,11 @@ pub(crate) fn abort(core: &ChannelCore, ws: &RawSocket, session: &Session, id: &
     Ok(true)
 }
 
-/// Ends the wait of a parked subscription, whose client has aborted a call. Its call has ended, so that its id is not known.
-pub(crate) fn unpark(core: &ChannelCore, ws: &RawSocket) -> Result<()> {
-    // Read again: an abort listener of the application may have changed the attachment, or closed the socket.
-    let Ok(mut session) = core.sessions.read_to_change(ws) else { return Ok(()) };
+/// Ends the wait of a parked subscription, whose client has aborted a call that is not running: its own call has ended, so that its id
+/// is not known.
+pub(crate) fn unpark(core: &ChannelCore, ws: &RawSocket, session: &Session) -> Result<()> {
     if session.is_parked {
+        let mut session = session.clone();
         presence::departing(core, ws, &mut session);
         core.sessions.write(ws, Session { is_parked: false, ..session })?;
         presence::settle(core);

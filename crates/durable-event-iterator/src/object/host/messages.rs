@@ -93,10 +93,16 @@ impl<O: DurableEventIteratorObject> Host<O> {
         match frame {
             ClientFrame::Request(request) => self.request(peer, request),
             ClientFrame::Abort { id } => {
-                if !subscription::abort(&self.core, ws, &session, &id)? {
-                    let aborted = self.calls.try_borrow_mut()?.abort(socket_id, &id);
+                if subscription::abort(&self.core, ws, &session, &id)? {
+                    return Ok(None);
+                }
+                let mut calls = self.calls.try_borrow_mut()?;
+                if calls.is_running(socket_id, &id) {
+                    let aborted = calls.abort(socket_id, &id);
+                    drop(calls);
                     aborted.into_iter().for_each(Aborted::tell);
-                    subscription::unpark(&self.core, ws)?;
+                } else {
+                    subscription::unpark(&self.core, ws, &session)?;
                 }
                 Ok(None)
             }
