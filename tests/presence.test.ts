@@ -9,6 +9,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { isPresenceEvent, PresenceMembers, subscribe } from '../npm/durable-event-iterator/src/client/index.ts'
 import { token } from './support/client.ts'
 import { connect, seconds } from './support/durable-iterator.ts'
+import { FLOW_HEADER } from './support/flow.ts'
 import { IMPLEMENTATION, isRust, startJournals } from './support/journals.ts'
 import type { Binding, Journals } from './support/journals.ts'
 import { MemberSocket } from './support/members.ts'
@@ -246,6 +247,25 @@ test('a member whose token has expired leaves', async () => {
   await pause(exp * 1_000 - Date.now() + 50)
   await journals.stub('PRESENT', 'expiry', 'publish', { type: 'message', n: 1, text: null })
   await anna.untilIds('anna')
+})
+
+test('a parked member whose token has expired leaves, and not before', async () => {
+  const chn = 'parked expiry'
+  const publish = (n: number, text: string | null): Promise<unknown> => journals.stub('PRESENT', chn, 'publish', { type: 'message', n, text })
+  const anna = await join(chn, 'anna')
+  const exp = seconds() + 4
+  const slow = await join(chn, 'slow', { exp, headers: { [FLOW_HEADER]: '1' } })
+  for (let n = 0; n < 6; n++) await publish(n, 'x'.repeat(60_000))
+  await slow.socket.until((messages) => messages.at(-1)!.includes('"parked"'))
+  await anna.socket.until(() => anna.ids.includes('slow') && anna.all().some(({ n }) => n === 5))
+  await journals.hibernate('PRESENT', chn)
+  const before = anna.length
+  await publish(7, null)
+  await pause(exp * 1_000 - Date.now() + 50)
+  await publish(8, null)
+  await anna.untilIds('anna')
+  const events = anna.all(before).map(({ n, left }) => n ?? left)
+  expect(events).toEqual([7, 8, ['slow']])
 })
 
 describe('hibernation', () => {

@@ -1006,6 +1006,32 @@ fn parked(room: &TestObject<Room>, kind: ClientKind) -> TestSocket<Room> {
 }
 
 #[test]
+fn a_parked_member_whose_token_has_expired_leaves_with_the_next_event() {
+    for kind in [ClientKind::DurableEventIterator, ClientKind::DurableIterator] {
+        for hibernates in [false, true] {
+            let room = TestObject::<Room>::new();
+            let watch = join(&room, "watch");
+            let slow = parked(&room, kind);
+            if hibernates {
+                assert!(room.hibernate());
+            }
+            presence(&watch);
+            room.publish(&message("not expired")).unwrap();
+            room.advance(Duration::from_secs(60));
+            assert_eq!(presence(&watch), []);
+            room.publish(&message("expired")).unwrap();
+            room.advance(GRACE);
+            assert_eq!(presence(&watch), [left("slow")]);
+            assert_eq!(slow.is_open(), kind == ClientKind::DurableEventIterator);
+            assert_eq!(read_all(&slow), (String::new(), None));
+            room.publish(&message("nothing is pending")).unwrap();
+            assert_eq!(members(&room).len(), 1);
+            assert!(room.hibernate());
+        }
+    }
+}
+
+#[test]
 fn an_aborted_call_leaves_a_parked_subscription_as_it_is() {
     let room = TestObject::<Room>::new();
     let watch = join(&room, "watch");
@@ -1019,4 +1045,26 @@ fn an_aborted_call_leaves_a_parked_subscription_as_it_is() {
     slow.abort("1");
     room.advance(GRACE);
     assert_eq!(presence(&watch), [left("slow")]);
+}
+
+#[test]
+fn a_member_whose_token_has_expired_leaves_even_if_its_client_does_not_answer() {
+    let room = TestObject::<Room>::new();
+    let watch = join(&room, "watch");
+    let token = token("bert").for_clients(ClientKind::DurableIterator).lifetime(Duration::from_secs(60));
+    let bert = room.connect_as(token, "b").unwrap();
+    bert.subscribe();
+    room.advance(Duration::from_secs(60));
+    room.advance(Duration::from_millis(1));
+    presence(&watch);
+    // Before the close frame is answered.
+    let channel = room.channel();
+    channel.publish(&message("expired")).unwrap();
+    let members = channel.members().unwrap();
+    assert_eq!(members.iter().map(|member| member.connections).collect::<Vec<_>>(), [0, 1]);
+    drop(channel);
+    room.advance(GRACE);
+    assert_eq!(presence(&watch), [left("bert")], "once, although the socket has closed since");
+    assert_eq!(bert.closed().map(|frame| frame.code), Some(1008));
+    assert!(room.hibernate());
 }

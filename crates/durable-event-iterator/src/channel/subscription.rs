@@ -540,14 +540,14 @@ pub(crate) fn unpark(core: &ChannelCore, ws: &RawSocket, session: &Session) -> R
 pub(crate) fn expire(core: &ChannelCore, ws: &RawSocket) {
     let Ok(mut session) = core.sessions.read_to_change(ws) else { return };
     if session.claims.is_durable_iterator {
-        let _ = ws.close(close_code::POLICY, "Token expired"); // an error means that the socket is closing already
-        return;
+        core.close_client(ws, close_code::POLICY, "Token expired");
+        return presence::settle(core);
     }
-    let was_present = session.is_present();
     presence::departing(core, ws, &mut session);
+    let was_parked = std::mem::take(&mut session.is_parked);
     let Some(Subscription { id, .. }) = session.subscription.take() else {
-        if was_present {
-            let _ = core.sessions.write(ws, session); // it was parked; an error means that the socket has closed
+        if was_parked {
+            let _ = core.sessions.write(ws, session); // an error means that the socket has closed
             presence::settle(core);
         }
         return;

@@ -11,8 +11,8 @@ export function liveView(head, expires, connection, tags, hasEveryAudience, room
   return { head, expires, connection, tags, hasEveryAudience, room }
 }
 
-/** The view of a socket without a live subscription. */
-const NOT_LIVE = Object.freeze(liveView('', 0, undefined, undefined, false, undefined))
+/** The view of a socket without a live subscription. That of a member's parked subscription differs in `expires`. */
+const NOT_LIVE = Object.freeze(liveView('', Infinity, undefined, undefined, false, undefined))
 
 /** The head in the view of a publisher's subscriber, as in socket/session_store.rs. Its messages have no head. */
 const PUBLISHER = 'publisher'
@@ -155,7 +155,7 @@ export class Hub {
   interruptLive() {
     missed.add(this.#ctx)
     try {
-      for (const ws of this.sockets()) if (this.#live.get(ws) !== NOT_LIVE) interrupt(ws)
+      for (const ws of this.sockets()) if (this.#live.get(ws)?.head !== '') interrupt(ws)
       missed.delete(this.#ctx)
     } catch {
       // The event that is sent next comes first, or this timer. It keeps the Durable Object from hibernating, and losing this.
@@ -331,11 +331,11 @@ export class Hub {
     for (let n = 0; n < sockets.length; n++) {
       const ws = sockets[n]
       const { head, expires, connection, tags, hasEveryAudience, room } = this.#live.get(ws) ?? this.#read(ws, read)
-      if (head === '') continue
       if (expires <= now) {
         expired.push(ws)
         continue
       }
+      if (head === '') continue
       const isRestricted = admits !== undefined && !hasEveryAudience
       if (isRestricted && (isLeftOut.has(ws) || !admits(connection, tags, isChosen.has(ws)))) continue
       if (room !== undefined) {

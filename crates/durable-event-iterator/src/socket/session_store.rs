@@ -137,14 +137,17 @@ impl SessionStore {
         Ok(!is_interrupted)
     }
 
-    /// Returns the view of a socket's live subscription, for the first event after a wake-up. The session is not cached, since it
-    /// may not be needed again.
+    /// Returns the view of a socket's live subscription, for the first event after a wake-up. A parked subscription that makes its client
+    /// a member has a view too, so that the fan-out finds an expired token. The session is not cached, since it may not be needed again.
     fn live_view(&self, raw: &RawSocket, room_of: &RoomOf<'_>) -> Result<Option<LiveView>> {
         let session = self.peek(raw)?;
         if session.owes_presence() {
             self.owes_presence.set(true);
         }
         let is_servable = self.is_servable(raw, &session)?;
+        if session.is_parked && session.is_present() {
+            return Ok(Some(LiveView::parked(session.expires_ms())));
+        }
         let subscription =
             session.subscription.as_ref().filter(|subscription| is_servable && subscription.live);
         Ok(subscription.map(|subscription| {

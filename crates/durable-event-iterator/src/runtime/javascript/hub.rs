@@ -168,6 +168,11 @@ impl LiveView {
         let room = room.map(|room| room as f64);
         live_view_js(head, expires_ms, connection, tags, has_every_audience, room)
     }
+
+    /// Creates the view of a parked subscription, which receives nothing, from the first millisecond at which its token is expired.
+    pub(crate) fn parked(expires_ms: f64) -> Self {
+        Self::new("", expires_ms, None, &[], false, None)
+    }
 }
 
 /// `WebSocket.OPEN`, a ready state (WHATWG WebSockets Standard).

@@ -56,6 +56,11 @@ impl LiveView {
         let (head, connection, tags) = (head.to_owned(), connection.map(str::to_owned), tags.to_vec());
         Self(Rc::new(View { head, expires_ms, connection, tags, has_every_audience, room }))
     }
+
+    /// Creates the view of a parked subscription, which receives nothing, from the first millisecond at which its token is expired.
+    pub(crate) fn parked(expires_ms: f64) -> Self {
+        Self::new("", expires_ms, None, &[], false, None)
+    }
 }
 
 /// The room of a subscription, in characters.
@@ -381,6 +386,9 @@ impl Hub {
             if view.expires_ms <= now_ms as f64 {
                 unsent.expired.push(ws);
                 continue;
+            }
+            if view.head.is_empty() {
+                continue; // parked
             }
             let is_admitted = view.has_every_audience
                 || !except.contains(&ws)
