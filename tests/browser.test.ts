@@ -516,6 +516,22 @@ describe('messages that are not confirmed yet', () => {
     await anna.hears(['Short'])
   })
 
+  test('messages of a page that the server rejects are shown as not sent', async () => {
+    const anna = await Visitor.open('A'.repeat(41))
+    await anna.goTo('refused', 'Disconnected')
+    await anna.send('Hello')
+    const reason = 'Not sent: name must be 1–40 characters and not blank'
+    await anna.delivers('Hello', reason)
+    await anna.page.getByLabel('Your name').fill('Anna')
+    await anna.page.getByRole('button', { name: 'Change' }).click()
+    await anna.is('Connected')
+    await anna.message('Hello').getByRole('button', { name: 'Retry' }).click()
+    await anna.delivers('Hello', reason)
+    await anna.say('Hi')
+    await anna.message('Hello').getByRole('button', { name: 'Delete' }).click()
+    await anna.hears(['Hi'])
+  })
+
   test('a failed message is sent when the user asks for it', async () => {
     const anna = await Visitor.enter('failed', 'Anna')
     const bert = await Visitor.enter('failed', 'Bert')

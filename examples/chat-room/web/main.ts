@@ -224,7 +224,7 @@ function send(message: string, from: 'user' | 'server'): void {
   sessionStorage.removeItem(draftKey(room.name))
   stopTyping()
   outbox.add({ room: room.name, message, author: me, from })
-  void room.sendWaiting()
+  sendWaiting()
 }
 
 element('send', HTMLFormElement).addEventListener('submit', (event) => {

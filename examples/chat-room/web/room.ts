@@ -106,12 +106,19 @@ export class Room {
         if (this.#left.signal.aborted) return
         if (!isTemporary(error)) {
           this.#enter('closed', undefined)
-          return this.#view.failed(error)
+          this.#view.failed(error)
+          return this.#reject(reasonOf(error))
         }
         this.#enter('connecting', undefined)
         await untilRetry()
       }
     }
+  }
+
+  /** The server has rejected the page, and so its messages. */
+  #reject(reason: string): void {
+    this.close()
+    for (let next; (next = this.#outbox.next(this.name, this.me)); ) this.#outbox.fail(next.id, reason)
   }
 
   async #follow(client: ClientKind): Promise<void> {
