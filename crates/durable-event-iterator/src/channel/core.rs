@@ -13,7 +13,7 @@ use crate::{
     runtime::{self, Context, Dataset, EventMessages, Hub, Identity, LIVE_WINDOW, RawSocket, Storage, Work},
     socket::{
         Owner,
-        session::{Flow, Kind, PUBLISHER_TAG},
+        session::{Flow, Kind, PUBLISHER_TAG, Session},
         session_store::SessionStore,
     },
 };
@@ -372,6 +372,21 @@ impl ChannelCore {
             );
         }
         safe.map(|safe| safe.tail)
+    }
+
+    /// Returns a value for each open socket of a client that has one. A socket whose session cannot be read has closed, or is closed by
+    /// reading it.
+    ///
+    /// Only one session at a time is read: those of all sockets together may need more memory than there is.
+    pub(super) fn of_clients<R>(
+        &self,
+        mut value: impl FnMut(RawSocket, &Session) -> Option<R>,
+    ) -> Result<Vec<R>> {
+        let of_client = |raw: RawSocket| {
+            let session = self.sessions.peek(&raw).ok().filter(|session| !session.is_publisher())?;
+            value(raw, &session)
+        };
+        Ok(self.hub.sockets()?.into_iter().filter_map(of_client).collect())
     }
 
     /// Returns the id of the newest event, if the channel has ever had events.

@@ -44,29 +44,14 @@ impl ChannelCore {
             sockets.iter().filter_map(|socket| socket.id().ok()).collect()
         };
         let (chosen, except) = (ids(&audience.chosen), ids(&audience.except));
-        let clients = self.clients_where(|raw, session| {
+        let clients = self.of_clients(|raw, Session { connection, claims, .. }| {
             let is_in = |sockets: &BTreeSet<u32>| raw.id().is_ok_and(|id| sockets.contains(&id));
-            let Session { connection, claims, .. } = session;
-            !is_in(&except) && audience.rule.admits(connection.as_deref(), &claims.tags, is_in(&chosen))
+            let is_chosen = is_in(&chosen);
+            let is_admitted = || audience.rule.admits(connection.as_deref(), &claims.tags, is_chosen);
+            (!is_in(&except) && is_admitted()).then_some(raw)
         })?;
         self.close_clients(&clients, close_code::DISCONNECTED, reason);
         Ok(clients.len())
-    }
-
-    /// Returns the open sockets of clients whose session fulfils a condition. A socket whose session cannot be read has closed, or is
-    /// closed by reading it.
-    ///
-    /// The sessions are not returned: those of all sockets together may need more memory than there is.
-    pub(super) fn clients_where(
-        &self,
-        mut condition: impl FnMut(&RawSocket, &Session) -> bool,
-    ) -> Result<Vec<RawSocket>> {
-        let mut clients = self.hub.sockets()?;
-        clients.retain(|raw| {
-            let session = self.sessions.read(raw);
-            session.is_ok_and(|session| !session.is_publisher() && condition(raw, &session))
-        });
-        Ok(clients)
     }
 
     /// Closes sockets, and ends their subscriptions and calls.

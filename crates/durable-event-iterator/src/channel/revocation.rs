@@ -116,14 +116,13 @@ impl ChannelCore {
             let message = "Tokens can be revoked that were issued before a time at most a day in the future.";
             return Err(Error::new(Code::BadRequest).message(message));
         }
-        let mut issued = Vec::new();
         let clients = self.with_log(|log, _| {
-            self.clients_where(|_, session| {
+            self.of_clients(|raw, session| {
                 let is_revoked = log.revokes(now_us, revocation, &parts(session));
-                issued.extend(is_revoked.then_some(session.claims.iat));
-                is_revoked
+                is_revoked.then_some((raw, session.claims.iat))
             })
         })?;
+        let (clients, issued): (Vec<_>, Vec<_>) = clients.into_iter().unzip();
         self.again_if_deleted(|| {
             self.with_log(|log, sql| log.revoke(sql, now_us, revocation, issued.iter().copied()))
         })?;

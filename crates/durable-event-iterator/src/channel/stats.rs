@@ -5,7 +5,7 @@ use crate::{
     channel::MICROS_PER_MILLI,
     counters::Anomaly,
     error::{Code, Error, Result},
-    runtime::{self, RawSocket},
+    runtime,
     socket::session::Session,
     time::{from_millis, from_seconds},
 };
@@ -300,10 +300,9 @@ impl ChannelCore {
             true => self.stored(query),
             false => Err(error),
         })?;
-        let states = self.of_clients(ConnectionState::of)?;
+        let states = self.of_clients(|_, session| Some(ConnectionState::of(session)))?;
         let number_of = |is_counted: &dyn Fn(&ConnectionState) -> bool| {
-            states.iter().filter_map(|(_, state)| state.as_ref()).filter(|state| is_counted(state)).count()
-                as u64
+            states.iter().flatten().filter(|state| is_counted(state)).count() as u64
         };
         let counters = &self.counters;
         let rejections = counters.rejections().into_iter();
@@ -360,16 +359,6 @@ impl ChannelCore {
         Ok((events, segments.collect(), timeline))
     }
 
-    /// Returns the open sockets of clients with a value of each session. Those of all sockets together may need more memory than there is,
-    /// so only one session at a time is read. A socket whose session cannot be read has closed, or is closed by reading it.
-    fn of_clients<R>(&self, value: impl Fn(&Session) -> R) -> Result<Vec<(RawSocket, R)>> {
-        let client = |raw: RawSocket| {
-            let session = self.sessions.peek(&raw).ok().filter(|session| !session.is_publisher())?;
-            Some((raw, value(&session)))
-        };
-        Ok(self.hub.sockets()?.into_iter().filter_map(client).collect())
-    }
-
     /// Returns a page of the open sockets of clients.
     ///
     /// # Errors
@@ -382,11 +371,11 @@ impl ChannelCore {
             )));
         }
         let after = query.after.as_deref().map(Place::read).transpose()?;
-        let mut clients = self.of_clients(Place::of)?;
-        clients.sort_by_key(|(_, place)| *place);
+        let mut clients = self.of_clients(|raw, session| Some((Place::of(session), raw)))?;
+        clients.sort_by_key(|(place, _)| *place);
         let mut page = Vec::new();
         let mut before: Option<Place> = None;
-        for (raw, mut place) in clients {
+        for (mut place, raw) in clients {
             if let Some(before) = before.filter(|before| before.digest == place.digest) {
                 place.number = before.number.saturating_add(1);
             }

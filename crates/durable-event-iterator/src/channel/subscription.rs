@@ -214,9 +214,6 @@ async fn run(
     let from = ask.from(&session, core.options.durable_iterators_start_live);
     let begun = begin(core, Kind::Client, ask, from)?;
     let gap = begun.resume.gap;
-    if gap.is_some() {
-        core.counters.report(Anomaly::Gap);
-    }
     if ws.send_text(&answer(&ask.id, gap, ask.has_flow_control)).is_err() && begun.first.is_none() {
         return Ok(()); // the socket has closed
     }
@@ -242,9 +239,6 @@ pub(crate) fn subscribe_publisher(
     let from = ask.last_event_id.as_deref().map_or(ResumeFrom::End, ResumeFrom::LastEventId);
     let begun = begin(core, Kind::Publisher, &ask, from)?;
     let gap = begun.resume.gap;
-    if gap.is_some() {
-        core.counters.report(Anomaly::Gap);
-    }
     let (core, ws) = (Rc::clone(core), ws.clone());
     let rest = async move {
         let delivered = deliver(&core, &ws, &ask, &replay, session, begun, None).await;
@@ -351,14 +345,18 @@ struct Begun {
 }
 
 /// Returns the start of a subscription. Its first step is opened before the response is sent, since its statement fails if the log's
-/// tables were deleted: the log is then opened again and reports the gap.
+/// tables were deleted: the log is then opened again and reports the gap. A gap is counted.
 fn begin(core: &ChannelCore, kind: Kind, ask: &Subscribe, from: ResumeFrom<'_>) -> Result<Begun> {
     let now_us = runtime::now_ms().saturating_mul(MICROS_PER_MILLI);
     let begun = try_begin(core, kind, ask, from, now_us);
-    begun.or_else(|error| match error.is_storage_failure() {
+    let begun = begun.or_else(|error| match error.is_storage_failure() {
         true => try_begin(core, kind, ask, from, now_us),
         false => Err(error),
-    })
+    })?;
+    if begun.resume.gap.is_some() {
+        core.counters.report(Anomaly::Gap);
+    }
+    Ok(begun)
 }
 
 fn try_begin(
