@@ -131,6 +131,7 @@ impl<const OPTIONS: u8> DurableEventIteratorObject for Present<OPTIONS> {
             .method("closeAll", async |object: &Self, (code,): (u16,)| object.close_all(code).await)
     }
 
+    #[expect(clippy::panic, reason = "a test of it")]
     fn on_subscribed(&self, client: &Subscribed<Self>) -> Result<()> {
         let User { state, manner, .. } = client.socket.token_attachment()?.unwrap_or_default();
         if let Some(state) = state {
