@@ -46,7 +46,7 @@ export default defineConfig({
     environment: 'node',
     // More than the cores of a small machine: most tests wait for timers most of the time.
     pool: 'forks',
-    maxWorkers: 4,
+    maxWorkers: 3,
     // In milliseconds. Starting a runtime takes a second or two, and much longer on a busy machine.
     testTimeout: 30_000,
     hookTimeout: 60_000,

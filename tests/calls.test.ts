@@ -328,7 +328,8 @@ describe.each(CLIENT_VERSIONS)('with @orpc/client %s', (version: ClientVersion) 
     client.close()
   })
 
-  test('when the client ends a stream, it is dropped at once and nothing more is sent', async () => {
+  // On a busy machine, many items that the server has sent arrive before the response to the ping.
+  test('when the client ends a stream, it is dropped at once and nothing more is sent', { timeout: 90_000 }, async () => {
     const chn = channel('endless')
     const client = await connect(chn, { version })
     let count = 0
