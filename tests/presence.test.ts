@@ -39,6 +39,13 @@ export class PresentObject extends worker.PresentObject {
   constructed() {
     return constructed
   }
+  /** Makes the attachments of the sockets of a client unreadable. */
+  spoil(subject) {
+    for (const ws of this.sockets()) {
+      const attachment = new TextDecoder().decode(ws.deserializeAttachment())
+      if (attachment.includes(JSON.stringify(subject))) ws.serializeAttachment('not an attachment')
+    }
+  }
   removeMembers() {
     for (const ws of this.sockets()) {
       const { member, ...session } = JSON.parse(new TextDecoder().decode(ws.deserializeAttachment()))
@@ -347,6 +354,19 @@ describe('hibernation', () => {
     expect(await journals.stub('PRESENT', 'idle counter', 'constructed')).toBe(before + 2)
     expect(anna.ids).toEqual(['anna', 'bert'])
   })
+})
+
+test('a member whose attachment cannot be read after hibernation leaves, also if the list was built while its socket closed', async () => {
+  const anna = await join('spoiled', 'anna')
+  const bert = await join('spoiled', 'bert')
+  await anna.until(({ size }) => size === 2)
+  await quiet()
+  await journals.stub('PRESENT', 'spoiled', 'spoil', 'bert')
+  await journals.hibernate('PRESENT', 'spoiled')
+  // The publish closes the socket, and the list is read before its client has answered.
+  await Promise.all([journals.stub('PRESENT', 'spoiled', 'publish', { type: 'message', n: 1, text: null }), membersOf('spoiled')])
+  expect(await bert.socket.end()).toMatchObject({ code: 1012 })
+  await anna.untilIds('anna')
 })
 
 // Code of the application in TypeScript cannot break the instance.

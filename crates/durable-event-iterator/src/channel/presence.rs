@@ -431,14 +431,14 @@ pub(crate) fn closed(core: &ChannelCore, ws: &RawSocket, session: &Session) {
     settle(core);
 }
 
-/// Handles a socket that has closed, and whose session cannot be read. An instance without a roster cannot know its member.
+/// Handles a socket that has closed, and whose session cannot be read. A roster that was built after it began to close does not contain
+/// it, although the clients may know its member.
 pub(crate) fn closed_unreadable(core: &ChannelCore, ws: &RawSocket) {
     let Some(presence) = &core.presence else { return };
     let Ok(socket) = ws.id() else { return };
-    report(if presence.is_built() {
-        presence.remove(core, socket)
-    } else {
-        presence.with(core, Roster::owe_list)
+    report(match presence.knows(ws) {
+        true => presence.remove(core, socket),
+        false => presence.with(core, Roster::owe_list),
     });
     if let Ok(mut marked) = presence.marked.try_borrow_mut() {
         marked.remove(&socket);
