@@ -81,7 +81,7 @@ describe('invalid arguments end with 2 and a message', () => {
     ['no channel name', ['stats', ''], "argument 'channel' is invalid: channel name must be 1–512 bytes, got 0."],
     ['a long channel name', ['doctor', '--channel', 'c'.repeat(513)], "option '--channel <channel>' is invalid: channel name must be 1–512 bytes, got 513."],
     ['a time before 1970', ['tail', 'room', '--since', '99999d'], 'Expected a duration before now (15m), a date'],
-    ['a token that is none', ['tail', 'room', '--token', SECRET], 'DEI_TOKEN of the arguments is invalid: expected the token of'],
+    ['a text that is not a token', ['tail', 'room', '--token', SECRET], 'DEI_TOKEN of the arguments is invalid: expected the token of'],
     ['a token that no header can contain', ['tail', 'room', '--token', `${TOKEN}\n${SECRET}`], 'DEI_TOKEN of the arguments is invalid: expected the token of'],
     ['a token for another channel', ['tail', 'other', '--token', TOKEN], 'the token (DEI_TOKEN of the arguments) is for channel "room", not for "other"'],
     ['tags with a token', ['tail', 'room', '--token', TOKEN, '--tags', 'a'], '--sub and --tags require a signing key: the token (DEI_TOKEN of the arguments) is used'],
