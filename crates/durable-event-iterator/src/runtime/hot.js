@@ -623,7 +623,9 @@ export function send(ws, message) {
     ws.send(message)
     return true
   } catch {
-    if (isOpen(ws)) interrupt(ws)
+    try {
+      if (isOpen(ws)) interrupt(ws)
+    } catch {} // not a socket
     return false
   }
 }
